@@ -1,0 +1,227 @@
+"""What happened to every token: a reduction is a sparse matrix W [m, n], Y = W X.
+
+Pruning has one-hot rows, merging rows with several entries, pooling and soft many-to-many other rows
+(the view of Token Transforming, arXiv 2506.05709). Stages compose by multiplication, and everything an
+overlay draws (fate, group, representative, weight) is read off W and off nothing else.
+numpy only, so that traces and views can use it without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tokviz.errors import InputError
+
+KEPT, MERGED, PRUNED = 0, 1, 2
+FATES = ("kept", "merged", "pruned")
+"""Names of the values in `Reduction.fate`."""
+
+
+def _index(values: Any) -> np.ndarray:
+    array = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+    return array.astype(np.int64).reshape(-1)
+
+
+def _real(values: Any) -> np.ndarray:
+    array = values.detach().float().cpu().numpy() if hasattr(values, "detach") else values
+    return np.asarray(array, dtype=np.float32).reshape(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A sparse matrix W [m, n] from n visual tokens to m output tokens, with its provenance."""
+
+    rows: np.ndarray
+    "int64 [nnz], output token of each entry, ascending."
+    cols: np.ndarray
+    "int64 [nnz], source token of each entry, ascending inside a row."
+    weights: np.ndarray
+    "float32 [nnz], never zero."
+    n: int
+    "Number of source tokens (columns)."
+    position: np.ndarray
+    "int64 [m], the source token whose place (position id, box) each output token takes."
+    score: np.ndarray | None = None
+    "float32 [n], importance; higher = more important, NaN where the method gives none."
+    order: np.ndarray | None = None
+    "int64 [k], source tokens in the order in which the method chose them."
+    roles: Mapping[str, np.ndarray] = field(default_factory=dict)
+    "The method's own names for groups of source tokens, such as dominant, anchor, protected."
+    notes: tuple[str, ...] = ()
+    "Sentences for the reader: a fallback that was used, a clamp that was hit."
+
+    # -- making one -------------------------------------------------------------------------------
+
+    @classmethod
+    def from_entries(
+        cls, rows: Any, cols: Any, weights: Any, n: int, m: int, position: Any, **provenance: Any
+    ) -> Reduction:
+        """Build W from coordinate entries in any order; zero weights are dropped.
+
+        Raises:
+            InputError: an index lies outside [m, n], or a weight is not finite.
+        """
+        rows, cols, weights, position = _index(rows), _index(cols), _real(weights), _index(position)
+        if not len(rows) == len(cols) == len(weights):
+            raise InputError("rows, cols and weights must have the same length.")
+        if len(position) != m:
+            raise InputError(f"position must name one source token for each of the {m} rows.")
+        if rows.size and (rows.min() < 0 or rows.max() >= m or cols.min() < 0 or cols.max() >= n):
+            raise InputError(f"an entry lies outside the [{m}, {n}] matrix.")
+        if m and (position.min() < 0 or position.max() >= n):
+            raise InputError(f"a position lies outside the {n} source tokens.")
+        if not np.isfinite(weights).all():
+            raise InputError("weights must be finite.")
+        entry = np.lexsort((cols, rows))
+        entry = entry[weights[entry] != 0]
+        for name in ("score", "order"):
+            convert = _real if name == "score" else _index
+            if provenance.get(name) is not None:
+                provenance[name] = convert(provenance[name])
+        roles = {k: np.sort(_index(v)) for k, v in provenance.pop("roles", {}).items()}
+        return cls(rows[entry], cols[entry], weights[entry], n, position, roles=roles, **provenance)
+
+    @classmethod
+    def select(cls, kept: Any, n: int, **provenance: Any) -> Reduction:
+        """Keep exactly these source tokens, in ascending order, and drop the rest."""
+        kept = np.unique(_index(kept))
+        m = len(kept)
+        return cls.from_entries(np.arange(m), kept, np.ones(m), n, m, kept, **provenance)
+
+    @classmethod
+    def identity(cls, n: int, **provenance: Any) -> Reduction:
+        """Keep every token."""
+        return cls.select(np.arange(n), n, **provenance)
+
+    @classmethod
+    def from_groups(
+        cls,
+        groups: Sequence[Any],
+        n: int,
+        *,
+        sizes: Any = None,
+        position: Any = None,
+        **provenance: Any,
+    ) -> Reduction:
+        """Merge each group of source tokens into its mean.
+
+        Args:
+            groups: one list of source tokens per output token.
+            n: number of source tokens.
+            sizes: [n] how many patches each source token stands for; the mean is weighted by it.
+            position: [m] representative of each group; default its first member.
+        """
+        sizes = np.ones(n, np.float32) if sizes is None else _real(sizes)
+        members = [_index(group) for group in groups]
+        rows = np.repeat(np.arange(len(members)), [len(g) for g in members])
+        cols = np.concatenate(members) if members else np.zeros(0, np.int64)
+        total = np.bincount(rows, sizes[cols], minlength=len(members))
+        if position is None:
+            position = [group[0] for group in members]
+        weights = sizes[cols] / total[rows]
+        return cls.from_entries(rows, cols, weights, n, len(members), position, **provenance)
+
+    # -- reading it -------------------------------------------------------------------------------
+
+    @property
+    def m(self) -> int:
+        """Number of output tokens."""
+        return len(self.position)
+
+    def matrix(self) -> np.ndarray:
+        """W as a dense float32 array [m, n]."""
+        dense = np.zeros((self.m, self.n), np.float32)
+        dense[self.rows, self.cols] = self.weights
+        return dense
+
+    @cached_property
+    def row_sizes(self) -> np.ndarray:
+        """int64 [m], number of source tokens in each output token."""
+        return np.bincount(self.rows, minlength=self.m)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """Sorted source tokens that some row holds alone, with weight 1."""
+        alone = (self.row_sizes[self.rows] == 1) & (self.weights == 1)
+        return np.unique(self.cols[alone])
+
+    @cached_property
+    def fate(self) -> np.ndarray:
+        """uint8 [n] of KEPT, MERGED, PRUNED. A token that is kept and also merged counts as kept."""
+        fate = np.full(self.n, PRUNED, np.uint8)
+        fate[self.cols] = MERGED
+        fate[self.kept] = KEPT
+        return fate
+
+    @cached_property
+    def group(self) -> np.ndarray:
+        """int64 [n], the output token that a source token went into with most weight; -1 = pruned."""
+        group = np.full(self.n, -1, np.int64)
+        light_first = np.lexsort((-self.rows, np.abs(self.weights)))
+        group[self.cols[light_first]] = self.rows[light_first]
+        alone = (self.row_sizes[self.rows] == 1) & (self.weights == 1)
+        group[self.cols[alone]] = self.rows[alone]
+        return group
+
+    @cached_property
+    def is_selection(self) -> bool:
+        """True when every row is one-hot, so that W X is a plain gather."""
+        return bool((self.row_sizes == 1).all() and (self.weights == 1).all())
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        """Return W x for x [n, d]; a selection copies rows bit for bit."""
+        if len(x) != self.n:
+            raise InputError(f"this reduction takes {self.n} tokens, got {len(x)}.")
+        if self.is_selection:
+            return x[self.cols]
+        out = np.zeros((self.m, *x.shape[1:]), x.dtype)
+        np.add.at(out, self.rows, self.weights.astype(x.dtype)[:, None] * x[self.cols])
+        return out
+
+    # -- combining --------------------------------------------------------------------------------
+
+    def then(self, later: Reduction) -> Reduction:
+        """Return the reduction that does this one first and `later` on its output (later.W @ W)."""
+        if later.n != self.m:
+            raise InputError(f"the later stage takes {later.n} tokens, this one gives {self.m}.")
+        starts = np.searchsorted(self.rows, np.arange(self.m + 1))
+        lengths = np.diff(starts)[later.cols]
+        entry = np.repeat(starts[later.cols], lengths) + _ramp(lengths)
+        rows, cols = np.repeat(later.rows, lengths), self.cols[entry]
+        weights = np.repeat(later.weights, lengths) * self.weights[entry]
+        key, inverse = np.unique(rows * self.n + cols, return_inverse=True)
+        summed = np.bincount(inverse, weights, minlength=len(key))
+        return Reduction.from_entries(
+            key // max(self.n, 1),
+            key % max(self.n, 1),
+            summed,
+            self.n,
+            later.m,
+            self.position[later.position],
+            notes=self.notes + later.notes,
+        )
+
+    def in_raster_order(self) -> Reduction:
+        """Return the same reduction with its rows sorted by representative."""
+        order = np.argsort(self.position, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(self.m)
+        entry = np.lexsort((self.cols, rank[self.rows]))
+        return replace(
+            self,
+            rows=rank[self.rows][entry],
+            cols=self.cols[entry],
+            weights=self.weights[entry],
+            position=self.position[order],
+        )
+
+
+def _ramp(lengths: np.ndarray) -> np.ndarray:
+    """0..k-1 for each k in lengths, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)

@@ -1,0 +1,226 @@
+"""What a reduction method declares about itself, and the decorator that registers it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from tokviz.errors import InputError, MissingSignal
+from tokviz.matrix import Reduction
+from tokviz.registry import Registry
+from tokviz.signals import Signals
+
+Place = Literal["tower", "before", "language_model"]
+"""Inside the vision tower, before the language model, or inside its layers."""
+
+PLACES: dict[str, str] = {
+    "tower": "inside the vision tower",
+    "before": "before the language model",
+    "language_model": "inside the language model",
+}
+
+METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Allowed values of a numeric option, written as Annotated[float, Range(0, 1)]."""
+
+    low: float
+    high: float
+    step: float | None = None
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword-only option of a method; becomes a widget, a CLI flag and a row in the docs."""
+
+    name: str
+    type: type
+    default: Any
+    choices: tuple[Any, ...] = ()
+    range: Range | None = None
+
+    def check(self, value: Any) -> Any:
+        """Return the value in the option's type, or raise InputError saying what is allowed."""
+        if self.choices:
+            if value not in self.choices:
+                raise InputError(f"{self.name} must be one of {self.choices}, got {value!r}.")
+            return value
+        if value is None and self.default is None:
+            return None
+        try:
+            value = value if self.type is bool and isinstance(value, bool) else self.type(value)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{self.name} must be a {self.type.__name__}, got {value!r}."
+            ) from None
+        if self.range and not self.range.low <= value <= self.range.high:
+            low, high = self.range.low, self.range.high
+            raise InputError(f"{self.name} must be {low} to {high}, got {value}.")
+        return value
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One decision of a method: at which layer, and how many tokens are left after it."""
+
+    layer: int
+    keep: int
+
+
+Schedule = Callable[..., list[Stage]]
+"""(n, keep, layers, **options) -> stages, for methods that decide inside the tower or the LLM."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered reduction method."""
+
+    name: str
+    decide: Callable[..., Reduction]
+    "(signals, keep, **options) -> Reduction over the tokens that the signals describe."
+    title: str
+    place: Place
+    needs: tuple[str, ...]
+    "Names of the signals that a decision reads."
+    summary: str
+    "First line of the docstring."
+    notes: str
+    "Rest of the docstring: how it works, how it differs from the paper."
+    options: Mapping[str, Option]
+    kind: str = "select"
+    "select, merge, or both (keeps some and merges the rest)."
+    paper: str = ""
+    year: int | None = None
+    code: str = ""
+    "Official repository, owner/name."
+    licence: str = ""
+    "Licence of the official code."
+    query_aware: bool = False
+    "True when the kept set depends on the prompt."
+    fallbacks: Mapping[str, str] = None  # type: ignore[assignment]
+    "Signal -> signal to use in its place when a model does not have it."
+    optional: tuple[str, ...] = ()
+    "Signals that are used when they are there."
+    space: str = "post"
+    "Features that W multiplies: pre (before the projector) or post (after it)."
+    positions: str = "repack"
+    "Published position policy: keep the original position ids, or repack them without gaps."
+    removes: bool = True
+    "False for methods that mask only: they shorten nothing."
+    verified: bool = True
+    "False: built from secondary sources, a labelled stand-in for the published method."
+    adaptive: bool = False
+    "True when the method may choose fewer tokens than the budget by itself."
+    schedule: Schedule | None = None
+
+    @property
+    def acts_at(self) -> str:
+        """Where it acts, in words."""
+        return PLACES[self.place]
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option with its value, or raise InputError for an unknown or bad one."""
+        unknown = sorted(set(options) - set(self.options))
+        if unknown:
+            known = ", ".join(self.options) or "none"
+            raise InputError(f"{self.name} has no option {unknown[0]!r}. Its options: {known}.")
+        return {name: o.check(options.get(name, o.default)) for name, o in self.options.items()}
+
+    def stages(self, n: int, keep: int, layers: int, **options: Any) -> list[Stage]:
+        """Return the published schedule for this budget ([] for methods before the LLM)."""
+        if self.schedule is None:
+            return []
+        return self.schedule(n, keep, layers, **self.check_options(options))
+
+    def missing(self, available: set[str]) -> list[str]:
+        """Return the needed signals that are neither available nor have an available fallback."""
+        return [
+            name
+            for name in self.needs
+            if name not in available and (self.fallbacks or {}).get(name) not in available
+        ]
+
+
+def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], Method]:
+    """Register a function (signals, keep, *, options) -> Reduction as a reduction method.
+
+    Args:
+        name: the name in the dropdown, the CLI and `tokviz.reduce`.
+        **declared: fields of `Method`. Options, summary and notes are read off the function.
+    """
+
+    def register(decide: Callable[..., Reduction]) -> Method:
+        summary, _, notes = inspect.cleandoc(decide.__doc__ or "").partition("\n")
+        declared.setdefault("fallbacks", {})
+        entry = Method(
+            name=name,
+            decide=decide,
+            summary=summary,
+            notes=notes.strip(),
+            options=_options(decide),
+            **declared,
+        )
+        return METHODS.add(name, entry)
+
+    return register
+
+
+def _options(decide: Callable[..., Any]) -> dict[str, Option]:
+    found = {}
+    for parameter in inspect.signature(decide, eval_str=True).parameters.values():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            continue
+        hint, limits = parameter.annotation, None
+        if hasattr(hint, "__metadata__"):
+            hint, limits = hint.__origin__, hint.__metadata__[0]
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        kind = type(choices[0]) if choices else _plain(hint)
+        found[parameter.name] = Option(parameter.name, kind, parameter.default, choices, limits)
+    return found
+
+
+def _plain(hint: Any) -> type:
+    """The type of `int` or `int | None`."""
+    return next((t for t in get_args(hint) if t is not type(None)), hint)
+
+
+def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> Reduction:
+    """Decide what one method would do with these signals.
+
+    Args:
+        name: a key of METHODS.
+        signals: name -> array, see `tokviz.signals.SIGNALS`; any float type, decided in float32.
+        keep: number of visual tokens to leave, 1 to n.
+        **options: the method's own options.
+
+    Returns:
+        A Reduction over the n tokens of the signals. keep = n is always the identity.
+
+    Raises:
+        InputError: an unknown method or option, keep out of range, NaN or Inf in a signal.
+        MissingSignal: a needed signal is absent and so is its fallback.
+    """
+    chosen = METHODS[name]
+    options = chosen.check_options(options)
+    checked = Signals(signals)
+    if chosen.missing(set(checked)):
+        lacking = chosen.missing(set(checked))[0]
+        raise MissingSignal(f"{chosen.title} needs the signal {lacking!r}, which was not given.")
+    if checked.n is None:
+        raise InputError(f"the signals do not say how many tokens there are: {sorted(checked)}.")
+    keep = check_keep(keep, checked.n)
+    if keep == checked.n and not chosen.adaptive:
+        return Reduction.identity(checked.n)
+    return chosen.decide(checked, keep, **options)
+
+
+def check_keep(keep: Any, n: int) -> int:
+    """Return keep as an int, or raise InputError unless it is a whole number from 1 to n."""
+    whole = isinstance(keep, (int, float)) and not isinstance(keep, bool) and keep == int(keep)
+    if not whole or not 1 <= keep <= n:
+        raise InputError(f"keep must be 1 to {n} visual tokens, got {str(keep)[:40]}.")
+    return int(keep)

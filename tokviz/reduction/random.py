@@ -1,0 +1,13 @@
+"""Random choice: the honest baseline that a method has to beat."""
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import method
+
+
+@method("random", title="Random", place="before", needs=(), optional=("feats_post", "index"))
+def random(signals, keep: int, *, seed: int = 0) -> Reduction:
+    """Keep a random set of tokens, every set equally likely. The same seed gives the same set."""
+    order = np.random.default_rng(seed).permutation(signals.n)[:keep]
+    return Reduction.select(order, signals.n, order=order)

@@ -1,0 +1,75 @@
+"""A name -> thing table that built-ins and plugins fill through the same door.
+
+A package's own modules are imported first, then every entry point of the group (`tokviz.methods`,
+`tokviz.analyses`, ...). Importing a module runs its decorator, which registers it. A plugin that
+fails to import is named in `broken` and left out; the rest works.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from tokviz.errors import InputError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A read-only mapping that fills itself on first use."""
+
+    def __init__(self, kind: str, package: str, group: str) -> None:
+        """Args: the word for one entry ("method"), the package to import, the entry-point group."""
+        self.kind, self.package, self.group = kind, package, group
+        self.broken: dict[str, str] = {}
+        self._entries: dict[str, T] = {}
+        self._loaded = False
+
+    def add(self, name: str, entry: T) -> T:
+        """Register an entry; a name used twice raises ValueError."""
+        if name in self._entries:
+            raise ValueError(f"the {self.kind} name {name!r} is already taken.")
+        self._entries[name] = entry
+        return entry
+
+    def remove(self, name: str) -> None:
+        """Take an entry out again (for tests of plugins)."""
+        self._entries.pop(name, None)
+
+    def __getitem__(self, name: str) -> T:
+        self._load()
+        if name not in self._entries:
+            known = ", ".join(sorted(self._entries))
+            raise InputError(f"there is no {self.kind} {str(name)[:60]!r}. Known: {known}.")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._load()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(sorted(self._entries))
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._entries)
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        self._loaded = True
+        home = importlib.import_module(self.package)
+        for module in pkgutil.iter_modules(home.__path__, f"{self.package}."):
+            importlib.import_module(module.name)
+        for point in entry_points(group=self.group):
+            try:
+                point.load()
+            except Exception as error:  # a stranger's code: whatever it raises must not stop us
+                log.warning("the %s plugin %r was left out: %s", self.kind, point.name, error)
+                self.broken[point.name] = f"{type(error).__name__}: {error}"

@@ -1,0 +1,373 @@
+"""The frozen record of one run: what was asked, what was answered, and what was captured on the way.
+
+Saved as one `.safetensors` file with a JSON header, never a pickle. SCHEMA is the format: it names
+every array with its axes, and checking, reading and the documentation follow from it. Everything but
+the answer and the layout is optional; an analysis says which array it needs. This module and `matrix`
+and `layout` need only numpy and safetensors, so that any other code can write a trace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from tokviz.errors import MissingSignal, TraceError
+from tokviz.layout import KINDS, Layout, Tile
+from tokviz.matrix import Reduction
+
+FORMAT, VERSION = "tokviz-trace", 1
+MAX_FILE_BYTES = 64 * 2**20
+MAX_HEADER_CHARS = 4_000_000
+MAX_TEXT = 200_000
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a trace."""
+
+    axes: str
+    """Axis letters: t answer tokens, s prompt tokens, n visual tokens, l decoder layers, h decoder
+    heads, u tower layers, g tower heads, c candidates, k read-out words, q = s + t - 1 rows that the
+    language model computed, d sink dimensions, b blocks of the prompt; a digit is that length."""
+    dtype: str
+    "numpy kind and size, such as f2, f4, i4, u1."
+    meaning: str
+
+
+SCHEMA: dict[str, Field] = {
+    "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),
+    "answer_ids": Field("t", "i4", "token ids of the answer."),
+    "answer_prob": Field("t", "f4", "probability of each answer token when it was chosen."),
+    "candidate_ids": Field("t c", "i4", "most probable tokens at each step, best first."),
+    "candidate_prob": Field("t c", "f4", "their probabilities."),
+    "token_tile": Field("n", "i2", "tile of each visual token."),
+    "token_row": Field("n", "i2", "row in the tile's grid; -1 for newlines and separators."),
+    "token_col": Field("n", "i2", "column in the tile's grid; -1 likewise."),
+    "token_kind": Field("n", "u1", f"0..2 = {', '.join(KINDS)}."),
+    "token_position": Field("n", "i4", "index of each visual token in prompt_ids."),
+    "attention": Field(
+        "t l n", "f2", "mean over heads of the attention of the row that chose answer token t."
+    ),
+    "attention_heads": Field("t l h n", "f2", "the same for each head."),
+    "mass": Field(
+        "t l h b",
+        "f2",
+        "share of that row's attention on the prompt before the image, the visual tokens, "
+        "the text after and between them, and the answer so far.",
+    ),
+    "cls_attention": Field("u n", "f2", "head mean of the [CLS] token's attention to each patch."),
+    "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
+    "received_attention": Field(
+        "u n", "f2", "mean attention that each patch receives in the tower."
+    ),
+    "feature_norm": Field("u n", "f2", "L2 norm of each patch after each tower layer."),
+    "readout_ids": Field("k", "i4", "token ids of the words in `readout`: prompt and answer."),
+    "readout": Field(
+        "q k", "f4", "last hidden state of every row times the head's weight of every word."
+    ),
+    "sink_dims": Field("d", "i4", "sink dimensions that were found, strongest first."),
+    "sink_phi": Field(
+        "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
+    ),
+}
+"""Every array by name. Arrays of stages (`stage.0.rows`, ...) and images (`image.0`) come on top."""
+
+STAGE_ARRAYS = {"rows": "i4", "cols": "i4", "weights": "f4", "position": "i4"}
+BLOCKS = ("before", "image", "text", "answer")
+"""Names along axis b of `mass`."""
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """One stage of token reduction that was carried out."""
+
+    method: str
+    place: str
+    layer: int | None
+    reduction: Reduction
+    seconds: float = 0.0
+    "Time of the decision alone."
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One run. Arrays by name as in SCHEMA, everything else as plain fields."""
+
+    prompt: str
+    answer: str
+    model: Mapping[str, Any]
+    "name, family, layers, heads, tower_layers, dtype, device, has_cls, positions ..."
+    layout: Layout
+    prompt_tokens: tuple[str, ...]
+    answer_tokens: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+    candidate_tokens: tuple[tuple[str, ...], ...] = ()
+    stages: tuple[StageRecord, ...] = ()
+    images: tuple[bytes, ...] = ()
+    "JPEG previews of the original images, at most 1024 px."
+    timings: Mapping[str, float] = field(default_factory=dict)
+    "Seconds: encode, decide, prefill, decode, first_token, total."
+    kv_bytes: int = 0
+    kv_lengths: tuple[int, ...] = ()
+    "Rows in the cache of each decoder layer at the end."
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every array against SCHEMA; raise TraceError."""
+        check_arrays(self)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.arrays:
+            what = SCHEMA[name].meaning if name in SCHEMA else "unknown"
+            raise MissingSignal(f"this trace does not hold {name!r} ({what})")
+        return self.arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.arrays
+
+    @property
+    def n(self) -> int:
+        """Number of visual tokens before any reduction."""
+        return self.layout.n
+
+    @property
+    def t(self) -> int:
+        """Number of answer tokens."""
+        return len(self.answer_tokens)
+
+    @cached_property
+    def reduction(self) -> Reduction:
+        """All stages as one matrix over the original visual tokens."""
+        whole = Reduction.identity(self.n)
+        for stage in self.stages:
+            whole = whole.then(stage.reduction)
+        return whole
+
+    @cached_property
+    def went_at(self) -> np.ndarray:
+        """int16 [n], the stage after which a token no longer stood alone; -1 = it still does."""
+        went = np.full(self.n, -1, np.int16)
+        whole = Reduction.identity(self.n)
+        for number, stage in enumerate(self.stages):
+            whole = whole.then(stage.reduction)
+            went[(whole.fate != 0) & (went < 0)] = number
+        return went
+
+    def save(self, path: str | Path) -> None:
+        """Write the trace to one .safetensors file; a half-written file never takes its place."""
+        path = Path(path)
+        scratch = path.with_name(path.name + ".part")
+        scratch.write_bytes(self.to_bytes())
+        scratch.replace(path)
+
+    def to_bytes(self) -> bytes:
+        """Return the file's bytes."""
+        arrays = {name: np.ascontiguousarray(a) for name, a in self.arrays.items()}
+        for i, jpeg in enumerate(self.images):
+            arrays[f"image.{i}"] = np.frombuffer(jpeg, np.uint8)
+        for i, stage in enumerate(self.stages):
+            for name, dtype in STAGE_ARRAYS.items():
+                arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(dtype)
+        return save(arrays, {"header": json.dumps(_header(self)), "format": FORMAT})
+
+
+def _header(trace: Trace) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "prompt": trace.prompt,
+        "answer": trace.answer,
+        "model": dict(trace.model),
+        "prompt_tokens": trace.prompt_tokens,
+        "answer_tokens": trace.answer_tokens,
+        "candidate_tokens": trace.candidate_tokens,
+        "sizes": trace.layout.sizes,
+        "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
+        "stages": [[s.method, s.place, s.layer, s.reduction.n, s.seconds] for s in trace.stages],
+        "timings": dict(trace.timings),
+        "kv_bytes": trace.kv_bytes,
+        "kv_lengths": trace.kv_lengths,
+        "notes": trace.notes,
+    }
+
+
+def layout_arrays(layout: Layout) -> dict[str, np.ndarray]:
+    """Return the arrays of SCHEMA that describe a layout."""
+    return {
+        "token_tile": layout.tile.astype(np.int16),
+        "token_row": layout.row.astype(np.int16),
+        "token_col": layout.col.astype(np.int16),
+        "token_kind": layout.kind.astype(np.uint8),
+        "token_position": layout.position.astype(np.int32),
+    }
+
+
+def check_arrays(trace: Trace) -> None:
+    """Raise TraceError unless every array fits SCHEMA, the layout and the others."""
+    lengths = {
+        "n": trace.layout.n,
+        "t": len(trace.answer_tokens),
+        "s": len(trace.prompt_tokens),
+        "q": len(trace.prompt_tokens) + max(len(trace.answer_tokens) - 1, 0),
+        "b": len(BLOCKS),
+    }
+    for name, array in trace.arrays.items():
+        spec = SCHEMA.get(name)
+        if spec is None:
+            raise TraceError(f"a trace has no array {name[:60]!r}.")
+        if np.dtype(spec.dtype) != array.dtype:
+            raise TraceError(f"{name} must be {np.dtype(spec.dtype)}, got {array.dtype}.")
+        letters = spec.axes.split()
+        if array.ndim != len(letters):
+            raise TraceError(f"{name} must have axes [{spec.axes}], got {array.shape}.")
+        for letter, length in zip(letters, array.shape, strict=True):
+            if lengths.setdefault(letter, length) != length:
+                raise TraceError(
+                    f"{name} has {length} along {letter!r}, other parts have {lengths[letter]}."
+                )
+    alive = trace.layout.n
+    for stage in trace.stages:
+        if stage.reduction.n != alive:
+            raise TraceError(f"a stage takes {stage.reduction.n} tokens, but {alive} were left.")
+        alive = stage.reduction.m
+
+
+def open_trace(source: str | Path | bytes) -> Trace:
+    """Read a trace from a path or from bytes, trusting nothing in it.
+
+    Raises:
+        TraceError: not a trace, damaged, of another version, too large, or inconsistent.
+    """
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    if len(data) > MAX_FILE_BYTES:
+        raise TraceError(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
+    try:
+        length = int.from_bytes(data[:8], "little")
+        if not 2 <= length <= MAX_HEADER_CHARS or length > len(data) - 8:
+            raise TraceError("this is not a tokviz trace: its header is missing or cut off.")
+        outer = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+        if outer.get("format") != FORMAT:
+            raise TraceError("this is a safetensors file, but not a tokviz trace.")
+        header, arrays = json.loads(outer["header"]), load(data)
+        if header.get("version") != VERSION:
+            raise TraceError(
+                f"this trace has version {str(header.get('version'))[:20]}; "
+                f"this tokviz reads version {VERSION}."
+            )
+        return _build(header, arrays)
+    except TraceError:
+        raise
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise TraceError(f"the trace is damaged ({type(error).__name__}).") from error
+    except Exception as error:
+        if type(error).__module__.startswith("tokviz"):
+            raise TraceError(f"the trace contradicts itself: {error}") from error
+        raise
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise TraceError(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
+        return path.read_bytes()
+    except OSError as error:
+        raise TraceError(f"the trace cannot be read: {error.strerror}.") from error
+
+
+def _texts(values: Sequence[Any]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TraceError("a list of texts is expected where the trace has one text.")
+    return tuple(_text(v) for v in values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise TraceError("a text in the trace is missing, too long or not a text.")
+    return value
+
+
+def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
+    named = {name: a for name, a in arrays.items() if name in SCHEMA}
+    images = [arrays[f"image.{i}"].tobytes() for i in range(len(header["sizes"]))
+              if f"image.{i}" in arrays]  # fmt: skip
+    layout = Layout(
+        sizes=tuple((_length(w), _length(h)) for w, h in header["sizes"]),
+        tiles=tuple(_tile(t, len(header["sizes"])) for t in header["tiles"]),
+        tile=named["token_tile"],
+        row=named["token_row"],
+        col=named["token_col"],
+        kind=named["token_kind"],
+        position=named["token_position"],
+    )
+    _check_layout(layout)
+    return Trace(
+        prompt=_text(header["prompt"]),
+        answer=_text(header["answer"]),
+        model={_text(k): v for k, v in header["model"].items()},
+        layout=layout,
+        prompt_tokens=_texts(header["prompt_tokens"]),
+        answer_tokens=_texts(header["answer_tokens"]),
+        arrays=named,
+        candidate_tokens=tuple(_texts(c) for c in header["candidate_tokens"]),
+        stages=tuple(_stage(i, s, arrays) for i, s in enumerate(header["stages"])),
+        images=tuple(images),
+        timings={_text(k): float(v) for k, v in header["timings"].items()},
+        kv_bytes=int(header["kv_bytes"]),
+        kv_lengths=tuple(int(k) for k in header["kv_lengths"]),
+        notes=_texts(header["notes"]),
+    )
+
+
+def _length(value: Any) -> int:
+    if not isinstance(value, int) or not 1 <= value <= 1_000_000:
+        raise TraceError("an image size in the trace is out of range.")
+    return value
+
+
+def _tile(entry: Sequence[Any], images: int) -> Tile:
+    image, rows, cols, box, role = entry
+    x0, y0, x1, y1 = (float(v) for v in box)
+    if not (0 <= image < images and x0 < x1 and y0 < y1 and np.isfinite([x0, y0, x1, y1]).all()):
+        raise TraceError("a tile in the trace lies nowhere.")
+    return Tile(int(image), _length(rows), _length(cols), (x0, y0, x1, y1), _text(role))
+
+
+def _stage(number: int, entry: Sequence[Any], arrays: Mapping[str, np.ndarray]) -> StageRecord:
+    method, place, layer, n, seconds = entry
+    rows, cols, weights, position = (arrays[f"stage.{number}.{name}"] for name in STAGE_ARRAYS)
+    reduction = Reduction.from_entries(rows, cols, weights, int(n), len(position), position)
+    where = None if layer is None else int(layer)
+    return StageRecord(_text(method), _text(place), where, reduction, float(seconds))
+
+
+def _check_layout(layout: Layout) -> None:
+    same = {len(a) for a in (layout.tile, layout.row, layout.col, layout.kind, layout.position)}
+    if len(same) != 1:
+        raise TraceError("the layout's arrays differ in length.")
+    if not layout.n:
+        return
+    if layout.tile.min() < 0 or layout.tile.max() >= len(layout.tiles):
+        raise TraceError("a visual token belongs to no tile.")
+    rows = np.array([t.rows for t in layout.tiles])[layout.tile]
+    cols = np.array([t.cols for t in layout.tiles])[layout.tile]
+    patch = layout.kind == 0
+    inside = (layout.row >= 0) & (layout.row < rows) & (layout.col >= 0) & (layout.col < cols)
+    if layout.kind.max() >= len(KINDS) or not inside[patch].all():
+        raise TraceError("a visual token lies outside its tile's grid.")
