@@ -1,3 +1,72 @@
-"""tokviz: which visual tokens does a vision-language model really use?"""
+"""tokviz: which visual tokens does a vision-language model really use?
+
+    vlm = tokviz.load("embedded")
+    trace = vlm.answer([image], "is there a dog ?", plan=tokviz.plan("fastervlm", keep=32))
+
+The names below are imported when they are first used, so that `import tokviz` is quick and writing
+a trace pulls in neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokviz.analysis import ANALYSES
+    from tokviz.errors import InputError, MissingSignal, ModelError, TokvizError, TraceError
+    from tokviz.matrix import Reduction
+    from tokviz.models import MODELS, load
+    from tokviz.plans import plan
+    from tokviz.reduction import METHODS, reduce
+    from tokviz.trace import Trace, open_trace
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "ANALYSES": "tokviz.analysis",
+    "InputError": "tokviz.errors",
+    "METHODS": "tokviz.reduction",
+    "MODELS": "tokviz.models",
+    "MissingSignal": "tokviz.errors",
+    "ModelError": "tokviz.errors",
+    "Reduction": "tokviz.matrix",
+    "TokvizError": "tokviz.errors",
+    "Trace": "tokviz.trace",
+    "TraceError": "tokviz.errors",
+    "load": "tokviz.models",
+    "open_trace": "tokviz.trace",
+    "plan": "tokviz.plans",
+    "reduce": "tokviz.reduction",
+}
+__all__ = [
+    "ANALYSES",
+    "METHODS",
+    "MODELS",
+    "InputError",
+    "MissingSignal",
+    "ModelError",
+    "Reduction",
+    "TokvizError",
+    "Trace",
+    "TraceError",
+    "__version__",
+    "load",
+    "open_trace",
+    "plan",
+    "reduce",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's home on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'tokviz' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, imported or not."""
+    return sorted({*globals(), *__all__})

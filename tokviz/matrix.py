@@ -1,8 +1,8 @@
 """What happened to every token: a reduction is a sparse matrix W [m, n], Y = W X.
 
-Pruning has one-hot rows, merging rows with several entries, pooling and soft many-to-many other rows
-(the view of Token Transforming, arXiv 2506.05709). Stages compose by multiplication, and everything an
-overlay draws (fate, group, representative, weight) is read off W and off nothing else.
+Pruning has one-hot rows, merging rows with several entries, pooling and soft many-to-many other
+rows (the view of Token Transforming, arXiv 2506.05709). Stages compose by multiplication, and all
+that an overlay draws (fate, group, representative, weight) is read off W and off nothing else.
 numpy only, so that traces and views can use it without torch.
 """
 
@@ -54,8 +54,10 @@ class Reduction:
     "The method's own names for groups of source tokens, such as dominant, anchor, protected."
     notes: tuple[str, ...] = ()
     "Sentences for the reader: a fallback that was used, a clamp that was hit."
+    prefix_cls: bool = False
+    "True: the tower's [CLS] state goes in front of the m tokens, as one more token."
 
-    # -- making one -------------------------------------------------------------------------------
+    # -- making one ---------------------------------------------------------------------------
 
     @classmethod
     def from_entries(
@@ -115,6 +117,7 @@ class Reduction:
             n: number of source tokens.
             sizes: [n] how many patches each source token stands for; the mean is weighted by it.
             position: [m] representative of each group; default its first member.
+            **provenance: score, order, roles and notes.
         """
         sizes = np.ones(n, np.float32) if sizes is None else _real(sizes)
         members = [_index(group) for group in groups]
@@ -126,7 +129,7 @@ class Reduction:
         weights = sizes[cols] / total[rows]
         return cls.from_entries(rows, cols, weights, n, len(members), position, **provenance)
 
-    # -- reading it -------------------------------------------------------------------------------
+    # -- reading it ---------------------------------------------------------------------------
 
     @property
     def m(self) -> int:
@@ -152,7 +155,7 @@ class Reduction:
 
     @cached_property
     def fate(self) -> np.ndarray:
-        """uint8 [n] of KEPT, MERGED, PRUNED. A token that is kept and also merged counts as kept."""
+        """uint8 [n] of KEPT, MERGED, PRUNED; kept wins where a token is also merged."""
         fate = np.full(self.n, PRUNED, np.uint8)
         fate[self.cols] = MERGED
         fate[self.kept] = KEPT
@@ -160,7 +163,7 @@ class Reduction:
 
     @cached_property
     def group(self) -> np.ndarray:
-        """int64 [n], the output token that a source token went into with most weight; -1 = pruned."""
+        """int64 [n], the output token a source token went into with most weight; -1 = pruned."""
         group = np.full(self.n, -1, np.int64)
         light_first = np.lexsort((-self.rows, np.abs(self.weights)))
         group[self.cols[light_first]] = self.rows[light_first]
@@ -183,7 +186,23 @@ class Reduction:
         np.add.at(out, self.rows, self.weights.astype(x.dtype)[:, None] * x[self.cols])
         return out
 
-    # -- combining --------------------------------------------------------------------------------
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Hand values of output tokens back to the source tokens, by their share of each row.
+
+        Args:
+            values: [..., m], such as the attention that each output token receives.
+
+        Returns:
+            [..., n] with the same sum; pruned tokens get 0.
+        """
+        weight = np.abs(self.weights)
+        share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
+        flat = values.reshape(-1, self.m)
+        out = np.zeros((len(flat), self.n), np.float32)
+        np.add.at(out.T, self.cols, (flat[:, self.rows] * share).T)
+        return out.reshape(*values.shape[:-1], self.n)
+
+    # -- combining ----------------------------------------------------------------------------
 
     def then(self, later: Reduction) -> Reduction:
         """Return the reduction that does this one first and `later` on its output (later.W @ W)."""
@@ -204,6 +223,7 @@ class Reduction:
             later.m,
             self.position[later.position],
             notes=self.notes + later.notes,
+            prefix_cls=self.prefix_cls or later.prefix_cls,
         )
 
     def in_raster_order(self) -> Reduction:

@@ -1,8 +1,9 @@
 """The named arrays that reduction methods decide from, with their shapes.
 
 One table, from which checking, the engine's captures and the documentation follow. Shape letters:
-n tokens that are decided on, h heads, d width, m text tokens, a any other length. Arrays may come as
-numpy arrays, lists or torch tensors, in any float type; methods see float32 tensors.
+n tokens that are decided on, h heads, d width, m text tokens, p crops without the thumbnail,
+l layers of the language model, a any other length. Arrays may come as numpy arrays, lists or torch
+tensors, in any float type; methods see float32 tensors.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ class Signal:
     integer: bool = False
 
 
+CALLABLE, CROPS = "callable", "crops"
+"""Shapes of the two signals that are no arrays."""
+
 SIGNALS: dict[str, Signal] = {
-    # -- vision tower -------------------------------------------------------------------------------
+    # -- vision tower -------------------------------------------------------------------------
     "cls_attn": Signal(
         "h n", "softmax attention of the [CLS] query to every patch, [CLS] column dropped.", True
     ),
@@ -46,15 +50,28 @@ SIGNALS: dict[str, Signal] = {
     "cls_pre": Signal("d", "the [CLS] state of the layer that gives the features."),
     "feats_post": Signal("n d", "projected features, as they enter the language model."),
     "cls_post": Signal("d", "the [CLS] state sent through the projector."),
-    # -- text ---------------------------------------------------------------------------------------
+    "projector": Signal(CALLABLE, "the projector: features [a, d] in, projected features out."),
+    # -- the crops of one image (thumbnail and tiles), each seen by the tower on its own ------
+    "thumb_cls_attn": Signal("h a", "cls_attn of the thumbnail, its padding included.", True),
+    "crop_cls_attn": Signal("h p a", "cls_attn of each other crop, padding included.", True),
+    "thumb_cls_logits": Signal("h a", "the same before the softmax, already scaled.", True),
+    "crop_cls_logits": Signal("h p a", "the same before the softmax, already scaled.", True),
+    # -- text ---------------------------------------------------------------------------------
     "text_llm": Signal("m d", "embedding rows of the prompt's text in the language model."),
     "text_clip": Signal("m d", "text embeddings in the joint CLIP space."),
     "img_clip": Signal("n d", "patch embeddings in the joint CLIP space."),
-    # -- a step inside the tower (tokens may already be groups) ---------------------------------------
+    # -- a step inside the tower (tokens may already be groups) -------------------------------
     "keys": Signal("h n d", "this layer's key states of the current tokens, [CLS] left out."),
     "hidden": Signal("n d", "this layer's states of the current tokens, [CLS] left out."),
     "sizes": Signal("n", "how many patches each current token stands for."),
-    # -- a stage inside the language model (tokens still alive) ---------------------------------------
+    "prefix": Signal(
+        "",
+        "how many [CLS] and register tokens stand before the patches; they are not in the signals "
+        "and are never merged, but they count for even and odd places.",
+        integer=True,
+    ),
+    "layer": Signal("", "number of the layer at which the decision is taken.", integer=True),
+    # -- a stage inside the language model (tokens still alive) -------------------------------
     "llm_attn_last": Signal(
         "h n", "attention of the last prompt row to the visual tokens, in the layer just before."
     ),
@@ -66,14 +83,121 @@ SIGNALS: dict[str, Signal] = {
     ),
     "llm_hidden": Signal("n d", "states of the visual tokens that enter the coming layer."),
     "llm_hidden_last": Signal("d", "state of the last prompt row that enters the coming layer."),
-    # -- layout -------------------------------------------------------------------------------------
+    "llm_attn_last_before": Signal("h n", "llm_attn_last, but one layer earlier still."),
+    "llm_peek_text": Signal(
+        "h m n",
+        "attention of the text rows after the image with the coming layer's own queries and keys.",
+    ),
+    "llm_attn_text_text": Signal(
+        "h m m", "attention among the text rows after the image, in the layer just before."
+    ),
+    "llm_attn_all": Signal(
+        "h a a",
+        "softmax attention of all prompt rows to all prompt rows, in the layer just before.",
+    ),
+    "llm_visual_rows": Signal(
+        "n", "row of each visual token in llm_attn_all, counted from 0.", integer=True
+    ),
+    "llm_attn_mean_query": Signal(
+        "h n",
+        "softmax over the visual tokens of the mean visual query times the keys / sqrt(d), both "
+        "of the coming layer and before rotary positions.",
+    ),
+    "llm_keys": Signal("h n d", "the coming layer's keys of the visual tokens, after rotation."),
+    "llm_qk_last": Signal(
+        "h n",
+        "query of the last prompt row times the keys, in the layer just before: after rotation, "
+        "neither scaled nor through a softmax, grouped keys repeated for each head.",
+    ),
+    "llm_rope_bias": Signal(
+        "m n", "dot products of two rotated all-ones vectors / sqrt(d), text rows x visual tokens."
+    ),
+    "llm_text_score": Signal(
+        "m",
+        "softmax over the text rows of (input embeddings of the visual tokens x those of the text "
+        "rows), mean over all visual tokens that entered the language model.",
+    ),
+    "llm_text_mass": Signal(
+        "a",
+        "attention of the text rows to all visual tokens together, mean over heads and rows: one "
+        "number per layer, from layer 0 to the layer just before.",
+    ),
+    "llm_transition": Signal(
+        "n", "token transition variation summed over the layers watched so far (TransPrune)."
+    ),
+    "llm_tower_map": Signal(
+        "n", "importance that the vision tower gave to each visual token that is still there."
+    ),
+    "llm_shared_neurons": Signal(
+        "n",
+        "number of feed-forward neurons that are active both for this token and for the query "
+        "row, in the layer just before.",
+    ),
+    "llm_hidden_query": Signal(
+        "d", "mean state of the query sample's tokens that enter the coming layer."
+    ),
+    "llm_image": Signal(
+        "n", "image each visual token belongs to, from 0; the last is the query.", integer=True
+    ),
+    "llm_lens_prob": Signal("n", "highest probability that the logit lens gives at each token."),
+    "llm_lens_token": Signal("n", "the vocabulary entry that has it.", integer=True),
+    # -- the whole language model, forward and backward ---------------------------------------
+    "llm_attn": Signal("l h a a", "softmax maps of every layer over the rows of the prompt."),
+    "llm_attn_grad": Signal("l h a a", "gradient of the answer token's logit by llm_attn."),
+    "relevance": Signal("n", "any map over the tokens that an analysis has made."),
+    # -- layout -------------------------------------------------------------------------------
     "grid": Signal("a", "(rows, cols) of the tokens.", integer=True),
     "index": Signal("n", "original number of each token that is still there.", integer=True),
-    "crops": Signal("a", "tokens of each crop, in order.", integer=True),
+    "crops": Signal(
+        CROPS,
+        "one (role, rows, cols, row0, col0) per crop: role is whole, thumbnail or tile, row0 and "
+        "col0 say where a tile starts on the canvas of all tiles; or only its number of tokens.",
+    ),
+    "tile": Signal("n", "crop of each token; by default crop after crop.", integer=True),
+    "cell": Signal("n", "raster number of each token in its crop.", integer=True),
+    "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
+    "prompt_position": Signal("n", "row of each token in the language model.", integer=True),
     "pixels": Signal("a a a", "the image that the tower saw, channels first."),
     "num_layers": Signal("", "number of layers of the part that the layered signals come from."),
 }
 """Every signal by name. A plugin may add its own."""
+
+
+ROLES = {"thumb": "thumbnail", "global": "thumbnail", "crop": "tile", "image": "whole"}
+"""Other words for a crop's role."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One grid of tokens that the vision tower saw on its own."""
+
+    role: str
+    "whole, thumbnail or tile."
+    rows: int
+    cols: int
+    row0: int = 0
+    "Row of a tile's first token on the canvas of all tiles."
+    col0: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of tokens."""
+        return self.rows * self.cols
+
+    @classmethod
+    def parse(cls, entry: Any) -> Crop:
+        """Make one from a Crop, from (role, rows, cols, row0, col0) or from a count of tokens."""
+        if isinstance(entry, Crop):
+            return entry
+        try:
+            if not isinstance(entry, (list, tuple)):
+                return cls("whole", 1, int(entry))
+            role, *lengths = entry
+            return cls(ROLES.get(role, role), *(int(length) for length in lengths))
+        except (TypeError, ValueError):
+            raise InputError(
+                f"a crop must be (role, rows, cols, row0, col0), got {str(entry)[:60]}."
+            ) from None
 
 
 class Signals(Mapping[str, Any]):
@@ -90,6 +214,10 @@ class Signals(Mapping[str, Any]):
         for name, value in arrays.items():
             if value is not None:
                 self._arrays[name] = self._convert(name, value)
+        if self.n is None and "crops" in self:
+            self.n = sum(crop.size for crop in self["crops"])
+        if self.n is None and "grid" in self:
+            self.n = int(self["grid"].prod())
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._arrays:
@@ -108,6 +236,8 @@ class Signals(Mapping[str, Any]):
     def at(self, name: str, layer: int) -> torch.Tensor:
         """Return a layered signal at one layer; negative layers count from the end.
 
+        Without `num_layers` the last layer is known only if every layer from 0 on was given.
+
         Raises:
             MissingSignal: the signal, or that layer of it, was not given.
         """
@@ -116,23 +246,44 @@ class Signals(Mapping[str, Any]):
             return value
         if layer in value:
             return value[layer]
-        absolute = layer + int(self._arrays.get("num_layers", 0))
+        full = len(value) if set(value) == set(range(len(value))) else 0
+        absolute = layer + int(self._arrays.get("num_layers", full))
         if layer < 0 and absolute in value:
             return value[absolute]
         if len(value) == 1:
             return next(iter(value.values()))
-        raise MissingSignal(f"{name!r} was not given for layer {layer}; given: {sorted(value)}.")
+        raise MissingSignal(
+            f"{name!r} was not given for layer {layer}; given: {sorted(value)}. "
+            "Layers count from 0; negative ones need the signal 'num_layers'."
+        )
+
+    def patches(self, name: str, layer: int) -> torch.Tensor:
+        """Return query, key or value states [h, n, d] of a layer without the [CLS] row, if any."""
+        states = self.at(name, layer)
+        extra = states.shape[1] - (self.n or states.shape[1])
+        if extra not in (0, 1):
+            raise InputError(f"{name} has {states.shape[1]} rows for {self.n} tokens.")
+        return states[:, extra:]
 
     def _convert(self, name: str, value: Any) -> Any:
         spec = SIGNALS.get(name)
         if spec is None:
             raise InputError(f"there is no signal {name[:60]!r}. Known: {', '.join(SIGNALS)}.")
+        if spec.shape == CALLABLE:
+            if not callable(value):
+                raise InputError(f"{name} must be a function: {spec.meaning}")
+            return value
+        if spec.shape == CROPS:
+            return tuple(Crop.parse(entry) for entry in value)
         if spec.layered and isinstance(value, Mapping):
             return {int(layer): self._tensor(name, spec, one) for layer, one in value.items()}
         return self._tensor(name, spec, value)
 
     def _tensor(self, name: str, spec: Signal, value: Any) -> torch.Tensor:
-        tensor = torch.as_tensor(value).detach()
+        try:
+            tensor = torch.as_tensor(value).detach()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{name} cannot be read as an array: {error}") from None
         tensor = tensor.long() if spec.integer else tensor.float()
         letters = spec.shape.split()
         if letters[:1] == ["h"] and tensor.ndim == len(letters) - 1:

@@ -1,8 +1,8 @@
-"""The frozen record of one run: what was asked, what was answered, and what was captured on the way.
+"""The frozen record of one run: what was asked, what was answered, what was captured on the way.
 
 Saved as one `.safetensors` file with a JSON header, never a pickle. SCHEMA is the format: it names
-every array with its axes, and checking, reading and the documentation follow from it. Everything but
-the answer and the layout is optional; an analysis says which array it needs. This module and `matrix`
+every array with its axes; checking, reading and the documentation follow from it. Everything but
+the answer and the layout is optional; an analysis says which array it needs. This module, `matrix`
 and `layout` need only numpy and safetensors, so that any other code can write a trace.
 """
 
@@ -35,8 +35,8 @@ class Field:
 
     axes: str
     """Axis letters: t answer tokens, s prompt tokens, n visual tokens, l decoder layers, h decoder
-    heads, u tower layers, g tower heads, c candidates, k read-out words, q = s + t - 1 rows that the
-    language model computed, d sink dimensions, b blocks of the prompt; a digit is that length."""
+    heads, u tower layers, g tower heads, c candidates, k read-out words, q = s + t - 1 rows that
+    the language model computed, d sink dimensions, b blocks of the prompt."""
     dtype: str
     "numpy kind and size, such as f2, f4, i4, u1."
     meaning: str
@@ -63,11 +63,9 @@ SCHEMA: dict[str, Field] = {
         "share of that row's attention on the prompt before the image, the visual tokens, "
         "the text after and between them, and the answer so far.",
     ),
-    "cls_attention": Field("u n", "f2", "head mean of the [CLS] token's attention to each patch."),
+    "cls_attention": Field("u n", "f2", "head mean of the [CLS] attention to each patch."),
     "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
-    "received_attention": Field(
-        "u n", "f2", "mean attention that each patch receives in the tower."
-    ),
+    "received_attention": Field("u n", "f2", "mean attention each patch receives in the tower."),
     "feature_norm": Field("u n", "f2", "L2 norm of each patch after each tower layer."),
     "readout_ids": Field("k", "i4", "token ids of the words in `readout`: prompt and answer."),
     "readout": Field(
@@ -78,7 +76,7 @@ SCHEMA: dict[str, Field] = {
         "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
     ),
 }
-"""Every array by name. Arrays of stages (`stage.0.rows`, ...) and images (`image.0`) come on top."""
+"""Every array by name. Arrays of stages (`stage.0.rows`) and images (`image.0`) come on top."""
 
 STAGE_ARRAYS = {"rows": "i4", "cols": "i4", "weights": "f4", "position": "i4"}
 BLOCKS = ("before", "image", "text", "answer")

@@ -21,6 +21,15 @@ PLACES: dict[str, str] = {
     "language_model": "inside the language model",
 }
 
+EFFECTS: dict[str, str] = {
+    "remove": "gone from this layer on",
+    "mask": "still there, but from this layer on no other row attends to them",
+    "bypass": "skip the layers up to the next decision, then all tokens are there again",
+    "unmerge": "merged for this layer's attention only, then copied back to every member",
+    "decode": "untouched while the prompt is read; later tokens attend only to what was chosen",
+    "restart": "gone: the prompt is read again from layer 0 without them",
+}
+
 METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods")
 
 
@@ -111,6 +120,8 @@ class Method:
     "Published position policy: keep the original position ids, or repack them without gaps."
     removes: bool = True
     "False for methods that mask only: they shorten nothing."
+    effect: str = "remove"
+    "A key of EFFECTS: what happens to the tokens that a decision leaves out."
     verified: bool = True
     "False: built from secondary sources, a labelled stand-in for the published method."
     adaptive: bool = False

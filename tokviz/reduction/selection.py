@@ -6,6 +6,8 @@ import torch
 
 from tokviz.signals import Signals
 
+NO_CLS = "This model has no [CLS] token: the mean attention that each patch receives was used."
+
 
 def top_k(score: torch.Tensor, k: int) -> torch.Tensor:
     """Return the indices of the k highest scores, best first; ties go to the lower index.
@@ -21,5 +23,10 @@ def cls_score(signals: Signals, layer: int) -> tuple[torch.Tensor, tuple[str, ..
     """Return the head-mean [CLS] attention [n] of a layer, or the received attention and a note."""
     if "cls_attn" in signals:
         return signals.at("cls_attn", layer).mean(0), ()
-    note = "This model has no [CLS] token: the mean attention that each patch receives was used."
-    return signals.at("recv_attn", layer), (note,)
+    return signals.at("recv_attn", layer), (NO_CLS,)
+
+
+def depth(signals: Signals, layer: int, published: int = 24) -> int:
+    """Return a layer number that was published for a deep tower, scaled to this tower's depth."""
+    layers = int(signals["num_layers"]) if "num_layers" in signals else published
+    return round(layer * layers / published)

@@ -1,0 +1,120 @@
+"""What is there: methods, analyses and models as plain rows, as text and as Markdown tables.
+
+The CLI's lists and the README's tables are written from here, so they cannot drift from the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tokviz
+
+LISTS = {"methods": "reduction methods", "analyses": "analyses", "models": "models to choose from"}
+"""What can be listed."""
+
+HEADINGS = {
+    "methods": ("Method", "Acts", "What it does", "Reads", "Paper"),
+    "analyses": ("Analysis", "What it shows", "Reads", "Paper"),
+    "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "What it is"),
+}
+
+
+def rows(which: str) -> list[dict[str, Any]]:
+    """Return one JSON-ready row per entry of a list, sorted by name."""
+    if which == "methods":
+        return [_method(method) for method in tokviz.METHODS.values()]
+    if which == "analyses":
+        return [_analysis(analysis) for analysis in tokviz.ANALYSES.values()]
+    return [_model(model) for model in tokviz.MODELS.values()]
+
+
+def plain(entries: Sequence[dict[str, Any]]) -> str:
+    """Return the rows as aligned lines: name, then one sentence."""
+    width = max((len(entry["name"]) for entry in entries), default=0)
+    return "\n".join(f"{entry['name']:{width}}  {entry['summary']}" for entry in entries)
+
+
+def markdown(which: str) -> str:
+    """Return a list as the Markdown table of the README."""
+    head = HEADINGS[which]
+    lines = [head, tuple("---" for _ in head)]
+    lines += [_cells(which, entry) for entry in rows(which)]
+    return "\n".join(f"| {' | '.join(_cell(c) for c in line)} |" for line in lines)
+
+
+def _method(method: Any) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "title": method.title,
+        "summary": method.summary,
+        "notes": method.notes,
+        "place": method.place,
+        "acts_at": method.acts_at,
+        "kind": method.kind,
+        "needs": list(method.needs),
+        "fallbacks": dict(method.fallbacks or {}),
+        "query_aware": method.query_aware,
+        "verified": method.verified,
+        "positions": method.positions,
+        "paper": method.paper,
+        "year": method.year,
+        "code": method.code,
+        "licence": method.licence,
+        "options": [_option(option) for option in method.options.values()],
+    }
+
+
+def _option(option: Any) -> dict[str, Any]:
+    return {
+        "name": option.name,
+        "type": option.type.__name__,
+        "default": option.default,
+        "choices": list(option.choices),
+        "low": option.range.low if option.range else None,
+        "high": option.range.high if option.range else None,
+    }
+
+
+def _analysis(analysis: Any) -> dict[str, Any]:
+    return {
+        "name": analysis.name,
+        "title": analysis.title,
+        "summary": analysis.summary,
+        "needs": list(analysis.needs),
+        "paper": analysis.paper,
+    }
+
+
+def _model(card: Any) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "summary": card.note,
+        "family": card.family,
+        "parameters": card.parameters,
+        "memory_gb": card.memory_gb,
+        "has_cls": card.has_cls,
+    }
+
+
+def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
+    name = f"`{entry['name']}`"
+    if which == "models":
+        memory, cls = f"{entry['memory_gb']:g} GB", "yes" if entry["has_cls"] else "no"
+        return name, entry["family"], entry["parameters"], memory, cls, entry["summary"]
+    reads = ", ".join(f"`{signal}`" for signal in entry["needs"]) or "nothing"
+    if which == "analyses":
+        return name, entry["summary"], reads, _paper(entry["title"], entry["paper"])
+    stand_in = "" if entry["verified"] else " (stand-in, not verified against the paper)"
+    year = f", {entry['year']}" if entry["year"] else ""
+    paper = _paper(entry["title"] + year, entry["paper"])
+    return name, entry["acts_at"], entry["summary"] + stand_in, reads, paper
+
+
+def _paper(text: str, link: str) -> str:
+    return f"[{text}]({link})" if link else text
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,142 @@
+"""python -m tokviz: the lab without a browser.
+
+Answers, tables and errors go where a shell expects them: results on stdout, one sentence on stderr
+and exit status 2 when the input cannot be used. Anything else that fails keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tokviz
+from tokviz import catalog, export
+from tokviz.errors import InputError, TokvizError
+
+MAX_NEW_TOKENS = 64
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 when the input cannot be used."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except TokvizError as error:
+        print(f"tokviz: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tokviz",
+        description="See which visual tokens a vision-language model really uses.",
+    )
+    parser.add_argument("--version", action="version", version=f"tokviz {tokviz.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_answer(commands.add_parser("answer", help="ask a model about an image"))
+    for name, what in catalog.LISTS.items():
+        listing = commands.add_parser(name, help=f"list the {what}")
+        form = listing.add_mutually_exclusive_group()
+        form.add_argument("--json", action="store_true", help="print a JSON array")
+        form.add_argument("--markdown", action="store_true", help="print the README's table")
+        listing.set_defaults(run=_list, which=name)
+    return parser
+
+
+def _add_answer(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("image", metavar="IMAGE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF file")
+    add("--prompt", required=True, help="the question")
+    add("--model", default="embedded", help="embedded, a Hub id or a folder (default: embedded)")
+    add("--method", help="reduce the visual tokens with this method (see: tokviz methods)")
+    add("--keep", help="visual tokens to leave; goes with --method")
+    add("--option", action="append", default=[], metavar="NAME=VALUE", help="option of the method")
+    add("--positions", choices=("keep", "repack"), help="position ids (default: as published)")
+    add("--max-new-tokens", default=str(MAX_NEW_TOKENS), metavar="N", help="default: 64")
+    add("--json", action="store_true", help="print one JSON object (schema: docs/cli.md)")
+    add("--trace", metavar="FILE", help="also save the whole run as a .safetensors trace")
+    command.set_defaults(run=_answer)
+
+
+def _answer(arguments: argparse.Namespace) -> None:
+    limit = _whole("--max-new-tokens", arguments.max_new_tokens)
+    plan = _plan(arguments)
+    vlm = tokviz.load(arguments.model)
+    trace = vlm.answer([arguments.image], arguments.prompt, plan=plan, max_new_tokens=limit)
+    if arguments.trace:
+        _save(trace, arguments.trace)
+    record = export.answer_record(trace)
+    if arguments.json:
+        print(json.dumps(record, ensure_ascii=False))
+        return
+    print(record["answer"])
+    print(_summary(record), file=sys.stderr)
+
+
+def _plan(arguments: argparse.Namespace) -> Any:
+    if arguments.method is None:
+        if arguments.keep is not None or arguments.option or arguments.positions:
+            raise InputError("--keep, --option and --positions need --method.")
+        return None
+    if arguments.keep is None:
+        raise InputError("--method needs --keep, the number of visual tokens to leave.")
+    options = dict(_option(arguments.method, pair) for pair in arguments.option)
+    keep = _whole("--keep", arguments.keep)
+    return tokviz.plan(arguments.method, keep=keep, positions=arguments.positions, **options)
+
+
+def _option(method: str, pair: str) -> tuple[str, Any]:
+    """Split name=value and read the text as the option's type; its range is checked later."""
+    name, equals, text = pair.partition("=")
+    if not equals:
+        raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
+    option = tokviz.METHODS[method].options.get(name)
+    if option is None:
+        return name, text
+    if option.default is None and text.lower() == "none":
+        return name, None
+    if option.choices:
+        return name, next((c for c in option.choices if str(c) == text), text)
+    if option.type is bool:
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"{name} must be true or false, got {text[:40]!r}.")
+        return name, text.lower() == "true"
+    return name, text
+
+
+def _whole(flag: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{flag} must be a whole number, got {text[:40]!r}.") from None
+
+
+def _save(trace: Any, file: str) -> None:
+    try:
+        trace.save(Path(file))
+    except OSError as error:
+        raise InputError(f"the trace cannot be written to {file!r}: {error.strerror}.") from error
+
+
+def _summary(record: dict[str, Any]) -> str:
+    tokens, seconds = record["visual_tokens"], record["seconds"]
+    first, total = seconds["first_token"] or 0.0, seconds["total"] or 0.0
+    return (
+        f"{tokens['left']} of {tokens['total']} visual tokens, first token after {first:.2f} s, "
+        f"{total:.2f} s in all, {record['kv_bytes'] / 1e6:.2f} MB of KV cache"
+    )
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    rows = catalog.rows(arguments.which)
+    if arguments.json:
+        print(json.dumps(rows, ensure_ascii=False, indent=1))
+    elif arguments.markdown:
+        print(catalog.markdown(arguments.which))
+    else:
+        print(catalog.plain(rows))

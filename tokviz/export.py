@@ -1,0 +1,66 @@
+"""A run as plain data: what `python -m tokviz answer --json` prints and other programs read.
+
+The schema is documented in docs/cli.md; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tokviz.matrix import FATES
+from tokviz.trace import Trace
+
+SECONDS = ("encode", "decide", "prefill", "decode", "first_token", "total")
+
+
+def answer_record(trace: Trace) -> dict[str, Any]:
+    """Return one run as JSON-ready values: no arrays, no NaN."""
+    return {
+        "model": str(trace.model.get("name", "")),
+        "prompt": trace.prompt,
+        "answer": trace.answer,
+        "tokens": _answer_tokens(trace),
+        "visual_tokens": _counts(trace),
+        "stages": [
+            {"method": s.method, "place": s.place, "layer": s.layer, "left": s.reduction.m}
+            for s in trace.stages
+        ],
+        "seconds": {name: _number(trace.timings.get(name)) for name in SECONDS},
+        "kv_bytes": trace.kv_bytes,
+        "fates": _fates(trace),
+        "notes": list(trace.notes),
+    }
+
+
+def _answer_tokens(trace: Trace) -> list[dict[str, Any]]:
+    ids = trace.arrays.get("answer_ids", np.full(trace.t, -1))
+    probabilities = trace.arrays.get("answer_prob", np.full(trace.t, np.nan))
+    return [
+        {"id": int(i), "text": text, "probability": _number(p)}
+        for i, text, p in zip(ids, trace.answer_tokens, probabilities, strict=True)
+    ]
+
+
+def _counts(trace: Trace) -> dict[str, int]:
+    fates = np.bincount(trace.reduction.fate, minlength=len(FATES))
+    counts = {"total": trace.n, "left": trace.reduction.m}
+    return counts | {name: int(count) for name, count in zip(FATES, fates, strict=True)}
+
+
+def _fates(trace: Trace) -> list[dict[str, Any]]:
+    went, group, box = trace.went_at, trace.reduction.group, trace.layout.box
+    return [
+        {
+            "fate": FATES[fate],
+            "group": None if group[i] < 0 else int(group[i]),
+            "stage": None if went[i] < 0 else int(went[i]),
+            "box": None if np.isnan(box[i]).any() else [round(float(v), 2) for v in box[i]],
+        }
+        for i, fate in enumerate(trace.reduction.fate)
+    ]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or not np.isfinite(value) else round(float(value), 6)

@@ -1,0 +1,236 @@
+"""Opening pictures that strangers send: is this an image we can use, and what are its pixels?
+
+One door for every source. Whatever comes, the result is a plain RGB image or an InputError whose
+text can be shown as it is. Orientation is applied, transparency is laid on white, 16-bit grey is
+scaled to 8 bits, of an animation the first frame is taken. Colour profiles are not applied, and all
+metadata (EXIF with its places and names, profiles, comments) is left behind. Nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tokviz.errors import InputError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_FILE_BYTES = 20 * 2**20
+MAX_PIXELS = 40_000_000
+MAX_RATIO = 100
+"Longest side over shortest side; beyond it a model's own resizing would need gigabytes."
+PREVIEW_SIDE = 1024
+
+ALLOWED = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+FOREIGN: tuple[tuple[str, re.Pattern[bytes]], ...] = (
+    ("a PDF document", re.compile(rb"%PDF-")),
+    (
+        "an SVG drawing or XML",
+        re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:svg|\?xml|!doctype svg)", re.I),
+    ),
+    ("an HTML page", re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|!--)", re.I)),
+    ("a HEIC or AVIF picture", re.compile(rb".{4}ftyp", re.S)),
+    ("a PostScript document", re.compile(rb"%!PS")),
+    ("a zip archive", re.compile(rb"PK\x03\x04")),
+)
+"""What people rename to .png, told by its first bytes, so that the message can name it."""
+
+ORIENTATION_TAG = 0x0112
+TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    NotImplementedError,
+    MemoryError,
+    RecursionError,
+    EOFError,
+    struct.error,
+)
+"""What Pillow's decoders raise on damaged files, beside their own error classes."""
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+Source = str | Path | bytes | bytearray | memoryview | Image.Image | np.ndarray
+
+
+def open_image(source: Source) -> Image.Image:
+    """Return the picture as an 8-bit RGB image, upright, without metadata.
+
+    Args:
+        source: path of a file, a file's bytes, a PIL image, or an array [h, w], [h, w, 1],
+            [h, w, 3] or [h, w, 4] of uint8, uint16, bool, or floats from 0 to 1.
+
+    Returns:
+        A new image of at most MAX_PIXELS pixels; the source is left as it was.
+
+    Raises:
+        InputError: not a picture, damaged, too large, of a foreign format, a URL or no file.
+    """
+    if isinstance(source, Image.Image):
+        return _decoded(source, "the image")
+    if isinstance(source, np.ndarray):
+        return _decoded(_from_array(source), "the image")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _from_bytes(bytes(source), "the image")
+    if isinstance(source, (str, Path)):
+        return _from_path(source)
+    given = "nothing" if source is None else type(source).__name__
+    raise InputError(f"an image must be a file, bytes, a PIL image or an array, got {given}.")
+
+
+def preview_jpeg(image: Image.Image, side: int = PREVIEW_SIDE) -> bytes:
+    """Return a JPEG of the picture, scaled down so that no side is over `side` pixels."""
+    small = image.convert("RGB")
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    small.info = {}
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=88, optimize=True)
+    return out.getvalue()
+
+
+def _from_path(source: str | Path) -> Image.Image:
+    text = str(source)
+    if re.match(r"[a-z][a-z0-9+.-]+:/|data:", text, re.I):
+        raise InputError("addresses are not fetched: save the picture and give its file.")
+    name = f"{Path(text).name[:80]!r}"
+    try:
+        path = Path(text)
+        if path.is_dir():
+            raise InputError(f"{name} is a folder; give one picture in it.")
+        if not path.exists():
+            raise InputError(f"there is no file {name}.")
+        if not path.is_file():
+            raise InputError(f"{name} is not a regular file.")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} cannot be read ({type(error).__name__}).") from error
+    return _from_bytes(data, name)
+
+
+def _from_bytes(data: bytes, name: str) -> Image.Image:
+    if not data:
+        raise InputError(f"{name} is empty (0 bytes).")
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB; send a smaller file.")
+    for what, magic in FOREIGN:
+        if magic.match(data):
+            raise InputError(f"{name} is {what}, not a picture. Allowed: {ALLOWED}.")
+    try:
+        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.UnidentifiedImageError:
+        raise InputError(f"{name} is not a picture that can be read. Allowed: {ALLOWED}.") from None
+    except BOMBS:
+        raise InputError(f"{name} has over {MAX_PIXELS // 10**6} megapixels.") from None
+    except DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    return _decoded(picture, name)
+
+
+def _decoded(picture: Image.Image, name: str) -> Image.Image:
+    """Decode after the size is known to be bearable."""
+    _check_size(*picture.size, name)
+    try:
+        picture.load()
+        rgb = _rgb(_upright(picture), name)
+    except DECODER_ERRORS as error:
+        raise _damaged(name, error) from error
+    except BOMBS:
+        raise InputError(f"{name} has over {MAX_PIXELS // 10**6} megapixels.") from None
+    rgb.info = {}
+    return rgb
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    return InputError(
+        f"{name} is damaged or cut off ({type(error).__name__} while decoding). "
+        "Open it in an image program and save it again."
+    )
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if not width or not height:
+        raise InputError(f"{name} has no pixels ({width} × {height}).")
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{name} has {width} × {height} = {width * height / 1e6:.0f} megapixels; "
+            f"at most {MAX_PIXELS // 10**6} are allowed. Scale it down first."
+        )
+    ratio = max(width, height) / min(width, height)
+    if ratio > MAX_RATIO:
+        raise InputError(
+            f"{name} is {width} × {height} pixels, one side {ratio:.0f} times the other; "
+            f"at most {MAX_RATIO} times is allowed. Crop it first."
+        )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; a damaged EXIF block counts as none."""
+    try:
+        orientation = picture.getexif().get(ORIENTATION_TAG)
+    except DECODER_ERRORS:
+        return picture
+    turn = TURN.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _rgb(picture: Image.Image, name: str) -> Image.Image:
+    if picture.mode.startswith("I;16"):
+        return _grey16(picture)
+    if picture.mode in ("I", "F", "LAB"):
+        raise InputError(
+            f"{name} has pixels of mode {picture.mode} (32-bit or Lab); "
+            "save it as RGB or grey with 8 or 16 bits per channel."
+        )
+    if picture.has_transparency_data:
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _grey16(picture: Image.Image) -> Image.Image:
+    """Scale 0..65535 to 0..255; Pillow's own conversion clips everything above 255 to white."""
+    return Image.fromarray(_eight_bits(np.asarray(picture))).convert("RGB")
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise InputError(f"an image array must be [h, w], or [h, w, 1, 3 or 4], got {array.shape}.")
+    _check_size(array.shape[1], array.shape[0], "the image")
+    if array.dtype == np.uint8:
+        pixels = array
+    elif array.dtype == np.uint16:
+        pixels = _eight_bits(array)
+    elif array.dtype == bool:
+        pixels = array.astype(np.uint8) * 255
+    elif np.issubdtype(array.dtype, np.floating):
+        if not ((array >= 0) & (array <= 1)).all():
+            raise InputError("an image array of floats must hold numbers from 0 to 1.")
+        pixels = (array * 255).round().astype(np.uint8)
+    else:
+        raise InputError(
+            f"an image array must hold uint8, uint16, bool or floats, got {array.dtype}."
+        )
+    return Image.fromarray(np.ascontiguousarray(pixels))

@@ -1,0 +1,119 @@
+"""Attention that can be looked at while the model runs at full speed.
+
+One attention function is registered with transformers under the name "tokviz". It computes the
+output with SDPA, exactly as without us, and shows each call to an observer if one is open, which
+may ask for a few softmax rows. The full layers x heads x tokens x tokens tensor is never built.
+
+Traps that shaped this: registering the function without its mask builder silently drops every
+mask; the observer sits in a ContextVar, which threads do not share and a generator's `yield` does
+not keep, so it is opened and closed inside one call of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+NAME = "tokviz"
+ROW_CHUNK = 128
+"Query rows whose softmax is held at once while column sums are taken."
+
+Observer = Callable[["AttentionCall"], None]
+_observer: ContextVar[Observer | None] = ContextVar("tokviz_attention_observer", default=None)
+
+
+class AttentionCall:
+    """One call of one attention module, from which rows and sums can be computed on demand."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask: torch.Tensor | None,
+        scaling: float | None,
+        causal: bool,
+    ) -> None:
+        """Args: query [b, h, q, d]; key, value [b, h_kv, k, d]; mask None, bool or additive."""
+        self.module, self.query, self.key, self.value = module, query, key, value
+        self.mask, self.causal = mask, causal
+        self.scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+
+    def logits(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the masked, scaled logits of the given query rows, float32 [b, h, rows, k]."""
+        b, heads, _, width = self.query.shape
+        kv_heads = self.key.shape[1]
+        query = self.query[:, :, rows].reshape(b, kv_heads, -1, width)
+        logits = torch.matmul(query, self.key.transpose(-1, -2)).float() * self.scaling
+        logits = logits.reshape(b, heads, len(rows), -1)
+        hidden = self._hidden(rows)
+        if hidden is not None and hidden.dtype == torch.bool:
+            return logits.masked_fill(hidden, float("-inf"))
+        return logits if hidden is None else logits + hidden
+
+    def rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the softmax of the given query rows, float32 [b, h, rows, k]."""
+        return self.logits(rows).softmax(-1)
+
+    def received(self) -> torch.Tensor:
+        """Return the attention that each key receives, mean over heads and queries, [b, k]."""
+        total = torch.zeros(self.key.shape[0], self.key.shape[2], device=self.key.device)
+        count = self.query.shape[2]
+        for chunk in torch.arange(count, device=self.key.device).split(ROW_CHUNK):
+            total += self.rows(chunk).sum(2).mean(1)
+        return total / count
+
+    def _hidden(self, rows: torch.Tensor) -> torch.Tensor | None:
+        """What the rows may not see: bool (True = hidden), an additive mask, or None."""
+        if self.mask is not None:
+            mask = self.mask[:, :, rows] if self.mask.shape[2] > 1 else self.mask
+            return ~mask if mask.dtype == torch.bool else mask.float()
+        queries, keys = self.query.shape[2], self.key.shape[2]
+        if not self.causal or queries == 1:
+            return None
+        return torch.arange(keys, device=rows.device) > rows[:, None] + (keys - queries)
+
+
+def attention_forward(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """Compute attention with SDPA; show the call to the open observer first."""
+    observer = _observer.get()
+    if observer is not None:
+        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+        observer(AttentionCall(module, query, key, value, attention_mask, scaling, causal))
+    return sdpa_attention_forward(
+        module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **kwargs
+    )
+
+
+@contextmanager
+def observed(observer: Observer | None) -> Iterator[None]:
+    """Show every attention call of this thread to `observer` while the context is open."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+def use_tokviz_attention(model: torch.nn.Module) -> None:
+    """Register our attention with transformers and switch a freshly loaded model to it."""
+    AttentionInterface.register(NAME, attention_forward)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)  # type: ignore[operator]

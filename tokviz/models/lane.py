@@ -1,0 +1,185 @@
+"""One answer being written: prefill, one token at a time, and what was seen on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+
+from tokviz.capture import Capture
+from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.decoder import DecoderStages
+from tokviz.models.family import Family
+from tokviz.models.vision import hooked
+
+
+@dataclass
+class Rows:
+    """The recorded rows of one lane, on the model's device until the lane is done."""
+
+    attention: list[dict[int, torch.Tensor]] = field(default_factory=list)
+    "Per computed last row: decoder layer -> softmax row [h, keys]."
+    states: list[torch.Tensor] = field(default_factory=list)
+    "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
+    phi: dict[int, torch.Tensor] = field(default_factory=dict)
+    "Decoder layer -> sink statistic [rows] at its input, during the prefill."
+
+
+class Lane:
+    """The language model's half of one run; every method does one bounded piece of work."""
+
+    def __init__(
+        self,
+        family: Family,
+        model: nn.Module,
+        stages: DecoderStages,
+        positions: torch.Tensor,
+        capture: Capture,
+        sink_dims: Sequence[int] = (),
+    ) -> None:
+        """Prepare an empty cache.
+
+        Args:
+            family: the model's family.
+            model: the model.
+            stages: what happens to visual tokens inside the language model.
+            positions: [..., 1, rows] position ids of the sequence entering layer 0.
+            capture: what to record.
+            sink_dims: the model's sink dimensions; the statistic is recorded when there are any.
+        """
+        self.family, self.model, self.stages, self.capture = family, model, stages, capture
+        self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
+        self.decoder = family.decoder(model)
+        self.layers = len(self.decoder.layers)  # type: ignore[arg-type]
+        self.positions = positions
+        self.cache = DynamicCache(config=model.config.get_text_config())  # type: ignore
+        self.rows = Rows()
+        self.ids: list[int] = []
+        self.probabilities: list[float] = []
+        self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.logits: torch.Tensor | None = None
+        self.prefill_seconds = self.decode_seconds = 0.0
+
+    def prefill(self, input_ids: torch.Tensor, features: torch.Tensor) -> None:
+        """Read the prompt.
+
+        Args:
+            input_ids: [1, rows], as many placeholders as features.
+            features: [m, d] visual tokens.
+        """
+        began = time.perf_counter()
+        with self._recording(prefill=True), self.stages.during_prefill():
+            output = self.model(
+                input_ids=input_ids,
+                attention_mask=torch.ones_like(input_ids),
+                position_ids=self.positions,
+                mm_encoder_outputs={"image": self.family.encoder_outputs(features)},
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        self._take(output.logits)
+        self.prefill_seconds = time.perf_counter() - began
+        self.length = input_ids.shape[1]
+
+    def step(self) -> None:
+        """Read the last token that was written, and predict the next."""
+        began = time.perf_counter()
+        written = len(self.ids)
+        device = self.positions.device
+        with self._recording(prefill=False), self.stages.during_decode():
+            output = self.model(
+                input_ids=torch.tensor([[self.ids[-1]]], device=device),
+                attention_mask=torch.ones(
+                    1, self.length + written, dtype=torch.long, device=device
+                ),
+                position_ids=self.positions[..., -1:] + written,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        self._take(output.logits)
+        self.decode_seconds += time.perf_counter() - began
+
+    def write(self, token: int | None = None) -> int:
+        """Append the most probable next token (or the given one) to the answer; return it."""
+        log_probabilities = self.logits.log_softmax(-1)  # type: ignore[union-attr]
+        best = log_probabilities.topk(min(self.capture.candidates, len(log_probabilities)))
+        chosen = self.best() if token is None else token
+        self.ids.append(chosen)
+        self.probabilities.append(float(log_probabilities[chosen].exp()))
+        self.candidates.append((best.indices, best.values.exp()))
+        return chosen
+
+    def best(self) -> int:
+        """Return the most probable next token, the lowest id on a tie (as generate() does)."""
+        return int(self.logits.argmax())  # type: ignore[union-attr]
+
+    def _take(self, logits: torch.Tensor) -> None:
+        self.logits = logits[0, -1].float()
+        if self.logits.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    # -- recording --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _recording(self, prefill: bool) -> Iterator[None]:
+        """Observe attention, final states and, in the prefill, the residual stream."""
+        if self.capture.attention:
+            self.rows.attention.append({})
+        handles: list[Any] = []
+        if self.capture.readout:
+            norm: nn.Module = self.decoder.norm  # type: ignore[assignment]
+            handles.append(norm.register_forward_hook(self._keep_states))
+        if len(self.sink_dims) and prefill:
+            for i, layer in enumerate(self.decoder.layers):  # type: ignore[arg-type]
+                hook = self._keep_phi(i)
+                handles.append(layer.input_layernorm.register_forward_pre_hook(hook))
+        looks = self.capture.attention or (prefill and bool(self.stages.stages))
+        with hooked(*handles), observed(self._see if looks else None):
+            yield
+
+    def _see(self, call: AttentionCall) -> None:
+        layer = getattr(call.module, "layer_idx", None)
+        if layer is None:
+            return
+        self.stages.call = call
+        if self.capture.attention:
+            last = torch.tensor([call.query.shape[2] - 1], device=call.query.device)
+            self.rows.attention[-1][layer] = call.rows(last)[0, :, 0]
+
+    def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
+        self.rows.states.append(output[0])
+
+    def _keep_phi(self, layer: int) -> Any:
+        def hook(module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            self.rows.phi[layer] = sink_phi(args[0][0], self.sink_dims)
+
+        return hook
+
+
+def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:
+    """Return max over sink dimensions of the RMS-normed state (no weight), float32 [rows].
+
+    Args:
+        states: [rows, d] residual stream at a layer's input.
+        dims: [k] sink dimensions, at least one.
+
+    Source: arXiv 2503.03321 (see What You Are Told), with epsilon 1e-6.
+    """
+    states = states.float()
+    scale = torch.rsqrt(states.square().mean(-1) + 1e-6)
+    return states[:, dims].abs().amax(-1) * scale
+
+
+def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
+    """Return the bytes that the cache holds, and the rows of each layer."""
+    tensors = [(layer.keys, layer.values) for layer in cache.layers]
+    total = sum(t.numel() * t.element_size() for pair in tensors for t in pair)
+    return total, [keys.shape[-2] for keys, _ in tensors]

@@ -1,0 +1,135 @@
+"""LLaVA-1.5 and all that is saved as LlavaForConditionalGeneration: one tile per image.
+
+The processor either resizes the short edge and crops the centre (llava-hf checkpoints: the margins
+are never seen), pads to a square, or squashes; the layout says what part each token saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from tokviz.layout import PATCH, SEPARATOR, Layout, Tile
+from tokviz.models.family import Family, Inputs
+
+Box = tuple[float, float, float, float]
+
+
+class Llava(Family):
+    """CLIP or SigLIP tower, MLP projector, decoder; g x g tokens per image in raster order."""
+
+    name = "llava"
+    title = "LLaVA-1.5"
+    model_types = ("llava",)
+
+    def tower_layers(self, model: nn.Module) -> nn.ModuleList:
+        """Return the blocks of the vision tower."""
+        return model.model.vision_tower.encoder.layers  # type: ignore[union-attr, return-value]
+
+    def has_cls(self, model: nn.Module) -> bool:
+        """Return True for CLIP towers."""
+        return hasattr(model.model.vision_tower.embeddings, "class_embedding")  # type: ignore
+
+    def feature_layer(self, model: nn.Module) -> int:
+        """Return the tower layer whose output gives the features (-2 is the last but one block)."""
+        chosen = model.config.vision_feature_layer  # type: ignore[union-attr]
+        last = (
+            chosen if isinstance(chosen, int) else max(chosen, key=lambda i: self._block(model, i))
+        )
+        return self._block(model, last)
+
+    def _block(self, model: nn.Module, hidden_state: int) -> int:
+        """hidden_states[0] is the embedding, so hidden_states[i] leaves block i - 1."""
+        count = len(self.tower_layers(model))
+        return (hidden_state if hidden_state >= 0 else count + 1 + hidden_state) - 1
+
+    def encoder_outputs(self, features: torch.Tensor) -> BaseModelOutputWithPooling:
+        """Wrap features [n, d]."""
+        return BaseModelOutputWithPooling(pooler_output=[features])  # type: ignore[arg-type]
+
+    def layout(
+        self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
+    ) -> Layout:
+        """Return g x g tokens per image; under strategy "full" [CLS] is a token without box."""
+        ids = inputs["input_ids"][0].cpu().numpy()
+        position = np.flatnonzero(ids == self.image_token_id(model)).astype(np.int32)
+        vision = model.config.vision_config  # type: ignore[union-attr]
+        side = vision.image_size // vision.patch_size
+        extra = len(position) // len(images) - side * side
+        row, col = np.divmod(np.arange(side * side, dtype=np.int16), side)
+        lead = np.full(extra, -1, np.int16)
+        kind = np.array([SEPARATOR] * extra + [PATCH] * side * side, np.uint8)
+        return Layout(
+            sizes=tuple(image.size for image in images),
+            tiles=tuple(
+                Tile(i, side, side, seen_box(processor.image_processor, image.size))
+                for i, image in enumerate(images)
+            ),
+            tile=np.repeat(np.arange(len(images), dtype=np.int16), side * side + extra),
+            row=np.tile(np.concatenate([lead, row]), len(images)),
+            col=np.tile(np.concatenate([lead, col]), len(images)),
+            kind=np.tile(kind, len(images)),
+            position=position,
+        )
+
+    def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return the states that enter the first block."""
+        tower = model.model.vision_tower  # type: ignore[union-attr]
+        states = tower.embeddings(pixel_values)  # type: ignore[operator, union-attr]
+        norm = getattr(tower, "pre_layrnorm", None)
+        return states if norm is None else norm(states)
+
+    def tower_attend(
+        self, block: nn.Module, states: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """First half of a CLIP or SigLIP block."""
+        attended, _ = block.self_attn(  # type: ignore[operator]
+            hidden_states=block.layer_norm1(states),  # type: ignore[operator]
+            attention_mask=mask,
+        )
+        return states + attended
+
+    def tower_mlp(self, block: nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Second half of a CLIP or SigLIP block."""
+        return states + block.mlp(block.layer_norm2(states))  # type: ignore[operator]
+
+
+def seen_box(processor: Any, size: tuple[int, int]) -> Box:
+    """Return the rectangle of the original image that the tower sees.
+
+    Args:
+        processor: the image processor.
+        size: (width, height) of the original image.
+
+    Returns:
+        x0, y0, x1, y1 in original pixels; it reaches outside the image where padding was added.
+    """
+    width, height = size
+    if getattr(processor, "do_pad", False):
+        side = max(width, height)
+        left, top = -((side - width) // 2), -((side - height) // 2)
+        return float(left), float(top), float(left + side), float(top + side)
+    target = dict(getattr(processor, "size", None) or {})
+    short = target.get("shortest_edge")
+    if not (short and getattr(processor, "do_resize", True)):
+        return 0.0, 0.0, float(width), float(height)
+    scaled_w, scaled_h = _short_edge(width, height, short)
+    if not getattr(processor, "do_center_crop", False):
+        return 0.0, 0.0, float(width), float(height)
+    crop_w, crop_h = processor.crop_size["width"], processor.crop_size["height"]
+    left, top = (scaled_w - crop_w) // 2, (scaled_h - crop_h) // 2
+    x, y = width / scaled_w, height / scaled_h
+    return left * x, top * y, (left + crop_w) * x, (top + crop_h) * y
+
+
+def _short_edge(width: int, height: int, short: int) -> tuple[int, int]:
+    """The size after the short edge was resized to `short`; the long one is truncated."""
+    if width <= height:
+        return short, int(short * height / width)
+    return int(short * width / height), short

@@ -1,0 +1,209 @@
+"""From a finished lane to a frozen trace: device rows become the arrays of the trace format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tokviz.capture import HEADS_LIMIT_BYTES
+from tokviz.images import preview_jpeg
+from tokviz.layout import PATCH, Layout
+from tokviz.matrix import Reduction
+from tokviz.models.lane import Lane, cache_bytes
+from tokviz.models.vision import Vision
+from tokviz.trace import StageRecord, Trace, layout_arrays
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The part of a run that all its lanes share."""
+
+    prompt: str
+    prompt_ids: np.ndarray
+    "int32 [s]"
+    prompt_tokens: tuple[str, ...]
+    layout: Layout
+    images: tuple[Image.Image, ...]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Which rows of the full prompt a lane's sequence is made of."""
+
+    before: Reduction
+    "What happened to the n visual tokens before layer 0."
+    rows: np.ndarray
+    "int64 [rows], index in the full prompt of each row that entered layer 0."
+    visual: np.ndarray
+    "int64 [m], rows of the sequence that are visual tokens."
+
+
+def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str, np.ndarray]:
+    """Return attention, attention_heads and mass over the original visual tokens.
+
+    Attention on a merged token is shared among its members by their weight.
+    """
+    n, s = asked.layout.n, len(asked.prompt_ids)
+    if not lane.rows.attention or not t:
+        return {}
+    heads = lane.rows.attention[0][0].shape[0]
+    maps = np.zeros((t, lane.layers, heads, n), np.float32)
+    mass = np.zeros((t, lane.layers, heads, 4), np.float32)
+    first = int(asked.layout.position[0]) if n else s
+    for layer in range(lane.layers):
+        alive = lane.stages.rows_at(layer).cpu().numpy()
+        whole = arrival.before.then(lane.stages.reduction_at(layer))
+        is_visual = np.isin(alive, arrival.visual)
+        is_before = (arrival.rows[alive] < first) & ~is_visual
+        for step in range(t):
+            row = lane.rows.attention[step][layer].cpu().numpy()
+            prompt = row[:, : len(alive)]
+            maps[step, layer] = whole.spread(prompt[:, is_visual])
+            mass[step, layer, :, 0] = prompt[:, is_before].sum(1)
+            mass[step, layer, :, 1] = prompt[:, is_visual].sum(1)
+            mass[step, layer, :, 2] = prompt[:, ~is_visual & ~is_before].sum(1)
+            mass[step, layer, :, 3] = row[:, len(alive) :].sum(1)
+    arrays = {"attention": maps.mean(2).astype(np.float16), "mass": mass.astype(np.float16)}
+    if maps.size * 2 <= HEADS_LIMIT_BYTES:
+        arrays["attention_heads"] = maps.astype(np.float16)
+    return arrays
+
+
+def prompt_rows(
+    lane: Lane, arrival: Arrival, asked: Asked, values: np.ndarray, layer: int
+) -> np.ndarray:
+    """Put values of the rows alive at a layer back on the full prompt, [rows, ...] -> [s, ...].
+
+    Members of a merged token get its value; pruned tokens get 0.
+    """
+    alive = lane.stages.rows_at(layer).cpu().numpy()
+    whole = arrival.before.then(lane.stages.reduction_at(layer))
+    out = np.zeros((len(asked.prompt_ids), *values.shape[1:]), values.dtype)
+    is_visual, there = np.isin(alive, arrival.visual), whole.group >= 0
+    out[arrival.rows[alive[~is_visual]]] = values[~is_visual]
+    out[asked.layout.position[there]] = values[is_visual][whole.group[there]]
+    return out
+
+
+def readout_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str, np.ndarray]:
+    """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
+    if not lane.rows.states:
+        return {}
+    words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(lane.ids[:t], np.int32)]))
+    words = words[words != lane.family.image_token_id(lane.model)]
+    weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
+    prompt = (lane.rows.states[0] @ weight.to(lane.rows.states[0].dtype).T).float().cpu().numpy()
+    prompt = prompt_rows(lane, arrival, asked, prompt, lane.layers - 1)
+    decoded = [(state @ weight.T).float().cpu().numpy() for state in lane.rows.states[1:t]]
+    return {
+        "readout_ids": words.astype(np.int32),
+        "readout": np.concatenate([prompt, *decoded]).astype(np.float32),
+    }
+
+
+def sink_arrays(lane: Lane, arrival: Arrival, asked: Asked) -> dict[str, np.ndarray]:
+    """Return sink_dims and sink_phi, empty where the model has no sink dimensions."""
+    if not lane.rows.phi:
+        return {}
+    phi = [
+        prompt_rows(lane, arrival, asked, values.cpu().numpy(), layer)
+        for layer, values in sorted(lane.rows.phi.items())
+    ]
+    return {
+        "sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32),
+        "sink_phi": np.stack(phi).astype(np.float16),
+    }
+
+
+def tower_arrays(vision: Vision, layout: Layout) -> dict[str, np.ndarray]:
+    """Return [CLS] or received attention and norms per visual token and tower layer."""
+    patch = layout.kind == PATCH
+
+    def per_token(layers: dict[int, torch.Tensor]) -> np.ndarray:
+        stacked = torch.stack([layers[i] for i in sorted(layers)]).float().cpu().numpy()
+        flat = np.moveaxis(stacked, 1, -2).reshape(*stacked.shape[:1], *stacked.shape[2:-1], -1)
+        out = np.zeros((*flat.shape[:-1], layout.n), np.float32)
+        out[..., patch] = flat
+        return out
+
+    arrays: dict[str, np.ndarray] = {}
+    if vision.layers.get("cls_attn"):
+        heads = per_token(vision.layers["cls_attn"])
+        arrays["cls_attention"] = heads.mean(1).astype(np.float16)
+        if heads.size * 2 <= HEADS_LIMIT_BYTES:
+            arrays["cls_attention_heads"] = heads.astype(np.float16)
+    if vision.layers.get("recv_attn"):
+        arrays["received_attention"] = per_token(vision.layers["recv_attn"]).astype(np.float16)
+    if vision.norms:
+        arrays["feature_norm"] = per_token(vision.norms).astype(np.float16)
+    return arrays
+
+
+def build_trace(
+    lane: Lane,
+    arrival: Arrival,
+    asked: Asked,
+    tower: dict[str, np.ndarray],
+    stages: Sequence[StageRecord],
+    info: dict[str, Any],
+    words: tuple[Sequence[str], Sequence[Sequence[str]], str],
+    timings: dict[str, float],
+    notes: Sequence[str],
+) -> Trace:
+    """Freeze a lane.
+
+    Args:
+        lane: the finished lane.
+        arrival: which rows entered it.
+        asked: prompt, layout and images.
+        tower: arrays of `tower_arrays`, of the full image.
+        stages: every stage before layer 0; those inside the model are added here.
+        info: facts about the model.
+        words: answer tokens, candidate tokens, and the whole answer as text.
+        timings: seconds by name.
+        notes: sentences for the reader.
+    """
+    answer_tokens, candidate_tokens, answer = words
+    t = len(answer_tokens)
+    inside = tuple(
+        StageRecord(lane.stages.step.method, "language_model", layer, done, seconds)  # type: ignore
+        for layer, done, seconds in lane.stages.done
+    )
+    arrays = {
+        "prompt_ids": asked.prompt_ids,
+        "answer_ids": np.asarray(lane.ids[:t], np.int32),
+        "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
+        **layout_arrays(asked.layout),
+        **attention_arrays(lane, arrival, asked, t),
+        **readout_arrays(lane, arrival, asked, t),
+        **sink_arrays(lane, arrival, asked),
+        **tower,
+    }
+    if t:
+        ids, probabilities = zip(*lane.candidates[:t], strict=True)
+        arrays["candidate_ids"] = torch.stack(ids).cpu().numpy().astype(np.int32)
+        arrays["candidate_prob"] = torch.stack(probabilities).float().cpu().numpy()
+    kv_bytes, kv_lengths = cache_bytes(lane.cache)
+    all_stages = (*stages, *inside)
+    notes = [*notes, *(note for stage in all_stages for note in stage.reduction.notes)]
+    return Trace(
+        prompt=asked.prompt,
+        answer=answer,
+        model=info,
+        layout=asked.layout,
+        prompt_tokens=asked.prompt_tokens,
+        answer_tokens=tuple(answer_tokens),
+        arrays=arrays,
+        candidate_tokens=tuple(tuple(c) for c in candidate_tokens),
+        stages=all_stages,
+        images=tuple(preview_jpeg(image) for image in asked.images),
+        timings=timings,
+        kv_bytes=kv_bytes,
+        kv_lengths=tuple(kv_lengths),
+        notes=tuple(dict.fromkeys(notes)),
+    )

@@ -1,0 +1,252 @@
+"""Following a plan up to the language model's door: what arrives there, and from which tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.errors import InputError, MissingSignal
+from tokviz.layout import PATCH, Layout
+from tokviz.matrix import Reduction
+from tokviz.models.decoder import DecoderStages
+from tokviz.models.family import Family
+from tokviz.models.record import Arrival
+from tokviz.models.tower import apply_reduction, encode_reduced
+from tokviz.models.vision import Vision, image_signals
+from tokviz.plans import Plan, Step
+from tokviz.reduction import reduce
+from tokviz.reduction.method import Method, check_keep
+from tokviz.signals import SIGNALS
+from tokviz.trace import StageRecord
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import Prepared
+
+
+@dataclass
+class Arrived:
+    """What enters layer 0 of the language model, and how it came to be."""
+
+    input_ids: torch.Tensor
+    "[1, rows], placeholders of removed tokens left out."
+    positions: torch.Tensor
+    "[..., 1, rows]"
+    features: torch.Tensor
+    "[m, d]"
+    stages: DecoderStages
+    arrival: Arrival
+    records: list[StageRecord]
+    encode_seconds: float
+    decide_seconds: float
+    notes: list[str]
+
+
+def route(
+    family: Family, model: nn.Module, prepared: Prepared, shared: Vision, plan: Plan
+) -> Arrived:
+    """Carry out the steps in the tower and before the language model; set up those inside it.
+
+    Raises:
+        InputError: a budget out of range.
+        MissingSignal: a method needs what this model does not have.
+    """
+    layout = prepared.asked.layout
+    travel = Travel(family, model, prepared, shared)
+    for step in plan.at("tower"):
+        travel.through_tower(step)
+    for step in plan.at("before"):
+        travel.before(step)
+    inside = next(iter(plan.at("language_model")), None)
+    repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
+    keep = travel.whole.position
+    rows = np.sort(np.concatenate([travel.text_rows(), layout.position[keep]]))
+    index = torch.as_tensor(rows, device=prepared.positions.device)
+    positions = prepared.positions[..., index]
+    if repack and travel.whole.m < layout.n:
+        positions = torch.arange(len(rows), device=positions.device).expand_as(positions)
+    visual = np.flatnonzero(np.isin(rows, layout.position[keep]))
+    stages = DecoderStages(
+        decoder := family.decoder(model),
+        inside,
+        inside_stages(inside, travel.whole.m, len(decoder.layers)),  # type: ignore[arg-type]
+        torch.as_tensor(visual, device=index.device),
+        len(rows),
+        keep,
+        int(positions.reshape(-1, len(rows))[0, -1]) + 1,
+    )
+    return Arrived(
+        prepared.inputs["input_ids"][:, index],
+        positions,
+        travel.features,
+        stages,
+        Arrival(travel.whole, rows, visual),
+        travel.records,
+        travel.encode_seconds,
+        travel.decide_seconds,
+        travel.notes,
+    )
+
+
+def inside_stages(step: Step | None, m: int, layers: int) -> list:
+    """Return the stages of a step inside the language model, none without one."""
+    if step is None:
+        return []
+    keep = check_keep(step.keep, m)
+    return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
+
+
+class Travel:
+    """The visual tokens on their way from the image to the language model."""
+
+    def __init__(self, family: Family, model: nn.Module, prepared: Prepared, shared: Vision):
+        """Start with every token, encoded once for all lanes."""
+        self.family, self.model, self.prepared = family, model, prepared
+        self.layout: Layout = prepared.asked.layout
+        self.vision = shared
+        self.pre, self.features = shared.pre, shared.features
+        self.since = Reduction.identity(self.layout.n)
+        "What happened since the tower: from the tokens in `vision` to those that are left."
+        self.encode_seconds, self.decide_seconds = shared.seconds, 0.0
+        self.whole = Reduction.identity(self.layout.n)
+        self.records: list[StageRecord] = []
+        self.notes: list[str] = []
+
+    def text_rows(self) -> np.ndarray:
+        """Rows of the prompt that are not visual tokens."""
+        return np.setdiff1d(np.arange(len(self.prepared.asked.prompt_ids)), self.layout.position)
+
+    def through_tower(self, step: Step) -> None:
+        """Encode again, with the step's method inside the tower."""
+        keep = self.shares(check_keep(step.keep, self.layout.n))
+        began = time.perf_counter()
+        self.vision, parts, decide = encode_reduced(
+            self.family, self.model, self.prepared.inputs, self.layout, step, keep, {"cls_attn"}
+        )
+        self.pre, self.features = self.vision.pre, self.vision.features
+        self.encode_seconds = time.perf_counter() - began - decide
+        self.note(step, side_by_side(parts, self.images()), decide)
+        self.since = Reduction.identity(self.whole.m)
+
+    def before(self, step: Step) -> None:
+        """Decide on the tokens that are left, and apply W to their features."""
+        check_keep(step.keep, self.whole.m)
+        began = time.perf_counter()
+        done = step.reduction or self.decide(step)
+        if done.n != self.whole.m:
+            raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
+        self.pre, plain = apply_reduction(self.pre, done), apply_reduction(self.features, done)
+        if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
+            merged = torch.as_tensor(done.row_sizes > 1, device=plain.device)
+            plain[merged] = self.family.projector(self.model)(self.pre[None, merged])[0]
+        self.features, self.since = plain, self.since.then(done)
+        self.note(step, done, time.perf_counter() - began)
+
+    def decide(self, step: Step) -> Reduction:
+        """Ask the method, image by image, and lay the decisions side by side."""
+        entry = step.entry
+        shares = self.shares(step.keep)
+        parts = []
+        for image in range(len(shares)):
+            signals = self.signals(entry, image)  # type: ignore[arg-type]
+            parts.append(reduce(step.method, signals, shares[image], **step.options))
+        if len(parts) > 1 and entry is not None:
+            self.notes.append(f"{entry.title} chose from each image on its own, in equal shares.")
+        return side_by_side(parts, self.images())
+
+    def signals(self, entry: Method, image: int) -> dict[str, Any]:
+        """Return the signals the method asks for, over the tokens of one image that are left."""
+        words = self.prepared.inputs["input_ids"][0][
+            self.prepared.text_rows.to(self.features.device)
+        ]
+        text = self.model.get_input_embeddings()(words)  # type: ignore[operator]
+        given = self.left(image_signals(self.vision, self.before_steps(image), image), image)
+        given["text_llm"] = text
+        asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
+        lacking = entry.missing({name for name, value in given.items() if value is not None})
+        if lacking:
+            meaning = SIGNALS[lacking[0]].meaning
+            raise MissingSignal(
+                f"{entry.title} cannot run here: this model does not give "
+                f"{lacking[0]!r} ({meaning.rstrip('.')})."
+            )
+        return {name: value for name, value in given.items() if name in asked}
+
+    def before_steps(self, image: int) -> np.ndarray:
+        """Return which of the tokens in `vision` belong to an image (separators left out)."""
+        if len(self.vision.features) == self.layout.n:
+            return np.flatnonzero((self.layout.image == image) & (self.layout.kind == PATCH))
+        return self.images()[image] if self.since.is_selection else np.arange(self.since.n)
+
+    def left(self, signals: dict[str, Any], image: int) -> dict[str, Any]:
+        """Cut signals of the tokens in `vision` down to those that earlier steps left."""
+        now = self.images()[image]
+        index = self.whole.position[now]
+        if self.since.m == self.since.n:
+            tile = next(t for t in self.layout.tiles if t.image == image)
+            grid = [tile.rows, tile.cols] if len(now) == tile.rows * tile.cols else None
+            return {**signals, "index": index, "grid": grid}
+        place = np.searchsorted(self.before_steps(image), self.since.position[now])
+        features = {"feats_pre": self.pre[now], "feats_post": self.features[now], "index": index}
+        return {name: gather(name, value, place) for name, value in signals.items()} | features
+
+    def images(self) -> list[np.ndarray]:
+        """Return, per image, which of the tokens that are left belong to it."""
+        owner = self.layout.image[self.whole.position]
+        return [np.flatnonzero(owner == i) for i in range(len(self.layout.sizes))]
+
+    def shares(self, keep: int) -> list[int]:
+        """Split a budget over the images in proportion to their tokens."""
+        sizes = [len(tokens) for tokens in self.images()]
+        shares = [keep * size // sum(sizes) for size in sizes]
+        for i in range(keep - sum(shares)):
+            shares[i] += 1
+        if min(shares) < 1:
+            raise InputError(f"keep must be at least one token per image ({len(sizes)}).")
+        return shares
+
+    def note(self, step: Step, done: Reduction, seconds: float) -> None:
+        """Write down a stage that was carried out."""
+        name = step.method
+        self.records.append(StageRecord(name, step.place, None, done, seconds))
+        self.whole = self.whole.then(done)
+        self.decide_seconds += seconds
+
+
+def gather(name: str, value: Any, place: np.ndarray) -> Any:
+    """Take the given tokens out of a signal along its axis n; other signals stay."""
+    if isinstance(value, dict):
+        return {layer: gather(name, one, place) for layer, one in value.items()}
+    letters = SIGNALS[name].shape.split()
+    if value is None or "n" not in letters:
+        return value
+    axis = letters.index("n") - len(letters)
+    return value.index_select(axis, torch.as_tensor(place, device=value.device))
+
+
+def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Reduction:
+    """Lay the reductions of several images along the diagonal of one matrix, in raster order.
+
+    Args:
+        parts: one reduction per image.
+        tokens: for each image, its columns in the joint matrix.
+    """
+    if len(parts) == 1:
+        return parts[0].in_raster_order()
+    n, m = sum(len(t) for t in tokens), sum(p.m for p in parts)
+    starts = np.cumsum([0, *(p.m for p in parts)])
+    joint = Reduction.from_entries(
+        np.concatenate([p.rows + s for p, s in zip(parts, starts, strict=False)]),
+        np.concatenate([t[p.cols] for p, t in zip(parts, tokens, strict=True)]),
+        np.concatenate([p.weights for p in parts]),
+        n,
+        m,
+        np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)]),
+        notes=tuple(dict.fromkeys(note for p in parts for note in p.notes)),
+    )
+    return joint.in_raster_order()

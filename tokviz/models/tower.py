@@ -1,0 +1,184 @@
+"""Token reduction inside the vision tower: the blocks are run by hand, one image at a time.
+
+A block is the library's own modules in the library's own order; what is added between its two
+halves is the reduction, and a key bias of log(size) for tokens that stand for several patches
+(proportional attention, ToMe). With nothing merged it equals the library's forward bit for bit.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.errors import InputError
+from tokviz.layout import PATCH, Layout
+from tokviz.matrix import Reduction
+from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.family import Family, Inputs
+from tokviz.models.vision import TOWER_SIGNALS, TowerObserver, Vision
+from tokviz.plans import Step
+from tokviz.reduction import Stage, reduce
+
+
+class TowerRun:
+    """One image on its way through the tower, with its current tokens and their sizes."""
+
+    def __init__(self, family: Family, model: nn.Module, step: Step, wanted: set[str]) -> None:
+        """Args: `wanted` holds tower signals to keep from the layers after the last stage."""
+        self.family, self.model, self.step = family, model, step
+        self.observer = TowerObserver(family, model, wanted | {"cls_attn"})
+        self.skip = int(family.has_cls(model))
+        self.calls: list[AttentionCall] = []
+        self.seconds = 0.0
+
+    def __call__(
+        self, pixel_values: torch.Tensor, stages: dict[int, Stage]
+    ) -> tuple[torch.Tensor, Reduction]:
+        """Return the features [m, d_v] in raster order and the reduction [m, n] that was done.
+
+        Args:
+            pixel_values: [1, ...] one image.
+            stages: tower layer -> stage.
+        """
+        states = self.family.tower_embed(self.model, pixel_values)
+        self.sizes = torch.ones(states.shape[1] - self.skip, device=states.device)
+        whole = Reduction.identity(len(self.sizes))
+        blocks = self.family.tower_layers(self.model)
+        for layer in range(self.family.feature_layer(self.model) + 1):
+            with observed(self.see):
+                states = self.family.tower_attend(blocks[layer], states, self.key_bias(states))
+            if layer in stages:
+                done = self.decide(states[0, self.skip :], stages[layer])
+                states = self.shorten(states, done)
+                whole = whole.then(done)
+            states = self.family.tower_mlp(blocks[layer], states)
+        self.cls_state = states[:, 0] if self.skip else None
+        ordered = whole.in_raster_order()
+        self.raster = torch.as_tensor(np.argsort(whole.position, kind="stable"))
+        return states[0, self.skip :][self.raster.to(states.device)], ordered
+
+    def see(self, call: AttentionCall) -> None:
+        """Keep the block's attention call, and the signals asked for."""
+        self.calls = [call]
+        self.observer(call)
+
+    def key_bias(self, states: torch.Tensor) -> torch.Tensor | None:
+        """Additive mask [1, 1, 1, tokens] of log sizes, None while every token is one patch."""
+        if bool((self.sizes == 1).all()):
+            return None
+        bias = torch.cat([self.sizes.new_zeros(self.skip), self.sizes.log()])
+        return bias.to(states.dtype)[None, None, None]
+
+    def decide(self, states: torch.Tensor, stage: Stage) -> Reduction:
+        """Ask the method about the current tokens."""
+        entry, call = self.step.entry, self.calls[0]
+        began = time.perf_counter()
+        signals: dict[str, Any] = {
+            "keys": call.key[0, :, self.skip :],
+            "hidden": states,
+            "sizes": self.sizes,
+        }
+        asked = (*entry.needs, *entry.optional, *entry.fallbacks.values())  # type: ignore[union-attr]
+        for name in asked:
+            if name not in signals and name in (
+                "cls_attn",
+                "recv_attn",
+                "q",
+                "k",
+                "v",
+                "full_attn",
+            ):
+                value = self.observer.compute(name, call)
+                signals[name] = None if value is None else value[0]
+        signals = {k: v for k, v in signals.items() if k in asked}
+        done = reduce(self.step.method, signals, stage.keep, **self.step.options)
+        self.seconds += time.perf_counter() - began
+        return done
+
+    def shorten(self, states: torch.Tensor, done: Reduction) -> torch.Tensor:
+        """Apply a reduction to the patch tokens and to their sizes; [CLS] stays in front."""
+        patches = apply_reduction(states[0, self.skip :], done)
+        coverage = np.bincount(done.cols, np.abs(done.weights), minlength=done.n)
+        share = np.abs(done.weights) / coverage[done.cols] * self.sizes.cpu().numpy()[done.cols]
+        sizes = np.bincount(done.rows, share, minlength=done.m).astype(np.float32)
+        self.sizes = torch.as_tensor(sizes, device=states.device)
+        return torch.cat([states[:, : self.skip], patches[None]], 1)
+
+
+def apply_reduction(x: torch.Tensor, reduction: Reduction) -> torch.Tensor:
+    """Return W x for x [n, d]; a selection is a plain gather, bit for bit.
+
+    Args:
+        x: [n, d] on any device, in any float type; merging sums in float32.
+        reduction: the W to apply.
+    """
+    cols = torch.as_tensor(reduction.cols, device=x.device)
+    if reduction.is_selection:
+        return x[cols]
+    rows = torch.as_tensor(reduction.rows, device=x.device)
+    weights = torch.as_tensor(reduction.weights, device=x.device)
+    out = torch.zeros(reduction.m, x.shape[1], device=x.device)
+    return out.index_add_(0, rows, weights[:, None] * x[cols].float()).to(x.dtype)
+
+
+def encode_reduced(
+    family: Family,
+    model: nn.Module,
+    inputs: Inputs,
+    layout: Layout,
+    step: Step,
+    keep: list[int],
+    wanted: set[str],
+) -> tuple[Vision, list[Reduction], float]:
+    """Run the tower with a method inside it.
+
+    Args:
+        family: the model's family.
+        model: the model.
+        inputs: the processor's output; pixel_values [images, ...].
+        layout: the layout before any reduction; one tile per image.
+        step: a step whose method acts in the tower.
+        keep: tokens to leave for each image.
+        wanted: tower signals to record.
+
+    Returns:
+        The vision record over the surviving tokens, one Reduction per image, decision seconds.
+    """
+    if len(layout.tiles) != len(layout.sizes) or (layout.kind != PATCH).any():
+        raise InputError("reduction inside the tower needs one tile per image and no separators.")
+    layers = family.feature_layer(model) + 1
+    features, pre, reductions, seconds, runs = [], [], [], 0.0, []
+    for image, pixels in enumerate(inputs["pixel_values"]):
+        n = int((layout.image == image).sum())
+        stages = step.entry.stages(n, keep[image], layers, **step.options)  # type: ignore[union-attr]
+        run = TowerRun(family, model, step, wanted)
+        kept, done = run(pixels[None], {s.layer: s for s in stages})
+        pre.append(kept)
+        features.append(family.projector(model)(kept[None])[0])
+        reductions.append(done)
+        seconds += run.seconds
+        runs.append(run)
+    cls_state = torch.cat([r.cls_state for r in runs]) if runs[0].cls_state is not None else None
+    vision = Vision(
+        torch.cat(features), torch.cat(pre), _surviving(runs, reductions), {}, cls_state
+    )
+    return vision, reductions, seconds
+
+
+def _surviving(
+    runs: list[TowerRun], reductions: list[Reduction]
+) -> dict[str, dict[int, torch.Tensor]]:
+    """Per-patch signals of the layers whose tokens are the final ones, in raster order."""
+    layers: dict[str, dict[int, torch.Tensor]] = {}
+    if len(runs) > 1:
+        return layers
+    run, m = runs[0], reductions[0].m
+    order = run.raster.to(run.sizes.device)
+    for name in ("cls_attn", "recv_attn"):
+        values = run.observer.layers.get(name, {})
+        layers[name] = {i: v[..., order] for i, v in values.items() if v.shape[-1] == m}
+    return layers

@@ -1,0 +1,378 @@
+"""A loaded vision-language model: image and prompt in, answers and traces out.
+
+`stream` runs several plans on one image side by side: the tower runs once for all lanes that do
+not reduce inside it, then the lanes take turns, one token each. Every call of the model happens
+under one lock, so that users and lanes never see each other's hooks; nothing stays on the model.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.capture import Capture
+from tokviz.errors import InputError, ModelError, TokvizError
+from tokviz.images import open_image
+from tokviz.models.attention import use_tokviz_attention
+from tokviz.models.family import Family
+from tokviz.models.lane import Lane, cache_bytes
+from tokviz.models.record import Asked, build_trace, tower_arrays
+from tokviz.models.route import Arrived, route
+from tokviz.models.vision import TOWER_SIGNALS, Vision, encode
+from tokviz.plans import Plan
+from tokviz.prompts import check_prompt
+from tokviz.trace import Trace
+
+MAX_NEW_TOKENS = 1024
+MAX_LANES = 8
+
+
+@dataclass
+class LaneView:
+    """What a caller sees of a lane while it is being written; refreshed on every yield."""
+
+    label: str
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    done: bool = False
+    error: str | None = None
+    "A sentence for the user when this lane could not be run; the other lanes go on."
+    visual_tokens: int = 0
+    total_visual_tokens: int = 0
+    kv_bytes: int = 0
+    timings: dict[str, float] | None = None
+    "Seconds so far: encode, decide, prefill, decode, first_token, total."
+    trace: Trace | None = None
+
+
+@dataclass
+class Prepared:
+    """A prompt with its images, ready for the model."""
+
+    asked: Asked
+    inputs: dict[str, torch.Tensor]
+    positions: torch.Tensor
+    text_rows: torch.Tensor
+    "Indices in the prompt of the user's own words."
+
+
+class VLM:
+    """A model with its processor, behind a lock. Make one with `tokviz.load`."""
+
+    def __init__(self, model: nn.Module, processor: Any, family: Family, name: str, reason: str):
+        """Take over a loaded model; its attention is switched to one that can be observed."""
+        self.model, self.processor, self.family, self.name = model, processor, family, name
+        self.reason = reason
+        self.lock = threading.RLock()
+        use_tokviz_attention(model)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        self.sink_dims: tuple[int, ...] | None = None
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings are."""
+        return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts about the model, as stored in a trace."""
+        config = self.model.config.get_text_config()  # type: ignore[union-attr, operator]
+        return {
+            "name": self.name,
+            "family": self.family.name,
+            "layers": config.num_hidden_layers,
+            "heads": config.num_attention_heads,
+            "hidden_size": config.hidden_size,
+            "tower_layers": len(self.family.tower_layers(self.model)),
+            "feature_layer": self.family.feature_layer(self.model),
+            "has_cls": self.family.has_cls(self.model),
+            "vocabulary": config.vocab_size,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "device": str(self.device),
+            "dtype": str(next(self.model.parameters()).dtype).removeprefix("torch."),
+            "reason": self.reason,
+        }
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Return the words of a prompt that the tokenizer has no entry for."""
+        unknown = self.tokenizer.unk_token_id
+        if unknown is None:
+            return []
+        encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        return list(dict.fromkeys(prompt[a:b] for i, (a, b) in pairs if i == unknown))
+
+    # -- running ----------------------------------------------------------------------------------
+
+    def answer(
+        self,
+        images: Any,
+        prompt: str,
+        plan: Plan | None = None,
+        max_new_tokens: int = 64,
+        capture: Capture | None = None,
+    ) -> Trace:
+        """Answer a question about images and return the trace of the run.
+
+        Args:
+            images: one image or several: paths, bytes, PIL images or arrays.
+            prompt: the question.
+            plan: what to do with the visual tokens; None = keep all.
+            max_new_tokens: 1 to 1024.
+            capture: what to record; default everything that the page shows.
+
+        Raises:
+            InputError: an image, prompt or budget that cannot be used.
+            MissingSignal: the method needs something that this model does not have.
+            ModelError: out of memory.
+        """
+        *_, lanes = self.stream(images, prompt, [plan], max_new_tokens, capture, strict=True)
+        return lanes[0].trace  # type: ignore[return-value]
+
+    def stream(
+        self,
+        images: Any,
+        prompt: str,
+        plans: Sequence[Plan | None] = (None,),
+        max_new_tokens: int = 64,
+        capture: Capture | None = None,
+        stop: threading.Event | None = None,
+        strict: bool = False,
+    ) -> Iterator[list[LaneView]]:
+        """Run several plans on the same question, yielding all lanes after every bit of progress.
+
+        Args:
+            images: one image or several: paths, bytes, PIL images or arrays.
+            prompt: the question.
+            plans: one per lane; None = keep all tokens.
+            max_new_tokens: 1 to 1024, per lane.
+            capture: what to record; default everything that the page shows.
+            stop: set it to end all lanes early; what is there becomes their answer.
+            strict: raise a lane's error instead of noting it in the lane.
+
+        Yields:
+            The same list of LaneView each time; at the end every lane has a trace or an error.
+
+        Raises:
+            InputError: an image, the prompt, or max_new_tokens cannot be used.
+        """
+        if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
+            raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {max_new_tokens}.")
+        if not 1 <= len(plans) <= MAX_LANES:
+            raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
+        capture = capture or Capture()
+        with self.guarded():
+            prepared = self.prepare(images, prompt)
+            shared = self.encode(prepared, plans, capture)
+            tower = tower_arrays(shared, prepared.asked.layout) if capture.tower else {}
+        runs = [Run(self, prepared, shared, tower, plan, capture) for plan in plans]
+        views = [run.view for run in runs]
+        for run in runs:
+            run.advance(run.start, strict)
+            yield views
+        while any(not view.done for view in views):
+            stopped = stop is not None and stop.is_set()
+            for run in runs:
+                if not run.view.done:
+                    last = stopped or len(run.tokens) >= max_new_tokens
+                    run.advance(run.finish if last else run.step, strict)
+            yield views
+
+    def prepare(self, images: Any, prompt: str) -> Prepared:
+        """Turn images and prompt into model inputs, positions and a layout."""
+        single = not isinstance(images, (list, tuple))
+        opened = [open_image(image) for image in ([images] if single else images)]
+        if not opened:
+            raise InputError("give at least one image.")
+        prompt = check_prompt(prompt, self.tokenizer.all_special_tokens)
+        text = self.render(prompt, len(opened))
+        batch = self.processor(images=opened, text=text, return_tensors="pt")
+        dtype = next(self.model.parameters()).dtype
+        inputs = {
+            name: value.to(self.device, dtype)
+            if value.is_floating_point()
+            else value.to(self.device)
+            for name, value in batch.items()
+            if isinstance(value, torch.Tensor)
+        }
+        ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
+        layout = self.family.layout(self.model, self.processor, inputs, opened)
+        tokens = tuple(self.tokenizer.convert_ids_to_tokens(ids.tolist()))
+        asked = Asked(prompt, ids, tokens, layout, tuple(opened))
+        positions = self.family.positions(self.model, inputs)
+        return Prepared(asked, inputs, positions, self._own_words(prompt, ids, layout.position))
+
+    def render(self, prompt: str, images: int) -> str:
+        """Return the whole prompt text in the model's chat format, image placeholders included."""
+        content: list[dict[str, str]] = [{"type": "image"}] * images
+        content = [*content, {"type": "text", "text": prompt}]
+        if getattr(self.processor, "chat_template", None) is None:
+            marks = getattr(self.processor, "image_token", "<image>") * images
+            return f"USER: {marks}\n{prompt} ASSISTANT:"
+        return self.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+
+    def encode(self, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
+        """Run the tower once, recording what the plans and the capture ask for."""
+        wanted = {
+            name
+            for plan in plans
+            for step in (plan.at("before") if plan else ())
+            if step.entry is not None
+            for name in (*step.entry.needs, *step.entry.optional, *step.entry.fallbacks.values())
+            if name in TOWER_SIGNALS
+        }
+        if capture.tower:
+            wanted.add("cls_attn" if self.family.has_cls(self.model) else "recv_attn")
+        began = time.perf_counter()
+        vision = encode(self.family, self.model, prepared.inputs, wanted, norms=capture.tower)
+        vision.seconds = time.perf_counter() - began
+        return vision
+
+    def guarded(self) -> Any:
+        """Hold the model for one call: the lock, no autograd, out-of-memory in plain words."""
+        return Guard(self.lock)
+
+    def _own_words(self, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
+        """Find the rows of the user's words; all text after the image where they are not found."""
+        own = self.tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        after = int(visual[-1]) + 1 if len(visual) else 0
+        for start in range(after, len(ids) - len(own) + 1):
+            if ids[start : start + len(own)].tolist() == own:
+                return torch.arange(start, start + len(own))
+        return torch.arange(after, len(ids))
+
+
+class Guard:
+    """Context of one model call."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock, self.mode = lock, torch.inference_mode()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self.mode.__enter__()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.mode.__exit__(kind, error, trace)
+        self.lock.release()
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            raise ModelError(
+                "the model ran out of memory: use a smaller image, fewer lanes or fewer tokens."
+            ) from error
+
+
+class Run:
+    """One plan on one question: from encoded image to trace, in bounded pieces of work."""
+
+    def __init__(
+        self,
+        vlm: VLM,
+        prepared: Prepared,
+        shared: Vision,
+        tower: dict[str, np.ndarray],
+        plan: Plan | None,
+        capture: Capture,
+    ) -> None:
+        """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace."""
+        self.vlm, self.prepared, self.shared, self.tower = vlm, prepared, shared, tower
+        self.plan, self.capture = plan or Plan(()), capture
+        total = prepared.asked.layout.n
+        self.view = LaneView(self.plan.label, total_visual_tokens=total)
+        self.tokens: list[str] = []
+        self.stops = end_tokens(vlm.model)
+
+    def advance(self, work: Any, strict: bool) -> None:
+        """Do one piece of work under the lock; an error the user can read ends this lane only."""
+        try:
+            with self.vlm.guarded():
+                work()
+        except TokvizError as error:
+            if strict:
+                raise
+            self.view.error, self.view.done = str(error), True
+
+    def start(self) -> None:
+        """Decide, remove, and read the prompt; write the first token."""
+        vlm = self.vlm
+        self.arrived: Arrived = route(vlm.family, vlm.model, self.prepared, self.shared, self.plan)
+        dims = (vlm.sink_dims or ()) if self.capture.sinks else ()
+        self.lane = Lane(
+            vlm.family, vlm.model, self.arrived.stages, self.arrived.positions, self.capture, dims
+        )
+        self.lane.prefill(self.arrived.input_ids, self.arrived.features)
+        self.view.visual_tokens = len(self.lane.stages.visual)
+        self.write()
+
+    def step(self) -> None:
+        """Predict and write one more token."""
+        self.lane.step()
+        self.write()
+
+    def write(self) -> None:
+        """Write the predicted token, or finish at an end token."""
+        if self.lane.best() in self.stops:
+            self.finish()
+            return
+        self.lane.write()
+        text = self.vlm.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
+        self.tokens.append(text[len(self.view.text) :])
+        self.view.text, self.view.tokens = text, tuple(self.tokens)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring timings and cache size up to date."""
+        arrived, lane = self.arrived, self.lane
+        decide = arrived.decide_seconds + sum(seconds for *_, seconds in lane.stages.done)
+        first = arrived.encode_seconds + arrived.decide_seconds + lane.prefill_seconds
+        self.view.timings = {
+            "encode": arrived.encode_seconds,
+            "decide": decide,
+            "prefill": lane.prefill_seconds,
+            "decode": lane.decode_seconds,
+            "first_token": first,
+            "total": first + lane.decode_seconds,
+        }
+        self.view.kv_bytes = cache_bytes(lane.cache)[0]
+
+    def finish(self) -> None:
+        """Freeze the lane into a trace."""
+        self.refresh()
+        decode = self.vlm.tokenizer.decode
+        candidates = [[decode([i]) for i in ids.tolist()] for ids, _ in self.lane.candidates]
+        self.view.trace = build_trace(
+            self.lane,
+            self.arrived.arrival,
+            self.prepared.asked,
+            self.tower,
+            self.arrived.records,
+            {**self.vlm.info, "positions": [s.position_policy for s in self.plan.steps]},
+            (self.tokens, candidates[: len(self.tokens)], self.view.text),
+            dict(self.view.timings or {}),
+            self.arrived.notes,
+        )
+        self.view.done = True
+
+
+def end_tokens(model: nn.Module) -> set[int]:
+    """Return the ids that end an answer."""
+    ends = model.generation_config.eos_token_id  # type: ignore[union-attr]
+    if ends is None:
+        return set()
+    return set(ends) if isinstance(ends, (list, tuple)) else {int(ends)}

@@ -1,0 +1,64 @@
+"""Taking a prompt from a stranger: is it text that the model will read as text?
+
+Any script and any emoji passes through unchanged, HTML too (whoever shows it escapes it). Refused
+is only what a tokenizer would take for something else: the strings that stand for a picture or for
+the end of a turn.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from tokviz.errors import InputError
+
+MAX_PROMPT = 8000
+"Characters."
+
+SPECIAL = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>"  # <|image_pad|>, <|im_end|>, <|endoftext|> ...
+    r"|<(?:image|video|img|/img|s|/s|unk|pad|bos|eos|IMG_CONTEXT|image_soft_token|"
+    r"(?:start|end)_of_(?:turn|image|utterance)|fake_token_around_image|global-img|"
+    r"row_\d+_col_\d+|loc\d+|seg\d+)>"
+)
+"""What the tokenizers of the supported families turn into one special token."""
+
+
+def check_prompt(text: str, special: Iterable[str] = ()) -> str:
+    """Return the prompt as the model will get it.
+
+    Args:
+        text: what the user typed.
+        special: further strings that this model's tokenizer takes for special tokens.
+
+    Returns:
+        The text without control characters (line breaks and tabs stay) and outer white space.
+
+    Raises:
+        InputError: empty, over MAX_PROMPT characters, not valid Unicode, or with special tokens.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"the prompt must be text, got {type(text).__name__}.")
+    if len(text) > MAX_PROMPT:
+        raise InputError(
+            f"the prompt has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed."
+        )
+    text = "".join(c for c in re.sub(r"\r\n?", "\n", text) if _is_text(c)).strip()
+    if not text:
+        raise InputError("the prompt is empty: type a question about the picture.")
+    found = SPECIAL.search(text)
+    token = found.group() if found else next((s for s in special if s and s in text), None)
+    if token:
+        raise InputError(
+            f"the prompt holds {token[:40]!r}, which this kind of model reads as a command "
+            "and not as text. Write it another way."
+        )
+    return text
+
+
+def _is_text(character: str) -> bool:
+    category = unicodedata.category(character)
+    if category == "Cs":
+        raise InputError("the prompt holds half of a character (a lone surrogate). Type it anew.")
+    return category != "Cc" or character in "\n\t"

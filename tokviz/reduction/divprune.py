@@ -1,0 +1,37 @@
+"""DivPrune: which tokens are as far from each other as possible?"""
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import method
+from tokviz.reduction.similarity import cosines
+
+
+@method(
+    "divprune",
+    title="DivPrune",
+    place="before",
+    needs=("feats_post",),
+    paper="https://arxiv.org/abs/2503.02175",
+    year=2025,
+    code="vbdi/divprune",
+    licence="CC-BY-NC-4.0",
+)
+def divprune(signals, keep: int) -> Reduction:
+    """Keep the set whose two closest members are farthest apart, picked greedily.
+
+    Distance is 1 - cosine of projected features. The first pick is the token whose nearest other
+    token is farthest; each next one is the token farthest from everything picked (max-min).
+    The official code does not take picked tokens out of the race: among exact duplicates it picks
+    one twice and keeps fewer than asked. Here a token is picked once.
+    """
+    distance = 1 - cosines(signals["feats_post"])
+    n = len(distance)
+    np.fill_diagonal(distance, np.inf)
+    order = [int(distance.min(0).argmax())]
+    nearest = distance[order[0]].copy()
+    for _ in range(keep - 1):
+        nearest[order[-1]] = -np.inf
+        order.append(int(nearest.argmax()))
+        np.minimum(nearest, distance[order[-1]], out=nearest)
+    return Reduction.select(order, n, order=order)

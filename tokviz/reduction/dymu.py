@@ -1,0 +1,90 @@
+"""DyMU: should a simple image be merged further than a busy one?"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.reduction import bipartite, schedules
+from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.reduction.method import Range, method
+
+CLIP_LARGE = (0.996, 0.973, 0.941, 0.910, 0.879)
+"""First thresholds that the authors print for CLIP-L/14-336; they go on down to 0.816."""
+
+
+def threshold(best_edges: Sequence[torch.Tensor], r: int) -> float:
+    """Return the similarity above which r merges per image happen on average.
+
+    Args:
+        best_edges: for each calibration image, the best similarity of each of its A tokens.
+        r: merges per image that this layer should make on average.
+
+    Returns:
+        The largest similarity that is not merged among all images together, at least 0: exactly
+        len(best_edges) * r edges lie above it when there are no ties.
+    """
+    pooled = torch.cat([torch.as_tensor(edges) for edges in best_edges])
+    pooled = pooled.sort(descending=True).values
+    if not len(pooled):
+        raise InputError("no similarities were given to find a threshold from.")
+    return max(float(pooled[min(len(best_edges) * r, len(pooled) - 1)]), 0.0)
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    if keep == n:  # thresholds alone decide
+        return [schedules.Stage(layer, n) for layer in range(layers)]
+    return schedules.over_all_layers(n, keep, layers, options["schedule"])
+
+
+@method(
+    "dymu",
+    title="DyMU",
+    place="tower",
+    kind="merge",
+    needs=("keys",),
+    optional=("sizes", "index", "prefix"),
+    space="pre",
+    adaptive=True,
+    paper="https://arxiv.org/abs/2504.17040",
+    year=2025,
+    code="MikeWangWZHL/dymu",
+    licence="MIT",
+    schedule=_schedule,
+)
+def dymu(
+    signals,
+    keep: int,
+    *,
+    threshold: Annotated[float, Range(0, 1, 0.001)] = 1.0,
+    schedule: Literal["constant", "decreasing", "increasing"] = "constant",
+) -> Reduction:
+    """Merge like ToMe, but every edge above a threshold, so that the count follows the image.
+
+    An edge to the most similar odd patch merges when its similarity exceeds the layer's threshold,
+    which the authors find once on many images (`threshold` in this module). As published there is
+    no budget: that is keep = all tokens with a threshold below 1. With a smaller budget the most
+    similar edges merge until the budget is met, and those above the threshold on top.
+
+    One threshold serves all layers here; the authors use a falling one (0.996 to 0.816 in
+    CLIP-L/14-336). Their language model also pretends that every patch is still at its place
+    (virtual unmerging); here each group takes the place of its first patch.
+    """
+    n, limit = signals.n, threshold
+    forced = bipartite.check_half(n, keep, "DyMU")
+    edges = bipartite.best_edges(bipartite.key_cosines(signals), bipartite.prefix_of(signals))
+    merged = edges.best > limit
+    merged[edges.ranked[: max(forced, (signals.n or 0) - (n - n // 2) - n // 2)]] = True
+    merged = _at_most_half(merged, edges, n)
+    if not merged.any():
+        return Reduction.identity(n)
+    chosen = edges.ranked[merged[edges.ranked]]
+    return merge_labels(
+        edges.label(merged),
+        token_sizes(signals),
+        original_numbers(signals),
+        order=edges.a[chosen],
+        roles={"merged away": edges.a[chosen]},
+    )

@@ -1,0 +1,40 @@
+"""FastV: is half of the image enough after layer 2?"""
+
+from typing import Annotated
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import schedules
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import top_k
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return schedules.stages([(schedules.clamped(options["layer"], layers), keep)], n)
+
+
+@method(
+    "fastv",
+    title="FastV",
+    place="language_model",
+    needs=("llm_attn_last",),
+    paper="https://arxiv.org/abs/2403.06764",
+    year=2024,
+    code="pkunlp-icler/FastV",
+    licence="none stated",
+    query_aware=True,
+    positions="keep",
+    schedule=_schedule,
+)
+def fastv(signals, keep: int, *, layer: Annotated[int, Range(1, 64, 1)] = 2) -> Reduction:
+    """Keep the visual tokens that the last prompt row attends to most in an early layer.
+
+    The score is the attention of layer K - 1, mean over heads; the rest is removed before layer
+    K, once, while the prompt is read. K = 2 is absolute, as published: it is not scaled with the
+    depth, only limited to the last layer. Survivors retain their position ids.
+
+    The official code ships three behaviours under this name: masking, dropping anew for every
+    generated token, and this one, which shortens the key-value cache.
+    """
+    score = signals["llm_attn_last"].mean(0)
+    order = top_k(score, keep)
+    return Reduction.select(order, len(score), score=score, order=order)

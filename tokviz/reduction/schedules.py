@@ -1,0 +1,102 @@
+"""How a budget is spread over layers: published schedules, scaled to any depth and any budget.
+
+All functions end at `keep` exactly and never rise. A language-model stage can be at layer 1 at the
+earliest: what enters layer 0 is the prompt itself, and the mask is built for its length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from tokviz.errors import InputError
+from tokviz.reduction.method import Stage
+
+SHAPES = ("constant", "decreasing", "increasing")
+
+
+def over_all_layers(
+    n: int, keep: int, layers: int, shape: str = "constant", halving: bool = True
+) -> list[Stage]:
+    """Remove about the same number of tokens in every layer of a vision tower.
+
+    Args:
+        n: visual tokens that enter the tower.
+        keep: visual tokens that leave it.
+        layers: layers that run.
+        shape: constant (a remainder goes to the first layers), decreasing from twice the mean to
+            nothing, or increasing.
+        halving: True: a layer can at most halve the tokens. Where the shape would need more, more
+            is removed in earlier layers.
+
+    Raises:
+        InputError: keep is below what halving in every layer reaches; says the smallest count.
+    """
+    smallest = max(math.ceil(n / 2**layers), 1)
+    if halving and keep < smallest:
+        raise InputError(
+            f"{layers} layers that merge at most half of the tokens each take {n} visual tokens "
+            f"down to {smallest} at best, got keep = {keep}."
+        )
+    left, now = [], n
+    for layer, removed in enumerate(_removed(n - keep, layers, shape)):
+        now = max(n - removed, -(-now // 2)) if halving else n - removed
+        now = min(now, keep * 2 ** (layers - 1 - layer)) if halving else now
+        left.append((layer, now))
+    return stages(left, n)
+
+
+def _removed(total: int, layers: int, shape: str) -> list[int]:
+    """Tokens removed up to and including each layer."""
+    if shape == "constant" or layers < 2:
+        each, rest = divmod(total, layers)
+        return [each * done + min(done, rest) for done in range(1, layers + 1)]
+    rising = [layer / (layers - 1) for layer in range(layers)]
+    weight = rising if shape == "increasing" else rising[::-1]
+    running = [sum(weight[: done + 1]) / sum(weight) for done in range(layers)]
+    return [round(total * share) for share in running]
+
+
+def stages(counts: Iterable[tuple[int, int]], n: int) -> list[Stage]:
+    """Return the stages (layer, keep) that change something; the last one always stays.
+
+    Where two stages fall on one layer, the later one counts.
+    """
+    by_layer = sorted(dict(counts).items())
+    found, now = [], n
+    for number, (layer, keep) in enumerate(by_layer):
+        if keep != now or (number == len(by_layer) - 1 and not found):
+            found.append(Stage(layer, keep))
+        now = keep
+    return found
+
+
+def in_depth(published: int, of: int, layers: int) -> int:
+    """Return a published layer of a model with `of` layers, scaled to a model with `layers`.
+
+    Rounded half up, from 1 to layers - 1.
+    """
+    return clamped(math.floor(published * layers / of + 0.5), layers)
+
+
+def clamped(layer: int, layers: int) -> int:
+    """Return the layer moved into 1 to layers - 1.
+
+    Raises:
+        InputError: the model has a single layer, so there is no layer inside it.
+    """
+    if layers < 2:
+        raise InputError(f"the language model must have at least 2 layers, got {layers}.")
+    return min(max(layer, 1), layers - 1)
+
+
+def geometric(n: int, keep: int, powers: Sequence[float]) -> list[int]:
+    """Return int(n (keep / n)^p) for each power p, the last being keep itself."""
+    counts = [math.floor(n * (keep / n) ** power + 1e-9) for power in powers]
+    return [max(count, keep) for count in counts[:-1]] + [keep]
+
+
+def linear(n: int, keep: int, shares: Sequence[float]) -> list[int]:
+    """Return n minus each share of the tokens that have to go, the last being keep itself."""
+    counts = [math.floor(n - (n - keep) * share + 1e-9) for share in shares]
+    return [max(count, keep) for count in counts[:-1]] + [keep]

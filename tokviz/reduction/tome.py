@@ -1,0 +1,57 @@
+"""ToMe: can similar patches be averaged, layer by layer, without training?"""
+
+from typing import Literal
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import bipartite, schedules
+from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.reduction.method import method
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return schedules.over_all_layers(n, keep, layers, options["schedule"])
+
+
+@method(
+    "tome",
+    title="ToMe",
+    place="tower",
+    kind="merge",
+    needs=("keys",),
+    optional=("sizes", "index", "prefix"),
+    space="pre",
+    paper="https://arxiv.org/abs/2210.09461",
+    year=2022,
+    code="facebookresearch/ToMe",
+    licence="CC-BY-NC-4.0",
+    schedule=_schedule,
+)
+def tome(
+    signals, keep: int, *, schedule: Literal["constant", "decreasing", "increasing"] = "constant"
+) -> Reduction:
+    """Merge every second patch with the most similar of the others, a few in each layer.
+
+    In each layer, after attention: the head-mean keys of patches at even positions ([CLS], at
+    position 0, counts) look for their most similar patch at odd positions, and the best edges are
+    merged into means that weigh each token by the patches it stands for. [CLS] is never merged.
+
+    The published budget is r, the number merged per layer; here it follows from the tokens that
+    are to leave the tower. A layer can at most halve the tokens.
+    """
+    n = signals.n
+    r = bipartite.check_half(n, keep, "ToMe")
+    if r == 0:
+        return Reduction.identity(n)
+    edges = bipartite.best_edges(bipartite.key_cosines(signals), bipartite.prefix_of(signals))
+    merged = torch.zeros(len(edges.a), dtype=torch.bool)
+    chosen = edges.ranked[:r]
+    merged[chosen] = True
+    return merge_labels(
+        edges.label(merged),
+        token_sizes(signals),
+        original_numbers(signals),
+        order=edges.a[chosen],
+        roles={"merged away": edges.a[chosen]},
+    )

@@ -1,0 +1,143 @@
+"""What stands under an answer in the comparison: the words that changed, and what was measured.
+
+Every figure is a measurement of that run; ratios are to the full answer of the same comparison, and a
+lane that was slower says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokviz.view.words import compare_words, verdict
+
+SLOWER = 1.02
+"""Ratios of times above this count as slower; below its inverse as faster."""
+
+TIMES = {
+    "first_token": ("time to first token", "from the start of this answer to its first token"),
+    "total": ("total time", "encoding, deciding, prefill and decoding"),
+    "decide": ("deciding", "time the method itself took to choose"),
+}
+
+
+def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
+    """Return what is shown of one lane while it streams and when it is done.
+
+    Args:
+        lane: has text, done, error, timings, visual_tokens, kv_bytes.
+        full: the full answer's lane of the same comparison, or None if this is the full answer.
+
+    Returns:
+        {text, words, verdict, done, error, metrics}; words are marked only when both are done.
+    """
+    compared = full is not None and lane.done and full.done and not (lane.error or full.error)
+    words = compare_words(lane.text, full.text) if compared and full is not None else []
+    return {
+        "text": lane.text,
+        "words": words,
+        "verdict": verdict(words) if compared else "",
+        "changed": any(word["mark"] != "same" for word in words),
+        "done": bool(lane.done),
+        "error": lane.error or "",
+        "metrics": metrics(lane, full) if lane.done and not lane.error else [],
+    }
+
+
+def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
+    """Return the measured figures as {name, value, ratio, trend, title} texts."""
+    rows = []
+    for key, (name, title) in TIMES.items():
+        seconds = lane.timings.get(key)
+        if seconds is None or (key == "decide" and full is None):
+            continue
+        if key == "decide":
+            share = seconds / lane.timings["total"] if lane.timings.get("total") else None
+            note = f"{share:.0%} of the total" if share is not None else ""
+            rows.append(_row(name, duration(seconds), note, "", title))
+            continue
+        base = full.timings.get(key) if full is not None else None
+        rows.append(_row(name, duration(seconds), *time_ratio(seconds, base), title))
+    tokens = full.visual_tokens if full is not None else None
+    cache = full.kv_bytes if full is not None else None
+    rows.append(
+        _row("visual tokens", str(lane.visual_tokens), *_ratio(lane.visual_tokens, tokens),
+             "visual tokens that reach the end of the language model")
+    )  # fmt: skip
+    rows.append(
+        _row("KV cache", size(lane.kv_bytes), *_ratio(lane.kv_bytes, cache),
+             "bytes of keys and values at the end of the answer")
+    )  # fmt: skip
+    return rows
+
+
+def _row(name: str, value: str, ratio: str, trend: str, title: str) -> dict[str, str]:
+    return {"name": name, "value": value, "ratio": ratio, "trend": trend, "title": title}
+
+
+def _ratio(value: float, base: float | None) -> tuple[str, str]:
+    return (f"{value / base:.0%} of full", "") if base else ("", "")
+
+
+def time_ratio(seconds: float, base: float | None) -> tuple[str, str]:
+    """Return a ratio of times in words, and slower, faster or same."""
+    if not base or seconds <= 0:
+        return "", ""
+    ratio = seconds / base
+    if ratio > SLOWER:
+        return f"{ratio:.2f}× full, slower", "slower"
+    if ratio < 1 / SLOWER:
+        return f"{ratio:.2f}× full", "faster"
+    return "as full", "same"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in a unit that suits it."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in a unit that suits it."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
+        count /= 1024
+    return f"{count:.3g} GiB"
+
+
+def method_card(method: Any, reason: str = "") -> dict[str, Any]:
+    """Return what the method menu shows of one registered method.
+
+    Args:
+        method: an entry of METHODS.
+        reason: why it cannot be used on this model, or "".
+    """
+    return {
+        "name": method.name,
+        "title": method.title,
+        "where": method.acts_at,
+        "kind": method.kind,
+        "query_aware": method.query_aware,
+        "verified": method.verified,
+        "removes": method.removes,
+        "summary": method.summary,
+        "paper": method.paper,
+        "year": method.year,
+        "missing": reason,
+        "options": [_option(option) for option in method.options.values()],
+    }
+
+
+def _option(option: Any) -> Mapping[str, Any]:
+    limits = option.range
+    return {
+        "name": option.name,
+        "type": option.type.__name__,
+        "default": option.default,
+        "choices": list(option.choices),
+        "low": limits.low if limits else None,
+        "high": limits.high if limits else None,
+        "step": limits.step if limits else None,
+    }

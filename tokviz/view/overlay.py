@@ -1,0 +1,268 @@
+"""What does the browser get to draw one run? One JSON object, sent once; hovering needs no server.
+
+Everything the overlay shows is in the payload, so layer, head, word, keep and opacity are changed in the
+browser alone. Texts are plain strings that the script puts into text nodes, never into markup.
+
+Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k stages):
+
+    id, title, model, prompt, answer    strings
+    n                number of visual tokens before any reduction
+    images           one {src, width, height} per image; src is a JPEG data URL or null
+    panes            one {image, role, view, tiles, unseen} per picture to draw; boxes are x0, y0, x1, y1
+                     in pixels of the original image, `view` may reach outside it (padding)
+    box              f4 [n, 4] in original pixels; NaN for newlines and separators
+    pane, row, col   i2 [n]; row and col count inside the token's tile, -1 for newlines and separators
+    tile             i2 [n]
+    kind             u1 [n]: 0 patch, 1 newline, 2 separator
+    words            one {text, lead, special, prob, candidates: [[text, prob], ...]} per answer token
+    attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
+    heads            f2 or u1 [t, l, h, n], likewise
+    share            f2 [t, l], attention on all visual tokens together
+    tower            f2 [u, n], attention of [CLS] to each patch, or what each patch receives
+    tower_heads      f2 [u, g, n] or null; tower_kind is "cls" or "received"
+    tam              f2 [t, n], Token Activation Map of each answer token
+    phi              f2 [l, n], sink statistic; sinks u1 [l, n], 1 = attention sink in that layer
+    sink_note        one sentence about the sinks of this run
+    fates            u1 [k, n] after each stage: 0 kept, 1 merged, 2 pruned
+    group            i4 [n], output token at the end, -1 = pruned; place i4 [n] its representative
+    went             i2 [n], stage at which a token stopped standing alone, -1 = it still does
+    score            f4 [n], the first stage's importance or null
+    stages           one {title, where, layer, left} per stage
+    missing          map name -> why it cannot be shown
+    notes            sentences for the reader
+    view             how to open it: {map, layer, words, keep, ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tokviz.errors import TokvizError
+from tokviz.images import open_image, preview_jpeg
+from tokviz.matrix import Reduction
+from tokviz.trace import Trace
+from tokviz.view.encode import data_url, pack, pack_map
+from tokviz.view.words import token_words
+
+ROOM = 3 * 2**20
+"""Bytes for the head-mean map, and again for the maps of single heads."""
+MAX_PANES = 64
+
+PLACES = {
+    "tower": "inside the vision tower",
+    "before": "before the language model",
+    "language_model": "inside the language model",
+}
+
+NO_ATTENTION = "This run recorded no attention rows."
+NO_TOWER = "This run recorded no attention of the vision tower."
+NO_TAM = "The Token Activation Map needs the last hidden states, which this run did not record."
+NO_PHI = "This run recorded no sink statistic."
+NO_CLS = (
+    "This vision tower has no [CLS] token: shown is the mean attention that each patch receives."
+)
+
+
+def overlay_payload(
+    trace: Trace,
+    run_id: str,
+    *,
+    title: str = "",
+    tam: np.ndarray | None = None,
+    sinks: np.ndarray | None = None,
+    sink_note: str = "",
+    titles: Mapping[str, str] | None = None,
+    view: Mapping[str, Any] | None = None,
+    slim: bool = False,
+) -> dict[str, Any]:
+    """Return everything that the overlay of one run draws; see the module's text for the fields.
+
+    Args:
+        trace: the run.
+        run_id: opaque name under which the server keeps the run.
+        title: what the picture shows, for its label.
+        tam: [t, n] Token Activation Maps, if they were computed.
+        sinks: bool [l, n], attention sinks.
+        sink_note: one sentence about them.
+        titles: method name -> title, for the stages.
+        view: how to open it.
+        slim: leave the maps out and send only the picture and the fates (a compare lane).
+    """
+    missing: dict[str, str] = {}
+    payload = {
+        "id": run_id,
+        "title": title,
+        "model": str(trace.model.get("name", "")),
+        "prompt": trace.prompt,
+        "answer": trace.answer,
+        "n": trace.n,
+        "images": pictures(trace),
+        "missing": missing,
+        "notes": list(trace.notes),
+        "view": dict(view or {}),
+        **_layout_fields(trace),
+        **_fate_fields(trace, titles or {}),
+    }
+    if not slim:
+        payload |= {
+            "words": answer_words(trace),
+            **_attention_fields(trace, missing),
+            **_tower_fields(trace, missing),
+            **_sink_fields(trace, sinks, missing),
+            "tam": None if tam is None else pack(tam, "f2"),
+            "sink_note": sink_note,
+        }
+        if tam is None:
+            missing["tam"] = NO_TAM
+    return payload
+
+
+def pictures(trace: Trace) -> list[dict[str, Any]]:
+    """Return each image as {src, width, height}; a stored picture that cannot be opened is null.
+
+    Stored pictures are decoded and encoded again, so that nothing in a stranger's trace but pixels
+    reaches the browser.
+    """
+    shown = []
+    for number, (width, height) in enumerate(trace.layout.sizes):
+        src = None
+        if number < len(trace.images):
+            try:
+                src = data_url(preview_jpeg(open_image(trace.images[number])))
+            except TokvizError:
+                src = None
+        shown.append({"src": src, "width": int(width), "height": int(height)})
+    return shown
+
+
+def answer_words(trace: Trace) -> list[dict[str, Any]]:
+    """Return the answer tokens with their probabilities and candidates."""
+    words = token_words(trace.answer_tokens)
+    probs = trace["answer_prob"] if "answer_prob" in trace else None
+    likely = trace["candidate_prob"] if "candidate_prob" in trace else None
+    for number, word in enumerate(words):
+        word["prob"] = None if probs is None else _number(probs[number])
+        word["candidates"] = []
+        if likely is not None and number < len(trace.candidate_tokens):
+            texts = trace.candidate_tokens[number]
+            pairs = zip(texts, likely[number], strict=False)
+            word["candidates"] = [[text, _number(p)] for text, p in pairs]
+    return words
+
+
+def _number(value: Any) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None
+
+
+def _layout_fields(trace: Trace) -> dict[str, Any]:
+    layout = trace.layout
+    keys = list(dict.fromkeys((tile.image, tile.role) for tile in layout.tiles))[:MAX_PANES]
+    pane_of_tile = [keys.index(k) if (k := (t.image, t.role)) in keys else -1 for t in layout.tiles]
+    panes = [_pane(trace, number, key, pane_of_tile) for number, key in enumerate(keys)]
+    return {
+        "panes": panes,
+        "box": pack(layout.box, "f4"),
+        "pane": pack(np.array(pane_of_tile, np.int16)[layout.tile], "i2"),
+        "tile": pack(layout.tile, "i2"),
+        "row": pack(layout.row, "i2"),
+        "col": pack(layout.col, "i2"),
+        "kind": pack(layout.kind, "u1"),
+    }
+
+
+def _pane(
+    trace: Trace, number: int, key: tuple[int, str], pane_of_tile: Sequence[int]
+) -> dict[str, Any]:
+    image, role = key
+    width, height = trace.layout.sizes[image]
+    boxes = [t.box for t, p in zip(trace.layout.tiles, pane_of_tile, strict=True) if p == number]
+    corners = np.array([*boxes, (0, 0, width, height)], np.float64)
+    return {
+        "image": image,
+        "role": role,
+        "view": [*corners[:, :2].min(0).tolist(), *corners[:, 2:].max(0).tolist()],
+        "tiles": [list(map(float, box)) for box in boxes],
+        "unseen": [list(map(float, strip)) for strip in trace.layout.unseen(image)],
+    }
+
+
+def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"attention": None, "heads": None, "share": None}
+    if "attention" not in trace or not trace.t:
+        missing["attention"] = NO_ATTENTION
+        return fields
+    fields["attention"] = pack_map(trace["attention"], ROOM)
+    if fields["attention"] is None:
+        missing["attention"] = "This run's attention maps are too large for the browser."
+    fields["share"] = pack(image_share(trace), "f2")
+    if "attention_heads" in trace:
+        fields["heads"] = pack_map(trace["attention_heads"], ROOM)
+    if fields["heads"] is None:
+        missing["heads"] = "Single heads were not recorded, or are too large for the browser."
+    return fields
+
+
+def image_share(trace: Trace) -> np.ndarray:
+    """Return [t, l], the share of attention on all visual tokens, mean over heads."""
+    if "mass" in trace:
+        return trace["mass"][..., 1].astype(np.float32).mean(2)
+    return np.nansum(trace["attention"].astype(np.float32), 2)
+
+
+def _tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {"tower": None, "tower_heads": None, "tower_kind": "cls"}
+    if "cls_attention" in trace:
+        fields["tower"] = pack_map(trace["cls_attention"], ROOM)
+        if "cls_attention_heads" in trace:
+            fields["tower_heads"] = pack_map(trace["cls_attention_heads"], ROOM)
+    elif "received_attention" in trace:
+        fields["tower"] = pack_map(trace["received_attention"], ROOM)
+        fields["tower_kind"] = "received"
+        missing["cls"] = NO_CLS
+    else:
+        missing["tower"] = NO_TOWER
+    return fields
+
+
+def _sink_fields(
+    trace: Trace, sinks: np.ndarray | None, missing: dict[str, str]
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"phi": None, "sinks": None}
+    if "sink_phi" in trace:
+        positions = trace["token_position"]
+        if len(positions) and positions.min() >= 0 and positions.max() < len(trace.prompt_tokens):
+            fields["phi"] = pack(trace["sink_phi"][:, positions], "f2")
+    if fields["phi"] is None:
+        missing["phi"] = NO_PHI
+    if sinks is not None:
+        fields["sinks"] = pack(sinks, "u1")
+    return fields
+
+
+def _fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
+    fields: dict[str, Any] = dict.fromkeys(("fates", "group", "place", "went", "score"))
+    fields["stages"] = [
+        {
+            "title": titles.get(stage.method, stage.method),
+            "where": PLACES.get(stage.place, stage.place),
+            "layer": stage.layer,
+            "left": stage.reduction.m,
+        }
+        for stage in trace.stages
+    ]
+    if not trace.stages:
+        return fields
+    whole, fates = Reduction.identity(trace.n), []
+    for stage in trace.stages:
+        whole = whole.then(stage.reduction)
+        fates.append(whole.fate)
+    place = np.where(whole.group >= 0, whole.position[np.maximum(whole.group, 0)], -1)
+    fields["fates"] = pack(np.stack(fates), "u1")
+    fields["group"], fields["place"] = pack(whole.group, "i4"), pack(place, "i4")
+    fields["went"] = pack(trace.went_at, "i2")
+    if trace.stages[0].reduction.score is not None:
+        fields["score"] = pack(trace.stages[0].reduction.score, "f4")
+    return fields
