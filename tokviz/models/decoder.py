@@ -55,6 +55,7 @@ class DecoderStages:
         self.decoder, self.step = decoder, step
         self.stages = {stage.layer: stage for stage in stages}
         self.visual, self.index = visual, torch.as_tensor(index, device=visual.device)
+        self.entered = len(visual)
         self.alive = torch.arange(length, device=visual.device)
         self.length, self.next_position = length, next_position
         self.done: list[tuple[int, Reduction, float]] = []
@@ -98,7 +99,7 @@ class DecoderStages:
 
     def reduction_at(self, layer: int) -> Reduction:
         """Return what the stages up to a layer did to the visual tokens of layer 0."""
-        whole = Reduction.identity(len(self.visual))
+        whole = Reduction.identity(self.entered)
         for at, done, _ in self.done:
             if at <= layer:
                 whole = whole.then(done)
