@@ -41,6 +41,8 @@ class Arrival:
     "int64 [rows], index in the full prompt of each row that entered layer 0."
     visual: np.ndarray
     "int64 [m], rows of the sequence that are visual tokens."
+    cls_row: int | None = None
+    "Row of a [CLS] token that was put before the visual tokens."
 
 
 def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str, np.ndarray]:
@@ -59,14 +61,15 @@ def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict
         alive = lane.stages.rows_at(layer).cpu().numpy()
         whole = arrival.before.then(lane.stages.reduction_at(layer))
         is_visual = np.isin(alive, arrival.visual)
-        is_before = (arrival.rows[alive] < first) & ~is_visual
+        is_image = is_visual | (alive == arrival.cls_row)
+        is_before = (arrival.rows[alive] < first) & ~is_image
         for step in range(t):
             row = lane.rows.attention[step][layer].cpu().numpy()
             prompt = row[:, : len(alive)]
             maps[step, layer] = whole.spread(prompt[:, is_visual])
             mass[step, layer, :, 0] = prompt[:, is_before].sum(1)
-            mass[step, layer, :, 1] = prompt[:, is_visual].sum(1)
-            mass[step, layer, :, 2] = prompt[:, ~is_visual & ~is_before].sum(1)
+            mass[step, layer, :, 1] = prompt[:, is_image].sum(1)
+            mass[step, layer, :, 2] = prompt[:, ~is_image & ~is_before].sum(1)
             mass[step, layer, :, 3] = row[:, len(alive) :].sum(1)
     arrays = {"attention": maps.mean(2).astype(np.float16), "mass": mass.astype(np.float16)}
     if maps.size * 2 <= HEADS_LIMIT_BYTES:

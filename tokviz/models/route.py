@@ -64,13 +64,18 @@ def route(
         travel.before(step)
     inside = next(iter(plan.at("language_model")), None)
     repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
-    keep = travel.whole.position
+    keep, features = travel.whole.position, travel.features
     rows = np.sort(np.concatenate([travel.text_rows(), layout.position[keep]]))
+    visual = np.flatnonzero(np.isin(rows, layout.position[keep]))
+    cls_row = None
+    if travel.whole.prefix_cls:
+        features = torch.cat([travel.cls_feature(), features])
+        cls_row = int(visual[0])
+        rows, visual = np.insert(rows, cls_row, rows[cls_row]), visual + 1
     index = torch.as_tensor(rows, device=prepared.positions.device)
     positions = prepared.positions[..., index]
     if repack and travel.whole.m < layout.n:
         positions = torch.arange(len(rows), device=positions.device).expand_as(positions)
-    visual = np.flatnonzero(np.isin(rows, layout.position[keep]))
     stages = DecoderStages(
         decoder := family.decoder(model),
         inside,
@@ -83,9 +88,9 @@ def route(
     return Arrived(
         prepared.inputs["input_ids"][:, index],
         positions,
-        travel.features,
+        features,
         stages,
-        Arrival(travel.whole, rows, visual),
+        Arrival(travel.whole, rows, visual, cls_row),
         travel.records,
         travel.encode_seconds,
         travel.decide_seconds,
@@ -116,6 +121,7 @@ class Travel:
         self.whole = Reduction.identity(self.layout.n)
         self.records: list[StageRecord] = []
         self.notes: list[str] = []
+        "Sentences about how the plan was carried out."
 
     def text_rows(self) -> np.ndarray:
         """Rows of the prompt that are not visual tokens."""
@@ -209,6 +215,14 @@ class Travel:
         if min(shares) < 1:
             raise InputError(f"keep must be at least one token per image ({len(sizes)}).")
         return shares
+
+    def cls_feature(self) -> torch.Tensor:
+        """Return the tower's [CLS] state, projected, [1, d]; it takes the first token's place."""
+        if self.vision.cls_state is None or len(self.vision.cls_state) != 1:
+            raise InputError(
+                "the [CLS] state can be fed for one image, and needs a tower that has it."
+            )
+        return self.family.projector(self.model)(self.vision.cls_state[None])[0]
 
     def note(self, step: Step, done: Reduction, seconds: float) -> None:
         """Write down a stage that was carried out."""

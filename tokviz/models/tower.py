@@ -77,24 +77,18 @@ class TowerRun:
         """Ask the method about the current tokens."""
         entry, call = self.step.entry, self.calls[0]
         began = time.perf_counter()
-        signals: dict[str, Any] = {
+        asked = (*entry.needs, *entry.optional, *entry.fallbacks.values())  # type: ignore[union-attr]
+        given: dict[str, Any] = {
             "keys": call.key[0, :, self.skip :],
             "hidden": states,
             "sizes": self.sizes,
+            "prefix": self.skip,
+            "layer": stage.layer,
         }
-        asked = (*entry.needs, *entry.optional, *entry.fallbacks.values())  # type: ignore[union-attr]
-        for name in asked:
-            if name not in signals and name in (
-                "cls_attn",
-                "recv_attn",
-                "q",
-                "k",
-                "v",
-                "full_attn",
-            ):
-                value = self.observer.compute(name, call)
-                signals[name] = None if value is None else value[0]
-        signals = {k: v for k, v in signals.items() if k in asked}
+        for name in set(asked) & set(TOWER_SIGNALS):
+            value = self.observer.compute(name, call)
+            given[name] = None if value is None else value[0]
+        signals = {name: value for name, value in given.items() if name in asked}
         done = reduce(self.step.method, signals, stage.keep, **self.step.options)
         self.seconds += time.perf_counter() - began
         return done
