@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tokviz.analysis import ANALYSES
+    from tokviz.analysis import ANALYSES, analyse
     from tokviz.errors import InputError, MissingSignal, ModelError, TokvizError, TraceError
     from tokviz.matrix import Reduction
     from tokviz.models import MODELS, load
@@ -34,6 +34,7 @@ _HOME = {
     "TokvizError": "tokviz.errors",
     "Trace": "tokviz.trace",
     "TraceError": "tokviz.errors",
+    "analyse": "tokviz.analysis",
     "load": "tokviz.models",
     "open_trace": "tokviz.trace",
     "plan": "tokviz.plans",
@@ -51,6 +52,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "__version__",
+    "analyse",
     "load",
     "open_trace",
     "plan",

@@ -81,8 +81,16 @@ def _analysis(analysis: Any) -> dict[str, Any]:
         "name": analysis.name,
         "title": analysis.title,
         "summary": analysis.summary,
+        "notes": analysis.notes,
+        "meaning": analysis.meaning,
+        "not_meaning": analysis.not_meaning,
+        "exactness": analysis.exactness,
+        "cost": analysis.cost,
         "needs": list(analysis.needs),
+        "asks": list(analysis.asks),
         "paper": analysis.paper,
+        "year": analysis.year,
+        "options": [_option(option) for option in analysis.options.values()],
     }
 
 
@@ -103,13 +111,13 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     if which == "models":
         memory, cls = f"{entry['memory_gb']:g} GB", "yes" if entry["has_cls"] else "no"
         return name, entry["family"], entry["parameters"], memory, cls, entry["summary"]
-    reads = ", ".join(f"`{signal}`" for signal in entry["needs"]) or "nothing"
-    if which == "analyses":
-        return name, entry["summary"], reads, _paper(entry["title"], entry["paper"])
-    stand_in = "" if entry["verified"] else " (stand-in, not verified against the paper)"
+    reads = ", ".join(f"`{name}`" for name in (*entry["needs"], *entry.get("asks", ())))
     year = f", {entry['year']}" if entry["year"] else ""
     paper = _paper(entry["title"] + year, entry["paper"])
-    return name, entry["acts_at"], entry["summary"] + stand_in, reads, paper
+    if which == "analyses":
+        return name, entry["summary"], reads, paper
+    stand_in = "" if entry["verified"] else " (stand-in, not verified against the paper)"
+    return name, entry["acts_at"], entry["summary"] + stand_in, reads or "nothing", paper
 
 
 def _paper(text: str, link: str) -> str:

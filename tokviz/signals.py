@@ -96,7 +96,9 @@ SIGNALS: dict[str, Signal] = {
         "softmax attention of all prompt rows to all prompt rows, in the layer just before.",
     ),
     "llm_visual_rows": Signal(
-        "n", "row of each visual token in llm_attn_all, counted from 0.", integer=True
+        "n",
+        "row of each visual token in llm_attn_all and llm_attn, counted from 0.",
+        integer=True,
     ),
     "llm_attn_mean_query": Signal(
         "h n",
@@ -155,8 +157,8 @@ SIGNALS: dict[str, Signal] = {
     ),
     "tile": Signal("n", "crop of each token; by default crop after crop.", integer=True),
     "cell": Signal("n", "raster number of each token in its crop.", integer=True),
+    "segments": Signal("n", "coarse segment of the image each token lies in.", integer=True),
     "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
-    "prompt_position": Signal("n", "row of each token in the language model.", integer=True),
     "pixels": Signal("a a a", "the image that the tower saw, channels first."),
     "num_layers": Signal("", "number of layers of the part that the layered signals come from."),
 }
@@ -257,13 +259,18 @@ class Signals(Mapping[str, Any]):
             "Layers count from 0; negative ones need the signal 'num_layers'."
         )
 
-    def patches(self, name: str, layer: int) -> torch.Tensor:
-        """Return query, key or value states [h, n, d] of a layer without the [CLS] row, if any."""
+    def patches(self, name: str, layer: int, axis: int = 1) -> torch.Tensor:
+        """Return states [h, n, d] of a layer without the [CLS] row, if any; or along another axis.
+
+        Raises:
+            InputError: neither n nor n + 1 rows.
+        """
         states = self.at(name, layer)
-        extra = states.shape[1] - (self.n or states.shape[1])
+        rows = states.shape[axis]
+        extra = rows - (self.n or rows)
         if extra not in (0, 1):
-            raise InputError(f"{name} has {states.shape[1]} rows for {self.n} tokens.")
-        return states[:, extra:]
+            raise InputError(f"{name} is for {rows} tokens, other signals are for {self.n}.")
+        return states.narrow(axis, extra, rows - extra)
 
     def _convert(self, name: str, value: Any) -> Any:
         spec = SIGNALS.get(name)

@@ -36,7 +36,8 @@ class Field:
     axes: str
     """Axis letters: t answer tokens, s prompt tokens, n visual tokens, l decoder layers, h decoder
     heads, u tower layers, g tower heads, c candidates, k read-out words, q = s + t - 1 rows that
-    the language model computed, d sink dimensions, b blocks of the prompt."""
+    the language model computed, d sink dimensions, b blocks of the prompt, p rows of the user's own
+    words, w words of the logit lens, x controls, m modalities, z width of the language model."""
     dtype: str
     "numpy kind and size, such as f2, f4, i4, u1."
     meaning: str
@@ -75,12 +76,59 @@ SCHEMA: dict[str, Field] = {
     "sink_phi": Field(
         "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
     ),
+    "own_rows": Field("p", "i4", "indices in prompt_ids of the user's own words, ascending."),
+    "own_guess": Field("", "i4", "most probable next token at the first of these rows."),
+    "answer_entropy": Field(
+        "t", "f4", "entropy in nats of the whole distribution that each answer token came from."
+    ),
+    "control_prob": Field(
+        "x t",
+        "f4",
+        "probability of each answer token when the image was made blank, blurred, noise, or was "
+        "removed; NaN where that was not run.",
+    ),
+    "cls_similarity": Field(
+        "u n", "f2", "cosine of the [CLS] state and each patch after each tower layer."
+    ),
+    "state_similarity": Field(
+        "t n",
+        "f2",
+        "cosine of the last hidden states of the row that chose answer token t and of each "
+        "visual token.",
+    ),
+    "flow": Field(
+        "l b b",
+        "f2",
+        "attention of the rows of each block on each block, mean over rows and heads; NaN for "
+        "blocks whose rows were not recorded.",
+    ),
+    "lens_ids": Field(
+        "l n w", "i4", "words that the logit lens reads after each layer, most probable first."
+    ),
+    "lens_prob": Field("l n w", "f2", "their probabilities."),
+    "lens_peak": Field(
+        "n k", "f2", "highest probability over the layers that the lens gives to each readout word."
+    ),
+    "lens_peak_layer": Field("n k", "u1", "the layer that gives it."),
+    "layer_means": Field(
+        "l m z", "f4", "mean state at each layer's input of the visual rows and of the text rows."
+    ),
+    "visual_rank": Field(
+        "l", "f4", "effective rank of the states of the visual rows at each layer's input."
+    ),
+    "last_state": Field("z", "f4", "last hidden state of the last prompt row, after the norm."),
 }
 """Every array by name. Arrays of stages (`stage.0.rows`) and images (`image.0`) come on top."""
 
+PROMPT_INDICES = ("token_position", "own_rows")
+"""Arrays whose values are indices in the prompt."""
 STAGE_ARRAYS = {"rows": "i4", "cols": "i4", "weights": "f4", "position": "i4"}
 BLOCKS = ("before", "image", "text", "answer")
-"""Names along axis b of `mass`."""
+"""Names along axis b of `mass` and of `flow`."""
+CONTROLS = ("blank", "blurred", "noise", "removed")
+"""Names along axis x of `control_prob`."""
+MODALITIES = ("image", "text")
+"""Names along axis m of `layer_means`."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +156,8 @@ class Trace:
     answer_tokens: tuple[str, ...]
     arrays: Mapping[str, np.ndarray]
     candidate_tokens: tuple[tuple[str, ...], ...] = ()
+    words: Mapping[int, str] = field(default_factory=dict)
+    "Text of token ids that arrays name, such as those of the logit lens."
     stages: tuple[StageRecord, ...] = ()
     images: tuple[bytes, ...] = ()
     "JPEG previews of the original images, at most 1024 px."
@@ -186,6 +236,7 @@ def _header(trace: Trace) -> dict[str, Any]:
         "prompt_tokens": trace.prompt_tokens,
         "answer_tokens": trace.answer_tokens,
         "candidate_tokens": trace.candidate_tokens,
+        "words": {str(token): text for token, text in trace.words.items()},
         "sizes": trace.layout.sizes,
         "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
         "stages": [[s.method, s.place, s.layer, s.reduction.n, s.seconds] for s in trace.stages],
@@ -215,6 +266,8 @@ def check_arrays(trace: Trace) -> None:
         "s": len(trace.prompt_tokens),
         "q": len(trace.prompt_tokens) + max(len(trace.answer_tokens) - 1, 0),
         "b": len(BLOCKS),
+        "x": len(CONTROLS),
+        "m": len(MODALITIES),
     }
     for name, array in trace.arrays.items():
         spec = SCHEMA.get(name)
@@ -230,6 +283,10 @@ def check_arrays(trace: Trace) -> None:
                 raise TraceError(
                     f"{name} has {length} along {letter!r}, other parts have {lengths[letter]}."
                 )
+    for name in PROMPT_INDICES:
+        rows = trace.arrays.get(name, np.zeros(0, np.int32))
+        if rows.size and (rows.min() < 0 or rows.max() >= lengths["s"]):
+            raise TraceError(f"{name} points outside the {lengths['s']} tokens of the prompt.")
     alive = trace.layout.n
     for stage in trace.stages:
         if stage.reduction.n != alive:
@@ -324,6 +381,7 @@ def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
         answer_tokens=_texts(header["answer_tokens"]),
         arrays=named,
         candidate_tokens=tuple(_texts(c) for c in header["candidate_tokens"]),
+        words={int(token): _text(text) for token, text in header.get("words", {}).items()},
         stages=tuple(_stage(i, s, arrays) for i, s in enumerate(header["stages"])),
         images=tuple(images),
         timings={_text(k): float(v) for k, v in header["timings"].items()},

@@ -57,26 +57,11 @@ class Llava(Family):
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
         """Return g x g tokens per image; under strategy "full" [CLS] is a token without box."""
-        ids = inputs["input_ids"][0].cpu().numpy()
-        position = np.flatnonzero(ids == self.image_token_id(model)).astype(np.int32)
         vision = model.config.vision_config  # type: ignore[union-attr]
-        side = vision.image_size // vision.patch_size
-        extra = len(position) // len(images) - side * side
-        row, col = np.divmod(np.arange(side * side, dtype=np.int16), side)
-        lead = np.full(extra, -1, np.int16)
-        kind = np.array([SEPARATOR] * extra + [PATCH] * side * side, np.uint8)
-        return Layout(
-            sizes=tuple(image.size for image in images),
-            tiles=tuple(
-                Tile(i, side, side, seen_box(processor.image_processor, image.size))
-                for i, image in enumerate(images)
-            ),
-            tile=np.repeat(np.arange(len(images), dtype=np.int16), side * side + extra),
-            row=np.tile(np.concatenate([lead, row]), len(images)),
-            col=np.tile(np.concatenate([lead, col]), len(images)),
-            kind=np.tile(kind, len(images)),
-            position=position,
-        )
+        is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
+        sizes = [image.size for image in images]
+        boxes = [seen_box(processor.image_processor, size) for size in sizes]
+        return square_layout(is_visual, sizes, vision.image_size // vision.patch_size, boxes)
 
     def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the states that enter the first block."""
@@ -98,6 +83,37 @@ class Llava(Family):
     def tower_mlp(self, block: nn.Module, states: torch.Tensor) -> torch.Tensor:
         """Second half of a CLIP or SigLIP block."""
         return states + block.mlp(block.layer_norm2(states))  # type: ignore[operator]
+
+
+def square_layout(
+    is_visual: np.ndarray,
+    sizes: Sequence[tuple[int, int]],
+    side: int,
+    boxes: Sequence[Box] | None = None,
+) -> Layout:
+    """Return the layout of images that are one square grid each.
+
+    Args:
+        is_visual: bool [s], which prompt positions are visual tokens.
+        sizes: (width, height) of each image.
+        side: rows and columns of the grid; tokens beyond side * side come first, without a box.
+        boxes: what each grid covers, in pixels of its image; default the whole image.
+    """
+    position = np.flatnonzero(is_visual).astype(np.int32)
+    extra = len(position) // len(sizes) - side * side
+    row, col = np.divmod(np.arange(side * side, dtype=np.int16), np.int16(side))
+    lead = np.full(extra, -1, np.int16)
+    kind = np.array([SEPARATOR] * extra + [PATCH] * side * side, np.uint8)
+    boxes = boxes or [(0.0, 0.0, float(w), float(h)) for w, h in sizes]
+    return Layout(
+        sizes=tuple(sizes),
+        tiles=tuple(Tile(i, side, side, box) for i, box in enumerate(boxes)),
+        tile=np.repeat(np.arange(len(sizes), dtype=np.int16), side * side + extra),
+        row=np.tile(np.concatenate([lead, row]), len(sizes)),
+        col=np.tile(np.concatenate([lead, col]), len(sizes)),
+        kind=np.tile(kind, len(sizes)),
+        position=position,
+    )
 
 
 def seen_box(processor: Any, size: tuple[int, int]) -> Box:

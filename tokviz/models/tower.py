@@ -34,6 +34,8 @@ class TowerRun:
         self.skip = int(family.has_cls(model))
         self.calls: list[AttentionCall] = []
         self.seconds = 0.0
+        self.latest: tuple[int, Reduction] | None = None
+        "Layer and reduction of the last stage."
 
     def __call__(
         self, pixel_values: torch.Tensor, stages: dict[int, Stage]
@@ -53,6 +55,7 @@ class TowerRun:
                 states = self.family.tower_attend(blocks[layer], states, self.key_bias(states))
             if layer in stages:
                 done = self.decide(states[0, self.skip :], stages[layer])
+                self.latest = (layer, done)
                 states = self.shorten(states, done)
                 whole = whole.then(done)
             states = self.family.tower_mlp(blocks[layer], states)
@@ -166,13 +169,19 @@ def encode_reduced(
 def _surviving(
     runs: list[TowerRun], reductions: list[Reduction]
 ) -> dict[str, dict[int, torch.Tensor]]:
-    """Per-patch signals of the layers whose tokens are the final ones, in raster order."""
+    """[CLS] attention of the layers whose tokens are the final ones, in raster order.
+
+    In the layer of the last stage a group's attention is the sum over its members.
+    """
     layers: dict[str, dict[int, torch.Tensor]] = {}
     if len(runs) > 1:
         return layers
     run, m = runs[0], reductions[0].m
     order = run.raster.to(run.sizes.device)
-    for name in ("cls_attn", "recv_attn"):
-        values = run.observer.layers.get(name, {})
-        layers[name] = {i: v[..., order] for i, v in values.items() if v.shape[-1] == m}
+    values = dict(run.observer.layers["cls_attn"])
+    layer, done = run.latest or (-1, reductions[0])
+    if layer in values and done.m == m:
+        support = torch.as_tensor(done.matrix() != 0, device=order.device).float()
+        values[layer] = values[layer] @ support.T
+    layers["cls_attn"] = {i: v[..., order] for i, v in values.items() if v.shape[-1] == m}
     return layers

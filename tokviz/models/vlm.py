@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from tokviz.models.family import Family
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.record import Asked, build_trace, tower_arrays
 from tokviz.models.route import Arrived, route
+from tokviz.models.sinks import search_sinks
 from tokviz.models.vision import TOWER_SIGNALS, Vision, encode
 from tokviz.plans import Plan
 from tokviz.prompts import check_prompt
@@ -74,7 +76,6 @@ class VLM:
         use_tokviz_attention(model)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
-        self.sink_dims: tuple[int, ...] | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -85,6 +86,12 @@ class VLM:
     def device(self) -> torch.device:
         """Where the input embeddings are."""
         return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
+
+    @cached_property
+    def sink_dims(self) -> tuple[int, ...]:
+        """The model's sink dimensions, searched for on first use; empty when it has none."""
+        with self.guarded():
+            return search_sinks(self)
 
     @property
     def info(self) -> dict[str, Any]:
@@ -169,16 +176,30 @@ class VLM:
         Raises:
             InputError: an image, the prompt, or max_new_tokens cannot be used.
         """
+        with self.guarded():
+            prepared = self.prepare(images, prompt)
+        yield from self.stream_prepared(prepared, plans, max_new_tokens, capture, stop, strict)
+
+    def stream_prepared(
+        self,
+        prepared: Prepared,
+        plans: Sequence[Plan | None] = (None,),
+        max_new_tokens: int = 64,
+        capture: Capture | None = None,
+        stop: threading.Event | None = None,
+        strict: bool = False,
+    ) -> Iterator[list[LaneView]]:
+        """Do what `stream` does, on a question that `prepare` has made ready once."""
         if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
             raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {max_new_tokens}.")
         if not 1 <= len(plans) <= MAX_LANES:
             raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
         capture = capture or Capture()
         with self.guarded():
-            prepared = self.prepare(images, prompt)
+            sinks = self.sink_dims if capture.sinks else ()
             shared = self.encode(prepared, plans, capture)
             tower = tower_arrays(shared, prepared.asked.layout) if capture.tower else {}
-        runs = [Run(self, prepared, shared, tower, plan, capture) for plan in plans]
+        runs = [Run(self, prepared, shared, tower, plan, capture, sinks) for plan in plans]
         views = [run.view for run in runs]
         for run in runs:
             run.advance(run.start, strict)
@@ -289,9 +310,11 @@ class Run:
         tower: dict[str, np.ndarray],
         plan: Plan | None,
         capture: Capture,
+        sinks: Sequence[int] = (),
     ) -> None:
         """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace."""
         self.vlm, self.prepared, self.shared, self.tower = vlm, prepared, shared, tower
+        self.sinks = sinks
         self.plan, self.capture = plan or Plan(()), capture
         total = prepared.asked.layout.n
         self.view = LaneView(self.plan.label, total_visual_tokens=total)
@@ -312,9 +335,13 @@ class Run:
         """Decide, remove, and read the prompt; write the first token."""
         vlm = self.vlm
         self.arrived: Arrived = route(vlm.family, vlm.model, self.prepared, self.shared, self.plan)
-        dims = (vlm.sink_dims or ()) if self.capture.sinks else ()
         self.lane = Lane(
-            vlm.family, vlm.model, self.arrived.stages, self.arrived.positions, self.capture, dims
+            vlm.family,
+            vlm.model,
+            self.arrived.stages,
+            self.arrived.positions,
+            self.capture,
+            self.sinks,
         )
         self.lane.prefill(self.arrived.input_ids, self.arrived.features)
         self.view.visual_tokens = len(self.lane.stages.visual)

@@ -60,9 +60,12 @@ def key_cosines(signals: Signals) -> torch.Tensor:
 
 
 def cosine(x: torch.Tensor) -> torch.Tensor:
-    """Return the cosines [n, n] between the rows of x [n, d], on the CPU."""
+    """Return the cosines [n, n] between the rows of x [n, d], on the CPU.
+
+    Rounded to six places, so that equal rows tie however a matrix product was blocked.
+    """
     x = unit(x)
-    return (x @ x.T).cpu()
+    return torch.round(x @ x.T, decimals=6).cpu()
 
 
 def prefix_of(signals: Signals) -> int:

@@ -15,7 +15,7 @@ CLIP_LARGE = (0.996, 0.973, 0.941, 0.910, 0.879)
 """First thresholds that the authors print for CLIP-L/14-336; they go on down to 0.816."""
 
 
-def threshold(best_edges: Sequence[torch.Tensor], r: int) -> float:
+def find_threshold(best_edges: Sequence[torch.Tensor], r: int) -> float:
     """Return the similarity above which r merges per image happen on average.
 
     Args:
@@ -64,23 +64,24 @@ def dymu(
     """Merge like ToMe, but every edge above a threshold, so that the count follows the image.
 
     An edge to the most similar odd patch merges when its similarity exceeds the layer's threshold,
-    which the authors find once on many images (`threshold` in this module). As published there is
-    no budget: that is keep = all tokens with a threshold below 1. With a smaller budget the most
+    which the authors find once on many images (`find_threshold` in this module). As published there
+    is no budget: that is keep = all tokens with a threshold below 1. With a smaller budget the most
     similar edges merge until the budget is met, and those above the threshold on top.
 
     One threshold serves all layers here; the authors use a falling one (0.996 to 0.816 in
     CLIP-L/14-336). Their language model also pretends that every patch is still at its place
     (virtual unmerging); here each group takes the place of its first patch.
     """
-    n, limit = signals.n, threshold
-    forced = bipartite.check_half(n, keep, "DyMU")
+    n = signals.n
     edges = bipartite.best_edges(bipartite.key_cosines(signals), bipartite.prefix_of(signals))
-    merged = edges.best > limit
-    merged[edges.ranked[: max(forced, (signals.n or 0) - (n - n // 2) - n // 2)]] = True
-    merged = _at_most_half(merged, edges, n)
-    if not merged.any():
+    count = bipartite.check_half(n, keep, "DyMU")
+    if threshold < 1:  # rounding can lift the similarity of duplicates above 1
+        count = max(count, min(int((edges.best > threshold).sum()), n // 2))
+    if count == 0:
         return Reduction.identity(n)
-    chosen = edges.ranked[merged[edges.ranked]]
+    chosen = edges.ranked[:count]
+    merged = torch.zeros(len(edges.a), dtype=torch.bool)
+    merged[chosen] = True
     return merge_labels(
         edges.label(merged),
         token_sizes(signals),

@@ -1,4 +1,4 @@
-"""From "which output token does each token go to" to a Reduction, and how large the groups get."""
+"""From "which output token does each token go into" to a Reduction and its group sizes."""
 
 from __future__ import annotations
 

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
+from tokviz.options import Option, Range, check_options, options_of
 from tokviz.registry import Registry
 from tokviz.signals import Signals
+
+__all__ = [
+    "EFFECTS",
+    "METHODS",
+    "PLACES",
+    "Method",
+    "Option",
+    "Place",
+    "Range",
+    "Schedule",
+    "Stage",
+    "check_keep",
+    "method",
+    "reduce",
+]
 
 Place = Literal["tower", "before", "language_model"]
 """Inside the vision tower, before the language model, or inside its layers."""
@@ -31,45 +48,6 @@ EFFECTS: dict[str, str] = {
 }
 
 METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods")
-
-
-@dataclass(frozen=True)
-class Range:
-    """Allowed values of a numeric option, written as Annotated[float, Range(0, 1)]."""
-
-    low: float
-    high: float
-    step: float | None = None
-
-
-@dataclass(frozen=True)
-class Option:
-    """One keyword-only option of a method; becomes a widget, a CLI flag and a row in the docs."""
-
-    name: str
-    type: type
-    default: Any
-    choices: tuple[Any, ...] = ()
-    range: Range | None = None
-
-    def check(self, value: Any) -> Any:
-        """Return the value in the option's type, or raise InputError saying what is allowed."""
-        if self.choices:
-            if value not in self.choices:
-                raise InputError(f"{self.name} must be one of {self.choices}, got {value!r}.")
-            return value
-        if value is None and self.default is None:
-            return None
-        try:
-            value = value if self.type is bool and isinstance(value, bool) else self.type(value)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{self.name} must be a {self.type.__name__}, got {value!r}."
-            ) from None
-        if self.range and not self.range.low <= value <= self.range.high:
-            low, high = self.range.low, self.range.high
-            raise InputError(f"{self.name} must be {low} to {high}, got {value}.")
-        return value
 
 
 @dataclass(frozen=True)
@@ -135,11 +113,7 @@ class Method:
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return every option with its value, or raise InputError for an unknown or bad one."""
-        unknown = sorted(set(options) - set(self.options))
-        if unknown:
-            known = ", ".join(self.options) or "none"
-            raise InputError(f"{self.name} has no option {unknown[0]!r}. Its options: {known}.")
-        return {name: o.check(options.get(name, o.default)) for name, o in self.options.items()}
+        return check_options(self.name, self.options, options)
 
     def stages(self, n: int, keep: int, layers: int, **options: Any) -> list[Stage]:
         """Return the published schedule for this budget ([] for methods before the LLM)."""
@@ -172,31 +146,12 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
             decide=decide,
             summary=summary,
             notes=notes.strip(),
-            options=_options(decide),
+            options=options_of(decide),
             **declared,
         )
         return METHODS.add(name, entry)
 
     return register
-
-
-def _options(decide: Callable[..., Any]) -> dict[str, Option]:
-    found = {}
-    for parameter in inspect.signature(decide, eval_str=True).parameters.values():
-        if parameter.kind is not parameter.KEYWORD_ONLY:
-            continue
-        hint, limits = parameter.annotation, None
-        if hasattr(hint, "__metadata__"):
-            hint, limits = hint.__origin__, hint.__metadata__[0]
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
-        kind = type(choices[0]) if choices else _plain(hint)
-        found[parameter.name] = Option(parameter.name, kind, parameter.default, choices, limits)
-    return found
-
-
-def _plain(hint: Any) -> type:
-    """The type of `int` or `int | None`."""
-    return next((t for t in get_args(hint) if t is not type(None)), hint)
 
 
 def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> Reduction:
@@ -231,7 +186,8 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> 
 
 def check_keep(keep: Any, n: int) -> int:
     """Return keep as an int, or raise InputError unless it is a whole number from 1 to n."""
-    whole = isinstance(keep, (int, float)) and not isinstance(keep, bool) and keep == int(keep)
+    number = isinstance(keep, (int, float)) and not isinstance(keep, bool)
+    whole = number and math.isfinite(keep) and keep == int(keep)
     if not whole or not 1 <= keep <= n:
         raise InputError(f"keep must be 1 to {n} visual tokens, got {str(keep)[:40]}.")
     return int(keep)

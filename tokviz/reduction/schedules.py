@@ -32,18 +32,14 @@ def over_all_layers(
     Raises:
         InputError: keep is below what halving in every layer reaches; says the smallest count.
     """
-    smallest = max(math.ceil(n / 2**layers), 1)
+    smallest = -(-n // 2**layers)
     if halving and keep < smallest:
         raise InputError(
             f"{layers} layers that merge at most half of the tokens each take {n} visual tokens "
             f"down to {smallest} at best, got keep = {keep}."
         )
-    left, now = [], n
-    for layer, removed in enumerate(_removed(n - keep, layers, shape)):
-        now = max(n - removed, -(-now // 2)) if halving else n - removed
-        now = min(now, keep * 2 ** (layers - 1 - layer)) if halving else now
-        left.append((layer, now))
-    return stages(left, n)
+    counts = [n - removed for removed in _removed(n - keep, layers, shape)]
+    return halved(counts, n) if halving else stages(enumerate(counts), n)
 
 
 def _removed(total: int, layers: int, shape: str) -> list[int]:
@@ -57,13 +53,26 @@ def _removed(total: int, layers: int, shape: str) -> list[int]:
     return [round(total * share) for share in running]
 
 
+def halved(counts: Sequence[int], n: int) -> list[Stage]:
+    """Return one stage per layer for these counts, raised where a layer would more than halve.
+
+    The counts that follow are limited so that the last one is still reached.
+    """
+    layers, now, left = len(counts), n, []
+    for layer, count in enumerate(counts):
+        now = min(max(count, -(-now // 2)), counts[-1] * 2 ** (layers - 1 - layer))
+        left.append((layer, now))
+    return stages(left, n)
+
+
 def stages(counts: Iterable[tuple[int, int]], n: int) -> list[Stage]:
     """Return the stages (layer, keep) that change something; the last one always stays.
 
     Where two stages fall on one layer, the later one counts.
     """
     by_layer = sorted(dict(counts).items())
-    found, now = [], n
+    found: list[Stage] = []
+    now = n
     for number, (layer, keep) in enumerate(by_layer):
         if keep != now or (number == len(by_layer) - 1 and not found):
             found.append(Stage(layer, keep))

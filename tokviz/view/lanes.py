@@ -15,7 +15,7 @@ SLOWER = 1.02
 """Ratios of times above this count as slower; below its inverse as faster."""
 
 TIMES = {
-    "first_token": ("time to first token", "from the start of this answer to its first token"),
+    "first_token": ("first token", "time from the start of this answer to its first token"),
     "total": ("total time", "encoding, deciding, prefill and decoding"),
     "decide": ("deciding", "time the method itself took to choose"),
 }
@@ -47,17 +47,18 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
 def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
     """Return the measured figures as {name, value, ratio, trend, title} texts."""
     rows = []
+    timings, theirs = lane.timings or {}, (full.timings or {}) if full is not None else {}
     for key, (name, title) in TIMES.items():
-        seconds = lane.timings.get(key)
+        seconds = timings.get(key)
         if seconds is None or (key == "decide" and full is None):
             continue
         if key == "decide":
-            share = seconds / lane.timings["total"] if lane.timings.get("total") else None
+            share = seconds / timings["total"] if timings.get("total") else None
             note = f"{share:.0%} of the total" if share is not None else ""
             rows.append(_row(name, duration(seconds), note, "", title))
             continue
-        base = full.timings.get(key) if full is not None else None
-        rows.append(_row(name, duration(seconds), *time_ratio(seconds, base), title))
+        ratio = time_ratio(seconds, theirs.get(key))
+        rows.append(_row(name, duration(seconds), *ratio, title))
     tokens = full.visual_tokens if full is not None else None
     cache = full.kv_bytes if full is not None else None
     rows.append(

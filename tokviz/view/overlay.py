@@ -39,9 +39,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tokviz.errors import TokvizError
-from tokviz.images import open_image, preview_jpeg
+from tokviz.images import PREVIEW_SIDE, open_image, preview_jpeg
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.view.encode import data_url, pack, pack_map
@@ -50,6 +51,9 @@ from tokviz.view.words import token_words
 ROOM = 3 * 2**20
 """Bytes for the head-mean map, and again for the maps of single heads."""
 MAX_PANES = 64
+SLIM_SIDE = 480
+"""Longest side of a picture in a compare lane."""
+ANSWERING = "Appears when the model has answered."
 
 PLACES = {
     "tower": "inside the vision tower",
@@ -99,7 +103,7 @@ def overlay_payload(
         "prompt": trace.prompt,
         "answer": trace.answer,
         "n": trace.n,
-        "images": pictures(trace),
+        "images": pictures(trace, SLIM_SIDE if slim else PREVIEW_SIDE),
         "missing": missing,
         "notes": list(trace.notes),
         "view": dict(view or {}),
@@ -120,7 +124,34 @@ def overlay_payload(
     return payload
 
 
-def pictures(trace: Trace) -> list[dict[str, Any]]:
+def pending_payload(image: Image.Image, prompt: str, tokens: Sequence[str]) -> dict[str, Any]:
+    """Return what is drawn while an answer is being written: the picture and the words so far."""
+    width, height = image.size
+    nothing = np.zeros(0, np.int16)
+    pane = {"image": 0, "role": "whole", "view": [0.0, 0.0, float(width), float(height)]}
+    src = data_url(preview_jpeg(image))
+    return {
+        "id": "pending",
+        "phase": "streaming",
+        "title": "",
+        "model": "",
+        "prompt": prompt,
+        "answer": "",
+        "n": 0,
+        "images": [{"src": src, "width": width, "height": height}],
+        "panes": [{**pane, "tiles": [], "unseen": []}],
+        "box": pack(np.zeros((0, 4)), "f4"),
+        "kind": pack(nothing, "u1"),
+        **{name: pack(nothing, "i2") for name in ("pane", "tile", "row", "col")},
+        "words": [{**word, "prob": None, "candidates": []} for word in token_words(tokens)],
+        "stages": [],
+        "missing": dict.fromkeys(("attention", "tam", "tower", "phi"), ANSWERING),
+        "notes": [],
+        "view": {},
+    }
+
+
+def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
     """Return each image as {src, width, height}; a stored picture that cannot be opened is null.
 
     Stored pictures are decoded and encoded again, so that nothing in a stranger's trace but pixels
@@ -131,7 +162,7 @@ def pictures(trace: Trace) -> list[dict[str, Any]]:
         src = None
         if number < len(trace.images):
             try:
-                src = data_url(preview_jpeg(open_image(trace.images[number])))
+                src = data_url(preview_jpeg(open_image(trace.images[number]), side))
             except TokvizError:
                 src = None
         shown.append({"src": src, "width": int(width), "height": int(height)})
@@ -227,9 +258,7 @@ def _tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     return fields
 
 
-def _sink_fields(
-    trace: Trace, sinks: np.ndarray | None, missing: dict[str, str]
-) -> dict[str, Any]:
+def _sink_fields(trace: Trace, sinks: np.ndarray | None, missing: dict[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {"phi": None, "sinks": None}
     if "sink_phi" in trace:
         positions = trace["token_position"]

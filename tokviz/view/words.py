@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Any
@@ -31,32 +32,48 @@ def token_words(tokens: Sequence[str]) -> list[dict[str, Any]]:
             text = text.replace(mark, " ")
         for mark in LINE_BREAKS:
             text = text.replace(mark, "⏎")
-        lead = text.startswith(" ") if marked else not text[:1] in ".,;:!?'"
+        lead = text.startswith(" ") if marked else text[:1] not in ".,;:!?'"
         words.append(
-            {"text": text.strip() or text, "lead": bool(number and lead), "special": is_special(token)}
+            {
+                "text": text.strip() or text,
+                "lead": bool(number and lead),
+                "special": is_special(token),
+            }
         )
     return words
 
 
-def compare_words(answer: str, full: str) -> list[dict[str, str]]:
+def compare_words(answer: str, full: str) -> list[dict[str, Any]]:
     """Mark what changed between the full answer and another one.
 
     Returns:
-        The words of both in reading order as {text, mark}, where mark is same, added (only in
-        `answer`) or removed (only in `full`).
+        The words and punctuation marks of both in reading order as {text, mark, lead}, where mark is
+        same, added (only in `answer`) or removed (only in `full`), and lead says that a space
+        goes before.
     """
-    ours, theirs = answer.split(), full.split()
-    marked: list[dict[str, str]] = []
-    for tag, i0, i1, j0, j1 in SequenceMatcher(None, theirs, ours, False).get_opcodes():
+    ours, theirs = _split(answer), _split(full)
+    marked: list[dict[str, Any]] = []
+
+    def mark(name: str, words: Sequence[tuple[str, bool]]) -> None:
+        marked.extend({"text": text, "mark": name, "lead": lead} for text, lead in words)
+
+    matcher = SequenceMatcher(None, [w for w, _ in theirs], [w for w, _ in ours], False)
+    for tag, i0, i1, j0, j1 in matcher.get_opcodes():
         if tag == "equal":
-            marked += [{"text": word, "mark": "same"} for word in ours[j0:j1]]
+            mark("same", ours[j0:j1])
             continue
-        marked += [{"text": word, "mark": "removed"} for word in theirs[i0:i1]]
-        marked += [{"text": word, "mark": "added"} for word in ours[j0:j1]]
+        mark("removed", theirs[i0:i1])
+        mark("added", ours[j0:j1])
     return marked
 
 
-def verdict(words: Sequence[dict[str, str]]) -> str:
+def _split(text: str) -> list[tuple[str, bool]]:
+    """Return words and punctuation marks, each with whether white space goes before it."""
+    found = re.finditer(r"\w+|[^\w\s]", text)
+    return [(m[0], m.start() > 0 and text[m.start() - 1].isspace()) for m in found]
+
+
+def verdict(words: Sequence[dict[str, Any]]) -> str:
     """Say in one short sentence how much of an answer changed."""
     added = sum(word["mark"] == "added" for word in words)
     removed = sum(word["mark"] == "removed" for word in words)

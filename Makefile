@@ -1,0 +1,54 @@
+# make run | test | lint | fix | docs | bench    Each sets up .venv by itself on first use.
+#
+# Python 3.11 or newer; choose another with  make PYTHON=python3.12 run
+# On Linux without a GPU, put the CPU build of torch in .venv first if you want to spare the download
+# of the CUDA libraries; the pinned version number is the same.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+DEV    := $(VENV)/.ready-dev
+JOBS   ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fix docs bench docker-steps
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+run: $(READY)  ## open the page on http://127.0.0.1:7860
+	$(PY) app.py
+
+test: $(DEV)  ## run every test; the browser tests need a Chromium
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS)
+
+lint: $(DEV)  ## check style and types
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+fix: $(DEV)  ## put style in order
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+docs: $(READY)  ## rewrite the generated tables in README.md
+	$(PY) -m scripts.write_docs
+
+bench: $(DEV)  ## measure capture, lanes and page; prints one table
+	$(PY) -m benchmarks
+
+docker-steps: $(READY)  ## carry out the Dockerfile's steps without Docker
+	$(PY) -m scripts.check_docker_steps
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("tokviz needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 run")'
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(READY): requirements.txt | $(VENV)/bin/python
+	$(PY) -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(DEV): requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(PY) -m pip install --quiet -r requirements-dev.txt
+	@touch $@ $(READY)

@@ -1,0 +1,45 @@
+/* The one namespace, its counters, and building nodes: every text becomes a text node, never markup. */
+(() => {
+  if (window.__tokviz) return;
+  const T = (window.__tokviz = { paints: 0, lastPaintMs: 0, lastDrawMs: 0, explorers: [], lanes: [] });
+
+  /** el("button", {class: "x", onclick: fn, "aria-label": "y"}, "text", node, ...) */
+  T.el = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === null || value === undefined || value === false) continue;
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (name in node && typeof value !== "string") node[name] = value;
+      else node.setAttribute(name, value);
+    }
+    node.append(...children.filter((child) => child !== null && child !== undefined));
+    return node;
+  };
+
+  T.fill = (node, ...children) => {
+    node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
+    return node;
+  };
+
+  T.number = (value) => {
+    if (value === null || !Number.isFinite(value)) return "no number";
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    return size >= 0.001 && size < 10000 ? String(+value.toPrecision(3)) : value.toExponential(1);
+  };
+
+  T.percent = (value) => {
+    if (!Number.isFinite(value)) return "–";
+    return value > 0 && value < 0.005 ? "<1 %" : `${Math.round(value * 100)} %`;
+  };
+
+  T.plural = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
+
+  T.download = (name, blob) => {
+    const link = T.el("a", { href: URL.createObjectURL(blob), download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  };
+})();

@@ -1,0 +1,209 @@
+/* The comparison: the full answer and up to three methods, each with its settings, picture and figures. */
+(() => {
+  const T = window.__tokviz;
+  if (T.Lanes) return;
+  const { el, fill } = T;
+
+  T.Lanes = class {
+    constructor(root, { trigger }) {
+      this.root = root;
+      this.trigger = trigger;
+      this.parts = {};
+      root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
+      this.columns = [];
+      this.plans = [];
+      T.lanes.push(this);
+    }
+
+    load(value) {
+      if (!value || !value.catalogue) return;
+      const first = !this.value;
+      const reset = value.plans && JSON.stringify(value.plans) !== JSON.stringify(this.plans);
+      const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
+      this.value = { ...value, lanes: [...value.lanes] };
+      if (reset) this.plans = value.plans.map((plan) => ({ ...plan, options: { ...plan.options } }));
+      if (reset || relimit) this.rebuild();
+      this.results();
+    }
+
+    busy() { return this.value.phase === "running"; }
+
+    rebuild() {
+      const lanes = [new T.LaneColumn(this, -1), ...this.plans.map((_, i) => new T.LaneColumn(this, i))];
+      this.columns = lanes;
+      fill(this.parts.grid, ...lanes.map((lane) => lane.node));
+    }
+
+    results() {
+      const { full, lanes } = this.value;
+      this.columns.forEach((column, i) => column.show(i ? lanes[i - 1] || null : full, this.value.phase));
+      this.bar();
+    }
+
+    bar() {
+      const room = this.plans.length < this.value.most;
+      fill(this.parts.bar,
+        this.busy() ? el("button", { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) }, "Stop")
+          : el("button", { type: "button", class: "tv-go", disabled: !this.value.ready, onclick: () => this.run() }, this.plans.length ? "Compare" : "Ask with all tokens"),
+        room ? el("button", { type: "button", class: "tv-tool", disabled: this.busy(), onclick: () => this.add() }, "+ Add a method") : null,
+        el("span", { class: "tv-fine" }, this.value.hint || ""));
+      this.parts.foot.textContent = this.value.foot || "";
+    }
+
+    run() { this.trigger("compare", { plans: this.plans }); }
+
+    usable() { return this.value.catalogue.filter((method) => !method.missing); }
+
+    add() {
+      const taken = this.plans.map((plan) => plan.method), free = this.usable();
+      const method = free.find((one) => !taken.includes(one.name)) || free[0];
+      if (!method) return;
+      const keep = this.plans.length ? this.plans[this.plans.length - 1].keep : Math.max(1, Math.round(this.value.n / 4));
+      this.plans.push({ method: method.name, keep, options: {} });
+      this.rebuild();
+      this.results();
+    }
+
+    remove(index) {
+      this.plans.splice(index, 1);
+      this.value.lanes.splice(index, 1);
+      this.rebuild();
+      this.results();
+    }
+  };
+
+  T.LaneColumn = class {
+    constructor(owner, index) {
+      this.owner = owner;
+      this.index = index;
+      this.canvas = el("canvas", { class: "tv-mini", "aria-label": "What became of each token" });
+      this.tip = el("div", { class: "tv-tip", hidden: true });
+      this.frame = el("div", { class: "tv-frame" }, this.canvas, this.tip);
+      this.answer = el("p", { class: "tv-answer", "aria-live": "polite" });
+      this.verdict = el("p", { class: "tv-verdict" });
+      this.legend = el("ul", { class: "tv-legend" });
+      this.figures = el("table", { class: "tv-figures" });
+      this.tools = el("div", { class: "tv-tools" });
+      this.node = el("article", { class: index < 0 ? "tv-lane tv-full" : "tv-lane" },
+        el("header", { class: "tv-lanehead" }, ...(index < 0 ? this.fullHead() : this.head())),
+        this.answer, this.verdict, this.frame, this.legend, this.figures, this.tools);
+      this.painter = new T.Painter(this.canvas);
+      this.listen();
+      new ResizeObserver(() => this.paint()).observe(this.frame);
+    }
+
+    fullHead() {
+      return [el("h3", {}, "All tokens"), el("p", { class: "tv-fine" }, `The full answer, with all ${this.owner.value.n || ""} visual tokens. Everything else is measured against it.`)];
+    }
+
+    get plan() { return this.owner.plans[this.index]; }
+
+    head() {
+      this.form = new T.PlanForm(this.owner, this.index, () => this.edited());
+      return this.form.nodes;
+    }
+
+    edited() {
+      if (!this.lane) return;
+      this.node.classList.add("tv-stale");
+      this.verdict.classList.add("tv-changed");
+      this.verdict.textContent = "Settings changed: press Compare to run them.";
+    }
+
+    show(lane, phase) {
+      const fresh = lane !== this.lane;
+      this.lane = lane;
+      if (fresh) this.node.classList.remove("tv-stale");
+      this.node.classList.toggle("tv-waiting", phase === "running" && !(lane && lane.done));
+      this.text(phase);
+      this.numbers();
+      const overlay = lane && lane.overlay;
+      this.frame.style.visibility = this.legend.style.visibility = overlay ? "" : "hidden";
+      if (!overlay) { this.overlay = null; return; }
+      if (this.overlay !== overlay.id) { this.overlay = overlay.id; this.open(overlay); }
+    }
+
+    text(phase) {
+      const { lane } = this;
+      this.answer.classList.toggle("tv-typing", Boolean(lane && !lane.done && !lane.error));
+      if (!lane) {
+        fill(this.answer, el("span", { class: "tv-fine" }, phase === "running" ? "Waiting …" : "Not asked yet: press Compare."));
+        this.verdict.textContent = "";
+        return;
+      }
+      if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, lane.error));
+      else if (lane.words.length) fill(this.answer, ...lane.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", this.word(word)]));
+      else this.answer.textContent = lane.text || "…";
+      this.verdict.textContent = lane.verdict;
+      this.verdict.classList.toggle("tv-changed", lane.changed);
+    }
+
+    word({ text, mark }) {
+      if (mark === "added") return el("ins", { title: "only in this answer" }, text);
+      if (mark === "removed") return el("del", { title: "only in the full answer" }, text);
+      return text;
+    }
+
+    numbers() {
+      const { lane } = this;
+      const rows = lane ? lane.metrics.map((row) => el("tr", { title: row.title }, el("th", { scope: "row" }, row.name),
+        el("td", {}, row.value), el("td", { class: row.trend ? `tv-${row.trend}` : "" }, row.ratio))) : [];
+      fill(this.figures, el("tbody", {}, ...rows));
+      const label = this.index < 0 ? "all tokens" : this.plan ? this.plan.method : "";
+      fill(this.tools,
+        lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => this.owner.trigger("explore", { lane: this.index }) }, "Explore above") : null,
+        this.index >= 0 ? el("button", { type: "button", class: "tv-tool tv-quiet", "aria-label": `Remove ${label}`, disabled: this.owner.busy(), onclick: () => this.owner.remove(this.index) }, "Remove") : null);
+    }
+
+    async open(overlay) {
+      const scene = new T.Scene(overlay);
+      await this.painter.open(scene);
+      if (this.overlay !== overlay.id) return;
+      this.scene = scene;
+      this.width = 0;
+      this.describeLegend();
+      this.paint();
+    }
+
+    describeLegend() {
+      const { scene } = this, fates = scene.fatesAt(null), totals = [0, 0, 0];
+      for (let i = 0; i < scene.n; i++) totals[fates ? fates[i] : 0]++;
+      const groups = new Set(fates ? Array.from(scene.group.values).filter((group, i) => group >= 0 && fates[i] === 1) : []).size;
+      const entries = [["kept", `kept ${totals[0]}`], ["merged", `merged ${totals[1]} into ${groups}`], ["pruned", `pruned ${totals[2]}`]];
+      fill(this.legend, ...entries.filter((_, i) => totals[i]).map(([name, text]) => el("li", {}, T.swatch(name), text)));
+    }
+
+    paint(hover = -1) {
+      const width = Math.floor(this.frame.clientWidth);
+      if (!this.scene || !width || !this.painter.images) return;
+      if (width !== this.width) { this.width = width; this.painter.arrange(width, 420); }
+      const roles = this.scene.fatesAt(null);
+      this.painter.draw({ norm: null, opacity: 0, roles, groups: roles ? this.scene.group.values : null, sinks: null, hover, pinned: -1 });
+    }
+
+    listen() {
+      this.canvas.addEventListener("pointermove", (event) => {
+        if (!this.scene) return;
+        const box = this.canvas.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
+        const token = this.painter.hit(x, y);
+        this.tip.hidden = token < 0;
+        if (token >= 0) fill(this.tip, ...this.lines(token).map((line, i) => el(i ? "span" : "b", {}, line)));
+        this.tip.style.transform = `translate(${Math.max(0, Math.min(x + 12, box.width - this.tip.offsetWidth))}px, ${Math.max(0, y + 14)}px)`;
+        if (token !== this.hovered) { this.hovered = token; this.paint(token); }
+      });
+      this.canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; this.hovered = -1; this.paint(); });
+    }
+
+    lines(token) {
+      const { scene } = this, fates = scene.fatesAt(null);
+      const lines = [`token ${token} · row ${scene.row.values[token]}, column ${scene.col.values[token]}`];
+      if (!fates) return [...lines, "kept"];
+      const group = scene.group.values[token], size = (scene.members.get(group) || []).length;
+      const stage = scene.payload.stages[scene.went.values[token]];
+      const where = stage ? (stage.layer === null ? stage.where : `${stage.where}, layer ${stage.layer}`) : "";
+      lines.push(fates[token] === 0 ? "kept" : fates[token] === 2 ? `pruned ${where}` : `merged into group ${group}: ${T.plural(size, "token")}, stands at token ${scene.place.values[token]}`);
+      if (scene.score && Number.isFinite(scene.score.values[token])) lines.push(`method's score ${T.number(scene.score.values[token])}`);
+      return lines;
+    }
+  };
+})();

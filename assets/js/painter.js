@@ -1,0 +1,265 @@
+/* Drawing: panes on a canvas, the heat map, and what became of every token. */
+(() => {
+  const T = window.__tokviz;
+  if (T.Painter) return;
+
+  const KEPT = 0, MERGED = 1, PRUNED = 2;
+  const GAP = 10;
+
+  T.Painter = class {
+    constructor(canvas) {
+      this.canvas = canvas;
+      this.pen = canvas.getContext("2d");
+      this.rects = [];
+    }
+
+    /* Load the pictures of a scene; resolves when they can be drawn. */
+    async open(scene) {
+      const urls = scene.payload.images.map((image) => image.src);
+      const same = this.urls && urls.length === this.urls.length && urls.every((url, i) => url === this.urls[i]);
+      this.scene = scene;
+      if (same) return;
+      this.urls = urls;
+      this.images = await Promise.all(urls.map((url) => new Promise((done) => {
+        if (!url) return done(null);
+        const image = new Image();
+        image.onload = () => done(image);
+        image.onerror = () => done(null);
+        image.src = url;
+      })));
+    }
+
+    /* Place the panes in a width; returns the height in CSS pixels. */
+    arrange(width, tallest) {
+      const panes = this.scene.payload.panes, count = panes.length;
+      const across = count <= 1 ? 1 : count <= 4 ? 2 : Math.ceil(Math.sqrt(count));
+      const cell = (width - GAP * (across - 1)) / across;
+      this.rects = [];
+      let top = 0;
+      for (let start = 0; start < count; start += across) {
+        let high = 0;
+        panes.slice(start, start + across).forEach((pane, i) => {
+          const [x0, y0, x1, y1] = pane.view;
+          const ratio = Math.min(Math.max((y1 - y0) / (x1 - x0), 0.06), 12);
+          const w = Math.min(cell, tallest / ratio), h = w * ratio;
+          this.rects.push({ x: i * (cell + GAP) + (cell - w) / 2, y: top, w, h });
+          high = Math.max(high, h);
+        });
+        top += high + GAP;
+      }
+      const height = Math.max(top - GAP, 40), ratio = Math.min(window.devicePixelRatio || 1, 2);
+      this.ratio = ratio;
+      if (this.canvas.width !== Math.round(width * ratio) || this.canvas.height !== Math.round(height * ratio)) {
+        this.canvas.width = Math.round(width * ratio);
+        this.canvas.height = Math.round(height * ratio);
+        this.canvas.style.height = `${height}px`;
+      }
+      this.width = width;
+      this.height = height;
+      this.bases = {};
+      this.placeTokens();
+      return height;
+    }
+
+    /* The pictures alone, grey or in colour, drawn once per size. */
+    base(grey) {
+      const key = grey ? "grey" : "colour";
+      if (this.bases[key]) return this.bases[key];
+      const layer = document.createElement("canvas");
+      layer.width = this.canvas.width;
+      layer.height = this.canvas.height;
+      const pen = layer.getContext("2d");
+      pen.scale(this.ratio, this.ratio);
+      pen.filter = grey ? "grayscale(0.8)" : "none";
+      this.scene.payload.panes.forEach((pane, i) => this.drawPane(pen, pane, this.rects[i]));
+      return (this.bases[key] = layer);
+    }
+
+    /* Rectangles of all tokens in CSS pixels; newlines get a strip behind the token before them. */
+    placeTokens() {
+      const { scene } = this, n = scene.n, box = scene.box ? scene.box.values : [];
+      this.cells = new Float32Array(4 * n);
+      for (let i = 0; i < n; i++) {
+        const number = scene.pane.values[i], rect = this.rects[number];
+        if (!rect) continue;
+        if (scene.kind.values[i] !== 0) { this.placeMark(i, rect); continue; }
+        const [x0, y0, x1, y1] = scene.payload.panes[number].view;
+        const sx = rect.w / (x1 - x0), sy = rect.h / (y1 - y0);
+        const snap = (value) => Math.round(value * this.ratio) / this.ratio;
+        const left = snap(rect.x + (box[4 * i] - x0) * sx), top = snap(rect.y + (box[4 * i + 1] - y0) * sy);
+        const right = snap(rect.x + (box[4 * i + 2] - x0) * sx), bottom = snap(rect.y + (box[4 * i + 3] - y0) * sy);
+        this.cells.set([left, top, right - left, bottom - top], 4 * i);
+      }
+    }
+
+    placeMark(i, rect) {
+      const before = 4 * (i - 1);
+      const [x, y, w, h] = i ? this.cells.slice(before, before + 4) : [rect.x, rect.y, 0, rect.h / 20];
+      this.cells.set([Math.min(x + w, rect.x + rect.w) - 3, y, 5, h], 4 * i);
+    }
+
+    cell(i) {
+      const [x, y, w, h] = this.cells.subarray(4 * i, 4 * i + 4);
+      return { x, y, w, h };
+    }
+
+    /* Token under a point in CSS pixels, or -1. */
+    hit(x, y) {
+      let found = -1;
+      for (let i = 0; i < this.scene.n; i++) {
+        const at = 4 * i, dx = x - this.cells[at], dy = y - this.cells[at + 1];
+        if (dx < 0 || dy < 0 || dx >= this.cells[at + 2] || dy >= this.cells[at + 3]) continue;
+        if (this.scene.kind.values[i] !== 0) return i;
+        found = i;
+      }
+      return found;
+    }
+
+    /* look: {norm, opacity, roles, groups, sinks, hover, pinned, lines} */
+    draw(look) {
+      const started = performance.now(), { pen } = this;
+      pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+      pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
+      pen.drawImage(this.base(Boolean(look.norm) && look.opacity > 0), 0, 0, this.width, this.height);
+      if (look.norm && look.opacity > 0) this.drawHeat(look);
+      if (look.roles) this.drawRoles(look);
+      if (look.sinks) this.drawSinks(look);
+      this.drawMarks(look);
+      this.scene.payload.panes.forEach((pane, i) => this.drawUnseen(pane, this.rects[i]));
+      if (look.pinned >= 0) this.drawCursor(look.pinned, look, true);
+      if (look.hover >= 0) this.drawCursor(look.hover, look, false);
+      T.lastDrawMs = performance.now() - started;
+      T.paints++;
+    }
+
+    drawPane(pen, pane, rect) {
+      const image = this.images[pane.image], [x0, y0, x1, y1] = pane.view;
+      pen.fillStyle = "#8d9199";
+      pen.fillRect(rect.x, rect.y, rect.w, rect.h);
+      if (!image) return;
+      const size = this.scene.payload.images[pane.image];
+      const sx = rect.w / (x1 - x0), sy = rect.h / (y1 - y0);
+      pen.imageSmoothingQuality = "high";
+      pen.drawImage(image, rect.x - x0 * sx, rect.y - y0 * sy, size.width * sx, size.height * sy);
+    }
+
+    drawHeat(look) {
+      const { pen, scene } = this;
+      pen.globalAlpha = look.opacity;
+      for (let i = 0; i < scene.n; i++) {
+        if (scene.kind.values[i] !== 0 || (look.sinks && look.sinks[i] && !look.sinksIncluded)) continue;
+        const { x, y, w, h } = this.cell(i);
+        const gone = !Number.isFinite(look.norm[i]);
+        pen.fillStyle = gone ? T.palette.pattern(pen, "absent", this.ratio) : T.palette.colour(look.norm[i]);
+        pen.fillRect(x, y, w, h);
+      }
+      pen.globalAlpha = 1;
+    }
+
+    drawRoles(look) {
+      const { pen, scene } = this;
+      for (let i = 0; i < scene.n; i++) {
+        if (scene.kind.values[i] !== 0 || look.roles[i] === KEPT) continue;
+        const { x, y, w, h } = this.cell(i);
+        const dotted = look.roles[i] === MERGED;
+        pen.fillStyle = dotted ? T.palette.dots(pen, look.groups[i] % 7, this.ratio) : T.palette.pattern(pen, "pruned", this.ratio);
+        pen.fillRect(x, y, w, h);
+      }
+      this.outline((i) => (look.roles[i] === KEPT ? 1 : 0), "rgba(255,255,255,0.95)", 1.6);
+      if (look.groups) this.outlineGroups(look);
+    }
+
+    /* Lines where an area named by `area` (0 = none) ends. */
+    outline(area, colour, width) {
+      const { pen, scene } = this;
+      const path = new Path2D();
+      for (let i = 0; i < scene.n; i++) {
+        if (scene.kind.values[i] !== 0) continue;
+        const { x, y, w, h } = this.cell(i), right = scene.right[i], down = scene.down[i];
+        if (right >= 0 && area(i) !== area(right)) { path.moveTo(x + w, y); path.lineTo(x + w, y + h); }
+        if (down >= 0 && area(i) !== area(down)) { path.moveTo(x, y + h); path.lineTo(x + w, y + h); }
+      }
+      pen.strokeStyle = "rgba(0,0,0,0.7)";
+      pen.lineWidth = width + 1.6;
+      pen.stroke(path);
+      pen.strokeStyle = colour;
+      pen.lineWidth = width;
+      pen.stroke(path);
+    }
+
+    outlineGroups(look) {
+      const shared = (i) => (look.roles[i] === MERGED ? look.groups[i] + 2 : look.roles[i] === KEPT ? 1 : 0);
+      this.outline(shared, "rgba(255,255,255,0.9)", 1.1);
+    }
+
+    drawSinks(look) {
+      const { pen } = this;
+      look.sinks.forEach((sink, i) => {
+        if (!sink) return;
+        const { x, y, w, h } = this.cell(i);
+        pen.fillStyle = T.palette.pattern(pen, "sink", this.ratio);
+        pen.fillRect(x, y, w, h);
+        pen.strokeStyle = "#000";
+        pen.lineWidth = 1.5;
+        pen.strokeRect(x + 0.75, y + 0.75, w - 1.5, h - 1.5);
+      });
+    }
+
+    /* Newlines and separators: thin bars, coloured by the same scale. */
+    drawMarks(look) {
+      const { pen, scene } = this;
+      for (let i = 0; i < scene.n; i++) {
+        if (scene.kind.values[i] === 0) continue;
+        const { x, y, w, h } = this.cell(i);
+        pen.fillStyle = "#000";
+        pen.fillRect(x - 1, y, w + 2, h);
+        const gone = look.roles && look.roles[i] === PRUNED;
+        pen.fillStyle = gone ? "#777" : look.norm && Number.isFinite(look.norm[i]) ? T.palette.colour(look.norm[i]) : "#fff";
+        pen.fillRect(x, y + 1, w, h - 2);
+      }
+    }
+
+    drawUnseen(pane, rect) {
+      const { pen } = this, [x0, y0, x1, y1] = pane.view;
+      const sx = rect.w / (x1 - x0), sy = rect.h / (y1 - y0);
+      for (const [a, b, c, d] of pane.unseen) {
+        pen.fillStyle = T.palette.pattern(pen, "unseen", this.ratio);
+        pen.fillRect(rect.x + (a - x0) * sx, rect.y + (b - y0) * sy, (c - a) * sx, (d - b) * sy);
+      }
+    }
+
+    drawCursor(token, look, firm) {
+      const { pen, scene } = this, group = look.groups ? look.groups[token] : -1;
+      const members = group >= 0 ? scene.members.get(group) || [] : [];
+      if (members.length > 1) this.drawFamily(token, members);
+      const { x, y, w, h } = this.cell(token);
+      pen.strokeStyle = "#000";
+      pen.lineWidth = firm ? 5 : 4;
+      pen.strokeRect(x, y, w, h);
+      pen.strokeStyle = "#fff";
+      pen.lineWidth = 2;
+      if (firm) pen.setLineDash([4, 3]);
+      pen.strokeRect(x, y, w, h);
+      pen.setLineDash([]);
+    }
+
+    /* All sources of a merged token, with lines to the place where it stands. */
+    drawFamily(token, members) {
+      const { pen, scene } = this, home = scene.place.values[token];
+      const middle = (i) => { const c = this.cell(i); return [c.x + c.w / 2, c.y + c.h / 2]; };
+      for (const [colour, width] of [["#000", 4], [T.palette.group(scene.group.values[token]), 2]]) {
+        pen.strokeStyle = colour;
+        pen.lineWidth = width;
+        for (const member of members) {
+          const c = this.cell(member);
+          pen.strokeRect(c.x + 1, c.y + 1, c.w - 2, c.h - 2);
+          if (member === home || home < 0) continue;
+          pen.beginPath();
+          pen.moveTo(...middle(member));
+          pen.lineTo(...middle(home));
+          pen.stroke();
+        }
+      }
+    }
+  };
+})();

@@ -1,0 +1,174 @@
+/* One run as the browser sees it: decoded arrays, and the numbers that a view of them shows. */
+(() => {
+  const T = window.__tokviz;
+  if (T.Scene) return;
+
+  const arrays = ["box", "pane", "tile", "row", "col", "kind", "attention", "heads", "share", "tower",
+    "tower_heads", "tam", "phi", "sinks", "fates", "group", "place", "went", "score"];
+
+  T.Scene = class {
+    constructor(payload) {
+      this.payload = payload;
+      this.n = payload.n;
+      this.words = payload.words || [];
+      for (const name of arrays) this[name] = T.unpack(payload[name]);
+      this.layers = this.attention ? this.attention.shape[1] : this.phi ? this.phi.shape[0] : 0;
+      this.headCount = this.heads ? this.heads.shape[2] : 0;
+      this.towerHeads = this.tower_heads ? this.tower_heads.shape[1] : 0;
+      this.meanShare = this.shares(null);
+      this.link();
+      this.maps = this.menu();
+    }
+
+    /* Right and lower neighbour of each token in its tile, for group outlines. */
+    link() {
+      const at = new Map();
+      const key = (tile, row, col) => `${tile},${row},${col}`;
+      this.right = new Int32Array(this.n).fill(-1);
+      this.down = new Int32Array(this.n).fill(-1);
+      for (let i = 0; i < this.n; i++)
+        if (this.kind.values[i] === 0) at.set(key(this.tile.values[i], this.row.values[i], this.col.values[i]), i);
+      for (const i of at.values()) {
+        const [tile, row, col] = [this.tile.values[i], this.row.values[i], this.col.values[i]];
+        this.right[i] = at.get(key(tile, row, col + 1)) ?? -1;
+        this.down[i] = at.get(key(tile, row + 1, col)) ?? -1;
+      }
+      this.members = new Map();
+      if (this.group) this.group.values.forEach((group, i) => {
+        if (group < 0) return;
+        if (!this.members.has(group)) this.members.set(group, []);
+        this.members.get(group).push(i);
+      });
+    }
+
+    menu() {
+      const lost = this.payload.missing || {};
+      const cls = this.payload.tower_kind !== "received";
+      return [
+        { id: "attention", label: "Attention", has: this.attention, layers: this.layers, heads: this.headCount,
+          help: "How much of its attention each answer word put on each patch.", why: lost.attention },
+        { id: "tam", label: "Token map", has: this.tam, layers: 0, heads: 0, why: lost.tam,
+          help: "Token Activation Map: how strongly each patch by itself speaks for the word, with what earlier words explain taken off." },
+        { id: "tower", label: cls ? "[CLS]" : "Received", has: this.tower, heads: this.towerHeads, why: lost.tower,
+          layers: this.tower ? this.tower.shape[0] : 0,
+          help: cls ? "What the vision tower's [CLS] token attends to, before any question is asked." : lost.cls },
+        { id: "phi", label: "Sinks", has: this.phi, layers: this.phi ? this.phi.shape[0] : 0, heads: 0, why: lost.phi,
+          help: this.payload.sink_note || "Sink statistic: large where a token is an attention sink." },
+        ...(this.score ? [{ id: "score", label: "Method's score", has: this.score, layers: 0, heads: 0,
+          help: "The importance by which the method decided." }] : []),
+      ];
+    }
+
+    map(id) { return this.maps.find((map) => map.id === id); }
+
+    /* Which words a view adds up; none chosen means all that are text. */
+    chosen(view) {
+      if (view.peek !== null && view.peek < this.words.length) return [view.peek];
+      if (view.words.size) return [...view.words].filter((word) => word < this.words.length);
+      const text = this.words.map((_, i) => i).filter((i) => !this.words[i].special);
+      return text.length ? text : this.words.map((_, i) => i);
+    }
+
+    /* The numbers of a view, one per token. Chosen words are summed; all words are averaged. */
+    values(view) {
+      const out = new Float32Array(this.n).fill(NaN);
+      const map = this.map(view.map);
+      if (!map || !map.has || !this.n) return out;
+      const layer = Math.min(view.layer, Math.max(map.layers - 1, 0));
+      if (view.map === "score" || view.map === "phi") {
+        const start = view.map === "phi" ? layer * this.n : 0;
+        return map.has.values.slice(start, start + this.n);
+      }
+      if (view.map === "tower") {
+        const head = view.head < this.towerHeads ? view.head : -1, n = this.n;
+        const start = head < 0 ? layer * n : (layer * this.towerHeads + head) * n;
+        return (head < 0 ? this.tower : this.tower_heads).values.slice(start, start + n);
+      }
+      return this.sum(view, layer, out);
+    }
+
+    sum(view, layer, out) {
+      const words = this.chosen(view), n = this.n;
+      const weight = view.words.size || view.peek !== null ? 1 : 1 / Math.max(words.length, 1);
+      const head = view.head < this.headCount ? view.head : -1;
+      out.fill(0);
+      for (const word of words) {
+        const [source, start] = view.map === "tam" ? [this.tam, word * n]
+          : head < 0 ? [this.attention, (word * this.layers + layer) * n]
+            : [this.heads, ((word * this.layers + layer) * this.headCount + head) * n];
+        for (let i = 0; i < n; i++) out[i] += weight * source.values[start + i];
+      }
+      return out;
+    }
+
+    /* For one token: how much each word used it, in the current layer and map. */
+    users(view, token) {
+      const one = { ...view, words: new Set(), peek: null };
+      if (view.map !== "attention" && view.map !== "tam") one.map = "attention";
+      if (!this.map(one.map).has) return null;
+      return this.words.map((_, word) => {
+        const layer = Math.min(view.layer, Math.max(this.layers - 1, 0));
+        const start = one.map === "tam" ? word * this.n : (word * this.layers + layer) * this.n;
+        return (one.map === "tam" ? this.tam : this.attention).values[start + token];
+      });
+    }
+
+    /* Share of attention on the image per layer, mean over the chosen words. */
+    shares(view) {
+      if (!this.share) return null;
+      const [t, l] = this.share.shape, out = new Float32Array(l);
+      const words = view ? this.chosen(view) : Array.from({ length: t }, (_, i) => i);
+      for (const word of words) for (let i = 0; i < l; i++) out[i] += this.share.values[word * l + i] / words.length;
+      return out;
+    }
+
+    /* What share of the shown image attention falls on sinks, per layer. */
+    sinkShares(view) {
+      if (!this.sinks || !this.attention) return null;
+      return Array.from({ length: this.layers }, (_, layer) => {
+        const values = this.values({ ...view, map: "attention", layer, head: -1 });
+        let all = 0, sunk = 0;
+        for (let i = 0; i < this.n; i++) {
+          if (!Number.isFinite(values[i])) continue;
+          all += values[i];
+          if (this.sinks.values[layer * this.n + i]) sunk += values[i];
+        }
+        return all ? sunk / all : 0;
+      });
+    }
+
+    isSink(view, token) {
+      if (!this.sinks || (view.map !== "attention" && view.map !== "phi")) return false;
+      return this.sinks.values[Math.min(view.layer, this.sinks.shape[0] - 1) * this.n + token] === 1;
+    }
+
+    /* Range of a view's numbers; sinks are left out unless asked for. */
+    range(values, view) {
+      let low = Infinity, high = -Infinity;
+      for (let i = 0; i < this.n; i++) {
+        if (!Number.isFinite(values[i]) || (!view.sinks && this.isSink(view, i))) continue;
+        low = Math.min(low, values[i]);
+        high = Math.max(high, values[i]);
+      }
+      if (low > high) return { low: 0, high: 0 };
+      return { low: low >= 0 ? 0 : low, high };
+    }
+
+    /* Rank of each token, 1 = highest; ties go to the lower index; tokens without a number come last. */
+    ranks(values) {
+      const order = Array.from({ length: this.n }, (_, i) => i);
+      const key = (i) => (Number.isFinite(values[i]) ? values[i] : -Infinity);
+      order.sort((a, b) => key(b) - key(a) || a - b);
+      const ranks = new Int32Array(this.n);
+      order.forEach((token, place) => { ranks[token] = place + 1; });
+      return ranks;
+    }
+
+    /* Fates after a stage (default: the last), or null when this run kept everything. */
+    fatesAt(stage) {
+      if (!this.fates) return null;
+      const last = this.fates.shape[0] - 1, at = stage === null ? last : Math.min(stage, last);
+      return this.fates.values.subarray(at * this.n, (at + 1) * this.n);
+    }
+  };
+})();

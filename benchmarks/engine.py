@@ -1,0 +1,129 @@
+"""The engine against transformers' own generate(): what capture costs, what lanes and removal save.
+
+Everything is timed in one run on the same question, ways taking turns so that a busy moment hits
+all of them; the best of the rounds counts. Ratios carry over to other machines better than seconds.
+"""
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+import tokviz
+from benchmarks.table import Row
+from tokviz.capture import Capture
+
+ROUNDS = 7
+PROMPT = "describe the image ."
+NEW_TOKENS = 24
+
+
+def picture() -> Image.Image:
+    """A fixed picture; its content does not matter for the time."""
+    pixels = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+NAMES = {
+    "off": "tokviz, capture off",
+    "on": "tokviz, everything captured that the page shows",
+    "eager": "`generate(output_attentions=True)`, eager",
+}
+
+
+def rows(model: str) -> Iterator[Row]:
+    """Time one model; yield one row per measurement."""
+    vlm, image = tokviz.load(model), picture()
+    n = vlm.answer([image], PROMPT, max_new_tokens=1).n
+    size = f"{vlm.info['parameters'] / 1e6:.1f} M parameters"
+    with no_end_tokens(vlm):
+        best = race(ways(vlm, image))
+        unit = f"{vlm.name}, {size}, {n} visual and {NEW_TOKENS} new tokens"
+        yield Row("plain `generate()`, SDPA", f"{best['plain'] * 1000:.0f} ms", unit)
+        for name, what in NAMES.items():
+            how = f"of plain `generate()`; {best[name] * 1000:.0f} ms"
+            yield Row(what, f"{best[name] / best['plain']:.2f} ×", how)
+        yield from lanes(vlm, image, max(n // 4, 1))
+
+
+@contextmanager
+def no_end_tokens(vlm: Any) -> Iterator[None]:
+    """Take the end tokens away, so that every way writes the same number of tokens."""
+    config = vlm.model.generation_config
+    ends, config.eos_token_id = config.eos_token_id, None
+    try:
+        yield
+    finally:
+        config.eos_token_id = ends
+
+
+def ways(vlm: Any, image: Image.Image) -> dict[str, Callable[[], Any]]:
+    """Return the ways of answering the same question, picture preparation included."""
+    sdpa, eager = copy.deepcopy(vlm.model), copy.deepcopy(vlm.model)
+    sdpa.set_attn_implementation("sdpa")
+    eager.set_attn_implementation("eager")
+    text = vlm.render(PROMPT, 1)
+
+    def generate(model: Any, **more: Any) -> Any:
+        inputs = vlm.processor(images=[image], text=text, return_tensors="pt").to(vlm.device)
+        inputs["pixel_values"] = inputs["pixel_values"].to(next(model.parameters()).dtype)
+        with torch.inference_mode():
+            return model.generate(**inputs, max_new_tokens=NEW_TOKENS, do_sample=False, **more)
+
+    def ask(capture: Capture | None) -> Any:
+        return vlm.answer([image], PROMPT, max_new_tokens=NEW_TOKENS, capture=capture)
+
+    return {
+        "plain": lambda: generate(sdpa),
+        "off": lambda: ask(Capture.nothing()),
+        "on": lambda: ask(None),
+        "eager": lambda: generate(eager, output_attentions=True, return_dict_in_generate=True),
+    }
+
+
+def lanes(vlm: Any, image: Image.Image, keep: int) -> Iterator[Row]:
+    """Time four lanes together against the same four answers in turn."""
+    names = ("fastervlm", "divprune", "visionzip")
+    plans = [None, *(tokviz.plan(name, keep=keep) for name in names)]
+    begun: list[float] = []
+
+    def together() -> None:
+        start, waiting = time.perf_counter(), True
+        for views in vlm.stream([image], PROMPT, plans, NEW_TOKENS):
+            if waiting and all(view.tokens or view.error for view in views):
+                begun.append(time.perf_counter() - start)
+                waiting = False
+        errors = [view.error for view in views if view.error]
+        if errors:
+            raise SystemExit(errors[0])
+
+    def in_turn() -> None:
+        for plan in plans:
+            vlm.answer([image], PROMPT, plan=plan, max_new_tokens=NEW_TOKENS)
+
+    best = race({"together": together, "in turn": in_turn})
+    what = f"full, {', '.join(names)} at {keep} tokens"
+    ratio = best["together"] / best["in turn"]
+    yield Row("4 lanes together / 4 answers in turn", f"{ratio:.2f} ×", what)
+    share = min(begun) / best["in turn"]
+    yield Row(
+        "all 4 lanes have begun to write", f"{share:.2f} ×", "of the time of 4 answers in turn"
+    )
+
+
+def race(entries: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return the best seconds of each entry over all rounds; one round before them warms up."""
+    best = dict.fromkeys(entries, float("inf"))
+    for number in range(ROUNDS + 1):
+        for name, run in entries.items():
+            began = time.perf_counter()
+            run()
+            seconds = time.perf_counter() - began
+            if number:
+                best[name] = min(best[name], seconds)
+    return best

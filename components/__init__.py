@@ -1,0 +1,1 @@
+"""The page: one file per panel and per custom widget; their scripts and styles lie in assets/."""

@@ -1,0 +1,164 @@
+"""Running the model for one request: validate, stream, remember, and show what came of it."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.models import Models
+from components.runs import FULL, RUNS, STOPS, Run
+from components.showing import MOST_LANES, card, lanes_value, machine_line
+from tokviz.errors import InputError, TokvizError
+from tokviz.images import open_image
+from tokviz.models.vlm import LaneView
+from tokviz.plans import Plan, plan
+from tokviz.view.lanes import lane_card
+from tokviz.view.overlay import pending_payload
+
+MAX_NEW_TOKENS = 64
+PACE = 0.08
+"""Seconds between two updates of the page while lanes stream."""
+NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
+
+
+@dataclass
+class Progress:
+    """One update of the page."""
+
+    text: str = ""
+    kind: str = "busy"
+    picture: dict[str, Any] | None = None
+    "A new payload for the explorer while the answer is being written."
+    lanes: dict[str, Any] | None = None
+    run: Run | None = None
+    "The finished run."
+
+
+@dataclass
+class Request:
+    """What one visitor asked for, checked as far as possible without a model."""
+
+    image: Any
+    prompt: str
+    model: str
+    plans: list[Mapping[str, Any]] = field(default_factory=list)
+    limit: int = MAX_NEW_TOKENS
+
+
+def read_plans(sent: Any) -> list[dict[str, Any]]:
+    """Return the lanes that a browser sent, with everything unexpected left out.
+
+    Raises:
+        InputError: not a list of lanes, or too many.
+    """
+    if not isinstance(sent, list) or not all(isinstance(lane, Mapping) for lane in sent):
+        raise InputError("the lanes must be a list of {method, keep, options}.")
+    if len(sent) > MOST_LANES:
+        raise InputError(f"at most {MOST_LANES} methods can be compared, got {len(sent)}.")
+    lanes = []
+    for lane in sent:
+        options = lane.get("options") or {}
+        if not isinstance(options, Mapping) or not all(isinstance(k, str) for k in options):
+            raise InputError("the options of a lane must be names and values.")
+        lanes.append({"method": lane.get("method"), "keep": lane.get("keep"), "options": options})
+    return lanes
+
+
+def make_plan(lane: Mapping[str, Any]) -> Plan:
+    """Return the plan of one lane; raises InputError with a sentence."""
+    method, keep = lane["method"], lane["keep"]
+    if not isinstance(method, str):
+        raise InputError("choose a method for this lane.")
+    if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
+        raise InputError(f"keep must be a whole number of tokens from 1 on, got {str(keep)[:40]}.")
+    return plan(method, keep, **lane["options"])
+
+
+def answer(models: Models, request: Request, session: str) -> Iterator[Progress]:
+    """Run the full answer and the lanes together, yielding what the page should show.
+
+    Raises:
+        TokvizError: the whole request cannot be run; the message is for the visitor.
+    """
+    if not request.image:
+        raise InputError(NO_IMAGE)
+    image = open_image(request.image)
+    if not models.is_loaded(request.model):
+        yield Progress("Loading the model: only the first time.")
+    vlm = models.get(request.model)
+    flag = STOPS.start(session)
+    run = Run(image, request.prompt, request.model)
+    plans, refused = _plans(request.plans)
+    yield Progress("Reading the picture …")
+    stream = vlm.stream([image], request.prompt, [None, *plans.values()], request.limit, stop=flag)
+    numbers, last, views = [FULL, *plans], 0.0, []
+    with closing(stream):
+        for views in stream:
+            if views[0].error:
+                raise InputError(views[0].error)
+            if time.monotonic() - last < PACE:
+                continue
+            last = time.monotonic()
+            picture = pending_payload(image, request.prompt, views[0].tokens)
+            value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
+            yield Progress("Answering …", picture=picture, lanes=value)
+    run.traces = {n: v.trace for n, v in zip(numbers, views, strict=True) if v.trace is not None}
+    if FULL not in run.traces:
+        raise InputError("the run was stopped before the model had begun to answer.")
+    RUNS.put(run)
+    value = _lanes(run, request, numbers, views, refused, vlm.info, "done")
+    text, kind = closing_words(vlm, run, flag.is_set())
+    yield Progress(text, kind, lanes=value, run=run)
+
+
+def closing_words(vlm: Any, run: Run, stopped: bool) -> tuple[str, str]:
+    """Return what is said when a run is over."""
+    unknown = vlm.unknown_words(run.prompt)[:8]
+    said = ["Stopped: this is as far as the answers came."] if stopped else []
+    if unknown:
+        words = ", ".join(f"“{word[:40]}”" for word in unknown)
+        said.append(f"This model does not know {words}; it reads such words as “unknown”.")
+    return " ".join(said), "warn" if said else ""
+
+
+def _plans(lanes: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Plan], dict[int, str]]:
+    """Return the plans that can be run and, for the others, why not."""
+    plans: dict[int, Plan] = {}
+    refused: dict[int, str] = {}
+    for number, lane in enumerate(lanes):
+        try:
+            plans[number] = make_plan(lane)
+        except TokvizError as error:
+            refused[number] = str(error)
+    return plans, refused
+
+
+def _lanes(
+    run: Run,
+    request: Request,
+    numbers: Sequence[int],
+    views: Sequence[LaneView],
+    refused: Mapping[int, str],
+    model: Mapping[str, Any],
+    phase: str,
+) -> dict[str, Any]:
+    by_number = dict(zip(numbers, views, strict=True))
+    full = by_number[FULL]
+    cards: list[Any] = []
+    for number in range(len(request.plans)):
+        if number in refused:
+            view = LaneView("", done=True, error=refused[number])
+        else:
+            view = by_number[number]
+        cards.append(_card(run, number, view, full, phase))
+    first = _card(run, FULL, full, None, phase)
+    foot = machine_line(full.trace) if full.trace else ""
+    n = full.total_visual_tokens
+    return lanes_value(n, model, request.plans or None, first, cards, phase=phase, foot=foot)
+
+
+def _card(run: Run, number: int, view: LaneView, full: LaneView | None, phase: str) -> Any:
+    if phase == "running":
+        return lane_card(view, None) | {"overlay": None, "metrics": [], "words": []}
+    return card(run, number, view, full)

@@ -1,0 +1,105 @@
+"""Ask: a picture, a question, an answer; examples and stored traces open without a model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from components.answering import Request
+from components.ask_widgets import AskPanel
+from components.examples import Examples
+from components.notice import notice
+from components.runs import STOPS
+from components.safe_image import SafeImage
+from components.sentences import sentence
+from components.state import Site
+from components.wiring import MODEL, QUICK, Screen, play
+from tokviz.errors import TokvizError
+from tokviz.images import open_image
+
+
+def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
+    """Build the left column."""
+    run, names = first["run"], site.models.names
+    with gr.Column(elem_id="tv-ask"):
+        image = SafeImage(
+            run.image if run else None,
+            type="filepath",
+            sources=["upload", "clipboard", "webcam"],
+            label="Your picture",
+            height=230,
+            elem_id="tv-picture",
+            buttons=[],
+        )
+        prompt = gr.Textbox(
+            run.prompt if run else "",
+            label="Your question",
+            placeholder="is there a dog ?",
+            lines=2,
+            max_lines=6,
+            submit_btn=False,
+            elem_id="tv-prompt",
+        )
+        model = gr.Dropdown(
+            list(names), value=names[0], label="Model", visible=len(names) > 1, elem_id="tv-model"
+        )
+        with gr.Row(equal_height=True):
+            ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
+            stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
+        examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
+        trace = gr.UploadButton(
+            "Open a trace file",
+            file_types=[".safetensors"],
+            size="sm",
+            elem_id="tv-open-trace",
+            variant="secondary",
+        )
+    return AskPanel(image, prompt, model, ask, stop, examples, trace)
+
+
+class Asking:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def ask(
+        self, image: str | None, prompt: str, model: str, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        """Answer with all tokens."""
+        asked = Request(image, prompt or "", model, [], self.site.settings.max_new_tokens)
+        yield from play(self.site, asked, str(request.session_hash))
+
+
+def stop(request: gr.Request) -> dict[str, Any]:
+    """Stop this tab's run after the token that is being written."""
+    running = STOPS.stop(str(request.session_hash))
+    return notice("Stopping …", "busy") if running else notice()
+
+
+def check_image(image: str | None) -> dict[str, Any]:
+    """Say at once when an upload cannot be used, and what is allowed."""
+    try:
+        if image:
+            width, height = open_image(image).size
+            return notice(f"Picture of {width} × {height} pixels. Type a question and press Ask.")
+    except TokvizError as error:
+        return notice(sentence(error), "bad")
+    return notice()
+
+
+def wire_ask(site: Site, screen: Screen) -> None:
+    """Connect the left column."""
+    panel = screen.ask
+    gr.on(
+        [panel.ask.click, panel.prompt.submit],
+        Asking(site).ask,
+        [panel.image, panel.prompt, panel.model],
+        screen.outputs,
+        show_progress="minimal",
+        show_progress_on=[screen.show.notice],
+        **MODEL,
+    )
+    panel.stop.click(stop, None, screen.show.notice, **QUICK)
+    panel.image.upload(check_image, panel.image, screen.show.notice, **QUICK)
+

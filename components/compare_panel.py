@@ -1,0 +1,79 @@
+"""Compare: the full answer beside up to three methods, run for real."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from components.answering import Request, read_plans
+from components.ask_panel import stop
+from components.compare_widgets import ComparePanel
+from components.lanes import Lanes
+from components.notice import notice
+from components.runs import FULL, GONE, RUNS
+from components.sentences import sentence
+from components.showing import charts, explorer
+from components.state import Site
+from components.wiring import MODEL, QUICK, Screen, frame, play
+from tokviz.errors import InputError
+
+
+def compare_panel(first: dict[str, Any]) -> ComparePanel:
+    """Build the comparison."""
+    with gr.Column(elem_classes="tv-section"):
+        gr.HTML(
+            "<h2>Compare</h2><p>What does the model answer when it gets only part of the picture's "
+            "tokens? The same picture and question as above.</p>",
+            elem_classes="tv-title",
+        )
+        lanes = Lanes(first, elem_id="tv-lanes")
+    return ComparePanel(lanes)
+
+
+class Comparing:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def compare(
+        self,
+        image: str | None,
+        prompt: str,
+        model: str,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Answer with all tokens and with each lane's method, together."""
+        try:
+            plans = read_plans(event._data.get("plans"))
+        except InputError as error:
+            yield frame(said=notice(sentence(error), "bad"))
+            return
+        asked = Request(image, prompt or "", model, plans, self.site.settings.max_new_tokens)
+        yield from play(self.site, asked, str(request.session_hash))
+
+
+def explore(session: str, event: gr.EventData) -> tuple[Any, ...]:
+    """Show one lane of the last run in the big picture."""
+    lane, run = event._data.get("lane"), RUNS.get(session)
+    if run is None or not isinstance(lane, int) or lane not in run.traces:
+        return frame(said=notice(GONE, "bad"))
+    what = "all tokens" if lane == FULL else f"lane {lane + 1}"
+    said = notice(f"Shown above: the answer of {what}.")
+    return frame(said=said, overlay=explorer(run, lane), figures=charts(run, lane))
+
+
+def wire_compare(site: Site, screen: Screen) -> None:
+    """Connect the comparison."""
+    lanes, ask = screen.compare.lanes, screen.ask
+    lanes.compare(
+        Comparing(site).compare,
+        [ask.image, ask.prompt, ask.model],
+        screen.outputs,
+        show_progress="minimal",
+        show_progress_on=[screen.show.notice],
+        **MODEL,
+    )
+    lanes.halt(stop, None, screen.show.notice, **QUICK)
+    lanes.explore(explore, screen.session, screen.outputs, **QUICK)

@@ -1,0 +1,12 @@
+"""The widgets of the comparison."""
+
+from dataclasses import dataclass
+
+from components.lanes import Lanes
+
+
+@dataclass
+class ComparePanel:
+    """Widgets that handlers read and write."""
+
+    lanes: Lanes

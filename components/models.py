@@ -1,0 +1,42 @@
+"""Which model answers, and is it loaded? Models are loaded once, on first use, and shared by all."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import tokviz
+from tokviz.errors import InputError
+
+MOST_LOADED = 2
+
+
+class Models:
+    """The models that the page offers; at most MOST_LOADED stay in memory."""
+
+    def __init__(self, names: Sequence[str] = ("embedded",)) -> None:
+        self.names = tuple(names)
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, Any] = OrderedDict()
+
+    def is_loaded(self, name: str) -> bool:
+        """Return whether `get` will be quick."""
+        return name in self._loaded
+
+    def get(self, name: str) -> Any:
+        """Return a model, loading it if need be.
+
+        Raises:
+            InputError: a name that this page does not offer.
+            ModelError: it cannot be loaded.
+        """
+        if name not in self.names:
+            known = ", ".join(self.names)
+            raise InputError(f"this page does not offer the model {str(name)[:60]!r}, only {known}.")
+        with self._lock:
+            if name not in self._loaded:
+                while len(self._loaded) >= MOST_LOADED:
+                    self._loaded.popitem(last=False)
+                self._loaded[name] = tokviz.load(name)
+            self._loaded.move_to_end(name)
+            return self._loaded[name]

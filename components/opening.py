@@ -1,0 +1,93 @@
+"""Opening what is stored: the first screen, an example, a copied link, a trace file."""
+
+from typing import Any
+
+import gradio as gr
+
+from components.links import read_lane, read_view
+from components.notice import notice
+from components.runs import FULL, RUNS, Run
+from components.sentences import sentence
+from components.showing import default_plans, explorer, lanes_value, stored_lanes
+from components.state import Site
+from components.wiring import QUICK, SKIP, Screen, frame, show_run
+from tokviz.errors import TraceError
+from tokviz.images import open_image
+from tokviz.trace import open_trace
+
+NOT_STORED = "This example has no stored answer here: press Ask to run it."
+
+
+def opened(site: Site) -> dict[str, Any]:
+    """Return what the first screen shows: the first stored example that is analysed."""
+    for name, example in site.stored.all.items():
+        if example.analysed:
+            return {
+                "run": example.run,
+                "run_name": example.run.name,
+                "example": name,
+                "overlay": explorer(example.run, view=example.view),
+                "lanes": stored_lanes(example.run),
+            }
+    empty = lanes_value(0, {}, default_plans(4), None, [])
+    return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
+
+
+def show_example(site: Site, name: str, lane: int, view: dict[str, Any]) -> tuple[Any, ...]:
+    """Return picture, prompt and frame of an example; an unknown name changes nothing."""
+    example = site.stored.all.get(name)
+    if example is None:
+        return (SKIP, SKIP, SKIP, *frame(said=notice("There is no such example here.", "bad")))
+    row = site.stored.value(name)
+    if not example.analysed:
+        said = frame(said=notice(NOT_STORED, "warn"))
+        return (example.run.image, example.run.prompt, row, *said)
+    lane = lane if lane in example.run.traces else FULL
+    said = notice(example.note)
+    shown = show_run(example.run, lane, {**example.view, **view}, said)
+    return (example.run.image, example.run.prompt, row, *shown)
+
+
+class Opening:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def pick(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Open a stored example."""
+        return show_example(self.site, str(event._data.get("example")), FULL, {})
+
+    def open_link(self, request: gr.Request) -> tuple[Any, ...]:
+        """Open what the page's address asks for; without an example in it nothing changes."""
+        query = {str(k): str(v) for k, v in dict(request.query_params).items()}
+        if not query.get("example"):
+            return (SKIP, SKIP, SKIP, *frame())
+        lane = read_lane(query)
+        name = query["example"]
+        return show_example(self.site, name, FULL if lane is None else lane, read_view(query))
+
+
+def open_file(path: str | None) -> tuple[Any, ...]:
+    """Show a trace file that somebody saved; no model is needed."""
+    try:
+        if not path:
+            return (SKIP, SKIP, *frame())
+        trace = open_trace(path)
+        if not trace.n:
+            raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
+        image = open_image(trace.images[0]) if trace.images else None
+        run = RUNS.put(Run(image, trace.prompt, "", {FULL: trace}))
+        said = notice("A stored trace: nothing was run here.")
+        return (image, trace.prompt, *show_run(run, said=said))
+    except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
+        return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
+
+
+def wire_opening(site: Site, screen: Screen, page: gr.Blocks) -> None:
+    """Connect examples, links and trace files."""
+    ask, opening = screen.ask, Opening(site)
+    everything = [ask.image, ask.prompt, ask.examples, *screen.outputs]
+    ask.examples.pick(opening.pick, None, everything, **QUICK)
+    page.load(opening.open_link, None, everything, **QUICK)
+    ask.trace.upload(open_file, ask.trace, [ask.image, ask.prompt, *screen.outputs], **QUICK)

@@ -1,0 +1,20 @@
+"""The big picture with its visual tokens, words and controls.
+
+The value is a payload of `tokviz.view.overlay`; after that, nothing but saving the trace needs the
+server.
+"""
+
+from typing import Any
+
+from components.runs import fetch_trace
+from components.widget import Widget
+
+
+class Overlay(Widget):
+    """The token explorer."""
+
+    script = "Explorer"
+    template = "explorer.html"
+
+    def __init__(self, value: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(value, server_functions=[fetch_trace], **kwargs)

@@ -1,0 +1,48 @@
+"""The page: panels in their places, and what connects them."""
+
+from typing import Any
+
+import gradio as gr
+
+from components.ask_panel import ask_panel, wire_ask
+from components.compare_panel import compare_panel, wire_compare
+from components.numbers_panel import numbers_panel
+from components.opening import opened, wire_opening
+from components.show_panel import show_panel
+from components.state import Site
+from components.wiring import Screen
+
+TITLE = "tokviz: see which visual tokens a model really uses"
+LEAD = (
+    "See which parts of a picture a vision-language model really uses, throw visual tokens away for "
+    "real, and read the answers side by side."
+)
+
+
+def theme() -> gr.themes.Base:
+    """Return a calm theme with system fonts only, so that no font is fetched from anywhere."""
+    system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
+    return gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=system, font_mono=mono)
+
+
+def build(site: Site) -> gr.Blocks:
+    """Build the page. Nothing is loaded but the stored examples."""
+    first: dict[str, Any] = opened(site)
+    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False) as page:
+        gr.HTML(
+            f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p></header>',
+            elem_id="tv-head",
+            apply_default_css=False,
+        )
+        session = gr.State(first["run_name"], time_to_live=7200)
+        with gr.Row(elem_id="tv-main"):
+            ask = ask_panel(site, first)
+            show = show_panel(first["overlay"])
+        compare = compare_panel(first["lanes"])
+        numbers = numbers_panel(first["run"])
+        screen = Screen(session, show, compare, numbers, ask)
+        wire_ask(site, screen)
+        wire_compare(site, screen)
+        wire_opening(site, screen, page)
+    return page

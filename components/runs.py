@@ -1,0 +1,124 @@
+"""What the server remembers: the last runs, bounded, under names that cannot be guessed.
+
+A session holds only a run's name. Stop flags are kept per session, so that a stop button reaches the
+run that the same browser tab started and no other.
+"""
+
+import base64
+import re
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from tokviz.trace import Trace
+
+ROOM = 512 * 2**20
+"""Bytes of traces that are kept for all users together."""
+MOST_SESSIONS = 2000
+GONE = "This run is no longer kept on the server. Ask again."
+FULL = -1
+"""The lane of the full answer; the others count from 0."""
+MOST_LANES = 3
+
+
+@dataclass
+class Run:
+    """One question and what came of it."""
+
+    image: Image.Image | None
+    prompt: str
+    model: str
+    traces: dict[int, Trace] = field(default_factory=dict)
+    "Lane number -> trace; FULL is the answer with all tokens."
+    name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    example: str = ""
+    "Name of the stored example this is, or nothing."
+
+    @property
+    def size(self) -> int:
+        """Bytes, roughly."""
+        pixels = 3 * self.image.width * self.image.height if self.image else 0
+        arrays = sum(a.nbytes for t in self.traces.values() for a in t.arrays.values())
+        return pixels + arrays + sum(len(j) for t in self.traces.values() for j in t.images)
+
+
+class Runs:
+    """The last runs by name; the oldest go when room is short. Safe to use from many threads."""
+
+    def __init__(self, room: int = ROOM) -> None:
+        self.room = room
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._pinned: dict[str, Run] = {}
+
+    def pin(self, run: Run) -> None:
+        """Keep a run for as long as the server runs (a stored example)."""
+        self._pinned[run.name] = run
+
+    def put(self, run: Run) -> Run:
+        """Keep a run, forgetting the oldest ones if there is no room."""
+        with self._lock:
+            self._runs[run.name] = run
+            while len(self._runs) > 1 and sum(r.size for r in self._runs.values()) > self.room:
+                self._runs.popitem(last=False)
+        return run
+
+    def get(self, name: str) -> Run | None:
+        """Return a run that is still kept."""
+        with self._lock:
+            if name in self._runs:
+                self._runs.move_to_end(name)
+            return self._runs.get(name) or self._pinned.get(name)
+
+
+class Stops:
+    """One stop flag per session, the newest run's."""
+
+    def __init__(self, most: int = MOST_SESSIONS) -> None:
+        self.most = most
+        self._lock = threading.Lock()
+        self._flags: OrderedDict[str, threading.Event] = OrderedDict()
+
+    def start(self, session: str) -> threading.Event:
+        """Return a fresh flag for a session's new run; an older run of that session is stopped."""
+        with self._lock:
+            old = self._flags.pop(session, None)
+            if old is not None:
+                old.set()
+            flag = self._flags[session] = threading.Event()
+            while len(self._flags) > self.most:
+                self._flags.popitem(last=False)
+        return flag
+
+    def stop(self, session: str) -> bool:
+        """Raise the flag; returns whether there was a run to stop."""
+        with self._lock:
+            flag = self._flags.get(session)
+        if flag is not None:
+            flag.set()
+        return flag is not None
+
+
+RUNS = Runs()
+STOPS = Stops()
+
+
+def fetch_trace(name: str) -> dict[str, str]:
+    """Return the file of one lane of a run, for the browser to save.
+
+    Args:
+        name: "<run>:<lane>" as in the payload's id. Run names cannot be guessed.
+
+    Returns:
+        {name, data} with the file's bytes in base64, or {error}.
+    """
+    found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", name) if isinstance(name, str) else None
+    run = RUNS.get(found[1]) if found else None
+    trace = run.traces.get(int(found[2])) if run and found else None
+    if trace is None:
+        return {"error": GONE}
+    data = base64.b64encode(trace.to_bytes()).decode("ascii")
+    return {"name": "tokviz-trace.safetensors", "data": data}

@@ -1,0 +1,207 @@
+"""From a run to what the widgets show: explorer payload, lane cards, charts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+import tokviz
+from tokviz.analysis import analyse
+from components.runs import FULL, MOST_LANES, Run
+from tokviz.errors import TokvizError
+from tokviz.trace import Trace
+from tokviz.view.charts import layer_chart, probability_chart, time_chart
+from tokviz.view.lanes import lane_card, method_card
+from tokviz.view.overlay import overlay_payload
+
+
+DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
+START_HINT = "Each lane throws tokens away for real and answers again."
+
+NO_SINK_TEST = "No sink dimensions are known for this model, so sinks cannot be told apart here."
+NO_SINKS = "No attention sinks were found among the visual tokens of this run."
+
+
+@dataclass
+class Finished:
+    """A stored lane, in the shape of a lane that has just been run."""
+
+    trace: Trace
+    error: str | None = None
+    done: bool = True
+
+    @property
+    def text(self) -> str:
+        return self.trace.answer
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        return self.trace.timings
+
+    @property
+    def visual_tokens(self) -> int:
+        return self.trace.reduction.m
+
+    @property
+    def kv_bytes(self) -> int:
+        return self.trace.kv_bytes
+
+
+def titles() -> dict[str, str]:
+    """Return method name -> title."""
+    return {name: method.title for name, method in tokviz.METHODS.items()}
+
+
+def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the payload of the big picture for one lane of a run."""
+    trace = run.traces[lane]
+    sinks, note = find_sinks(trace)
+    maps, lacking = token_maps(trace)
+    payload = overlay_payload(
+        trace,
+        f"{run.name}:{lane}",
+        title=run.example,
+        tam=maps,
+        sinks=sinks,
+        sink_note=note,
+        titles=titles(),
+        view=view,
+    )
+    if lacking:
+        payload["missing"]["tam"] = lacking
+    return payload | {"savable": True, "example": run.example, "lane": lane if lane >= 0 else None}
+
+
+def token_maps(trace: Trace) -> tuple[np.ndarray | None, str]:
+    """Return the Token Activation Map of every answer token [t, n], or None and why not."""
+    try:
+        result = analyse("tam", trace)
+    except TokvizError as error:
+        return None, str(error)
+    return (result.values, "") if result.axes == "t n" else (None, "")
+
+
+def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
+    """Return the attention sinks, bool [l, n], and a sentence about them."""
+    try:
+        result = analyse("sinks", trace)
+    except TokvizError:
+        return None, NO_SINK_TEST
+    mask = result.values.astype(bool)
+    if not mask.any():
+        return mask, NO_SINKS
+    count = int(mask.any(0).sum())
+    are = "token is an attention sink" if count == 1 else "tokens are attention sinks"
+    return mask, (
+        f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
+        "they show, so they are hatched and left out of the colours."
+    )
+
+
+def catalogue(has_cls: bool) -> list[dict[str, Any]]:
+    """Return the method menu, with a reason where this model cannot run a method."""
+    cards = []
+    for method in tokviz.METHODS.values():
+        available = {name for name in (*method.needs, *method.fallbacks.values())}
+        if not has_cls:
+            available -= {"cls_attn", "cls_logits", "cls_pre", "cls_post"}
+        lacking = method.missing(available)
+        reason = f"needs {lacking[0]}, which this model does not have" if lacking else ""
+        cards.append(method_card(method, reason))
+    order = {"before the language model": 0, "inside the language model": 1}
+    return sorted(cards, key=lambda card: (order.get(card["where"], 2), card["title"].lower()))
+
+
+def default_plans(n: int) -> list[dict[str, Any]]:
+    """Return the lanes that a first visitor sees: a quarter of the tokens, by three methods."""
+    known = [name for name in DEFAULT_METHODS if name in tokviz.METHODS]
+    return [{"method": name, "keep": max(1, n // 4), "options": {}} for name in known]
+
+
+def lanes_value(
+    n: int,
+    model: Mapping[str, Any],
+    plans: Sequence[Mapping[str, Any]] | None,
+    full: Mapping[str, Any] | None,
+    lanes: Sequence[Mapping[str, Any] | None],
+    *,
+    phase: str = "done",
+    foot: str = "",
+) -> dict[str, Any]:
+    """Return the comparison's value; plans None leaves the visitor's settings as they are."""
+    return {
+        "catalogue": catalogue(bool(model.get("has_cls", True))),
+        "model": str(model.get("name", "")),
+        "n": n,
+        "most": MOST_LANES,
+        "ready": True,
+        "phase": phase,
+        "plans": None if plans is None else [dict(plan) for plan in plans],
+        "full": full,
+        "lanes": list(lanes),
+        "hint": START_HINT,
+        "foot": foot,
+    }
+
+
+def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
+    """Return a lane's card; its picture is there once the lane has a trace."""
+    shown = lane_card(lane, full)
+    trace = getattr(lane, "trace", None)
+    shown["overlay"] = None
+    if lane.done and not lane.error and trace is not None:
+        name = f"{run.name}:{number}"
+        shown["overlay"] = overlay_payload(trace, name, titles=titles(), slim=True)
+    return shown
+
+
+def stored_lanes(run: Run) -> dict[str, Any]:
+    """Return the comparison's value for a run whose lanes are all kept."""
+    finished = {number: Finished(trace) for number, trace in run.traces.items()}
+    full = finished.get(FULL)
+    numbers = sorted(number for number in finished if number != FULL)
+    plans = [plan_of(run.traces[number]) for number in numbers]
+    cards = [card(run, number, finished[number], full) for number in numbers]
+    main = run.traces[FULL] if FULL in run.traces else next(iter(run.traces.values()))
+    if not plans:
+        plans, cards = default_plans(main.n), []
+    first = card(run, FULL, full, None) if full else None
+    foot = machine_line(main)
+    return lanes_value(main.n, main.model, plans, first, cards, foot=foot)
+
+
+def plan_of(trace: Trace) -> dict[str, Any]:
+    """Return the lane settings that a stored trace was made with, as far as it says."""
+    stage = trace.stages[0] if trace.stages else None
+    method = stage.method if stage else next(iter(tokviz.METHODS))
+    return {"method": method, "keep": trace.reduction.m, "options": {}}
+
+
+def machine_line(trace: Trace) -> str:
+    """Say on what the times were measured."""
+    device, dtype = trace.model.get("device", ""), trace.model.get("dtype", "")
+    if not device:
+        return ""
+    return (
+        f"Times were measured in this run on {device} ({dtype}), lanes taking turns one token at a "
+        "time; the picture is encoded once and counted in every lane."
+    )
+
+
+def charts(run: Run, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
+    """Return the three charts of one lane: layers, words, times of all lanes."""
+    trace = run.traces[lane]
+    sinks, _ = find_sinks(trace)
+    numbers = sorted(run.traces)
+    names = [lane_name(run.traces[number]) for number in numbers]
+    times = [dict(run.traces[number].timings) for number in numbers]
+    return layer_chart(trace, sinks), probability_chart(trace), time_chart(names, times)
+
+
+def lane_name(trace: Trace) -> str:
+    """Return a short label: the methods, or all tokens."""
+    known = titles()
+    methods = dict.fromkeys(known.get(stage.method, stage.method) for stage in trace.stages)
+    return " + ".join(methods) or "all tokens"

@@ -1,0 +1,26 @@
+"""What the panels of one page share: its settings, its models, its stored examples."""
+
+from dataclasses import dataclass, field
+
+from components.examples import Stored
+from components.models import Models
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the page is run; read from the environment once, in app.py."""
+
+    models: tuple[str, ...] = ("embedded",)
+    max_new_tokens: int = 64
+    queue: int = 64
+    "Requests that may wait; more are turned away with a sentence."
+    upload_mb: int = 20
+
+
+@dataclass
+class Site:
+    """Everything that lives as long as the server."""
+
+    settings: Settings = field(default_factory=Settings)
+    stored: Stored = field(default_factory=Stored)
+    models: Models = field(default_factory=Models)

@@ -1,0 +1,62 @@
+"""A custom widget: a template and a script class from assets/, fed by one JSON value."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+SCRIPTS = (
+    "dom", "arrays", "palette", "scene", "painter", "sharing", "panel", "explorer",
+    "plan_form", "lanes", "notice", "examples",
+)  # fmt: skip
+STYLES = ("tokviz", "page")
+
+
+def head() -> str:
+    """Return the styles and scripts of all widgets for the page's <head>."""
+    css = "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES)
+    js = "\n".join((ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
+    return f"<style>{css}</style><script>{js}</script>"
+
+
+class Widget(gr.HTML):
+    """A gr.HTML whose value is a JSON object that a script class draws."""
+
+    script = ""
+    "Name of the class in the script's namespace."
+    template = ""
+    "File in assets/js."
+    emits: tuple[str, ...] = ()
+    "Names that the script may trigger."
+
+    def __init__(self, value: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        quoted = ", ".join(f"'{event}'" for event in self.emits)
+        super().__init__(
+            value,
+            html_template=(ASSETS / "js" / self.template).read_text("utf-8"),
+            js_on_load=(
+                f"/* events: {quoted} */\n"
+                f"const view = new window.__tokviz.{self.script}(element, "
+                "{server: typeof server === 'undefined' ? {} : server, trigger});\n"
+                "const load = () => view.load(props.value);\nwatch('value', load);\nload();"
+            ),
+            apply_default_css=False,
+            **kwargs,
+        )
+
+    def postprocess(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return value
+
+    def preprocess(self, payload: Any) -> None:
+        """Return nothing: what a widget shows is never read back from the browser."""
+        return
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": "What the widget draws, as JSON."}
+
+    def example_payload(self) -> dict[str, Any]:
+        return {}
+
+    def example_value(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,105 @@
+"""What does the model say? Greedy answers to many questions, with all or some visual tokens."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from PIL import Image
+from torch import Tensor
+from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProcessor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from embedded.export import MODEL
+from embedded.model import TOKENS
+from embedded.packing import BEFORE
+
+
+class Answerer:
+    """The shipped model with its processor, ready to be asked."""
+
+    def __init__(self, model: LlavaForConditionalGeneration, processor: LlavaProcessor):
+        self.model, self.processor = model.eval(), processor
+
+    @classmethod
+    def load(cls, folder: Path = MODEL) -> "Answerer":
+        """Load a model folder in float32, as the lab does."""
+        model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        return cls(model, AutoProcessor.from_pretrained(folder))
+
+    def prompt(self, question: str) -> str:
+        """Put a question into the chat template."""
+        content = [{"type": "image"}, {"type": "text", "text": question}]
+        chat = [{"role": "user", "content": content}]
+        return self.processor.apply_chat_template(chat, add_generation_prompt=True)
+
+    @torch.no_grad()
+    def look(self, images: Sequence[Image.Image]) -> SimpleNamespace:
+        """Encode pictures once.
+
+        Returns:
+            ``features`` [b, 144, d] behind the projector, and ``cls`` [b, 144]: attention of
+            [CLS] to the patches in the feature layer, mean over heads; rows sum to at most 1.
+        """
+        pixel_values = self.processor.image_processor(list(images), return_tensors="pt")
+        out = self.model.model.get_image_features(
+            **pixel_values, output_hidden_states=True, return_dict=True
+        )
+        layer = self.model.config.vision_feature_layer
+        encoder = self.model.model.vision_tower.encoder.layers[layer]
+        attention = encoder.self_attn
+        hidden = encoder.layer_norm1(out.hidden_states[layer - 1])
+        heads = (attention.num_heads, attention.head_dim)
+        query = attention.q_proj(hidden[:, 0]).unflatten(-1, heads)
+        key = attention.k_proj(hidden).unflatten(-1, heads)
+        scores = torch.einsum("bhd,bthd->bht", query, key) * attention.scale
+        features = torch.stack(list(out.pooler_output))
+        return SimpleNamespace(features=features, cls=scores.softmax(-1).mean(1)[:, 1:])
+
+    @torch.no_grad()
+    def answer(
+        self, features: Tensor, texts: Sequence[str], keep: Tensor | None = None, most: int = 64
+    ) -> list[str]:
+        """Answer one question per row of features by greedy generation.
+
+        Args:
+            features: projected visual tokens, [questions, 144, d].
+            texts: the questions.
+            keep: ordinals of the visual tokens to leave in, ascending, [questions, k]; they
+                keep their positions. None for all.
+            most: questions in one batch.
+        """
+        if keep is None:
+            keep = torch.arange(TOKENS).expand(len(texts), -1)
+        asked = [self.processor.tokenizer(self.prompt(text)).input_ids for text in texts]
+        groups: dict[int, list[int]] = defaultdict(list)
+        for i, ids in enumerate(asked):
+            groups[len(ids)].append(i)
+        answers = [""] * len(texts)
+        for members in groups.values():
+            for start in range(0, len(members), most):
+                rows = members[start : start + most]
+                said = self.generate([asked[i] for i in rows], features[rows], keep[rows])
+                for i, text in zip(rows, said, strict=True):
+                    answers[i] = text
+        return answers
+
+    def generate(self, asked: list[list[int]], features: Tensor, keep: Tensor) -> list[str]:
+        """Generate for prompts of equal length with the kept visual tokens spliced in."""
+        ids = torch.tensor(asked)
+        count = keep.shape[1]
+        image = torch.full((len(ids), count), self.model.config.image_token_id)
+        input_ids = torch.cat([ids[:, :BEFORE], image, ids[:, BEFORE + 1 :]], 1)
+        rest = torch.arange(BEFORE + TOKENS, TOKENS + ids.shape[1] - 1).expand(len(ids), -1)
+        position_ids = torch.cat(
+            [torch.arange(BEFORE).expand(len(ids), -1), keep + BEFORE, rest], 1
+        )
+        kept = features.gather(1, keep[..., None].expand(-1, -1, features.shape[-1]))
+        out = self.model.generate(
+            input_ids=input_ids,
+            attention_mask=torch.ones_like(input_ids),
+            position_ids=position_ids,
+            mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=list(kept))},
+        )
+        return self.processor.batch_decode(out[:, input_ids.shape[1] :], skip_special_tokens=True)

@@ -1,0 +1,110 @@
+"""Where do training batches come from? A background process renders, labels and packs them."""
+
+import random
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedTokenizerFast
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from embedded import easyvqa
+from embedded.labels import SIZES, Example, picture_example, scene_example
+from embedded.packing import pack, picture_turns, scene_turns
+from embedded.questions import KINDS
+from embedded.world import scene
+
+EASY = 1 / 7
+"""Share of easy-VQA pictures in a batch."""
+HELD_BACK = 200
+"""Training pictures of easy-VQA kept for validation."""
+
+
+class Batches(Dataset):
+    """Batch number i of a split: fresh scenes and some easy-VQA pictures.
+
+    Attributes:
+        weights: how often each question kind is drawn, shared with the background process so
+            that training can ask more of what it gets wrong.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        size: int,
+        steps: int,
+        split: str = "train",
+        start: int = 0,
+        text: bool = True,
+    ):
+        self.tokenizer, self.size, self.steps = tokenizer, size, steps
+        self.split, self.start, self.text = split, start, text
+        self.weights = torch.ones(len(KINDS)).share_memory_()
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, number: int) -> dict:
+        """Make one batch of tensors, see ``collate``."""
+        if number >= self.steps:
+            raise IndexError(number)
+        rng = random.Random(f"batch {self.split} {self.start + number}")
+        easy = round(self.size * EASY)
+        first = (self.start + number) * self.size
+        made = [self.from_scene(first + i, rng) for i in range(self.size - easy)]
+        made += [self.from_picture(rng) for _ in range(easy)]
+        return collate(made)
+
+    def from_scene(self, seed: int, rng: random.Random) -> tuple[Example, dict, list[str]]:
+        """Render, label and ask about one scene."""
+        view = scene(seed, self.split)
+        example = scene_example(view)
+        if not self.text:
+            return example, {}, []
+        weights = dict(zip(KINDS, self.weights.tolist(), strict=True))
+        return example, *pack(scene_turns(view, example, weights, rng), self.tokenizer, rng)
+
+    def from_picture(self, rng: random.Random) -> tuple[Example, dict, list[str]]:
+        """Label and ask about one easy-VQA training picture."""
+        known = easyvqa.pictures("train")
+        chosen = known[:-HELD_BACK] if self.split == "train" else known[-HELD_BACK:]
+        picture = rng.choice(chosen)
+        example = picture_example(picture)
+        if not self.text:
+            return example, {}, []
+        return example, *pack(picture_turns(picture, example, rng), self.tokenizer, rng)
+
+
+def collate(made: list[tuple[Example, dict, list[str]]]) -> dict:
+    """Stack examples into tensors; pixels stay uint8 until the model needs them."""
+    examples = [example for example, _, _ in made]
+    batch = {key: stack(e.labels[key] for e in examples) for key in SIZES}
+    batch["pixels"] = stack(e.pixels for e in examples)
+    batch["present"] = stack(e.present for e in examples)
+    batch["cover"] = stack(e.cover for e in examples)
+    for key in made[0][1]:
+        batch[key] = stack(row[key] for _, row, _ in made)
+    batch["kinds"] = [kinds for _, _, kinds in made]
+    return batch
+
+
+def stack(arrays) -> torch.Tensor:
+    """Stack arrays into one tensor."""
+    return torch.from_numpy(np.stack(list(arrays)))
+
+
+def to_pixel_values(pixels: torch.Tensor) -> torch.Tensor:
+    """Normalise as the processor does, [b, 192, 192, 3] uint8 to [b, 3, 192, 192] float32."""
+    mean, std = torch.tensor(OPENAI_CLIP_MEAN), torch.tensor(OPENAI_CLIP_STD)
+    scale, shift = 1 / (255 * std), -mean / std
+    return (pixels * scale + shift).permute(0, 3, 1, 2)
+
+
+def loader(batches: Batches) -> DataLoader:
+    """Read batches in order, made ahead by one background process."""
+    return DataLoader(batches, batch_size=None, shuffle=False, num_workers=1, prefetch_factor=6)
+
+
+def select(batch: dict, keep: torch.Tensor) -> dict:
+    """Keep the labels of some patches only, as ``keep`` [b, k] names them."""
+    return batch | {key: batch[key].gather(1, keep) for key in (*SIZES, "cover")}

@@ -1,0 +1,115 @@
+"""Which pictures does the lab show first, and where does the model really hallucinate?
+
+``python -m embedded.showcase FONT`` searches held-out scenes for wrong answers that name what
+is not there (hallucinations.json), and draws six example scenes in 576 x 576 pixels with the
+answers that the shipped model gives to them (assets/examples).
+"""
+
+import json
+import logging
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from embedded.answering import Answerer
+from embedded.export import MODEL
+from embedded.questions import Question, ask_description, ask_existence, ask_what, missing_partners
+from embedded.sprites import render_atlas
+from embedded.things import NAMES
+from embedded.world import Scene, scene
+
+logger = logging.getLogger(__name__)
+EXAMPLES = MODEL.parent / "examples"
+LARGE = 576
+
+
+def invents(view: Scene, question: Question, answer: str) -> bool:
+    """Tell whether a wrong answer claims something that is not in the scene."""
+    if answer == question.answer:
+        return False
+    if question.kind == "existence":
+        return answer == "yes"
+    present = {thing.name for thing in view.things}
+    words = set(answer.replace(",", " ").replace(".", " ").split())
+    return bool((words & set(NAMES)) - present)
+
+
+def traps(view: Scene) -> Iterator[Question]:
+    """Ask what a habit of the world may answer: missing partners, empty cells, descriptions."""
+    rng = random.Random(view.seed)
+    for name in missing_partners(view):
+        yield ask_existence(view, rng, name)
+    yield ask_what(view, rng)
+    yield ask_description(view, rng)
+
+
+def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
+    """Search held-out scenes for answers that name what is not there.
+
+    Args:
+        model: the shipped model.
+        wanted: how many to give back; existence questions come first.
+        tries: how many scenes to look at.
+    """
+    found: list[dict] = []
+    for start in range(10_000, 10_000 + tries, 100):
+        scenes = [scene(seed, "test") for seed in range(start, start + 100)]
+        pairs = [(i, q) for i, view in enumerate(scenes) for q in traps(view)]
+        features = model.look([view.image for view in scenes]).features
+        said = model.answer(features[[i for i, _ in pairs]], [q.text for _, q in pairs])
+        found += [
+            {"seed": scenes[i].seed, "split": "test", "question": q.text, "kind": q.kind,
+             "answer": answer, "truth": q.answer}
+            for (i, q), answer in zip(pairs, said, strict=True)
+            if invents(scenes[i], q, answer)
+        ]  # fmt: skip
+        logger.info("%d scenes, %d hallucinations", start - 9_900, len(found))
+    yes = [case for case in found if case["kind"] == "existence"]
+    rest = [case for case in found if case["kind"] != "existence"]
+    return (yes[: max(wanted * 2 // 3, wanted - len(rest))] + rest)[:wanted]
+
+
+def draw_large(seed: int, atlas: Path, file: Path) -> Scene:
+    """Draw a test scene in 576 pixels from full-size sprites."""
+    view = scene(seed, "test", LARGE, atlas)
+    view.image.save(file, optimize=True)
+    return view
+
+
+def make_examples(model: Answerer, font: str, cases: list[tuple[int, str]]) -> list[dict]:
+    """Draw example scenes and note what the model answers to their large pictures.
+
+    Args:
+        model: the shipped model.
+        font: path of Noto Color Emoji.
+        cases: number of a test scene, question.
+    """
+    EXAMPLES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        atlas = Path(folder) / "atlas.png"
+        render_atlas(font, side=136).save(atlas)
+        made = []
+        for i, (seed, question) in enumerate(cases, start=1):
+            file = EXAMPLES / f"scene_{i}.png"
+            view = draw_large(seed, atlas, file)
+            answer = model.answer(model.look([view.image]).features, [question])[0]
+            made.append({"file": file.name, "seed": seed, "prompt": question, "answer": answer,
+                         "things": [f"{t.name} {t.place}" for t in view.things]})  # fmt: skip
+    return made
+
+
+def main(font: str, cases: list[tuple[int, str]]) -> None:
+    """Write both files with the shipped model."""
+    model = Answerer.load()
+    found = find_hallucinations(model, 12, 3000)
+    (MODEL / "hallucinations.json").write_text(json.dumps(found, indent=1) + "\n")
+    made = make_examples(model, font, cases)
+    (EXAMPLES / "examples.json").write_text(json.dumps(made, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    chosen = [case.split(":", 1) for case in sys.argv[2:]]
+    main(sys.argv[1], [(int(seed), question) for seed, question in chosen])

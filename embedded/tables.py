@@ -1,0 +1,73 @@
+"""How are the measurements written down? Markdown tables inside the model card."""
+
+from pathlib import Path
+
+from embedded.questions import KINDS
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TITLES = {
+    "existence": "existence (is there a ... ?)",
+    "what": "what is where",
+    "place": "place (where is ... ?)",
+    "colour": "colour",
+    "count": "count (0 to 4)",
+    "description": "description, every word",
+}
+
+
+def percent(share: float) -> str:
+    """Say a share as "97.3 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def accuracy_table(measured: dict) -> str:
+    """Tabulate accuracy by kind of question."""
+    lines = ["| question | exact answers | questions |", "|---|---|---|"]
+    for kind in KINDS:
+        found = measured["kinds"][kind]
+        lines.append(f"| {TITLES[kind]} | {percent(found['accuracy'])} | {found['questions']} |")
+    easy = measured["easyvqa"]
+    lines.append(f"| easy-VQA test split | {percent(easy['accuracy'])} | {easy['questions']} |")
+    return "\n".join(lines)
+
+
+def budget_table(measured: dict) -> str:
+    """Tabulate accuracy over all kinds by rule and number of visual tokens."""
+    curves = measured["budgets"]
+    budgets = list(next(iter(curves.values())))
+    lines = ["| kept by | " + " | ".join(f"{b} tokens" for b in budgets) + " |"]
+    lines.append("|---" * (len(budgets) + 1) + "|")
+    for name, curve in curves.items():
+        lines.append(f"| {name} | " + " | ".join(percent(curve[b]["all"]) for b in budgets) + " |")
+    return "\n".join(lines)
+
+
+def render(measured: dict) -> str:
+    """Write all measurements as Markdown."""
+    habit = measured["habit"]
+    return "\n\n".join(
+        (
+            accuracy_table(measured),
+            f"AUC of [CLS] attention (feature layer, mean over heads) for \"this patch lies on a "
+            f"thing\": **{measured['cls_auc']:.3f}** (mean over scenes).",
+            f"Habit: asked for the absent partner of a thing that is there, the model says yes "
+            f"{percent(habit['partner'])} of the time; asked for another absent thing, "
+            f"{percent(habit['other'])} ({habit['scenes']} scenes each).",
+            "Accuracy over all kinds of question when only some visual tokens stay (they keep "
+            "their positions):",
+            budget_table(measured),
+        )
+    )
+
+
+def fill_card(card: Path, measured: dict) -> None:
+    """Put the measurements between the two marks of the model card.
+
+    Raises:
+        ValueError: the card lacks the marks.
+    """
+    text = card.read_text()
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{card.name} must hold the lines {BEGIN} and {END}.")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    card.write_text(f"{before}{BEGIN}\n{render(measured)}\n{END}{after}")

@@ -1,0 +1,93 @@
+"""Phase one: teach the vision tower and projector what, where, which colour and how many.
+
+No language model takes part, only linear read-outs (``losses``), so a step is cheap. For most
+of the phase the tower looks at half of the patches, those on things first.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+
+from embedded.batches import Batches, loader, select, to_pixel_values
+from embedded.labels import IGNORE, NOTHING
+from embedded.losses import Heads, choose_patches, picture_losses, run_tower, weighted
+from embedded.optim import build_optimizers, rate
+from embedded.state import State
+
+logger = logging.getLogger(__name__)
+HALF = 72
+
+
+def train_tower(
+    state: State, out: Path, *, steps: int, full_from: float, batch: int, lr: float
+) -> None:
+    """Run phase one and save a checkpoint every 200 steps.
+
+    Args:
+        state: model, heads and tokenizer; changed in place.
+        out: folder of the checkpoints.
+        steps: steps in all; resumes from ``state.step``.
+        full_from: share of the steps after which every patch is seen.
+        batch: pictures in a step.
+        lr: peak learning rate.
+    """
+    modules = [state.model.model.vision_tower, state.model.model.multi_modal_projector,
+               state.model.model.language_model.embed_tokens, state.heads]  # fmt: skip
+    optimizers = state.optimizers(lambda: build_optimizers(modules, lr))
+    data = Batches(state.tokenizer, batch, (steps - state.step) // 2, start=state.step, text=False)
+    began = time.monotonic()
+    for item in replayed(loader(data)):
+        keep = None
+        if state.step < full_from * steps:
+            keep = choose_patches(item["cover"], HALF)
+            item = select(item, keep)
+        losses = picture_losses(
+            state.model, state.heads, item,
+            run_tower(state.model, to_pixel_values(item["pixels"]), keep),
+        )  # fmt: skip
+        weighted(losses).backward()
+        state.update(optimizers, modules, lr * rate(state.step, steps, 100))
+        if state.step % 50 == 0:
+            told = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items())
+            logger.info("tower %d %.0f s %s", state.step, time.monotonic() - began, told)
+        if state.step % 200 == 0:
+            logger.info("tower %d val %s", state.step, check_tower(state))
+            state.save(out / "tower.pt", optimizers)
+    state.save(out / "tower.pt", optimizers)
+
+
+def replayed(fresh: Iterable[dict], memory: int = 64) -> Iterator[dict]:
+    """Follow each fresh batch by an older one: rendering costs a third of a step."""
+    kept: list[dict] = []
+    for item in fresh:
+        yield item
+        kept = [*kept, item][-memory:]
+        yield random.choice(kept)
+
+
+@torch.no_grad()
+def check_tower(state: State, pictures: int = 96) -> dict[str, float]:
+    """Measure read-out accuracy on the patches of held-out things."""
+    item = Batches(state.tokenizer, pictures, 1, split="val", text=False)[0]
+    hidden, _ = run_tower(state.model, to_pixel_values(item["pixels"]))
+    projected = state.model.model.multi_modal_projector(hidden[:, 1:])
+    words = state.model.model.language_model.norm(projected)
+    words = words @ state.model.lm_head.weight[state.heads.word_ids].T
+    normed = state.heads.norm(projected)
+    guesses = {"name": state.heads.name(hidden[:, 1:]), "words": words}
+    guesses |= {key: head(normed) for key, head in state.heads.facts.items()}
+    found = {}
+    for key, logits in guesses.items():
+        truth = item["name" if key == "words" else key]
+        on = (truth != IGNORE) & (item["name"] != NOTHING) & (item["cover"] >= 0)
+        found[key] = round((logits.argmax(-1) == truth)[on].float().mean().item(), 3)
+    on = item["name"] == NOTHING
+    found["bare"] = round((words.argmax(-1) == NOTHING)[on].float().mean().item(), 3)
+    many = (item["count"] > 1) & (item["cover"] >= 0)
+    guess = guesses["count"].argmax(-1)
+    found["many"] = round((guess == item["count"])[many].float().mean().item(), 3)
+    return found

@@ -1,0 +1,116 @@
+"""One run whose answers fit in the head: six visual tokens on a 2×3 grid, a two-token answer.
+
+The picture shows a dog at token 1 and a ball at token 4; token 5 is a sink. All numbers are exact
+in half precision.
+"""
+
+import numpy as np
+import pytest
+
+from tokviz.layout import Layout, Tile
+from tokviz.trace import Trace, layout_arrays
+
+PROMPT = ("<bos>", *["<image>"] * 6, "▁a", "▁dog", "?", "ASSISTANT:")
+OWN, S = [7, 8, 9], 11
+A, DOG, MARK, YES, STOP = 11, 12, 13, 21, 22
+LAYERS, HEADS, N = 4, 2, 6
+
+
+def six_token_layout():
+    """A 30×20 image, seen whole; every token is 10×10 pixels."""
+    return Layout(
+        sizes=((30, 20),),
+        tiles=(Tile(0, 2, 3, (0.0, 0.0, 30.0, 20.0)),),
+        tile=np.zeros(N, np.int16),
+        row=np.array([0, 0, 0, 1, 1, 1], np.int16),
+        col=np.array([0, 1, 2, 0, 1, 2], np.int16),
+        kind=np.zeros(N, np.uint8),
+        position=np.arange(1, 7, dtype=np.int32),
+    )
+
+
+def attention_heads():
+    """[t=2, l=4, h=2, n=6]; head 0 looks at the things, head 1 at the sink."""
+    heads = np.zeros((2, LAYERS, HEADS, N), np.float16)
+    heads[0, :, 0] = [0, 0.25, 0, 0, 0.25, 0]
+    heads[1, :, 0] = [0, 0.125, 0, 0, 0.125, 0]
+    heads[:, :, 1, 5] = 0.5
+    heads[:, 0, 1] = 0.0625
+    return heads
+
+
+def readout():
+    """[q=12, k=5] for the words a, dog, ?, yes and the full stop."""
+    values = np.zeros((S + 1, 5), np.float32)
+    values[1:7, 1] = [0, 4, 0, 0, 0, 0]
+    values[1:7, 3] = [0, 4, 0, 0, 2, 0]
+    values[7:10, 3] = [0, 3, -1]
+    values[8, 4], values[10, 4] = 1, 2
+    values[7, 0] = 1
+    return values
+
+
+def sink_phi():
+    """[l=4, s=11]: the first token and visual token 5 (position 6) are sinks."""
+    phi = np.ones((LAYERS, S), np.float16)
+    phi[:, 0], phi[1:, 6] = 8, 6
+    return phi
+
+
+def trace_arrays(layout):
+    heads = attention_heads()
+    mass = np.zeros((2, LAYERS, HEADS, 4), np.float16)
+    mass[..., 1] = heads.sum(-1)
+    mass[..., 2] = 0.125
+    mass[1, ..., 3] = 0.125
+    mass[..., 0] = 1 - mass.sum(-1)
+    tower_heads = np.zeros((3, 2, N), np.float16)
+    tower_heads[:, 0, :3], tower_heads[:, 1, :3] = [0.5, 0.25, 0.125], [0.125, 0.75, 0.125]
+    norms = np.array([[10, 11, 9, 10, 12, 10], [10, 11, 9, 10, 12, 60], [10, 11, 9, 10, 12, 60]])
+    return {
+        **layout_arrays(layout),
+        "prompt_ids": np.array([1, *[2] * 6, A, DOG, MARK, 5], np.int32),
+        "own_rows": np.array(OWN, np.int32),
+        "answer_ids": np.array([YES, STOP], np.int32),
+        "answer_prob": np.array([0.75, 0.5], np.float32),
+        "candidate_ids": np.array([[YES, 23, 24], [STOP, 25, 26]], np.int32),
+        "candidate_prob": np.array([[0.75, 0.125, 0.0625], [0.5, 0.25, 0.25]], np.float32),
+        "attention": heads.astype(np.float32).mean(2).astype(np.float16),
+        "attention_heads": heads,
+        "mass": mass,
+        "cls_attention": tower_heads.astype(np.float32).mean(1).astype(np.float16),
+        "cls_attention_heads": tower_heads,
+        "feature_norm": norms.astype(np.float16),
+        "readout_ids": np.array([A, DOG, MARK, YES, STOP], np.int32),
+        "readout": readout(),
+        "sink_dims": np.array([3], np.int32),
+        "sink_phi": sink_phi(),
+    }
+
+
+@pytest.fixture(name="make_trace")
+def trace_factory():
+    """Factory: arrays by name are added, or taken out where None."""
+
+    def make(**changed):
+        layout = six_token_layout()
+        arrays = {**trace_arrays(layout), **changed}
+        facts = {"layers": LAYERS, "heads": HEADS, "hidden_size": 64, "feature_layer": 1}
+        return Trace(
+            prompt="a dog?",
+            answer="yes.",
+            model={"name": "fake", "family": "fake", **facts},
+            layout=layout,
+            prompt_tokens=PROMPT,
+            answer_tokens=("▁yes", "."),
+            arrays={name: array for name, array in arrays.items() if array is not None},
+            candidate_tokens=(("yes", "no", "maybe"), (".", "!", ",")),
+        )
+
+    return make
+
+
+@pytest.fixture
+def toy(make_trace):
+    """The run with every array that an analysis reads."""
+    return make_trace()

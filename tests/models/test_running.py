@@ -1,0 +1,136 @@
+"""Lanes side by side, several users, several images, stops and bad budgets."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tokviz
+from tokviz.matrix import Reduction
+from tokviz.plans import Plan, chosen
+
+PROMPT = "what is this?"
+
+
+def last(stream):
+    *_, lanes = stream
+    return lanes
+
+
+def test_lanes_together_give_what_each_gives_alone(vlm, cat):
+    plans = [None, tokviz.plan("fastervlm", keep=9), tokviz.plan("fastv", keep=9)]
+    lanes = last(vlm.stream(cat, PROMPT, plans, 6))
+    for lane, plan in zip(lanes, plans, strict=True):
+        alone = vlm.answer(cat, PROMPT, plan, 6)
+        assert lane.trace["answer_ids"].tolist() == alone["answer_ids"].tolist()
+        assert np.array_equal(lane.trace["attention"], alone["attention"])
+        assert lane.trace.kv_bytes == alone.kv_bytes
+
+
+def test_users_in_three_threads_never_change_each_others_answers(vlm, cat):
+    pictures = [cat, cat.rotate(90), Image.new("RGB", (64, 64), "red")]
+    plans = [None, tokviz.plan("fastv", keep=5), tokviz.plan("tome", keep=14)]
+    alone = [vlm.answer(p, PROMPT, q, 5).answer for p, q in zip(pictures, plans, strict=True)]
+    wrong = []
+
+    def user(i):
+        for _ in range(4):
+            if vlm.answer(pictures[i], PROMPT, plans[i], 5).answer != alone[i]:
+                wrong.append(i)
+
+    threads = [threading.Thread(target=user, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_lane_that_cannot_run_says_why_and_the_others_go_on(vlm, cat):
+    plans = [None, tokviz.plan("fastervlm", keep=999)]
+    full, bad = last(vlm.stream(cat, PROMPT, plans, 4))
+    assert full.trace is not None
+    assert full.error is None
+    assert bad.trace is None
+    assert bad.error == "keep must be 1 to 36 visual tokens, got 999."
+
+
+def test_a_stop_ends_all_lanes_with_what_they_have(vlm, cat):
+    stop = threading.Event()
+    for count, views in enumerate(vlm.stream(cat, PROMPT, [None, None], 50, stop=stop)):
+        lanes = views
+        if count == 3:
+            stop.set()
+    assert all(lane.done and lane.trace is not None and lane.trace.t < 5 for lane in lanes)
+
+
+@pytest.mark.parametrize("keep", [0, -1, 37, 2.5, "many", True, float("nan"), None])
+def test_a_budget_out_of_range_is_refused_in_words(vlm, cat, keep):
+    with pytest.raises(tokviz.InputError, match="keep must be 1 to 36 visual tokens"):
+        vlm.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=keep), 4)
+
+
+def test_two_images_share_the_budget_and_keep_their_own_tokens(vlm, cat):
+    trace = vlm.answer([cat, cat.rotate(180)], PROMPT, tokviz.plan("divprune", keep=10), 4)
+    assert trace.n == 72
+    assert np.bincount(trace.layout.image[trace.reduction.kept]).tolist() == [5, 5]
+    assert any("each image" in note for note in trace.notes)
+
+
+def test_two_images_through_the_tower_method(vlm, cat):
+    trace = vlm.answer([cat, cat.rotate(180)], PROMPT, tokviz.plan("tome", keep=30), 4)
+    assert trace.reduction.m == 30
+    group = trace.reduction.group
+    image = trace.layout.image
+    for row in range(30):
+        assert len(set(image[group == row].tolist())) == 1
+
+
+def test_a_plan_over_all_three_places_composes_into_one_matrix(vlm, cat):
+    plan = (
+        tokviz.plan("tome", keep=24)
+        .then(tokviz.plan("fastervlm", keep=16))
+        .then(tokviz.plan("fastv", keep=8))
+    )
+    trace = vlm.answer(cat, PROMPT, plan, 4)
+    assert [stage.reduction.m for stage in trace.stages] == [24, 16, 8]
+    assert trace.reduction.m == 8
+    product = trace.stages[2].reduction.matrix() @ trace.stages[1].reduction.matrix()
+    product = product @ trace.stages[0].reduction.matrix()
+    assert np.allclose(trace.reduction.matrix(), product, atol=1e-6)
+    assert set(trace.went_at[trace.reduction.fate == 2]) <= {0, 1, 2}
+    full = vlm.answer(cat, PROMPT, None, 4)
+    assert trace.kv_lengths[-1] == full.kv_lengths[-1] - 28 - (full.t - trace.t)
+
+
+def test_two_selections_before_the_model_choose_from_what_is_left(vlm, cat):
+    plan = tokviz.plan("fastervlm", keep=18).then(tokviz.plan("divprune", keep=6))
+    trace = vlm.answer(cat, PROMPT, plan, 4)
+    first, second = (stage.reduction for stage in trace.stages)
+    assert set(trace.reduction.kept) <= set(first.kept)
+    assert second.n == 18
+    assert trace.reduction.m == 6
+
+
+def test_a_choice_by_hand_is_applied_as_it_is(vlm, cat):
+    trace = vlm.answer(cat, PROMPT, chosen(Reduction.select([3, 7, 20], 36)), 4)
+    assert trace.reduction.kept.tolist() == [3, 7, 20]
+    with pytest.raises(tokviz.InputError, match="this choice is for 9 tokens"):
+        vlm.answer(cat, PROMPT, chosen(Reduction.select([3], 9)), 4)
+
+
+def test_places_out_of_order_are_refused():
+    with pytest.raises(tokviz.InputError, match="a plan goes tower"):
+        tokviz.plan("fastv", keep=9).then(tokviz.plan("fastervlm", keep=5))
+    assert Plan(()).label == "All tokens"
+
+
+def test_a_trace_of_a_reduced_run_survives_saving(vlm, cat, tmp_path):
+    trace = vlm.answer(cat, PROMPT, tokviz.plan("visionzip", keep=12), 4)
+    trace.save(tmp_path / "run.safetensors")
+    again = tokviz.open_trace(tmp_path / "run.safetensors")
+    assert again.answer == trace.answer
+    assert np.array_equal(again.reduction.matrix(), trace.reduction.matrix())
+    assert np.array_equal(again["attention"], trace["attention"])
+    assert again.images[0] == trace.images[0]

@@ -1,0 +1,17 @@
+import numpy as np
+
+from tokviz.reduction import reduce
+
+
+def test_worked_example():
+    reduction = reduce("average_pool", {"index": np.arange(9)}, 4)
+    values = reduction.apply(np.arange(9, dtype=np.float32)[:, None])[:, 0]
+    assert np.allclose(values, [0.5, 2.5, 4.5, 6.5])
+    assert reduction.group[8] == -1
+    assert reduction.group[2] == reduction.group[3]
+
+
+def test_stride_can_be_larger_but_never_miss_the_budget():
+    signals = {"index": np.arange(12)}
+    assert reduce("average_pool", signals, 6, stride=4).m == 3
+    assert reduce("average_pool", signals, 3, stride=2).m == 3

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import torch
+
+from tokviz.reduction import METHODS, reduce
+from tokviz.reduction.kmedoids import kkz_start
+
+LINE = np.array([[0.0], [1], [2], [10], [11], [20]], np.float32)
+
+
+def test_start_is_the_longest_then_always_the_farthest():
+    x = torch.from_numpy(LINE)
+    assert kkz_start(x, torch.cdist(x, x), 3).tolist() == [5, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("keep", "groups", "medoids"),
+    [(2, [0, 0, 0, 1, 1, 1], [1, 4]), (3, [0, 0, 0, 1, 1, 2], [1, 3, 5])],
+)
+def test_toy_clusters(keep, groups, medoids):
+    kept = reduce("centerclip", {"hidden": LINE}, keep)
+    assert kept.kept.tolist() == medoids
+    means = reduce("centerclip", {"hidden": LINE}, keep, tokens="mean")
+    assert means.group.tolist() == groups
+    assert means.roles["medoid"].tolist() == medoids
+
+
+def test_mean_of_a_cluster_takes_its_place():
+    r = reduce("centerclip", {"hidden": LINE}, 2, tokens="mean")
+    assert r.apply(LINE)[:, 0].tolist() == pytest.approx([1, 41 / 3])
+
+
+def test_duplicates_still_give_the_exact_count():
+    r = reduce("centerclip", {"hidden": np.ones((6, 2))}, 4)
+    assert r.kept.tolist() == [0, 1, 2, 3]
+
+
+def test_spectral_clusters_follow_chains():
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    ring = np.stack([6 * np.cos(angle), 6 * np.sin(angle)], 1)
+    dot = np.random.default_rng(0).normal(0, 0.3, (8, 2))
+    signals = {"hidden": np.concatenate([dot, ring])}
+    spectral = reduce("centerclip", signals, 2, clustering="spectral", tokens="mean", sigma=0.8)
+    assert len(set(spectral.group[:8])) == len(set(spectral.group[8:])) == 1
+    assert spectral.group[0] != spectral.group[-1]
+    plain = reduce("centerclip", signals, 2, tokens="mean")
+    assert len(set(plain.group[8:])) == 2
+
+
+def test_one_stage_after_seven_twelfths():
+    assert [(s.layer, s.keep) for s in METHODS["centerclip"].stages(49, 20, 12)] == [(7, 20)]

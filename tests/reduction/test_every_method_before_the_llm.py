@@ -1,0 +1,177 @@
+"""Promises of every registered method that acts before the language model, new ones included."""
+
+import numpy as np
+import pytest
+import torch
+
+from tokviz.errors import InputError, MissingSignal
+from tokviz.matrix import FATES, KEPT, MERGED, PRUNED
+from tokviz.reduction import METHODS, reduce
+
+BEFORE = sorted(name for name, method in METHODS.items() if method.place == "before")
+BASELINES = {"random", "uniform", "centre", "norm"}
+pytestmark = pytest.mark.parametrize("name", BEFORE)
+
+
+@pytest.fixture
+def signals_for(random_signals):
+    """Factory: (name, n) -> full signals; a thumbnail and tiles where the method needs them."""
+
+    def make(name, n=18, seed=0):
+        crops = any("crop" in needed for needed in METHODS[name].needs)
+        return random_signals(n, seed, crops=crops and n % 3 == 0)
+
+    return make
+
+
+def check(reduction, name, n, keep):
+    assert reduction.n == n
+    assert 1 <= reduction.m <= keep
+    if not METHODS[name].adaptive:
+        assert reduction.m == keep
+    assert ((reduction.position >= 0) & (reduction.position < n)).all()
+    assert np.isfinite(reduction.weights).all()
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5, 9, 17])
+def test_budget_is_met(name, keep, signals_for):
+    check(reduce(name, signals_for(name), keep), name, 18, keep)
+
+
+def test_each_token_has_one_fate_and_it_is_the_matrix(name, signals_for):
+    reduction = reduce(name, signals_for(name), 7)
+    matrix = reduction.matrix()
+    assert set(reduction.fate) <= set(range(len(FATES)))
+    for token, fate in enumerate(reduction.fate):
+        column = matrix[:, token]
+        if fate == PRUNED:
+            assert not column.any()
+            assert reduction.group[token] == -1
+        else:
+            assert column[reduction.group[token]] != 0
+            alone = [(matrix[row] != 0).sum() == 1 for row in np.flatnonzero(column == 1)]
+            assert (fate == KEPT) == any(alone)
+            assert fate in (KEPT, MERGED)
+
+
+def test_same_signals_give_the_same_matrix(name, signals_for):
+    one, again = (reduce(name, signals_for(name), 6) for _ in range(2))
+    assert (one.matrix() == again.matrix()).all()
+    assert (one.position == again.position).all()
+
+
+def test_signals_are_left_as_they_were(name, signals_for):
+    signals, fresh = signals_for(name), signals_for(name)
+    reduce(name, signals, 6)
+    for key, value in fresh.items():
+        if isinstance(value, dict):
+            assert all((signals[key][layer] == array).all() for layer, array in value.items())
+        elif not callable(value):
+            assert np.all(signals[key] == value)
+
+
+def test_keeping_every_token_changes_nothing(name, signals_for):
+    reduction = reduce(name, signals_for(name), 18)
+    if not METHODS[name].adaptive:
+        assert (reduction.matrix() == np.eye(18)).all()
+    check(reduction, name, 18, 18)
+
+
+def test_smallest_image_works(name, signals_for):
+    n = 3 if any("crop" in needed for needed in METHODS[name].needs) else 1
+    reduction = reduce(name, signals_for(name, n=n), 1)
+    check(reduction, name, n, 1)
+
+
+def test_duplicate_tokens_never_cost_a_place(name, signals_for):
+    signals = signals_for(name)
+    for key in ("feats_pre", "feats_post", "img_clip"):
+        signals[key] = np.repeat(signals[key][:1], 18, 0)
+    for key in ("q", "k", "v"):
+        signals[key] = {i: np.repeat(a[:, :1], 19, 1) for i, a in signals[key].items()}
+    check(reduce(name, signals, 8), name, 18, 8)
+
+
+def test_equal_scores_are_settled_by_order(name, signals_for):
+    signals = signals_for(name)
+    for key, value in signals.items():
+        if isinstance(value, dict):
+            signals[key] = {i: np.full_like(a, 0.05) for i, a in value.items()}
+        elif key in ("feats_pre", "feats_post", "img_clip", "relevance", "text_llm", "text_clip"):
+            signals[key] = np.ones_like(value)
+    one, again = reduce(name, signals, 4), reduce(name, signals, 4)
+    check(one, name, 18, 4)
+    assert (one.matrix() == again.matrix()).all()
+    pure = {"fastervlm", "vtc_cls", "fopru", "norm", "relevance", "lvlm_csp", "mmtok", "scope"}
+    if name in pure:
+        assert list(one.kept) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_not_a_number_is_refused(name, bad, signals_for):
+    method = METHODS[name]
+    arrays = [s for s in method.needs if s not in ("grid", "crops", "projector")]
+    if not arrays:
+        arrays = ["feats_post"]
+    for key in arrays:
+        signals = signals_for(name)
+        value = signals[key]
+        poisoned = {i: a.copy() for i, a in value.items()} if isinstance(value, dict) else value
+        for array in poisoned.values() if isinstance(value, dict) else [poisoned]:
+            array.flat[0] = bad
+        with pytest.raises(InputError, match=key):
+            reduce(name, {**signals, key: poisoned}, 4)
+
+
+def test_half_precision_is_decided_in_float32(name, signals_for):
+    def cast(value, how):
+        if isinstance(value, dict):
+            return {i: how(torch.as_tensor(a)) for i, a in value.items()}
+        floats = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        return how(torch.as_tensor(value)) if floats else value
+
+    signals = signals_for(name)
+    half = {k: cast(v, lambda t: t.half()) for k, v in signals.items()}
+    same = {k: cast(v, lambda t: t.half().float()) for k, v in signals.items()}
+    assert (reduce(name, half, 6).matrix() == reduce(name, same, 6).matrix()).all()
+
+
+def test_a_thousand_tokens(name, signals_for):
+    n = 1023 if "crops" in METHODS[name].needs else 1024
+    check(reduce(name, signals_for(name, n=n), 100), name, n, 100)
+
+
+def test_missing_signal_is_named(name, signals_for):
+    method = METHODS[name]
+    for needed in method.needs:
+        signals = signals_for(name)
+        signals.pop(needed)
+        signals.pop(method.fallbacks.get(needed, ""), None)
+        with pytest.raises(MissingSignal, match=f"{needed}|{method.fallbacks.get(needed)}"):
+            reduce(name, signals, 4)
+
+
+def test_fallback_is_used_and_said(name, signals_for):
+    for needed, instead in METHODS[name].fallbacks.items():
+        signals = signals_for(name)
+        plain = reduce(name, signals, 4)
+        signals.pop(needed)
+        assert instead in signals
+        reduction = reduce(name, signals, 4)
+        check(reduction, name, 18, 4)
+        assert set(reduction.notes) - set(plain.notes)
+
+
+def test_card_is_complete(name):
+    method = METHODS[name]
+    assert method.title
+    assert method.summary.endswith((".", "."))
+    if name not in BASELINES:
+        assert method.paper.startswith("https://arxiv.org/abs/")
+        assert method.year >= 2023
+        assert method.notes
+    assert method.space in ("pre", "post")
+    if not method.verified:
+        assert "stand-in" in method.notes.lower() or "secondary" in method.notes
+    for option in method.options.values():
+        assert option.default is None or option.check(option.default) == option.default

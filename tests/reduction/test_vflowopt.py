@@ -1,0 +1,61 @@
+import numpy as np
+import torch
+
+from tokviz.reduction import reduce
+from tokviz.reduction.vflowopt import importance_map, patch_entropy
+from tokviz.signals import Signals
+
+MEAN = [0.2, 0.045, 0.035, 0.21, 0.065, 0.025, 0.06, 0.14, 0.07]
+SIGNALS = {"recv_attn": MEAN, "grid": [3, 3]}
+
+
+def test_worked_example_of_recycling():
+    reduction = reduce("vflowopt", SIGNALS, 5, cell=1.5)
+    assert list(reduction.position) == [0, 2, 3, 7, 8]
+    values = reduction.apply(np.arange(9, dtype=np.float32)[:, None])[:, 0]
+    assert np.allclose(values, [0.984, 3.25, 3, 6.7, 8], atol=1e-3)
+    assert np.allclose(reduction.matrix()[0, [0, 1, 4]], [0.6452, 0.1452, 0.2097], atol=1e-4)
+    assert list(reduction.kept) == [3, 8]
+
+
+def test_worked_example_of_importance():
+    logits = torch.tensor([[3.0, 1, 0], [2, 1, 0], [2.5, 0, 1]])
+    score, found = importance_map(logits.softmax(1), 1.2)
+    assert found
+    assert np.allclose(logits.softmax(1).mean(0), [0.7584, 0.1406, 0.1010], atol=1e-4)
+    assert np.allclose(score, [0.8438, 0.1142, 0.0420], atol=1e-4)
+
+
+def test_no_global_patch_falls_back_to_all_and_says_so(random_signals):
+    reduction = reduce("vflowopt", random_signals(16), 6, threshold=1000)
+    assert "No patch passed" in reduction.notes[0]
+    assert np.isfinite(reduction.score).all()
+
+
+def test_every_row_is_a_mean_and_no_token_is_lost(random_signals):
+    reduction = reduce("vflowopt", random_signals(100), 30)
+    assert np.allclose(reduction.matrix().sum(1), 1, atol=1e-5)
+    assert (reduction.group >= 0).all()
+
+
+def test_tiles_and_thumbnail_are_never_mixed(random_signals):
+    signals = random_signals(27, crops=True)
+    signals.pop("grid")
+    reduction = reduce("vflowopt", {**signals, "grid": [3, 9]}, 5)
+    thumb = np.arange(27) < 9
+    for row in reduction.matrix():
+        assert len(set(thumb[row != 0])) == 1
+
+
+def test_busy_patch_has_more_entropy():
+    pixels = np.zeros((3, 8, 8), np.float32)
+    pixels[:, :4, :4] = np.random.default_rng(0).random((4, 4))
+    entropy = patch_entropy(Signals({"pixels": pixels, "grid": [2, 2]}))
+    assert entropy.argmax() == 0
+    assert np.allclose(entropy[1:], 0)
+
+
+def test_entropy_can_decide(random_signals):
+    signals = random_signals(16)
+    plain, busy = (reduce("vflowopt", signals, 6, entropy=e).score for e in (0, 1))
+    assert not np.allclose(plain, busy)

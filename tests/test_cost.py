@@ -1,0 +1,93 @@
+import pytest
+
+from tokviz.cost import (
+    LLAVA_7B,
+    layer_cost,
+    prefill_share,
+    share,
+    tokens_per_layer,
+    tower_share,
+)
+from tokviz.errors import InputError
+from tokviz.reduction import METHODS
+from tokviz.reduction.method import Stage
+
+
+def percent(name, keep, **options):
+    return 100 * prefill_share(METHODS[name], 576, keep, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep", "published"),
+    [
+        ("fastv", 432, 76.2),
+        ("fastv", 288, 52.6),
+        ("fastv", 144, 29.3),
+        ("fastv", 72, 17.7),
+        ("pyramiddrop", 72, 46.6),
+        ("transprune", 72, 40.8),
+    ],
+)
+def test_published_percentages(name, keep, published):
+    assert percent(name, keep) == pytest.approx(published, abs=0.05)
+
+
+@pytest.mark.parametrize(("chosen", "published"), [((300, 200, 110), 34.8), ((66, 30, 17), 13.7)])
+def test_published_percentages_of_sparsevlm(chosen, published):
+    at = [Stage(layer, count) for layer, count in zip((3, 7, 16), chosen, strict=True)]
+    counts = tokens_per_layer(576, at, 32)
+    assert 100 * share(counts, 576, LLAVA_7B) == pytest.approx(published, abs=0.05)
+
+
+def test_text_is_part_of_what_a_computer_does():
+    assert percent("fastv", 288, text=64) == pytest.approx(57.2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "keep", "mean"),
+    [("fastv", 432, 441), ("fastv", 288, 306), ("fastv", 144, 171), ("fastv", 72, 103.5),
+     ("pyramiddrop", 72, 270), ("transprune", 72, 236.25)],
+)  # fmt: skip
+def test_published_mean_tokens(name, keep, mean):
+    assert sum(tokens_per_layer(576, METHODS[name].stages(576, keep, 32), 32)) / 32 == mean
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "second", "mean"),
+    [(0.7233, 0.7487, 0.4870, 0.5007), (0.2651, 0.9833, 0.8773, 0.2507), (0.1166, 1, 0.6011, 0.1)],
+)
+def test_published_budgets_of_vflowopt(before, first, second, mean):
+    n = 1_000_000
+    at = [Stage(9, round(n * before * first)), Stage(18, round(n * before * first * second))]
+    counts = tokens_per_layer(round(n * before), at, 28)
+    assert sum(counts) / 28 / n == pytest.approx(mean, abs=5e-5)
+
+
+def test_three_terms_of_a_layer():
+    # 4 n D^2 + 2 n^2 D + 3 n D m with n = 3, D = 4096, m = 11008
+    assert layer_cost(3, LLAVA_7B) == 4 * 3 * 4096**2 + 2 * 9 * 4096 + 3 * 3 * 4096 * 11008
+
+
+@pytest.mark.parametrize("name", ["aim_mask", "yopo", "cmai", "tidaldecode"])
+def test_masks_save_nothing(name):
+    assert percent(name, 72) == 100
+
+
+def test_a_restart_pays_for_the_first_reading():
+    again = 100 * share([72] * 32, 576, LLAVA_7B)
+    assert percent("gemfilter", 72) == pytest.approx(100 * 14 / 32 + again)
+
+
+def test_keeping_every_token_costs_everything():
+    assert percent("fastv", 576) == pytest.approx(100)
+    assert tower_share(576, [Stage(0, 576)], 24, 1024) == 1
+
+
+def test_a_tower_pays_attention_before_and_mlp_after_its_stage():
+    # width 1, 4 patches, no prefix, halved in the only block: 4*4 + 2*16 + 8*2 of 16 + 32 + 32
+    assert tower_share(4, [Stage(0, 2)], 1, 1, prefix=0) == 64 / 80
+
+
+def test_a_stage_outside_the_model_is_refused():
+    with pytest.raises(InputError, match="stages must lie in layers 0 to 3"):
+        tokens_per_layer(8, [Stage(4, 2)], 4)

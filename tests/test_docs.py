@@ -1,0 +1,115 @@
+"""Documents against code: tables, file map, links, commands, and the example in CONTRIBUTING."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import write_docs
+from tokviz import catalog
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("assets/**/*.md")])
+
+
+def file_map():
+    """The paths of the README's annotated tree."""
+    tree = next(block for block in README.split("```") if block.startswith("\napp.py"))
+    paths, folder = [], ""
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+        paths.append(folder + name if line.startswith(" ") else name)
+    return paths
+
+
+@pytest.mark.parametrize("name", catalog.LISTS)
+def test_the_readmes_tables_are_what_the_code_says(name):
+    assert write_docs.filled(README, name, catalog.markdown(name)) == README, "run: make docs"
+
+
+def test_a_marker_that_is_missing_is_named():
+    with pytest.raises(SystemExit, match="<!-- methods --> once, found 0"):
+        write_docs.filled("no markers", "methods", "table")
+
+
+@pytest.mark.parametrize("path", file_map())
+def test_the_file_map_names_what_exists(path):
+    assert (ROOT / path).exists()
+    assert (ROOT / path).is_dir() == path.endswith("/")
+
+
+def test_the_file_map_names_every_part_of_the_library():
+    parts = {
+        f"tokviz/{path.name}{'/' if path.is_dir() else ''}"
+        for path in (ROOT / "tokviz").iterdir()
+        if not path.name.startswith(("_", "."))
+    }
+    assert parts == {
+        path for path in file_map() if path.startswith("tokviz/") and path != "tokviz/"
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)\s]+)\)", document.read_text()):
+        path, _, anchor = target.partition("#")
+        linked = document.parent / path
+        assert linked.exists(), f"{document.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.M)
+            assert anchor in {h.lower().replace(" ", "-") for h in headings}, target
+
+
+def test_every_make_command_in_a_document_is_in_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for document in DOCUMENTS:
+        used = set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text(), re.M))
+        assert used <= targets, document.name
+    assert {"run", "test"} <= set(re.findall(r"^make (\w+)", README, re.M))
+
+
+def test_the_space_runs_what_requirements_pin():
+    front = dict(re.findall(r"^(\w+): (.*)$", README.split("---")[1], re.M))
+    pins = dict(re.findall(r"^([\w-]+)==(.*)$", (ROOT / "requirements.txt").read_text(), re.M))
+    assert front["sdk"] == "gradio"
+    assert front["sdk_version"] == pins["gradio"]
+    assert (ROOT / front["app_file"]).exists()
+    assert pins["torch"] == "2.13.0"
+
+
+def test_every_requirement_is_pinned_exactly():
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            assert re.fullmatch(r"#.*|-r requirements\.txt|[\w.-]+==[\w.]+", line), line
+
+
+def test_the_method_in_contributing_runs_as_a_plugin(tmp_path):
+    """The example is installed as a package of its own and found through its entry point."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = re.search(r"```python\n(.*?)```", text, re.S)[1]
+    group, line = re.search(r'entry-points\."(.*?)"\]\n(.*?)\n', text).groups()
+    (tmp_path / "your_package").mkdir()
+    (tmp_path / "your_package/largest.py").write_text(code)
+    info = tmp_path / "your_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: your-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{line.replace(chr(34), '')}\n")
+    script = (
+        "import json, tokviz\n"
+        "signals = {'feats_post': [[1., 0.], [0., 3.], [2., 0.], [0., 0.]]}\n"
+        "r = tokviz.reduce('largest', signals, keep=2)\n"
+        "print(json.dumps([r.kept.tolist(), list(tokviz.METHODS['largest'].options)]))"
+    )
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[1, 2], ["power"]]

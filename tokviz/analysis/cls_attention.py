@@ -1,0 +1,47 @@
+"""What does the vision tower itself find important?"""
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.pick import check_index
+from tokviz.analysis.result import Part, Result
+from tokviz.errors import MissingSignal
+from tokviz.trace import Trace
+
+NO_CLS = "This tower has no [CLS] token: shown is the mean attention that each patch receives."
+
+
+@analysis(
+    "cls_attention",
+    title="[CLS] attention",
+    needs=("cls_attention",),
+    fallbacks={"cls_attention": "received_attention"},
+    meaning="A bright patch got much of the attention of the tower's [CLS] token in this layer.",
+    not_meaning="It knows nothing of the question, and in late layers it favours registers: "
+    "patches that hold global instead of local information.",
+    exactness="exact",
+    cost="No further run; n numbers per tower layer.",
+)
+def cls_attention(trace: Trace, *, layer: int | None = None, head: int | None = None) -> Result:
+    """Show the attention of the vision tower's [CLS] token to each patch.
+
+    Without a layer: the one whose output the language model gets. Without a head: the mean over
+    heads. Not renormalised: what is missing to 1 is the [CLS] token's attention to itself.
+    """
+    name = "cls_attention" if "cls_attention" in trace else "received_attention"
+    layers = trace[name]
+    if layer is None:
+        layer = int(trace.model.get("feature_layer", len(layers) - 1))
+    layer = check_index("layer", layer, len(layers))
+    values, notes = layers[layer], () if name == "cls_attention" else (NO_CLS,)
+    if head is not None:
+        if "cls_attention_heads" not in trace:
+            raise MissingSignal("this trace holds head means only; leave `head` empty.")
+        heads = trace["cls_attention_heads"][layer]
+        values = heads[check_index("head", head, len(heads))]
+    values = values.astype(np.float32)
+    parts = {
+        "layers": Part(layers.astype(np.float32), "u n", "head mean in every layer"),
+        "share": Part(np.float32(values.sum()), "", "sum over all patches of the image"),
+    }
+    return Result(values, "n", parts, notes=notes)

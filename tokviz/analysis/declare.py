@@ -1,0 +1,177 @@
+"""What an analysis declares about itself, the decorator that registers it, and how one is run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tokviz.analysis.result import Exactness, Result
+from tokviz.errors import InputError, MissingSignal
+from tokviz.options import Option, check_options, options_of
+from tokviz.registry import Registry
+from tokviz.trace import SCHEMA, Trace
+
+ANALYSES: Registry[Analysis] = Registry("analysis", "tokviz.analysis", "tokviz.analyses")
+
+ASKS: dict[str, str] = {
+    "score": "a function: list of kept sets (arrays of visual tokens) -> log-probability of the "
+    "run's own answer with only those tokens, one number per set.",
+    "answers": "a function: list of kept sets -> the answer with only those tokens, one text "
+    "per set.",
+    "forward": "a differentiable torch function: features of the visual tokens [b, n, d] -> "
+    "log-probability of the run's own answer [b].",
+    "features": "projected features of the visual tokens, torch [n, d].",
+    "maps": "a function: decoder layer -> the whole softmax map of prompt and answer [h, q, q].",
+    "gradients": "a function: (decoder layer, answer token) -> gradient of the log-probability of "
+    "that answer token by the map of that layer [h, q, q].",
+    "exits": "a function: decoder layer -> the answer when all visual tokens leave before that "
+    "layer.",
+    "knockout": "a function: range of decoder layers -> log-probability of the run's own answer "
+    "when no text row may attend to the image in those layers.",
+    "full": "the trace of the same question with all tokens.",
+    "others": "traces of other questions about the same image.",
+    "controls": "probability of each answer token [t] by the name of the control image; or, for "
+    "divergences, the whole distribution [t, v] with 'full' for the real image.",
+    "folder": "the features of the visual tokens [n, d] of each image of a folder.",
+}
+"""What the caller of an analysis may have to supply from further runs of the model."""
+
+SWITCHES: dict[str, str] = {
+    "attention": "Capture(attention=True)",
+    "attention_heads": "Capture(attention=True), as long as the single heads fit the size limit",
+    "mass": "Capture(attention=True)",
+    "cls_attention": "Capture(tower=True) and a tower with a [CLS] token",
+    "cls_attention_heads": "Capture(tower=True) and a tower with a [CLS] token, as long as the "
+    "single heads fit the size limit",
+    "received_attention": "Capture(tower=True)",
+    "feature_norm": "Capture(tower=True)",
+    "cls_similarity": "Capture(tower=True) and a tower with a [CLS] token",
+    "readout": "Capture(readout=True)",
+    "readout_ids": "Capture(readout=True)",
+    "state_similarity": "Capture(readout=True)",
+    "last_state": "Capture(readout=True)",
+    "sink_dims": "Capture(sinks=True)",
+    "sink_phi": "Capture(sinks=True) and a model that has sink dimensions",
+    "candidate_prob": "Capture(candidates=2) or more",
+    "candidate_ids": "Capture(candidates=2) or more",
+    "control_prob": "control images: blank, blurred, noise and removed",
+    "lens_ids": "the logit lens recorded",
+    "lens_prob": "the logit lens recorded",
+    "lens_peak": "the logit lens recorded",
+    "lens_peak_layer": "the logit lens recorded",
+    "flow": "the attention between blocks of the prompt recorded",
+    "layer_means": "the mean states of image and text recorded",
+    "visual_rank": "the effective rank of the visual rows recorded",
+}
+"""Array of a trace -> what a run must have for its trace to hold the array."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A registered analysis."""
+
+    name: str
+    compute: Callable[..., Result]
+    "(trace, **asks, **options) -> Result."
+    title: str
+    needs: tuple[str, ...]
+    "Arrays of the trace that it reads."
+    summary: str
+    "First line of the docstring."
+    notes: str
+    "Rest of the docstring: source, departures, traps."
+    options: Mapping[str, Option]
+    meaning: str
+    not_meaning: str
+    exactness: Exactness
+    cost: str
+    asks: tuple[str, ...] = ()
+    "Keys of ASKS that must be supplied from further runs."
+    may_ask: tuple[str, ...] = ()
+    "Keys of ASKS that are used when they are there."
+    fallbacks: Mapping[str, str] = field(default_factory=dict)
+    "Array -> array to use in its place when a trace does not hold it."
+    paper: str = ""
+    year: int | None = None
+
+    def missing(self, trace: Trace) -> list[str]:
+        """Return the needed arrays that the trace holds neither itself nor as a fallback."""
+        return [
+            name
+            for name in self.needs
+            if name not in trace and self.fallbacks.get(name, name) not in trace
+        ]
+
+    def why_not(self, trace: Trace, given: Mapping[str, Any] | None = None) -> str:
+        """Return one sentence saying what is missing and which run would give it, "" if nothing."""
+        for name in self.missing(trace):
+            what = SCHEMA[name].meaning.rstrip(".")
+            run = SWITCHES.get(name, "this array recorded")
+            return (
+                f"{self.title} needs {name!r} ({what}), which this trace does not hold. "
+                f"It takes a run with {run}."
+            )
+        for name in self.asks:
+            if name not in (given or {}):
+                return f"{self.title} needs further runs of the model: {name!r}, {ASKS[name]}"
+        return ""
+
+
+def analysis(name: str, **declared: Any) -> Callable[[Callable[..., Result]], Analysis]:
+    """Register a function (trace, asks..., *, options) -> Result as an analysis.
+
+    Args:
+        name: the name in the dropdown, the CLI and `tokviz.analyse`.
+        **declared: fields of `Analysis`. Options, summary and notes are read off the function.
+    """
+
+    def register(compute: Callable[..., Result]) -> Analysis:
+        summary, _, notes = inspect.cleandoc(compute.__doc__ or "").partition("\n")
+        entry = Analysis(
+            name=name,
+            compute=compute,
+            summary=summary,
+            notes=notes.strip(),
+            options=options_of(compute),
+            **declared,
+        )
+        return ANALYSES.add(name, entry)
+
+    return register
+
+
+def analyse(
+    name: str, trace: Trace, *, runs: Mapping[str, Any] | None = None, **options: Any
+) -> Result:
+    """Answer one question about one run.
+
+    Args:
+        name: a key of ANALYSES.
+        trace: the run, fresh or from a file.
+        runs: what the analysis asks for beyond the trace, by the names of ASKS.
+        **options: the analysis' own options.
+
+    Raises:
+        InputError: an unknown analysis or option, or a value that is not allowed.
+        MissingSignal: the trace does not hold what is needed; the message says which run would.
+    """
+    chosen = ANALYSES[name]
+    options = check_options(chosen.name, chosen.options, options)
+    given = {key: value for key, value in (runs or {}).items() if value is not None}
+    strange = sorted(set(given) - set(chosen.asks) - set(chosen.may_ask))
+    if strange:
+        raise InputError(f"{chosen.title} does not ask for {strange[0]!r}.")
+    lacking = chosen.why_not(trace, given)
+    if lacking:
+        raise MissingSignal(lacking)
+    return replace(
+        chosen.compute(trace, **given, **options),
+        name=chosen.name,
+        title=chosen.title,
+        meaning=chosen.meaning,
+        not_meaning=chosen.not_meaning,
+        exactness=chosen.exactness,
+        cost=chosen.cost,
+    )

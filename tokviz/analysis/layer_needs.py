@@ -1,0 +1,39 @@
+"""How many image tokens does each layer need?"""
+
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.analysis.concentration import entropy, tokens_for_mass
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Part, Result
+from tokviz.options import Range
+from tokviz.trace import Trace
+
+
+@analysis(
+    "layer_needs",
+    title="Tokens that each layer needs",
+    needs=("attention",),
+    meaning="The number of image tokens that hold this share of the layer's attention to the "
+    "image.",
+    not_meaning="It counts where attention goes, not what the answer needs: a layer that looks at "
+    "a sink alone needs one token by this count.",
+    exactness="exact",
+    cost="No further run.",
+    paper="https://arxiv.org/abs/2412.00556",
+    year=2024,
+)
+def layer_needs(trace: Trace, *, part: Annotated[float, Range(0.1, 0.99, 0.01)] = 0.9) -> Result:
+    """Count how many image tokens hold most of the image attention in each layer.
+
+    The mean attention over the answer is ordered; counted are the largest tokens up to `part` of
+    the sum. `entropy` says how even the attention is: 0 = one token, 1 = all alike.
+    """
+    attention = trace["attention"].astype(np.float32)
+    mean = attention.mean(0) if len(attention) else attention.sum(0)
+    parts = {
+        "entropy": Part(entropy(mean), "l", "evenness of the image attention"),
+        "tokens": Part(tokens_for_mass(attention, part), "t l", "the count for each answer token"),
+    }
+    return Result(tokens_for_mass(mean, part), "l", parts, {"t": trace.answer_tokens})

@@ -1,0 +1,74 @@
+"""Which word would the language model say at each image token, after each layer?
+
+The head is applied to the states of the visual tokens with the final norm, which the last layer's
+states have been through already: it is applied once, never twice. (Public code differs: one norms
+the last layer again, another never norms.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.pick import check_index
+from tokviz.analysis.result import Part, Result
+from tokviz.trace import Trace
+
+
+def lens_reading(states: np.ndarray, head: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read the most probable words off normed states.
+
+    Args:
+        states: [n, d], after the final norm.
+        head: [v, d], the rows of the language model's head.
+        words: how many to return.
+
+    Returns:
+        Their ids, int [n, words], and probabilities, [n, words], most probable first.
+    """
+    logits = np.asarray(states, np.float64) @ np.asarray(head, np.float64).T
+    probability = np.exp(logits - logits.max(1, keepdims=True))
+    probability /= probability.sum(1, keepdims=True)
+    best = np.argsort(-probability, axis=1, kind="stable")[:, :words]
+    return best, np.take_along_axis(probability, best, 1)
+
+
+@analysis(
+    "logit_lens",
+    title="Logit lens",
+    needs=("lens_ids", "lens_prob"),
+    meaning="Each visual token is read as the word that the model's head finds most probable in "
+    "its state after this layer; bright = sure.",
+    not_meaning="The head was trained on the last layer of text rows: early layers read as noise "
+    "though they may hold the content.",
+    exactness="exact",
+    cost="No further run; one product of the visual rows with the whole head per recorded layer.",
+)
+def logit_lens(trace: Trace, *, layer: int = -1) -> Result:
+    """Show the word that the logit lens reads at each visual token.
+
+    `peak` holds, for each word of prompt and answer, the highest probability over all layers: the
+    model's internal confidence that the word is in the picture.
+    """
+    ids, probability = trace["lens_ids"], trace["lens_prob"].astype(np.float32)
+    layer = check_index("layer", layer, len(ids))
+    parts = {
+        "ids": Part(ids[layer], "n w", "the most probable words at each token, as token ids"),
+        "prob": Part(probability[layer], "n w", "their probabilities"),
+        "layers": Part(probability[..., 0], "l n", "probability of the best word in every layer"),
+    }
+    labels = {}
+    if "lens_peak" in trace and "readout_ids" in trace:
+        peak = trace["lens_peak"].astype(np.float32)
+        parts["peak"] = Part(peak.T, "k n", "highest probability of each read-out word")
+        parts["peak_layer"] = Part(trace["lens_peak_layer"].T, "k n", "the layer that gives it")
+        parts["confidence"] = Part(peak.max(0, initial=0), "k", "the same over all tokens")
+        labels["k"] = tuple(word_text(trace, int(token)) for token in trace["readout_ids"])
+    best = ids[layer][:, :1]
+    labels["n"] = tuple(word_text(trace, int(token)) for row in best for token in row)
+    return Result(probability[layer][:, 0], "n", parts, labels)
+
+
+def word_text(trace: Trace, token: int) -> str:
+    """Return the text of a token id, or its number where the trace does not know the text."""
+    return trace.words.get(token, f"#{token}")

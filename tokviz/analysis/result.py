@@ -1,0 +1,67 @@
+"""What an analysis hands back: named arrays with their axes, and what they do and do not mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Exactness = Literal["exact", "heuristic"]
+"""exact: the numbers are what they say, up to rounding. heuristic: a reading of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One array of a result."""
+
+    values: np.ndarray
+    axes: str
+    """Axis letters as in `trace.SCHEMA`, separated by spaces; "" is a single number. Besides those:
+    e explained tokens of prompt and answer, v words of the answer, f fractions, others as said."""
+    meaning: str = ""
+
+    def __post_init__(self) -> None:
+        """Check that the array has the axes that it says it has; raise ValueError."""
+        if np.ndim(self.values) != len(self.axes.split()):
+            raise ValueError(f"axes [{self.axes}] do not fit the shape {np.shape(self.values)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An answer to one question about one run."""
+
+    values: np.ndarray
+    "The main array, often a map over visual tokens [n], or one per answer token [t, n]."
+    axes: str
+    "Its axis letters, as in Part."
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    "Everything else that was found on the way, by name."
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    "Names along an axis, by its letter."
+    notes: tuple[str, ...] = ()
+    "Sentences for the reader: a fallback that was used, something that was left out."
+    name: str = ""
+    title: str = ""
+    meaning: str = ""
+    "One sentence: what the numbers mean."
+    not_meaning: str = ""
+    "One sentence: what they do not mean."
+    exactness: Exactness = "exact"
+    cost: str = ""
+    "Forward passes and memory, in words."
+
+    def __post_init__(self) -> None:
+        """Check that equal letters have equal lengths; raise ValueError."""
+        lengths: dict[str, int] = {}
+        for part in (Part(self.values, self.axes), *self.parts.values()):
+            for letter, length in zip(part.axes.split(), np.shape(part.values), strict=True):
+                if lengths.setdefault(letter, length) != length:
+                    raise ValueError(f"axis {letter!r} is {length} and {lengths[letter]} long.")
+        for letter, names in self.labels.items():
+            if lengths.get(letter, len(names)) != len(names):
+                raise ValueError(f"{len(names)} labels for {lengths[letter]} along {letter!r}.")
+
+    def __getitem__(self, part: str) -> Part:
+        return self.parts[part]

@@ -1,0 +1,117 @@
+"""How much arithmetic does a schedule leave? The cost model of the published FLOPs percentages.
+
+One layer over n tokens costs 4 n D^2 (four attention matrices) + 2 n^2 D (scores and values)
++ 3 n D m (a gated MLP of width m), in multiplications. FastV, SparseVLM, PyramidDrop and TransPrune
+print percentages that count only the visual tokens; with the text included, which is what a
+computer does, less is saved. Theory, not time: what is measured is another number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokviz.errors import InputError
+from tokviz.reduction.method import Method, Stage
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes that the cost depends on."""
+
+    layers: int
+    width: int
+    "D, hidden size."
+    mlp: int
+    "m, intermediate size of the MLP."
+
+
+LLAVA_7B = Shape(32, 4096, 11008)
+"""The language model for which the literature prints its percentages."""
+
+
+def layer_cost(tokens: float, shape: Shape) -> float:
+    """Return the multiplications of one decoder layer over `tokens` rows."""
+    n, d, m = tokens, shape.width, shape.mlp
+    return 4 * n * d * d + 2 * n * n * d + 3 * n * d * m
+
+
+def tokens_per_layer(n: int, stages: Sequence[Stage], layers: int) -> list[int]:
+    """Return how many visual tokens each layer sees [l] when stages decide before their layer.
+
+    Raises:
+        InputError: a stage lies outside the layers.
+    """
+    counts, now, left = [], n, {stage.layer: stage.keep for stage in stages}
+    if left and not 0 <= min(left) <= max(left) < layers:
+        raise InputError(f"stages must lie in layers 0 to {layers - 1}, got {sorted(left)}.")
+    for layer in range(layers):
+        now = left.get(layer, now)
+        counts.append(now)
+    return counts
+
+
+def share(counts: Sequence[float], n: int, shape: Shape, text: int = 0) -> float:
+    """Return the cost of a prefill relative to keeping every token.
+
+    Args:
+        counts: [l], visual tokens that each layer sees.
+        n: visual tokens without any reduction.
+        shape: sizes of the language model.
+        text: other rows of the prompt; 0 = the convention of the published percentages.
+    """
+    return sum(layer_cost(count + text, shape) for count in counts) / (
+        len(counts) * layer_cost(n + text, shape)
+    )
+
+
+def prefill_share(
+    method: Method, n: int, keep: int, shape: Shape = LLAVA_7B, text: int = 0, **options: Any
+) -> float:
+    """Return the theoretical prefill cost under a method's schedule, relative to every token.
+
+    Methods before or inside the vision tower are charged for the language model only. Masks save
+    nothing here, and a method that starts again pays for the layers it read first. Methods that
+    may choose fewer tokens than the budget can cost less than this.
+
+    Args:
+        method: an entry of METHODS.
+        n: visual tokens without any reduction.
+        keep: the budget.
+        shape: sizes of the language model.
+        text: other rows of the prompt.
+        **options: the method's own options.
+    """
+    if method.place != "language_model":
+        return share([keep if method.removes else n] * shape.layers, n, shape, text)
+    stages = method.stages(n, keep, shape.layers, **options)
+    if method.effect in ("mask", "decode"):
+        return 1.0
+    if method.effect == "restart":
+        first = stages[0].layer / shape.layers
+        return first + share([keep] * shape.layers, n, shape, text)
+    return share(tokens_per_layer(n, stages, shape.layers), n, shape, text)
+
+
+def tower_share(n: int, stages: Sequence[Stage], layers: int, width: int, prefix: int = 1) -> float:
+    """Return the cost of a vision tower relative to keeping every patch.
+
+    A block costs 12 n C^2 + 2 n^2 C; a stage decides between its attention and its MLP, which
+    takes 8 of the 12 n C^2.
+
+    Args:
+        n: patches.
+        stages: the tower's schedule.
+        layers: blocks that run.
+        width: C, hidden size.
+        prefix: [CLS] and register tokens.
+    """
+    after = tokens_per_layer(n, stages, layers)
+    before = [n, *after[:-1]]
+
+    def cost(attending: int, leaving: int) -> float:
+        a, b = attending + prefix, leaving + prefix
+        return 4 * a * width**2 + 2 * a * a * width + 8 * b * width**2
+
+    return sum(cost(a, b) for a, b in zip(before, after, strict=True)) / (layers * cost(n, n))

@@ -1,0 +1,52 @@
+"""Finding a model's sink dimensions once: they belong to the model, not to a question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tokviz.models.vision import hooked
+from tokviz.sink_dims import SinkSearch
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+PROMPTS = ("Describe the image.", "What is this? Answer in one word, please.")
+
+
+def search_sinks(vlm: VLM) -> tuple[int, ...]:
+    """Return the sink dimensions of a model, strongest first; empty when it has none.
+
+    Reads two fixed questions about two fixed pictures (grey, and a gradient): four prefills.
+    """
+    layers = vlm.family.decoder(vlm.model).layers
+    search = SinkSearch(len(layers))  # type: ignore[arg-type]
+
+    def watch(layer: int) -> Any:
+        def hook(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            search.see(layer, args[0][0])
+
+        return hook
+
+    handles = [
+        block.input_layernorm.register_forward_pre_hook(watch(i))  # type: ignore[union-attr]
+        for i, block in enumerate(layers)  # type: ignore[arg-type]
+    ]
+    with hooked(*handles):
+        for picture in pictures():
+            for prompt in PROMPTS:
+                search.begin_prompt()
+                prepared = vlm.prepare(picture, prompt)
+                vlm.model(**prepared.inputs, position_ids=prepared.positions, logits_to_keep=1)
+    return search.dims()
+
+
+def pictures() -> list[Image.Image]:
+    """Two pictures that need no file."""
+    ramp = np.linspace(0, 255, 96, dtype=np.uint8)
+    gradient = np.stack(np.meshgrid(ramp, ramp), -1)
+    gradient = np.concatenate([gradient, np.full((96, 96, 1), 90, np.uint8)], -1)
+    return [Image.new("RGB", (96, 96), (128, 128, 128)), Image.fromarray(gradient)]

@@ -1,0 +1,74 @@
+"""AIM, stage 2: which visual tokens does the prompt's attention graph lead to?"""
+
+from typing import Annotated
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import schedules
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import top_k
+
+
+def page_rank(attention: torch.Tensor, sharpness: float = 10.0, rounds: int = 5) -> torch.Tensor:
+    """Return the importance of every row [a]: where a random walk along attention ends up.
+
+    Args:
+        attention: [h, a, a], softmax maps; a masked key has 0.
+        sharpness: power of the probabilities; 10 is the published softmax(logits / 0.1).
+        rounds: steps of the walk, from the uniform distribution, without damping.
+
+    Returns:
+        Root mean square over heads; float64.
+    """
+    total = torch.zeros(attention.shape[-1], dtype=torch.float64, device=attention.device)
+    for head in attention:  # one at a time: a long prompt's maps are large
+        sharp = (head.double() / head.amax(-1, keepdim=True).clamp_min(1e-30)) ** sharpness
+        step = sharp / sharp.sum(-1, keepdim=True).clamp_min(1e-300)
+        walk = torch.full_like(total, 1 / len(total))
+        for _ in range(rounds):
+            walk = walk @ step
+        total += walk**2
+    return (total / len(attention)).sqrt()
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    first = schedules.in_depth(14, 28, layers)
+    steps = max(round(8 * layers / 28), 1)
+    counts = schedules.linear(n, keep, [(step + 1) / steps for step in range(steps)])
+    at = [schedules.clamped(first + 1 + step, layers) for step in range(steps)]
+    return schedules.stages(zip(at, counts, strict=True), n)
+
+
+@method(
+    "aim_mask",
+    title="AIM stage 2",
+    place="language_model",
+    needs=("llm_attn_all", "llm_visual_rows"),
+    paper="https://arxiv.org/abs/2412.03248",
+    year=2024,
+    code="LaVi-Lab/AIM",
+    licence="Apache-2.0",
+    query_aware=True,
+    positions="keep",
+    removes=False,
+    effect="mask",
+    schedule=_schedule,
+)
+def aim_mask(
+    signals, keep: int, *, sharpness: Annotated[float, Range(1, 20, 1)] = 10.0
+) -> Reduction:
+    """Hide visual tokens that a page rank over the attention map of all rows finds unimportant.
+
+    From the middle of the language model on, an equal number more is hidden after each of 8 layers
+    (of 28, scaled), until `keep` are left; published: none. Nothing is removed: rows, cache and
+    positions stay, later rows merely cannot look. Text is never hidden.
+
+    Attention looks backwards only and the walk is undamped, so importance drains towards early
+    patches: a bias of the published method. Stage 1, merging before the language model, is the
+    method "aim".
+    """
+    rows = signals["llm_visual_rows"]
+    score = page_rank(signals["llm_attn_all"], sharpness)[rows.to(signals["llm_attn_all"].device)]
+    order = top_k(score, keep)
+    return Reduction.select(order, len(score), score=score, order=order)

@@ -1,0 +1,38 @@
+"""Average pooling of the flat sequence (LLaVolta): the simplest merge there is."""
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import method
+
+
+@method(
+    "average_pool",
+    title="Average pooling",
+    place="before",
+    kind="merge",
+    needs=(),
+    optional=("feats_post", "index"),
+    paper="https://arxiv.org/abs/2406.20092",
+    year=2024,
+    code="Beckschen/LLaVolta",
+    licence="Apache-2.0",
+    adaptive=True,
+)
+def average_pool(signals, keep: int, *, stride: int | None = None) -> Reduction:
+    """Average every `stride` tokens of the sequence into one.
+
+    The stride is the smallest that meets the budget. As in LLaVolta, windows run across the ends of
+    grid rows and a last, shorter window is dropped, so fewer tokens than the budget may be left.
+    LLaVolta pools inside the language model and averages positions too; here the middle token of a
+    window gives the position.
+    """
+    n = signals.n
+    smallest = next(s for s in range(1, n + 1) if n // s <= keep)
+    stride = smallest if stride is None else min(max(stride, smallest), n)
+    m = n // stride
+    cols = np.arange(m * stride)
+    middle = np.arange(m) * stride + (stride - 1) // 2
+    return Reduction.from_entries(
+        cols // stride, cols, np.full(len(cols), 1 / stride), n, m, middle
+    )

@@ -1,0 +1,84 @@
+"""CDPruner: a diverse set in which relevant tokens count more (a conditional DPP)."""
+
+import numpy as np
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import method
+from tokviz.reduction.similarity import cosines, unit
+from tokviz.signals import Signals
+
+SPENT = 1e-6
+"""What is left of a token's squared length, relative to all of it, when it counts as nothing."""
+
+
+@method(
+    "cdpruner",
+    title="CDPruner",
+    place="before",
+    needs=("feats_post", "text_clip", "img_clip"),
+    fallbacks={"text_clip": "text_llm", "img_clip": "feats_post"},
+    paper="https://arxiv.org/abs/2506.10967",
+    year=2025,
+    code="Theia-4869/CDPruner",
+    licence="Apache-2.0",
+    query_aware=True,
+)
+def cdpruner(signals, keep: int, *, negate: bool = True) -> Reduction:
+    """Keep the set that spans the largest volume, with each feature as long as it is relevant.
+
+    Relevance is the cosine of CLIP's patch and text embeddings, min-max scaled. The official code
+    takes it with a minus sign (`negate`), as CLIP's patches point away from what they show. Without
+    CLIP's text encoder the language model's embeddings are compared instead, with a plus sign.
+    Volume is det of diag(q) cos(Z) diag(q), grown greedily. A token is picked once; beyond the rank
+    of the features the official code repeats some.
+    """
+    relevance, notes = _relevance(signals, negate)
+    weight = scaled(relevance.cpu().numpy())
+    similarity = cosines(signals["feats_post"])
+    order, _ = largest_volume(weight[:, None] * similarity * weight[None], keep)
+    return Reduction.select(order, len(weight), score=weight, order=order, notes=notes)
+
+
+def scaled(relevance: np.ndarray) -> np.ndarray:
+    """Return the relevance [n] min-max scaled, 1e-6 above zero; ones where it is all the same."""
+    low, high = relevance.min(), relevance.max()
+    if high == low:
+        return np.ones_like(relevance)
+    return ((relevance - low + 1e-6) / (high - low)).astype(np.float32)
+
+
+def largest_volume(kernel: np.ndarray, k: int) -> tuple[list[int], list[float]]:
+    """Grow a set that greedily maximises the determinant of its part of the kernel.
+
+    Args:
+        kernel: [n, n], positive semi-definite.
+        k: size of the set.
+
+    Returns:
+        The tokens in order of choice, and the factor by which each raised the determinant.
+    """
+    length = np.diagonal(kernel)
+    added = length.copy()
+    basis = np.zeros((k, len(kernel)), np.float32)
+    order: list[int] = []
+    gains: list[float] = []
+    for step in range(k):
+        token = int(added.argmax())
+        order.append(token)
+        gains.append(float(added[token]))
+        if added[token] > 0:
+            projected = basis[:step, token] @ basis[:step]
+            basis[step] = (kernel[token] - projected) / np.sqrt(added[token])
+            added = added - basis[step] ** 2
+            added[added < SPENT * length] = 0
+        added[order] = -np.inf
+    return order, gains
+
+
+def _relevance(signals: Signals, negate: bool) -> tuple[torch.Tensor, tuple[str, ...]]:
+    if "text_clip" in signals and "img_clip" in signals:
+        cosine = unit(signals["img_clip"]) @ unit(signals["text_clip"]).T
+        return (-cosine if negate else cosine).mean(1), ()
+    note = "There is no CLIP text encoder: text_llm and feats_post were compared, sign plus."
+    return (unit(signals["feats_post"]) @ unit(signals["text_llm"]).T).mean(1), (note,)

@@ -1,0 +1,83 @@
+"""CenterCLIP: is one typical token per cluster enough?"""
+
+from typing import Annotated, Literal
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import bipartite, schedules
+from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.reduction.kmedoids import kmedoids
+from tokviz.reduction.method import Range, method
+
+
+def spectral_rows(distances: torch.Tensor, k: int, sigma: float) -> torch.Tensor:
+    """Return one unit row per token [n, k] in which clusters lie apart (normalised Laplacian).
+
+    Args:
+        distances: [n, n], Euclidean.
+        k: clusters.
+        sigma: width of the Gaussian that turns distances into affinities.
+    """
+    affinity = torch.exp(-(distances.double() ** 2) / (2 * sigma**2))
+    degree = affinity.sum(1)
+    laplacian = torch.diag(degree) - affinity
+    laplacian = laplacian / (degree[:, None] * degree[None]).sqrt()
+    vectors = torch.linalg.eigh(laplacian).eigenvectors[:, :k]  # smallest eigenvalues first
+    largest = vectors.abs().argmax(0)
+    vectors = vectors * torch.sign(vectors[largest, torch.arange(k)])  # a sign that is the same
+    return bipartite.unit(vectors).float()
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return [schedules.Stage(min(round(7 * layers / 12), layers - 1), keep)]
+
+
+@method(
+    "centerclip",
+    title="CenterCLIP",
+    place="tower",
+    kind="both",
+    needs=("hidden",),
+    optional=("sizes", "index"),
+    space="pre",
+    paper="https://arxiv.org/abs/2205.00823",
+    year=2022,
+    code="mzhaoshuai/CenterCLIP",
+    licence="CC-BY-NC-4.0",
+    schedule=_schedule,
+)
+def centerclip(
+    signals,
+    keep: int,
+    *,
+    tokens: Literal["medoid", "mean"] = "medoid",
+    clustering: Literal["k-medoids", "spectral"] = "k-medoids",
+    distance: Literal["euclidean", "cosine"] = "euclidean",
+    sigma: Annotated[float, Range(0.1, 20, 0.1)] = 2.0,
+) -> Reduction:
+    """Cluster the tokens in the middle of the tower and keep one per cluster.
+
+    k-medoids with a deterministic start (the longest state, then always the farthest), once, at
+    seven twelfths of the depth. The medoid stays and the rest of its cluster is dropped, or the
+    cluster's mean takes its place. "spectral" clusters the eigenvectors of a normalised Laplacian.
+
+    Published for video, where the tokens of neighbouring frames are clustered together and their
+    [CLS] tokens averaged, in a trained model; the clustering itself needs no training. The
+    neighbourhood masks of the official code are left out.
+    """
+    x = signals["hidden"].cpu()
+    rows = bipartite.unit(x) if distance == "cosine" else x
+    apart = 1 - rows @ rows.T if distance == "cosine" else torch.cdist(x, x)
+    if clustering == "spectral":
+        x = spectral_rows(apart, keep, sigma)
+        apart = torch.cdist(x, x)
+    medoids, cluster = kmedoids(x, apart, keep)
+    if tokens == "medoid":
+        return Reduction.select(medoids, len(x), order=medoids, roles={"medoid": medoids})
+    return merge_labels(
+        cluster,
+        token_sizes(signals),
+        original_numbers(signals),
+        roles={"medoid": medoids},
+    )

@@ -1,0 +1,54 @@
+"""GemFilter: can early layers find the tokens that a second reading needs?"""
+
+from typing import Annotated
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import schedules
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import top_k
+
+
+def pooled(score: torch.Tensor, kernel: int) -> torch.Tensor:
+    """Return the mean of each token's neighbourhood in the sequence [n]; missing ones count as 0.
+
+    Args:
+        score: [n].
+        kernel: odd number of neighbours, the token itself included.
+    """
+    smooth = torch.nn.functional.avg_pool1d(score[None, None], kernel, 1, kernel // 2)
+    return smooth[0, 0, : len(score)]
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return schedules.stages([(schedules.in_depth(14, 32, layers), keep)], n)
+
+
+@method(
+    "gemfilter",
+    title="GemFilter",
+    place="language_model",
+    needs=("llm_qk_last",),
+    paper="https://arxiv.org/abs/2409.17422",
+    year=2024,
+    code="SalesforceAIResearch/GemFilter",
+    licence="Apache-2.0",
+    query_aware=True,
+    effect="restart",
+    schedule=_schedule,
+)
+def gemfilter(signals, keep: int, *, kernel: Annotated[int, Range(1, 15, 2)] = 5) -> Reduction:
+    """Read the prompt up to layer 13 of 32, choose, and read it again from the start with less.
+
+    The score is the raw product of the last row's query with the keys, summed over heads and
+    averaged over a window of the sequence; the paper speaks of attention, the code takes neither
+    the scale nor the softmax, so a strongly negative head can cancel others. The second reading
+    starts at layer 0 with renumbered positions. The filter layer is scaled to the depth.
+
+    Published for long texts and 1,024 tokens of any kind; here it chooses among visual tokens
+    only, and the text stays.
+    """
+    score = pooled(signals["llm_qk_last"].sum(0), kernel + 1 - kernel % 2)
+    order = top_k(score, keep)
+    return Reduction.select(order, len(score), score=score, order=order)

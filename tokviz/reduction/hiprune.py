@@ -1,0 +1,96 @@
+"""HiPrune: objects from a middle layer, their surroundings, and global context from a deep one."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import in_tower, received_score, top_k
+from tokviz.reduction.spatial import grid_of
+from tokviz.signals import Signals
+
+
+@method(
+    "hiprune",
+    title="HiPrune",
+    place="before",
+    needs=("recv_attn", "grid"),
+    fallbacks={"recv_attn": "full_attn"},
+    paper="https://arxiv.org/abs/2508.00553",
+    year=2025,
+    code="Danielement321/HiPrune",
+    licence="MIT",
+)
+def hiprune(
+    signals,
+    keep: int,
+    *,
+    alpha: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+    object_layer: int | None = None,
+    layer: int = -2,
+    wrap: bool = True,
+    variant: Literal["code", "paper"] = "code",
+) -> Reduction:
+    """Keep anchors, their four neighbours (buffers) and the best of a deep layer (registers).
+
+    Scores are received attention, the [CLS] query included. round(keep * alpha / 5) anchors come
+    from `object_layer` (published: layer 8 of 24, scaled to other depths), registers from `layer`.
+    A neighbour outside the grid is clamped into it in the code, so that it adds the first or last
+    token, and left out in the paper. Both take left and right from the flat sequence, across row
+    ends; `wrap` off keeps them in their row. Buffers beyond a small budget go, weakest first.
+    """
+    return choose(signals, keep, alpha, object_layer, layer, wrap, variant == "code")
+
+
+def choose(
+    signals: Signals,
+    keep: int,
+    alpha: float,
+    object_layer: int | None,
+    layer: int,
+    wrap: bool,
+    clamp: bool,
+) -> Reduction:
+    """Return HiPrune's choice; see `hiprune`."""
+    grid, notes = grid_of(signals)
+    middle = in_tower(signals, "recv_attn", 8) if object_layer is None else object_layer
+    deep, more = received_score(signals, layer)
+    best = top_k(deep, len(deep)).cpu().numpy()
+    anchors = top_k(received_score(signals, middle)[0], round(keep * alpha / 5)).cpu().numpy()
+    around = neighbours(anchors, grid, wrap, clamp)
+    buffers = best[np.isin(best, np.setdiff1d(around, anchors))][: keep - len(anchors)]
+    taken = np.concatenate([anchors, buffers])
+    registers = best[~np.isin(best, taken)][: keep - len(taken)]
+    return Reduction.select(
+        np.concatenate([taken, registers]),
+        len(deep),
+        score=deep,
+        order=np.concatenate([taken, registers]),
+        roles={"anchor": anchors, "buffer": buffers, "register": registers},
+        notes=notes + more,
+    )
+
+
+def neighbours(tokens: np.ndarray, grid: tuple[int, int], wrap: bool, clamp: bool) -> np.ndarray:
+    """Return the tokens left, right, above and below of some tokens, sorted.
+
+    Args:
+        tokens: int64 [k].
+        grid: (rows, cols).
+        wrap: count left and right across row ends.
+        clamp: move neighbours outside the grid to its first or last token; else leave them out.
+    """
+    cols, n = grid[1], grid[0] * grid[1]
+    steps = np.array([-1, 1, -cols, cols])
+    found = tokens[:, None] + steps
+    good = np.ones_like(found, bool) if clamp else (found >= 0) & (found < n)
+    if not wrap:
+        good[:, :2] &= found[:, :2] // cols == tokens[:, None] // cols
+    return np.unique(found[good].clip(0, n - 1))
+
+
+def most_like(features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    """Return the cosine [n] of every token with the mean text embedding."""
+    return torch.nn.functional.cosine_similarity(features, text.mean(0)[None], dim=1)

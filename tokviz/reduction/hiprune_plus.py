@@ -1,0 +1,55 @@
+"""HiPrune++: HiPrune, plus a few tokens that look like the question."""
+
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.hiprune import choose, most_like
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import top_k
+
+
+@method(
+    "hiprune_plus",
+    title="HiPrune++",
+    place="before",
+    needs=("recv_attn", "grid", "text_clip", "img_clip"),
+    fallbacks={"recv_attn": "full_attn", "text_clip": "text_llm", "img_clip": "feats_post"},
+    paper="https://arxiv.org/abs/2508.00553",
+    year=2025,
+    query_aware=True,
+)
+def hiprune_plus(
+    signals,
+    keep: int,
+    *,
+    beta: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+    alpha: Annotated[float, Range(0, 1, 0.05)] = 0.1,
+    object_layer: int | None = None,
+    layer: int = -2,
+) -> Reduction:
+    """Give most of the budget to HiPrune and the rest to the tokens most like the question.
+
+    Built from the paper's text; no code is public. round(beta * keep) tokens that HiPrune left
+    out are added by cosine with the mean text embedding: of CLIP's text encoder, or of the
+    language model's input embeddings against the projected features where there is none.
+    """
+    like = round(beta * keep)
+    if like >= keep:
+        first = Reduction.select([], signals.n)
+    else:
+        first = choose(signals, keep - like, alpha, object_layer, layer, True, False)
+    notes = first.notes
+    if "text_clip" in signals and "img_clip" in signals:
+        closeness = most_like(signals["img_clip"], signals["text_clip"])
+    else:
+        closeness = most_like(signals["feats_post"], signals["text_llm"])
+        notes += ("There is no CLIP text encoder: text_llm and feats_post were compared.",)
+    best = top_k(closeness, signals.n).cpu().numpy()
+    text = best[~np.isin(best, first.kept)][:like]
+    order = np.concatenate([first.order if first.order is not None else [], text])
+    roles = {**first.roles, "text": text}
+    return Reduction.select(
+        order, signals.n, score=closeness, order=order, roles=roles, notes=notes
+    )

@@ -1,0 +1,116 @@
+"""HoloV: give every part of the image its share of the budget before choosing inside it."""
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import best_of, cls_score
+from tokviz.reduction.similarity import cosines
+from tokviz.reduction.spatial import grid_of, rows_cols
+
+ATTENTION_SCALE, DIVERSITY = 1e3, 0.09
+"""Constants of the official code."""
+
+
+@method(
+    "holov",
+    title="HoloV",
+    place="before",
+    needs=("cls_attn", "feats_post"),
+    fallbacks={"cls_attn": "recv_attn"},
+    optional=("grid",),
+    paper="https://arxiv.org/abs/2510.02912",
+    year=2025,
+    code="obananas/HoloV",
+    licence="Apache-2.0",
+)
+def holov(
+    signals,
+    keep: int,
+    *,
+    variant: Literal["code", "paper"] = "code",
+    chunks: Annotated[int, Range(1, 256)] = 16,
+    tau: Annotated[float, Range(0, 5, 0.1)] = 1.0,
+    layer: int = -2,
+) -> Reduction:
+    """Split the budget among parts of the image by their mean score, then choose inside each.
+
+    A token's score is its [CLS] attention plus 0.09 times the variance of its similarities inside
+    its part, brought to the attention's scale.
+
+    "code": parts are stretches of the flat sequence, and inside each the attention alone chooses,
+    best first. Scaling makes the variance vanish from every part's mean, so the features decide
+    nothing. Quotas beyond a part's size are lost: the places are filled with zero vectors.
+    "paper", as far as it says: parts are blocks of the grid, quotas follow (mean score) ^ tau and
+    overflow is shared out again, and the score chooses inside each part.
+    """
+    attention, notes = cls_score(signals, layer)
+    similarity, n = cosines(signals["feats_post"]), len(attention)
+    if variant == "paper":
+        grid, more = grid_of(signals)
+        parts, notes = _blocks(grid, chunks), notes + more
+    else:
+        parts = np.array_split(np.arange(n), min(chunks, n))
+    score = combined_score(attention.cpu().numpy(), similarity, parts)
+    worth = np.array([score[part].mean() for part in parts]).clip(min=0)
+    sizes = np.array([len(part) for part in parts])
+    by = score if variant == "paper" else attention.cpu().numpy()
+    if variant == "paper" or notes:
+        quota = shared_quotas(worth**tau, sizes, keep)
+    else:
+        quota = plain_quotas(worth, keep)
+    order = np.concatenate(
+        [best_of(by, part, count) for part, count in zip(parts, quota, strict=True)]
+    )[:keep]
+    position = np.concatenate([order, np.repeat(order[-1], keep - len(order))])
+    if len(order) < keep:
+        notes += (f"{keep - len(order)} places hold zero vectors, as in the official code.",)
+    return Reduction.from_entries(
+        np.arange(len(order)), order, np.ones(len(order)), n, keep, position,
+        score=score, order=order, notes=notes,
+    )  # fmt: skip
+
+
+def combined_score(
+    attention: np.ndarray, similarity: np.ndarray, parts: list[np.ndarray]
+) -> np.ndarray:
+    """Return attention + 0.09 x variance of similarities [n], the latter scaled to the former."""
+    score = ATTENTION_SCALE * attention.astype(np.float32)
+    for part in parts:
+        inside = similarity[np.ix_(part, part)].copy()
+        np.fill_diagonal(inside, 0)
+        others = max(len(part) - 1, 1)
+        mean = inside.sum(1, keepdims=True) / others
+        variance = ((inside - mean) ** 2).sum(1) / others
+        if (spread := np.abs(variance).mean()) > 0:
+            score[part] += DIVERSITY * variance * np.abs(score[part]).mean() / spread
+    return score
+
+
+def plain_quotas(worth: np.ndarray, keep: int) -> np.ndarray:
+    """Return the budget of each part: its floored share, and one more for the worthiest parts."""
+    share = worth / worth.sum() if worth.sum() > 0 else np.full(len(worth), 1 / len(worth))
+    quota = np.floor(share * keep).astype(np.int64)
+    quota[np.argsort(-share, kind="stable")[: keep - quota.sum()]] += 1
+    return quota
+
+
+def shared_quotas(worth: np.ndarray, sizes: np.ndarray, keep: int) -> np.ndarray:
+    """Return budgets that no part's size cuts short: what overflows is shared out again."""
+    quota = np.zeros(len(sizes), np.int64)
+    while (left := keep - quota.sum()) > 0:
+        room = sizes > quota
+        quota[room] = np.minimum(quota[room] + plain_quotas(worth[room], left), sizes[room])
+    return quota
+
+
+def _blocks(grid: tuple[int, int], count: int) -> list[np.ndarray]:
+    """Split a grid into about `count` equal blocks, as many down as across where it can be."""
+    down = min(max(math.isqrt(count), 1), grid[0])
+    across = min(max(count // down, 1), grid[1])
+    row, col = rows_cols(grid)
+    block = row * down // grid[0] * across + col * across // grid[1]
+    return [np.flatnonzero(block == number) for number in range(down * across)]

@@ -1,0 +1,64 @@
+"""MMTok: which tokens cover both the question's words and the image?"""
+
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.reduction.coverage import greedy_cover
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.similarity import unit
+
+
+@method(
+    "mmtok",
+    title="MMTok",
+    place="before",
+    needs=("feats_post", "feats_pre", "text_llm"),
+    fallbacks={"feats_pre": "feats_post"},
+    optional=("unpad_mask",),
+    paper="https://arxiv.org/abs/2508.18264",
+    year=2025,
+    code="Ironieser/MMTok",
+    licence="Apache-2.0",
+    query_aware=True,
+)
+def mmtok(
+    signals,
+    keep: int,
+    *,
+    alpha: Annotated[float, Range(0, 10, 0.1)] = 0.5,
+    text_temperature: Annotated[float, Range(0.001, 1)] = 0.02,
+    image_temperature: Annotated[float, Range(0.001, 1)] = 0.2,
+) -> Reduction:
+    """Keep the tokens that greedily cover the most of the question's words and of the patches.
+
+    A word is covered by a softmax over tokens of its cosine with their projected features, a patch
+    by the same over features before the projector; patches weigh `alpha`. Padding tokens come last.
+    The official code takes stop words and a dataset's standard phrases out of the question first;
+    here `text_llm` is used as it comes. Its text temperature is 0.01 for Qwen.
+    """
+    after, text = signals["feats_post"], signals["text_llm"]
+    notes = ()
+    if "feats_pre" not in signals:
+        notes = ("feats_pre is missing: the projected features were used for the image too.",)
+    if after.shape[1] != text.shape[1]:
+        raise InputError(f"text_llm has width {text.shape[1]}, feats_post {after.shape[1]}.")
+    before = signals["feats_pre"] if "feats_pre" in signals else after  # noqa: SIM401
+    words = _share(text, after, text_temperature)
+    patches = _share(before, before, image_temperature)
+    cover = torch.cat([words, alpha * patches]).T.contiguous().cpu().numpy()
+    allowed = None
+    if "unpad_mask" in signals:
+        allowed = signals["unpad_mask"].cpu().numpy() > 0
+    order, gains = greedy_cover(cover, keep, allowed=allowed)
+    score = np.full(len(after), np.nan)
+    score[order] = gains
+    return Reduction.select(order, len(after), score=score, order=order, notes=notes)
+
+
+def _share(things: torch.Tensor, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
+    """How much each token [n] covers each thing [r]: softmax of cosines, divided by r."""
+    return (unit(things) @ unit(tokens).T / temperature).softmax(1) / len(things)

@@ -1,0 +1,95 @@
+"""PiToMe: which patches stand alone, and should be left out of merging?"""
+
+from typing import Annotated, Literal
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import bipartite, schedules
+from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.tome import tome
+
+
+def energy(
+    cosines: torch.Tensor, margin: float, alpha: float = 1.0, variant: str = "code"
+) -> torch.Tensor:
+    """Return the energy of every token [n]; a token in a crowd has a high one.
+
+    Args:
+        cosines: [n, n] between all tokens; the diagonal counts.
+        margin: cosine above which two tokens count as alike.
+        alpha: weight of what lies below the margin.
+        variant: above the margin "code" adds cos - margin, "paper" adds cos.
+    """
+    above = cosines - margin if variant == "code" else cosines
+    below = alpha * torch.expm1(cosines - margin)
+    return torch.where(cosines >= margin, above, below).mean(1)
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    if keep * 2**layers < n:
+        return schedules.over_all_layers(n, keep, layers)  # raises, and says the smallest
+    powers = [(layer + 1) / layers for layer in range(layers)]
+    return schedules.halved(schedules.geometric(n, keep, powers), n)
+
+
+@method(
+    "pitome",
+    title="PiToMe",
+    place="tower",
+    kind="merge",
+    needs=("keys",),
+    optional=("sizes", "index", "prefix", "layer", "num_layers"),
+    space="pre",
+    paper="https://arxiv.org/abs/2405.16148",
+    year=2024,
+    code="hchautran/PiToMe",
+    licence="CC-BY-NC-4.0",
+    schedule=_schedule,
+)
+def pitome(
+    signals,
+    keep: int,
+    *,
+    margin: Annotated[float, Range(0, 1, 0.01)] = 0.9,
+    alpha: Annotated[float, Range(0, 2, 0.1)] = 1.0,
+    variant: Literal["code", "paper"] = "code",
+    tome_first: bool = False,
+) -> Reduction:
+    """Merge only inside crowds, where patches have many others alike; lone ones are kept.
+
+    Patches in a crowd have high energy. To merge r tokens, the 2 r of highest energy are split
+    alternately in energy order, and every token of the first half joins its most similar one of the
+    second (means weigh each token by the patches it stands for). The margin falls with depth,
+    margin * (1 - layer / layers); 0.9 is the value for CLIP. Each layer keeps the same share of its
+    tokens, at least half. Output order: protected in energy order, then the second half.
+
+    `variant`: the energy above the margin, cos - margin in the code; the paper's form is second
+    hand. `tome_first`: ToMe in the first half of the layers, as the code does for CLIP. That code
+    also takes plain means and, for other towers, leaves out the sizes in attention.
+    """
+    n = signals.n
+    r = bipartite.check_half(n, keep, "PiToMe")
+    layer = int(signals["layer"]) if "layer" in signals else 0
+    layers = int(signals["num_layers"]) if "num_layers" in signals else 1
+    if r == 0:
+        return Reduction.identity(n)
+    if tome_first and layer < layers // 2:
+        return tome.decide(signals, keep)
+    cosines = bipartite.key_cosines(signals)
+    energies = energy(cosines, margin * (1 - layer / layers), alpha, variant)
+    ranked = torch.sort(energies, descending=True, stable=True).indices
+    a, b, protected = ranked[0 : 2 * r : 2], ranked[1 : 2 * r : 2], ranked[2 * r :]
+    label = torch.empty(n, dtype=torch.long)
+    label[protected] = torch.arange(n - 2 * r)
+    label[b] = n - 2 * r + torch.arange(r)
+    label[a] = n - 2 * r + cosines[a][:, b].argmax(1)
+    return merge_labels(
+        label,
+        token_sizes(signals),
+        original_numbers(signals),
+        score=-energies,
+        order=a,
+        roles={"protected": protected, "merged away": a},
+    )

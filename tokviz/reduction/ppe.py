@@ -1,0 +1,73 @@
+"""PPE: a merged token can keep several of its members' positions instead of one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.reduction.density import density_peaks
+from tokviz.reduction.method import Range, method
+
+
+@method(
+    "ppe",
+    title="PPE",
+    place="before",
+    kind="merge",
+    needs=("feats_post",),
+    positions="keep",
+    paper="https://arxiv.org/abs/2510.22936",
+    year=2025,
+    code="MouxiaoHuang/PPE",
+    licence="Apache-2.0",
+)
+def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = 5) -> Reduction:
+    """Merge clusters around density peaks into means (published budget: 45 % of the tokens).
+
+    A centre is dense (its `neighbours` nearest tokens, itself included, are close) and far from
+    anything denser. Output order: strongest centre first, each at its centre's position. The
+    official code adds density noise up to 1e-6 against ties; here the lower index wins.
+
+    The method's point is what M-RoPE models do with the positions: `position_hypotheses` and
+    `rotary_sections` in this module give several members' positions to each token.
+    """
+    features = signals["feats_post"].cpu()
+    centres, cluster = density_peaks(features, keep, neighbours=min(neighbours, len(features)))
+    cluster = cluster.numpy()
+    sizes = np.bincount(cluster, minlength=keep)
+    return Reduction.from_entries(
+        cluster, np.arange(len(cluster)), 1 / sizes[cluster], len(cluster), keep, centres.numpy(),
+        order=centres,
+    )  # fmt: skip
+
+
+def position_hypotheses(reduction: Reduction, count: int = 8) -> np.ndarray:
+    """Return int64 [m, count], the source tokens whose positions each output token keeps.
+
+    Members are taken from the last one backwards, over and over until there are enough, as the
+    official code does; the paper takes those closest to the centre first.
+    """
+    starts = np.searchsorted(reduction.rows, np.arange(reduction.m + 1))
+    found = np.empty((reduction.m, count), np.int64)
+    for row, (start, end) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        members = reduction.cols[start:end][::-1]
+        found[row] = np.resize(members if len(members) else reduction.position[row], count)
+    return found
+
+
+def rotary_sections(sections: tuple[int, ...], count: int = 8) -> list[int]:
+    """Return how many rotary frequencies each hypothesis gets, axis after axis (t, h, w).
+
+    Args:
+        sections: frequencies of each axis, such as (16, 24, 24).
+        count: hypotheses per token; must divide every section, else they alternate frequency by
+            frequency and every entry is 1.
+    """
+    if count < 1:
+        raise InputError(f"a token needs at least 1 position, got {count}.")
+    if any(section % count for section in sections):
+        return [1] * sum(sections)
+    return [section // count for section in sections for _ in range(count)]

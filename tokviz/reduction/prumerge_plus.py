@@ -1,0 +1,60 @@
+"""LLaVA-PruMerge+: PruMerge, with an even sample of the image beside the outliers."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.prumerge import attention_and_keys, merge_around, outliers
+from tokviz.reduction.selection import top_k
+
+
+@method(
+    "prumerge_plus",
+    title="PruMerge+",
+    place="before",
+    kind="merge",
+    needs=("q", "k"),
+    fallbacks={"q": "cls_attn"},
+    optional=("recv_attn",),
+    space="pre",
+    paper="https://arxiv.org/abs/2403.15388",
+    year=2024,
+    code="42Shawn/LLaVA-PruMerge",
+    licence="Apache-2.0",
+    adaptive=True,
+)
+def prumerge_plus(
+    signals,
+    keep: int,
+    *,
+    count: Literal["outliers", "budget"] = "outliers",
+    neighbours: Annotated[int, Range(1, 128)] = 32,
+) -> Reduction:
+    """Keep outliers as PruMerge does and every few patches one more, then merge as PruMerge does.
+
+    With a share r of outliers, every int(int(1 / r) / 3)-th patch is added (about three times as
+    many as outliers); the last patch is never reached, as in the code. Where that is more than the
+    budget, an even part of it is taken; "budget" fills up to it evenly.
+    """
+    score, keys, notes = attention_and_keys(signals, "code")
+    n, room = len(score), max(keep - 1, 1)
+    found = max(outliers(score), 1)
+    kept = top_k(score, min(found, room)).cpu().numpy()
+    if count == "budget":
+        spread = np.arange(n)
+    else:
+        spread = np.arange(0, max(n - 1, 1), max(n // found // 3, 1))
+    added = _evenly(np.setdiff1d(spread, kept), room - len(kept))
+    centres = torch.as_tensor(np.concatenate([kept, added]))
+    roles = {"outlier": kept, "spread": added}
+    return merge_around(score, keys, centres, keep, neighbours, False, notes, roles)
+
+
+def _evenly(tokens: np.ndarray, k: int) -> np.ndarray:
+    """Return at most k of the tokens, evenly spaced."""
+    if len(tokens) <= k:
+        return tokens
+    return tokens[np.arange(k) * len(tokens) // max(k, 1)]

@@ -1,0 +1,65 @@
+"""Relevance map: what would be kept by someone who already knows the answer?"""
+
+import torch
+
+from tokviz.errors import InputError, MissingSignal
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import method
+from tokviz.reduction.selection import top_k
+
+
+@method(
+    "relevance",
+    title="Relevance map (oracle)",
+    place="before",
+    needs=("relevance",),
+    fallbacks={"relevance": "llm_attn"},
+    optional=("llm_attn_grad", "llm_visual_rows"),
+    paper="https://arxiv.org/abs/2506.01097",
+    year=2025,
+    query_aware=True,
+    verified=False,
+)
+def relevance(signals, keep: int) -> Reduction:
+    """Keep the tokens that matter most for the complete model's own answer: an upper bound.
+
+    Takes any map over the tokens; without one, attention maps of the language model and their
+    gradients are rolled out (positive part of attention x gradient, mean over heads, layer by
+    layer; last row). That needs a forward and a backward pass with all tokens, so it saves nothing.
+    The paper trains a small network to guess this map, which is not part of this method; its code
+    is not public and the formula comes from a secondary description.
+    """
+    notes: tuple[str, ...] = ()
+    if "relevance" in signals:
+        score = signals["relevance"]
+    else:
+        score = _visual(signals)
+        notes = ("The map was rolled out from llm_attn and llm_attn_grad.",)
+    order = top_k(score, keep)
+    return Reduction.select(order, len(score), score=score, order=order, notes=notes)
+
+
+def rolled_out(attention: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the relevance [t, t] of every row (query) for every column after all layers.
+
+    Args:
+        attention: [l, h, t, t].
+        gradient: [l, h, t, t], of the logit that is explained.
+    """
+    relevance = torch.eye(attention.shape[-1], device=attention.device)
+    for one, slope in zip(attention, gradient, strict=True):
+        relevance = relevance + (one * slope).clamp(min=0).mean(0) @ relevance
+    return relevance
+
+
+def _visual(signals) -> torch.Tensor:
+    if "llm_attn_grad" not in signals:
+        raise MissingSignal(
+            "the signal 'llm_attn_grad' is missing: llm_attn alone says too little."
+        )
+    if "llm_visual_rows" not in signals:
+        raise MissingSignal("the signal 'llm_visual_rows' is missing: where are the tokens?")
+    attention, rows = signals["llm_attn"], signals["llm_visual_rows"]
+    if attention.shape != signals["llm_attn_grad"].shape or rows.max() >= attention.shape[-1]:
+        raise InputError("llm_attn, llm_attn_grad and llm_visual_rows do not fit each other.")
+    return rolled_out(attention, signals["llm_attn_grad"])[-1, rows]

@@ -1,0 +1,57 @@
+"""TidalDecode: does each new word keep looking at the same few tokens through all layers?"""
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction import schedules
+from tokviz.reduction.method import Stage, method
+from tokviz.reduction.selection import top_k
+
+
+def attend(logits: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+    """Return the attention of a decoded row that may look only at the persistent set.
+
+    Args:
+        logits: [..., k], scaled logits.
+        kept: int64, keys of the persistent set.
+    """
+    masked = torch.full_like(logits, float("-inf"))
+    masked[..., kept] = logits[..., kept]
+    return masked.softmax(-1)
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    first = schedules.clamped(3, layers)
+    again = schedules.in_depth(14, 32, layers)
+    return [Stage(first, keep)] + ([Stage(again, keep)] if again > first else [])
+
+
+@method(
+    "tidaldecode",
+    title="TidalDecode",
+    place="language_model",
+    needs=("llm_attn_last",),
+    paper="https://arxiv.org/abs/2410.05076",
+    year=2024,
+    code="DerrickYLJ/TidalDecode",
+    licence="Apache-2.0",
+    query_aware=True,
+    positions="keep",
+    removes=False,
+    effect="decode",
+    schedule=_schedule,
+)
+def tidaldecode(signals, keep: int) -> Reduction:
+    """Choose the keys of each new word in one layer and re-use them in the layers that follow.
+
+    While the answer is written: layers 0 and 1 attend to everything, layer 2 chooses the tokens
+    with the highest logits, layer 13 of 32 (scaled to the depth) chooses again, and the layers in
+    between look only at the chosen ones. The prompt is read in full and the cache stays whole.
+
+    The accuracy code chooses per head and among all tokens, 256 of them; here the heads' mean
+    chooses one set among the visual tokens, as the kernel's description has it, so that it can be
+    drawn. The image shows which patches persist.
+    """
+    score = signals["llm_attn_last"].mean(0)
+    order = top_k(score, keep)
+    return Reduction.select(order, len(score), score=score, order=order)

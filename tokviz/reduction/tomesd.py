@@ -1,0 +1,52 @@
+"""tomesd: can attention alone run on fewer tokens, with all of them back afterwards?"""
+
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.destinations import cell_destinations, merge_into
+from tokviz.reduction.method import Range, Stage, method
+from tokviz.reduction.spatial import grid_of
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return [Stage(layer, keep) for layer in range(layers)]
+
+
+@method(
+    "tomesd",
+    title="tomesd (merge, attend, unmerge)",
+    place="tower",
+    kind="merge",
+    needs=("hidden", "grid"),
+    space="pre",
+    paper="https://arxiv.org/abs/2303.17604",
+    year=2023,
+    code="dbolya/tomesd",
+    licence="MIT",
+    removes=False,
+    effect="unmerge",
+    schedule=_schedule,
+)
+def tomesd(
+    signals,
+    keep: int,
+    *,
+    cell_rows: Annotated[int, Range(1, 8, 1)] = 2,
+    cell_cols: Annotated[int, Range(1, 8, 1)] = 2,
+    random: bool = True,
+    seed: int = 0,
+) -> Reduction:
+    """Merge tokens for the length of each layer's attention and copy the result back to all.
+
+    No token leaves: `keep` is the number inside attention, the same in every layer, and the
+    reduction shows the groups. One token of every 2 x 2 cell (a random one, or the top left) is a
+    destination and never merges; the others that are most alike to a destination (cosine of the
+    states) join it in a plain mean. The feed-forward part and the residual see every token.
+    Published for diffusion models, where half of the tokens merge.
+    """
+    grid, notes = grid_of(signals)
+    rng = np.random.default_rng(seed) if random else None
+    targets = cell_destinations(grid, (cell_rows, cell_cols), rng)
+    return merge_into(signals, keep, targets, "tomesd", notes)

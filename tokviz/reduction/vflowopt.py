@@ -1,0 +1,141 @@
+"""VFlowOpt: drop what little attention flows to, but leave a summary of every region behind."""
+
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.crops import CropLayout
+from tokviz.reduction.method import Range, method
+from tokviz.signals import Signals
+
+SHARES = (0.1166, 0.2651, 0.7233)
+THRESHOLDS = (39.26, 34.76, 28.68)
+CELLS = (17.39, 15.58, 11.76)
+"""Published presets: share kept, threshold, and cell size on a grid of 27 x 27 tokens."""
+
+
+@method(
+    "vflowopt",
+    title="VFlowOpt",
+    place="before",
+    kind="both",
+    needs=("full_attn", "grid"),
+    fallbacks={"full_attn": "recv_attn"},
+    optional=("pixels", "crops", "tile", "cell"),
+    paper="https://arxiv.org/abs/2508.05211",
+    year=2025,
+    code="sihany077/VFlowOpt",
+    licence="CC-BY-NC-4.0",
+)
+def vflowopt(
+    signals,
+    keep: int,
+    *,
+    threshold: float | None = None,
+    cell: float | None = None,
+    entropy: Annotated[float, Range(-1, 1, 0.05)] = 0.0,
+    layer: int = -2,
+) -> Reduction:
+    """Keep what the tower's global patches attend to, merge the rest cell by cell.
+
+    Importance is the mean attention row of the patches that receive more than `threshold` x the
+    mean attention, plus `entropy` x softmax of each patch's pixel entropy (0 in all released
+    settings). n - keep + int(n / cell²) of the least important tokens are recycled: those in one
+    cell x cell square become one mean, weighted by importance, in the place of their best member.
+    Threshold and cell follow from the budget by the published presets, cell scaled to the grid.
+
+    The official count of squares may miss the budget; here a few more or fewer tokens are recycled
+    until it is met, and a cell that leaves too many squares grows. Inside the language model the
+    published method prunes again; that is not part of this one.
+    """
+    n, share = signals.n, keep / signals.n
+    if threshold is None:
+        threshold = float(np.interp(share, SHARES, THRESHOLDS))
+    if cell is None:
+        cell = max(float(np.interp(share, SHARES, CELLS)) * n**0.5 / 27, 1.0)
+    score, notes = _importance(signals, layer, threshold)
+    if entropy:
+        score = score + entropy * patch_entropy(signals).softmax(0).to(score.device)
+    importance = score.cpu().numpy().astype(np.float64)
+    layout = CropLayout.of(signals)
+    recycled, square, grown = recycled_tokens(importance, keep, cell, layout)
+    if grown:
+        notes += ("The cells were enlarged: there were more of them than tokens to keep.",)
+    kept = np.setdiff1d(np.arange(n), recycled)
+    label = np.concatenate([np.arange(len(kept)), len(kept) + square])
+    cols = np.concatenate([kept, recycled])
+    weight = np.concatenate([np.ones(len(kept)), np.maximum(importance[recycled], 1e-30)])
+    weight /= np.bincount(label, weight)[label]
+    position = np.zeros(len(kept) + len(set(square)), np.int64)
+    weakest_first = np.lexsort((-cols, importance[cols]))
+    position[label[weakest_first]] = cols[weakest_first]
+    roles = {"kept": kept, "recycled": recycled}
+    return Reduction.from_entries(
+        label, cols, weight, n, len(position), position, score=score, roles=roles, notes=notes
+    ).in_raster_order()
+
+
+def importance_map(attention: torch.Tensor, threshold: float) -> tuple[torch.Tensor, bool]:
+    """Return the importance [n] and whether any patch passed the threshold.
+
+    Args:
+        attention: [n, n], head mean, rows are queries.
+        threshold: a patch is global when it receives more than this many times the mean.
+    """
+    received = attention.mean(0)
+    chosen = received > threshold * received.mean()
+    if not chosen.any():
+        return received, False
+    return attention[chosen].mean(0), True
+
+
+def recycled_tokens(
+    importance: np.ndarray, keep: int, cell: float, layout: CropLayout
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return the tokens to recycle, the number of each one's square, and whether cells grew.
+
+    Their number is the published one, moved until kept tokens and squares together are `keep`.
+    """
+    n, grown = len(importance), False
+    weakest = np.lexsort((-np.arange(n), importance))
+    canvas, row, col = layout.places()
+    while True:
+        square = canvas * n * n + (row // cell).astype(np.int64) * n + (col // cell).astype(int)
+        firsts = np.unique(square[weakest], return_index=True)[1]
+        opened = np.isin(np.arange(n), firsts).cumsum()
+        left = n - np.arange(1, n + 1) + opened
+        meets = np.flatnonzero(left == keep) + 1
+        if len(meets):
+            break
+        cell, grown = cell * 1.25, True
+    published = n - keep + int(n / cell**2)
+    count = meets[np.abs(meets - published).argmin()]
+    recycled = np.sort(weakest[:count])
+    return recycled, np.unique(square[recycled], return_inverse=True)[1], grown
+
+
+def patch_entropy(signals: Signals) -> torch.Tensor:
+    """Return the entropy [n] of the 256 grey levels in each token's part of the pixels."""
+    pixels = signals["pixels"].mean(0)
+    low, high = pixels.min(), pixels.max()
+    levels = ((pixels - low) / (high - low).clamp(min=1e-12) * 255).to(torch.uint8).cpu()
+    rows, cols = (int(length) for length in signals["grid"])
+    blocks = [
+        block for band in levels.tensor_split(rows) for block in band.tensor_split(cols, dim=1)
+    ]
+    shares = [torch.bincount(b.flatten().int(), minlength=256) / b.numel() for b in blocks]
+    return torch.stack([torch.special.entr(share).sum() for share in shares])
+
+
+def _importance(
+    signals: Signals, layer: int, threshold: float
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    if "full_attn" not in signals:
+        note = "full_attn is missing: the attention that each patch receives was taken as it is."
+        return signals.at("recv_attn", layer), (note,)
+    attention = signals.patches("full_attn", layer, axis=2).mean(0)[-(signals.n) :]
+    score, found = importance_map(attention, threshold)
+    note = "No patch passed the threshold: all patches were taken as global."
+    return score, () if found else (note,)

@@ -1,0 +1,68 @@
+"""VisPruner: half the budget for what [CLS] looks at, half for what is unlike everything else."""
+
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.selection import cls_score, top_k
+from tokviz.reduction.similarity import cosines
+
+
+@method(
+    "vispruner",
+    title="VisPruner",
+    place="before",
+    needs=("cls_attn", "feats_pre"),
+    fallbacks={"cls_attn": "recv_attn"},
+    paper="https://arxiv.org/abs/2412.01818",
+    year=2025,
+    code="Theia-4869/VisPruner",
+    licence="Apache-2.0",
+)
+def vispruner(
+    signals,
+    keep: int,
+    *,
+    important: Annotated[float, Range(0, 1, 0.05)] = 0.5,
+    step: Annotated[int, Range(1, 64)] = 8,
+    layer: int = -2,
+) -> Reduction:
+    """Keep the patches with most [CLS] attention, then thin out the others by similarity.
+
+    The rest, in order of attention, is split into even and odd places; the `step` even ones that
+    are most similar to any odd one are dropped, and so on until the budget is met. The official
+    code fails where the rest is odd in number (budgets such as 8, 30 or 62 of 576); here it works.
+
+    The choice is numerically unstable: near-equal similarities change places in the split, so
+    float32 and float64, or two devices, may share only 70 to 90 % of the kept patches.
+    """
+    score, notes = cls_score(signals, layer)
+    ranked = top_k(score, len(score)).cpu().numpy()
+    first = int(keep * important)
+    rest = thinned(ranked[first:], cosines(signals["feats_pre"]), keep - first, step)
+    order = np.concatenate([ranked[:first], rest])
+    roles = {"important": ranked[:first], "diverse": rest}
+    return Reduction.select(order, len(score), score=score, order=order, roles=roles, notes=notes)
+
+
+def thinned(rest: np.ndarray, similarity: np.ndarray, k: int, step: int) -> np.ndarray:
+    """Return k of the tokens in `rest`, dropping in rounds those that are most like others.
+
+    Args:
+        rest: int64 [r], in order of attention.
+        similarity: [n, n].
+        k: how many to leave.
+        step: how many to drop in a round.
+    """
+    if k == 0:
+        return rest[:0]
+    while len(rest) > k:
+        even, odd = rest[::2], rest[1::2]
+        closest = torch.as_tensor(similarity[np.ix_(even, odd)].max(1))
+        by_similarity = even[torch.sort(closest, descending=True, stable=True).indices.numpy()]
+        dropped = min(step, len(even), len(rest) - k)
+        rest = np.concatenate([by_similarity[dropped:], odd])
+    return rest

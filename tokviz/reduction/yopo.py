@@ -1,0 +1,99 @@
+"""YOPO: do visual tokens need everything that text tokens get?"""
+
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.exits import leave
+from tokviz.reduction.method import Range, Stage, method
+from tokviz.reduction.schedules import clamped
+
+
+def neighbours(grid: tuple[int, int], window: int) -> np.ndarray:
+    """Return which patches may attend to which, bool [n, n]: those in a window around, both ways.
+
+    It takes the place of the causal mask among visual tokens, so patches also see later ones.
+
+    Args:
+        grid: (rows, cols).
+        window: side of the window; an even one counts as the next smaller odd one.
+    """
+    rows, cols = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
+    reach = (window - 1) // 2
+    near = np.abs(rows[:, None] - rows) <= reach
+    return near & (np.abs(cols[:, None] - cols) <= reach)
+
+
+def vision_ratio(visual: np.ndarray, text: np.ndarray, system: np.ndarray) -> np.ndarray:
+    """Return each head's attention to the image over its attention to text and system prompt.
+
+    Args:
+        visual: [..., h], summed attention to the visual tokens.
+        text: the same to the text after the image.
+        system: the same to what stands before the image.
+    """
+    return visual / np.maximum(text + system, 1e-12)
+
+
+def active_heads(ratios: np.ndarray, threshold: float, share: float = 0.4) -> np.ndarray:
+    """Return which heads stay active for vision, bool [h].
+
+    Args:
+        ratios: [samples, h], `vision_ratio` on calibration prompts.
+        threshold: ratio above which a head looks at the image.
+        share: part of the prompts in which it has to; published: more than 40 of 100.
+    """
+    return (ratios > threshold).mean(0) > share
+
+
+def mask_heads(attention: np.ndarray, visual: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Return the softmax map without the visual keys of idle heads, not renormalised, as published.
+
+    Args:
+        attention: [h, q, k].
+        visual: int64 [n], visual keys.
+        active: bool [h].
+    """
+    masked = attention.copy()
+    masked[np.ix_(~active, np.arange(masked.shape[1]), visual)] = 0
+    return masked
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return [Stage(clamped(round(options["cut"] * layers), layers), keep)]
+
+
+@method(
+    "yopo",
+    title="YOPO (layer cut)",
+    place="language_model",
+    needs=("llm_attn_last",),
+    paper="https://arxiv.org/abs/2410.06169",
+    year=2024,
+    code="ZhangAIPI/YOPO_MLLM_Pruning",
+    licence="MIT",
+    positions="keep",
+    removes=False,
+    effect="mask",
+    adaptive=True,
+    schedule=_schedule,
+)
+def yopo(
+    signals,
+    keep: int,
+    *,
+    cut: Annotated[float, Range(0, 1, 0.01)] = 0.86,
+    everything: bool = True,
+) -> Reduction:
+    """Hide the whole image from the text in the last layers.
+
+    From layer 24 of 28 on (Qwen2-VL; 20 of 40 for a fine-tuned LLaVA 13B) text rows no longer
+    attend to visual tokens; nothing is removed. With `everything` off, `keep` tokens stay visible,
+    those that the last row attends to most. keep = all tokens switches the cut off.
+
+    The other savings of the paper are functions of this module: attention among patches in a
+    window (`neighbours`), heads that ignore the image (`vision_ratio`, `active_heads`,
+    `mask_heads`). They are masks on edges, not on tokens, so no token's fate shows them.
+    """
+    return leave(signals["llm_attn_last"].mean(0), keep, everything)
