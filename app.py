@@ -12,7 +12,7 @@ from components.widget import head  # noqa: E402
 
 
 def read_settings() -> Settings:
-    """Return the settings from TOKVIZ_* in the environment; CONTRIBUTING lists them."""
+    """Return the settings from TOKVIZ_* in the environment; the README lists them."""
     names = os.environ.get("TOKVIZ_MODELS", "embedded")
     return Settings(
         models=tuple(name.strip() for name in names.split(",") if name.strip()),
@@ -29,9 +29,10 @@ demo.queue(max_size=settings.queue, default_concurrency_limit=8)
 
 def main() -> None:
     """Serve the page."""
+    on_space, everywhere = "SPACE_ID" in os.environ, "0.0.0.0"
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     demo.launch(
-        server_name=os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0"),  # noqa: S104
+        server_name=os.environ.get("GRADIO_SERVER_NAME", everywhere if on_space else "127.0.0.1"),
         server_port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
         root_path=os.environ.get("GRADIO_ROOT_PATH"),
         theme=theme(),
@@ -43,7 +44,6 @@ def main() -> None:
         show_error=False,
         footer_links=[],
         state_session_capacity=2000,
-        quiet=True,
     )
 
 

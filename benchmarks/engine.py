@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 import tokviz
 from benchmarks.table import Row
 from tokviz.capture import Capture
 
-ROUNDS = 7
+ROUNDS, FEW_ROUNDS = 7, 3
 PROMPT = "describe the image ."
 NEW_TOKENS = 24
 
@@ -37,18 +38,53 @@ NAMES = {
 
 
 def rows(model: str) -> Iterator[Row]:
+    """Time the model, and one of random weights with as many visual tokens as LLaVA-1.5 has."""
+    vlm = tokviz.load(model)
+    yield from measured(vlm, ROUNDS)
+    yield from measured(random_llava(vlm), FEW_ROUNDS)
+
+
+def measured(vlm: Any, rounds: int) -> Iterator[Row]:
     """Time one model; yield one row per measurement."""
-    vlm, image = tokviz.load(model), picture()
+    image = picture()
     n = vlm.answer([image], PROMPT, max_new_tokens=1).n
     size = f"{vlm.info['parameters'] / 1e6:.1f} M parameters"
     with no_end_tokens(vlm):
-        best = race(ways(vlm, image))
+        best = race(ways(vlm, image), rounds)
         unit = f"{vlm.name}, {size}, {n} visual and {NEW_TOKENS} new tokens"
         yield Row("plain `generate()`, SDPA", f"{best['plain'] * 1000:.0f} ms", unit)
         for name, what in NAMES.items():
             how = f"of plain `generate()`; {best[name] * 1000:.0f} ms"
             yield Row(what, f"{best[name] / best['plain']:.2f} ×", how)
-        yield from lanes(vlm, image, max(n // 4, 1))
+        yield from lanes(vlm, image, max(n // 4, 1), rounds)
+
+
+def random_llava(like: Any) -> Any:
+    """Return a LLaVA with random weights and 24 × 24 visual tokens, talking like another model."""
+    processor = copy.deepcopy(like.processor)
+    processor.patch_size, processor.tokenizer.model_max_length = 14, 2048
+    images = processor.image_processor
+    images.size, images.crop_size = {"shortest_edge": 336}, {"height": 336, "width": 336}
+    text = like.model.config.get_text_config()
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=256, intermediate_size=1024, num_hidden_layers=8, num_attention_heads=4,
+            image_size=336, patch_size=14, projection_dim=256,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=text.vocab_size, hidden_size=512, intermediate_size=1408,
+            num_hidden_layers=12, num_attention_heads=8, max_position_embeddings=2048,
+            bos_token_id=text.bos_token_id, eos_token_id=text.eos_token_id,
+            pad_token_id=text.pad_token_id,
+        ),
+        image_token_id=like.model.config.image_token_id,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )  # fmt: skip
+    torch.manual_seed(0)
+    vlm = tokviz.load((LlavaForConditionalGeneration(config), processor))
+    vlm.name = "random weights"
+    return vlm
 
 
 @contextmanager
@@ -86,7 +122,7 @@ def ways(vlm: Any, image: Image.Image) -> dict[str, Callable[[], Any]]:
     }
 
 
-def lanes(vlm: Any, image: Image.Image, keep: int) -> Iterator[Row]:
+def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]:
     """Time four lanes together against the same four answers in turn."""
     names = ("fastervlm", "divprune", "visionzip")
     plans = [None, *(tokviz.plan(name, keep=keep) for name in names)]
@@ -106,7 +142,7 @@ def lanes(vlm: Any, image: Image.Image, keep: int) -> Iterator[Row]:
         for plan in plans:
             vlm.answer([image], PROMPT, plan=plan, max_new_tokens=NEW_TOKENS)
 
-    best = race({"together": together, "in turn": in_turn})
+    best = race({"together": together, "in turn": in_turn}, rounds)
     what = f"full, {', '.join(names)} at {keep} tokens"
     ratio = best["together"] / best["in turn"]
     yield Row("4 lanes together / 4 answers in turn", f"{ratio:.2f} ×", what)
@@ -116,10 +152,10 @@ def lanes(vlm: Any, image: Image.Image, keep: int) -> Iterator[Row]:
     )
 
 
-def race(entries: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def race(entries: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Return the best seconds of each entry over all rounds; one round before them warms up."""
     best = dict.fromkeys(entries, float("inf"))
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for name, run in entries.items():
             began = time.perf_counter()
             run()

@@ -26,6 +26,11 @@ START_SECONDS = 120
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
 PAINTED = "() => window.__tokviz && window.__tokviz.paints > 0"
+AT_REST = """() => {
+  const T = window.__tokviz, still = T.paints === T.paintsBefore;
+  T.paintsBefore = T.paints;
+  return still && document.querySelector(".tv-explorer [data-part=canvas]");
+}"""
 TIMED = """async ([kind, moves]) => {
   const T = window.__tokviz, times = [], draws = [];
   const part = (name) => document.querySelector(`.tv-explorer [data-part=${name}]`);
@@ -65,6 +70,7 @@ def rows() -> Iterator[Row]:
         yield Row("page open to first overlay", f"{statistics.median(opened):.2f} s", how)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         first_overlay(page, address)
+        page.wait_for_function(AT_REST, polling=500, timeout=60_000)
         for kind, what in (("slider", "keep slider to paint"), ("pointer", "hover to paint")):
             times, draws = page.evaluate(TIMED, [kind, MOVES])
             if not times:

@@ -1,20 +1,24 @@
 """Running the model for one request: validate, stream, remember, and show what came of it."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.models import Models
 from components.runs import FULL, RUNS, STOPS, Run
 from components.showing import MOST_LANES, card, lanes_value, machine_line
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
-from tokviz.models.vlm import LaneView
 from tokviz.plans import Plan, plan
 from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import LaneView
 
 MAX_NEW_TOKENS = 64
 PACE = 0.08
@@ -148,14 +152,27 @@ def _lanes(
     cards: list[Any] = []
     for number in range(len(request.plans)):
         if number in refused:
-            view = LaneView("", done=True, error=refused[number])
+            cards.append(refused_card(refused[number]))
         else:
-            view = by_number[number]
-        cards.append(_card(run, number, view, full, phase))
+            cards.append(_card(run, number, by_number[number], full, phase))
     first = _card(run, FULL, full, None, phase)
     foot = machine_line(full.trace) if full.trace else ""
     n = full.total_visual_tokens
     return lanes_value(n, model, request.plans or None, first, cards, phase=phase, foot=foot)
+
+
+def refused_card(reason: str) -> dict[str, Any]:
+    """Return the card of a lane that could not be run at all."""
+    return {
+        "text": "",
+        "words": [],
+        "verdict": "",
+        "changed": False,
+        "done": True,
+        "error": reason,
+        "metrics": [],
+        "overlay": None,
+    }
 
 
 def _card(run: Run, number: int, view: LaneView, full: LaneView | None, phase: str) -> Any:

@@ -9,7 +9,7 @@ from components.answering import Request
 from components.ask_widgets import AskPanel
 from components.examples import Examples
 from components.notice import notice
-from components.runs import STOPS
+from components.runs import STOPS, shown_picture
 from components.safe_image import SafeImage
 from components.sentences import sentence
 from components.state import Site
@@ -17,17 +17,19 @@ from components.wiring import MODEL, QUICK, Screen, play
 from tokviz.errors import TokvizError
 from tokviz.images import open_image
 
+PLACEHOLDER = "Drop, paste or upload a picture. Until then, the one shown is asked about."
+
 
 def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
     """Build the left column."""
     run, names = first["run"], site.models.names
     with gr.Column(elem_id="tv-ask"):
         image = SafeImage(
-            run.image if run else None,
             type="filepath",
             sources=["upload", "clipboard", "webcam"],
             label="Your picture",
-            height=230,
+            placeholder=PLACEHOLDER,
+            height=190,
             elem_id="tv-picture",
             buttons=[],
         )
@@ -64,10 +66,11 @@ class Asking:
         self.site = site
 
     def ask(
-        self, image: str | None, prompt: str, model: str, request: gr.Request
+        self, image: str | None, prompt: str, model: str, session: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
-        """Answer with all tokens."""
-        asked = Request(image, prompt or "", model, [], self.site.settings.max_new_tokens)
+        """Answer with all tokens about the given picture, or the one that is shown."""
+        picture = image or shown_picture(session)
+        asked = Request(picture, prompt or "", model, [], self.site.settings.max_new_tokens)
         yield from play(self.site, asked, str(request.session_hash))
 
 
@@ -94,7 +97,7 @@ def wire_ask(site: Site, screen: Screen) -> None:
     gr.on(
         [panel.ask.click, panel.prompt.submit],
         Asking(site).ask,
-        [panel.image, panel.prompt, panel.model],
+        [panel.image, panel.prompt, panel.model, screen.session],
         screen.outputs,
         show_progress="minimal",
         show_progress_on=[screen.show.notice],
@@ -102,4 +105,3 @@ def wire_ask(site: Site, screen: Screen) -> None:
     )
     panel.stop.click(stop, None, screen.show.notice, **QUICK)
     panel.image.upload(check_image, panel.image, screen.show.notice, **QUICK)
-

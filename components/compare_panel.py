@@ -10,7 +10,7 @@ from components.ask_panel import stop
 from components.compare_widgets import ComparePanel
 from components.lanes import Lanes
 from components.notice import notice
-from components.runs import FULL, GONE, RUNS
+from components.runs import FULL, GONE, RUNS, shown_picture
 from components.sentences import sentence
 from components.showing import charts, explorer
 from components.state import Site
@@ -41,6 +41,7 @@ class Comparing:
         image: str | None,
         prompt: str,
         model: str,
+        session: str,
         event: gr.EventData,
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
@@ -50,7 +51,8 @@ class Comparing:
         except InputError as error:
             yield frame(said=notice(sentence(error), "bad"))
             return
-        asked = Request(image, prompt or "", model, plans, self.site.settings.max_new_tokens)
+        picture = image or shown_picture(session)
+        asked = Request(picture, prompt or "", model, plans, self.site.settings.max_new_tokens)
         yield from play(self.site, asked, str(request.session_hash))
 
 
@@ -69,7 +71,7 @@ def wire_compare(site: Site, screen: Screen) -> None:
     lanes, ask = screen.compare.lanes, screen.ask
     lanes.compare(
         Comparing(site).compare,
-        [ask.image, ask.prompt, ask.model],
+        [ask.image, ask.prompt, ask.model, screen.session],
         screen.outputs,
         show_progress="minimal",
         show_progress_on=[screen.show.notice],

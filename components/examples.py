@@ -1,8 +1,8 @@
 """Stored examples: pictures with questions that are answered and analysed already.
 
-Every `assets/traces/<name>.safetensors` is one; `<name>--<anything>.safetensors` beside it are its
-compare lanes. `assets/examples/examples.json` may add a tag or a note, and examples without a trace.
-No model is needed to show them.
+`assets/traces/index.json` lists them; `<name>.safetensors` is the full answer, and
+`<name>--<number>-<method>.safetensors` beside it are its compare lanes. No model is needed to show
+them. `python -m components.store_examples` makes them.
 """
 
 import json
@@ -41,11 +41,6 @@ class Example:
     note: str = ""
     view: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def analysed(self) -> bool:
-        """Return whether there is a trace to show."""
-        return FULL in self.run.traces
-
 
 class Stored:
     """All stored examples, read when they are first needed."""
@@ -62,39 +57,31 @@ class Stored:
         return self._examples
 
     def _read(self) -> dict[str, Example]:
-        traces = self.assets / "traces"
-        names = [path.stem for path in sorted(traces.glob("*.safetensors")) if "--" not in path.stem]
-        listed = {entry.get("name") or Path(entry["file"]).stem: entry for entry in self._listed()}
+        home = self.assets / "traces"
+        listed = {entry["name"]: entry for entry in self._listed(home / "index.json")}
+        stored = [path.stem for path in sorted(home.glob("*.safetensors"))]
+        others = [name for name in stored if "--" not in name and name not in listed]
         examples = {}
-        for name in [*listed, *(name for name in names if name not in listed)]:
+        for name in [*listed, *others]:
             try:
-                examples[name] = self._example(name, listed.get(name, {}))
-            except (TokvizError, StopIteration):
+                examples[name] = self._example(home, name, listed.get(name, {}))
+            except TokvizError:
                 log.exception("the example %s was left out", name)
         return examples
 
-    def _listed(self) -> list[dict[str, Any]]:
-        path = self.assets / "examples" / "examples.json"
-        if not path.is_file():
-            return []
-        content = json.loads(path.read_text("utf-8"))
-        return content["examples"] if isinstance(content, dict) else content
+    def _listed(self, path: Path) -> list[dict[str, Any]]:
+        return json.loads(path.read_text("utf-8")) if path.is_file() else []
 
-    def _example(self, name: str, entry: dict[str, Any]) -> Example:
-        home = self.assets / "traces"
-        full = home / f"{name}.safetensors"
-        traces = {FULL: open_trace(full)} if full.is_file() else {}
-        lanes = sorted(home.glob(f"{name}--*.safetensors"))[:MOST_LANES] if traces else []
+    def _example(self, home: Path, name: str, entry: dict[str, Any]) -> Example:
+        lanes = sorted(home.glob(f"{name}--*.safetensors"))[:MOST_LANES]
+        traces = {FULL: open_trace(home / f"{name}.safetensors")}
         traces |= {number: open_trace(path) for number, path in enumerate(lanes)}
-        if entry.get("file"):
-            image = open_image(self.assets / "examples" / entry["file"])
-        else:
-            image = open_image(traces[FULL].images[0])
-        prompt = entry.get("prompt") or traces[FULL].prompt
-        run = Run(image, prompt, "embedded", traces, name=f"example-{name}", example=name)
+        full = traces[FULL]
+        image = open_image(self.assets / entry["file"] if entry.get("file") else full.images[0])
+        run = Run(image, full.prompt, "embedded", traces, f"example-{name}", example=name)
         RUNS.pin(run)
-        tag = entry.get("tag") or ("a mistake of the model" if entry.get("mistake") else "")
-        return Example(name, run, tag, entry.get("note", ""), entry.get("view", {}))
+        tag, note = entry.get("tag", ""), entry.get("note", "")
+        return Example(name, run, tag, note, entry.get("view", {}))
 
     def value(self, current: str = "") -> dict[str, Any]:
         """Return the value of the example row."""

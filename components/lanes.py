@@ -6,7 +6,8 @@ from components.widget import Widget
 class Lanes(Widget):
     """Full answer and methods side by side.
 
-    Events: compare {plans: [{method, keep, options}]}, halt {}, explore {lane: -1 for the full one}.
+    Events: compare {plans: [{method, keep, options}]}, halt {}, explore {lane}; the full answer is
+    lane -1.
     """
 
     script = "Lanes"

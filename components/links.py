@@ -1,4 +1,4 @@
-"""Reading a copied link: which example, and how it is looked at. Everything in it is a stranger's."""
+"""Reading a copied link: which example, and how is it looked at? Nothing in it is trusted."""
 
 import re
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ MOST_WORDS = 200
 
 
 def read_view(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the part of a view that a link's query asks for; what makes no sense is left out.
+    """Return the part of a view that a link asks for; what makes no sense is left out.
 
     Returns:
-        Some of map, layer, head, keep, opacity, token (int >= 0), words (list of int), fates (bool).
-        The browser clips them to what the run has.
+        Some of map, layer, head, keep, opacity, token (int >= 0), words (list of int), fates
+        (bool). The browser clips them to what the run has.
     """
     view: dict[str, Any] = {}
     if query.get("map") in MAPS:

@@ -1,8 +1,8 @@
-"""Which model answers, and is it loaded? Models are loaded once, on first use, and shared by all."""
+"""Which model answers? Models are loaded once, on first use, and shared by all visitors."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tokviz
@@ -14,8 +14,12 @@ MOST_LOADED = 2
 class Models:
     """The models that the page offers; at most MOST_LOADED stay in memory."""
 
-    def __init__(self, names: Sequence[str] = ("embedded",)) -> None:
+    def __init__(
+        self, names: Sequence[str] = ("embedded",), load: Callable[[str], Any] | None = None
+    ) -> None:
+        """Args: names that `tokviz.load` takes; another function to load them with."""
         self.names = tuple(names)
+        self._load = load or tokviz.load
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Any] = OrderedDict()
 
@@ -32,11 +36,13 @@ class Models:
         """
         if name not in self.names:
             known = ", ".join(self.names)
-            raise InputError(f"this page does not offer the model {str(name)[:60]!r}, only {known}.")
+            raise InputError(
+                f"this page does not offer the model {str(name)[:60]!r}, only {known}."
+            )
         with self._lock:
             if name not in self._loaded:
                 while len(self._loaded) >= MOST_LOADED:
                     self._loaded.popitem(last=False)
-                self._loaded[name] = tokviz.load(name)
+                self._loaded[name] = self._load(name)
             self._loaded.move_to_end(name)
             return self._loaded[name]

@@ -15,20 +15,17 @@ from tokviz.errors import TraceError
 from tokviz.images import open_image
 from tokviz.trace import open_trace
 
-NOT_STORED = "This example has no stored answer here: press Ask to run it."
-
 
 def opened(site: Site) -> dict[str, Any]:
-    """Return what the first screen shows: the first stored example that is analysed."""
+    """Return what the first screen shows: the first stored example."""
     for name, example in site.stored.all.items():
-        if example.analysed:
-            return {
-                "run": example.run,
-                "run_name": example.run.name,
-                "example": name,
-                "overlay": explorer(example.run, view=example.view),
-                "lanes": stored_lanes(example.run),
-            }
+        return {
+            "run": example.run,
+            "run_name": example.run.name,
+            "example": name,
+            "overlay": explorer(example.run, view=example.view),
+            "lanes": stored_lanes(example.run),
+        }
     empty = lanes_value(0, {}, default_plans(4), None, [])
     return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
 
@@ -39,13 +36,10 @@ def show_example(site: Site, name: str, lane: int, view: dict[str, Any]) -> tupl
     if example is None:
         return (SKIP, SKIP, SKIP, *frame(said=notice("There is no such example here.", "bad")))
     row = site.stored.value(name)
-    if not example.analysed:
-        said = frame(said=notice(NOT_STORED, "warn"))
-        return (example.run.image, example.run.prompt, row, *said)
     lane = lane if lane in example.run.traces else FULL
     said = notice(example.note)
     shown = show_run(example.run, lane, {**example.view, **view}, said)
-    return (example.run.image, example.run.prompt, row, *shown)
+    return (None, example.run.prompt, row, *shown)
 
 
 class Opening:
@@ -79,7 +73,7 @@ def open_file(path: str | None) -> tuple[Any, ...]:
         image = open_image(trace.images[0]) if trace.images else None
         run = RUNS.put(Run(image, trace.prompt, "", {FULL: trace}))
         said = notice("A stored trace: nothing was run here.")
-        return (image, trace.prompt, *show_run(run, said=said))
+        return (None, trace.prompt, *show_run(run, said=said))
     except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
         return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
 

@@ -14,8 +14,8 @@ from components.wiring import Screen
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = (
-    "See which parts of a picture a vision-language model really uses, throw visual tokens away for "
-    "real, and read the answers side by side."
+    "See which parts of a picture a vision-language model really uses, throw visual tokens away "
+    "for real, and read the answers side by side."
 )
 
 

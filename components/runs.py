@@ -1,7 +1,7 @@
 """What the server remembers: the last runs, bounded, under names that cannot be guessed.
 
-A session holds only a run's name. Stop flags are kept per session, so that a stop button reaches the
-run that the same browser tab started and no other.
+A session holds only a run's name. Stop flags are kept per session, so that a stop button reaches
+the run that the same browser tab started and no other.
 """
 
 import base64
@@ -122,3 +122,9 @@ def fetch_trace(name: str) -> dict[str, str]:
         return {"error": GONE}
     data = base64.b64encode(trace.to_bytes()).decode("ascii")
     return {"name": "tokviz-trace.safetensors", "data": data}
+
+
+def shown_picture(session: str) -> Image.Image | None:
+    """Return the picture of the run that a session shows, if it is still kept."""
+    run = RUNS.get(session or "")
+    return run.image if run else None

@@ -1,7 +1,7 @@
 """An image input that hands over the file's path and leaves opening it to tokviz.images.
 
-Gradio's own component decodes the upload with whatever Pillow offers; ours is opened behind one door
-that refuses bombs and foreign formats with a sentence.
+Gradio's own component decodes the upload with whatever Pillow offers; ours is opened behind one
+door that refuses bombs and foreign formats with a sentence.
 """
 
 from typing import Any

@@ -8,14 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 import tokviz
-from tokviz.analysis import analyse
 from components.runs import FULL, MOST_LANES, Run
+from tokviz.analysis import analyse
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
 from tokviz.view.lanes import lane_card, method_card
 from tokviz.view.overlay import overlay_payload
-
 
 DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
 START_HINT = "Each lane throws tokens away for real and answers again."
@@ -104,7 +103,7 @@ def catalogue(has_cls: bool) -> list[dict[str, Any]]:
     """Return the method menu, with a reason where this model cannot run a method."""
     cards = []
     for method in tokviz.METHODS.values():
-        available = {name for name in (*method.needs, *method.fallbacks.values())}
+        available = {*method.needs, *method.fallbacks.values()}
         if not has_cls:
             available -= {"cls_attn", "cls_logits", "cls_pre", "cls_post"}
         lacking = method.missing(available)

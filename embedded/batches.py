@@ -12,7 +12,7 @@ from embedded import easyvqa
 from embedded.labels import SIZES, Example, picture_example, scene_example
 from embedded.packing import pack, picture_turns, scene_turns
 from embedded.questions import KINDS
-from embedded.world import scene
+from embedded.world import repeats, scene
 
 EASY = 1 / 7
 """Share of easy-VQA pictures in a batch."""
@@ -36,9 +36,10 @@ class Batches(Dataset):
         split: str = "train",
         start: int = 0,
         text: bool = True,
+        repeated: float = 0.0,
     ):
         self.tokenizer, self.size, self.steps = tokenizer, size, steps
-        self.split, self.start, self.text = split, start, text
+        self.split, self.start, self.text, self.repeated = split, start, text, repeated
         self.weights = torch.ones(len(KINDS)).share_memory_()
 
     def __len__(self) -> int:
@@ -56,7 +57,11 @@ class Batches(Dataset):
         return collate(made)
 
     def from_scene(self, seed: int, rng: random.Random) -> tuple[Example, dict, list[str]]:
-        """Render, label and ask about one scene."""
+        """Render, label and ask about one scene, if wanted one with repeated things."""
+        if rng.random() < self.repeated:
+            seed += 10**8
+            while not repeats(seed, self.split):
+                seed += 10**8
         view = scene(seed, self.split)
         example = scene_example(view)
         if not self.text:

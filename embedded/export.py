@@ -33,6 +33,7 @@ def export(state: State, folder: Path = MODEL) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stale = {path.name for path in folder.glob("model*")} - {p.name for p in fresh.iterdir()}
     for path in fresh.iterdir():
+        path.chmod(0o644)
         path.replace(folder / path.name)
     for name in stale:
         (folder / name).unlink()

@@ -84,9 +84,7 @@ def scene_turns(
             yield scene_turn(scene, example, asked)
 
 
-def picture_turns(
-    picture: easyvqa.Picture, example: Example, rng: random.Random
-) -> Iterable[Turn]:
+def picture_turns(picture: easyvqa.Picture, example: Example, rng: random.Random) -> Iterable[Turn]:
     """Ask all that easy-VQA asks about a picture, in random order."""
     covered = example.cover >= 0
     for question, answer in rng.sample(picture.questions, len(picture.questions)):

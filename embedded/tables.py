@@ -48,8 +48,8 @@ def render(measured: dict) -> str:
     return "\n\n".join(
         (
             accuracy_table(measured),
-            f"AUC of [CLS] attention (feature layer, mean over heads) for \"this patch lies on a "
-            f"thing\": **{measured['cls_auc']:.3f}** (mean over scenes).",
+            f'AUC of [CLS] attention (feature layer, mean over heads) for "this patch lies on a '
+            f'thing": **{measured["cls_auc"]:.3f}** (mean over scenes).',
             f"Habit: asked for the absent partner of a thing that is there, the model says yes "
             f"{percent(habit['partner'])} of the time; asked for another absent thing, "
             f"{percent(habit['other'])} ({habit['scenes']} scenes each).",

@@ -1,4 +1,4 @@
-"""Phases two and three: teach the decoder to answer, then finish with the tower unfrozen.
+"""Phases two and four: teach the decoder to answer; the vision tower is frozen.
 
 Early steps see 72 of 144 visual tokens and are guided (two heads of layers 1 and 2 are shown
 the patches that a named word is about); both crutches are gone well before the end. The kinds
@@ -44,24 +44,25 @@ class Plan:
     """Share of the steps that see half of the visual tokens."""
     visible: int = 72
     """How many that is."""
-    tower: bool = False
-    """Whether the vision tower learns too."""
+    first: int = 10**6
+    """Number of the first training batch; every phase has its own stretch of scenes."""
 
 
 def train_reader(state: State, out: Path, plan: Plan) -> None:
     """Run one phase of reading; checks every 100 steps and saves every 200."""
     parts = state.model.model
     modules = [parts.language_model, parts.multi_modal_projector, state.heads]
-    modules += [parts.vision_tower] if plan.tower else []
-    parts.vision_tower.requires_grad_(plan.tower)
+    parts.language_model.requires_grad_(True)
+    parts.vision_tower.requires_grad_(False)
     optimizers = state.optimizers(lambda: build_optimizers(modules, plan.lr))
-    data = Batches(state.tokenizer, plan.batch, plan.steps - state.step, start=state.step + 10**6)
+    start = plan.first + state.step
+    data = Batches(state.tokenizer, plan.batch, plan.steps - state.step, start=start)
     began = time.monotonic()
     for item in loader(data):
         progress = state.step / plan.steps
         strength = max(0.0, 1 - progress / plan.guide_until) if plan.guide_until else 0.0
         count = plan.visible if progress < plan.half_until else TOKENS
-        reading, picture = step_losses(state, item, count, strength > 0, plan.tower)
+        reading, picture = step_losses(state, item, count, strength > 0)
         answers = functional.cross_entropy(reading.logits, reading.targets)
         (answers + strength * reading.guide_loss + 0.3 * picture).backward()
         state.update(optimizers, modules, plan.lr * rate(state.step, plan.steps, 100))
@@ -79,19 +80,14 @@ def train_reader(state: State, out: Path, plan: Plan) -> None:
             state.save(out / f"{plan.name}.pt", optimizers)
 
 
-def step_losses(
-    state: State, item: dict, count: int, guided: bool, tower: bool
-) -> tuple[Reading, Tensor]:
+def step_losses(state: State, item: dict, count: int, guided: bool) -> tuple[Reading, Tensor]:
     """Look at a batch and read its questions; also weigh the losses on the picture alone."""
     keep = torch.arange(TOKENS).expand(len(item["pixels"]), -1)
     pixel_values = to_pixel_values(item["pixels"])
     if count < TOKENS:
         keep = choose_patches(item["cover"], count)
-    if tower:
+    with torch.no_grad():
         seen = run_tower(state.model, pixel_values)
-    else:
-        with torch.no_grad():
-            seen = run_tower(state.model, pixel_values)
     hidden = torch.cat([seen[0][:, :1], seen[0][:, 1:][torch.arange(len(keep))[:, None], keep]], 1)
     losses = picture_losses(state.model, state.heads, select(item, keep), (hidden, seen[1]))
     features = state.model.model.multi_modal_projector(hidden[:, 1:])
@@ -107,7 +103,7 @@ def check_reader(state: State, pictures: int = 56, first: int = 0) -> dict[str, 
     the most likely one behind the right ones before it.
     """
     item = Batches(state.tokenizer, pictures, 1, split="val", start=first)[0]
-    reading, _ = step_losses(state, item, TOKENS, False, False)
+    reading, _ = step_losses(state, item, TOKENS, False)
     wrong = reading.logits.argmax(-1) != reading.targets
     missed = {(row, int(item["turn"][row, at])) for row, at in reading.spots[wrong].tolist()}
     tally: dict[str, list[bool]] = defaultdict(list)

@@ -14,7 +14,7 @@ import torch
 
 from embedded.batches import Batches, loader, select, to_pixel_values
 from embedded.labels import IGNORE, NOTHING
-from embedded.losses import Heads, choose_patches, picture_losses, run_tower, weighted
+from embedded.losses import choose_patches, picture_losses, run_tower, weighted
 from embedded.optim import build_optimizers, rate
 from embedded.state import State
 
@@ -23,24 +23,42 @@ HALF = 72
 
 
 def train_tower(
-    state: State, out: Path, *, steps: int, full_from: float, batch: int, lr: float
+    state: State,
+    out: Path,
+    *,
+    name: str,
+    steps: int,
+    full_from: float,
+    batch: int,
+    lr: float,
+    words: bool,
+    repeated: float,
+    first: int,
 ) -> None:
-    """Run phase one and save a checkpoint every 200 steps.
+    """Run one phase without the decoder and save a checkpoint every 100 steps.
 
     Args:
         state: model, heads and tokenizer; changed in place.
         out: folder of the checkpoints.
+        name: name of the checkpoint file.
         steps: steps in all; resumes from ``state.step``.
         full_from: share of the steps after which every patch is seen.
         batch: pictures in a step.
         lr: peak learning rate.
+        words: whether the decoder's word table learns too.
+        repeated: share of scenes that must hold several things of one name.
+        first: number of the first training scene of the phase.
     """
-    modules = [state.model.model.vision_tower, state.model.model.multi_modal_projector,
-               state.model.model.language_model.embed_tokens, state.heads]  # fmt: skip
+    parts = state.model.model
+    modules = [parts.vision_tower, parts.multi_modal_projector, state.heads]
+    modules += [parts.language_model.embed_tokens] if words else []
+    parts.vision_tower.requires_grad_(True)
+    parts.language_model.requires_grad_(words)
     optimizers = state.optimizers(lambda: build_optimizers(modules, lr))
-    data = Batches(state.tokenizer, batch, (steps - state.step) // 2, start=state.step, text=False)
+    count = -(-(steps - state.step) // (2 if full_from else 1))
+    data = Batches(state.tokenizer, batch, count, "train", first + state.step, False, repeated)
     began = time.monotonic()
-    for item in replayed(loader(data)):
+    for item in replayed(loader(data)) if full_from else loader(data):
         keep = None
         if state.step < full_from * steps:
             keep = choose_patches(item["cover"], HALF)
@@ -53,11 +71,11 @@ def train_tower(
         state.update(optimizers, modules, lr * rate(state.step, steps, 100))
         if state.step % 50 == 0:
             told = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items())
-            logger.info("tower %d %.0f s %s", state.step, time.monotonic() - began, told)
-        if state.step % 200 == 0:
-            logger.info("tower %d val %s", state.step, check_tower(state))
-            state.save(out / "tower.pt", optimizers)
-    state.save(out / "tower.pt", optimizers)
+            logger.info("%s %d %.0f s %s", name, state.step, time.monotonic() - began, told)
+        if state.step % 100 == 0:
+            logger.info("%s %d val %s", name, state.step, check_tower(state))
+            state.save(out / f"{name}.pt", optimizers)
+    state.save(out / f"{name}.pt", optimizers)
 
 
 def replayed(fresh: Iterable[dict], memory: int = 64) -> Iterator[dict]:

@@ -94,6 +94,20 @@ def place_thing(name: str, cell: int, rng: random.Random) -> Thing:
     return Thing(name, colour, cell, (left, top, left + side, top + side), rng.random() < 0.5)
 
 
+def lay_out(rng: random.Random) -> tuple[Thing, ...]:
+    """Draw the things of one scene, in reading order."""
+    names = pick_names(rng)
+    cells = rng.sample(range(9), len(names))
+    placed = [place_thing(n, c, rng) for n, c in zip(names, cells, strict=True)]
+    return tuple(sorted(placed, key=lambda thing: thing.cell))
+
+
+def repeats(seed: int, split: str) -> bool:
+    """Tell, without drawing it, whether a scene holds several things of one name."""
+    names = [thing.name for thing in lay_out(random.Random(f"{split}:{seed}"))]
+    return len(set(names)) < len(names)
+
+
 def draw_background(rng: random.Random, side: int) -> np.ndarray:
     """Draw a gradient between two soft colours with noise, [side, side, 3] uint8."""
     corners = np.array([[rng.randint(150, 255) for _ in range(3)] for _ in range(2)])
@@ -132,10 +146,7 @@ def scene(seed: int, split: str = "test", side: int = SIDE, atlas: Path = ATLAS)
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}.")
     rng = random.Random(f"{split}:{seed}")
-    names = pick_names(rng)
-    cells = rng.sample(range(9), len(names))
-    placed = [place_thing(n, c, rng) for n, c in zip(names, cells, strict=True)]
-    things = tuple(sorted(placed, key=lambda thing: thing.cell))
+    things = lay_out(rng)
     return Scene(seed, split, things, draw(things, rng, side, atlas))
 
 

@@ -26,10 +26,13 @@ RANK = {
     "tokviz.trace": 2,
     "tokviz.analysis": 3,
     "tokviz.export": 3,
+    "tokviz.pointing": 3,
     "tokviz.reduction": 3,
     "tokviz.cost": 4,
+    "tokviz.faithfulness": 4,
     "tokviz.plans": 4,
     "tokviz.view": 4,
+    "tokviz.counterfactual": 5,
     "tokviz.models": 5,
     "tokviz": 6,
     "tokviz.catalog": 7,
@@ -44,7 +47,17 @@ SOURCES = sorted(
     if path.exists()
 )
 FACADE = Path("tokviz/__init__.py")
-NUMPY_ONLY = {"tokviz.errors", "tokviz.layout", "tokviz.matrix", "tokviz.trace", "tokviz.export"}
+NUMPY_ONLY = {
+    "tokviz.analysis",
+    "tokviz.counterfactual",
+    "tokviz.errors",
+    "tokviz.export",
+    "tokviz.faithfulness",
+    "tokviz.layout",
+    "tokviz.matrix",
+    "tokviz.pointing",
+    "tokviz.trace",
+}
 
 
 def module_of(path):

@@ -10,6 +10,7 @@ import pytest
 
 import tokviz
 from tests.fakes import six_token_trace, two_kept_two_merged_two_pruned
+from tokviz import catalog
 from tokviz.cli import main
 from tokviz.errors import InputError
 from tokviz.trace import open_trace
@@ -191,3 +192,14 @@ def test_help_needs_neither_torch_nor_transformers():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "answer" in done.stdout
+
+
+def test_a_stand_in_is_called_one_in_every_form():
+    rows = catalog.rows("methods")
+    unsure = {row["name"] for row in rows if not row["verified"]}
+    for text, name in (
+        (catalog.plain(rows), r"^(\w+) "),
+        (catalog.markdown("methods"), r"^\| `(\w+)`"),
+    ):
+        marked = [line for line in text.splitlines() if "stand-in, not verified" in line]
+        assert {re.search(name, line)[1] for line in marked} == unsure

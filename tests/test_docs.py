@@ -84,6 +84,17 @@ def test_the_space_runs_what_requirements_pin():
     assert pins["torch"] == "2.13.0"
 
 
+def test_every_setting_that_the_page_reads_is_in_the_readme():
+    read = set(re.findall(r'environ\.get\("(\w+)"', (ROOT / "app.py").read_text()))
+    listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", README, re.M))
+    assert read
+    assert read <= set(listed)
+    for name, default in re.findall(
+        r'environ\.get\("(\w+)", "([^"]*)"\)', (ROOT / "app.py").read_text()
+    ):
+        assert listed[name] == default, name
+
+
 def test_every_requirement_is_pinned_exactly():
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text().splitlines():

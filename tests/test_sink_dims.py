@@ -49,7 +49,8 @@ def test_only_the_middle_layers_count():
 def test_an_attended_row_can_be_pointed_at():
     states = np.random.default_rng(0).normal(size=(12, 64))
     states[4, 9], states[7, 3] = 60, 80
-    assert max(found := candidate_dims(states), key=found.get) == 3
+    found = candidate_dims(states)
+    assert max(found, key=found.get) == 3
     assert 9 not in found
     assert set(candidate_dims(states, attended=4)) == {9}
 

@@ -32,7 +32,7 @@ def rows(which: str) -> list[dict[str, Any]]:
 def plain(entries: Sequence[dict[str, Any]]) -> str:
     """Return the rows as aligned lines: name, then one sentence."""
     width = max((len(entry["name"]) for entry in entries), default=0)
-    return "\n".join(f"{entry['name']:{width}}  {entry['summary']}" for entry in entries)
+    return "\n".join(f"{entry['name']:{width}}  {_summary(entry)}" for entry in entries)
 
 
 def markdown(which: str) -> str:
@@ -116,8 +116,13 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     paper = _paper(entry["title"] + year, entry["paper"])
     if which == "analyses":
         return name, entry["summary"], reads, paper
-    stand_in = "" if entry["verified"] else " (stand-in, not verified against the paper)"
-    return name, entry["acts_at"], entry["summary"] + stand_in, reads or "nothing", paper
+    return name, entry["acts_at"], _summary(entry), reads or "nothing", paper
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    """The sentence of a row, with a warning where a method stands in for the published one."""
+    stand_in = " (stand-in, not verified against the paper)"
+    return entry["summary"] + ("" if entry.get("verified", True) else stand_in)
 
 
 def _paper(text: str, link: str) -> str:

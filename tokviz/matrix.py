@@ -197,7 +197,7 @@ class Reduction:
         """
         weight = np.abs(self.weights)
         share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
-        flat = values.reshape(-1, self.m)
+        flat = values.reshape(int(np.prod(values.shape[:-1])), self.m)
         out = np.zeros((len(flat), self.n), np.float32)
         np.add.at(out.T, self.cols, (flat[:, self.rows] * share).T)
         return out.reshape(*values.shape[:-1], self.n)

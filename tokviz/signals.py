@@ -195,7 +195,7 @@ class Crop:
             if not isinstance(entry, (list, tuple)):
                 return cls("whole", 1, int(entry))
             role, *lengths = entry
-            return cls(ROLES.get(role, role), *(int(length) for length in lengths))
+            return cls(ROLES.get(str(role), str(role)), *(int(length) for length in lengths))
         except (TypeError, ValueError):
             raise InputError(
                 f"a crop must be (role, rows, cols, row0, col0), got {str(entry)[:60]}."
@@ -203,7 +203,10 @@ class Crop:
 
 
 class Signals(Mapping[str, Any]):
-    """A checked mapping of signals; lengths of equal letters must agree, numbers must be finite."""
+    """A checked mapping of signals; lengths of equal letters must agree, numbers must be finite.
+
+    Where full_attn is given, cls_attn and recv_attn are read off it if they are not.
+    """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         """Check and convert.
@@ -220,6 +223,8 @@ class Signals(Mapping[str, Any]):
             self.n = sum(crop.size for crop in self["crops"])
         if self.n is None and "grid" in self:
             self.n = int(self["grid"].prod())
+        if "full_attn" in self and self.n:
+            self._derive()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._arrays:
@@ -271,6 +276,18 @@ class Signals(Mapping[str, Any]):
         if extra not in (0, 1):
             raise InputError(f"{name} is for {rows} tokens, other signals are for {self.n}.")
         return states.narrow(axis, extra, rows - extra)
+
+    def _derive(self) -> None:
+        """Read rows and column means off whole attention maps where they were not given."""
+        maps = self["full_attn"]
+        maps = maps if isinstance(maps, dict) else {-1: maps}
+        has_cls = all(one.shape[-1] == one.shape[-2] == (self.n or 0) + 1 for one in maps.values())
+        if has_cls:
+            rows = {layer: one[:, 0, 1:] for layer, one in maps.items()}
+            self._arrays.setdefault("cls_attn", rows)
+        if has_cls or all(one.shape[-1] == self.n for one in maps.values()):
+            received = {layer: one.mean((0, 1))[int(has_cls) :] for layer, one in maps.items()}
+            self._arrays.setdefault("recv_attn", received)
 
     def _convert(self, name: str, value: Any) -> Any:
         spec = SIGNALS.get(name)

@@ -77,7 +77,7 @@ SCHEMA: dict[str, Field] = {
         "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
     ),
     "own_rows": Field("p", "i4", "indices in prompt_ids of the user's own words, ascending."),
-    "own_guess": Field("", "i4", "most probable next token at the first of these rows."),
+    "own_guess": Field("p", "i4", "most probable next token at each of these rows."),
     "answer_entropy": Field(
         "t", "f4", "entropy in nats of the whole distribution that each answer token came from."
     ),
@@ -141,6 +141,13 @@ class StageRecord:
     reduction: Reduction
     seconds: float = 0.0
     "Time of the decision alone."
+    effect: str = "remove"
+    "What happened to the tokens left out; only remove and restart take them away for good."
+
+    @property
+    def removes(self) -> bool:
+        """True when later stages see only what this one left."""
+        return self.effect in ("remove", "restart")
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,10 +200,15 @@ class Trace:
 
     @cached_property
     def reduction(self) -> Reduction:
-        """All stages as one matrix over the original visual tokens."""
+        """All stages as one matrix over the original visual tokens.
+
+        Of stages that only mask or go around layers, the last one counts.
+        """
         whole = Reduction.identity(self.n)
         for stage in self.stages:
-            whole = whole.then(stage.reduction)
+            whole = whole.then(stage.reduction) if stage.removes else whole
+        if self.stages and not self.stages[-1].removes:
+            whole = whole.then(self.stages[-1].reduction)
         return whole
 
     @cached_property
@@ -205,8 +217,9 @@ class Trace:
         went = np.full(self.n, -1, np.int16)
         whole = Reduction.identity(self.n)
         for number, stage in enumerate(self.stages):
-            whole = whole.then(stage.reduction)
-            went[(whole.fate != 0) & (went < 0)] = number
+            after = whole.then(stage.reduction)
+            went[(after.fate != 0) & (went < 0)] = number
+            whole = after if stage.removes else whole
         return went
 
     def save(self, path: str | Path) -> None:
@@ -239,7 +252,9 @@ def _header(trace: Trace) -> dict[str, Any]:
         "words": {str(token): text for token, text in trace.words.items()},
         "sizes": trace.layout.sizes,
         "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
-        "stages": [[s.method, s.place, s.layer, s.reduction.n, s.seconds] for s in trace.stages],
+        "stages": [
+            [s.method, s.place, s.layer, s.reduction.n, s.seconds, s.effect] for s in trace.stages
+        ],
         "timings": dict(trace.timings),
         "kv_bytes": trace.kv_bytes,
         "kv_lengths": trace.kv_lengths,
@@ -291,7 +306,7 @@ def check_arrays(trace: Trace) -> None:
     for stage in trace.stages:
         if stage.reduction.n != alive:
             raise TraceError(f"a stage takes {stage.reduction.n} tokens, but {alive} were left.")
-        alive = stage.reduction.m
+        alive = stage.reduction.m if stage.removes else alive
 
 
 def open_trace(source: str | Path | bytes) -> Trace:
@@ -406,11 +421,11 @@ def _tile(entry: Sequence[Any], images: int) -> Tile:
 
 
 def _stage(number: int, entry: Sequence[Any], arrays: Mapping[str, np.ndarray]) -> StageRecord:
-    method, place, layer, n, seconds = entry
+    method, place, layer, n, seconds, effect = entry
     rows, cols, weights, position = (arrays[f"stage.{number}.{name}"] for name in STAGE_ARRAYS)
     reduction = Reduction.from_entries(rows, cols, weights, int(n), len(position), position)
     where = None if layer is None else int(layer)
-    return StageRecord(_text(method), _text(place), where, reduction, float(seconds))
+    return StageRecord(_text(method), _text(place), where, reduction, float(seconds), _text(effect))
 
 
 def _check_layout(layout: Layout) -> None:

@@ -6,6 +6,7 @@ in half precision.
 
 import numpy as np
 import pytest
+import torch
 
 from tokviz.layout import Layout, Tile
 from tokviz.trace import Trace, layout_arrays
@@ -85,6 +86,76 @@ def trace_arrays(layout):
         "readout": readout(),
         "sink_dims": np.array([3], np.int32),
         "sink_phi": sink_phi(),
+        **optional_arrays(),
+    }
+
+
+def optional_arrays():
+    """What only a run that was asked for more records."""
+    similarity = np.zeros((2, N), np.float16)
+    similarity[0], similarity[1] = [0, 1, 0.25, 0, 0.75, 0], 0.5
+    controls = np.array([[0.375, 0.5], [0.5, 0.5], [0.25, 0.5], [np.nan] * 2], np.float32)
+    flow = np.zeros((LAYERS, 4, 4), np.float16)
+    flow[:, 0, 0] = 1
+    flow[:, 1, :2] = [0.25, 0.75]
+    flow[:, 2, :3] = [0.25, 0.5, 0.25]
+    flow[:, 3] = np.nan
+    lens = np.zeros((LAYERS, N, 2), np.int32)
+    lens[..., 0], lens[..., 1], lens[-1, 1, 0] = STOP, A, DOG
+    lens_prob = np.zeros((LAYERS, N, 2), np.float16)
+    lens_prob[..., 0], lens_prob[-1, 1, 0] = 0.5, 0.875
+    peak = np.zeros((N, 5), np.float16)
+    peak[1, 1], peak[4, 1] = 0.875, 0.125
+    means = np.zeros((LAYERS, 2, 2), np.float32)
+    means[:, 0], means[:, 1] = [0.5, 0.5], [1, 0.5]
+    return {
+        "answer_entropy": np.array([0.5, 1], np.float32),
+        "state_similarity": similarity,
+        "cls_similarity": np.linspace(0, 1, 18).reshape(3, N).astype(np.float16),
+        "control_prob": controls,
+        "flow": flow,
+        "lens_ids": lens,
+        "lens_prob": lens_prob,
+        "lens_peak": peak,
+        "lens_peak_layer": np.full((N, 5), 3, np.uint8),
+        "layer_means": means,
+        "visual_rank": np.array([4, 3, 2, 1], np.float32),
+        "last_state": np.array([3, 4], np.float32),
+    }
+
+
+def worth(kept):
+    """Token 1 adds 2, token 4 adds 1, both together 3 more."""
+    return 2 * (1 in kept) + (4 in kept) + 3 * (1 in kept and 4 in kept) - 6.0
+
+
+def first_token_or_oneself(layer):
+    """Every row looks at itself and at the first token, one half each."""
+    rows = S + 1
+    one = np.eye(rows) / 2
+    one[:, 0] += 0.5
+    return np.stack([one, one])
+
+
+@pytest.fixture
+def runs(toy):
+    """Everything that analyses ask for, as functions whose answers are known."""
+    weights = torch.arange(6, dtype=torch.float32)
+    return {
+        "score": lambda kept: np.array([worth(tokens) for tokens in kept]),
+        "answers": lambda kept: ["yes." if 1 in tokens else "no." for tokens in kept],
+        "forward": lambda x: (x.sum(-1) * weights).sum(-1),
+        "features": torch.ones(N, 3),
+        "maps": first_token_or_oneself,
+        "gradients": lambda layer, step: np.ones((2, S + 1, S + 1)),
+        "exits": lambda layer: ([YES if layer > 1 else DOG, STOP], [-0.1, -0.1]),
+        "knockout": lambda span: -1.0 - sum(layer == 2 for layer in span),
+        "full": toy,
+        "others": [toy],
+        "judge": lambda before, chosen, other: "neutral",
+        "progress": lambda done, total: None,
+        "controls": {"blank": np.array([0.375, 0.5])},
+        "folder": [np.eye(4), np.ones((3, 4))],
     }
 
 
@@ -92,7 +163,7 @@ def trace_arrays(layout):
 def trace_factory():
     """Factory: arrays by name are added, or taken out where None."""
 
-    def make(**changed):
+    def make(answer_tokens=("▁yes", "."), **changed):
         layout = six_token_layout()
         arrays = {**trace_arrays(layout), **changed}
         facts = {"layers": LAYERS, "heads": HEADS, "hidden_size": 64, "feature_layer": 1}
@@ -102,9 +173,10 @@ def trace_factory():
             model={"name": "fake", "family": "fake", **facts},
             layout=layout,
             prompt_tokens=PROMPT,
-            answer_tokens=("▁yes", "."),
+            answer_tokens=answer_tokens,
             arrays={name: array for name, array in arrays.items() if array is not None},
-            candidate_tokens=(("yes", "no", "maybe"), (".", "!", ",")),
+            candidate_tokens=(("▁yes", "▁no", "▁maybe"), (".", "!", ",")),
+            words={A: "▁a", DOG: "▁dog", STOP: "."},
         )
 
     return make

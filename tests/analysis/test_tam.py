@@ -89,6 +89,16 @@ def test_the_first_answer_token_is_explained_by_itself_unless_the_reference_is_a
     assert theirs.values[0, 1] == 1
 
 
+def test_the_reference_explains_the_first_prompt_word_by_its_guess(make_trace):
+    """The prompt ends in `dog` here, so that the reference's classes are all read out."""
+    ids = np.array([1, *[2] * 6, 11, 12, 13, 12], np.int32)
+    trace = make_trace(prompt_ids=ids, own_guess=np.array([12, 0, 0], np.int32))
+    options = {"without_interference": False, "denoised": False}
+    theirs = tokviz.analyse("tam", trace, reference_compat=True, **options)["prompt"].values
+    assert theirs[0, 1] == 1
+    assert tokviz.analyse("tam", trace, **options)["prompt"].values[0].max() == 0
+
+
 def test_a_reference_class_that_was_not_read_out_is_named(make_trace):
     with pytest.raises(MissingSignal, match="word 5"):
         tokviz.analyse("tam", make_trace(), reference_compat=True)

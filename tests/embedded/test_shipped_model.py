@@ -5,6 +5,7 @@ import random
 
 import pytest
 import torch
+from PIL import Image
 
 from embedded.answering import Answerer
 from embedded.budgets import RULES
@@ -70,8 +71,6 @@ def test_recorded_hallucinations_happen(model):
 
 def test_examples_are_answered_as_noted(model):
     folder = MODEL.parent / "examples"
-    from PIL import Image
-
     for case in json.loads((folder / "examples.json").read_text()):
         features = model.look([Image.open(folder / case["file"]).convert("RGB")]).features
         assert model.answer(features, [case["prompt"]]) == [case["answer"]]

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from embedded import easyvqa
-from embedded.packing import LENGTH, pack, scene_turns
 from embedded.labels import scene_example
+from embedded.packing import LENGTH, pack, scene_turns
 from embedded.questions import KINDS, questions, templates
 from embedded.things import NAMES, plural
 from embedded.vocabulary import build_tokenizer
@@ -53,7 +53,9 @@ def test_a_packed_turn_is_the_prompt_that_generation_sees(tokenizer):
     rng = random.Random(0)
     weights = dict.fromkeys(KINDS, 1.0)
     row, kinds = pack(scene_turns(view, scene_example(view), weights, rng), tokenizer, rng)
-    assert len(kinds) > 5 and len(row["ids"]) == LENGTH
+    assert len(kinds) > 5
+    assert len(row["ids"]) == LENGTH
     text = tokenizer.decode(row["ids"][row["turn"] == 1])
-    assert " assistant : " in text and text.endswith("</s>")
+    assert " assistant : " in text
+    assert text.endswith("</s>")
     assert row["positions"][row["turn"] == 2][0] == row["positions"][row["turn"] == 1][0]

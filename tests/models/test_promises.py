@@ -195,6 +195,7 @@ def test_cached_decoding_after_pruning_inside_equals_recomputation(vlm, cat, pol
         rows,
         np.arange(len(position)),
         rows,
+        vlm.family.head_weight(vlm.model),
     )
     lane = Lane(vlm.family, vlm.model, stages, torch.arange(rows)[None], Capture.nothing())
     with vlm.guarded():

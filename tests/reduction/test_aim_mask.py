@@ -45,6 +45,18 @@ def test_only_visual_rows_are_ranked():
     assert r.kept.tolist() == [0]
 
 
+def test_a_hidden_token_stays_hidden():
+    # its own row still sees it, so the walk leaves it a larger share than the rows after it
+    maps = attention().clone()
+    maps[:, 2:, 1] = 0
+    maps[:, 1] = torch.tensor([0.0, 1, 0, 0])
+    maps /= maps.sum(-1, keepdim=True)
+    assert page_rank(maps)[1] > page_rank(maps)[2]
+    r = reduce("aim_mask", {"llm_attn_all": maps, "llm_visual_rows": [1, 2]}, keep=1)
+    assert r.kept.tolist() == [1]
+    assert r.score[0] == -1
+
+
 @pytest.mark.parametrize(("share_gone", "left"), [(1 / 8, 10), (4 / 8, 6), (1, 0)])
 def test_published_counts_of_the_toy(share_gone, left):
     # 20 rows of which 8 are protected: 18, 14 and 8 in the paper's counting

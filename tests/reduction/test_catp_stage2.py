@@ -40,5 +40,6 @@ def test_query_image_is_ranked_by_the_surviving_examples():
     assert r.kept.tolist() == [0, 3]  # example 0 wins, and 3 resembles it
 
 
-def test_one_decision_at_a_fifth_of_the_depth():
-    assert [(s.layer, s.keep) for s in METHODS["catp_stage2"].stages(576, 64, 32)] == [(7, 64)]
+@pytest.mark.parametrize(("layers", "layer"), [(32, 7), (6, 2), (2, 1)])
+def test_one_decision_with_two_layers_before_it(layers, layer):
+    assert [(s.layer, s.keep) for s in METHODS["catp_stage2"].stages(9, 4, layers)] == [(layer, 4)]

@@ -26,9 +26,10 @@ def signals_for(random_signals):
 
 def check(reduction, name, n, keep):
     assert reduction.n == n
-    assert 1 <= reduction.m <= keep
+    count = reduction.m + reduction.prefix_cls
+    assert 1 <= count <= keep
     if not METHODS[name].adaptive:
-        assert reduction.m == keep
+        assert count == keep
     assert ((reduction.position >= 0) & (reduction.position < n)).all()
     assert np.isfinite(reduction.weights).all()
 
@@ -141,25 +142,35 @@ def test_a_thousand_tokens(name, signals_for):
     check(reduce(name, signals_for(name, n=n), 100), name, n, 100)
 
 
+def without(signals, *names):
+    """Drop signals, and the whole attention maps from which some of them could be read."""
+    return {key: value for key, value in signals.items() if key not in (*names, "full_attn")}
+
+
 def test_missing_signal_is_named(name, signals_for):
     method = METHODS[name]
     for needed in method.needs:
-        signals = signals_for(name)
-        signals.pop(needed)
-        signals.pop(method.fallbacks.get(needed, ""), None)
+        signals = without(signals_for(name), needed, method.fallbacks.get(needed))
         with pytest.raises(MissingSignal, match=f"{needed}|{method.fallbacks.get(needed)}"):
             reduce(name, signals, 4)
 
 
 def test_fallback_is_used_and_said(name, signals_for):
     for needed, instead in METHODS[name].fallbacks.items():
-        signals = signals_for(name)
-        plain = reduce(name, signals, 4)
-        signals.pop(needed)
+        plain = reduce(name, signals_for(name), 4)
+        signals = without(signals_for(name), needed)
         assert instead in signals
         reduction = reduce(name, signals, 4)
         check(reduction, name, 18, 4)
         assert set(reduction.notes) - set(plain.notes)
+
+
+def test_every_option_value_works(name, signals_for):
+    for option in METHODS[name].options.values():
+        values = option.choices or ((True, False) if option.type is bool else ())
+        for value in values:
+            signals = {**signals_for(name), "segments": np.arange(18) // 6}
+            check(reduce(name, signals, 7, **{option.name: value}), name, 18, 7)
 
 
 def test_card_is_complete(name):

@@ -40,6 +40,10 @@ def test_the_paper_adds_halves():
     assert r.kept.tolist() == [1]
 
 
-def test_published_schedule():
-    stages = METHODS["transprune"].stages(576, 72, 32)
-    assert [(s.layer, s.keep) for s in stages] == [(7, 504), (9, 360), (12, 72)]
+@pytest.mark.parametrize(
+    ("layers", "stages"),
+    [(32, [(7, 504), (9, 360), (12, 72)]), (8, [(3, 72)]), (6, [(2, 72)]), (4, [(2, 72)])],
+)
+def test_published_schedule_with_a_watched_layer_before_it(layers, stages):
+    found = METHODS["transprune"].stages(576, 72, layers)
+    assert [(s.layer, s.keep) for s in found] == stages

@@ -1,4 +1,4 @@
-"""Traces made by hand: a picture of coloured squares, a grid of tokens, and attention that knows them."""
+"""Traces made by hand: a square in a picture, a grid of tokens, and attention that knows it."""
 
 from io import BytesIO
 
@@ -58,7 +58,9 @@ def fake_trace(
     box = layout.box
     middle = (box[:, :2] + box[:, 2:]) / 2
     near = np.exp(-(((middle - 64) / 45) ** 2).sum(1))
-    per_head = rng.random((t, layers, heads, n)) * 0.3 + near * (1 + np.arange(t))[:, None, None, None]
+    per_head = (
+        rng.random((t, layers, heads, n)) * 0.3 + near * (1 + np.arange(t))[:, None, None, None]
+    )
     share = 0.15 + 0.5 * rng.random((t, layers, heads))
     per_head = per_head / per_head.sum(-1, keepdims=True) * share[..., None]
     mass = np.stack([(1 - share) / 2, share, (1 - share) / 2, share * 0], -1)
@@ -81,8 +83,7 @@ def fake_trace(
         model={"name": "fake", "has_cls": True, "layers": layers, "hidden_size": 64,
                "device": "cpu", "dtype": "float32"},
         layout=layout,
-        prompt_tokens=tuple(["<s>", "USER:", *["<image>"] * n, *prompt.split()[:4]])
-        + ("?",) * (4 - len(prompt.split()[:4])),
+        prompt_tokens=("<s>", "USER:", *["<image>"] * n, *(prompt.split() + ["?"] * 4)[:4]),
         answer_tokens=words,
         arrays=arrays,
         candidate_tokens=tuple((word.strip(), "cat") for word in words),

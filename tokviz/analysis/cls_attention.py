@@ -4,7 +4,7 @@ import numpy as np
 
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.pick import check_index
-from tokviz.analysis.result import Part, Result
+from tokviz.analysis.result import Part, Result, number
 from tokviz.errors import MissingSignal
 from tokviz.trace import Trace
 
@@ -42,6 +42,6 @@ def cls_attention(trace: Trace, *, layer: int | None = None, head: int | None = 
     values = values.astype(np.float32)
     parts = {
         "layers": Part(layers.astype(np.float32), "u n", "head mean in every layer"),
-        "share": Part(np.float32(values.sum()), "", "sum over all patches of the image"),
+        "share": number(values.sum(), "sum over all patches of the image"),
     }
     return Result(values, "n", parts, notes=notes)

@@ -26,12 +26,15 @@ ASKS: dict[str, str] = {
     "maps": "a function: decoder layer -> the whole softmax map of prompt and answer [h, q, q].",
     "gradients": "a function: (decoder layer, answer token) -> gradient of the log-probability of "
     "that answer token by the map of that layer [h, q, q].",
-    "exits": "a function: decoder layer -> the answer when all visual tokens leave before that "
-    "layer.",
+    "exits": "a function: decoder layer -> (most probable token ids, log-probabilities of the "
+    "own answer's tokens), both [t], when all visual tokens leave before that layer; the number "
+    "of layers = nothing leaves.",
     "knockout": "a function: range of decoder layers -> log-probability of the run's own answer "
     "when no text row may attend to the image in those layers.",
     "full": "the trace of the same question with all tokens.",
-    "others": "traces of other questions about the same image.",
+    "others": "other traces to compare with.",
+    "judge": "a function: (text so far, chosen token, other token) -> entail, contra or neutral.",
+    "progress": "a function that is told (forwards done, forwards in all).",
     "controls": "probability of each answer token [t] by the name of the control image; or, for "
     "divergences, the whole distribution [t, v] with 'full' for the real image.",
     "folder": "the features of the visual tokens [n, d] of each image of a folder.",

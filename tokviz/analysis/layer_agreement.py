@@ -81,10 +81,13 @@ def layer_agreement(
     else:
         maps = attention[token]
     matrix = agreement_matrix(maps, measure, k)
-    means = {"all layers": mean_off_diagonal(matrix), "without layer 0": np.nan}
-    means["without layer 0"] = mean_off_diagonal(matrix[1:, 1:])
+    means = {
+        "all layers": mean_off_diagonal(matrix),
+        "without layer 0": mean_off_diagonal(matrix[1:, 1:]),
+    }
     if "sink_phi" in trace and "hidden_size" in trace.model:
         calm = ~sink_mask(trace)[0].any(0)
-        means["without sinks"] = mean_off_diagonal(agreement_matrix(maps[:, calm], measure, k))
+        if calm.any():
+            means["without sinks"] = mean_off_diagonal(agreement_matrix(maps[:, calm], measure, k))
     part = Part(np.array(list(means.values())), "i", "mean over pairs of layers")
     return Result(matrix, "l l", {"means": part}, {"i": tuple(means)})

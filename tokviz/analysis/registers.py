@@ -13,7 +13,7 @@ import numpy as np
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.pick import check_index
 from tokviz.analysis.ranks import top_k
-from tokviz.analysis.result import Part, Result
+from tokviz.analysis.result import Part, Result, number
 from tokviz.layout import PATCH
 from tokviz.options import Range
 from tokviz.trace import Trace
@@ -76,5 +76,5 @@ def registers(
         shared = np.intersect1d(most, np.flatnonzero(marked[layer]))
         part = len(shared) / max(int(marked[layer].sum()), 1)
         meaning = f"share of them among the {MOST_ATTENDED} patches that [CLS] attends to most"
-        parts["attended"] = Part(np.float32(part), "", meaning)
+        parts["attended"] = number(part, meaning)
     return Result(marked[layer], "n", parts)

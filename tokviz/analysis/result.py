@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,11 @@ class Part:
         """Check that the array has the axes that it says it has; raise ValueError."""
         if np.ndim(self.values) != len(self.axes.split()):
             raise ValueError(f"axes [{self.axes}] do not fit the shape {np.shape(self.values)}.")
+
+
+def number(value: Any, meaning: str) -> Part:
+    """Return a part that is a single number."""
+    return Part(np.asarray(value), "", meaning)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.ranks import spearman
-from tokviz.analysis.result import Part, Result
+from tokviz.analysis.result import Part, Result, number
 from tokviz.errors import MissingSignal
 from tokviz.options import Range
 from tokviz.sink_dims import sink_threshold
@@ -55,7 +55,7 @@ def sinks(
     text[:, trace.layout.position] = False
     parts = {
         "phi": Part(phi[:, trace.layout.position], "l n", "the statistic of each visual token"),
-        "tau": Part(np.float32(tau), "", "the threshold"),
+        "tau": number(tau, "the threshold"),
         "count": Part(mask.sum(1), "l", "visual sinks in each layer"),
         "text": Part(text, "l s", "sinks outside the image, such as the first token"),
     }

@@ -59,7 +59,7 @@ def explained_items(trace: Trace, reference_compat: bool = False) -> Items:
     if reference_compat and t:
         classes[len(own)] = int(prompt_ids[s - 1])
     if reference_compat and own and "own_guess" in trace:
-        classes[0] = int(trace["own_guess"])
+        classes[0] = int(trace["own_guess"][0])
     unknown = [token for token in classes if token not in column]
     if unknown:
         raise MissingSignal(f"the readout of this trace does not hold the word {unknown[0]}.")

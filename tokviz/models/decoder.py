@@ -17,15 +17,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
-from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.stage_signals import StageState, Watch
 from tokviz.models.tower import apply_reduction
 from tokviz.models.vision import hooked
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
+from tokviz.trace import StageRecord
 
 Kwargs = dict[str, Any]
+
+
+class StartAgain(Exception):  # noqa: N818 - a signal, not an error
+    """Ends a prefill at a stage whose method reads the prompt again without what it left out."""
 
 
 class DecoderStages:
@@ -40,6 +44,8 @@ class DecoderStages:
         length: int,
         index: np.ndarray,
         next_position: int,
+        head: torch.Tensor,
+        carried: dict[str, Any] | None = None,
     ) -> None:
         """Describe the sequence that enters layer 0.
 
@@ -51,21 +57,43 @@ class DecoderStages:
             length: number of rows of the sequence.
             index: [m] original number of each visual token.
             next_position: position id of the first decoded token when nothing is repacked.
+            head: [v, d] weight of the language model's head.
+            carried: signals that the vision tower hands over, one value per visual token.
         """
         self.decoder, self.step = decoder, step
         self.stages = {stage.layer: stage for stage in stages}
         self.visual, self.index = visual, torch.as_tensor(index, device=visual.device)
+        self.index_at_start = self.index
         self.entered = len(visual)
         self.alive = torch.arange(length, device=visual.device)
         self.length, self.next_position = length, next_position
         self.done: list[tuple[int, Reduction, float]] = []
-        self.call: AttentionCall | None = None
+        self.head, self.carried = head, dict(carried or {})
+        self.visual_at_start = visual
+        asked = step.entry if step else None
+        self.watch = Watch(self, {*asked.needs, *asked.optional} if asked else set())
+        self.parked: torch.Tensor | None = None
+        "Hidden states of the full sequence while some rows bypass layers."
         self.rows_in: dict[int, torch.Tensor] = {}
+
+    @property
+    def effect(self) -> str:
+        """What happens to tokens that a decision leaves out, a key of EFFECTS."""
+        return self.step.entry.effect if self.step and self.step.entry else "remove"
 
     @property
     def repacks(self) -> bool:
         """True when positions are renumbered after each stage."""
-        return self.step is not None and self.step.position_policy == "repack"
+        policy = self.step.position_policy if self.step else "keep"
+        return policy == "repack" and self.effect == "remove"
+
+    def records(self) -> list[StageRecord]:
+        """Return the stages that were carried out."""
+        name = self.step.method if self.step else ""
+        return [
+            StageRecord(name, "language_model", layer, done, seconds, self.effect)
+            for layer, done, seconds in self.done
+        ]
 
     @contextmanager
     def during_prefill(self) -> Iterator[None]:
@@ -76,20 +104,22 @@ class DecoderStages:
             layers[i].register_forward_pre_hook(self._before(i), with_kwargs=True)  # type: ignore
             for i in range(first, len(layers) if self.stages else 0)  # type: ignore[arg-type]
         ]
-        with hooked(*handles):
+        with hooked(*handles, *(self.watch.hooks() if self.stages else ())):
             yield
 
     @contextmanager
     def during_decode(self) -> Iterator[None]:
         """Install what one decode step needs: shifted positions where they were repacked."""
-        handles = []
-        if self.repacks:
-            for i, rows in self.rows_in.items():
-                handles.append(
-                    self.decoder.layers[i].register_forward_pre_hook(  # type: ignore[index]
-                        self._shift(self.next_position - len(rows)), with_kwargs=True
-                    )
-                )
+        hooks: dict[int, Callable[..., Any]] = {}
+        if self.effect in ("mask", "decode"):
+            hooks = {i: self._hide(i) for i in self.rows_in}
+        elif self.repacks:
+            hooks = {i: self._shift(self.next_position - len(r)) for i, r in self.rows_in.items()}
+        layers = self.decoder.layers
+        handles = [
+            layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
+            for i, hook in hooks.items()
+        ]
         with hooked(*handles):
             yield
 
@@ -101,8 +131,10 @@ class DecoderStages:
         """Return what the stages up to a layer did to the visual tokens of layer 0."""
         whole = Reduction.identity(self.entered)
         for at, done, _ in self.done:
-            if at <= layer:
+            if at <= layer and self.effect == "remove":
                 whole = whole.then(done)
+            elif at <= layer and self.effect == "bypass":
+                whole = done
         return whole
 
     # -- hooks ------------------------------------------------------------------------------------
@@ -111,25 +143,62 @@ class DecoderStages:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
             hidden = args[0] if args else kwargs.pop("hidden_states")
             full = dict(kwargs)
-            if layer in self.stages:
+            if layer in self.stages and len(self.visual):
+                hidden = self._restore(hidden)
                 hidden = self._carry_out(layer, hidden, self._sliced(full, hidden))
             self.rows_in[layer] = self.alive
-            return (hidden, *args[1:]), self._sliced(full, hidden)
+            kwargs = self._sliced(full, hidden)
+            if self.effect == "mask" and self.done:
+                kwargs["attention_mask"] = self._hiding_mask(layer, kwargs.get("attention_mask"))
+            return (hidden, *args[1:]), kwargs
 
         return hook
 
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: Kwargs) -> torch.Tensor:
-        """Ask the method, then shorten the hidden states [1, rows, d]."""
+        """Ask the method about the visual rows of `hidden` [1, rows, d], and do what it says."""
         began = time.perf_counter()
         state = StageState(self, layer, hidden, kwargs)
-        step, keep = self.step, self.stages[layer].keep
+        step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
         signals = state.signals(step.entry)  # type: ignore[union-attr]
-        done = reduce(step.method, signals, keep, **step.options).in_raster_order()  # type: ignore
+        done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
+        done = done if self.repacks else done.in_raster_order()
         self.done.append((layer, done, time.perf_counter() - began))
+        if self.effect == "restart":
+            raise StartAgain
+        if self.effect in ("mask", "decode"):
+            return hidden
+        if self.effect == "bypass":
+            self.parked = hidden
         return self._shorten(hidden, done, state.local)
 
+    def _restore(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Bring back the rows that went around the layers since the last decision."""
+        if self.parked is None:
+            return hidden
+        full = self.parked.clone()
+        full[:, self.alive] = hidden
+        self.parked = None
+        self.alive = torch.arange(self.length, device=hidden.device)
+        self.visual, self.index = self.visual_at_start, self.index_at_start
+        return full
+
+    def _hidden_rows(self, layer: int) -> torch.Tensor:
+        """Rows of the sequence that the latest decision up to a layer left out."""
+        decisions = [done for at, done, _ in self.done if at <= layer]
+        seen = decisions[-1].cols if decisions else np.arange(self.entered)
+        left_out = np.setdiff1d(np.arange(self.entered), seen)
+        return self.visual_at_start[torch.as_tensor(left_out, device=self.alive.device)]
+
+    def _hiding_mask(self, layer: int, mask: torch.Tensor | None) -> torch.Tensor:
+        """Bool [1, 1, rows, rows], True = may attend: causal, and nobody sees what was left out."""
+        rows = torch.arange(self.length, device=self.alive.device)
+        causal = rows[None] <= rows[:, None]
+        sees = causal if mask is None else _as_bool(mask)[0, 0]
+        sees = sees.index_fill(1, self._hidden_rows(layer), False)
+        return (sees | torch.eye(self.length, dtype=torch.bool, device=sees.device))[None, None]
+
     def _shorten(self, hidden: torch.Tensor, done: Reduction, local: torch.Tensor) -> torch.Tensor:
-        kept = local[torch.as_tensor(done.position, device=local.device)]
+        kept = local[torch.as_tensor(done.position, device=local.device)].sort().values
         stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
         stays[local] = False
         stays[kept] = True
@@ -137,7 +206,10 @@ class DecoderStages:
         place = torch.cumsum(stays, 0)[kept] - 1
         shorter[0, place] = apply_reduction(hidden[0, local], done)
         self.visual, self.alive = self.alive[kept], self.alive[stays]
-        self.index = self.index[torch.as_tensor(done.position, device=local.device)]
+        chosen = torch.as_tensor(done.position, device=local.device)
+        self.index = self.index[chosen]
+        self.carried = {name: value[..., chosen] for name, value in self.carried.items()}
+        self.watch.forget(chosen)
         return shorter
 
     def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor) -> Kwargs:
@@ -158,6 +230,15 @@ class DecoderStages:
             out["position_embeddings"] = (cos[..., alive, :], sin[..., alive, :])
         return out
 
+    def _hide(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
+        def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
+            keys = kwargs["past_key_values"].layers[layer].keys.shape[-2] + 1
+            sees = torch.ones(1, 1, 1, keys, dtype=torch.bool, device=self.alive.device)
+            sees[..., self._hidden_rows(layer)] = False
+            return args, {**kwargs, "attention_mask": sees}
+
+        return hook
+
     def _shift(self, removed: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
             hidden = args[0] if args else kwargs["hidden_states"]
@@ -169,58 +250,6 @@ class DecoderStages:
         return hook
 
 
-class StageState:
-    """The residual stream entering one layer, from which a stage's signals are computed."""
-
-    def __init__(
-        self, run: DecoderStages, layer: int, hidden: torch.Tensor, kwargs: Kwargs
-    ) -> None:
-        """Args: `hidden` [1, rows, d]; `kwargs` what the layer would get, already sliced."""
-        self.run, self.layer, self.hidden, self.kwargs = run, layer, hidden, kwargs
-        self.local = torch.searchsorted(run.alive, run.visual)
-        "[m] rows of `hidden` that are visual tokens."
-
-    def signals(self, entry: Any) -> dict[str, Any]:
-        """Return the signals that a method asks for and that this state can give."""
-        asked = dict.fromkeys((*entry.needs, *entry.optional))
-        for name in entry.needs:
-            if name not in SUPPLIERS and entry.fallbacks.get(name) in SUPPLIERS:
-                asked[entry.fallbacks[name]] = None
-        given = {name: SUPPLIERS[name](self) for name in asked if name in SUPPLIERS}
-        given.setdefault("index", self.run.index)
-        return given
-
-    def text_rows(self) -> torch.Tensor:
-        """Rows of the prompt after the last visual token."""
-        last = int(self.local[-1]) if len(self.local) else -1
-        return torch.arange(last + 1, self.hidden.shape[1], device=self.hidden.device)
-
-    def before(self) -> AttentionCall:
-        """The attention call of the layer just before."""
-        if self.run.call is None:
-            raise MissingSignal("the first layer has no attention of a layer before it.")
-        return self.run.call
-
-    def peek(self) -> AttentionCall:
-        """The coming layer's own attention call, computed ahead and thrown away."""
-        seen: list[AttentionCall] = []
-        layer = self.run.decoder.layers[self.layer]  # type: ignore[index]
-        kwargs = {**self.kwargs, "past_key_values": None, "use_cache": False}
-        with observed(seen.append):
-            layer.self_attn(hidden_states=layer.input_layernorm(self.hidden), **kwargs)
-        return seen[0]
-
-    def last_row(self) -> torch.Tensor:
-        """Index of the last prompt row."""
-        return torch.tensor([self.hidden.shape[1] - 1], device=self.hidden.device)
-
-
-SUPPLIERS: dict[str, Callable[[StageState], torch.Tensor]] = {
-    "llm_attn_last": lambda s: s.before().rows(s.last_row())[0, :, 0][:, s.local],
-    "llm_peek_last": lambda s: s.peek().rows(s.last_row())[0, :, 0][:, s.local],
-    "llm_attn_text": lambda s: s.before().rows(s.text_rows())[0][..., s.local],
-    "llm_hidden": lambda s: s.hidden[0, s.local],
-    "llm_hidden_last": lambda s: s.hidden[0, -1],
-    "index": lambda s: s.run.index,
-}
-"""How each language-model signal of SIGNALS is computed at a stage."""
+def _as_bool(mask: torch.Tensor) -> torch.Tensor:
+    """True = may attend, from a bool or an additive mask."""
+    return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2

@@ -149,7 +149,7 @@ class Lane:
         layer = getattr(call.module, "layer_idx", None)
         if layer is None:
             return
-        self.stages.call = call
+        self.stages.watch.see(call)
         if self.capture.attention:
             last = torch.tensor([call.query.shape[2] - 1], device=call.query.device)
             self.rows.attention[-1][layer] = call.rows(last)[0, :, 0]

@@ -173,10 +173,6 @@ def build_trace(
     """
     answer_tokens, candidate_tokens, answer = words
     t = len(answer_tokens)
-    inside = tuple(
-        StageRecord(lane.stages.step.method, "language_model", layer, done, seconds)  # type: ignore
-        for layer, done, seconds in lane.stages.done
-    )
     arrays = {
         "prompt_ids": asked.prompt_ids,
         "answer_ids": np.asarray(lane.ids[:t], np.int32),
@@ -192,7 +188,7 @@ def build_trace(
         arrays["candidate_ids"] = torch.stack(ids).cpu().numpy().astype(np.int32)
         arrays["candidate_prob"] = torch.stack(probabilities).float().cpu().numpy()
     kv_bytes, kv_lengths = cache_bytes(lane.cache)
-    all_stages = (*stages, *inside)
+    all_stages = (*stages, *lane.stages.records())
     notes = [*notes, *(note for stage in all_stages for note in stage.reduction.notes)]
     return Trace(
         prompt=asked.prompt,

@@ -18,7 +18,7 @@ from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Family
 from tokviz.models.record import Arrival
 from tokviz.models.tower import apply_reduction, encode_reduced
-from tokviz.models.vision import Vision, image_signals
+from tokviz.models.vision import TOWER_SIGNALS, Vision, image_signals
 from tokviz.plans import Plan, Step
 from tokviz.reduction import reduce
 from tokviz.reduction.method import Method, check_keep
@@ -84,6 +84,8 @@ def route(
         len(rows),
         keep,
         int(positions.reshape(-1, len(rows))[0, -1]) + 1,
+        family.head_weight(model),
+        travel.carried(inside),
     )
     return Arrived(
         prepared.inputs["input_ids"][:, index],
@@ -216,6 +218,22 @@ class Travel:
             raise InputError(f"keep must be at least one token per image ({len(sizes)}).")
         return shares
 
+    def carried(self, step: Step | None) -> dict[str, torch.Tensor]:
+        """Return tower signals [m] that a method inside the language model asks for."""
+        wanted = set(step.entry.fallbacks.values()) if step and step.entry else set()
+        found: dict[str, torch.Tensor] = {}
+        for name in wanted & set(TOWER_SIGNALS):
+            layer = self.family.feature_layer(self.model)
+            parts = []
+            for image in range(len(self.layout.sizes)):
+                signals = image_signals(self.vision, self.before_steps(image), image)
+                layers = self.left(signals, image).get(name, {})
+                if layer in layers:
+                    parts.append(layers[layer])
+            if parts:
+                found[name] = torch.cat(parts, -1)
+        return found
+
     def cls_feature(self) -> torch.Tensor:
         """Return the tower's [CLS] state, projected, [1, d]; it takes the first token's place."""
         if self.vision.cls_state is None or len(self.vision.cls_state) != 1:
@@ -227,8 +245,10 @@ class Travel:
     def note(self, step: Step, done: Reduction, seconds: float) -> None:
         """Write down a stage that was carried out."""
         name = step.method
-        self.records.append(StageRecord(name, step.place, None, done, seconds))
-        self.whole = self.whole.then(done)
+        effect = "remove" if step.entry is None else step.entry.effect
+        effect = "remove" if effect == "restart" else effect
+        self.records.append(StageRecord(name, step.place, None, done, seconds, effect))
+        self.whole = self.whole.then(done) if effect == "remove" else self.whole
         self.decide_seconds += seconds
 
 

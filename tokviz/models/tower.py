@@ -38,31 +38,55 @@ class TowerRun:
         "Layer and reduction of the last stage."
 
     def __call__(
-        self, pixel_values: torch.Tensor, stages: dict[int, Stage]
+        self, pixel_values: torch.Tensor, stages: dict[int, Stage], grid: tuple[int, int]
     ) -> tuple[torch.Tensor, Reduction]:
         """Return the features [m, d_v] in raster order and the reduction [m, n] that was done.
 
         Args:
             pixel_values: [1, ...] one image.
             stages: tower layer -> stage.
+            grid: (rows, cols) of the patches.
         """
+        self.grid = grid
         states = self.family.tower_embed(self.model, pixel_values)
         self.sizes = torch.ones(states.shape[1] - self.skip, device=states.device)
         whole = Reduction.identity(len(self.sizes))
+        self.index = torch.arange(len(self.sizes), device=states.device)
         blocks = self.family.tower_layers(self.model)
         for layer in range(self.family.feature_layer(self.model) + 1):
-            with observed(self.see):
-                states = self.family.tower_attend(blocks[layer], states, self.key_bias(states))
-            if layer in stages:
+            if layer in stages and self.unmerges:
+                states = self.attend_merged(blocks[layer], states, stages[layer])
+            else:
+                with observed(self.see):
+                    states = self.family.tower_attend(blocks[layer], states, self.key_bias(states))
+            if layer in stages and not self.unmerges:
                 done = self.decide(states[0, self.skip :], stages[layer])
                 self.latest = (layer, done)
                 states = self.shorten(states, done)
                 whole = whole.then(done)
+                self.index = self.index[torch.as_tensor(done.position, device=states.device)]
             states = self.family.tower_mlp(blocks[layer], states)
         self.cls_state = states[:, 0] if self.skip else None
         ordered = whole.in_raster_order()
         self.raster = torch.as_tensor(np.argsort(whole.position, kind="stable"))
         return states[0, self.skip :][self.raster.to(states.device)], ordered
+
+    @property
+    def unmerges(self) -> bool:
+        """True for methods that merge for one layer's attention only."""
+        return self.step.entry.effect == "unmerge"  # type: ignore[union-attr]
+
+    def attend_merged(self, block: nn.Module, states: torch.Tensor, stage: Stage) -> torch.Tensor:
+        """Merge, attend, and copy what attention adds back to every member."""
+        done = self.decide(states[0, self.skip :], stage)
+        self.latest = (stage.layer, done)
+        patches = apply_reduction(states[0, self.skip :], done)
+        merged = torch.cat([states[:, : self.skip], patches[None]], 1)
+        with observed(self.see):
+            added = (self.family.tower_attend(block, merged, None) - merged)[0]
+        group = torch.as_tensor(done.group, device=states.device)
+        back = torch.cat([added[: self.skip], added[self.skip :][group]])
+        return states + back[None]
 
     def see(self, call: AttentionCall) -> None:
         """Keep the block's attention call, and the signals asked for."""
@@ -78,21 +102,24 @@ class TowerRun:
 
     def decide(self, states: torch.Tensor, stage: Stage) -> Reduction:
         """Ask the method about the current tokens."""
-        entry, call = self.step.entry, self.calls[0]
+        entry = self.step.entry
         began = time.perf_counter()
         asked = (*entry.needs, *entry.optional, *entry.fallbacks.values())  # type: ignore[union-attr]
         given: dict[str, Any] = {
-            "keys": call.key[0, :, self.skip :],
+            "keys": self.calls[0].key[0, :, self.skip :] if self.calls else None,
             "hidden": states,
             "sizes": self.sizes,
             "prefix": self.skip,
             "layer": stage.layer,
+            "num_layers": self.family.feature_layer(self.model) + 1,
+            "index": self.index,
+            "grid": self.grid if len(states) == self.grid[0] * self.grid[1] else None,
         }
         for name in set(asked) & set(TOWER_SIGNALS):
-            value = self.observer.compute(name, call)
+            value = self.observer.compute(name, self.calls[0])
             given[name] = None if value is None else value[0]
         signals = {name: value for name, value in given.items() if name in asked}
-        done = reduce(self.step.method, signals, stage.keep, **self.step.options)
+        done = reduce(self.step.method, signals, min(stage.keep, len(states)), **self.step.options)
         self.seconds += time.perf_counter() - began
         return done
 
@@ -143,7 +170,8 @@ def encode_reduced(
         wanted: tower signals to record.
 
     Returns:
-        The vision record over the surviving tokens, one Reduction per image, decision seconds.
+        The vision record over the surviving tokens, one Reduction per image (of what a method
+        that un-merges did in its last layer), decision seconds.
     """
     if len(layout.tiles) != len(layout.sizes) or (layout.kind != PATCH).any():
         raise InputError("reduction inside the tower needs one tile per image and no separators.")
@@ -153,10 +181,12 @@ def encode_reduced(
         n = int((layout.image == image).sum())
         stages = step.entry.stages(n, keep[image], layers, **step.options)  # type: ignore[union-attr]
         run = TowerRun(family, model, step, wanted)
-        kept, done = run(pixels[None], {s.layer: s for s in stages})
+        grid = (layout.tiles[image].rows, layout.tiles[image].cols)
+        kept, done = run(pixels[None], {s.layer: s for s in stages}, grid)
         pre.append(kept)
         features.append(family.projector(model)(kept[None])[0])
-        reductions.append(done)
+        unmerged = run.latest[1] if run.latest and run.unmerges else None
+        reductions.append(unmerged or done)
         seconds += run.seconds
         runs.append(run)
     cls_state = torch.cat([r.cls_state for r in runs]) if runs[0].cls_state is not None else None
@@ -176,11 +206,11 @@ def _surviving(
     layers: dict[str, dict[int, torch.Tensor]] = {}
     if len(runs) > 1:
         return layers
-    run, m = runs[0], reductions[0].m
+    run, m = runs[0], len(runs[0].raster)
     order = run.raster.to(run.sizes.device)
     values = dict(run.observer.layers["cls_attn"])
     layer, done = run.latest or (-1, reductions[0])
-    if layer in values and done.m == m:
+    if layer in values and done.m == m and not run.unmerges:
         support = torch.as_tensor(done.matrix() != 0, device=order.device).float()
         values[layer] = values[layer] @ support.T
     layers["cls_attn"] = {i: v[..., order] for i, v in values.items() if v.shape[-1] == m}

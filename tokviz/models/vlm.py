@@ -22,15 +22,16 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError, ModelError, TokvizError
 from tokviz.images import open_image
 from tokviz.models.attention import use_tokviz_attention
+from tokviz.models.decoder import StartAgain
 from tokviz.models.family import Family
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.record import Asked, build_trace, tower_arrays
 from tokviz.models.route import Arrived, route
 from tokviz.models.sinks import search_sinks
 from tokviz.models.vision import TOWER_SIGNALS, Vision, encode
-from tokviz.plans import Plan
+from tokviz.plans import Plan, Step
 from tokviz.prompts import check_prompt
-from tokviz.trace import Trace
+from tokviz.trace import StageRecord, Trace
 
 MAX_NEW_TOKENS = 1024
 MAX_LANES = 8
@@ -252,7 +253,7 @@ class VLM:
         wanted = {
             name
             for plan in plans
-            for step in (plan.at("before") if plan else ())
+            for step in (plan.steps if plan else ())
             if step.entry is not None
             for name in (*step.entry.needs, *step.entry.optional, *step.entry.fallbacks.values())
             if name in TOWER_SIGNALS
@@ -333,8 +334,31 @@ class Run:
 
     def start(self) -> None:
         """Decide, remove, and read the prompt; write the first token."""
+        self.began = time.perf_counter()
+        try:
+            self.read(self.plan)
+        except StartAgain:
+            self.read_again()
+        self.view.visual_tokens = len(self.lane.stages.visual)
+        self.write()
+
+    def read_again(self) -> None:
+        """Read the prompt a second time, without what a method left out in the first."""
+        stages, spent = self.lane.stages, self.arrived.decide_seconds
+        layer, done, _ = stages.done[0]
+        step = next(iter(self.plan.at("language_model")))
+        earlier = tuple(s for s in self.plan.steps if s is not step)
+        policy = step.position_policy
+        self.read(Plan((*earlier, Step(step.method, done.m, reduction=done, positions=policy))))
+        scouting = time.perf_counter() - self.began - self.lane.prefill_seconds
+        record = StageRecord(step.method, "language_model", layer, done, scouting, "restart")
+        self.arrived.records[-1] = record
+        self.arrived.decide_seconds = spent + scouting
+
+    def read(self, plan: Plan) -> None:
+        """Route the visual tokens and read the prompt."""
         vlm = self.vlm
-        self.arrived: Arrived = route(vlm.family, vlm.model, self.prepared, self.shared, self.plan)
+        self.arrived: Arrived = route(vlm.family, vlm.model, self.prepared, self.shared, plan)
         self.lane = Lane(
             vlm.family,
             vlm.model,
@@ -344,8 +368,6 @@ class Run:
             self.sinks,
         )
         self.lane.prefill(self.arrived.input_ids, self.arrived.features)
-        self.view.visual_tokens = len(self.lane.stages.visual)
-        self.write()
 
     def step(self) -> None:
         """Predict and write one more token."""

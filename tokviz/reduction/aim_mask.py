@@ -62,13 +62,17 @@ def aim_mask(
 
     From the middle of the language model on, an equal number more is hidden after each of 8 layers
     (of 28, scaled), until `keep` are left; published: none. Nothing is removed: rows, cache and
-    positions stay, later rows merely cannot look. Text is never hidden.
+    positions stay, later rows merely cannot look. Text is never hidden. A token to which no other
+    row attends was hidden before and stays so.
 
     Attention looks backwards only and the walk is undamped, so importance drains towards early
     patches: a bias of the published method. Stage 1, merging before the language model, is the
     method "aim".
     """
-    rows = signals["llm_visual_rows"]
-    score = page_rank(signals["llm_attn_all"], sharpness)[rows.to(signals["llm_attn_all"].device)]
+    attention = signals["llm_attn_all"]
+    rows = signals["llm_visual_rows"].to(attention.device)
+    unseen = attention.sum((0, 1)) - attention.diagonal(dim1=1, dim2=2).sum(0) <= 0
+    unseen[-1] = False  # no row follows that could attend to it
+    score = page_rank(attention, sharpness).masked_fill(unseen, -1.0)[rows]
     order = top_k(score, keep)
     return Reduction.select(order, len(score), score=score, order=order)

@@ -12,7 +12,8 @@ from tokviz.reduction.similarity import unit
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    return schedules.stages([(schedules.in_depth(7, 32, layers), keep)], n)
+    two_before = schedules.clamped(2, layers)  # the decision compares the last two layers
+    return schedules.stages([(max(schedules.in_depth(7, 32, layers), two_before), keep)], n)
 
 
 @method(

@@ -1,12 +1,11 @@
 """CDPruner: a diverse set in which relevant tokens count more (a conditional DPP)."""
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
+from tokviz.reduction.question import tokens_and_text
 from tokviz.reduction.similarity import cosines, unit
-from tokviz.signals import Signals
 
 SPENT = 1e-6
 """What is left of a token's squared length, relative to all of it, when it counts as nothing."""
@@ -33,8 +32,9 @@ def cdpruner(signals, keep: int, *, negate: bool = True) -> Reduction:
     Volume is det of diag(q) cos(Z) diag(q), grown greedily. A token is picked once; beyond the rank
     of the features the official code repeats some.
     """
-    relevance, notes = _relevance(signals, negate)
-    weight = scaled(relevance.cpu().numpy())
+    tokens, text, notes = tokens_and_text(signals)
+    relevance = (unit(tokens) @ unit(text).T).mean(1).cpu().numpy()
+    weight = scaled(-relevance if negate and not notes else relevance)
     similarity = cosines(signals["feats_post"])
     order, _ = largest_volume(weight[:, None] * similarity * weight[None], keep)
     return Reduction.select(order, len(weight), score=weight, order=order, notes=notes)
@@ -74,11 +74,3 @@ def largest_volume(kernel: np.ndarray, k: int) -> tuple[list[int], list[float]]:
             added[added < SPENT * length] = 0
         added[order] = -np.inf
     return order, gains
-
-
-def _relevance(signals: Signals, negate: bool) -> tuple[torch.Tensor, tuple[str, ...]]:
-    if "text_clip" in signals and "img_clip" in signals:
-        cosine = unit(signals["img_clip"]) @ unit(signals["text_clip"]).T
-        return (-cosine if negate else cosine).mean(1), ()
-    note = "There is no CLIP text encoder: text_llm and feats_post were compared, sign plus."
-    return (unit(signals["feats_post"]) @ unit(signals["text_llm"]).T).mean(1), (note,)

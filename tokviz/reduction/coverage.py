@@ -43,7 +43,8 @@ def greedy_cover(
 
     queue = [(bool(last[token]), -gain(token), token) for token in range(n)]
     heapq.heapify(queue)
-    order, gains = [], []
+    order: list[int] = []
+    gains: list[float] = []
     while len(order) < k:
         late, _, token = heapq.heappop(queue)
         fresh = (late, -gain(token), token)

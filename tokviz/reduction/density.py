@@ -41,5 +41,5 @@ def density_peaks(
 def densities(x: torch.Tensor, neighbours: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return distances [n, n] (Euclidean / sqrt(d)) and densities [n], float64."""
     distances = torch.cdist(x.double(), x.double()) / x.shape[1] ** 0.5
-    nearest = distances.sort(1).values[:, :neighbours]
+    nearest = distances.topk(min(neighbours, len(x)), largest=False).values
     return distances, torch.exp(-(nearest**2).mean(1))

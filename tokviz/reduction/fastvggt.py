@@ -43,7 +43,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     place="tower",
     kind="merge",
     needs=("hidden",),
-    optional=("crops", "grid"),
+    optional=("crops", "grid", "index"),
     space="pre",
     paper="https://arxiv.org/abs/2509.02560",
     year=2025,

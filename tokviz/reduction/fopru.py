@@ -16,7 +16,7 @@ from tokviz.reduction.spatial import grid_of
     place="before",
     needs=("recv_attn",),
     fallbacks={"recv_attn": "cls_attn"},
-    optional=("grid", "full_attn"),
+    optional=("grid",),
     paper="https://arxiv.org/abs/2411.14164",
     year=2024,
     verified=False,

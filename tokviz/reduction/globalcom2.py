@@ -57,7 +57,7 @@ def globalcom2(
     thumb = best_of(score, first, max(int(len(first) * share), 1))
     tiles = [_shown(signals, layout.members(crop)) for crop in layout.tiles]
     ratio = crop_ratios(region_sums(cells, layout), share, temperature)
-    count = [int(len(t) * r + 1e-6) for t, r in zip(tiles, ratio, strict=True)]
+    count = [int(len(t) * r) for t, r in zip(tiles, ratio, strict=True)]
     count = _within(count, keep - len(thumb))
     seen = resized(cells, layout, np.concatenate(tiles))
     chosen = []

@@ -3,7 +3,6 @@
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
@@ -17,7 +16,6 @@ from tokviz.signals import Signals
     title="HiPrune",
     place="before",
     needs=("recv_attn", "grid"),
-    fallbacks={"recv_attn": "full_attn"},
     paper="https://arxiv.org/abs/2508.00553",
     year=2025,
     code="Danielement321/HiPrune",
@@ -89,8 +87,3 @@ def neighbours(tokens: np.ndarray, grid: tuple[int, int], wrap: bool, clamp: boo
     if not wrap:
         good[:, :2] &= found[:, :2] // cols == tokens[:, None] // cols
     return np.unique(found[good].clip(0, n - 1))
-
-
-def most_like(features: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-    """Return the cosine [n] of every token with the mean text embedding."""
-    return torch.nn.functional.cosine_similarity(features, text.mean(0)[None], dim=1)

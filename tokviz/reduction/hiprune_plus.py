@@ -5,9 +5,11 @@ from typing import Annotated
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.hiprune import choose, most_like
+from tokviz.reduction.hiprune import choose
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.question import tokens_and_text
 from tokviz.reduction.selection import top_k
+from tokviz.reduction.similarity import unit
 
 
 @method(
@@ -15,7 +17,7 @@ from tokviz.reduction.selection import top_k
     title="HiPrune++",
     place="before",
     needs=("recv_attn", "grid", "text_clip", "img_clip"),
-    fallbacks={"recv_attn": "full_attn", "text_clip": "text_llm", "img_clip": "feats_post"},
+    fallbacks={"text_clip": "text_llm", "img_clip": "feats_post"},
     paper="https://arxiv.org/abs/2508.00553",
     year=2025,
     query_aware=True,
@@ -40,16 +42,12 @@ def hiprune_plus(
         first = Reduction.select([], signals.n)
     else:
         first = choose(signals, keep - like, alpha, object_layer, layer, True, False)
-    notes = first.notes
-    if "text_clip" in signals and "img_clip" in signals:
-        closeness = most_like(signals["img_clip"], signals["text_clip"])
-    else:
-        closeness = most_like(signals["feats_post"], signals["text_llm"])
-        notes += ("There is no CLIP text encoder: text_llm and feats_post were compared.",)
+    tokens, words, notes = tokens_and_text(signals)
+    closeness = unit(tokens) @ unit(words.mean(0))
     best = top_k(closeness, signals.n).cpu().numpy()
     text = best[~np.isin(best, first.kept)][:like]
     order = np.concatenate([first.order if first.order is not None else [], text])
     roles = {**first.roles, "text": text}
     return Reduction.select(
-        order, signals.n, score=closeness, order=order, roles=roles, notes=notes
+        order, signals.n, score=closeness, order=order, roles=roles, notes=first.notes + notes
     )

@@ -69,7 +69,8 @@ def marked_quotas(early: np.ndarray, layout: CropLayout, keep: int, alpha: float
     marks = np.zeros(len(early), np.int64)
     marks[best] = 1
     runs = [run.sum() for run in np.array_split(marks, len(layout.tiles))]
-    return [int(keep * run / max(sum(runs), 1)) for run in runs]
+    share = np.array(runs, np.float32) / np.float32(max(sum(runs), 1))
+    return [int(part * np.float32(keep)) for part in share]  # float32 as there: 0.99999 is lost
 
 
 def region_quotas(early: np.ndarray, layout: CropLayout, keep: int, alpha: float) -> list[int]:

@@ -42,8 +42,9 @@ def holov(
     its part, brought to the attention's scale.
 
     "code": parts are stretches of the flat sequence, and inside each the attention alone chooses,
-    best first. Scaling makes the variance vanish from every part's mean, so the features decide
-    nothing. Quotas beyond a part's size are lost: the places are filled with zero vectors.
+    best first (a part that is kept whole stays in order). Scaling makes the variance vanish from
+    every part's mean, so the features decide nothing. Quotas beyond a part's size are lost: the
+    places are filled with zero vectors.
     "paper", as far as it says: parts are blocks of the grid, quotas follow (mean score) ^ tau and
     overflow is shared out again, and the score chooses inside each part.
     """
@@ -63,7 +64,10 @@ def holov(
     else:
         quota = plain_quotas(worth, keep)
     order = np.concatenate(
-        [best_of(by, part, count) for part, count in zip(parts, quota, strict=True)]
+        [
+            part if count >= len(part) else best_of(by, part, count)
+            for part, count in zip(parts, quota, strict=True)
+        ]
     )[:keep]
     position = np.concatenate([order, np.repeat(order[-1], keep - len(order))])
     if len(order) < keep:

@@ -27,7 +27,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     "p_mod",
     title="p-MoD (schedule)",
     place="language_model",
-    needs=("llm_attn_last",),
+    needs=("llm_peek_last",),
     paper="https://arxiv.org/abs/2412.04449",
     year=2024,
     code="MCG-NJU/p-MoD",
@@ -45,10 +45,11 @@ def p_mod(signals, keep: int, *, dense: Annotated[float, Range(0.5, 1, 0.01)] = 
     The share falls along half a cosine; layers above 0.85 take all tokens, and the floor is `keep`
     (published: 15 %). Every layer chooses anew among all visual tokens.
 
-    A stand-in for the trained router of the paper: only its schedule is used, and the attention of
-    the last prompt row in the layer before ranks the tokens. The router's weighting of the outputs
-    is left out.
+    A stand-in for the trained router of the paper: only its schedule is used. The attention of the
+    last prompt row with the coming layer's queries and keys ranks the tokens, because those that
+    skipped the layer before were not in its attention. The router's weighting of the outputs is
+    left out.
     """
-    score = signals["llm_attn_last"].mean(0)
+    score = signals["llm_peek_last"].mean(0)
     order = top_k(score, keep)
     return Reduction.select(order, len(score), score=score, order=order)

@@ -8,6 +8,7 @@ import torch
 from tokviz.matrix import Reduction
 from tokviz.reduction.local_outliers import count_outliers
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.question import tokens_and_text
 from tokviz.reduction.selection import joined_heads, single_head_cls, top_k
 from tokviz.reduction.similarity import cosines, unit
 
@@ -21,7 +22,7 @@ TEXT_WEIGHT = 50.0
     place="before",
     kind="both",
     needs=("q", "k", "text_clip", "img_clip"),
-    fallbacks={"q": "cls_attn"},
+    fallbacks={"q": "cls_attn", "text_clip": "text_llm", "img_clip": "feats_post"},
     optional=("recv_attn",),
     space="pre",
     paper="https://arxiv.org/abs/2409.01179",
@@ -48,11 +49,13 @@ def recoverable(
 
     Two slips of the code that was read (a fork; the original was not available) are not repeated:
     centres are sized by the rest, and their keys are those of the rest. A budget below what the
-    method wants cuts the kept tokens in proportion, then the centres.
+    method wants cuts the kept tokens in proportion, then the centres. The published likeness is
+    that of CLIP's text encoder.
     """
     attention, notes = single_head_cls(signals, -1)
     score = attention.cpu().numpy()
-    text = _likeness(signals["img_clip"], signals["text_clip"])
+    tokens, words, more = tokens_and_text(signals)
+    text = ((unit(tokens) @ unit(words).T).mean(1) / 768**0.5).cpu().numpy()
     n, room = len(score), max(keep - 1, 1)
     seen = count_outliers(score, visual_neighbours)
     visual = top_k(attention, seen).cpu().numpy()
@@ -81,7 +84,7 @@ def recoverable(
     roles = {"visual": visual, "text": recovered, "centre": centres}
     return Reduction.from_entries(
         np.concatenate(rows), np.concatenate(cols), np.concatenate(weights), n, len(position),
-        position, score=score, roles=roles, notes=notes,
+        position, score=score, roles=roles, notes=notes + more,
     )  # fmt: skip
 
 
@@ -98,11 +101,6 @@ def recovered_by_text(text: np.ndarray, visual: np.ndarray, neighbours: int) -> 
     count = (len(text) - len(visual)) * count_outliers(masked, neighbours) // len(text)
     ranked = top_k(torch.as_tensor(text), len(text)).numpy()
     return ranked[~np.isin(ranked, visual)][:count]
-
-
-def _likeness(patches: torch.Tensor, text: torch.Tensor) -> np.ndarray:
-    cosine = (unit(patches) @ unit(text).T).mean(1)
-    return (cosine / 768**0.5).cpu().numpy()
 
 
 def _nearest(

@@ -11,7 +11,6 @@ from tokviz.errors import MissingSignal
 from tokviz.signals import SIGNALS, Signals
 
 NO_CLS = "This model has no [CLS] token: the mean attention that each patch receives was used."
-FROM_FULL = "The received attention was computed from full_attn."
 CLS_ROW = "The received attention is missing: the [CLS] attention was used."
 LLAVA_LAYERS = 24
 """Layers of CLIP ViT-L/14-336, the tower that published layer numbers refer to."""
@@ -44,14 +43,9 @@ def cls_score(signals: Signals, layer: int) -> Scored:
 
 
 def received_score(signals: Signals, layer: int) -> Scored:
-    """Return the mean attention [n] that each patch receives, [CLS] query included.
-
-    Taken from full_attn or, failing that, replaced by the [CLS] attention, both with a note.
-    """
+    """Return the mean attention [n] that each patch receives, or the [CLS] attention and a note."""
     if "recv_attn" in signals:
         return signals.at("recv_attn", layer), ()
-    if "full_attn" in signals:
-        return signals.patches("full_attn", layer, axis=2).mean((0, 1)), (FROM_FULL,)
     return signals.at("cls_attn", layer).mean(0), (CLS_ROW,)
 
 
@@ -63,7 +57,7 @@ def single_head_cls(signals: Signals, layer: int) -> Scored:
     """
     if "q" in signals and "k" in signals:
         query, keys = signals.at("q", layer), signals.at("k", layer)
-        if query.shape[1] == keys.shape[1] == (signals.n or 0) + 1:
+        if query.shape == keys.shape and keys.shape[1] == (signals.n or 0) + 1:
             width = query.shape[0] * query.shape[2]
             logits = torch.einsum("hd,hnd->n", query[:, 0], keys) / width**0.5
             return logits.softmax(0)[1:], ()

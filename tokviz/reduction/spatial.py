@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tokviz.errors import InputError
 from tokviz.signals import Signals
 
 
@@ -11,7 +12,10 @@ def grid_of(signals: Signals) -> tuple[tuple[int, int], tuple[str, ...]]:
     """Return (rows, cols) of the tokens, or one long row and a note when they form no grid."""
     n = signals.n or 0
     if "grid" in signals:
-        rows, cols = (int(length) for length in signals["grid"])
+        lengths = [int(length) for length in signals["grid"]]
+        if len(lengths) != 2 or min(lengths) < 1:
+            raise InputError(f"grid must be (rows, cols), got {tuple(lengths)}.")
+        rows, cols = lengths
         if rows * cols == n:
             return (rows, cols), ()
         return (1, n), (f"{n} tokens do not fill a {rows} x {cols} grid: taken as one row.",)

@@ -48,9 +48,9 @@ def tidaldecode(signals, keep: int) -> Reduction:
     with the highest logits, layer 13 of 32 (scaled to the depth) chooses again, and the layers in
     between look only at the chosen ones. The prompt is read in full and the cache stays whole.
 
-    The accuracy code chooses per head and among all tokens, 256 of them; here the heads' mean
-    chooses one set among the visual tokens, as the kernel's description has it, so that it can be
-    drawn. The image shows which patches persist.
+    The accuracy code chooses per head, among all tokens (256 of them) and anew for every word; here
+    the heads' mean chooses one set among the visual tokens, as the kernel's description has it, and
+    once, by the last row of the prompt, so that it can be drawn.
     """
     score = signals["llm_attn_last"].mean(0)
     order = top_k(score, keep)

@@ -35,7 +35,8 @@ def transition(
 
 def _schedule(n: int, keep: int, layers: int, **options):
     counts = schedules.linear(n, keep, (1 / 7, 3 / 7, 1))
-    at = [schedules.in_depth(layer, 32, layers) for layer in (7, 9, 12)]
+    watched = schedules.clamped(round(6 * layers / 32) + 1, layers)  # one layer at least
+    at = [max(schedules.in_depth(layer, 32, layers), watched) for layer in (7, 9, 12)]
     return schedules.stages(zip(at, counts, strict=True), n)
 
 

@@ -9,7 +9,7 @@ from tokviz.reduction.method import method
 from tokviz.reduction.spatial import grid_of
 
 
-@method("uniform", title="Uniform grid", place="before", needs=(), optional=("grid",))
+@method("uniform", title="Uniform grid", place="before", needs=(), optional=("grid", "index"))
 def uniform(signals, keep: int) -> Reduction:
     """Keep tokens spread evenly over the grid.
 

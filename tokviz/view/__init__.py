@@ -1,1 +1,1 @@
-"""Arrays to pictures: what the browser draws. numpy, Pillow and plotly only; no torch, no gradio."""
+"""Arrays to pictures: what the browser draws. numpy, Pillow, plotly; no torch, no gradio."""

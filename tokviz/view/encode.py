@@ -1,7 +1,7 @@
 """How do arrays and pictures travel to the browser? As base64 inside one JSON object.
 
-Arrays are little-endian and row-major. Large maps are quantised to one byte with one scale per row, so
-that a view stays small; the scale is chosen so that the row's maximum is exact.
+Arrays are little-endian and row-major. Large maps are quantised to one byte with one scale per row,
+so that a view stays small; the scale is chosen so that the row's maximum is exact.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What stands under an answer in the comparison: the words that changed, and what was measured.
 
-Every figure is a measurement of that run; ratios are to the full answer of the same comparison, and a
-lane that was slower says so.
+Every figure is a measurement of that run; ratios are to the full answer of the same comparison, and
+a lane that was slower says so.
 """
 
 from __future__ import annotations

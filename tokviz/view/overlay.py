@@ -1,20 +1,20 @@
 """What does the browser get to draw one run? One JSON object, sent once; hovering needs no server.
 
-Everything the overlay shows is in the payload, so layer, head, word, keep and opacity are changed in the
-browser alone. Texts are plain strings that the script puts into text nodes, never into markup.
+Everything the overlay shows is in the payload, so layer, head, word, keep and opacity are changed
+in the browser alone. Texts are plain strings that the script puts into text nodes, not into markup.
 
 Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k stages):
 
     id, title, model, prompt, answer    strings
     n                number of visual tokens before any reduction
     images           one {src, width, height} per image; src is a JPEG data URL or null
-    panes            one {image, role, view, tiles, unseen} per picture to draw; boxes are x0, y0, x1, y1
-                     in pixels of the original image, `view` may reach outside it (padding)
+    panes            one {image, role, view, tiles, unseen} per picture to draw; boxes are x0, y0,
+                     x1, y1 in pixels of the original image, `view` may reach outside it (padding)
     box              f4 [n, 4] in original pixels; NaN for newlines and separators
-    pane, row, col   i2 [n]; row and col count inside the token's tile, -1 for newlines and separators
+    pane, row, col   i2 [n]; row and col count inside the token's tile, -1 without a box
     tile             i2 [n]
     kind             u1 [n]: 0 patch, 1 newline, 2 separator
-    words            one {text, lead, special, prob, candidates: [[text, prob], ...]} per answer token
+    words            per answer token {text, lead, special, prob, candidates: [[text, prob], ...]}
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
     heads            f2 or u1 [t, l, h, n], likewise
     share            f2 [t, l], attention on all visual tokens together
@@ -48,7 +48,7 @@ from tokviz.trace import Trace
 from tokviz.view.encode import data_url, pack, pack_map
 from tokviz.view.words import token_words
 
-ROOM = 3 * 2**20
+ROOM = 3 * 2**19
 """Bytes for the head-mean map, and again for the maps of single heads."""
 MAX_PANES = 64
 SLIM_SIDE = 480
@@ -172,8 +172,7 @@ def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
 def answer_words(trace: Trace) -> list[dict[str, Any]]:
     """Return the answer tokens with their probabilities and candidates."""
     words = token_words(trace.answer_tokens)
-    probs = trace["answer_prob"] if "answer_prob" in trace else None
-    likely = trace["candidate_prob"] if "candidate_prob" in trace else None
+    probs, likely = trace.arrays.get("answer_prob"), trace.arrays.get("candidate_prob")
     for number, word in enumerate(words):
         word["prob"] = None if probs is None else _number(probs[number])
         word["candidates"] = []

@@ -47,7 +47,7 @@ def compare_words(answer: str, full: str) -> list[dict[str, Any]]:
     """Mark what changed between the full answer and another one.
 
     Returns:
-        The words and punctuation marks of both in reading order as {text, mark, lead}, where mark is
+        The words and punctuation marks of both in reading order as {text, mark, lead}: mark is
         same, added (only in `answer`) or removed (only in `full`), and lead says that a space
         goes before.
     """

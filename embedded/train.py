@@ -1,0 +1,52 @@
+"""How is the embedded model trained from nothing?
+
+``python -m embedded.train FOLDER`` runs four phases on two CPU cores, one after the other, and
+takes up again where it was stopped: ``tower`` (no decoder, only read-outs per patch), ``reader``
+(tower frozen, the decoder learns to answer, guided), ``polish`` (the tower again, to count
+better) and ``answers`` (tower frozen, plain loss). Then
+``python -m embedded.export FOLDER/answers.pt`` writes assets/model.
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+
+from embedded.state import State, load_state, new_state
+from embedded.train_reader import Plan, train_reader
+from embedded.train_tower import train_tower
+
+TOWER = {"steps": 1000, "full_from": 0.75, "batch": 48, "lr": 3e-3, "words": True,
+         "repeated": 0.0, "first": 0}  # fmt: skip
+READER = Plan("reader", steps=600, batch=16, lr=2e-3, guide_until=1.0, half_until=1.0)
+POLISH = {"steps": 360, "full_from": 0.0, "batch": 40, "lr": 8e-4, "words": False,
+          "repeated": 0.4, "first": 3 * 10**6}  # fmt: skip
+ANSWERS = Plan("answers", steps=480, batch=16, lr=1.2e-3, half_until=0.6, first=5 * 10**6)
+
+
+def take_up(folder: Path, name: str, before: str = "") -> State:
+    """Go on with a phase, or start it from the end of the one before."""
+    if (folder / f"{name}.pt").exists():
+        return load_state(folder / f"{name}.pt", resume=True)
+    return load_state(folder / f"{before}.pt", resume=False) if before else new_state()
+
+
+def main() -> None:
+    """Run the phases that are not finished."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where the checkpoints are kept")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)
+    out = options.folder
+    train_tower(take_up(out, "tower"), out, name="tower", **TOWER)
+    train_reader(take_up(out, "reader", "tower"), out, READER)
+    train_tower(take_up(out, "polish", "reader"), out, name="polish", **POLISH)
+    train_reader(take_up(out, "answers", "polish"), out, ANSWERS)
+
+
+if __name__ == "__main__":
+    main()

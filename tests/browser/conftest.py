@@ -1,0 +1,114 @@
+"""A page with fake stored examples and a fake model, and a real Chromium to drive it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from components.examples import Stored
+from components.models import Models
+from components.page import build, theme
+from components.state import Settings, Site
+from components.widget import head
+from tests.components.fake_vlm import FakeVLM
+from tests.view.fakes import BLUE, fake_trace, merged, picture, pruned, stage
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+ARGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PAINTED = "() => window.__tokviz && window.__tokviz.paints > 0"
+WAIT = int(os.environ.get("TOKVIZ_TEST_WAIT", "180000"))
+"""Milliseconds before a test gives up; generous, so that a busy machine does not fail it."""
+expect.set_options(timeout=WAIT)
+
+
+def store_examples(home) -> None:
+    """Two examples: a red square with three lanes, a blue one with none."""
+    traces = home / "traces"
+    traces.mkdir(parents=True)
+    fake_trace(6, 6).save(traces / "square.safetensors")
+    lanes = [
+        stage(pruned(36, 9)),
+        stage(merged(36, 5), "visionzip"),
+        stage(pruned(36, 18, 3), "random"),
+    ]
+    for number, one in enumerate(lanes):
+        trace = fake_trace(6, 6, ("a", " cat", "."), stages=(one,))
+        trace.save(traces / f"square--{number}.safetensors")
+    blue = fake_trace(6, 6, image=picture(BLUE), prompt="is it blue ?", words=("yes",))
+    blue.save(traces / "tile.safetensors")
+
+
+def serve(site: Site) -> Iterator[str]:
+    """Serve a page on a free port until the tests are done."""
+    page = build(site)
+    page.queue(max_size=16, default_concurrency_limit=4)
+    _, url, _ = page.launch(
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=theme(), head=head(),
+        enable_monitoring=False, run_history=False, footer_links=[],
+    )  # fmt: skip
+    yield url
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def vlm() -> FakeVLM:
+    return FakeVLM()
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory, vlm) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("assets")
+    store_examples(home)
+    yield from serve(Site(Settings(), Stored(home), Models(load=lambda name: vlm)))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGS, timeout=WAIT)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def watched(browser) -> Iterator:
+    """Opens pages; at the end none may have logged an error or asked another host."""
+    troubles: list[str] = []
+    contexts = []
+
+    def open_page(url: str, query: str = "", **options) -> Page:
+        context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: (troubles.append("a dialog opened"), dialog.dismiss()))
+        page.on("request", lambda r: troubles.append(r.url) if foreign(r.url, url) else None)
+        page.goto(url + query, timeout=WAIT)
+        page.wait_for_function(PAINTED)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not troubles
+
+
+def foreign(address: str, url: str) -> bool:
+    return address.startswith("http") and not address.startswith(url.rstrip("/"))

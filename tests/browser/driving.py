@@ -1,0 +1,81 @@
+"""What the browser tests do again and again."""
+
+import base64
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page
+
+EXPLORER = "window.__tokviz.explorers[0]"
+
+
+def explorer(page: Page, expression: str):
+    """Evaluate an expression about the explorer, called x."""
+    return page.evaluate(f"() => {{ const x = {EXPLORER}; return {expression}; }}")
+
+
+def settled(page: Page, action) -> None:
+    """Do something and wait until it has been painted."""
+    before = page.evaluate("window.__tokviz.paints")
+    action()
+    page.wait_for_function(f"() => window.__tokviz.paints > {before}")
+
+
+def token_point(page: Page, token: int) -> tuple[float, float]:
+    """Middle of a token on the screen."""
+    canvas = page.locator("#tv-explorer canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    cell = explorer(page, f"x.painter.cell({token})")
+    return box["x"] + cell["x"] + cell["w"] / 2, box["y"] + cell["y"] + cell["h"] / 2
+
+
+def pixels(page: Page, selector: str = "#tv-explorer .tv-frame canvas") -> np.ndarray:
+    """The drawn pixels of a canvas, [h, w, 3]."""
+    script = f"() => document.querySelector({selector!r}).toDataURL('image/png')"
+    data = base64.b64decode(page.evaluate(script).split(",")[1])
+    return np.asarray(Image.open(BytesIO(data)).convert("RGB")).astype(int)
+
+
+def cell_pixels(page: Page, drawn: np.ndarray, token: int, owner: str = EXPLORER) -> np.ndarray:
+    """The pixels inside one token, its edge left out."""
+    script = f"() => {{ const p = {owner}.painter; return [p.cell({token}), p.ratio]; }}"
+    cell, ratio = page.evaluate(script)
+    x0, y0 = (cell["x"] + 4) * ratio, (cell["y"] + 4) * ratio
+    x1, y1 = (cell["x"] + cell["w"] - 4) * ratio, (cell["y"] + cell["h"] - 4) * ratio
+    return drawn[int(y0) : int(y1), int(x0) : int(x1)]
+
+
+def ask(page: Page, image: bytes | None, prompt: str, name: str = "picture.png") -> None:
+    """Upload a picture (or take the one shown), type a question, press Ask."""
+    if image is not None:
+        upload(page, image, name)
+    page.locator("#tv-prompt textarea").fill(prompt)
+    page.locator("#tv-ask-go").click()
+
+
+def upload(page: Page, image: bytes, name: str = "picture.png") -> None:
+    """Put a file into the picture box."""
+    clear = page.locator("#tv-picture button[aria-label='Clear']")
+    if clear.count():
+        clear.first.click()
+    page.locator("#tv-picture input[type=file]").set_input_files(
+        {"name": name, "mimeType": "image/png", "buffer": image}
+    )
+    page.locator("#tv-notice .tv-notice:not([hidden])").wait_for()
+
+
+def answered(page: Page, text: str) -> None:
+    """Wait until the explorer shows a finished answer that contains a text."""
+    page.wait_for_function(
+        f"""(text) => {{ const x = {EXPLORER}, p = x.scene && x.scene.payload;
+        return p && p.n > 0 && p.answer.includes(text); }}""",
+        arg=text,
+    )
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

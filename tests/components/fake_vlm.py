@@ -1,0 +1,95 @@
+"""A model that answers at once, in the shape of tokviz.models.VLM."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.view.fakes import fake_trace, pruned, stage
+from tokviz.errors import InputError
+from tokviz.prompts import check_prompt
+from tokviz.trace import Trace
+
+N = 36
+
+
+@dataclass
+class LaneView:
+    """The fields of tokviz.models.vlm.LaneView, without loading transformers."""
+
+    label: str
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    done: bool = False
+    error: str | None = None
+    visual_tokens: int = 0
+    total_visual_tokens: int = 0
+    kv_bytes: int = 0
+    timings: dict[str, float] | None = None
+    trace: Trace | None = None
+
+
+class FakeVLM:
+    """Says which colour the middle of the picture's square has; lanes with few tokens say "cat"."""
+
+    def __init__(self, broken: Exception | None = None, steps: int = 3) -> None:
+        self.broken, self.steps = broken, steps
+        self.info = {"name": "fake", "has_cls": True, "device": "cpu", "dtype": "float32"}
+        self.asked: list[tuple[str, list[Any]]] = []
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        return [word for word in prompt.split() if word.startswith("xyz")]
+
+    def stream(
+        self, images, prompt, plans, max_new_tokens=64, capture=None, stop=None, strict=False
+    ):  # noqa: E501
+        prompt = check_prompt(prompt)
+        if self.broken:
+            raise self.broken
+        self.asked.append((prompt, list(plans)))
+        return self._stream(images[0], prompt, plans, stop)
+
+    def _stream(self, image, prompt, plans, stop) -> Iterator[list[LaneView]]:
+        views = [LaneView(p.label if p else "All tokens", total_visual_tokens=N) for p in plans]
+        for step in range(self.steps):
+            for view, plan in zip(views, plans, strict=True):
+                self._step(view, plan, image, step)
+            yield views
+            if stop is not None and stop.is_set():
+                break
+        for view, plan in zip(views, plans, strict=True):
+            if not view.error:
+                self._finish(view, plan, image, prompt)
+        yield views
+
+    def words(self, image, plan) -> tuple[str, ...]:
+        red, _, blue = image.getpixel((image.width // 3, image.height // 3))
+        colour = "red" if red > blue else "blue"
+        few = plan is not None and plan.steps[-1].keep < N // 2
+        return (colour, " cat" if few else " dog", ".")
+
+    def _step(self, view, plan, image, step) -> None:
+        if plan is not None and plan.steps[-1].keep > N:
+            message = f"keep must be 1 to {N} visual tokens, got {plan.steps[-1].keep}."
+            view.error, view.done = str(InputError(message)), True
+            return
+        view.tokens = self.words(image, plan)[: step + 1]
+        view.text = "".join(view.tokens)
+
+    def _finish(self, view, plan, image, prompt) -> None:
+        stages = ()
+        keep = N
+        if plan is not None:
+            keep = plan.steps[-1].keep
+            stages = (
+                stage(pruned(N, keep, seed=len(plan.steps[-1].method)), plan.steps[-1].method),
+            )
+        small = image.copy()
+        small.thumbnail((192, 192))
+        total = 0.08 if plan is None else 0.05 + 0.1 * (plan.steps[-1].method == "divprune")
+        timings = {"encode": 0.01, "decide": 0.001, "prefill": 0.01, "decode": total - 0.021,
+                   "first_token": 0.02, "total": total}  # fmt: skip
+        trace = fake_trace(
+            6, 6, view.tokens, image=small, prompt=prompt, stages=stages, timings=timings
+        )
+        view.trace, view.timings, view.done = trace, timings, True
+        view.visual_tokens, view.kv_bytes = keep, 1000 * keep

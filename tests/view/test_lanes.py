@@ -1,0 +1,73 @@
+from types import SimpleNamespace
+
+import pytest
+
+import tokviz
+from tokviz.view.lanes import duration, lane_card, method_card, metrics, size, time_ratio
+
+
+def lane(total=0.1, text="a dog", tokens=36, kv=1000, **more):
+    timings = {"first_token": total / 2, "total": total, "decide": total / 10}
+    return SimpleNamespace(text=text, done=True, error=None, timings=timings,
+                           visual_tokens=tokens, kv_bytes=kv, **more)  # fmt: skip
+
+
+def figures(rows):
+    return {row["name"]: row for row in rows}
+
+
+def test_a_slower_lane_is_said_to_be_slower():
+    rows = figures(metrics(lane(0.15, tokens=9, kv=250), lane(0.1)))
+    assert rows["total time"]["ratio"] == "1.50× full, slower"
+    assert rows["total time"]["trend"] == "slower"
+    assert rows["visual tokens"]["ratio"] == "25% of full"
+    assert rows["KV cache"]["value"] == "250 B"
+    assert rows["deciding"]["ratio"] == "10% of the total"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "trend"), [(1.0, "same"), (1.01, "same"), (1.2, "slower"), (0.5, "faster")]
+)
+def test_small_differences_are_no_difference(seconds, trend):
+    assert time_ratio(seconds, 1.0)[1] == trend
+
+
+def test_the_full_answer_has_no_ratios_and_no_decision():
+    rows = figures(metrics(lane(), None))
+    assert "deciding" not in rows
+    assert all(row["ratio"] == "" for row in rows.values())
+
+
+def test_words_are_compared_only_when_both_are_done():
+    full, other = lane(), lane(text="a cat")
+    assert lane_card(other, full)["changed"]
+    other.done = False
+    card = lane_card(other, full)
+    assert card["words"] == []
+    assert card["verdict"] == ""
+
+
+def test_a_lane_with_an_error_shows_it_and_no_figures():
+    broken = lane()
+    broken.error, broken.timings = "keep must be 1 to 36.", None
+    card = lane_card(broken, lane())
+    assert card["error"] == "keep must be 1 to 36."
+    assert card["metrics"] == []
+
+
+def test_units_suit_the_numbers():
+    assert duration(0.0000004) == "0 µs"
+    assert duration(0.0123) == "12.3 ms"
+    assert duration(2.345) == "2.35 s" or duration(2.345) == "2.34 s"
+    assert size(1023) == "1023 B"
+    assert size(1536) == "1.5 KiB"
+    assert size(3 * 2**30) == "3 GiB"
+
+
+def test_every_method_has_a_card_with_its_options():
+    for method in tokviz.METHODS.values():
+        card = method_card(method)
+        assert card["title"]
+        assert len(card["options"]) == len(method.options)
+        for option in card["options"]:
+            assert option["type"] in ("int", "float", "bool", "str")

@@ -1,0 +1,151 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.view.fakes import fake_trace, merged, picture, pruned, stage
+from tests.view.test_encode import unpack
+from tokviz.layout import Layout, Tile
+from tokviz.reduction.method import PLACES as METHOD_PLACES
+from tokviz.trace import Trace, layout_arrays
+from tokviz.view.overlay import PLACES, overlay_payload, pending_payload
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_places_are_named_as_methods_name_them():
+    assert PLACES == METHOD_PLACES
+
+
+def test_the_payload_is_plain_json_and_small():
+    payload = overlay_payload(fake_trace(24, 24, ("w",) * 64, layers=32), "id")
+    text = json.dumps(payload, allow_nan=False)
+    assert len(text) < 5_000_000
+
+
+def test_the_maps_are_those_of_the_trace():
+    trace = fake_trace()
+    payload = overlay_payload(trace, "id", tam=np.ones((3, 6)))
+    np.testing.assert_array_equal(unpack(payload["attention"]), trace["attention"])
+    np.testing.assert_array_equal(unpack(payload["heads"]), trace["attention_heads"])
+    np.testing.assert_array_equal(unpack(payload["tower"]), trace["cls_attention"])
+    np.testing.assert_array_equal(unpack(payload["box"]), trace.layout.box)
+    np.testing.assert_array_equal(unpack(payload["tam"]), 1)
+    phi = trace["sink_phi"][:, trace["token_position"]]
+    np.testing.assert_array_equal(unpack(payload["phi"]), phi)
+    share = trace["mass"][..., 1].astype(np.float32).mean(2)
+    np.testing.assert_allclose(unpack(payload["share"]), share, rtol=1e-3)
+
+
+def test_words_carry_probability_and_candidates():
+    word = overlay_payload(fake_trace(), "id")["words"][1]
+    assert word["text"] == "dog"
+    assert word["prob"] == pytest.approx(0.675)
+    assert word["candidates"] == [["dog", 0.6], ["cat", 0.3]]
+
+
+def test_fates_groups_and_places_follow_from_the_matrix():
+    reduction = merged(6, 2)
+    payload = overlay_payload(fake_trace(stages=(stage(reduction),)), "id")
+    np.testing.assert_array_equal(unpack(payload["fates"]), [reduction.fate])
+    np.testing.assert_array_equal(unpack(payload["group"]), reduction.group)
+    np.testing.assert_array_equal(unpack(payload["place"]), reduction.position[reduction.group])
+
+
+def test_two_stages_are_told_apart():
+    first, second = pruned(6, 4, 1), pruned(4, 2, 2)
+    stages = (stage(first), stage(second, "fastv", "language_model"))
+    payload = overlay_payload(fake_trace(stages=stages), "id", titles={"fastv": "FastV"})
+    fates = unpack(payload["fates"])
+    assert (fates == 2).sum(1).tolist() == [2, 4]
+    assert [s["left"] for s in payload["stages"]] == [4, 2]
+    assert payload["stages"][1]["title"] == "FastV"
+    assert sorted(unpack(payload["went"]).tolist()) == [-1, -1, 0, 0, 1, 1]
+    np.testing.assert_allclose(unpack(payload["score"]), first.score, rtol=1e-6)
+
+
+def test_texts_travel_as_they_are():
+    trace = fake_trace(words=(EVIL,), prompt=EVIL, stages=(stage(pruned(6, 2), EVIL),))
+    payload = overlay_payload(trace, "id")
+    assert payload["prompt"] == EVIL
+    assert payload["words"][0]["text"] == EVIL
+
+
+def test_missing_arrays_are_named_with_a_reason():
+    bare = fake_trace()
+    bare = replace(bare, arrays=layout_arrays(bare.layout))
+    payload = overlay_payload(bare, "id")
+    assert set(payload["missing"]) >= {"attention", "tower", "tam", "phi"}
+    assert payload["attention"] is None
+    assert all(text.endswith(".") for text in payload["missing"].values())
+
+
+def test_a_tower_without_cls_shows_received_attention_and_says_so():
+    trace = fake_trace()
+    arrays = dict(trace.arrays)
+    arrays["received_attention"] = arrays.pop("cls_attention")
+    payload = overlay_payload(replace(trace, arrays=arrays), "id")
+    assert payload["tower_kind"] == "received"
+    assert "no [CLS]" in payload["missing"]["cls"]
+
+
+def tiled_trace() -> Trace:
+    """A 100×60 picture: two 2×2 tiles beside each other and one thumbnail, a newline after each."""
+    tiles = (
+        Tile(0, 2, 2, (0, 0, 50, 60), "tile"),
+        Tile(0, 2, 2, (50, 0, 100, 60), "tile"),
+        Tile(0, 2, 2, (0, -20, 100, 80), "thumbnail"),
+    )
+    grid = [(0, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 0), (-1, -1, 1)]
+    row, col, kind = (np.array([t[i] for t in grid * 3]) for i in range(3))
+    layout = Layout(
+        ((100, 60),), tiles, np.repeat(np.arange(3), 5).astype(np.int16), row.astype(np.int16),
+        col.astype(np.int16), kind.astype(np.uint8), np.arange(15, dtype=np.int32),
+    )  # fmt: skip
+    return Trace("p", "a", {}, layout, ("<image>",) * 15, (), layout_arrays(layout))
+
+
+def test_tiles_and_thumbnail_are_two_pictures():
+    payload = overlay_payload(tiled_trace(), "id")
+    assert [pane["role"] for pane in payload["panes"]] == ["tile", "thumbnail"]
+    assert payload["panes"][0]["view"] == [0, 0, 100, 60]
+    assert payload["panes"][1]["view"] == [0, -20, 100, 80]
+    assert unpack(payload["pane"]).tolist() == [0] * 10 + [1] * 5
+    assert np.isnan(unpack(payload["box"])[4]).all()
+
+
+def test_areas_that_the_model_does_not_see_are_named():
+    trace = fake_trace()
+    tile = Tile(0, 2, 3, (48.0, 0.0, 144.0, 192.0))
+    payload = overlay_payload(replace(trace, layout=replace(trace.layout, tiles=(tile,))), "id")
+    assert payload["panes"][0]["unseen"] == [[0, 0, 48, 192], [144, 0, 192, 192]]
+
+
+def test_a_stored_picture_that_is_no_picture_is_left_out():
+    trace = replace(fake_trace(), images=(b"<svg onload=alert(1)>",))
+    assert overlay_payload(trace, "id")["images"][0]["src"] is None
+
+
+def test_a_lane_payload_has_fates_and_no_maps():
+    payload = overlay_payload(fake_trace(stages=(stage(pruned(6, 2)),)), "id", slim=True)
+    assert "attention" not in payload
+    assert payload["fates"]
+
+
+def test_while_answering_there_is_a_picture_and_words():
+    payload = pending_payload(picture(), "what ?", ["a", " dog"])
+    json.dumps(payload, allow_nan=False)
+    assert payload["n"] == 0
+    assert [w["text"] for w in payload["words"]] == ["a", "dog"]
+    assert payload["images"][0]["src"].startswith("data:image/jpeg")
+
+
+def test_views_load_neither_torch_nor_gradio():
+    code = (
+        "import sys, tokviz.view.overlay, tokviz.view.lanes, tokviz.view.charts;"
+        "sys.exit(bool({'torch', 'gradio', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

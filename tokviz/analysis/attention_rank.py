@@ -1,0 +1,79 @@
+"""Which layers attend in a simple way, and could be skipped?
+
+ARank (gamma-MoD, arXiv 2410.13859): the rank of the part of the attention map below the diagonal,
+mean over heads. A numerical rank depends on the number of rows and on the precision (here always
+float32 with the usual tolerance), so the smooth effective rank is given beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Part, Result, number
+from tokviz.analysis.supplied import Maps, whole_map
+from tokviz.options import Range
+from tokviz.trace import Trace
+
+
+def effective_rank(singular: np.ndarray) -> np.ndarray:
+    """Return exp(entropy of the singular values' shares) along the last axis; 0 where all are 0."""
+    singular = np.asarray(singular, np.float64)
+    total = singular.sum(-1, keepdims=True)
+    share = singular / np.where(total > 0, total, 1)
+    nats = -(share * np.log(np.where(share > 0, share, 1))).sum(-1)
+    return np.where(total[..., 0] > 0, np.exp(nats), 0.0)
+
+
+def attention_ranks(maps: np.ndarray) -> tuple[float, float]:
+    """Return ARank and the mean effective rank of one layer.
+
+    Args:
+        maps: [h, q, q] softmax maps; the first is taken below the diagonal, the second whole.
+    """
+    maps = np.asarray(maps, np.float32)
+    below = np.linalg.svd(np.tril(maps, -1), compute_uv=False)
+    tolerance = below.max(-1, keepdims=True) * maps.shape[-1] * np.finfo(np.float32).eps
+    whole = np.linalg.svd(maps, compute_uv=False)
+    return float((below > tolerance).sum(-1).mean()), float(effective_rank(whole).mean())
+
+
+@analysis(
+    "attention_rank",
+    title="Rank of attention",
+    needs=(),
+    asks=("maps",),
+    meaning="A low rank says that the rows of this layer attend in much the same way: a candidate "
+    "for skipping.",
+    not_meaning="It does not show that the layer can be skipped without harm, and it grows with "
+    "the number of rows.",
+    exactness="exact",
+    cost="One forward over prompt and answer that keeps whole maps; one singular value "
+    "decomposition per head and layer, cubic in the rows.",
+    paper="https://arxiv.org/abs/2410.13859",
+    year=2024,
+)
+def attention_rank(
+    trace: Trace, maps: Maps, *, most_rows: Annotated[int, Range(8, 4096, 8)] = 256
+) -> Result:
+    """Measure the rank and the effective rank of each layer's attention.
+
+    With more than `most_rows` rows, evenly spaced ones are taken. `visual` is the effective rank
+    of the visual tokens' states, where the run recorded it.
+    """
+    rows = len(trace.prompt_tokens) + max(trace.t - 1, 0)
+    taken = np.unique(np.linspace(0, rows - 1, min(rows, most_rows)).astype(int))
+    found = []
+    for layer in range(int(trace.model["layers"])):
+        whole = whole_map(maps, layer, rows)
+        found.append(attention_ranks(whole[:, taken[:, None], taken]))
+    ranks, effective = np.array(found).reshape(-1, 2).T
+    parts = {
+        "effective": Part(effective, "l", "effective rank of the maps, mean over heads"),
+        "rows": number(len(taken), "rows that were taken: the largest possible rank"),
+    }
+    if "visual_rank" in trace:
+        parts["visual"] = Part(trace["visual_rank"], "l", "effective rank of the visual states")
+    return Result(ranks, "l", parts)

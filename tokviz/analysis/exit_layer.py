@@ -1,0 +1,75 @@
+"""From which layer on could the image leave, without changing the answer?
+
+The label rule of DyVTE (arXiv 2411.19628) as an oracle: leaving before a layer is safe when, on the
+full model's own answer, more than 99 % of the most probable tokens stay the same and the
+cross-entropy stays under 1.03 times that of the full model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Part, Result, number
+from tokviz.analysis.supplied import plain
+from tokviz.errors import InputError
+from tokviz.options import Range
+from tokviz.trace import Trace
+
+AGREEMENT = 0.99
+
+
+def token_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy of each label in nats, [t], from logits [t, v]."""
+    logits = np.asarray(logits, np.float64)
+    top = logits.max(1, keepdims=True)
+    total = np.log(np.exp(logits - top).sum(1)) + top[:, 0]
+    return total - logits[np.arange(len(labels)), labels]
+
+
+@analysis(
+    "exit_layer",
+    title="Earliest safe exit of the image",
+    needs=("answer_ids",),
+    asks=("exits",),
+    meaning="The marked layers are safe: all image tokens may leave before them and the answer "
+    "stays as it is.",
+    not_meaning="It is an oracle that knows the answer: it does not tell beforehand where to stop.",
+    exactness="exact",
+    cost="One teacher-forced forward per layer, and one of the full model.",
+    paper="https://arxiv.org/abs/2411.19628",
+    year=2024,
+)
+def exit_layer(
+    trace: Trace,
+    exits: Callable[[int], tuple[Any, Any]],
+    *,
+    limit: Annotated[float, Range(1, 2, 0.01)] = 1.03,
+) -> Result:
+    """Try for every layer whether all visual tokens can leave before it.
+
+    `first` is the earliest safe layer, `from` the earliest from which all later ones are safe too
+    (safety need not be monotone); the number of layers means that no exit is safe.
+    """
+    layers, answer = int(trace.model["layers"]), trace["answer_ids"]
+    if not len(answer):
+        raise InputError("the run has no answer to compare with.")
+    full = -float(plain(exits(layers)[1]).mean())
+    agree, ratio = np.zeros(layers), np.zeros(layers)
+    for layer in range(layers):
+        best, own = exits(layer)
+        agree[layer] = (np.asarray(plain(best), np.int64) == answer).mean()
+        loss = -float(plain(own).mean())
+        ratio[layer] = loss / full if full > 0 else (1.0 if loss <= 0 else np.inf)
+    safe = (agree > AGREEMENT) & (ratio < limit)
+    unsafe = np.flatnonzero(~safe)
+    parts = {
+        "agreement": Part(agree, "l", "share of answer tokens that stay the most probable ones"),
+        "ratio": Part(ratio, "l", "cross-entropy of the answer over that of the full model"),
+        "first": number(safe.argmax() if safe.any() else layers, "earliest safe layer"),
+        "from": number(unsafe[-1] + 1 if len(unsafe) else 0, "all layers from here on are safe"),
+    }
+    return Result(safe, "l", parts)

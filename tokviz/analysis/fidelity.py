@@ -1,0 +1,38 @@
+"""How much did a reduction change the state from which the answer begins?
+
+VFlowOpt steers its search by the cosine of the last prompt row's final state with and without the
+reduction: a gauge that needs no answer.
+"""
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Result, number
+from tokviz.errors import InputError
+from tokviz.trace import Trace
+
+
+@analysis(
+    "fidelity",
+    title="Fidelity of the last state",
+    needs=("last_state",),
+    asks=("full",),
+    meaning="1 = the reduction left the state that the first answer token is chosen from as it "
+    "was.",
+    not_meaning="A high value does not promise the same answer: a small turn can change the most "
+    "probable word, and later words can differ.",
+    exactness="exact",
+    cost="One prefill with all tokens, one with the reduction.",
+)
+def fidelity(trace: Trace, full: Trace) -> Result:
+    """Compare the last prompt row's final state with that of the run with all tokens."""
+    ours, theirs = (run["last_state"].astype(np.float64) for run in (trace, full))
+    if ours.shape != theirs.shape:
+        raise InputError("the full run is of another model.")
+    norm = np.linalg.norm(ours) * np.linalg.norm(theirs)
+    cosine = ours @ theirs / norm if norm > 0 else np.nan
+    parts = {
+        "damage": number(1 - cosine, "1 minus the cosine"),
+        "same_answer": number(trace.answer == full.answer, "the answers are equal"),
+    }
+    return Result(np.asarray(cosine), "", parts)

@@ -1,0 +1,117 @@
+"""Which words depend on the image, and which would have been said anyway?
+
+The run's own answer is read again with a control in place of the image, every token scored at its
+true position. A word that stays as probable without the image is carried by the language alone: a
+hint of hallucination when it names an object, not a proof. Every control shifts the distribution in
+its own way, so several are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Part, Result
+from tokviz.errors import InputError, MissingSignal
+from tokviz.trace import CONTROLS, Trace
+
+LEAST = 1e-12
+"Probabilities below this count as this, so that a difference stays finite."
+
+
+def log_ratio(with_image: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Return ln p(with the image) - ln p(without); NaN where one of them is."""
+    return np.log(np.maximum(with_image, LEAST)) - np.log(np.maximum(without, LEAST))
+
+
+def divergences(with_image: np.ndarray, without: np.ndarray) -> dict[str, np.ndarray]:
+    """Compare whole distributions [..., v].
+
+    Returns:
+        kl (nats), js (of ln 2, 0 to 1), tv (total variation, 0 to 1), flips (the most probable
+        token changed), each [...].
+    """
+    p, q = (np.maximum(np.asarray(x, np.float64), 0) for x in (with_image, without))
+    middle = (p + q) / 2
+    return {
+        "kl": _kl(p, q),
+        "js": (_kl(p, middle) + _kl(q, middle)) / 2 / np.log(2),
+        "tv": np.abs(p - q).sum(-1) / 2,
+        "flips": p.argmax(-1) != q.argmax(-1),
+    }
+
+
+def _kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    ratio = np.log(np.where(p > 0, p, 1)) - np.log(np.maximum(np.where(p > 0, q, 1), LEAST))
+    return (p * ratio).sum(-1)
+
+
+@analysis(
+    "image_dependence",
+    title="Image dependence of each word",
+    needs=("answer_prob",),
+    may_ask=("controls",),
+    meaning="Bits by which the image makes this token more probable than the control does; near "
+    "0 = it would have been said anyway.",
+    not_meaning="A high value does not mean that the word is true, a low one not that it is "
+    "false; the number depends on the control.",
+    exactness="exact",
+    cost="One teacher-forced forward per control.",
+)
+def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = None) -> Result:
+    """Compare the probability of each answer token with the image and with each control.
+
+    Controls may be given as probabilities of the answer tokens [t], or as whole distributions
+    [t, v] together with the one of the real image under the name `full`.
+    """
+    if controls is None and "control_prob" not in trace:
+        raise MissingSignal(
+            "Image dependence needs the answer scored with control images (control_prob), which "
+            "this trace does not hold. It takes one more forward each with a blank, blurred, noise "
+            "and removed image."
+        )
+    given = dict(controls or zip(CONTROLS, trace["control_prob"], strict=True))
+    whole = given.pop("full", None)
+    own = trace["answer_prob"].astype(np.float64)
+    parts: dict[str, Part] = {}
+    if whole is not None:
+        own, parts = _from_distributions(trace, whole, given)
+    without = np.array([_checked(name, p, trace.t) for name, p in given.items()])
+    without = without.reshape(len(given), trace.t)
+    bits = log_ratio(own, without) / np.log(2)
+    seen = np.isfinite(bits).any(0) if len(bits) else np.zeros(trace.t, bool)
+    least = np.where(seen, np.where(np.isfinite(bits), bits, np.inf).min(0, initial=np.inf), np.nan)
+    parts |= {
+        "difference": Part(own - without, "x t", "difference of the probabilities"),
+        "control": Part(without, "x t", "probability with each control"),
+        "least": Part(least, "t", "smallest of the controls: what no control can explain"),
+    }
+    return Result(bits, "x t", parts, {"x": tuple(given), "t": trace.answer_tokens})
+
+
+def _from_distributions(
+    trace: Trace, whole: np.ndarray, given: dict[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, Part]]:
+    """Compare distributions; leave the probabilities of the answer tokens in `given`."""
+    steps, ids = np.arange(trace.t), trace["answer_ids"]
+    found: dict[str, list[np.ndarray]] = {}
+    for name, distribution in given.items():
+        if np.shape(distribution) != np.shape(whole):
+            raise InputError(f"the control {name!r} must be [t, v] like 'full'.")
+        for measure, values in divergences(whole, distribution).items():
+            found.setdefault(measure, []).append(values)
+        given[name] = np.asarray(distribution)[steps, ids]
+    parts = {name: Part(np.stack(v), "x t", f"{name} of the two") for name, v in found.items()}
+    return np.asarray(whole, np.float64)[steps, ids], parts
+
+
+def _checked(name: str, probability: np.ndarray, t: int) -> np.ndarray:
+    probability = np.asarray(probability, np.float64)
+    if probability.shape != (t,):
+        raise InputError(
+            f"the control {name!r} must hold {t} probabilities, got {probability.shape}; whole "
+            "distributions need 'full' beside them."
+        )
+    return probability

@@ -1,0 +1,54 @@
+"""In which layers must the text be able to see the image?
+
+Attention knockout: the edges from text to image are cut in a window of layers, and the answer's
+log-probability shows what that costs. Unlike attention shares this is a causal statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Part, Result, number
+from tokviz.options import Range
+from tokviz.trace import Trace
+
+
+@analysis(
+    "knockout",
+    title="Attention knockout",
+    needs=(),
+    asks=("knockout",),
+    meaning="High = cutting the text off the image in this window of layers makes the answer "
+    "less probable.",
+    not_meaning="A low value does not show that the window does nothing: other layers may carry "
+    "the same information.",
+    exactness="exact",
+    cost="One teacher-forced forward per window, and one with nothing cut.",
+)
+def knockout(
+    trace: Trace,
+    knockout: Callable[[range], float],
+    *,
+    window: Annotated[int, Range(1, 32, 1)] = 3,
+) -> Result:
+    """Measure how much the answer's log-probability falls when the text cannot see the image.
+
+    Windows of consecutive layers slide by one; `layers` is the mean over the windows that cover
+    a layer.
+    """
+    layers = int(trace.model["layers"])
+    window = min(window, layers)
+    spans = [range(start, start + window) for start in range(layers - window + 1)]
+    base = float(knockout(range(0)))
+    fall = np.array([base - float(knockout(span)) for span in spans])
+    covers = np.array([[layer in span for span in spans] for layer in range(layers)], float)
+    parts = {
+        "layers": Part(covers @ fall / covers.sum(1), "l", "mean over windows with this layer"),
+        "base": number(base, "log-probability with nothing cut"),
+    }
+    labels = {"i": tuple(f"{span[0]} to {span[-1]}" for span in spans)}
+    return Result(fall, "i", parts, labels)

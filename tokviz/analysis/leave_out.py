@@ -1,0 +1,57 @@
+"""What does the answer lose when one block of the image is removed?"""
+
+from importlib import import_module
+from typing import Annotated
+
+from tokviz.analysis.blocks import (
+    BATCH,
+    Score,
+    all_players,
+    block_game,
+    block_numbers,
+    spread_over_tokens,
+)
+from tokviz.analysis.declare import analysis
+from tokviz.analysis.result import Part, Result, number
+from tokviz.analysis.supplied import Progress, plain
+from tokviz.options import Range
+from tokviz.trace import Trace
+
+
+@analysis(
+    "leave_out",
+    title="Leave one block out",
+    needs=(),
+    asks=("score",),
+    may_ask=("progress",),
+    meaning="Positive = without this block of tokens the answer becomes less probable.",
+    not_meaning="Two blocks that show the same thing both get 0, since either is enough; the "
+    "values do not add up to the whole.",
+    exactness="exact",
+    cost="One forward per block and one of the whole, eight at a time.",
+)
+def leave_out(
+    trace: Trace,
+    score: Score,
+    progress: Progress | None = None,
+    *,
+    side: Annotated[int, Range(1, 16, 1)] = 2,
+) -> Result:
+    """Remove each block of side x side tokens in turn and score the answer again (captum).
+
+    The tokens are really removed. A block's loss is shared evenly among its tokens.
+    """
+    captum = import_module("captum.attr")
+    block = block_numbers(trace.layout, side)
+    count = int(block.max(initial=-1)) + 1
+    game = block_game(score, block, count + 1, progress)
+    found = captum.FeatureAblation(game).attribute(
+        all_players(count), baselines=0, perturbations_per_eval=BATCH
+    )
+    loss = plain(found)[0]
+    parts = {
+        "blocks": Part(loss, "i", "loss of log-probability per block"),
+        "block": Part(block, "n", "block of each token; -1 = none"),
+        "forwards": number(count + 1, "forwards that were run"),
+    }
+    return Result(spread_over_tokens(loss, block), "n", parts)
