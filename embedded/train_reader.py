@@ -1,11 +1,13 @@
 """Phases two and four: teach the decoder to answer; the vision tower is frozen.
 
-Early steps see 72 of 144 visual tokens and are guided (two heads of layers 1 and 2 are shown
-the patches that a named word is about); both crutches are gone well before the end. The kinds
-of question that validation finds weak are asked more often.
+The reader phase sees 72 of 144 visual tokens and is guided (two heads of layers 1 and 2 are shown
+the patches that a named word is about), with a weight that fades to zero. The answers phase has no
+guide, and sees now 24 and now all tokens, things first, so that a picture without background is
+no surprise. The kinds of question that validation finds weak are asked more often.
 """
 
 import logging
+import random
 import time
 from collections import defaultdict
 from dataclasses import dataclass
@@ -41,9 +43,9 @@ class Plan:
     guide_until: float = 0.0
     """Share of the steps over which the guide fades out."""
     half_until: float = 0.0
-    """Share of the steps that see half of the visual tokens."""
-    visible: int = 72
-    """How many that is."""
+    """Share of the steps that see some of the visual tokens; later every other step sees all."""
+    visible: tuple[int, ...] = (72,)
+    """How many that may be."""
     first: int = 10**6
     """Number of the first training batch; every phase has its own stretch of scenes."""
 
@@ -61,11 +63,12 @@ def train_reader(state: State, out: Path, plan: Plan) -> None:
     for item in loader(data):
         progress = state.step / plan.steps
         strength = max(0.0, 1 - progress / plan.guide_until) if plan.guide_until else 0.0
-        count = plan.visible if progress < plan.half_until else TOKENS
+        some = progress < plan.half_until or state.step % 2
+        count = random.choice(plan.visible) if some else TOKENS
         reading, picture = step_losses(state, item, count, strength > 0)
         answers = functional.cross_entropy(reading.logits, reading.targets)
         (answers + strength * reading.guide_loss + 0.3 * picture).backward()
-        state.update(optimizers, modules, plan.lr * rate(state.step, plan.steps, 100))
+        state.update(optimizers, modules, plan.lr * rate(state.step, plan.steps, min(100, plan.steps // 6)))
         if state.step % 25 == 0:
             logger.info(
                 "%s %d %.0f s answers %.3f picture %.3f guide %.3f mass %.2f", plan.name,
@@ -76,7 +79,7 @@ def train_reader(state: State, out: Path, plan: Plan) -> None:
             found = check_reader(state)
             logger.info("%s %d val %s", plan.name, state.step, found)
             data.weights.copy_(torch.tensor([0.4 + 3 * (1 - found[kind]) for kind in KINDS]))
-        if state.step % 200 == 0 or state.step == plan.steps:
+        if state.step % 50 == 0 or state.step == plan.steps:
             state.save(out / f"{plan.name}.pt", optimizers)
 
 

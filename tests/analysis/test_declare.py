@@ -61,6 +61,12 @@ def test_unknown_names_options_and_asks_are_refused(brightest, toy):
         tokviz.analyse("brightest", toy, runs={"score": len})
 
 
+def test_without_a_trace_there_is_no_run_to_look_at():
+    for name in ("rollout", "attention"):
+        with pytest.raises(InputError, match="give its trace"):
+            tokviz.analyse(name, None, runs={"maps": len} if name == "rollout" else {})
+
+
 def test_why_not_is_empty_when_nothing_is_missing(brightest, toy, make_trace):
     assert brightest.why_not(toy) == ""
     assert "Capture(attention=True)" in brightest.why_not(make_trace(attention=None))

@@ -168,6 +168,7 @@ def test_fallback_is_used_and_said(name, signals_for):
 def test_every_option_value_works(name, signals_for):
     for option in METHODS[name].options.values():
         values = option.choices or ((True, False) if option.type is bool else ())
+        values = (option.range.low, option.range.high) if option.range else values
         for value in values:
             signals = {**signals_for(name), "segments": np.arange(18) // 6}
             check(reduce(name, signals, 7, **{option.name: value}), name, 18, 7)

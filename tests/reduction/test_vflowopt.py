@@ -47,6 +47,13 @@ def test_tiles_and_thumbnail_are_never_mixed(random_signals):
         assert len(set(thumb[row != 0])) == 1
 
 
+def test_one_token_can_stand_for_thumbnail_and_tiles(random_signals):
+    reduction = reduce("vflowopt", {**random_signals(27, crops=True), "grid": [3, 9]}, 1)
+    assert reduction.m == 1
+    assert (reduction.matrix() > 0).all()
+    assert "enlarged" in reduction.notes[-1]
+
+
 def test_busy_patch_has_more_entropy():
     pixels = np.zeros((3, 8, 8), np.float32)
     pixels[:, :4, :4] = np.random.default_rng(0).random((4, 4))

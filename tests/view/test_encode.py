@@ -8,7 +8,9 @@ from tokviz.view.encode import pack, pack_bytes, pack_map
 
 def unpack(field):
     """What assets/js/arrays.js does."""
-    data = np.frombuffer(base64.b64decode(field["data"]), np.dtype(field["dtype"]).newbyteorder("<"))
+    data = np.frombuffer(
+        base64.b64decode(field["data"]), np.dtype(field["dtype"]).newbyteorder("<")
+    )
     values = data.reshape(field["shape"])
     if "scale" not in field:
         return values

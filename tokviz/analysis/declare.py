@@ -99,15 +99,15 @@ class Analysis:
     paper: str = ""
     year: int | None = None
 
-    def missing(self, trace: Trace) -> list[str]:
+    def missing(self, trace: Trace | None) -> list[str]:
         """Return the needed arrays that the trace holds neither itself nor as a fallback."""
         return [
             name
             for name in self.needs
-            if name not in trace and self.fallbacks.get(name, name) not in trace
+            if trace is None or (name not in trace and self.fallbacks.get(name, name) not in trace)
         ]
 
-    def why_not(self, trace: Trace, given: Mapping[str, Any] | None = None) -> str:
+    def why_not(self, trace: Trace | None, given: Mapping[str, Any] | None = None) -> str:
         """Return one sentence saying what is missing and which run would give it, "" if nothing."""
         for name in self.missing(trace):
             what = SCHEMA[name].meaning.rstrip(".")
@@ -146,13 +146,13 @@ def analysis(name: str, **declared: Any) -> Callable[[Callable[..., Result]], An
 
 
 def analyse(
-    name: str, trace: Trace, *, runs: Mapping[str, Any] | None = None, **options: Any
+    name: str, trace: Trace | None, *, runs: Mapping[str, Any] | None = None, **options: Any
 ) -> Result:
     """Answer one question about one run.
 
     Args:
         name: a key of ANALYSES.
-        trace: the run, fresh or from a file.
+        trace: the run, fresh or from a file; None for an analysis of a folder.
         runs: what the analysis asks for beyond the trace, by the names of ASKS.
         **options: the analysis' own options.
 
@@ -166,6 +166,8 @@ def analyse(
     strange = sorted(set(given) - set(chosen.asks) - set(chosen.may_ask))
     if strange:
         raise InputError(f"{chosen.title} does not ask for {strange[0]!r}.")
+    if trace is None and "folder" not in chosen.asks:
+        raise InputError(f"{chosen.title} is about one run: give its trace.")
     lacking = chosen.why_not(trace, given)
     if lacking:
         raise MissingSignal(lacking)

@@ -174,7 +174,8 @@ class Travel:
         ]
         text = self.model.get_input_embeddings()(words)  # type: ignore[operator]
         given = self.left(image_signals(self.vision, self.before_steps(image), image), image)
-        given["text_llm"] = text
+        projector = self.family.projector(self.model)
+        given["text_llm"], given["projector"] = text, lambda x: projector(x[None])[0]
         asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
         lacking = entry.missing({name for name, value in given.items() if value is not None})
         if lacking:

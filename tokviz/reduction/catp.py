@@ -38,7 +38,8 @@ def catp(signals, keep: int, *, alignment: Annotated[float, Range(0, 10, 0.1)] =
     fit = (cosines(features, text.mean(0)[None])[:, 0] + 1) / 2
     parts = [layout.members(crop) for crop in range(len(layout.crops))]
     shares = np.diff(np.cumsum([0, *map(len, parts)]) * keep // len(fit))
-    score, order = np.full(len(fit), np.nan), []
+    score = np.full(len(fit), np.nan)
+    order: list[int] = []
     for part, count in zip(parts, shares, strict=True):
         cover = (cosines(features[part]) + 1) / 2
         chosen, gains = greedy_cover(cover, int(count), bonus=alignment * fit[part])

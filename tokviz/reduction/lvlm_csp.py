@@ -1,12 +1,12 @@
 """LVLM_CSP: which few representatives could stand for the image in the first layers?"""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
 from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
-from tokviz.reduction.method import method
+from tokviz.reduction.method import Range, method
 from tokviz.reduction.selection import best_of, cls_score
 
 
@@ -28,7 +28,7 @@ def lvlm_csp(
     keep: int,
     *,
     choose: Literal["cls", "uniform", "random", "segments"] = "cls",
-    seed: int = 0,
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0,
     layer: int = -2,
 ) -> Reduction:
     """Keep representatives: by [CLS] attention, every so many tokens, at random, or by segment.

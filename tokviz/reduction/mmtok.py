@@ -41,7 +41,7 @@ def mmtok(
     here `text_llm` is used as it comes. Its text temperature is 0.01 for Qwen.
     """
     after, text = signals["feats_post"], signals["text_llm"]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if "feats_pre" not in signals:
         notes = ("feats_pre is missing: the projected features were used for the image too.",)
     if after.shape[1] != text.shape[1]:

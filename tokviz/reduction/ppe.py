@@ -35,8 +35,8 @@ def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = 5) -> 
     `rotary_sections` in this module give several members' positions to each token.
     """
     features = signals["feats_post"].cpu()
-    centres, cluster = density_peaks(features, keep, neighbours=min(neighbours, len(features)))
-    cluster = cluster.numpy()
+    centres, label = density_peaks(features, keep, neighbours=min(neighbours, len(features)))
+    cluster = label.numpy()
     sizes = np.bincount(cluster, minlength=keep)
     return Reduction.from_entries(
         cluster, np.arange(len(cluster)), 1 / sizes[cluster], len(cluster), keep, centres.numpy(),

@@ -33,8 +33,8 @@ def vflowopt(
     signals,
     keep: int,
     *,
-    threshold: float | None = None,
-    cell: float | None = None,
+    threshold: Annotated[float | None, Range(0, 1000)] = None,
+    cell: Annotated[float | None, Range(1, 1000)] = None,
     entropy: Annotated[float, Range(-1, 1, 0.05)] = 0.0,
     layer: int = -2,
 ) -> Reduction:
@@ -109,6 +109,8 @@ def recycled_tokens(
         meets = np.flatnonzero(left == keep) + 1
         if len(meets):
             break
+        if cell > max(row.max(), col.max()):  # one square each: thumbnail and tiles join
+            canvas = np.zeros_like(canvas)
         cell, grown = cell * 1.25, True
     published = n - keep + int(n / cell**2)
     count = meets[np.abs(meets - published).argmin()]
@@ -135,7 +137,7 @@ def _importance(
     if "full_attn" not in signals:
         note = "full_attn is missing: the attention that each patch receives was taken as it is."
         return signals.at("recv_attn", layer), (note,)
-    attention = signals.patches("full_attn", layer, axis=2).mean(0)[-(signals.n) :]
+    attention = signals.patches("full_attn", layer, axis=2).mean(0)[-(signals.n or 0) :]
     score, found = importance_map(attention, threshold)
     note = "No patch passed the threshold: all patches were taken as global."
     return score, () if found else (note,)

@@ -1,5 +1,7 @@
 """VTC-CLS: does the [CLS] attention of many layers choose better than that of one?"""
 
+import torch
+
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
@@ -31,6 +33,6 @@ def vtc_cls(signals, keep: int, *, start: int | None = None) -> Reduction:
     if not 0 <= start <= max(last, 0):
         raise InputError(f"start must be layer 0 to {max(last, 0)}, got {start}.")
     scored = [cls_score(signals, layer) for layer in range(start, max(last, 0) + 1)]
-    score, notes = sum(s for s, _ in scored), scored[-1][1]
+    score, notes = torch.stack([s for s, _ in scored]).sum(0), scored[-1][1]
     order = top_k(score, keep)
     return Reduction.select(order, len(score), score=score, order=order, notes=notes)

@@ -26,7 +26,7 @@ def zoo_prune(
     *,
     directions: Annotated[int, Range(1, 256)] = 64,
     step: Annotated[float, Range(1e-4, 1)] = 0.01,
-    seed: int = 0,
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0,
 ) -> Reduction:
     """Keep tokens by sensitivity x (1 - cosine to the closest kept token), greedily.
 

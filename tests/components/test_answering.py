@@ -1,0 +1,111 @@
+import pytest
+
+from components.answering import NO_IMAGE, Request, answer, make_plan, read_plans
+from components.models import Models
+from components.runs import FULL, RUNS, STOPS
+from components.sentences import OURS, sentence
+from tests.components.fake_vlm import FakeVLM
+from tests.view.fakes import BLUE, picture
+from tokviz.errors import InputError
+
+
+def models(vlm=None) -> Models:
+    return Models(load=lambda name: vlm or FakeVLM())
+
+
+def lane(method="fastervlm", keep=9, **options):
+    return {"method": method, "keep": keep, "options": options}
+
+
+def run(plans=(), image=None, prompt="what ?", vlm=None, session="s"):
+    request = Request(image or picture(BLUE), prompt, "embedded", list(plans))
+    return list(answer(models(vlm), request, session))
+
+
+def test_the_answer_streams_and_is_remembered():
+    steps = run()
+    assert any(step.picture and step.picture["phase"] == "streaming" for step in steps)
+    last = steps[-1]
+    assert last.run.traces[FULL].answer == "blue dog."
+    assert RUNS.get(last.run.name) is last.run
+    assert last.lanes["phase"] == "done"
+
+
+def test_lanes_run_beside_the_full_answer_and_are_compared():
+    lanes = run([lane(), lane("divprune", 18)])[-1].lanes
+    assert lanes["full"]["text"] == "blue dog."
+    assert lanes["lanes"][0]["changed"]
+    assert not lanes["lanes"][1]["changed"]
+    assert lanes["lanes"][0]["overlay"]["fates"]
+    ratios = {row["name"]: row["ratio"] for row in lanes["lanes"][1]["metrics"]}
+    assert "slower" in ratios["total time"]
+
+
+@pytest.mark.parametrize("keep", [0, -1, "9", None, 2.5, True, 10**9, float("nan"), [], "<b>"])
+def test_a_budget_that_cannot_be_used_is_said_in_its_lane_and_the_rest_runs(keep):
+    lanes = run([lane(keep=keep), lane()])[-1].lanes
+    assert "keep must be" in lanes["lanes"][0]["error"]
+    assert lanes["lanes"][1]["text"]
+    assert lanes["full"]["text"]
+
+
+@pytest.mark.parametrize(
+    "bad", [lane("nonsense"), lane(method=None), lane(method=["x"]), lane(strange=1)]
+)
+def test_an_unknown_method_or_option_is_said_in_its_lane(bad):
+    assert run([bad])[-1].lanes["lanes"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "x", {}, [1], [None], [lane()] * 4, [{"method": "x", "options": [1]}]]
+)
+def test_lanes_that_are_no_lanes_are_refused(sent):
+    with pytest.raises(InputError):
+        read_plans(sent)
+
+
+def test_extra_fields_of_a_lane_are_dropped():
+    read = read_plans([{"method": "fastervlm", "keep": 4, "evil": 1}])
+    assert read == [{"method": "fastervlm", "keep": 4, "options": {}}]
+    assert make_plan(read[0]).steps[0].keep == 4
+
+
+def test_without_a_picture_one_is_asked_for():
+    with pytest.raises(InputError, match="Choose a picture"):
+        list(answer(models(), Request(None, "p", "embedded"), "s"))
+    assert NO_IMAGE.startswith("Choose")
+
+
+def test_an_empty_prompt_is_refused_and_the_next_request_works():
+    with pytest.raises(InputError, match="empty"):
+        run(prompt=" \x00 ")
+    assert run()[-1].run
+
+
+def test_a_model_that_is_not_offered_is_refused():
+    with pytest.raises(InputError, match="does not offer"):
+        list(answer(models(), Request(picture(), "p", "../secret"), "s"))
+
+
+def test_words_the_model_does_not_know_are_named():
+    last = run(prompt="is xyzzy there ?")[-1]
+    assert "“xyzzy”" in last.text
+    assert last.kind == "warn"
+
+
+def test_a_stopped_run_keeps_what_was_written():
+    vlm = FakeVLM(steps=1000)
+    request = Request(picture(), "p", "embedded", [])
+    steps = answer(models(vlm), request, "stopper")
+    next(steps)
+    next(steps)
+    STOPS.stop("stopper")
+    last = list(steps)[-1]
+    assert last.run.traces[FULL].answer
+    assert last.text.startswith("Stopped")
+
+
+def test_only_our_own_errors_are_shown(caplog):
+    assert sentence(InputError("keep must be 1.")) == "Keep must be 1."
+    assert sentence(RuntimeError("/secret/path")) == OURS
+    assert "/secret/path" in caplog.text

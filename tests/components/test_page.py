@@ -1,0 +1,143 @@
+import types
+
+import pytest
+
+from components.ask_panel import Asking, check_image, stop
+from components.compare_panel import Comparing, explore
+from components.examples import Stored
+from components.models import Models
+from components.opening import Opening, open_file
+from components.page import build
+from components.runs import FULL, RUNS, Run
+from components.state import Settings, Site
+from components.widget import SCRIPTS, STYLES, head
+from tests.components.fake_vlm import FakeVLM
+from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
+
+SAID, OVERLAY, LANES = 1, 2, 3
+"""Places in a frame."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Site:
+    home = tmp_path_factory.mktemp("assets")
+    (home / "traces").mkdir()
+    fake_trace().save(home / "traces" / "one.safetensors")
+    lane = fake_trace(stages=(stage(pruned(6, 2)),))
+    lane.save(home / "traces" / "one--0-fastervlm.safetensors")
+    return Site(Settings(), Stored(home), Models(load=lambda name: FakeVLM()))
+
+
+@pytest.fixture(scope="module")
+def page(site):
+    return build(site)
+
+
+def event(**data):
+    return types.SimpleNamespace(_data=data)
+
+
+def request(**query):
+    return types.SimpleNamespace(session_hash="tab", query_params=query)
+
+
+def test_no_event_is_a_public_endpoint_by_accident(page):
+    for block in page.fns.values():
+        assert block.api_visibility == "private", block.name
+
+
+def test_everything_that_runs_the_model_takes_turns(page):
+    running = [b for b in page.fns.values() if b.name in ("ask", "compare")]
+    assert len(running) == 2
+    assert {(b.concurrency_id, b.concurrency_limit) for b in running} == {("model", 1)}
+
+
+def test_every_script_and_style_is_on_the_page():
+    text = head()
+    assert text.count("<script>") == 1
+    assert len(SCRIPTS) > 5
+    assert len(STYLES) == 2
+    assert "</script" not in text.removesuffix("</script>")
+
+
+def test_no_script_builds_markup_from_text():
+    assert "innerHTML" not in head()
+    assert "insertAdjacentHTML" not in head()
+    assert "document.write" not in head()
+
+
+def test_nothing_is_fetched_from_another_host(page):
+    assert "fonts.googleapis" not in head()
+    assert not [line for line in head().splitlines() if 'src="http' in line or "url(http" in line]
+
+
+def test_asking_without_an_own_picture_takes_the_one_that_is_shown(site):
+    name = RUNS.put(Run(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
+    *_, last = Asking(site).ask(None, "what ?", "embedded", name, request())
+    assert last[OVERLAY]["answer"] == "blue dog."
+
+
+def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
+    *_, last = Asking(site).ask(None, "what ?", "embedded", "nothing", request())
+    assert last[SAID]["kind"] == "bad"
+    assert "Choose a picture" in last[SAID]["text"]
+    assert not isinstance(last[OVERLAY], dict) or "answer" not in last[OVERLAY]
+
+
+def test_a_bug_is_not_shown_to_the_visitor(caplog):
+    broken = Site(models=Models(load=lambda name: FakeVLM(RuntimeError("/secret"))))
+    name = RUNS.put(Run(picture(), "p", "fake", {FULL: fake_trace()})).name
+    *_, last = Asking(broken).ask(None, "what ?", "embedded", name, request())
+    assert "/secret" not in last[SAID]["text"]
+    assert "/secret" in caplog.text
+
+
+def test_comparing_refuses_what_is_no_lane(site):
+    (only,) = Comparing(site).compare(None, "p", "embedded", "", event(plans="x"), request())
+    assert only[SAID]["kind"] == "bad"
+
+
+@pytest.mark.parametrize("lane", [None, 7, "0", [], {"a": 1}])
+def test_exploring_a_lane_that_is_not_there_says_so(lane):
+    name = RUNS.put(Run(picture(), "p", "fake", {FULL: fake_trace()})).name
+    assert explore(name, event(lane=lane))[SAID]["kind"] == "bad"
+
+
+def test_an_example_opens_with_its_lanes(site):
+    _, prompt, row, *shown = Opening(site).pick(event(example="one"))
+    assert prompt == "what is this ?"
+    assert row["current"] == "one"
+    assert shown[LANES]["plans"] == [{"method": "fastervlm", "keep": 2, "options": {}}]
+
+
+def test_an_unknown_example_changes_nothing_but_the_notice(site):
+    shown = Opening(site).pick(event(example="<script>"))[3:]
+    assert shown[SAID]["kind"] == "bad"
+
+
+def test_a_link_opens_an_example_as_it_was_seen(site):
+    query = {"example": "one", "layer": "2", "words": "1", "lane": "0"}
+    shown = Opening(site).open_link(request(**query))[3:]
+    assert shown[OVERLAY]["view"] == {"layer": 2, "words": [1]}
+    assert shown[OVERLAY]["lane"] == 0
+
+
+def test_a_trace_file_opens_and_a_foreign_one_is_refused(tmp_path):
+    path = tmp_path / "t.safetensors"
+    fake_trace().save(path)
+    shown = open_file(str(path))[2:]
+    assert shown[OVERLAY]["answer"] == "a dog."
+    path.write_bytes(path.read_bytes()[:200])
+    assert open_file(str(path))[2:][SAID]["kind"] == "bad"
+
+
+def test_an_upload_is_checked_at_once(tmp_path):
+    path = tmp_path / "p.png"
+    picture().save(path)
+    assert "192 × 192" in check_image(str(path))["text"]
+    path.write_bytes(b"%PDF-1.4")
+    assert check_image(str(path))["kind"] == "bad"
+
+
+def test_stopping_without_a_run_says_nothing():
+    assert stop(types.SimpleNamespace(session_hash="nobody")) == {"kind": "", "text": ""}

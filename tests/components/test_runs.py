@@ -1,0 +1,81 @@
+import base64
+
+import pytest
+
+from components.runs import FULL, GONE, RUNS, Run, Runs, Stops, fetch_trace
+from tests.view.fakes import fake_trace, picture
+from tokviz.trace import open_trace
+
+
+def a_run() -> Run:
+    return Run(picture(), "p", "fake", {FULL: fake_trace()})
+
+
+def test_the_oldest_runs_go_when_room_is_short():
+    runs, first, second, third = Runs(room=2 * a_run().size), a_run(), a_run(), a_run()
+    for run in (first, second, third):
+        runs.put(run)
+    assert runs.get(first.name) is None
+    assert runs.get(third.name) is third
+
+
+def test_a_run_that_was_looked_at_is_kept_longer():
+    runs, first, second = Runs(room=2 * a_run().size), a_run(), a_run()
+    runs.put(first)
+    runs.put(second)
+    runs.get(first.name)
+    runs.put(a_run())
+    assert runs.get(first.name) is first
+    assert runs.get(second.name) is None
+
+
+def test_one_run_that_is_too_large_is_still_kept():
+    runs, run = Runs(room=1), a_run()
+    assert runs.get(runs.put(run).name) is run
+
+
+def test_names_cannot_be_guessed_from_each_other():
+    names = {a_run().name for _ in range(50)}
+    assert len(names) == 50
+    assert min(map(len, names)) >= 20
+
+
+def test_a_trace_is_handed_out_by_its_name():
+    run = RUNS.put(a_run())
+    answer = fetch_trace(f"{run.name}:{FULL}")
+    assert open_trace(base64.b64decode(answer["data"])).answer == "a dog."
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x", "x:0", None, 7, "a" * 10_000, "../../etc:0", "x:²", ["x"]]
+)
+def test_no_other_name_gives_anything(name):
+    assert fetch_trace(name) == {"error": GONE}
+
+
+def test_a_lane_that_was_not_run_gives_nothing():
+    assert fetch_trace(f"{RUNS.put(a_run()).name}:2") == {"error": GONE}
+
+
+def test_stopping_reaches_only_the_sessions_own_run():
+    stops = Stops()
+    mine, yours = stops.start("me"), stops.start("you")
+    assert stops.stop("me")
+    assert mine.is_set()
+    assert not yours.is_set()
+    assert not stops.stop("nobody")
+
+
+def test_a_new_run_stops_the_sessions_older_one():
+    stops = Stops()
+    old, new = stops.start("me"), stops.start("me")
+    assert old.is_set()
+    assert not new.is_set()
+
+
+def test_flags_are_bounded():
+    stops = Stops(most=3)
+    for number in range(10):
+        stops.start(str(number))
+    assert not stops.stop("0")
+    assert stops.stop("9")
