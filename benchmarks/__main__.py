@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from benchmarks import engine, page, table
 from benchmarks.table import Row
 
-NOTE = "One run; ways of answering took turns, the best of the rounds counts."
+NOTE = "One run; ways of answering took turns, the median of the rounds counts."
 
 
 def measured(model: str, only: str | None) -> Iterator[Row]:

@@ -1,10 +1,11 @@
 """The engine against transformers' own generate(): what capture costs, what lanes and removal save.
 
 Everything is timed in one run on the same question, ways taking turns so that a busy moment hits
-all of them; the best of the rounds counts. Ratios carry over to other machines better than seconds.
+all of them; the median of the rounds counts. Ratios carry over to other machines, seconds don't.
 """
 
 import copy
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,12 +51,12 @@ def measured(vlm: Any, rounds: int) -> Iterator[Row]:
     n = vlm.answer([image], PROMPT, max_new_tokens=1).n
     size = f"{vlm.info['parameters'] / 1e6:.1f} M parameters"
     with no_end_tokens(vlm):
-        best = race(ways(vlm, image), rounds)
+        typical = race(ways(vlm, image), rounds)
         unit = f"{vlm.name}, {size}, {n} visual and {NEW_TOKENS} new tokens"
-        yield Row("plain `generate()`, SDPA", f"{best['plain'] * 1000:.0f} ms", unit)
+        yield Row("plain `generate()`, SDPA", f"{typical['plain'] * 1000:.0f} ms", unit)
         for name, what in NAMES.items():
-            how = f"of plain `generate()`; {best[name] * 1000:.0f} ms"
-            yield Row(what, f"{best[name] / best['plain']:.2f} ×", how)
+            how = f"of plain `generate()`; {typical[name] * 1000:.0f} ms"
+            yield Row(what, f"{typical[name] / typical['plain']:.2f} ×", how)
         yield from lanes(vlm, image, max(n // 4, 1), rounds)
 
 
@@ -142,24 +143,23 @@ def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]
         for plan in plans:
             vlm.answer([image], PROMPT, plan=plan, max_new_tokens=NEW_TOKENS)
 
-    best = race({"together": together, "in turn": in_turn}, rounds)
+    typical = race({"together": together, "in turn": in_turn}, rounds)
     what = f"full, {', '.join(names)} at {keep} tokens"
-    ratio = best["together"] / best["in turn"]
+    ratio = typical["together"] / typical["in turn"]
     yield Row("4 lanes together / 4 answers in turn", f"{ratio:.2f} ×", what)
-    share = min(begun) / best["in turn"]
+    share = statistics.median(begun) / typical["in turn"]
     yield Row(
         "all 4 lanes have begun to write", f"{share:.2f} ×", "of the time of 4 answers in turn"
     )
 
 
 def race(entries: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the best seconds of each entry over all rounds; one round before them warms up."""
-    best = dict.fromkeys(entries, float("inf"))
+    """Return the median seconds of each entry over all rounds; one round before them warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in entries}
     for number in range(rounds + 1):
         for name, run in entries.items():
             began = time.perf_counter()
             run()
-            seconds = time.perf_counter() - began
             if number:
-                best[name] = min(best[name], seconds)
-    return best
+                seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}

@@ -2,7 +2,7 @@
 
 `assets/traces/index.json` lists them; `<name>.safetensors` is the full answer, and
 `<name>--<number>-<method>.safetensors` beside it are its compare lanes. No model is needed to show
-them. `python -m components.store_examples` makes them.
+them. `python -m scripts.store_examples` makes them.
 """
 
 import json

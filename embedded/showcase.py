@@ -65,7 +65,10 @@ def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
             for (i, q), answer in zip(pairs, said, strict=True)
             if invents(scenes[i], q, answer)
         ]  # fmt: skip
-        logger.info("%d scenes, %d hallucinations", start - 9_900, len(found))
+        yes = sum(case["kind"] == "existence" for case in found)
+        logger.info("%d scenes, %d hallucinations, %d yes", start - 9_900, len(found), yes)
+        if len(found) >= wanted and yes >= wanted // 3:
+            break
     yes = [case for case in found if case["kind"] == "existence"]
     rest = [case for case in found if case["kind"] != "existence"]
     return (yes[: max(wanted * 2 // 3, wanted - len(rest))] + rest)[:wanted]

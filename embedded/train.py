@@ -22,7 +22,7 @@ TOWER = {"steps": 1000, "full_from": 0.75, "batch": 48, "lr": 3e-3, "words": Tru
 READER = Plan("reader", steps=600, batch=16, lr=2e-3, guide_until=1.0, half_until=1.0)
 POLISH = {"steps": 360, "full_from": 0.0, "batch": 40, "lr": 8e-4, "words": False,
           "repeated": 0.4, "first": 3 * 10**6}  # fmt: skip
-ANSWERS = Plan("answers", steps=280, batch=16, lr=1.2e-3, half_until=0.6,
+ANSWERS = Plan("answers", steps=190, batch=16, lr=1.2e-3, half_until=0.6,
                visible=(24, 36, 48, 72), first=5 * 10**6)  # fmt: skip
 
 

@@ -68,7 +68,8 @@ def train_reader(state: State, out: Path, plan: Plan) -> None:
         reading, picture = step_losses(state, item, count, strength > 0)
         answers = functional.cross_entropy(reading.logits, reading.targets)
         (answers + strength * reading.guide_loss + 0.3 * picture).backward()
-        state.update(optimizers, modules, plan.lr * rate(state.step, plan.steps, min(100, plan.steps // 6)))
+        warmup = min(100, plan.steps // 6)
+        state.update(optimizers, modules, plan.lr * rate(state.step, plan.steps, warmup))
         if state.step % 25 == 0:
             logger.info(
                 "%s %d %.0f s answers %.3f picture %.3f guide %.3f mass %.2f", plan.name,

@@ -150,8 +150,7 @@ class Reduction:
     @cached_property
     def kept(self) -> np.ndarray:
         """Sorted source tokens that some row holds alone, with weight 1."""
-        alone = (self.row_sizes[self.rows] == 1) & (self.weights == 1)
-        return np.unique(self.cols[alone])
+        return np.unique(self.cols[self.is_copy[self.rows]])
 
     @cached_property
     def fate(self) -> np.ndarray:
@@ -167,14 +166,21 @@ class Reduction:
         group = np.full(self.n, -1, np.int64)
         light_first = np.lexsort((-self.rows, np.abs(self.weights)))
         group[self.cols[light_first]] = self.rows[light_first]
-        alone = (self.row_sizes[self.rows] == 1) & (self.weights == 1)
+        alone = self.is_copy[self.rows]
         group[self.cols[alone]] = self.rows[alone]
         return group
 
     @cached_property
+    def is_copy(self) -> np.ndarray:
+        """bool [m], which output tokens are one source token as it is (one-hot rows)."""
+        copy = self.row_sizes == 1
+        copy[self.rows[self.weights != 1]] = False
+        return copy
+
+    @property
     def is_selection(self) -> bool:
         """True when every row is one-hot, so that W X is a plain gather."""
-        return bool((self.row_sizes == 1).all() and (self.weights == 1).all())
+        return bool(self.is_copy.all())
 
     def apply(self, x: np.ndarray) -> np.ndarray:
         """Return W x for x [n, d]; a selection copies rows bit for bit."""
@@ -195,6 +201,10 @@ class Reduction:
         Returns:
             [..., n] with the same sum; pruned tokens get 0.
         """
+        if self.is_selection:
+            out = np.zeros((*values.shape[:-1], self.n), np.float32)
+            out[..., self.cols] = values
+            return out
         weight = np.abs(self.weights)
         share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
         flat = values.reshape(int(np.prod(values.shape[:-1])), self.m)

@@ -192,14 +192,15 @@ class Crop:
         if isinstance(entry, Crop):
             return entry
         try:
-            if not isinstance(entry, (list, tuple)):
-                return cls("whole", 1, int(entry))
-            role, *lengths = entry
-            return cls(ROLES.get(str(role), str(role)), *(int(length) for length in lengths))
+            role, *lengths = entry if isinstance(entry, (list, tuple)) else ("whole", 1, entry)
+            crop = cls(ROLES.get(str(role), str(role)), *(int(length) for length in lengths))
         except (TypeError, ValueError):
+            crop = None
+        if crop is None or min(crop.rows, crop.cols) < 1:
             raise InputError(
                 f"a crop must be (role, rows, cols, row0, col0), got {str(entry)[:60]}."
-            ) from None
+            )
+        return crop
 
 
 class Signals(Mapping[str, Any]):

@@ -22,113 +22,12 @@ from safetensors.numpy import load, save
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.layout import KINDS, Layout, Tile
 from tokviz.matrix import Reduction
+from tokviz.schema import BLOCKS, CONTROLS, MODALITIES, PROMPT_INDICES, SCHEMA, STAGE_ARRAYS
 
 FORMAT, VERSION = "tokviz-trace", 1
 MAX_FILE_BYTES = 64 * 2**20
 MAX_HEADER_CHARS = 4_000_000
 MAX_TEXT = 200_000
-
-
-@dataclass(frozen=True)
-class Field:
-    """One array of a trace."""
-
-    axes: str
-    """Axis letters: t answer tokens, s prompt tokens, n visual tokens, l decoder layers, h decoder
-    heads, u tower layers, g tower heads, c candidates, k read-out words, q = s + t - 1 rows that
-    the language model computed, d sink dimensions, b blocks of the prompt, p rows of the user's own
-    words, w words of the logit lens, x controls, m modalities, z width of the language model."""
-    dtype: str
-    "numpy kind and size, such as f2, f4, i4, u1."
-    meaning: str
-
-
-SCHEMA: dict[str, Field] = {
-    "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),
-    "answer_ids": Field("t", "i4", "token ids of the answer."),
-    "answer_prob": Field("t", "f4", "probability of each answer token when it was chosen."),
-    "candidate_ids": Field("t c", "i4", "most probable tokens at each step, best first."),
-    "candidate_prob": Field("t c", "f4", "their probabilities."),
-    "token_tile": Field("n", "i2", "tile of each visual token."),
-    "token_row": Field("n", "i2", "row in the tile's grid; -1 for newlines and separators."),
-    "token_col": Field("n", "i2", "column in the tile's grid; -1 likewise."),
-    "token_kind": Field("n", "u1", f"0..2 = {', '.join(KINDS)}."),
-    "token_position": Field("n", "i4", "index of each visual token in prompt_ids."),
-    "attention": Field(
-        "t l n", "f2", "mean over heads of the attention of the row that chose answer token t."
-    ),
-    "attention_heads": Field("t l h n", "f2", "the same for each head."),
-    "mass": Field(
-        "t l h b",
-        "f2",
-        "share of that row's attention on the prompt before the image, the visual tokens, "
-        "the text after and between them, and the answer so far.",
-    ),
-    "cls_attention": Field("u n", "f2", "head mean of the [CLS] attention to each patch."),
-    "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
-    "received_attention": Field("u n", "f2", "mean attention each patch receives in the tower."),
-    "feature_norm": Field("u n", "f2", "L2 norm of each patch after each tower layer."),
-    "readout_ids": Field("k", "i4", "token ids of the words in `readout`: prompt and answer."),
-    "readout": Field(
-        "q k", "f4", "last hidden state of every row times the head's weight of every word."
-    ),
-    "sink_dims": Field("d", "i4", "sink dimensions that were found, strongest first."),
-    "sink_phi": Field(
-        "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
-    ),
-    "own_rows": Field("p", "i4", "indices in prompt_ids of the user's own words, ascending."),
-    "own_guess": Field("p", "i4", "most probable next token at each of these rows."),
-    "answer_entropy": Field(
-        "t", "f4", "entropy in nats of the whole distribution that each answer token came from."
-    ),
-    "control_prob": Field(
-        "x t",
-        "f4",
-        "probability of each answer token when the image was made blank, blurred, noise, or was "
-        "removed; NaN where that was not run.",
-    ),
-    "cls_similarity": Field(
-        "u n", "f2", "cosine of the [CLS] state and each patch after each tower layer."
-    ),
-    "state_similarity": Field(
-        "t n",
-        "f2",
-        "cosine of the last hidden states of the row that chose answer token t and of each "
-        "visual token.",
-    ),
-    "flow": Field(
-        "l b b",
-        "f2",
-        "attention of the rows of each block on each block, mean over rows and heads; NaN for "
-        "blocks whose rows were not recorded.",
-    ),
-    "lens_ids": Field(
-        "l n w", "i4", "words that the logit lens reads after each layer, most probable first."
-    ),
-    "lens_prob": Field("l n w", "f2", "their probabilities."),
-    "lens_peak": Field(
-        "n k", "f2", "highest probability over the layers that the lens gives to each readout word."
-    ),
-    "lens_peak_layer": Field("n k", "u1", "the layer that gives it."),
-    "layer_means": Field(
-        "l m z", "f4", "mean state at each layer's input of the visual rows and of the text rows."
-    ),
-    "visual_rank": Field(
-        "l", "f4", "effective rank of the states of the visual rows at each layer's input."
-    ),
-    "last_state": Field("z", "f4", "last hidden state of the last prompt row, after the norm."),
-}
-"""Every array by name. Arrays of stages (`stage.0.rows`) and images (`image.0`) come on top."""
-
-PROMPT_INDICES = ("token_position", "own_rows")
-"""Arrays whose values are indices in the prompt."""
-STAGE_ARRAYS = {"rows": "i4", "cols": "i4", "weights": "f4", "position": "i4"}
-BLOCKS = ("before", "image", "text", "answer")
-"""Names along axis b of `mass` and of `flow`."""
-CONTROLS = ("blank", "blurred", "noise", "removed")
-"""Names along axis x of `control_prob`."""
-MODALITIES = ("image", "text")
-"""Names along axis m of `layer_means`."""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@
       await this.painter.open(scene);
       if (ticket !== this.ticket) return;
       this.scene = scene;
+      this.root.querySelector(".tv-explorer").classList.remove("tv-empty");
       if (!before || before.id !== payload.id || before.n !== payload.n) this.begin(payload);
       this.resize(true);
       this.panel.build();

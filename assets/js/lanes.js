@@ -20,7 +20,9 @@
       const first = !this.value;
       const reset = value.plans && JSON.stringify(value.plans) !== JSON.stringify(this.plans);
       const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
+      const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
       this.value = { ...value, lanes: [...value.lanes] };
+      for (const plan of this.plans) plan.keep = Math.max(1, Math.round(plan.keep * grown));
       if (reset) this.plans = value.plans.map((plan) => ({ ...plan, options: { ...plan.options } }));
       if (reset || relimit) this.rebuild();
       this.results();

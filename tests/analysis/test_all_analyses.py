@@ -7,7 +7,7 @@ import tokviz
 from tokviz.analysis import ANALYSES, ASKS
 from tokviz.analysis.declare import SWITCHES
 from tokviz.errors import InputError, MissingSignal
-from tokviz.trace import SCHEMA
+from tokviz.schema import SCHEMA
 
 pytestmark = pytest.mark.parametrize("name", list(ANALYSES))
 

@@ -15,9 +15,8 @@ from components.widget import head
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import BLUE, fake_trace, merged, picture, pruned, stage
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("TOKVIZ_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 ARGS = (
     "--headless=new",
     "--no-sandbox",
@@ -28,7 +27,7 @@ ARGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PAINTED = "() => window.__tokviz && window.__tokviz.paints > 0"
+PAINTED = "() => window.__tokviz && window.__tokviz.explorers.some((x) => x.look && x.scene)"
 WAIT = int(os.environ.get("TOKVIZ_TEST_WAIT", "180000"))
 """Milliseconds before a test gives up; generous, so that a busy machine does not fail it."""
 expect.set_options(timeout=WAIT)

@@ -7,7 +7,7 @@ from transformers import LlavaForConditionalGeneration
 
 import tokviz
 from tokviz.capture import Capture
-from tokviz.models.vlm import Run
+from tokviz.models.run import Run
 
 PROMPT = "what is this?"
 

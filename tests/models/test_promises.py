@@ -9,7 +9,7 @@ from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.lane import Lane
-from tokviz.models.vlm import Run
+from tokviz.models.run import Run
 from tokviz.plans import Plan, Step, chosen
 from tokviz.reduction import METHODS, Stage, method
 

@@ -52,7 +52,7 @@ def test_tokens_that_fit_no_crop_are_refused(signals):
         layout(**signals)
 
 
-@pytest.mark.parametrize("crop", ["abc", ("tile", 2), ("tile", "x", 2, 0, 0)])
+@pytest.mark.parametrize("crop", ["abc", 0, ("tile", -2, 3), ("tile", 2), ("tile", "x", 2, 0, 0)])
 def test_crop_that_is_none_is_refused(crop):
     with pytest.raises(InputError, match="crop"):
         Signals({"crops": [crop]})

@@ -11,7 +11,8 @@ import numpy as np
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result
 from tokviz.layout import Layout
-from tokviz.trace import BLOCKS, Trace
+from tokviz.schema import BLOCKS
+from tokviz.trace import Trace
 
 ANSWER = BLOCKS.index("answer")
 

@@ -11,7 +11,8 @@ from tokviz.analysis.result import Exactness, Result
 from tokviz.errors import InputError, MissingSignal
 from tokviz.options import Option, check_options, options_of
 from tokviz.registry import Registry
-from tokviz.trace import SCHEMA, Trace
+from tokviz.schema import SCHEMA
+from tokviz.trace import Trace
 
 ANALYSES: Registry[Analysis] = Registry("analysis", "tokviz.analysis", "tokviz.analyses")
 

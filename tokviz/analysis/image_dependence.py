@@ -15,7 +15,8 @@ import numpy as np
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result
 from tokviz.errors import InputError, MissingSignal
-from tokviz.trace import CONTROLS, Trace
+from tokviz.schema import CONTROLS
+from tokviz.trace import Trace
 
 LEAST = 1e-12
 "Probabilities below this count as this, so that a difference stays finite."

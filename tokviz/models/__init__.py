@@ -15,7 +15,8 @@ from tokviz.models.loading import (
     family_of,
     load_parts,
 )
-from tokviz.models.vlm import VLM, LaneView
+from tokviz.models.run import LaneView
+from tokviz.models.vlm import VLM
 
 __all__ = ["FAMILIES", "MODELS", "VLM", "LaneView", "ModelCard", "load"]
 

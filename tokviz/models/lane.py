@@ -62,6 +62,7 @@ class Lane:
         self.rows = Rows()
         self.ids: list[int] = []
         self.probabilities: list[float] = []
+        self.entropies: list[float] = []
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.logits: torch.Tensor | None = None
         self.prefill_seconds = self.decode_seconds = 0.0
@@ -115,6 +116,8 @@ class Lane:
         self.ids.append(chosen)
         self.probabilities.append(float(log_probabilities[chosen].exp()))
         self.candidates.append((best.indices, best.values.exp()))
+        probabilities = log_probabilities.exp()
+        self.entropies.append(float(-(probabilities * log_probabilities.clamp_min(-1e4)).sum()))
         return chosen
 
     def best(self) -> int:

@@ -29,6 +29,8 @@ class Asked:
     prompt_tokens: tuple[str, ...]
     layout: Layout
     images: tuple[Image.Image, ...]
+    own_rows: np.ndarray
+    "int32 [p], indices in the prompt of the user's own words."
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict
         is_visual = np.isin(alive, arrival.visual)
         is_image = is_visual | (alive == arrival.cls_row)
         is_before = (arrival.rows[alive] < first) & ~is_image
-        for step in range(t):
-            row = lane.rows.attention[step][layer].cpu().numpy()
-            prompt = row[:, : len(alive)]
-            maps[step, layer] = whole.spread(prompt[:, is_visual])
-            mass[step, layer, :, 0] = prompt[:, is_before].sum(1)
-            mass[step, layer, :, 1] = prompt[:, is_image].sum(1)
-            mass[step, layer, :, 2] = prompt[:, ~is_image & ~is_before].sum(1)
-            mass[step, layer, :, 3] = row[:, len(alive) :].sum(1)
+        rows = [step[layer] for step in lane.rows.attention[:t]]
+        prompt = torch.stack([row[:, : len(alive)] for row in rows]).cpu().numpy()
+        maps[:, layer] = whole.spread(prompt[..., is_visual])
+        mass[:, layer, :, 0] = prompt[..., is_before].sum(-1)
+        mass[:, layer, :, 1] = prompt[..., is_image].sum(-1)
+        mass[:, layer, :, 2] = prompt[..., ~is_image & ~is_before].sum(-1)
+        written = torch.stack([row[:, len(alive) :].sum(-1) for row in rows])
+        mass[:, layer, :, 3] = written.cpu().numpy()
     arrays = {"attention": maps.mean(2).astype(np.float16), "mass": mass.astype(np.float16)}
     if maps.size * 2 <= HEADS_LIMIT_BYTES:
         arrays["attention_heads"] = maps.astype(np.float16)
@@ -177,6 +179,8 @@ def build_trace(
         "prompt_ids": asked.prompt_ids,
         "answer_ids": np.asarray(lane.ids[:t], np.int32),
         "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
+        "answer_entropy": np.asarray(lane.entropies[:t], np.float32),
+        "own_rows": asked.own_rows,
         **layout_arrays(asked.layout),
         **attention_arrays(lane, arrival, asked, t),
         **readout_arrays(lane, arrival, asked, t),

@@ -26,7 +26,7 @@ from tokviz.signals import SIGNALS
 from tokviz.trace import StageRecord
 
 if TYPE_CHECKING:
-    from tokviz.models.vlm import Prepared
+    from tokviz.models.run import Prepared
 
 
 @dataclass
@@ -150,7 +150,7 @@ class Travel:
             raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
         self.pre, plain = apply_reduction(self.pre, done), apply_reduction(self.features, done)
         if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
-            merged = torch.as_tensor(done.row_sizes > 1, device=plain.device)
+            merged = torch.as_tensor(~done.is_copy, device=plain.device)
             plain[merged] = self.family.projector(self.model)(self.pre[None, merged])[0]
         self.features, self.since = plain, self.since.then(done)
         self.note(step, done, time.perf_counter() - began)

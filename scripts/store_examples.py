@@ -1,6 +1,6 @@
 """Answer the example questions with the embedded model and store the runs for the first screen.
 
-`python -m components.store_examples` reads assets/examples/examples.json and the model's own
+`python -m scripts.store_examples` reads assets/examples/examples.json and the model's own
 hallucinations (assets/model/hallucinations.json, scenes by number), runs all tokens and three
 methods on each, and writes assets/traces. Run it again whenever the model or the methods change.
 """

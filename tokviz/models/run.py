@@ -1,0 +1,181 @@
+"""One plan on one question: from the encoded image to the trace, in bounded pieces of work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.capture import Capture
+from tokviz.errors import TokvizError
+from tokviz.models.decoder import StartAgain
+from tokviz.models.lane import Lane, cache_bytes
+from tokviz.models.record import Asked, build_trace
+from tokviz.models.route import Arrived, route
+from tokviz.models.vision import Vision
+from tokviz.plans import Plan, Step
+from tokviz.trace import StageRecord, Trace
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+
+@dataclass
+class LaneView:
+    """What a caller sees of a lane while it is being written; refreshed on every yield."""
+
+    label: str
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    done: bool = False
+    error: str | None = None
+    "A sentence for the user when this lane could not be run; the other lanes go on."
+    visual_tokens: int = 0
+    total_visual_tokens: int = 0
+    kv_bytes: int = 0
+    timings: dict[str, float] | None = None
+    "Seconds so far: encode, decide, prefill, decode, first_token, total."
+    trace: Trace | None = None
+
+
+@dataclass
+class Prepared:
+    """A prompt with its images, ready for the model."""
+
+    asked: Asked
+    inputs: dict[str, torch.Tensor]
+    positions: torch.Tensor
+    text_rows: torch.Tensor
+    "Indices in the prompt of the user's own words."
+
+
+class Run:
+    """One plan on one question: from encoded image to trace, in bounded pieces of work."""
+
+    def __init__(
+        self,
+        vlm: VLM,
+        prepared: Prepared,
+        shared: Vision,
+        tower: dict[str, np.ndarray],
+        plan: Plan | None,
+        capture: Capture,
+        sinks: Sequence[int] = (),
+    ) -> None:
+        """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace."""
+        self.vlm, self.prepared, self.shared, self.tower = vlm, prepared, shared, tower
+        self.sinks = sinks
+        self.plan, self.capture = plan or Plan(()), capture
+        total = prepared.asked.layout.n
+        self.view = LaneView(self.plan.label, total_visual_tokens=total)
+        self.tokens: list[str] = []
+        self.stops = end_tokens(vlm.model)
+
+    def advance(self, work: Any, strict: bool) -> None:
+        """Do one piece of work under the lock; an error the user can read ends this lane only."""
+        try:
+            with self.vlm.guarded():
+                work()
+        except TokvizError as error:
+            if strict:
+                raise
+            self.view.error, self.view.done = str(error), True
+
+    def start(self) -> None:
+        """Decide, remove, and read the prompt; write the first token."""
+        self.began = time.perf_counter()
+        try:
+            self.read(self.plan)
+        except StartAgain:
+            self.read_again()
+        self.view.visual_tokens = len(self.lane.stages.visual)
+        self.write()
+
+    def read_again(self) -> None:
+        """Read the prompt a second time, without what a method left out in the first."""
+        stages, spent = self.lane.stages, self.arrived.decide_seconds
+        layer, done, _ = stages.done[0]
+        step = next(iter(self.plan.at("language_model")))
+        earlier = tuple(s for s in self.plan.steps if s is not step)
+        policy = step.position_policy
+        self.read(Plan((*earlier, Step(step.method, done.m, reduction=done, positions=policy))))
+        scouting = time.perf_counter() - self.began - self.lane.prefill_seconds
+        record = StageRecord(step.method, "language_model", layer, done, scouting, "restart")
+        self.arrived.records[-1] = record
+        self.arrived.decide_seconds = spent + scouting
+
+    def read(self, plan: Plan) -> None:
+        """Route the visual tokens and read the prompt."""
+        vlm = self.vlm
+        self.arrived: Arrived = route(vlm.family, vlm.model, self.prepared, self.shared, plan)
+        self.lane = Lane(
+            vlm.family,
+            vlm.model,
+            self.arrived.stages,
+            self.arrived.positions,
+            self.capture,
+            self.sinks,
+        )
+        self.lane.prefill(self.arrived.input_ids, self.arrived.features)
+
+    def step(self) -> None:
+        """Predict and write one more token."""
+        self.lane.step()
+        self.write()
+
+    def write(self) -> None:
+        """Write the predicted token, or finish at an end token."""
+        if self.lane.best() in self.stops:
+            self.finish()
+            return
+        self.lane.write()
+        text = self.vlm.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
+        self.tokens.append(text[len(self.view.text) :])
+        self.view.text, self.view.tokens = text, tuple(self.tokens)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Bring timings and cache size up to date."""
+        arrived, lane = self.arrived, self.lane
+        decide = arrived.decide_seconds + sum(seconds for *_, seconds in lane.stages.done)
+        first = arrived.encode_seconds + arrived.decide_seconds + lane.prefill_seconds
+        self.view.timings = {
+            "encode": arrived.encode_seconds,
+            "decide": decide,
+            "prefill": lane.prefill_seconds,
+            "decode": lane.decode_seconds,
+            "first_token": first,
+            "total": first + lane.decode_seconds,
+        }
+        self.view.kv_bytes = cache_bytes(lane.cache)[0]
+
+    def finish(self) -> None:
+        """Freeze the lane into a trace."""
+        self.refresh()
+        decode = self.vlm.tokenizer.decode
+        candidates = [[decode([i]) for i in ids.tolist()] for ids, _ in self.lane.candidates]
+        self.view.trace = build_trace(
+            self.lane,
+            self.arrived.arrival,
+            self.prepared.asked,
+            self.tower,
+            self.arrived.records,
+            {**self.vlm.info, "positions": [s.position_policy for s in self.plan.steps]},
+            (self.tokens, candidates[: len(self.tokens)], self.view.text),
+            dict(self.view.timings or {}),
+            self.arrived.notes,
+        )
+        self.view.done = True
+
+
+def end_tokens(model: nn.Module) -> set[int]:
+    """Return the ids that end an answer."""
+    ends = model.generation_config.eos_token_id  # type: ignore[union-attr]
+    if ends is None:
+        return set()
+    return set(ends) if isinstance(ends, (list, tuple)) else {int(ends)}
