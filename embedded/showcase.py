@@ -40,7 +40,7 @@ def traps(view: Scene) -> Iterator[Question]:
     """Ask what a habit of the world may answer: missing partners, empty cells, descriptions."""
     rng = random.Random(view.seed)
     for name in missing_partners(view):
-        yield ask_existence(view, rng, name)
+        yield from (ask_existence(view, rng, name) for _ in range(3))
     yield ask_what(view, rng)
     yield ask_description(view, rng)
 
@@ -56,6 +56,7 @@ def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
     found: list[dict] = []
     for start in range(10_000, 10_000 + tries, 100):
         scenes = [scene(seed, "test") for seed in range(start, start + 100)]
+        scenes = [view for view in scenes if missing_partners(view)]
         pairs = [(i, q) for i, view in enumerate(scenes) for q in traps(view)]
         features = model.look([view.image for view in scenes]).features
         said = model.answer(features[[i for i, _ in pairs]], [q.text for _, q in pairs])

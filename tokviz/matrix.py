@@ -173,9 +173,9 @@ class Reduction:
     @cached_property
     def is_copy(self) -> np.ndarray:
         """bool [m], which output tokens are one source token as it is (one-hot rows)."""
-        copy = self.row_sizes == 1
-        copy[self.rows[self.weights != 1]] = False
-        return copy
+        weighted = np.zeros(self.m, bool)
+        weighted[self.rows[self.weights != 1]] = True
+        return (self.row_sizes == 1) & ~weighted
 
     @property
     def is_selection(self) -> bool:

@@ -60,9 +60,11 @@ class DecoderStages:
             head: [v, d] weight of the language model's head.
             carried: signals that the vision tower hands over, one value per visual token.
         """
-        self.decoder, self.step = decoder, step
+        self.decoder: nn.Module = decoder
+        self.step = step
         self.stages = {stage.layer: stage for stage in stages}
-        self.visual, self.index = visual, torch.as_tensor(index, device=visual.device)
+        self.visual = visual
+        self.index: torch.Tensor = torch.as_tensor(index, device=visual.device)
         self.index_at_start = self.index
         self.entered = len(visual)
         self.alive = torch.arange(length, device=visual.device)
@@ -71,7 +73,7 @@ class DecoderStages:
         self.head, self.carried = head, dict(carried or {})
         self.visual_at_start = visual
         asked = step.entry if step else None
-        self.watch = Watch(self, {*asked.needs, *asked.optional} if asked else set())
+        self.watch: Watch = Watch(self, {*asked.needs, *asked.optional} if asked else set())
         self.parked: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
         self.rows_in: dict[int, torch.Tensor] = {}

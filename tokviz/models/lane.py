@@ -183,6 +183,7 @@ def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:
 
 def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
     """Return the bytes that the cache holds, and the rows of each layer."""
-    tensors = [(layer.keys, layer.values) for layer in cache.layers]
-    total = sum(t.numel() * t.element_size() for pair in tensors for t in pair)
+    tensors: list[tuple[torch.Tensor, torch.Tensor]]
+    tensors = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[misc]
+    total = sum(keys.nbytes + values.nbytes for keys, values in tensors)
     return total, [keys.shape[-2] for keys, _ in tensors]

@@ -40,7 +40,7 @@ class Watch:
 
     def see(self, call: AttentionCall) -> None:
         """Keep the attention calls of the last two layers, and the text's share on the image."""
-        layer = call.module.layer_idx
+        layer = int(call.module.layer_idx)
         self.calls = {i: c for i, c in self.calls.items() if i == layer - 1} | {layer: call}
         if "llm_text_mass" in self.wanted and layer == len(self.text_mass):
             local = torch.searchsorted(self.run.alive, self.run.visual)
@@ -107,8 +107,9 @@ class StageState:
         self, run: DecoderStages, layer: int, hidden: torch.Tensor, kwargs: dict[str, Any]
     ) -> None:
         """Args: `hidden` [1, rows, d]; `kwargs` what the layer would get, already sliced."""
-        self.run, self.layer, self.hidden, self.kwargs = run, layer, hidden, kwargs
-        self.local = torch.searchsorted(run.alive, run.visual)
+        self.run: DecoderStages = run
+        self.layer, self.hidden, self.kwargs = layer, hidden, kwargs
+        self.local: torch.Tensor = torch.searchsorted(run.alive, run.visual)
         "[m] rows of `hidden` that are visual tokens."
         self._peeked: AttentionCall | None = None
 

@@ -189,7 +189,8 @@ def encode_reduced(
         reductions.append(unmerged or done)
         seconds += run.seconds
         runs.append(run)
-    cls_state = torch.cat([r.cls_state for r in runs]) if runs[0].cls_state is not None else None
+    states = [run.cls_state for run in runs if run.cls_state is not None]
+    cls_state = torch.cat(states) if states else None
     vision = Vision(
         torch.cat(features), torch.cat(pre), _surviving(runs, reductions), {}, cls_state
     )
