@@ -1,8 +1,8 @@
 """Which pictures does the lab show first, and where does the model really hallucinate?
 
-``python -m embedded.showcase FONT`` searches held-out scenes for wrong answers that name what
-is not there (hallucinations.json), and draws six example scenes in 576 x 576 pixels with the
-answers that the shipped model gives to them (assets/examples).
+``python -m embedded.showcase FONT SEED:QUESTION:TRUTH ...`` searches held-out scenes for wrong
+answers that name what is not there (hallucinations.json), and draws example scenes in 576 x 576
+pixels with the answers that the shipped model gives to them (assets/examples).
 """
 
 import json
@@ -60,12 +60,13 @@ def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
         pairs = [(i, q) for i, view in enumerate(scenes) for q in traps(view)]
         features = model.look([view.image for view in scenes]).features
         said = model.answer(features[[i for i, _ in pairs]], [q.text for _, q in pairs])
-        found += [
-            {"seed": scenes[i].seed, "split": "test", "question": q.text, "kind": q.kind,
-             "answer": answer, "truth": q.answer}
-            for (i, q), answer in zip(pairs, said, strict=True)
-            if invents(scenes[i], q, answer)
-        ]  # fmt: skip
+        for (i, q), answer in zip(pairs, said, strict=True):
+            known = any((c["seed"], c["kind"]) == (scenes[i].seed, q.kind) for c in found)
+            if not known and invents(scenes[i], q, answer):
+                found.append(
+                    {"seed": scenes[i].seed, "split": "test", "question": q.text,
+                     "kind": q.kind, "answer": answer, "truth": q.answer}
+                )  # fmt: skip
         yes = sum(case["kind"] == "existence" for case in found)
         logger.info("%d scenes, %d hallucinations, %d yes", start - 9_900, len(found), yes)
         if len(found) >= wanted and yes >= wanted // 3:
@@ -82,29 +83,30 @@ def draw_large(seed: int, atlas: Path, file: Path) -> Scene:
     return view
 
 
-def make_examples(model: Answerer, font: str, cases: list[tuple[int, str]]) -> list[dict]:
+def make_examples(model: Answerer, font: str, cases: list[tuple[int, str, str]]) -> list[dict]:
     """Draw example scenes and note what the model answers to their large pictures.
 
     Args:
         model: the shipped model.
         font: path of Noto Color Emoji.
-        cases: number of a test scene, question.
+        cases: number of a test scene, question, right answer.
     """
     EXAMPLES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         atlas = Path(folder) / "atlas.png"
         render_atlas(font, side=136).save(atlas)
         made = []
-        for i, (seed, question) in enumerate(cases, start=1):
+        for i, (seed, question, truth) in enumerate(cases, start=1):
             file = EXAMPLES / f"scene_{i}.png"
             view = draw_large(seed, atlas, file)
             answer = model.answer(model.look([view.image]).features, [question])[0]
             made.append({"file": file.name, "seed": seed, "prompt": question, "answer": answer,
+                         "truth": truth,
                          "things": [f"{t.name} {t.place}" for t in view.things]})  # fmt: skip
     return made
 
 
-def main(font: str, cases: list[tuple[int, str]]) -> None:
+def main(font: str, cases: list[tuple[int, str, str]]) -> None:
     """Write both files with the shipped model."""
     model = Answerer.load()
     found = find_hallucinations(model, 12, 3000)
@@ -115,5 +117,5 @@ def main(font: str, cases: list[tuple[int, str]]) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    chosen = [case.split(":", 1) for case in sys.argv[2:]]
-    main(sys.argv[1], [(int(seed), question) for seed, question in chosen])
+    chosen = [case.split(":") for case in sys.argv[2:]]
+    main(sys.argv[1], [(int(seed), question, truth) for seed, question, truth in chosen])

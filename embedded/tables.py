@@ -44,7 +44,7 @@ def budget_table(measured: dict) -> str:
 
 def render(measured: dict) -> str:
     """Write all measurements as Markdown."""
-    habit = measured["habit"]
+    habit, pruned = measured["habit"], measured["habit_pruned"]
     return "\n\n".join(
         (
             accuracy_table(measured),
@@ -52,7 +52,9 @@ def render(measured: dict) -> str:
             f'thing": **{measured["cls_auc"]:.3f}** (mean over scenes).',
             f"Habit: asked for the absent partner of a thing that is there, the model says yes "
             f"{percent(habit['partner'])} of the time; asked for another absent thing, "
-            f"{percent(habit['other'])} ({habit['scenes']} scenes each).",
+            f"{percent(habit['other'])} ({habit['scenes']} scenes each). With only the 8 visual "
+            f"tokens that [CLS] attends to most: {percent(pruned['partner'])} and "
+            f"{percent(pruned['other'])}.",
             "Accuracy over all kinds of question when only some visual tokens stay (they keep "
             "their positions):",
             budget_table(measured),

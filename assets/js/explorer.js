@@ -30,7 +30,8 @@
       if (ticket !== this.ticket) return;
       this.scene = scene;
       this.root.querySelector(".tv-explorer").classList.remove("tv-empty");
-      if (!before || before.id !== payload.id || before.n !== payload.n) this.begin(payload);
+      const key = (one) => JSON.stringify([one.id, one.n, one.view]);
+      if (!before || key(before) !== key(payload)) this.begin(payload);
       this.resize(true);
       this.panel.build();
       this.update();
@@ -106,7 +107,7 @@
       this.ranks = ranks;
       this.range = range;
       return {
-        norm: shown ? this.normal(values, range, ranks) : null, opacity: view.opacity / 100,
+        norm: shown && !fates ? this.normal(values, range, ranks) : null, opacity: view.opacity / 100,
         roles: fates || preview, groups: fates ? scene.group.values : null,
         sinks, sinksIncluded: view.sinks, preview: Boolean(preview),
       };
@@ -188,6 +189,7 @@
 
     layer(number) {
       this.view.layer = Math.max(0, Math.min(number, this.scene.map(this.view.map).layers - 1));
+      this.view.fates = false;
       this.touchedLayer = true;
     }
 

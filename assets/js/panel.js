@@ -17,7 +17,7 @@
       const { parts, owner } = this, view = () => owner.view;
       const set = (change) => { change(); owner.update(); };
       parts.keep.addEventListener("input", () => set(() => { view().keep = +parts.keep.value; view().fates = false; }));
-      parts.opacity.addEventListener("input", () => set(() => { view().opacity = +parts.opacity.value; }));
+      parts.opacity.addEventListener("input", () => set(() => Object.assign(view(), { opacity: +parts.opacity.value, fates: false })));
       parts.fates.addEventListener("change", () => set(() => { view().fates = parts.fates.checked; }));
       parts.sinks.addEventListener("change", () => set(() => { view().sinks = parts.sinks.checked; }));
       parts.stage.addEventListener("change", () => set(() => { view().stage = +parts.stage.value; view().fates = true; }));
@@ -77,6 +77,7 @@
     toggle(word) {
       const { words } = this.owner.view;
       if (!words.delete(word)) words.add(word);
+      this.owner.view.fates = false;
       this.owner.view.peek = null;
       this.owner.update();
     }
@@ -84,7 +85,7 @@
     buildMaps() {
       const { owner, parts } = this, { scene, view } = owner;
       const choose = (map) => () => {
-        view.map = map.id;
+        Object.assign(view, { map: map.id, fates: false });
         if (map.layers) view.layer = Math.min(view.layer, map.layers - 1);
         owner.update();
       };
@@ -166,7 +167,7 @@
 
     refreshScale(map) {
       const { parts, owner } = this, { low, high } = owner.range, { scaling } = owner.view;
-      const drawn = map && map.has && owner.scene.n;
+      const drawn = Boolean(owner.look.norm);
       parts.scale.classList.toggle("tv-blank", !drawn);
       const rank = scaling === "rank";
       parts.low.textContent = rank ? "lowest" : T.number(low);
@@ -181,7 +182,7 @@
         const would = look.preview ? "would be " : "";
         [["kept", 0], ["merged", 1], ["pruned", 2]].forEach(([name, code]) => {
           const total = count((i) => look.roles[i] === code);
-          if (total || (code !== 1 && look.roles)) entries.push([name, `${would}${name} ${total}`]);
+          if (total) entries.push([name, `${would}${name} ${total}`]);
         });
       } else if (scene.n) entries.push(["kept", `all ${scene.n} tokens kept`]);
       const sinks = look.sinks ? count((i) => look.sinks[i]) : 0;
@@ -234,10 +235,19 @@
     if (name === "mark") pen.fillRect(9, 1, 3, 12);
     else if (name !== "kept") pen.fillRect(0, 0, 20, 14);
     pen.strokeStyle = "#000";
-    pen.lineWidth = name === "kept" || name === "merged" ? 4 : 1;
+    pen.lineWidth = name === "kept" ? 3 : 1.5;
     pen.strokeRect(0, 0, 20, 14);
-    if (name === "kept" || name === "merged") { pen.strokeStyle = "#fff"; pen.lineWidth = 2; pen.strokeRect(1, 1, 18, 12); }
+    if (name === "kept" || name === "merged") { pen.strokeStyle = "#fff"; pen.lineWidth = 1.5; pen.strokeRect(2.2, 2.2, 15.6, 9.6); }
     return canvas;
+  };
+
+  T.fateSentence = (scene, roles) => {
+    const count = (code) => roles.filter((role) => role === code).length;
+    const groups = new Set(Array.from(scene.group.values).filter((group, i) => roles[i] === 1)).size;
+    const parts = [`${count(0)} kept`];
+    if (count(1)) parts.push(`${count(1)} merged into ${T.plural(groups, "group")}`);
+    if (count(2)) parts.push(`${count(2)} pruned`);
+    return `What became of the ${scene.n} visual tokens: ${parts.join(", ")}. The answer was written from what is left.`;
   };
 
   /* One sentence that says what one sees. */
@@ -248,8 +258,7 @@
     const words = held ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "") : "its answer";
     const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
     if (look.preview) return `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: a preview by this map. Compare below removes tokens for real.`;
-    const gone = look.roles ? look.roles.filter((role) => role === 2).length : 0;
-    if (look.roles && view.opacity < 5) return `${gone} of ${scene.n} tokens were pruned; the answer was made without them.`;
+    if (look.roles) return T.fateSentence(scene, look.roles);
     if (view.map === "attention") {
       const share = scene.shares(view);
       const part = share ? `; ${T.percent(share[view.layer])} of its attention was on the image` : "";

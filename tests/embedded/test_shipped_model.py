@@ -51,8 +51,8 @@ def test_answers_through_processor_and_generate(model):
 
 
 def test_accuracy_on_a_sample_agrees_with_the_table(model, measured):
-    for kind, found in measure_scenes(model, 24).items():
-        assert found["accuracy"] > measured["kinds"][kind]["accuracy"] - 0.25, kind
+    for kind, found in measure_scenes(model, 8).items():
+        assert found["accuracy"] > measured["kinds"][kind]["accuracy"] - 0.3, kind
 
 
 def test_the_card_shows_the_measurements(measured):
@@ -77,9 +77,9 @@ def test_examples_are_answered_as_noted(model):
 
 
 def test_keeping_every_token_changes_no_answer(model):
-    views = [scene(seed, "test") for seed in range(4)]
+    views = [scene(seed, "test") for seed in range(2)]
     seen = model.look([view.image for view in views])
-    texts = ["describe the image ."] * 4
+    texts = ["describe the image ."] * 2
     whole = model.answer(seen.features, texts)
     for rule in RULES.values():
         assert model.answer(seen.features, texts, rule(seen.features, seen.cls, 144)) == whole
