@@ -30,21 +30,24 @@ log = logging.getLogger(__name__)
 def cases(assets: Path) -> Iterator[dict[str, Any]]:
     """Yield the examples: descriptions first, then the other questions, then mistakes."""
     scenes = _read(assets / "examples" / "examples.json")
-    scenes.sort(key=lambda entry: not entry["prompt"].startswith("describe"))
+    scenes.sort(key=lambda entry: not entry["prompt"].lower().startswith("describe"))
     for entry in scenes[:MOST_SCENES]:
         name = Path(entry["file"]).stem
-        yield {"name": name, "file": f"examples/{entry['file']}", "prompt": entry["prompt"]}
-    for number, case in enumerate(_read(assets / "model" / "hallucinations.json")[:MOST_MISTAKES]):
+        case = {"name": name, "file": f"examples/{entry['file']}", "prompt": entry["prompt"]}
+        yield case | (mistake(entry["truth"]) if entry["answer"] != entry["truth"] else {})
+    shown = {entry["seed"] for entry in scenes}
+    others = [c for c in _read(assets / "model" / "hallucinations.json") if c["seed"] not in shown]
+    for number, found in enumerate(others[:MOST_MISTAKES]):
         name = f"mistake_{number + 1}"
-        picture = scene(case["seed"], case["split"]).image
-        yield {
-            "name": name,
-            "file": f"traces/{name}.png",
-            "prompt": case["question"],
-            "image": picture,
-            "tag": "a real mistake",
-            "note": f"A real mistake of this model: the right answer is “{case['truth']}”.",
-        }
+        picture = scene(found["seed"], found["split"]).image
+        case = {"name": name, "file": f"traces/{name}.png", "prompt": found["question"]}
+        yield case | {"image": picture} | mistake(found["truth"])
+
+
+def mistake(truth: str) -> dict[str, str]:
+    """Return what marks an example as one that the model gets wrong."""
+    note = f"A real mistake of this model: the right answer is “{truth}”."
+    return {"tag": "a real mistake", "note": note}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
