@@ -20,7 +20,7 @@ import tokviz
 from benchmarks.table import Row
 from tokviz.capture import Capture
 
-ROUNDS, FEW_ROUNDS = 7, 3
+ROUNDS, FEW_ROUNDS = 9, 7
 PROMPT = "describe the image ."
 NEW_TOKENS = 24
 

@@ -63,6 +63,23 @@ class AttentionCall:
         """Return the softmax of the given query rows, float32 [b, h, rows, k]."""
         return self.logits(rows).softmax(-1)
 
+    def last_row(self) -> torch.Tensor:
+        """Return the softmax of the last query row, float32 [h, k], for a batch of one.
+
+        What `rows` gives for that row, without building an index: this runs at every step.
+        """
+        kv_heads, width = self.key.shape[1], self.query.shape[-1]
+        query = self.query[0, :, -1].reshape(kv_heads, -1, width)
+        logits = torch.matmul(query, self.key[0].transpose(-1, -2)).float() * self.scaling
+        logits = logits.reshape(self.query.shape[1], -1)
+        if self.mask is not None:
+            mask = self.mask[0, :, -1]
+            if mask.dtype == torch.bool:
+                logits = logits.masked_fill(~mask, float("-inf"))
+            else:
+                logits = logits + mask.float()
+        return logits.softmax(-1)
+
     def received(self) -> torch.Tensor:
         """Return the attention that each key receives, mean over heads and queries, [b, k]."""
         total = torch.zeros(self.key.shape[0], self.key.shape[2], device=self.key.device)

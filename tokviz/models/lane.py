@@ -154,8 +154,7 @@ class Lane:
             return
         self.stages.watch.see(call)
         if self.capture.attention:
-            last = torch.tensor([call.query.shape[2] - 1], device=call.query.device)
-            self.rows.attention[-1][layer] = call.rows(last)[0, :, 0]
+            self.rows.attention[-1][layer] = call.last_row()
 
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         self.rows.states.append(output[0])
