@@ -172,7 +172,7 @@ class Reduction:
 
     @cached_property
     def is_copy(self) -> np.ndarray:
-        """bool [m], which output tokens are one source token as it is (one-hot rows)."""
+        """Bool [m], which output tokens are one source token as it is (one-hot rows)."""
         weighted = np.zeros(self.m, bool)
         weighted[self.rows[self.weights != 1]] = True
         return (self.row_sizes == 1) & ~weighted
