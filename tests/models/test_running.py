@@ -134,3 +134,18 @@ def test_a_trace_of_a_reduced_run_survives_saving(vlm, cat, tmp_path):
     assert np.array_equal(again.reduction.matrix(), trace.reduction.matrix())
     assert np.array_equal(again["attention"], trace["attention"])
     assert again.images[0] == trace.images[0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 150), (700, 20)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "CMYK", "P", "I;16", "LA"])
+def test_odd_pictures_are_answered_like_any_other(vlm, size, mode):
+    trace = vlm.answer(Image.new(mode, size), PROMPT, tokviz.plan("fastervlm", keep=9), 2)
+    assert trace.layout.sizes == (size,)
+    assert trace.reduction.m == 9
+
+
+@pytest.mark.parametrize("prompt", ["", "   ", "x" * 100_000, "<image> again", "\x00\x07"])
+def test_a_prompt_that_cannot_be_used_is_refused_and_the_next_one_works(vlm, cat, prompt):
+    with pytest.raises(tokviz.InputError, match="the prompt"):
+        vlm.answer(cat, prompt, None, 2)
+    assert vlm.answer(cat, "<script>alert(1)</script>", None, 2).prompt.startswith("<script>")
