@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,6 @@ class Vision:
     cls_state: torch.Tensor | None
     "[b, d_v], the [CLS] state of the feature layer; None without [CLS]."
     seconds: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class TowerObserver:
