@@ -138,6 +138,20 @@ def changed(**header):
         (changed(tiles=[[0, 1, 1, [0, 0, 60, 40], "whole"]]), "outside its tile's grid"),
         (changed(stages=[]), None),
     ],
+    ids=[
+        "empty",
+        "renamed-zip",
+        "cut-header",
+        "cut-data",
+        "foreign-safetensors",
+        "other-version",
+        "prompt-not-text",
+        "tokens-not-list",
+        "size-zero",
+        "tile-nowhere",
+        "cell-outside",
+        "no-stages",
+    ],
 )
 def test_a_foreign_or_broken_file_gets_a_sentence(data, message):
     if message is None:
