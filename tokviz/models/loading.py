@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tokviz.errors import ModelError
 from tokviz.models.family import Family
 from tokviz.models.llava import Llava
+from tokviz.models.processors import load_processor
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ def load_parts(
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
         family = family_of(config.model_type)
-        processor = AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
+        processor = load_processor(path, config, revision)
         model = AutoModelForImageTextToText.from_pretrained(
             path,
             revision=revision,

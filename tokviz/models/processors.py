@@ -1,0 +1,45 @@
+"""Processors that work without torchvision, which transformers needs for videos only.
+
+Every processor class that takes videos as well fails to load without torchvision, still images
+included. Here such a class loads without its video half; the pixels come from the PIL backend.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from transformers import AutoProcessor, PretrainedConfig
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.processing_utils import ProcessorMixin
+from transformers.utils import is_torchvision_available
+
+
+def load_processor(path: str, config: PretrainedConfig, revision: str | None = None) -> Any:
+    """Load the processor of a checkpoint, for still images where torchvision is missing.
+
+    Args:
+        path: a Hub id or a local folder.
+        config: the checkpoint's config.
+        revision: branch, tag or commit on the Hub.
+    """
+    kind: Any = PROCESSOR_MAPPING.get(type(config), None)
+    if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
+        return AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
+    return still_images(kind).from_pretrained(path, revision=revision)
+
+
+def still_images(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
+    """Return a processor class of the same name that has no video half.
+
+    Args:
+        kind: a processor class whose parts are an image processor, a tokenizer and videos.
+    """
+
+    def parts(cls: type[ProcessorMixin]) -> list[str]:
+        return [part for part in kind.get_attributes() if part != "video_processor"]
+
+    # chat templates read these two even where no video is given
+    video = SimpleNamespace(num_frames=8, fps=1)
+    body = {"get_attributes": classmethod(parts), "video_processor": video}
+    return type(kind.__name__, (kind,), body)
