@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 RANK = {
     "tokviz.errors": 0,
     "tokviz.capture": 1,
+    "tokviz.evaluation": 1,
     "tokviz.images": 1,
     "tokviz.layout": 1,
     "tokviz.matrix": 1,
@@ -52,6 +53,7 @@ NUMPY_ONLY = {
     "tokviz.analysis",
     "tokviz.counterfactual",
     "tokviz.errors",
+    "tokviz.evaluation",
     "tokviz.export",
     "tokviz.faithfulness",
     "tokviz.layout",

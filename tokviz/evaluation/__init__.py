@@ -1,0 +1,44 @@
+"""How good are answers? POPE, CHAIR, exact match and multiple choice, from text alone.
+
+Pure Python, no model and no numpy: an evaluator reads what was answered and what was true.
+"""
+
+from tokviz.evaluation.chair import ChairScores, ObjectList, chair
+from tokviz.evaluation.choice import chosen_option, same_option
+from tokviz.evaluation.exact import exact_match, normalise
+from tokviz.evaluation.json_lines import read_lines, write_lines
+from tokviz.evaluation.pope import (
+    PopeScores,
+    Question,
+    agreement,
+    read_answers,
+    read_questions,
+    said_yes,
+    score_splits,
+    write_answers,
+    write_questions,
+)
+from tokviz.evaluation.pope_questions import SPLITS, ask_about
+
+__all__ = [
+    "SPLITS",
+    "ChairScores",
+    "ObjectList",
+    "PopeScores",
+    "Question",
+    "agreement",
+    "ask_about",
+    "chair",
+    "chosen_option",
+    "exact_match",
+    "normalise",
+    "read_answers",
+    "read_lines",
+    "read_questions",
+    "said_yes",
+    "same_option",
+    "score_splits",
+    "write_answers",
+    "write_lines",
+    "write_questions",
+]

@@ -1,0 +1,190 @@
+"""CHAIR: which things does a description mention that are not there?
+
+arXiv 1809.02156, repository LisaAnne/Hallucination. A mention is any word of an object list or its
+synonyms; the first name of a line is the one that counts. Repeats count each time.
+
+    CHAIR_i = hallucinated mentions / all mentions
+    CHAIR_s = descriptions with at least one hallucinated mention / descriptions
+    recall  = things there and mentioned / things there, summed over images (after PAI's port)
+
+The official script singularises with a library and knows 80 COCO objects and a few hand-made rules
+("baby bear" is a bear and no person, "toilet seat" no seat). Here the list is yours: plurals are
+found by trying the singular forms of a word against it, the longest phrase wins, and the rules are
+`phrases` and `unless`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tokviz.errors import InputError
+
+IRREGULAR = {
+    "people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse",
+    "geese": "goose", "feet": "foot", "teeth": "tooth", "oxen": "ox",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ObjectList:
+    """Objects that can be mentioned, with their synonyms."""
+
+    canonical: Mapping[str, str]
+    "Name or synonym, lower case, one word or several -> the object it means."
+    phrases: Mapping[str, str] = field(default_factory=dict)
+    'Phrases that mean something else than their words: "baby bear" -> "bear"; "" = nothing.'
+    unless: Mapping[str, str] = field(default_factory=dict)
+    'Words that mean nothing in a text that holds another word: "seat" -> "toilet".'
+
+    @classmethod
+    def from_lines(
+        cls,
+        lines: Iterable[str],
+        phrases: Mapping[str, str] | None = None,
+        unless: Mapping[str, str] | None = None,
+    ) -> ObjectList:
+        """Read a list in the official form: one object per line, synonyms after commas.
+
+        Raises:
+            InputError: a synonym of two objects, or no object at all.
+        """
+        canonical: dict[str, str] = {}
+        for line in lines:
+            names = [" ".join(name.lower().split()) for name in line.split(",") if name.strip()]
+            for name in names:
+                if canonical.setdefault(name, names[0]) != names[0]:
+                    raise InputError(f"{name!r} means both {canonical[name]!r} and {names[0]!r}.")
+        if not canonical:
+            raise InputError("an object list needs at least one name.")
+        return cls(canonical, dict(phrases or {}), dict(unless or {}))
+
+    @classmethod
+    def read(cls, path: str | Path, **rules: Mapping[str, str]) -> ObjectList:
+        """Read a synonym file such as the official synonyms.txt."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{Path(path).name} cannot be read as UTF-8 text: {error}.") from error
+        return cls.from_lines(text.splitlines(), **rules)
+
+    def mentions(self, text: str) -> list[str]:
+        """Return the object of every mention, in order, repeats included."""
+        words = re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.lower())
+        longest = max(len(name.split()) for name in (*self.canonical, *self.phrases))
+        found, at = [], 0
+        while at < len(words):
+            for size in range(min(longest, len(words) - at), 0, -1):
+                meant = self._meaning(words[at : at + size])
+                if meant is not None:
+                    hidden = self.unless.get(words[at]) in words if size == 1 else False
+                    found += [meant] if meant and not hidden else []
+                    at += size
+                    break
+            else:
+                at += 1
+        return found
+
+    def objects(self, names: Iterable[str], descriptions: Iterable[str] = ()) -> set[str]:
+        """Return what is there: annotated names, and all that reference descriptions mention.
+
+        Raises:
+            InputError: an annotated name that is not in the list.
+        """
+        there = set()
+        for name in names:
+            meant = self._meaning(name.lower().split())
+            if not meant:
+                raise InputError(f"the object {name[:60]!r} is not in the object list.")
+            there.add(meant)
+        return there.union(*(self.mentions(text) for text in descriptions))
+
+    def _meaning(self, words: Sequence[str]) -> str | None:
+        """The object that words mean, "" for a phrase that means none, None if unknown."""
+        for last in (words[-1], *singulars(words[-1])):
+            name = " ".join([*words[:-1], last])
+            meant = self.phrases.get(name, self.canonical.get(name))
+            if meant is not None:
+                return self.canonical.get(meant, meant)
+        return None
+
+
+@dataclass(frozen=True)
+class ChairScores:
+    """Counts over all descriptions, and the three numbers."""
+
+    descriptions: int
+    with_hallucination: int
+    mentions: int
+    hallucinated: int
+    there: int
+    "Objects that are there, summed over images."
+    found: int
+    "Of these, how many were mentioned."
+
+    @property
+    def chair_i(self) -> float:
+        """Share of mentions that are hallucinated; 0 without mentions."""
+        return self.hallucinated / self.mentions if self.mentions else 0.0
+
+    @property
+    def chair_s(self) -> float:
+        """Share of descriptions with a hallucinated mention."""
+        return self.with_hallucination / self.descriptions if self.descriptions else 0.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the things there that were mentioned."""
+        return self.found / self.there if self.there else 0.0
+
+    def as_dict(self) -> dict[str, float]:
+        """Return counts and numbers, ready for JSON."""
+        numbers = {name: getattr(self, name) for name in ("chair_i", "chair_s", "recall")}
+        return {**asdict(self), **numbers}
+
+
+def chair(
+    descriptions: Sequence[str], there: Sequence[Iterable[str]], objects: ObjectList
+) -> ChairScores:
+    """Score descriptions against what is in their images.
+
+    Args:
+        descriptions: one text per image.
+        there: per image the objects in it; `ObjectList.objects` adds reference descriptions.
+        objects: which words count.
+
+    Raises:
+        InputError: unequal numbers, or an object that is not in the list.
+    """
+    if len(descriptions) != len(there):
+        raise InputError(f"{len(descriptions)} descriptions, but {len(there)} sets of objects.")
+    truths = [objects.objects(names) for names in there]
+    said = [objects.mentions(text) for text in descriptions]
+    pairs = list(zip(said, truths, strict=True))
+    wrong = [[name for name in names if name not in truth] for names, truth in pairs]
+    return ChairScores(
+        descriptions=len(said),
+        with_hallucination=sum(bool(names) for names in wrong),
+        mentions=sum(map(len, said)),
+        hallucinated=sum(map(len, wrong)),
+        there=sum(map(len, truths)),
+        found=sum(len(truth & set(names)) for names, truth in pairs),
+    )
+
+
+def singulars(word: str) -> list[str]:
+    """Return forms of which a word may be the plural, likeliest first; the list decides."""
+    found = [IRREGULAR[word]] if word in IRREGULAR else []
+    if word.endswith("men"):
+        found.append(word[:-2] + "an")
+    if word.endswith("ies"):
+        found.append(word[:-3] + "y")
+    if word.endswith("ves"):
+        found += [word[:-3] + "f", word[:-3] + "fe"]
+    if word.endswith("s") and not word.endswith("ss"):
+        found.append(word[:-1])
+    if word.endswith("es"):
+        found.append(word[:-2])
+    return found

@@ -1,0 +1,45 @@
+"""JSON lines: one object per line, read with the line's number in every complaint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokviz.errors import InputError
+
+
+def read_lines(path: str | Path) -> list[dict[str, Any]]:
+    """Return the objects of a JSON-lines file; empty lines are passed over.
+
+    Raises:
+        InputError: the file cannot be read, or a line is not a JSON object.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} cannot be read as UTF-8 text: {error}.") from error
+    return [
+        _parsed(path.name, number, line) for number, line in enumerate(lines, 1) if line.strip()
+    ]
+
+
+def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object per line, UTF-8, ending with a newline."""
+    text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{Path(path).name} cannot be written: {error.strerror}.") from error
+
+
+def _parsed(name: str, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{name}, line {number} is not JSON: {error}.") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{name}, line {number} must be a JSON object, got {line[:40]!r}.")
+    return row
