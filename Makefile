@@ -32,7 +32,7 @@ fix: $(DEV)  ## put style in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-docs: $(READY)  ## rewrite the generated tables in README.md
+docs: $(READY)  ## rewrite the generated tables in README.md and the pages in docs/
 	$(PY) -m scripts.write_docs
 
 bench: $(DEV)  ## measure capture, lanes and page; prints one table

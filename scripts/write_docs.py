@@ -1,15 +1,23 @@
-"""Rewrite the generated tables in README.md: python -m scripts.write_docs
+"""Rewrite what is generated in README.md and docs/: python -m scripts.write_docs
 
 A table stands between <!-- methods --> and <!-- /methods -->, and so on for every list of
-`tokviz.catalog`. A test fails when a table is not what this script would write.
+`tokviz.catalog`; whole pages are in PAGES. A test fails when one is not what this script writes.
 """
 
 import re
 from pathlib import Path
 
+from scripts import accuracy_page, method_pages
 from tokviz import catalog
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = {
+    "docs/methods.md": method_pages.methods_page,
+    "docs/signals.md": method_pages.signals_page,
+    "docs/accuracy.md": accuracy_page.page,
+}
+"""Pages that are generated as a whole."""
 
 
 def filled(text, name, block):
@@ -30,7 +38,9 @@ def readme(text):
 
 def main():
     README.write_text(readme(README.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote {README.name}")
+    for name, page in PAGES.items():
+        (ROOT / name).write_text(page(), encoding="utf-8")
+    print(f"wrote {', '.join([README.name, *PAGES])}")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,18 @@ def test_the_readmes_tables_are_what_the_code_says(name):
     assert write_docs.filled(README, name, catalog.markdown(name)) == README, "run: make docs"
 
 
+@pytest.mark.parametrize("page", write_docs.PAGES)
+def test_the_generated_pages_are_what_the_code_says(page):
+    assert (ROOT / page).read_text(encoding="utf-8") == write_docs.PAGES[page](), "run: make docs"
+
+
+def test_the_example_of_the_signals_page_runs():
+    code = re.search(r"```python\n(.*?)```", write_docs.PAGES["docs/signals.md"](), re.S)[1]
+    names = {}
+    exec(code, names)
+    assert names["r"].kept.tolist() == [1, 3]
+
+
 def test_a_marker_that_is_missing_is_named():
     with pytest.raises(SystemExit, match="<!-- methods --> once, found 0"):
         write_docs.filled("no markers", "methods", "table")

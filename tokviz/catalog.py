@@ -14,7 +14,7 @@ LISTS = {"methods": "reduction methods", "analyses": "analyses", "models": "mode
 """What can be listed."""
 
 HEADINGS = {
-    "methods": ("Method", "Acts", "What it does", "Reads", "Paper"),
+    "methods": ("Method", "Acts", "What it does", "Paper"),
     "analyses": ("Analysis", "What it shows", "Reads", "Paper"),
     "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "What it is"),
 }
@@ -53,7 +53,9 @@ def _method(method: Any) -> dict[str, Any]:
         "acts_at": method.acts_at,
         "kind": method.kind,
         "needs": list(method.needs),
+        "optional": list(method.optional),
         "fallbacks": dict(method.fallbacks or {}),
+        "effect": method.effect,
         "query_aware": method.query_aware,
         "verified": method.verified,
         "positions": method.positions,
@@ -61,6 +63,10 @@ def _method(method: Any) -> dict[str, Any]:
         "year": method.year,
         "code": method.code,
         "licence": method.licence,
+        "published": [
+            {"budget": row.budget, "source": row.source, "scores": dict(row.scores)}
+            for row in method.published
+        ],
         "options": [_option(option) for option in method.options.values()],
     }
 
@@ -116,7 +122,7 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     paper = _paper(entry["title"] + year, entry["paper"])
     if which == "analyses":
         return name, entry["summary"], reads, paper
-    return name, entry["acts_at"], _summary(entry), reads or "nothing", paper
+    return name, entry["acts_at"], _summary(entry), paper
 
 
 def _summary(entry: dict[str, Any]) -> str:

@@ -33,8 +33,7 @@ class Signal:
 CALLABLE, CROPS = "callable", "crops"
 """Shapes of the two signals that are no arrays."""
 
-SIGNALS: dict[str, Signal] = {
-    # -- vision tower -------------------------------------------------------------------------
+TOWER: dict[str, Signal] = {
     "cls_attn": Signal(
         "h n", "softmax attention of the [CLS] query to every patch, [CLS] column dropped.", True
     ),
@@ -51,16 +50,22 @@ SIGNALS: dict[str, Signal] = {
     "feats_post": Signal("n d", "projected features, as they enter the language model."),
     "cls_post": Signal("d", "the [CLS] state sent through the projector."),
     "projector": Signal(CALLABLE, "the projector: features [a, d] in, projected features out."),
-    # -- the crops of one image (thumbnail and tiles), each seen by the tower on its own ------
+}
+
+OF_CROPS: dict[str, Signal] = {
     "thumb_cls_attn": Signal("h a", "cls_attn of the thumbnail, its padding included.", True),
     "crop_cls_attn": Signal("h p a", "cls_attn of each other crop, padding included.", True),
     "thumb_cls_logits": Signal("h a", "the same before the softmax, already scaled.", True),
     "crop_cls_logits": Signal("h p a", "the same before the softmax, already scaled.", True),
-    # -- text ---------------------------------------------------------------------------------
+}
+
+TEXT: dict[str, Signal] = {
     "text_llm": Signal("m d", "embedding rows of the prompt's text in the language model."),
     "text_clip": Signal("m d", "text embeddings in the joint CLIP space."),
     "img_clip": Signal("n d", "patch embeddings in the joint CLIP space."),
-    # -- a step inside the tower (tokens may already be groups) -------------------------------
+}
+
+TOWER_STEP: dict[str, Signal] = {
     "keys": Signal("h n d", "this layer's key states of the current tokens, [CLS] left out."),
     "hidden": Signal("n d", "this layer's states of the current tokens, [CLS] left out."),
     "sizes": Signal("n", "how many patches each current token stands for."),
@@ -71,7 +76,9 @@ SIGNALS: dict[str, Signal] = {
         integer=True,
     ),
     "layer": Signal("", "number of the layer at which the decision is taken.", integer=True),
-    # -- a stage inside the language model (tokens still alive) -------------------------------
+}
+
+STAGE: dict[str, Signal] = {
     "llm_attn_last": Signal(
         "h n", "attention of the last prompt row to the visual tokens, in the layer just before."
     ),
@@ -143,11 +150,15 @@ SIGNALS: dict[str, Signal] = {
     ),
     "llm_lens_prob": Signal("n", "highest probability that the logit lens gives at each token."),
     "llm_lens_token": Signal("n", "the vocabulary entry that has it.", integer=True),
-    # -- the whole language model, forward and backward ---------------------------------------
+}
+
+WHOLE: dict[str, Signal] = {
     "llm_attn": Signal("l h a a", "softmax maps of every layer over the rows of the prompt."),
     "llm_attn_grad": Signal("l h a a", "gradient of the answer token's logit by llm_attn."),
     "relevance": Signal("n", "any map over the tokens that an analysis has made."),
-    # -- layout -------------------------------------------------------------------------------
+}
+
+PLACES: dict[str, Signal] = {
     "grid": Signal("a", "(rows, cols) of the tokens.", integer=True),
     "index": Signal("n", "original number of each token that is still there.", integer=True),
     "crops": Signal(
@@ -161,6 +172,21 @@ SIGNALS: dict[str, Signal] = {
     "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
     "pixels": Signal("a a a", "the image that the tower saw, channels first."),
     "num_layers": Signal("", "number of layers of the part that the layered signals come from."),
+}
+
+SECTIONS: dict[str, dict[str, Signal]] = {
+    "Vision tower": TOWER,
+    "Crops of one image (a thumbnail and tiles), each seen by the tower on its own": OF_CROPS,
+    "Text": TEXT,
+    "A step inside the tower (tokens may already be groups)": TOWER_STEP,
+    "A stage inside the language model (tokens still alive)": STAGE,
+    "The whole language model, forward and backward": WHOLE,
+    "Layout": PLACES,
+}
+"""The signals, by the part of a run that they come from."""
+
+SIGNALS: dict[str, Signal] = {
+    name: signal for section in SECTIONS.values() for name, signal in section.items()
 }
 """Every signal by name. A plugin may add its own."""
 

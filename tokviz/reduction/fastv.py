@@ -4,7 +4,7 @@ from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction import schedules
-from tokviz.reduction.method import Range, method
+from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.selection import top_k
 
 
@@ -24,6 +24,32 @@ def _schedule(n: int, keep: int, layers: int, **options):
     query_aware=True,
     positions="keep",
     schedule=_schedule,
+    published=(
+        Published(
+            "192 tokens",
+            "another paper's table",
+            {
+                "GQA": 52.7,
+                "MMB": 61.2,
+                "MME": 1612,
+                "POPE": 64.8,
+                "SQA": 67.3,
+                "VQAv2": 67.1,
+                "TextVQA": 52.5,
+            },
+        ),
+        Published(
+            "K = 2, half removed",
+            "TransPrune's paper",
+            {"GQA": 59.4, "MMB": 64.2, "MME-P": 1474, "POPE": 84.0, "VQAv2": 77.0},
+        ),
+        Published(
+            "K = 2, 75 % removed",
+            "TransPrune's paper",
+            {"GQA": 56.6, "MMB": 62.3, "MME-P": 1394, "POPE": 79.2, "VQAv2": 74.3},
+        ),
+        Published("K = 3, half removed", "own repository", {"GQA": 60.4, "MME-P": 1511.7}),
+    ),
 )
 def fastv(signals, keep: int, *, layer: Annotated[int, Range(1, 64, 1)] = 2) -> Reduction:
     """Keep the visual tokens that the last prompt row attends to most in an early layer.

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.method import Range, method
+from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.selection import in_tower, received_score, top_k
 from tokviz.reduction.spatial import grid_of
 from tokviz.signals import Signals
@@ -20,6 +20,23 @@ from tokviz.signals import Signals
     year=2025,
     code="Danielement321/HiPrune",
     licence="MIT",
+    published=(
+        Published(
+            "192 tokens",
+            "own paper, Table 2",
+            {"GQA": 59.2, "MME": 1814, "POPE": 86.1, "TextVQA": 57.6},
+        ),
+        Published(
+            "128 tokens",
+            "own paper, Table 2",
+            {"GQA": 57.3, "MME": 1782, "POPE": 82.8, "TextVQA": 56.6},
+        ),
+        Published(
+            "64 tokens",
+            "own paper, Table 2",
+            {"GQA": 53.6, "MME": 1646, "POPE": 73.0, "TextVQA": 54.9},
+        ),
+    ),
 )
 def hiprune(
     signals,

@@ -6,7 +6,7 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.crops import CropLayout, crop_scores
-from tokviz.reduction.method import Range, method
+from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.selection import best_of
 
 
@@ -22,6 +22,23 @@ from tokviz.reduction.selection import best_of
     code="hasanar1f/HiRED",
     licence="MIT",
     adaptive=True,
+    published=(
+        Published(
+            "192 tokens",
+            "HoloV's paper (TextVQA with HiRED's own prompt)",
+            {"GQA": 58.7, "MME": 1737, "POPE": 82.8, "TextVQA": 47.4},
+        ),
+        Published(
+            "128 tokens",
+            "HoloV's paper (TextVQA with HiRED's own prompt)",
+            {"GQA": 57.2, "MME": 1710, "POPE": 79.8, "TextVQA": 46.1},
+        ),
+        Published(
+            "64 tokens",
+            "HoloV's paper (TextVQA with HiRED's own prompt)",
+            {"GQA": 54.6, "MME": 1599, "POPE": 73.6, "TextVQA": 44.2},
+        ),
+    ),
 )
 def hired(
     signals,

@@ -21,6 +21,7 @@ __all__ = [
     "Method",
     "Option",
     "Place",
+    "Published",
     "Range",
     "Schedule",
     "Stage",
@@ -60,6 +61,18 @@ class Stage:
 
 Schedule = Callable[..., list[Stage]]
 """(n, keep, layers, **options) -> stages, for methods that decide inside the tower or the LLM."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publication reports for LLaVA-1.5-7B; never one of this project's own measurements."""
+
+    budget: str
+    "In the publication's words."
+    source: str
+    "Who measured it: the method's own paper or repository, or another paper."
+    scores: Mapping[str, float]
+    "Benchmark -> score. MME is perception + cognition, MME-P perception alone."
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,8 @@ class Method:
     adaptive: bool = False
     "True when the method may choose fewer tokens than the budget by itself."
     schedule: Schedule | None = None
+    published: tuple[Published, ...] = ()
+    "Scores of LLaVA-1.5-7B as printed elsewhere, with their source; empty where none was found."
 
     @property
     def acts_at(self) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.local_outliers import count_outliers
-from tokviz.reduction.method import Range, method
+from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.question import tokens_and_text
 from tokviz.reduction.selection import joined_heads, single_head_cls, top_k
 from tokviz.reduction.similarity import cosines, unit
@@ -31,6 +31,20 @@ TEXT_WEIGHT = 50.0
     licence="Apache-2.0",
     query_aware=True,
     adaptive=True,
+    published=(
+        Published(
+            "about 10 % of the tokens",
+            "own paper",
+            {
+                "SQA": 69.01,
+                "TextVQA": 55.51,
+                "MME-P": 1284.9,
+                "VQAv2": 70.41,
+                "POPE": 72.0,
+                "MMB": 57.9,
+            },
+        ),
+    ),
 )
 def recoverable(
     signals,

@@ -6,7 +6,7 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.coverage import greedy_cover
-from tokviz.reduction.method import Range, method
+from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.selection import cls_score
 from tokviz.reduction.similarity import cosines
 
@@ -22,6 +22,23 @@ from tokviz.reduction.similarity import cosines
     year=2025,
     code="kinredon/SCOPE",
     licence="none stated",
+    published=(
+        Published(
+            "192 tokens",
+            "re-run in the SIEVE paper",
+            {"GQA": 60.1, "MME": 1804, "POPE": 86.4, "TextVQA": 57.7},
+        ),
+        Published(
+            "128 tokens",
+            "re-run in the SIEVE paper",
+            {"GQA": 59.7, "MME": 1776, "POPE": 86.1, "TextVQA": 57.2},
+        ),
+        Published(
+            "64 tokens",
+            "re-run in the SIEVE paper",
+            {"GQA": 58.3, "MME": 1698, "POPE": 83.9, "TextVQA": 56.6},
+        ),
+    ),
 )
 def scope(
     signals,

@@ -18,7 +18,8 @@ from tokviz.reduction.similarity import cosines
     needs=("feats_pre", "feats_post", "projector"),
     paper="https://arxiv.org/abs/2509.24837",
     year=2025,
-    verified=False,
+    code="AIM-SKKU/ZOO-Prune",
+    licence="none stated",
 )
 def zoo_prune(
     signals,
@@ -30,12 +31,13 @@ def zoo_prune(
 ) -> Reduction:
     """Keep tokens by sensitivity x (1 - cosine to the closest kept token), greedily.
 
-    Sensitivity is the mean L1 length of the projector's central differences along random unit
+    Sensitivity is the mean length of the projector's central differences along random unit
     directions, min-max scaled. It costs 2 x directions passes of all tokens through the projector,
     which must take and give float32: the step is about one rounding unit of float16. A linear
     projector is equally sensitive everywhere, so diversity alone decides.
 
-    A stand-in: the official repository is empty, the formulas come from a secondary description.
+    The official code perturbs in float16 and draws its directions anew in every run; here they come
+    from `seed` (torch's CPU generator) and the sum is taken in float32.
     """
     generator = torch.Generator().manual_seed(seed)
     features = signals["feats_pre"]
@@ -55,7 +57,7 @@ def sensitivity(
     directions: torch.Tensor,
     step: float,
 ) -> torch.Tensor:
-    """Return the mean L1 length [n] of (project(x + step u) - project(x - step u)) / (2 step).
+    """Return the mean L2 length [n] of (project(x + step u) - project(x - step u)) / (2 step).
 
     Args:
         project: the projector, [n, d] to [n, e].
@@ -66,7 +68,7 @@ def sensitivity(
     total = torch.zeros(len(features), device=features.device)
     for direction in step * directions:
         change = project(features + direction) - project(features - direction)
-        total += change.float().abs().sum(1) / (2 * step)
+        total += change.float().norm(dim=1) / (2 * step)
     return total / len(directions)
 
 

@@ -1,0 +1,101 @@
+"""docs/accuracy.md, written from the rows that `python -m benchmarks.methods` measured."""
+
+from benchmarks.rows import FULL, Row, read, wilson
+from scripts.method_pages import NONE, table
+from tokviz.reduction.method import METHODS
+
+TITLE = "# How often is the answer still right?"
+HEAD = """
+Measured on the embedded model (5.6 M parameters, {full} visual tokens per picture), one question
+per picture, so that every question is an independent trial: {scenes} held-out scenes (existence,
+what, place, colour and count in turn) and {easyvqa} pictures of the easy-VQA test split. An
+answer counts when it is exactly right. In brackets: 95 % Wilson interval. Each method decides on
+the same pictures with its published defaults, and the answer is the engine's, on what is really
+left.
+
+```
+python -m benchmarks.methods --scenes {scenes} --easyvqa {easyvqa}
+```
+
+measures it again: about an hour on one core, one line per row in
+[accuracy.jsonl](accuracy.jsonl); it goes on where it was stopped. `make docs` writes this page
+from those lines.
+
+With intervals this wide, methods that are a few points apart are not told apart. A small model
+that was trained on small pictures says little about LLaVA-1.5: published numbers stand in
+[methods.md](methods.md) and are not comparable with these. At 100 % every method keeps every
+token, except those that choose fewer by themselves (*adaptive*); those may also leave fewer than
+the budget elsewhere. Methods inside the language model see all tokens in their first layers: the
+last table shows what each layer computes with, on average.
+"""
+SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
+SHARES = (100, 50, 25, 11, 5)
+
+
+def page() -> str:
+    """Return docs/accuracy.md; without measurements it only says how to measure."""
+    rows = {(row.method, row.share): row for row in read()}
+    if (FULL, 100) not in rows:
+        return f"{TITLE}\n\nNot measured yet: `python -m benchmarks.methods`.\n"
+    full = rows[FULL, 100]
+    head = HEAD.format(full=full.keep, scenes=full.scenes[1], easyvqa=full.easyvqa[1])
+    parts = [TITLE, head]
+    for which, title in SETS.items():
+        parts += [f"## {title}", accuracy(rows, which)]
+    parts += ["## Tokens and decision time", spent(rows), *failures(rows)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def accuracy(rows: dict[tuple[str, int], Row], which: str) -> str:
+    """Return the accuracy table of one set of questions, best at a quarter of the tokens first."""
+    full = rows[FULL, 100]
+
+    def at(name: str, share: int) -> Row | None:
+        found = rows.get((name, share))
+        return full if found is None and share == 100 else found
+
+    def rank(name: str) -> tuple[float, str]:
+        row = at(name, 25)
+        right, asked = getattr(row, which) if row else (0, 0)
+        return (-right / asked if asked else 1.0), name
+
+    names = sorted({row.method for row in rows.values()} - {FULL}, key=rank)
+    lines = [[f"`{name}`", *(cell(at(name, s), which) for s in SHARES)] for name in names]
+    return table(["Method", *(f"{share} %" for share in SHARES)], lines)
+
+
+def cell(row: Row | None, which: str) -> str:
+    """Return accuracy and interval in per cent."""
+    if row is None or not getattr(row, which)[1]:
+        return NONE
+    right, asked = getattr(row, which)
+    low, high = wilson(right, asked)
+    return f"{100 * right / asked:.1f} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def spent(rows: dict[tuple[str, int], Row]) -> str:
+    """Return what a quarter of the tokens meant for each method."""
+    lines = [
+        [f"`{name}`", METHODS[name].acts_at, f"{row.left:.1f}", f"{row.per_layer:.1f}",
+         f"{row.decide_ms:.1f} ms"]
+        for (name, share), row in sorted(rows.items())
+        if share == 25 and not row.error and name in METHODS
+    ]  # fmt: skip
+    head = ["Method at 25 %", "Acts", "Left at the end", "Mean per layer", "Decision (median)"]
+    return table(head, lines)
+
+
+def failures(rows: dict[tuple[str, int], Row]) -> list[str]:
+    """Return why some methods could not run at some budgets."""
+    said: dict[str, dict[str, list[int]]] = {}
+    for (name, share), row in rows.items():
+        if row.error:
+            said.setdefault(name, {}).setdefault(row.error, []).append(share)
+    if not said:
+        return []
+    lines = [
+        f"- `{name}` at {', '.join(f'{s} %' for s in shares)}: {error}"
+        for name, errors in sorted(said.items())
+        for error, shares in errors.items()
+    ]
+    return ["## What could not run", "\n".join(lines)]

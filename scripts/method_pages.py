@@ -1,0 +1,184 @@
+"""docs/methods.md and docs/signals.md, written from what methods and signals declare."""
+
+from tokviz.reduction.method import EFFECTS, METHODS
+from tokviz.signals import CALLABLE, CROPS, SECTIONS
+
+NONE = "–"
+SHAPES = {CALLABLE: "a function", CROPS: "a list of crops", "": "a number"}
+
+METHODS_HEAD = """# Reduction methods
+
+Written from the code by `make docs`; what each method declares in its own file under
+`tokviz/reduction/`. Signals are explained in [signals.md](signals.md); how often the embedded
+model is still right after each method is in [accuracy.md](accuracy.md).
+
+- **Kind**: *select* leaves a subset, *merge* sums tokens up, *both* keeps some and merges the
+  rest.
+- **Reads**: signals that a decision needs; *a ← b* means that b stands in where a model has no a;
+  those in brackets are used when they are there.
+- **Query**: whether the kept tokens depend on the prompt.
+- **Positions**: published position policy. *keep* leaves the survivors their position ids,
+  *repack* renumbers them without gaps; every run can choose the other one.
+- **Status**: *verified* follows official code or the paper's own text; a *stand-in* is built from
+  secondary sources or leaves out a trained part, and says so wherever it appears.
+- **Variants**: choices for places where paper and official code, or two versions of them, differ.
+
+Effects other than removal:
+"""
+
+PUBLISHED_HEAD = """## Published numbers
+
+What publications report for **LLaVA-1.5-7B**, with all 576 tokens: GQA 61.9, MMB 64.7, MME 1862
+(MME-P about 1507), POPE 85.9, SQA 69.5, VQAv2 78.5, TextVQA 58.2. MME is perception + cognition,
+MME-P perception alone: never compare the two. Numbers from different papers are not comparable
+either; re-runs of one method at one budget differ by up to 11 points of POPE. None of these was
+measured by this project, and none of this project's measurements is among them.
+"""
+
+SIGNALS_HEAD = """# Signals
+
+Written from `tokviz/signals.py` by `make docs`. A method decides from named arrays and from
+nothing else, so that any method can be tried on a file of arrays:
+
+```python
+import tokviz
+
+r = tokviz.reduce("fastervlm", {"cls_attn": [[0.1, 0.4, 0.2, 0.3]]}, keep=2)
+r.kept, r.fate, r.matrix()
+```
+
+Arrays may be lists, numpy arrays or torch tensors of any float type; decisions are taken in
+float32. NaN or Inf is refused. Shape letters: n tokens that are decided on, h heads, d width, m
+text tokens, p crops without the thumbnail, l layers of the language model, a any other length. A
+leading h may be left out. Signals *per layer* are given as `{layer: array}`, layers counted from
+0; negative layers count from the end of `num_layers`; a bare array stands for whichever layer is
+asked for.
+"""
+
+
+def table(head, rows):
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') or NONE for cell in line)} |"
+        for line in lines
+    )
+
+
+def code(names):
+    """Return names as code, separated by commas."""
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def reads(entry):
+    """Return the signals of a method with their fallbacks, optional ones in brackets."""
+    needed = [
+        f"`{name}` ← `{entry.fallbacks[name]}`" if name in entry.fallbacks else f"`{name}`"
+        for name in entry.needs
+    ]
+    return ", ".join([*needed, *(f"(`{name}`)" for name in entry.optional)])
+
+
+def official(entry):
+    """Return the official repository and its licence."""
+    if not entry.code:
+        return "none found" if entry.paper else "baseline"
+    return f"[{entry.code}](https://github.com/{entry.code}), {entry.licence or 'none stated'}"
+
+
+def variants(entry):
+    """Return the choices of a method's `variant` or `version` option, the default first."""
+    for name in ("variant", "version"):
+        if name in entry.options:
+            option = entry.options[name]
+            others = [choice for choice in option.choices if choice != option.default]
+            return ", ".join(str(choice) for choice in (option.default, *others))
+    return ""
+
+
+def facts(entry):
+    """Return the row of a method in the large table."""
+    return [
+        f"[`{entry.name}`](#{entry.name})",
+        entry.kind,
+        entry.acts_at + ("" if entry.effect == "remove" else f" ({entry.effect})"),
+        reads(entry) or "nothing",
+        "yes" if entry.query_aware else "no",
+        entry.positions,
+        official(entry),
+        "verified" if entry.verified else "stand-in",
+        variants(entry),
+    ]
+
+
+def published():
+    """Return one row per published measurement."""
+    for entry in METHODS.values():
+        for row in entry.published:
+            scores = ", ".join(f"{name} {value:g}" for name, value in row.scores.items())
+            yield [f"`{entry.name}`", row.budget, scores, row.source]
+
+
+def section(entry):
+    """Return the section of one method: what it does, how it differs, its options."""
+    head = f"### {entry.name}\n\n**{entry.title}**"
+    if entry.paper:
+        head += f" ([paper]({entry.paper}), {entry.year})"
+    parts = [head, entry.summary, entry.notes]
+    if entry.options:
+        rows = [
+            [f"`{option.name}`", _allowed(option), f"`{option.default}`"]
+            for option in entry.options.values()
+        ]
+        parts.append(table(["Option", "Allowed", "Default"], rows))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _allowed(option):
+    if option.choices:
+        return ", ".join(str(choice) for choice in option.choices)
+    if option.range:
+        return f"{option.range.low:g} to {option.range.high:g}"
+    return {"bool": "true or false", "int": "a whole number"}.get(option.type.__name__, "a number")
+
+
+def methods_page():
+    """Return docs/methods.md."""
+    head = ["Method", "Kind", "Acts", "Reads", "Query", "Positions", "Official code", "Status",
+            "Variants"]  # fmt: skip
+    silent = [e for e in METHODS.values() if e.paper and not e.published]
+    none = f"No LLaVA-1.5 row from a source that could be named: {code(e.name for e in silent)}."
+    parts = [
+        METHODS_HEAD,
+        "\n".join(f"- *{name}*: {what}." for name, what in EFFECTS.items() if name != "remove"),
+        table(head, [facts(entry) for entry in METHODS.values()]),
+        PUBLISHED_HEAD,
+        table(["Method", "Budget", "Scores", "Source"], published()),
+        none,
+        "## One by one",
+        *(section(entry) for entry in METHODS.values()),
+    ]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def signals_page():
+    """Return docs/signals.md."""
+    readers = {}
+    for entry in METHODS.values():
+        for name in (*entry.needs, *entry.fallbacks.values(), *entry.optional):
+            readers.setdefault(name, []).append(entry.name)
+    head = ["Signal", "Shape", "Per layer", "What it holds", "Read by"]
+    parts = [SIGNALS_HEAD]
+    for title, signals in SECTIONS.items():
+        rows = [
+            [
+                f"`{name}`",
+                SHAPES.get(s.shape, f"[{s.shape.replace(' ', ', ')}]") + " int" * s.integer,
+                "yes" if s.layered else "",
+                s.meaning,
+                code(dict.fromkeys(readers.get(name, []))),
+            ]
+            for name, s in signals.items()
+        ]
+        parts += [f"## {title}", table(head, rows)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
