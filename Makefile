@@ -12,7 +12,7 @@ DEV    := $(VENV)/.ready-dev
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix docs bench docker-steps
+.PHONY: help run test lint fix docs bench audit docker-steps
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -37,6 +37,9 @@ docs: $(READY)  ## rewrite the generated tables in README.md and the pages in do
 
 bench: $(DEV)  ## measure capture, lanes and page; prints one table
 	$(PY) -m benchmarks
+
+audit: $(DEV)  ## look the pinned packages up in the list of known weaknesses
+	$(PY) -m pip_audit --requirement requirements.txt --no-deps --disable-pip
 
 docker-steps: $(READY)  ## carry out the Dockerfile's steps without Docker
 	$(PY) -m scripts.check_docker_steps

@@ -5,8 +5,10 @@ import os
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
 from components.page import build, theme  # noqa: E402
+from components.service import app_kwargs, listen_for_stop  # noqa: E402
 from components.state import Settings, Site  # noqa: E402
 from components.widget import head  # noqa: E402
 
@@ -16,10 +18,32 @@ def read_settings() -> Settings:
     names = os.environ.get("TOKVIZ_MODELS", "embedded")
     return Settings(
         models=tuple(name.strip() for name in names.split(",") if name.strip()),
-        max_new_tokens=int(os.environ.get("TOKVIZ_MAX_NEW_TOKENS", "64")),
-        queue=int(os.environ.get("TOKVIZ_QUEUE", "64")),
-        upload_mb=int(os.environ.get("TOKVIZ_UPLOAD_MB", "20")),
+        max_new_tokens=whole_number("TOKVIZ_MAX_NEW_TOKENS", 64, 1, 1024),
+        queue=whole_number("TOKVIZ_QUEUE", 64, 1, 10_000),
+        upload_mb=whole_number("TOKVIZ_UPLOAD_MB", 20, 1, 20),
+        max_seconds=whole_number("TOKVIZ_MAX_SECONDS", 300, 1, 86_400),
+        requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
+        auth=read_auth(os.environ.get("TOKVIZ_AUTH", "")),
+        trust_proxy=os.environ.get("TOKVIZ_TRUST_PROXY", "SPACE_ID" in os.environ and "1") == "1",
+        metrics=os.environ.get("TOKVIZ_METRICS") == "1",
+        json_logs=os.environ.get("TOKVIZ_LOG") == "json",
     )
+
+
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """Return a setting, or end the program with a sentence."""
+    text = os.environ.get(name, str(default))
+    if not (text.isdecimal() and least <= int(text) <= most):
+        raise SystemExit(f"{name} must be a whole number from {least} to {most}, got {text!r}.")
+    return int(text)
+
+
+def read_auth(text: str) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of "name:password,name:password"."""
+    pairs = [part.partition(":") for part in text.split(",") if part.strip()]
+    if any(not (name.strip() and password) for name, _, password in pairs):
+        raise SystemExit("TOKVIZ_AUTH must be name:password, several separated by commas.")
+    return tuple((name.strip(), password) for name, _, password in pairs)
 
 
 settings = read_settings()
@@ -29,8 +53,21 @@ demo.queue(max_size=settings.queue, default_concurrency_limit=8)
 
 def main() -> None:
     """Serve the page."""
-    on_space, everywhere = "SPACE_ID" in os.environ, "0.0.0.0"
+    on_space = "SPACE_ID" in os.environ
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    if settings.json_logs:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
+    listen_for_stop()
+    try:
+        serve(on_space)
+    except KeyboardInterrupt:
+        demo.close(verbose=False)
+
+
+def serve(on_space: bool) -> None:
+    """Launch, and stay until told to stop."""
+    everywhere = "0.0.0.0"
     demo.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME", everywhere if on_space else "127.0.0.1"),
         server_port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
@@ -44,6 +81,8 @@ def main() -> None:
         show_error=False,
         footer_links=[],
         state_session_capacity=2000,
+        auth=list(settings.auth) or None,
+        app_kwargs=app_kwargs(settings),
     )
 
 

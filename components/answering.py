@@ -8,9 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from components.borrowed import borrowed
+from components.journal import JOURNAL, Entry
 from components.models import Models
-from components.runs import FULL, RUNS, STOPS, Run
+from components.runs import FULL, RUNS, STOPS, Run, Stop
 from components.showing import MOST_LANES, card, lanes_value, machine_line
+from components.state import Settings
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
 from tokviz.plans import Plan, plan
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 MAX_NEW_TOKENS = 64
 PACE = 0.08
 """Seconds between two updates of the page while lanes stream."""
+PATIENCE = 5.0
+"""Seconds that a stopped run gets to hand over what it has."""
 NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
 
 
@@ -48,6 +53,19 @@ class Request:
     model: str
     plans: list[Mapping[str, Any]] = field(default_factory=list)
     limit: int = MAX_NEW_TOKENS
+    seconds: float = 300.0
+
+
+def ask_about(
+    settings: Settings,
+    image: Any,
+    prompt: str | None,
+    model: str,
+    plans: Sequence[Mapping[str, Any]] = (),
+) -> Request:
+    """Return a visitor's request within the server's limits."""
+    limit, seconds = settings.max_new_tokens, settings.max_seconds
+    return Request(image, prompt or "", model, list(plans), limit, seconds)
 
 
 def read_plans(sent: Any) -> list[dict[str, Any]]:
@@ -85,25 +103,52 @@ def answer(models: Models, request: Request, session: str) -> Iterator[Progress]
     Raises:
         TokvizError: the whole request cannot be run; the message is for the visitor.
     """
+    entry = Entry(request.model, session, [str(lane.get("method")) for lane in request.plans])
+    began, entry.outcome = time.monotonic(), "left"
+    try:
+        with STOPS.run(session) as flag:
+            for step in answering(models, request, flag):
+                if step.run is not None:
+                    full = step.run.traces[FULL]
+                    entry.visual_tokens, entry.answer_tokens = full.n, len(full.answer_tokens)
+                    entry.outcome = "stopped" if flag.is_set() else "done"
+                yield step
+    except TokvizError:
+        entry.outcome = "refused"
+        raise
+    except Exception:
+        entry.outcome = "failed"
+        raise
+    finally:
+        entry.seconds = time.monotonic() - began
+        JOURNAL.write(entry)
+
+
+def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress]:
+    """Do the work of `answer`; a raised flag ends it after the token that is being written."""
     if not request.image:
         raise InputError(NO_IMAGE)
     image = open_image(request.image)
     if not models.is_loaded(request.model):
         yield Progress("Loading the model: only the first time.")
     vlm = models.get(request.model)
-    flag = STOPS.start(session)
     run = Run(image, request.prompt, request.model)
     plans, refused = _plans(request.plans)
     yield Progress("Reading the picture …")
-    stream = vlm.stream([image], request.prompt, [None, *plans.values()], request.limit, stop=flag)
     numbers, last, views = [FULL, *plans], 0.0, []
-    with closing(stream):
-        for views in stream:
+    deadline = time.monotonic() + request.seconds
+    with closing(stream(models, request, image, list(plans.values()), flag)) as stages:
+        for views in stages:
+            now = time.monotonic()
             if views[0].error:
                 raise InputError(views[0].error)
-            if time.monotonic() - last < PACE:
+            if now > deadline:
+                flag.set()
+            if now > deadline + PATIENCE:
+                break
+            if now - last < PACE:
                 continue
-            last = time.monotonic()
+            last = now
             picture = pending_payload(image, request.prompt, views[0].tokens)
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
             yield Progress("Answering …", picture=picture, lanes=value)
@@ -114,6 +159,24 @@ def answer(models: Models, request: Request, session: str) -> Iterator[Progress]
     value = _lanes(run, request, numbers, views, refused, vlm.info, "done")
     text, kind = closing_words(vlm, run, flag.is_set())
     yield Progress(text, kind, lanes=value, run=run)
+
+
+def seconds_needed(
+    models: Models, request: Request, image: Any, plans: Sequence[Plan], flag: Stop
+) -> int:
+    """Return how long to borrow a GPU for: reading, then every token of every lane."""
+    return 10 + int(0.06 * request.limit * (1 + len(plans)))
+
+
+@borrowed(seconds_needed)
+def stream(
+    models: Models, request: Request, image: Any, plans: Sequence[Plan], flag: Stop
+) -> Iterator[list[LaneView]]:
+    """Run all lanes. Everything that goes in or comes out can be pickled (see `borrowed`)."""
+    vlm = models.get(request.model)
+    lanes = vlm.stream([image], request.prompt, [None, *plans], request.limit, stop=flag)
+    with closing(lanes):
+        yield from lanes
 
 
 def closing_words(vlm: Any, run: Run, stopped: bool) -> tuple[str, str]:

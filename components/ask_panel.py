@@ -5,12 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import Request
+from components.answering import ask_about
 from components.ask_widgets import AskPanel
 from components.examples import Examples
 from components.notice import notice
 from components.runs import STOPS, shown_picture
-from components.safe_image import SafeImage
+from components.safe_upload import SafeImage, SafeUpload
 from components.sentences import sentence
 from components.state import Site
 from components.wiring import MODEL, QUICK, Screen, play
@@ -49,7 +49,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
             stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
         examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
-        trace = gr.UploadButton(
+        trace = SafeUpload(
             "Open a trace file",
             file_types=[".safetensors"],
             size="sm",
@@ -70,7 +70,7 @@ class Asking:
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens about the given picture, or the one that is shown."""
         picture = image or shown_picture(session)
-        asked = Request(picture, prompt or "", model, [], self.site.settings.max_new_tokens)
+        asked = ask_about(self.site.settings, picture, prompt, model)
         yield from play(self.site, asked, str(request.session_hash))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from components.examples import Examples
-from components.safe_image import SafeImage
+from components.safe_upload import SafeImage
 
 
 @dataclass

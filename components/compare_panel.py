@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import Request, read_plans
+from components.answering import ask_about, read_plans
 from components.ask_panel import stop
 from components.compare_widgets import ComparePanel
 from components.lanes import Lanes
@@ -52,7 +52,7 @@ class Comparing:
             yield frame(said=notice(sentence(error), "bad"))
             return
         picture = image or shown_picture(session)
-        asked = Request(picture, prompt or "", model, plans, self.site.settings.max_new_tokens)
+        asked = ask_about(self.site.settings, picture, prompt, model, plans)
         yield from play(self.site, asked, str(request.session_hash))
 
 

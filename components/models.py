@@ -1,14 +1,21 @@
 """Which model answers? Models are loaded once, on first use, and shared by all visitors."""
 
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import tokviz
 from tokviz.errors import InputError
 
 MOST_LOADED = 2
+_ALL: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
+
+
+def _find(key: str) -> "Models":
+    return _ALL[key]
 
 
 class Models:
@@ -22,6 +29,12 @@ class Models:
         self._load = load or tokviz.load
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Any] = OrderedDict()
+        self._key = secrets.token_hex(8)
+        _ALL[self._key] = self
+
+    def __reduce__(self) -> tuple[Callable[[str], "Models"], tuple[str]]:
+        """Pickle as a name: a forked process finds the models that it was forked with."""
+        return (_find, (self._key,))
 
     def is_loaded(self, name: str) -> bool:
         """Return whether `get` will be quick."""

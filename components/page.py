@@ -17,6 +17,8 @@ LEAD = (
     "See which parts of a picture a vision-language model really uses, throw visual tokens away "
     "for real, and read the answers side by side."
 )
+UPLOADS_LIVE = (600, 3600)
+"""Every so many seconds, uploads older than so many seconds are deleted."""
 
 
 def theme() -> gr.themes.Base:
@@ -29,7 +31,9 @@ def theme() -> gr.themes.Base:
 def build(site: Site) -> gr.Blocks:
     """Build the page. Nothing is loaded but the stored examples."""
     first: dict[str, Any] = opened(site)
-    with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False) as page:
+    with gr.Blocks(
+        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=UPLOADS_LIVE
+    ) as page:
         gr.HTML(
             f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p></header>',
             elem_id="tv-head",

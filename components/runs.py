@@ -9,6 +9,8 @@ import re
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from PIL import Image
@@ -17,7 +19,6 @@ from tokviz.trace import Trace
 
 ROOM = 512 * 2**20
 """Bytes of traces that are kept for all users together."""
-MOST_SESSIONS = 2000
 GONE = "This run is no longer kept on the server. Ask again."
 FULL = -1
 """The lane of the full answer; the others count from 0."""
@@ -74,24 +75,40 @@ class Runs:
             return self._runs.get(name) or self._pinned.get(name)
 
 
+class Stop(threading.Event):
+    """A stop flag. Pickled into another process it arrives as a fresh one that nobody raises."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return (Stop, ())
+
+
 class Stops:
-    """One stop flag per session, the newest run's."""
+    """One stop flag per session that has a run, the newest run's."""
 
-    def __init__(self, most: int = MOST_SESSIONS) -> None:
-        self.most = most
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._flags: OrderedDict[str, threading.Event] = OrderedDict()
+        self._flags: dict[str, Stop] = {}
 
-    def start(self, session: str) -> threading.Event:
-        """Return a fresh flag for a session's new run; an older run of that session is stopped."""
+    @contextmanager
+    def run(self, session: str) -> Iterator[Stop]:
+        """Hold a session's flag for one run; an older run of that session is stopped."""
+        flag = Stop()
         with self._lock:
-            old = self._flags.pop(session, None)
-            if old is not None:
-                old.set()
-            flag = self._flags[session] = threading.Event()
-            while len(self._flags) > self.most:
-                self._flags.popitem(last=False)
-        return flag
+            old = self._flags.get(session)
+            self._flags[session] = flag
+        if old is not None:
+            old.set()
+        try:
+            yield flag
+        finally:
+            with self._lock:
+                if self._flags.get(session) is flag:
+                    del self._flags[session]
+
+    @property
+    def running(self) -> int:
+        """Return how many sessions have a run."""
+        return len(self._flags)
 
     def stop(self, session: str) -> bool:
         """Raise the flag; returns whether there was a run to stop."""
@@ -100,6 +117,12 @@ class Stops:
         if flag is not None:
             flag.set()
         return flag is not None
+
+    def stop_all(self) -> None:
+        """Raise every flag: the server is to stop."""
+        with self._lock:
+            for flag in self._flags.values():
+                flag.set()
 
 
 RUNS = Runs()

@@ -15,6 +15,17 @@ class Settings:
     queue: int = 64
     "Requests that may wait; more are turned away with a sentence."
     upload_mb: int = 20
+    max_seconds: int = 300
+    "A run is stopped after so many seconds; what is there is its answer."
+    requests_per_minute: int = 600
+    "Requests that one address may send; a classroom often shares one."
+    auth: tuple[tuple[str, str], ...] = ()
+    "Names and passwords; empty = everybody may come in."
+    trust_proxy: bool = False
+    "A proxy in front of the server writes X-Forwarded-For."
+    metrics: bool = False
+    "Serve counts at /metrics."
+    json_logs: bool = False
 
 
 @dataclass

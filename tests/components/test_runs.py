@@ -59,23 +59,32 @@ def test_a_lane_that_was_not_run_gives_nothing():
 
 def test_stopping_reaches_only_the_sessions_own_run():
     stops = Stops()
-    mine, yours = stops.start("me"), stops.start("you")
-    assert stops.stop("me")
-    assert mine.is_set()
-    assert not yours.is_set()
-    assert not stops.stop("nobody")
+    with stops.run("me") as mine, stops.run("you") as yours:
+        assert stops.stop("me")
+        assert mine.is_set()
+        assert not yours.is_set()
+        assert not stops.stop("nobody")
 
 
 def test_a_new_run_stops_the_sessions_older_one():
     stops = Stops()
-    old, new = stops.start("me"), stops.start("me")
-    assert old.is_set()
-    assert not new.is_set()
+    with stops.run("me") as old, stops.run("me") as new:
+        assert old.is_set()
+        assert not new.is_set()
+    assert not stops.running
 
 
-def test_flags_are_bounded():
-    stops = Stops(most=3)
+def test_when_the_server_stops_every_run_is_told():
+    stops = Stops()
+    with stops.run("me") as mine, stops.run("you") as yours:
+        stops.stop_all()
+        assert mine.is_set()
+        assert yours.is_set()
+
+
+def test_a_flag_is_forgotten_with_its_run():
+    stops = Stops()
     for number in range(10):
-        stops.start(str(number))
-    assert not stops.stop("0")
-    assert stops.stop("9")
+        with stops.run(str(number)):
+            assert stops.running == 1
+    assert not stops.stop("9")

@@ -1,0 +1,190 @@
+"""What a stranger may send to the server, before any of Gradio sees it.
+
+An ASGI middleware. It limits how much, how often and how slowly an address may send, closes the
+routes by which Gradio fetches addresses for its visitors, and sets the headers that keep a page
+from talking to any other host. Whoever runs behind a proxy gives the proxy's word for the address
+with `trust_proxy`; otherwise the X-Forwarded-For header is a stranger's claim and not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
+
+FETCHES = re.compile(r"/(?:gradio_api/)?(?:file=\s*[a-z][a-z0-9+.-]*:|proxy=)", re.I)
+"""Paths by which Gradio would fetch an address (also a redirecting one) for a visitor."""
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
+        b"style-src 'self' 'unsafe-inline'; font-src 'self' data:; worker-src 'self' blob:; "
+        b"script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; connect-src 'self' data: blob:; "
+        b"object-src 'none'; base-uri 'self'; form-action 'self'",
+    ),
+]
+"""Gradio's page needs inline scripts and eval; what counts is that nothing leaves for elsewhere."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one address may send."""
+
+    body_bytes: int = 2 * 2**20
+    "Largest body of a request that is no upload."
+    upload_bytes: int = 21 * 2**20
+    requests: int = 600
+    "Requests with a body that one address may send in a minute; a classroom shares an address."
+    patience: float = 30.0
+    "Seconds to wait for the next part of a body."
+    trust_proxy: bool = False
+    "Read a visitor's address from X-Forwarded-For, as the proxy in front of us wrote it."
+
+
+class Refused(Exception):  # noqa: N818 - a signal inside this file
+    """A request that is not served."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+class Meter:
+    """Counts requests per address in whole minutes; remembers a bounded number of addresses."""
+
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.most, self.clock = most, clock
+        self.minute = -1
+        self.counts: OrderedDict[str, int] = OrderedDict()
+
+    def allows(self, address: str) -> bool:
+        """Count a request; return whether it is within the limit."""
+        minute = int(self.clock() // 60)
+        if minute != self.minute or len(self.counts) > 100_000:
+            self.minute, self.counts = minute, OrderedDict()
+        self.counts[address] = self.counts.get(address, 0) + 1
+        return self.counts[address] <= self.most
+
+
+class Visit:
+    """One request on its way: has an answer begun, was it refused?
+
+    What reads a body turns our refusal into an answer of its own; that one is held back.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+        self.refused: Refused | None = None
+
+    async def send(self, message: Message) -> None:
+        """Pass the application's answer on, unless the request was refused before it began."""
+        if self.begun or self.refused is None:
+            await self.headed(message)
+
+    async def headed(self, message: Message) -> None:
+        """Send a message with our headers."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+        await self._send(message)
+
+
+class Door:
+    """The middleware."""
+
+    def __init__(self, app: App, limits: Limits | None = None) -> None:
+        self.app, self.limits = app, limits or Limits()
+        self.meter = Meter(self.limits.requests)
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one request, or say why not."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        visit = Visit(send)
+        try:
+            self.check(scope)
+            await self.app(scope, self.measured(scope, receive, visit), visit.send)
+        except Refused as refused:
+            visit.refused = refused
+        if visit.refused and not visit.begun:
+            await refuse(visit.refused, visit.headed)
+
+    def check(self, scope: Any) -> None:
+        """Raise Refused for a request that is refused by its first lines alone."""
+        if FETCHES.search(scope["path"]):
+            raise Refused(404, "Addresses are not fetched here.")
+        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            return
+        if not self.meter.allows(self.address(scope)):
+            raise Refused(429, "Too many requests from this address: wait a minute.")
+        length = header(scope, b"content-length")
+        if length.isdigit() and int(length) > self.most(scope):
+            raise self.too_long(scope)
+
+    def measured(self, scope: Any, receive: Receive, visit: Visit) -> Receive:
+        """Return a receive that gives up on bodies which are too long or come too slowly."""
+        got, over = 0, scope["method"] in ("GET", "HEAD", "OPTIONS")
+
+        async def receiving() -> Message:
+            nonlocal got, over
+            if over:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), self.limits.patience)
+            except TimeoutError:
+                visit.refused = Refused(408, "The request came too slowly.")
+                raise visit.refused from None
+            got += len(message.get("body", b""))
+            over = not message.get("more_body", False)
+            if got > self.most(scope):
+                visit.refused = self.too_long(scope)
+                raise visit.refused
+            return message
+
+        return receiving
+
+    def too_long(self, scope: Any) -> Refused:
+        """Return the refusal of a body that is too long."""
+        return Refused(413, f"At most {self.most(scope):,} bytes are accepted here.")
+
+    def most(self, scope: Any) -> int:
+        """Return the largest body in bytes that a path takes."""
+        upload = scope["path"].endswith("/upload")
+        return self.limits.upload_bytes if upload else self.limits.body_bytes
+
+    def address(self, scope: Any) -> str:
+        """Return whose request it is, as far as requests are counted."""
+        told = header(scope, b"x-forwarded-for") if self.limits.trust_proxy else ""
+        client = scope.get("client") or ("", 0)
+        return told.rsplit(",", 1)[-1].strip()[:60] or str(client[0])
+
+
+def header(scope: Any, name: bytes) -> str:
+    """Return a header's value, "" where it is missing."""
+    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), "")
+
+
+async def refuse(refused: Refused, send: Send) -> None:
+    """Answer with a sentence."""
+    body = refused.text.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

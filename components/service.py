@@ -1,0 +1,76 @@
+"""The server around the page: is it well, what has it done, and how does it stop?"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+import tokviz
+from components.door import Door, Limits
+from components.journal import JOURNAL
+from components.runs import STOPS
+from components.state import Settings
+
+log = logging.getLogger(__name__)
+PATIENCE = 5.0
+"""Seconds that running answers get to be handed over once the server is told to stop."""
+
+stopping = threading.Event()
+
+
+def healthz(request: Request) -> Response:
+    """Return 200 while the server takes requests and 503 once it was told to stop."""
+    state = "stopping" if stopping.is_set() else "ok"
+    return JSONResponse(
+        {"status": state, "version": tokviz.__version__}, 503 if stopping.is_set() else 200
+    )
+
+
+def metrics(request: Request) -> Response:
+    """Return the counts in Prometheus' text format."""
+    try:
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  an extra
+    except ImportError:
+        return PlainTextResponse("Metrics need the package prometheus-client.\n", 501)
+    registry = CollectorRegistry()
+    registry.register(JOURNAL)  # type: ignore[arg-type]
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+def app_kwargs(settings: Settings) -> dict[str, Any]:
+    """Return what the page's web application gets beside Gradio's own routes."""
+    limits = Limits(
+        upload_bytes=(settings.upload_mb + 1) * 2**20,
+        requests=settings.requests_per_minute,
+        trust_proxy=settings.trust_proxy,
+    )
+    routes = [Route("/healthz", healthz)]
+    if settings.metrics:
+        routes.append(Route("/metrics", metrics))
+    return {"routes": routes, "middleware": [Middleware(Door, limits=limits)]}  # type: ignore
+
+
+def stop_gracefully(signum: int, frame: Any) -> None:
+    """Refuse health checks, let running answers end at their next token, then close."""
+    if stopping.is_set():
+        return
+    stopping.set()
+    log.info("stopping")
+    STOPS.stop_all()
+    deadline = time.monotonic() + PATIENCE
+    while STOPS.running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    raise KeyboardInterrupt
+
+
+def listen_for_stop() -> None:
+    """Stop gracefully on SIGTERM, as containers send it."""
+    signal.signal(signal.SIGTERM, stop_gracefully)
