@@ -97,7 +97,7 @@ def test_the_space_runs_what_requirements_pin():
 
 
 def test_every_setting_that_the_page_reads_is_in_the_readme():
-    read = set(re.findall(r'environ\.get\("(\w+)"', (ROOT / "app.py").read_text()))
+    read = set(re.findall(r'(?:environ\.get|whole_number)\("(\w+)"', (ROOT / "app.py").read_text()))
     listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", README, re.M))
     assert read
     assert read <= set(listed)
