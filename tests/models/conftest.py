@@ -1,103 +1,59 @@
-"""A LLaVA of the real classes, tiny and random, saved to a folder and loaded from it."""
+"""Tiny random models of the real classes, saved to a folder and loaded from it."""
 
 import pytest
-import torch
 from PIL import Image
 from skimage import data
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    CLIPImageProcessor,
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
-    LlavaForConditionalGeneration,
-    LlavaProcessor,
-    PreTrainedTokenizerFast,
-)
 
 import tokviz
-
-SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
-
-
-def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer with no merges: every text has an encoding."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: i for i, token in enumerate(SPECIAL + alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        additional_special_tokens=["<image>"],
-    )
-
-
-def tiny_llava(seed: int = 0) -> LlavaForConditionalGeneration:
-    """Random weights, scaled so that attention and answers are not all alike."""
-    torch.manual_seed(seed)
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            image_size=48,
-            patch_size=8,
-            projection_dim=32,
-        ),
-        text_config=LlamaConfig(
-            vocab_size=300,
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=4,
-            num_attention_heads=6,
-            num_key_value_heads=3,
-            max_position_embeddings=512,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=3,
-        ),
-        image_token_id=4,
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-    )
-    model = LlavaForConditionalGeneration(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, 1.6 / parameter.shape[-1] ** 0.5)
-    return model
+from tests.models.tiny import TINY, save
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """A saved checkpoint, as a user would have it on disk."""
-    path = tmp_path_factory.mktemp("tiny-llava")
-    model = tiny_llava()
-    model.generation_config.eos_token_id = 2
-    model.save_pretrained(path)
-    LlavaProcessor(
-        CLIPImageProcessor(
-            size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}, do_center_crop=True
-        ),
-        byte_tokenizer(),
-        patch_size=8,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        image_token="<image>",
-        chat_template=None,
-    ).save_pretrained(path)
-    return path
+def checkpoint(tmp_path_factory):
+    """name -> folder of a saved checkpoint, as a user would have it on disk; made once."""
+    made = {}
+
+    def folder_of(name):
+        if name not in made:
+            made[name] = save(name, tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return folder_of
+
+
+@pytest.fixture(scope="session", params=sorted(TINY))
+def family(request):
+    """The name of each family in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def tiny(family):
+    """What tests need to know about the family's tiny model."""
+    return TINY[family]
+
+
+@pytest.fixture(scope="session")
+def model(family, checkpoint):
+    """A tiny model of each family in turn, loaded in float32."""
+    return tokviz.load(checkpoint(family))
+
+
+@pytest.fixture(scope="session")
+def half_model(family, checkpoint):
+    """The same in bfloat16."""
+    return tokviz.load(checkpoint(family), dtype="bfloat16")
+
+
+@pytest.fixture(scope="session")
+def folder(checkpoint):
+    """The checkpoint of a tiny LLaVA."""
+    return checkpoint("llava")
 
 
 @pytest.fixture(scope="session")
 def vlm(folder):
-    """The checkpoint, loaded."""
+    """The tiny LLaVA, loaded."""
     return tokviz.load(folder)
 
 

@@ -21,7 +21,7 @@ def features_without_mixing(vlm, image):
     ]
     try:
         with torch.inference_mode():
-            return torch.cat(list(vlm.family.image_features(vlm.model, prepared.inputs))), prepared
+            return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared
     finally:
         for handle in handles:
             handle.remove()

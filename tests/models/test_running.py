@@ -28,25 +28,6 @@ def test_lanes_together_give_what_each_gives_alone(vlm, cat):
         assert lane.trace.kv_bytes == alone.kv_bytes
 
 
-def test_users_in_three_threads_never_change_each_others_answers(vlm, cat):
-    pictures = [cat, cat.rotate(90), Image.new("RGB", (64, 64), "red")]
-    plans = [None, tokviz.plan("fastv", keep=5), tokviz.plan("tome", keep=14)]
-    alone = [vlm.answer(p, PROMPT, q, 5).answer for p, q in zip(pictures, plans, strict=True)]
-    wrong = []
-
-    def user(i):
-        for _ in range(4):
-            if vlm.answer(pictures[i], PROMPT, plans[i], 5).answer != alone[i]:
-                wrong.append(i)
-
-    threads = [threading.Thread(target=user, args=(i,)) for i in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-
-
 def test_a_lane_that_cannot_run_says_why_and_the_others_go_on(vlm, cat):
     plans = [None, tokviz.plan("fastervlm", keep=999)]
     full, bad = last(vlm.stream(cat, PROMPT, plans, 4))

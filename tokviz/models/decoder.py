@@ -26,6 +26,7 @@ from tokviz.reduction import Stage, reduce
 from tokviz.trace import StageRecord
 
 Kwargs = dict[str, Any]
+Rotary = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
 
 
 class StartAgain(Exception):  # noqa: N818 - a signal, not an error
@@ -46,6 +47,7 @@ class DecoderStages:
         next_position: int,
         head: torch.Tensor,
         carried: dict[str, Any] | None = None,
+        rotary: Rotary | None = None,
     ) -> None:
         """Describe the sequence that enters layer 0.
 
@@ -59,6 +61,7 @@ class DecoderStages:
             next_position: position id of the first decoded token when nothing is repacked.
             head: [v, d] weight of the language model's head.
             carried: signals that the vision tower hands over, one value per visual token.
+            rotary: (hidden, positions [1, rows], layer) -> cos and sin; default the decoder's own.
         """
         self.decoder: nn.Module = decoder
         self.step = step
@@ -77,6 +80,9 @@ class DecoderStages:
         self.parked: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
         self.rows_in: dict[int, torch.Tensor] = {}
+        self.rotary: Rotary = rotary or (
+            lambda hidden, positions, layer: decoder.rotary_emb(hidden, positions)  # type: ignore
+        )
 
     @property
     def effect(self) -> str:
@@ -116,7 +122,8 @@ class DecoderStages:
         if self.effect in ("mask", "decode"):
             hooks = {i: self._hide(i) for i in self.rows_in}
         elif self.repacks:
-            hooks = {i: self._shift(self.next_position - len(r)) for i, r in self.rows_in.items()}
+            moved = {i: self.next_position - len(rows) for i, rows in self.rows_in.items()}
+            hooks = {i: self._shift(by, i) for i, by in moved.items()}
         layers = self.decoder.layers
         handles = [
             layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
@@ -147,9 +154,9 @@ class DecoderStages:
             full = dict(kwargs)
             if layer in self.stages and len(self.visual):
                 hidden = self._restore(hidden)
-                hidden = self._carry_out(layer, hidden, self._sliced(full, hidden))
+                hidden = self._carry_out(layer, hidden, self._sliced(full, hidden, layer))
             self.rows_in[layer] = self.alive
-            kwargs = self._sliced(full, hidden)
+            kwargs = self._sliced(full, hidden, layer)
             if self.effect == "mask" and self.done:
                 kwargs["attention_mask"] = self._hiding_mask(layer, kwargs.get("attention_mask"))
             return (hidden, *args[1:]), kwargs
@@ -214,7 +221,7 @@ class DecoderStages:
         self.watch.forget(chosen)
         return shorter
 
-    def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor) -> Kwargs:
+    def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor, layer: int) -> Kwargs:
         """Cut what belongs to dead rows out of a layer's keyword arguments."""
         if len(self.alive) == self.length:
             return dict(kwargs)
@@ -226,7 +233,7 @@ class DecoderStages:
             out["attention_mask"] = mask[:, :, alive][..., alive]
         if self.repacks:
             packed = torch.arange(len(alive), device=alive.device)[None]
-            out["position_embeddings"] = self.decoder.rotary_emb(hidden, packed)  # type: ignore
+            out["position_embeddings"] = self.rotary(hidden, packed, layer)
         elif out.get("position_embeddings") is not None:
             cos, sin = out["position_embeddings"]
             out["position_embeddings"] = (cos[..., alive, :], sin[..., alive, :])
@@ -241,12 +248,12 @@ class DecoderStages:
 
         return hook
 
-    def _shift(self, removed: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
+    def _shift(self, removed: int, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
             hidden = args[0] if args else kwargs["hidden_states"]
             positions = kwargs["position_ids"] - removed
             kwargs = {**kwargs, "position_ids": positions}
-            kwargs["position_embeddings"] = self.decoder.rotary_emb(hidden, positions)  # type: ignore
+            kwargs["position_embeddings"] = self.rotary(hidden, positions, layer)
             return args, kwargs
 
         return hook

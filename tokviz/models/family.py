@@ -9,15 +9,31 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from PIL import Image
 from torch import nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from tokviz.layout import Layout
+from tokviz.errors import InputError
+from tokviz.layout import PATCH, Layout
+from tokviz.models.sources import Sources
+
+if TYPE_CHECKING:
+    from tokviz.models.decoder import DecoderStages
 
 Inputs = Mapping[str, Any]
+
+
+class Features(NamedTuple):
+    """What the language model gets of all images of a prompt, in prompt order."""
+
+    tokens: torch.Tensor
+    "[n, d], newline and separator tokens included."
+    extra: tuple[torch.Tensor, ...] = ()
+    "Each [n, d]: further features, added to the states after the first decoder layers (deepstack)."
 
 
 class Family(ABC):
@@ -47,6 +63,35 @@ class Family(ABC):
         count = inputs["input_ids"].shape[1]
         return torch.arange(count, device=inputs["input_ids"].device)[None]
 
+    def rotary(
+        self, decoder: nn.Module, hidden: torch.Tensor, positions: torch.Tensor, layer: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a layer's cos and sin for text-like positions [1, rows], as the model makes them.
+
+        Used where positions are renumbered inside the language model. `layer` matters only where
+        layers differ in their rotation.
+        """
+        return decoder.rotary_emb(hidden, positions)  # type: ignore[operator]
+
+    def during_prefill(
+        self, model: nn.Module, stages: DecoderStages
+    ) -> AbstractContextManager[None]:
+        """Return a context for one prefill, for what else follows the tokens through the layers.
+
+        `stages.alive` and `stages.visual` say which rows are there at any time.
+        """
+        return nullcontext()
+
+    # -- the processor ------------------------------------------------------------------------
+
+    def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
+        """Return the model inputs of one prompt and its images."""
+        return processor(images=list(images), text=text, return_tensors="pt")
+
+    def image_mark(self, processor: Any) -> str:
+        """Return what stands for one image in a prompt that has no chat template."""
+        return getattr(processor, "image_token", "<image>")
+
     # -- the vision tower ---------------------------------------------------------------------
 
     @abstractmethod
@@ -65,16 +110,41 @@ class Family(ABC):
         """Return the module from tower features to the language model's width."""
         return model.model.multi_modal_projector  # type: ignore[union-attr, return-value]
 
-    def image_features(self, model: nn.Module, inputs: Inputs) -> Sequence[torch.Tensor]:
-        """Run the tower and the projector; return one [n_i, d] tensor per image."""
+    def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
+        """Send states of `pre_features` [m, d_pre] through the projector, [m, d]."""
+        return self.projector(model)(pre[None])[0]
+
+    def tower_outputs(self, model: nn.Module, inputs: Inputs) -> Any:
+        """Run the tower and the projector; return the model's own output object."""
         run = model.model.get_image_features  # type: ignore[union-attr]
         accepted = inspect.signature(run).parameters
         kwargs = {k: v for k, v in inputs.items() if k in accepted}
-        return run(**kwargs, return_dict=True).pooler_output  # type: ignore[operator]
+        return run(**kwargs, return_dict=True)  # type: ignore[operator]
 
-    @abstractmethod
-    def encoder_outputs(self, features: torch.Tensor) -> Any:
-        """Wrap features [n, d] in what the model takes as mm_encoder_outputs["image"]."""
+    def image_features(self, model: nn.Module, inputs: Inputs) -> Features:
+        """Run the tower and the projector."""
+        return Features(torch.cat(list(self.tower_outputs(model, inputs).pooler_output)))
+
+    def encoder_outputs(self, features: Features) -> Any:
+        """Wrap features in what the model takes as mm_encoder_outputs["image"]."""
+        return BaseModelOutputWithPooling(pooler_output=[features.tokens])  # type: ignore[arg-type]
+
+    def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:
+        """Return what each visual token was before the projector, [n, d_pre].
+
+        Args:
+            flat: [any, d_pre] what entered the projector, rows joined. The default holds where
+                that is one state per visual token in prompt order.
+            sources: of the n visual tokens.
+        """
+        return flat
+
+    def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
+        """Return from which outputs of the tower each visual token was formed.
+
+        The default: every tile of the layout is one tower row, every token one of its patches.
+        """
+        return Sources.grid(layout)
 
     @abstractmethod
     def layout(
@@ -84,16 +154,33 @@ class Family(ABC):
 
     # -- tower run by hand, for merging inside it ---------------------------------------------
 
-    @abstractmethod
+    def tower_refusal(self, layout: Layout, sources: Sources) -> str | None:
+        """Return why no method can act inside the tower on this prompt, None where one can."""
+        if not sources.one_patch_each:
+            count = sources.index.shape[1]
+            return (
+                f"{self.title} makes one visual token of {count} neighbouring patches after the "
+                "vision tower, so no patch can be left out inside it. Choose a method that acts "
+                "before or inside the language model."
+            )
+        if len(layout.tiles) != len(layout.sizes) or (layout.kind != PATCH).any():
+            return (
+                "reduction inside the vision tower needs one tile per image and no separators; "
+                f"{self.title} cut this prompt into {sources.rows} tiles. Choose a method that "
+                "acts before or inside the language model."
+            )
+        return None
+
     def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the states [b, tokens, d] that enter the first tower block."""
+        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
 
-    @abstractmethod
     def tower_attend(
         self, block: nn.Module, states: torch.Tensor, mask: torch.Tensor | None
     ) -> torch.Tensor:
         """Return the states after a block's attention and residual add (its first half)."""
+        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
 
-    @abstractmethod
     def tower_mlp(self, block: nn.Module, states: torch.Tensor) -> torch.Tensor:
         """Return the states after the block's MLP and residual add (its second half)."""
+        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")

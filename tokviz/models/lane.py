@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from transformers import DynamicCache
 from tokviz.capture import Capture
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.decoder import DecoderStages
-from tokviz.models.family import Family
+from tokviz.models.family import Family, Features
 from tokviz.models.vision import hooked
 
 
@@ -67,15 +67,22 @@ class Lane:
         self.logits: torch.Tensor | None = None
         self.prefill_seconds = self.decode_seconds = 0.0
 
-    def prefill(self, input_ids: torch.Tensor, features: torch.Tensor) -> None:
+    def prefill(
+        self,
+        input_ids: torch.Tensor,
+        features: Features,
+        row_inputs: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
         """Read the prompt.
 
         Args:
             input_ids: [1, rows], as many placeholders as features.
-            features: [m, d] visual tokens.
+            features: of the m visual tokens.
+            row_inputs: further inputs of the model with one entry per row, such as token types.
         """
         began = time.perf_counter()
-        with self._recording(prefill=True), self.stages.during_prefill():
+        following = self.family.during_prefill(self.model, self.stages)
+        with self._recording(prefill=True), following, self.stages.during_prefill():
             output = self.model(
                 input_ids=input_ids,
                 attention_mask=torch.ones_like(input_ids),
@@ -84,6 +91,7 @@ class Lane:
                 past_key_values=self.cache,
                 use_cache=True,
                 logits_to_keep=1,
+                **(row_inputs or {}),
             )
         self._take(output.logits)
         self.prefill_seconds = time.perf_counter() - began

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.layout import PATCH, SEPARATOR, Layout, Tile
 from tokviz.models.family import Family, Inputs
@@ -48,10 +47,6 @@ class Llava(Family):
         """hidden_states[0] is the embedding, so hidden_states[i] leaves block i - 1."""
         count = len(self.tower_layers(model))
         return (hidden_state if hidden_state >= 0 else count + 1 + hidden_state) - 1
-
-    def encoder_outputs(self, features: torch.Tensor) -> BaseModelOutputWithPooling:
-        """Wrap features [n, d]."""
-        return BaseModelOutputWithPooling(pooler_output=[features])  # type: ignore[arg-type]
 
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]

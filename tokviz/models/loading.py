@@ -22,7 +22,13 @@ from tokviz.models.processors import load_processor
 
 log = logging.getLogger(__name__)
 
-FAMILIES: dict[str, Family] = {kind: family for family in (Llava(),) for kind in family.model_types}
+FAMILIES: dict[str, Family] = {
+    kind: family
+    for family in (
+        Llava(),  # one family a line
+    )
+    for kind in family.model_types
+}
 """config.model_type -> family."""
 
 EMBEDDED = Path(__file__).parents[2] / "assets" / "model"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 from tokviz.capture import HEADS_LIMIT_BYTES
 from tokviz.images import preview_jpeg
-from tokviz.layout import PATCH, Layout
+from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.vision import Vision
@@ -125,27 +125,30 @@ def sink_arrays(lane: Lane, arrival: Arrival, asked: Asked) -> dict[str, np.ndar
     }
 
 
-def tower_arrays(vision: Vision, layout: Layout) -> dict[str, np.ndarray]:
-    """Return [CLS] or received attention and norms per visual token and tower layer."""
-    patch = layout.kind == PATCH
+def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
+    """Return [CLS] or received attention and norms per visual token and tower layer.
 
-    def per_token(layers: dict[int, torch.Tensor]) -> np.ndarray:
-        stacked = torch.stack([layers[i] for i in sorted(layers)]).float().cpu().numpy()
-        flat = np.moveaxis(stacked, 1, -2).reshape(*stacked.shape[:1], *stacked.shape[2:-1], -1)
-        out = np.zeros((*flat.shape[:-1], layout.n), np.float32)
-        out[..., patch] = flat
-        return out
+    A token formed from several patches has the sum of their attention and the mean of their norms;
+    newline tokens have 0.
+    """
+    attention, norms = vision.sources.share, vision.sources.mean
+
+    def per_token(
+        layers: dict[int, torch.Tensor], by: Callable[[torch.Tensor], torch.Tensor]
+    ) -> np.ndarray:
+        return torch.stack([by(layers[i].float()) for i in sorted(layers)]).cpu().numpy()
 
     arrays: dict[str, np.ndarray] = {}
     if vision.layers.get("cls_attn"):
-        heads = per_token(vision.layers["cls_attn"])
+        heads = per_token(vision.layers["cls_attn"], attention)
         arrays["cls_attention"] = heads.mean(1).astype(np.float16)
         if heads.size * 2 <= HEADS_LIMIT_BYTES:
             arrays["cls_attention_heads"] = heads.astype(np.float16)
     if vision.layers.get("recv_attn"):
-        arrays["received_attention"] = per_token(vision.layers["recv_attn"]).astype(np.float16)
+        received = per_token(vision.layers["recv_attn"], attention)
+        arrays["received_attention"] = received.astype(np.float16)
     if vision.norms:
-        arrays["feature_norm"] = per_token(vision.norms).astype(np.float16)
+        arrays["feature_norm"] = per_token(vision.norms, norms).astype(np.float16)
     return arrays
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import torch
 from torch import nn
 
 from tokviz.errors import InputError, MissingSignal
-from tokviz.layout import PATCH, Layout
+from tokviz.layout import NEWLINE, PATCH, Layout
 from tokviz.matrix import Reduction
 from tokviz.models.decoder import DecoderStages
-from tokviz.models.family import Family
+from tokviz.models.family import Family, Features
 from tokviz.models.record import Arrival
 from tokviz.models.tower import apply_reduction, encode_reduced
 from tokviz.models.vision import TOWER_SIGNALS, Vision, image_signals
@@ -37,8 +38,10 @@ class Arrived:
     "[1, rows], placeholders of removed tokens left out."
     positions: torch.Tensor
     "[..., 1, rows]"
-    features: torch.Tensor
-    "[m, d]"
+    row_inputs: dict[str, torch.Tensor]
+    "Further inputs [1, rows] of the model, such as token types."
+    features: Features
+    "Of the m visual tokens."
     stages: DecoderStages
     arrival: Arrival
     records: list[StageRecord]
@@ -69,13 +72,14 @@ def route(
     visual = np.flatnonzero(np.isin(rows, layout.position[keep]))
     cls_row = None
     if travel.whole.prefix_cls:
-        features = torch.cat([travel.cls_feature(), features])
+        features = travel.with_cls(features)
         cls_row = int(visual[0])
         rows, visual = np.insert(rows, cls_row, rows[cls_row]), visual + 1
     index = torch.as_tensor(rows, device=prepared.positions.device)
     positions = prepared.positions[..., index]
     if repack and travel.whole.m < layout.n:
-        positions = torch.arange(len(rows), device=positions.device).expand_as(positions)
+        packed = torch.arange(len(rows), device=positions.device)
+        positions = prepared.positions[..., :1] + packed
     stages = DecoderStages(
         decoder := family.decoder(model),
         inside,
@@ -86,10 +90,17 @@ def route(
         int(positions.reshape(-1, len(rows))[0, -1]) + 1,
         family.head_weight(model),
         travel.carried(inside),
+        partial(family.rotary, decoder),
     )
+    ids = prepared.inputs["input_ids"]
     return Arrived(
-        prepared.inputs["input_ids"][:, index],
+        ids[:, index],
         positions,
+        {
+            name: value[:, index]
+            for name, value in prepared.inputs.items()
+            if value.shape == ids.shape and name not in ("input_ids", "attention_mask")
+        },
         features,
         stages,
         Arrival(travel.whole, rows, visual, cls_row),
@@ -148,34 +159,73 @@ class Travel:
         done = step.reduction or self.decide(step)
         if done.n != self.whole.m:
             raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
-        self.pre, plain = apply_reduction(self.pre, done), apply_reduction(self.features, done)
+        self.pre = apply_reduction(self.pre, done)
+        plain, *extra = (apply_reduction(one, done) for one in self.every_feature())
         if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
             merged = torch.as_tensor(~done.is_copy, device=plain.device)
-            plain[merged] = self.family.projector(self.model)(self.pre[None, merged])[0]
-        self.features, self.since = plain, self.since.then(done)
+            plain[merged] = self.family.project(self.model, self.pre[merged])
+        self.features, self.since = Features(plain, tuple(extra)), self.since.then(done)
         self.note(step, done, time.perf_counter() - began)
 
+    def every_feature(self) -> tuple[torch.Tensor, ...]:
+        """Return all that is reduced along with the tokens, [m, d] each."""
+        return (self.features.tokens, *self.features.extra)
+
     def decide(self, step: Step) -> Reduction:
-        """Ask the method, image by image, and lay the decisions side by side."""
+        """Ask the method, image by image, and lay the decisions side by side.
+
+        Newline and separator tokens are no candidates and are not counted in keep. Official code
+        knows every way (VisionZip drops them, GlobalCom² keeps them all, DivPrune lets them
+        compete); here one follows its row: it stays as long as a token of the row does.
+        """
         entry = step.entry
-        shares = self.shares(step.keep)
+        tokens = self.images()
+        shares = self.shares(min(step.keep, sum(len(own) for own in tokens)))
         parts = []
         for image in range(len(shares)):
             signals = self.signals(entry, image)  # type: ignore[arg-type]
             parts.append(reduce(step.method, signals, shares[image], **step.options))
         if len(parts) > 1 and entry is not None:
             self.notes.append(f"{entry.title} chose from each image on its own, in equal shares.")
-        return side_by_side(parts, self.images())
+        structural = np.flatnonzero(self.layout.kind[self.whole.position] != PATCH)
+        if len(structural):
+            left = np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)])
+            stay = self.followers(structural, left)
+            parts.append(Reduction.select(stay, len(structural)))
+            tokens.append(structural)
+            self.notes.append(
+                f"{len(stay)} of {len(structural)} newline tokens stay, those of rows that still "
+                "have a token; keep does not count them."
+            )
+        return side_by_side(parts, tokens)
+
+    def followers(self, structural: np.ndarray, left: np.ndarray) -> np.ndarray:
+        """Return which newline and separator tokens stay when the tokens `left` do.
+
+        A newline ends the row of the patch before it; separators always stay.
+
+        Args:
+            structural: their places among the tokens that are left so far.
+            left: places of the patch tokens that will be left.
+
+        Returns:
+            Indices in `structural`, ascending.
+        """
+        layout, original = self.layout, self.whole.position
+        rows = set(zip(layout.tile[original[left]], layout.row[original[left]], strict=True))
+        stays = [
+            layout.kind[own] != NEWLINE or (layout.tile[own], layout.row[own - 1]) in rows
+            for own in original[structural]
+        ]
+        return np.flatnonzero(stays)
 
     def signals(self, entry: Method, image: int) -> dict[str, Any]:
         """Return the signals the method asks for, over the tokens of one image that are left."""
-        words = self.prepared.inputs["input_ids"][0][
-            self.prepared.text_rows.to(self.features.device)
-        ]
+        words = self.prepared.inputs["input_ids"][0][self.prepared.text_rows.to(self.pre.device)]
         text = self.model.get_input_embeddings()(words)  # type: ignore[operator]
         given = self.left(image_signals(self.vision, self.before_steps(image), image), image)
-        projector = self.family.projector(self.model)
-        given["text_llm"], given["projector"] = text, lambda x: projector(x[None])[0]
+        given["text_llm"] = text
+        given["projector"] = lambda x: self.family.project(self.model, x)
         asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
         lacking = entry.missing({name for name, value in given.items() if value is not None})
         if lacking:
@@ -187,8 +237,8 @@ class Travel:
         return {name: value for name, value in given.items() if name in asked}
 
     def before_steps(self, image: int) -> np.ndarray:
-        """Return which of the tokens in `vision` belong to an image (separators left out)."""
-        if len(self.vision.features) == self.layout.n:
+        """Return which of the tokens in `vision` belong to an image (newlines left out)."""
+        if len(self.vision.pre) == self.layout.n:
             return np.flatnonzero((self.layout.image == image) & (self.layout.kind == PATCH))
         return self.images()[image] if self.since.is_selection else np.arange(self.since.n)
 
@@ -197,16 +247,21 @@ class Travel:
         now = self.images()[image]
         index = self.whole.position[now]
         if self.since.m == self.since.n:
-            tile = next(t for t in self.layout.tiles if t.image == image)
-            grid = [tile.rows, tile.cols] if len(now) == tile.rows * tile.cols else None
+            tiles = [t for t in self.layout.tiles if t.image == image]
+            whole = len(tiles) == 1 and len(now) == tiles[0].rows * tiles[0].cols
+            grid = [tiles[0].rows, tiles[0].cols] if whole else None
             return {**signals, "index": index, "grid": grid}
         place = np.searchsorted(self.before_steps(image), self.since.position[now])
-        features = {"feats_pre": self.pre[now], "feats_post": self.features[now], "index": index}
+        features = {
+            "feats_pre": self.pre[now],
+            "feats_post": self.features.tokens[now],
+            "index": index,
+        }
         return {name: gather(name, value, place) for name, value in signals.items()} | features
 
     def images(self) -> list[np.ndarray]:
-        """Return, per image, which of the tokens that are left belong to it."""
-        owner = self.layout.image[self.whole.position]
+        """Return, per image, which of the tokens that are left are patches of it."""
+        owner = np.where(self.layout.kind == PATCH, self.layout.image, -1)[self.whole.position]
         return [np.flatnonzero(owner == i) for i in range(len(self.layout.sizes))]
 
     def shares(self, keep: int) -> list[int]:
@@ -223,25 +278,30 @@ class Travel:
         """Return tower signals [m] that a method inside the language model asks for."""
         wanted = set(step.entry.fallbacks.values()) if step and step.entry else set()
         found: dict[str, torch.Tensor] = {}
-        for name in wanted & set(TOWER_SIGNALS):
-            layer = self.family.feature_layer(self.model)
-            parts = []
-            for image in range(len(self.layout.sizes)):
-                signals = image_signals(self.vision, self.before_steps(image), image)
+        if not wanted & set(TOWER_SIGNALS):
+            return found
+        layer = self.family.feature_layer(self.model)
+        for image, place in enumerate(self.images()):
+            signals = image_signals(self.vision, self.before_steps(image), image)
+            for name in wanted & set(TOWER_SIGNALS):
                 layers = self.left(signals, image).get(name, {})
                 if layer in layers:
-                    parts.append(layers[layer])
-            if parts:
-                found[name] = torch.cat(parts, -1)
+                    value = layers[layer]
+                    found.setdefault(name, value.new_zeros(*value.shape[:-1], self.whole.m))
+                    found[name][..., torch.as_tensor(place, device=value.device)] = value
         return found
 
-    def cls_feature(self) -> torch.Tensor:
-        """Return the tower's [CLS] state, projected, [1, d]; it takes the first token's place."""
-        if self.vision.cls_state is None or len(self.vision.cls_state) != 1:
+    def with_cls(self, features: Features) -> Features:
+        """Put the tower's [CLS] state, projected, in front; it takes the first token's place."""
+        state = self.vision.cls_state
+        one = len(self.layout.tiles) == 1 and self.vision.sources.one_patch_each
+        if state is None or not one or features.extra:
             raise InputError(
-                "the [CLS] state can be fed for one image, and needs a tower that has it."
+                "the [CLS] state can be fed for one image in one tile, and needs a tower that has "
+                "it and gives one visual token per patch."
             )
-        return self.family.projector(self.model)(self.vision.cls_state[None])[0]
+        cls = self.family.project(self.model, state)
+        return Features(torch.cat([cls, features.tokens]))
 
     def note(self, step: Step, done: Reduction, seconds: float) -> None:
         """Write down a stage that was carried out."""
@@ -275,13 +335,24 @@ def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Re
         return parts[0].in_raster_order()
     n, m = sum(len(t) for t in tokens), sum(p.m for p in parts)
     starts = np.cumsum([0, *(p.m for p in parts)])
+    pairs = list(zip(parts, tokens, strict=True))
+    score = np.full(n, np.nan, np.float32)
+    for part, place in pairs:
+        score[place] = np.nan if part.score is None else part.score
+    roles = {name for part in parts for name in part.roles}
     joint = Reduction.from_entries(
         np.concatenate([p.rows + s for p, s in zip(parts, starts, strict=False)]),
-        np.concatenate([t[p.cols] for p, t in zip(parts, tokens, strict=True)]),
+        np.concatenate([t[p.cols] for p, t in pairs]),
         np.concatenate([p.weights for p in parts]),
         n,
         m,
-        np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)]),
+        np.concatenate([t[p.position] for p, t in pairs]),
+        score=None if np.isnan(score).all() else score,
+        roles={
+            role: np.concatenate([t[p.roles[role]] for p, t in pairs if role in p.roles])
+            for role in sorted(roles)
+        },
         notes=tuple(dict.fromkeys(note for p in parts for note in p.notes)),
+        prefix_cls=any(p.prefix_cls for p in parts),
     )
     return joint.in_raster_order()

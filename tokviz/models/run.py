@@ -121,7 +121,8 @@ class Run:
             self.capture,
             self.sinks,
         )
-        self.lane.prefill(self.arrived.input_ids, self.arrived.features)
+        arrived = self.arrived
+        self.lane.prefill(arrived.input_ids, arrived.features, arrived.row_inputs)
 
     def step(self) -> None:
         """Predict and write one more token."""

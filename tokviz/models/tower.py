@@ -15,10 +15,11 @@ import torch
 from torch import nn
 
 from tokviz.errors import InputError
-from tokviz.layout import PATCH, Layout
+from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.attention import AttentionCall, observed
-from tokviz.models.family import Family, Inputs
+from tokviz.models.family import Family, Features, Inputs
+from tokviz.models.sources import Sources
 from tokviz.models.vision import TOWER_SIGNALS, TowerObserver, Vision
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -164,7 +165,7 @@ def encode_reduced(
         family: the model's family.
         model: the model.
         inputs: the processor's output; pixel_values [images, ...].
-        layout: the layout before any reduction; one tile per image.
+        layout: the layout before any reduction.
         step: a step whose method acts in the tower.
         keep: tokens to leave for each image.
         wanted: tower signals to record.
@@ -173,8 +174,9 @@ def encode_reduced(
         The vision record over the surviving tokens, one Reduction per image (of what a method
         that un-merges did in its last layer), decision seconds.
     """
-    if len(layout.tiles) != len(layout.sizes) or (layout.kind != PATCH).any():
-        raise InputError("reduction inside the tower needs one tile per image and no separators.")
+    refusal = family.tower_refusal(layout, family.sources(model, inputs, layout))
+    if refusal:
+        raise InputError(refusal)
     layers = family.feature_layer(model) + 1
     features, pre, reductions, seconds, runs = [], [], [], 0.0, []
     for image, pixels in enumerate(inputs["pixel_values"]):
@@ -184,15 +186,22 @@ def encode_reduced(
         grid = (layout.tiles[image].rows, layout.tiles[image].cols)
         kept, done = run(pixels[None], {s.layer: s for s in stages}, grid)
         pre.append(kept)
-        features.append(family.projector(model)(kept[None])[0])
+        features.append(family.project(model, kept))
         unmerged = run.latest[1] if run.latest and run.unmerges else None
         reductions.append(unmerged or done)
         seconds += run.seconds
         runs.append(run)
     states = [run.cls_state for run in runs if run.cls_state is not None]
     cls_state = torch.cat(states) if states else None
+    tokens = torch.cat(features)
     vision = Vision(
-        torch.cat(features), torch.cat(pre), _surviving(runs, reductions), {}, cls_state
+        Features(tokens),
+        torch.cat(pre),
+        Sources.itself(len(tokens)),
+        list(range(len(runs))),
+        _surviving(runs, reductions),
+        {},
+        cls_state,
     )
     return vision, reductions, seconds
 

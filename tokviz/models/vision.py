@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from tokviz.layout import PATCH, Layout
 from tokviz.models.attention import AttentionCall, observed
-from tokviz.models.family import Family, Inputs
+from tokviz.models.family import Family, Features, Inputs
+from tokviz.models.sources import Sources
 
 TOWER_SIGNALS = ("cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v")
 """Signals that come out of the tower's attention calls, one array per layer."""
@@ -22,12 +24,16 @@ TOWER_SIGNALS = ("cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "
 class Vision:
     """What one pass through the tower and the projector left behind."""
 
-    features: torch.Tensor
-    "[n, d] projected features of all visual tokens, in prompt order."
+    features: Features
+    "Projected features of all visual tokens, in prompt order."
     pre: torch.Tensor
-    "[n, d_v] what entered the projector."
+    "[n, d_v] what each token was before the projector; 0 for newline tokens."
+    sources: Sources
+    "From which tower outputs each token was formed."
+    whole: list[int]
+    "Per image, the tower row that shows all of it: its thumbnail where it has one."
     layers: dict[str, dict[int, torch.Tensor]]
-    "Signal -> tower layer -> [b, ...], b = images; names as in SIGNALS."
+    "Signal -> tower layer -> [b, ...], b = tower rows; names as in SIGNALS."
     norms: dict[int, torch.Tensor]
     "Tower layer -> [b, patches], L2 norm of each patch's state."
     cls_state: torch.Tensor | None
@@ -47,7 +53,15 @@ class TowerObserver:
             for number, block in enumerate(family.tower_layers(model))
             for module in block.modules()
         }
-        self.layers: dict[str, dict[int, torch.Tensor]] = {name: {} for name in wanted}
+        self.seen: dict[str, dict[int, list[torch.Tensor]]] = {name: {} for name in wanted}
+
+    @property
+    def layers(self) -> dict[str, dict[int, torch.Tensor]]:
+        """Signal -> layer -> value. Calls of one layer (images, windows) are joined in order."""
+        return {
+            name: {layer: joined(name, parts) for layer, parts in values.items()}
+            for name, values in self.seen.items()
+        }
 
     def __call__(self, call: AttentionCall) -> None:
         """Record one call."""
@@ -57,7 +71,7 @@ class TowerObserver:
         for name in self.wanted:
             value = self.compute(name, call)
             if value is not None:
-                self.layers[name][layer] = value
+                self.seen[name].setdefault(layer, []).append(value)
 
     def compute(self, name: str, call: AttentionCall) -> torch.Tensor | None:
         """Return one signal [b, ...] of a call, None where it does not exist."""
@@ -75,6 +89,19 @@ class TowerObserver:
         return {"q": call.query, "k": call.key, "v": call.value}[name]
 
 
+def joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
+    """Join what several calls of one layer gave along the axis of patches.
+
+    Towers that take all images as one sequence attend image by image, or window by window.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if name != "full_attn":
+        return torch.cat(parts, -2 if name in ("q", "k", "v") else -1)
+    heads = zip(*(part[0] for part in parts), strict=True)
+    return torch.stack([torch.block_diag(*blocks) for blocks in heads])[None]
+
+
 @contextmanager
 def hooked(*hooks: Any) -> Iterator[None]:
     """Keep hook handles for the length of a block, then take every one of them off."""
@@ -86,7 +113,12 @@ def hooked(*hooks: Any) -> Iterator[None]:
 
 
 def encode(
-    family: Family, model: nn.Module, inputs: Inputs, wanted: set[str], norms: bool = False
+    family: Family,
+    model: nn.Module,
+    inputs: Inputs,
+    layout: Layout,
+    wanted: set[str],
+    norms: bool = False,
 ) -> Vision:
     """Run the tower and the projector once and keep the wanted signals.
 
@@ -94,6 +126,7 @@ def encode(
         family: the model's family.
         model: the model.
         inputs: the processor's output, on the model's device.
+        layout: where the visual tokens lie.
         wanted: names of TOWER_SIGNALS to record in every layer.
         norms: record the norm of every patch after every layer.
     """
@@ -106,6 +139,7 @@ def encode(
     def after_block(layer: int) -> Any:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
             state = output[0] if isinstance(output, tuple) else output
+            state = state[None] if state.ndim == 2 else state  # all images as one sequence
             if norms:
                 recorded[layer] = state[:, skip:].float().norm(dim=-1)
             if layer == feature_layer:
@@ -119,29 +153,69 @@ def encode(
         family.projector(model).register_forward_pre_hook(lambda module, args: pre.append(args[0]))
     )
     with hooked(*handles), observed(observer if wanted else None):
-        features = torch.cat(list(family.image_features(model, inputs)))
+        features = family.image_features(model, inputs)
     flat = torch.cat([p.reshape(-1, p.shape[-1]) for p in pre])
+    sources = family.sources(model, inputs, layout)
     cls_state = states[feature_layer][:, 0] if observer.has_cls else None
-    return Vision(features, flat, observer.layers, recorded, cls_state)
+    return Vision(
+        features,
+        family.pre_features(flat, sources),
+        sources,
+        whole_rows(layout, sources),
+        observer.layers,
+        recorded,
+        cls_state,
+    )
+
+
+def whole_rows(layout: Layout, sources: Sources) -> list[int]:
+    """Return, per image, the tower row of its thumbnail, or of its first tile without one."""
+    rows = []
+    for image in range(len(layout.sizes)):
+        tiles = [i for i, tile in enumerate(layout.tiles) if tile.image == image]
+        best = next((i for i in tiles if layout.tiles[i].role == "thumbnail"), tiles[0])
+        rows.append(int(sources.row[(layout.tile == best) & (layout.kind == PATCH)][0]))
+    return rows
 
 
 def image_signals(vision: Vision, tokens: np.ndarray, image: int) -> dict[str, Any]:
     """Return the signals of one image's tokens, named as in SIGNALS.
+
+    Where the tokens are the patches of one tower row, one each and in order, a signal is that
+    row's, its [CLS] included; elsewhere it is made of the tokens' sources.
 
     Args:
         vision: a tower's run.
         tokens: which rows of its features belong to the image.
         image: the image's number.
     """
-    index = torch.as_tensor(tokens, device=vision.features.device)
+    index = torch.as_tensor(tokens, device=vision.pre.device)
     signals: dict[str, Any] = {
         "feats_pre": vision.pre[index],
-        "feats_post": vision.features[index],
+        "feats_post": vision.features.tokens[index],
     }
     for name, layers in vision.layers.items():
-        if layers:
-            signals[name] = {layer: value[image] for layer, value in layers.items()}
+        made = {i: token_signal(vision.sources, name, one, tokens) for i, one in layers.items()}
+        if made and all(value is not None for value in made.values()):
+            signals[name] = made
             signals["num_layers"] = max(layers) + 1
     if vision.cls_state is not None:
-        signals["cls_pre"] = vision.cls_state[image]
+        signals["cls_pre"] = vision.cls_state[vision.whole[image]]
     return signals
+
+
+def token_signal(
+    sources: Sources, name: str, value: torch.Tensor, tokens: np.ndarray
+) -> torch.Tensor | None:
+    """Return one layer's signal over some tokens; None where it has no meaning for them."""
+    row = sources.whole_row(tokens)
+    if row is not None:
+        return value[row]
+    if name in ("cls_attn", "recv_attn"):
+        return sources.share(value, tokens)
+    if name == "cls_logits":
+        return sources.mean(value, tokens)
+    skip = value.shape[-2] - sources.patches
+    if name == "full_attn":
+        return sources.mean_map(value[..., skip:, skip:], tokens)
+    return sources.mean_states(value[..., skip:, :], tokens)

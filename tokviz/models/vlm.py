@@ -167,7 +167,7 @@ class VLM:
         with self.guarded():
             sinks = self.sink_dims if capture.sinks else ()
             shared = self.encode(prepared, plans, capture)
-            tower = tower_arrays(shared, prepared.asked.layout) if capture.tower else {}
+            tower = tower_arrays(shared) if capture.tower else {}
         runs = [Run(self, prepared, shared, tower, plan, capture, sinks) for plan in plans]
         views = [run.view for run in runs]
         for run in runs:
@@ -189,7 +189,7 @@ class VLM:
             raise InputError("give at least one image.")
         prompt = check_prompt(prompt, self.tokenizer.all_special_tokens)
         text = self.render(prompt, len(opened))
-        batch = self.processor(images=opened, text=text, return_tensors="pt")
+        batch = self.family.process(self.processor, opened, text)
         dtype = next(self.model.parameters()).dtype
         inputs = {
             name: value.to(self.device, dtype)
@@ -210,7 +210,7 @@ class VLM:
         content: list[dict[str, str]] = [{"type": "image"}] * images
         content = [*content, {"type": "text", "text": prompt}]
         if getattr(self.processor, "chat_template", None) is None:
-            marks = getattr(self.processor, "image_token", "<image>") * images
+            marks = self.family.image_mark(self.processor) * images
             return f"USER: {marks}\n{prompt} ASSISTANT:"
         return self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True
@@ -229,7 +229,14 @@ class VLM:
         if capture.tower:
             wanted.add("cls_attn" if self.family.has_cls(self.model) else "recv_attn")
         began = time.perf_counter()
-        vision = encode(self.family, self.model, prepared.inputs, wanted, norms=capture.tower)
+        vision = encode(
+            self.family,
+            self.model,
+            prepared.inputs,
+            prepared.asked.layout,
+            wanted,
+            norms=capture.tower,
+        )
         vision.seconds = time.perf_counter() - began
         return vision
 

@@ -1,0 +1,136 @@
+"""One tiny model per family: the real classes, built from a config, with random weights.
+
+A new family needs a builder function and a line in TINY; then every promise of test_promises.py
+and test_family_geometry.py is tested on it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A family's tiny model, and what its tests look at."""
+
+    build: Callable[[], tuple]
+    "() -> (model, processor)"
+    sizes: tuple[tuple[int, int], ...]
+    "(width, height) of pictures whose boxes are proven: aspect ratios, tile counts, orientations."
+    masking_is_exact: bool = True
+    "False where real removal differs from masking, as the family's documentation says."
+
+
+def byte_tokenizer(*more: str, **named: str) -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer with no merges: every text has an encoding.
+
+    Args:
+        *more: further special tokens, after the five that every tiny model has.
+        **named: names that a processor asks its tokenizer for, such as image_token="<image>".
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<unk>", "<s>", "</s>", "<pad>", "<image>", *more]
+    vocabulary = {token: i for i, token in enumerate(special + alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        additional_special_tokens=["<image>", *more],
+        **({"extra_special_tokens": named} if named else {}),
+    )
+
+
+def clip(**changes) -> CLIPVisionConfig:
+    """Four layers, 6 x 6 patches of 8 x 8 pixels, and a [CLS] token."""
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": 48,
+        "patch_size": 8,
+        "projection_dim": 32,
+    }
+    return CLIPVisionConfig(**(sizes | changes))
+
+
+def text_sizes(**changes) -> dict:
+    """What most text configs take: four layers, six heads over three key heads."""
+    return {
+        "vocab_size": 300,
+        "hidden_size": 48,
+        "intermediate_size": 96,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 3,
+        "max_position_embeddings": 2048,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 3,
+    } | changes
+
+
+def shake(model: torch.nn.Module) -> torch.nn.Module:
+    """Give random weights, scaled so that attention and answers are not all alike."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 1.6 / parameter.shape[-1] ** 0.5)
+    return model.eval()
+
+
+def llava() -> tuple:
+    """A CLIP tower with [CLS]; the processor cuts the centre out of the picture."""
+    config = LlavaConfig(
+        vision_config=clip(),
+        text_config=LlamaConfig(**text_sizes(max_position_embeddings=512)),
+        image_token_id=4,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    processor = LlavaProcessor(
+        CLIPImageProcessor(
+            size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}, do_center_crop=True
+        ),
+        byte_tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token="<image>",
+        chat_template=None,
+    )
+    return LlavaForConditionalGeneration(config), processor
+
+
+TINY: dict[str, Tiny] = {
+    "llava": Tiny(llava, ((96, 96), (240, 96), (96, 240), (131, 97))),
+}
+"""Family -> its tiny model."""
+
+
+def save(name: str, folder: Path) -> Path:
+    """Build a tiny model and save it as a checkpoint."""
+    torch.manual_seed(0)
+    model, processor = TINY[name].build()
+    shake(model)
+    model.generation_config.eos_token_id = 2
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
