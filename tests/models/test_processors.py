@@ -6,7 +6,7 @@ from transformers import Qwen2VLConfig, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.utils import is_torchvision_available
 
-from tests.models.conftest import byte_tokenizer
+from tests.models.tiny import byte_tokenizer
 from tokviz.models.processors import load_processor, still_images
 
 TEMPLATE = (
