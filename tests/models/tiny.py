@@ -18,7 +18,19 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLProcessor,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
 )
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from tokviz.models.processors import still_images
 
 
 @dataclass(frozen=True)
@@ -119,8 +131,76 @@ def llava() -> tuple:
     return LlavaForConditionalGeneration(config), processor
 
 
+QWEN_MARKS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+QWEN_TEMPLATE = (
+    "{% for m in messages %}{{ m.role }}\n{% for c in m.content %}{% if c.type == 'image' %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c.text }}{% endif %}{% endfor %}\n"
+    "{% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}"
+)
+
+
+def qwen(model, config, processor, text: dict, vision: dict, template: str | None) -> tuple:
+    """What the three Qwen-VL models share: patches of 8 x 8 pixels, four to a token, M-RoPE."""
+    image, video, start, end = range(5, 9)
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+    rope |= text.pop("rope", {})
+    config = config(
+        text_config=text_sizes(rope_parameters=rope, **text),
+        vision_config={"depth": 4, "num_heads": 4, "patch_size": 8} | vision,
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+    pixels = Qwen2VLImageProcessorPil(
+        patch_size=8, size={"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
+    )
+    tokenizer = byte_tokenizer(*QWEN_MARKS)
+    return model(config), still_images(processor)(pixels, tokenizer, chat_template=template)
+
+
+def qwen2_vl(template: str | None = QWEN_TEMPLATE) -> tuple:
+    """Every tower layer sees the whole picture."""
+    vision = {"embed_dim": 32, "hidden_size": 48, "mlp_ratio": 2}
+    return qwen(
+        Qwen2VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLProcessor, {}, vision, template
+    )
+
+
+def qwen2_5_vl() -> tuple:
+    """Three of four tower layers see windows of 2 x 2 tokens; no chat template."""
+    vision = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 48}
+    vision |= {"window_size": 32, "fullatt_block_indexes": [2]}
+    return qwen(
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLProcessor,
+        {},
+        vision,
+        None,
+    )
+
+
+def qwen3_vl() -> tuple:
+    """Two tower layers are added behind the first two layers of the language model."""
+    text = {"head_dim": 8, "rope": {"mrope_interleaved": True}}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 48}
+    vision |= {"num_position_embeddings": 36, "deepstack_visual_indexes": [0, 2]}
+    return qwen(
+        Qwen3VLForConditionalGeneration,
+        Qwen3VLConfig,
+        Qwen3VLProcessor,
+        text,
+        vision,
+        QWEN_TEMPLATE,
+    )
+
+
 TINY: dict[str, Tiny] = {
     "llava": Tiny(llava, ((96, 96), (240, 96), (96, 240), (131, 97))),
+    "qwen2_vl": Tiny(qwen2_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
+    "qwen2_5_vl": Tiny(qwen2_5_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
+    "qwen3_vl": Tiny(qwen3_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
 }
 """Family -> its tiny model."""
 

@@ -146,6 +146,13 @@ class Family(ABC):
         """
         return Sources.grid(layout)
 
+    def image_patches(self, model: nn.Module, inputs: Inputs) -> list[int] | None:
+        """Return how many patches each image has where the tower takes all as one sequence.
+
+        None: every image or tile is a row of the tower's batch.
+        """
+        return None
+
     @abstractmethod
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]

@@ -19,6 +19,9 @@ from tokviz.errors import ModelError
 from tokviz.models.family import Family
 from tokviz.models.llava import Llava
 from tokviz.models.processors import load_processor
+from tokviz.models.qwen2_5_vl import Qwen2_5VL
+from tokviz.models.qwen2_vl import Qwen2VL
+from tokviz.models.qwen3_vl import Qwen3VL
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,9 @@ FAMILIES: dict[str, Family] = {
     kind: family
     for family in (
         Llava(),  # one family a line
+        Qwen2VL(),
+        Qwen2_5VL(),
+        Qwen3VL(),
     )
     for kind in family.model_types
 }

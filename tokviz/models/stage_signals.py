@@ -165,6 +165,8 @@ class StageState:
         attend, states = layer.self_attn, layer.input_layernorm(self.hidden)[0, self.local]
         query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
         key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
+        if hasattr(attend, "q_norm"):
+            query, key = attend.q_norm(query), attend.k_norm(key)
         key = key.repeat_interleave(len(query) // len(key), 0)
         logits = (query.mean(1, keepdim=True) @ key.transpose(1, 2)).float()[:, 0]
         return (logits / attend.head_dim**0.5).softmax(-1)

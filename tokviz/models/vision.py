@@ -44,8 +44,15 @@ class Vision:
 class TowerObserver:
     """Collects the asked-for signals of every attention call of a tower."""
 
-    def __init__(self, family: Family, model: nn.Module, wanted: set[str]) -> None:
-        """Args: `wanted` holds names of TOWER_SIGNALS."""
+    def __init__(
+        self,
+        family: Family,
+        model: nn.Module,
+        wanted: set[str],
+        spans: list[int] | None = None,
+    ) -> None:
+        """Args: `wanted` names of TOWER_SIGNALS; `spans` as from `Family.image_patches`."""
+        self.spans = spans
         self.has_cls = family.has_cls(model)
         self.wanted = wanted
         self.layer_of = {
@@ -59,7 +66,7 @@ class TowerObserver:
     def layers(self) -> dict[str, dict[int, torch.Tensor]]:
         """Signal -> layer -> value. Calls of one layer (images, windows) are joined in order."""
         return {
-            name: {layer: joined(name, parts) for layer, parts in values.items()}
+            name: {layer: joined(name, parts, self.spans) for layer, parts in values.items()}
             for name, values in self.seen.items()
         }
 
@@ -89,13 +96,18 @@ class TowerObserver:
         return {"q": call.query, "k": call.key, "v": call.value}[name]
 
 
-def joined(name: str, parts: list[torch.Tensor]) -> torch.Tensor:
+def joined(name: str, parts: list[torch.Tensor], spans: list[int] | None) -> torch.Tensor:
     """Join what several calls of one layer gave along the axis of patches.
 
-    Towers that take all images as one sequence attend image by image, or window by window.
+    Towers that take all images as one sequence attend image by image, or window by window. What a
+    patch receives is the mean over all queries of its image, also where only a window sees it.
     """
     if len(parts) == 1:
         return parts[0]
+    if name == "recv_attn":
+        sums = torch.cat([part * part.shape[-1] for part in parts], -1)
+        sizes = torch.tensor(spans, device=sums.device)
+        return sums / sizes.repeat_interleave(sizes)
     if name != "full_attn":
         return torch.cat(parts, -2 if name in ("q", "k", "v") else -1)
     heads = zip(*(part[0] for part in parts), strict=True)
@@ -130,7 +142,7 @@ def encode(
         wanted: names of TOWER_SIGNALS to record in every layer.
         norms: record the norm of every patch after every layer.
     """
-    observer = TowerObserver(family, model, wanted)
+    observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
     pre: list[torch.Tensor] = []
     states: dict[int, torch.Tensor] = {}
     recorded: dict[int, torch.Tensor] = {}
