@@ -26,6 +26,7 @@ def read_settings() -> Settings:
         auth=read_auth(os.environ.get("TOKVIZ_AUTH", "")),
         trust_proxy=os.environ.get("TOKVIZ_TRUST_PROXY", "SPACE_ID" in os.environ and "1") == "1",
         metrics=os.environ.get("TOKVIZ_METRICS") == "1",
+        mcp=os.environ.get("TOKVIZ_MCP") == "1",
         json_logs=os.environ.get("TOKVIZ_LOG") == "json",
     )
 
@@ -83,6 +84,7 @@ def serve(on_space: bool) -> None:
         state_session_capacity=2000,
         auth=list(settings.auth) or None,
         app_kwargs=app_kwargs(settings),
+        mcp_server=settings.mcp,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.api import add_api
 from components.ask_panel import ask_panel, wire_ask
 from components.compare_panel import compare_panel, wire_compare
 from components.numbers_panel import numbers_panel
@@ -49,4 +50,5 @@ def build(site: Site) -> gr.Blocks:
         wire_ask(site, screen)
         wire_compare(site, screen)
         wire_opening(site, screen, page)
+        add_api(site)
     return page

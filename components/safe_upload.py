@@ -10,21 +10,16 @@ from typing import Any
 
 import gradio as gr
 
-from tokviz.errors import InputError
+
+def refuse_address(place: str | Path | None) -> None:
+    """Raise the sentence that Gradio shows when a file is given as an address."""
+    if "://" in str(place or ""):
+        raise gr.Error(
+            "Addresses are not fetched: save the file and upload it.", print_exception=False
+        )
 
 
-class NoFetching:
-    """Refuses files that are given as an address, which Gradio would fetch for any visitor."""
-
-    async def async_move_resource_to_block_cache(
-        self, url_or_file_path: str | Path | None
-    ) -> str | None:
-        if "://" in str(url_or_file_path or ""):
-            raise InputError("addresses are not fetched: save the file and upload it.")
-        return await super().async_move_resource_to_block_cache(url_or_file_path)  # type: ignore[misc]
-
-
-class SafeImage(NoFetching, gr.Image):
+class SafeImage(gr.Image):
     """gr.Image whose value in a handler is the path of the upload, unopened, or None."""
 
     is_template = True
@@ -33,8 +28,20 @@ class SafeImage(NoFetching, gr.Image):
     def preprocess(self, payload: Any) -> str | None:
         return None if payload is None else payload.path
 
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        refuse_address(url_or_file_path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
 
-class SafeUpload(NoFetching, gr.UploadButton):
+
+class SafeUpload(gr.UploadButton):
     """gr.UploadButton that takes uploads only."""
 
     is_template = True
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        refuse_address(url_or_file_path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)

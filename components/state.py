@@ -25,6 +25,8 @@ class Settings:
     "A proxy in front of the server writes X-Forwarded-For."
     metrics: bool = False
     "Serve counts at /metrics."
+    mcp: bool = False
+    "Offer the endpoints as tools of the Model Context Protocol."
     json_logs: bool = False
 
 

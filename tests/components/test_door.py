@@ -12,38 +12,9 @@ import pytest
 from starlette.middleware import Middleware
 
 from components.door import Door, Limits, Meter
-from components.examples import Stored
 from components.journal import JOURNAL, Entry, Journal, JsonLines
-from components.models import Models
-from components.page import build, theme
 from components.safe_upload import SafeImage, SafeUpload
-from components.service import app_kwargs, stopping
-from components.state import Settings, Site
-from tests.components.fake_vlm import FakeVLM
-from tests.view.fakes import fake_trace
-from tokviz.errors import InputError
-
-SETTINGS = Settings(upload_mb=1, requests_per_minute=200, metrics=True)
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory):
-    home = tmp_path_factory.mktemp("assets")
-    (home / "traces").mkdir()
-    fake_trace().save(home / "traces" / "one.safetensors")
-    page = build(Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM())))
-    _, url, _ = page.launch(
-        server_name="127.0.0.1",
-        prevent_thread_lock=True,
-        quiet=True,
-        theme=theme(),
-        max_file_size="1mb",
-        show_error=False,
-        enable_monitoring=False,
-        app_kwargs=app_kwargs(SETTINGS),
-    )
-    yield int(url.rstrip("/").rsplit(":", 1)[1])
-    page.close()
+from components.service import stopping
 
 
 def ask(port, method, path, body=None, headers=None):
@@ -195,5 +166,5 @@ def test_the_log_names_no_visitor_and_no_text(caplog):
 @pytest.mark.parametrize("upload", [SafeImage, SafeUpload])
 @pytest.mark.parametrize("address", ["https://example.org/x.png", "HTTP://127.0.0.1/", "ftp://x/y"])
 def test_upload_fields_do_not_fetch(upload, address):
-    with pytest.raises(InputError, match="not fetched"):
+    with pytest.raises(gr.Error, match="not fetched"):
         asyncio.run(upload().async_move_resource_to_block_cache(address))

@@ -1,0 +1,33 @@
+"""A page with a fake model on a real port, to be spoken to as programs and strangers do."""
+
+import pytest
+
+from components.examples import Stored
+from components.models import Models
+from components.page import build, theme
+from components.service import app_kwargs
+from components.state import Settings, Site
+from tests.components.fake_vlm import FakeVLM
+from tests.view.fakes import fake_trace
+
+SETTINGS = Settings(upload_mb=1, requests_per_minute=200, metrics=True)
+
+
+@pytest.fixture(scope="session")
+def port(tmp_path_factory):
+    home = tmp_path_factory.mktemp("assets")
+    (home / "traces").mkdir()
+    fake_trace().save(home / "traces" / "one.safetensors")
+    page = build(Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM())))
+    _, url, _ = page.launch(
+        server_name="127.0.0.1",
+        prevent_thread_lock=True,
+        quiet=True,
+        theme=theme(),
+        max_file_size="1mb",
+        show_error=False,
+        enable_monitoring=False,
+        app_kwargs=app_kwargs(SETTINGS),
+    )
+    yield int(url.rstrip("/").rsplit(":", 1)[1])
+    page.close()
