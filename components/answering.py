@@ -16,7 +16,7 @@ from components.showing import MOST_LANES, card, lanes_value, machine_line
 from components.state import Settings
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
-from tokviz.plans import Plan, plan
+from tokviz.plans import Plan, Step
 from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload
 
@@ -75,7 +75,7 @@ def read_plans(sent: Any) -> list[dict[str, Any]]:
         InputError: not a list of lanes, or too many.
     """
     if not isinstance(sent, list) or not all(isinstance(lane, Mapping) for lane in sent):
-        raise InputError("the lanes must be a list of {method, keep, options}.")
+        raise InputError("the lanes must be a list of {method, keep, positions, options}.")
     if len(sent) > MOST_LANES:
         raise InputError(f"at most {MOST_LANES} methods can be compared, got {len(sent)}.")
     lanes = []
@@ -83,7 +83,8 @@ def read_plans(sent: Any) -> list[dict[str, Any]]:
         options = lane.get("options") or {}
         if not isinstance(options, Mapping) or not all(isinstance(k, str) for k in options):
             raise InputError("the options of a lane must be names and values.")
-        lanes.append({"method": lane.get("method"), "keep": lane.get("keep"), "options": options})
+        kept = {name: lane.get(name) for name in ("method", "keep", "positions")}
+        lanes.append(kept | {"options": options})
     return lanes
 
 
@@ -94,7 +95,7 @@ def make_plan(lane: Mapping[str, Any]) -> Plan:
         raise InputError("choose a method for this lane.")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise InputError(f"keep must be a whole number of tokens from 1 on, got {str(keep)[:40]}.")
-    return plan(method, keep, **lane["options"])
+    return Plan((Step(method, keep, lane["options"], lane.get("positions") or None),))
 
 
 def answer(models: Models, request: Request, session: str) -> Iterator[Progress]:

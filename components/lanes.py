@@ -6,8 +6,8 @@ from components.widget import Widget
 class Lanes(Widget):
     """Full answer and methods side by side.
 
-    Events: compare {plans: [{method, keep, options}]}, halt {}, explore {lane}; the full answer is
-    lane -1.
+    Events: compare {plans: [{method, keep, positions, options}]}, halt {}, explore {lane}; the
+    full answer is lane -1.
     """
 
     script = "Lanes"

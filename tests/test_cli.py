@@ -96,7 +96,7 @@ def test_the_documented_schema_is_the_printed_one(vlm, capsys):
     table = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs/cli.md").read_text(), re.M)
     assert [key for key, _ in table] == list(record)
     for key, meaning in table:
-        value = record[key][0] if isinstance(record[key], list) else record[key]
+        value = record[key][0] if isinstance(record[key], list) and record[key] else record[key]
         if isinstance(value, dict):
             assert re.findall(r"`(\w+)`", meaning) == list(value), key
 

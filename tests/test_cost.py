@@ -4,13 +4,17 @@ from tokviz.cost import (
     LLAVA_7B,
     layer_cost,
     prefill_share,
+    run_share,
     share,
     tokens_per_layer,
+    tokens_seen,
     tower_share,
 )
 from tokviz.errors import InputError
+from tokviz.matrix import Reduction
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import Stage
+from tokviz.trace import StageRecord
 
 
 def percent(name, keep, **options):
@@ -86,6 +90,39 @@ def test_keeping_every_token_costs_everything():
 def test_a_tower_pays_attention_before_and_mlp_after_its_stage():
     # width 1, 4 patches, no prefix, halved in the only block: 4*4 + 2*16 + 8*2 of 16 + 32 + 32
     assert tower_share(4, [Stage(0, 2)], 1, 1, prefix=0) == 64 / 80
+
+
+def carried_out(place, layer, n, m, effect="remove"):
+    return StageRecord("x", place, layer, Reduction.select(range(m), n), 0.0, effect)
+
+
+@pytest.mark.parametrize(
+    ("records", "seen"),
+    [
+        ([], [8, 8, 8, 8]),
+        ([carried_out("before", None, 8, 4)], [4, 4, 4, 4]),
+        ([carried_out("tower", None, 8, 4, "unmerge")], [8, 8, 8, 8]),
+        ([carried_out("language_model", 2, 8, 3, "mask")], [8, 8, 8, 8]),
+        (
+            [carried_out("before", None, 8, 6), carried_out("language_model", 2, 6, 1)],
+            [6, 6, 1, 1],
+        ),
+        (
+            [carried_out("language_model", i, 8, m, "bypass") for i, m in ((1, 5), (3, 2))],
+            [8, 5, 5, 2],
+        ),
+    ],
+    ids=["all", "before", "unmerge", "mask", "two places", "bypass"],
+)
+def test_what_each_layer_saw_follows_from_what_was_carried_out(records, seen):
+    assert tokens_seen(records, 8, 4) == seen
+
+
+def test_a_run_costs_what_its_schedule_promises():
+    records = [carried_out("language_model", 2, 576, 144)]
+    assert 100 * run_share(records, 576, LLAVA_7B) == pytest.approx(percent("fastv", 144))
+    restart = [carried_out("language_model", 14, 576, 72, "restart")]
+    assert 100 * run_share(restart, 576, LLAVA_7B) == pytest.approx(percent("gemfilter", 72))
 
 
 def test_a_stage_outside_the_model_is_refused():

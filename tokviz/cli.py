@@ -128,8 +128,17 @@ def _summary(record: dict[str, Any]) -> str:
     first, total = seconds["first_token"] or 0.0, seconds["total"] or 0.0
     return (
         f"{tokens['left']} of {tokens['total']} visual tokens, first token after {first:.2f} s, "
-        f"{total:.2f} s in all, {record['kv_bytes'] / 1e6:.2f} MB of KV cache"
+        f"{total:.2f} s in all, {record['kv_bytes'] / 1e6:.2f} MB of KV cache{_work(record)}"
     )
+
+
+def _work(record: dict[str, Any]) -> str:
+    """Say what deciding and reading the prompt took, next to what reading should take."""
+    seconds, share = record["seconds"], record["prefill_share"]["whole_prompt"]
+    if not record["stages"] or None in (seconds["decide"], seconds["prefill"]):
+        return ""
+    theory = "" if share is None else f" ({share:.0%} of the full arithmetic, by formula)"
+    return f"; deciding {seconds['decide']:.3f} s, prefill {seconds['prefill']:.3f} s{theory}"
 
 
 def _list(arguments: argparse.Namespace) -> None:

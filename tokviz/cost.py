@@ -14,6 +14,7 @@ from typing import Any
 
 from tokviz.errors import InputError
 from tokviz.reduction.method import Method, Stage
+from tokviz.trace import StageRecord
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,39 @@ def prefill_share(
         first = stages[0].layer / shape.layers
         return first + share([keep] * shape.layers, n, shape, text)
     return share(tokens_per_layer(n, stages, shape.layers), n, shape, text)
+
+
+def tokens_seen(records: Sequence[StageRecord], n: int, layers: int) -> list[int]:
+    """Return how many visual tokens each layer of the language model computed with [l].
+
+    Args:
+        records: the stages that were carried out, in order.
+        n: visual tokens without any reduction.
+        layers: layers of the language model.
+    """
+    counts = [n] * layers
+    for record in records:
+        left = record.reduction.m + bool(record.reduction.prefix_cls)
+        first = 0 if record.layer is None or record.effect == "restart" else record.layer
+        if record.place != "language_model" and record.effect != "remove":
+            continue  # copied back before the language model
+        if record.effect in ("remove", "restart", "bypass"):
+            counts[first:] = [left] * (layers - first)
+    return counts
+
+
+def run_share(records: Sequence[StageRecord], n: int, shape: Shape, text: int = 0) -> float:
+    """Return the cost of the prefill that was carried out, relative to keeping every token.
+
+    Args:
+        records: the stages that were carried out, in order.
+        n: visual tokens without any reduction.
+        shape: sizes of the language model.
+        text: other rows of the prompt; 0 = the convention of the published percentages.
+    """
+    scouted = [r.layer or 0 for r in records if r.effect == "restart"]
+    seen = tokens_seen(records, n, shape.layers)
+    return share(seen, n, shape, text) + sum(scouted) / shape.layers
 
 
 def tower_share(n: int, stages: Sequence[Stage], layers: int, width: int, prefix: int = 1) -> float:

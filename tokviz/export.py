@@ -5,6 +5,7 @@ The schema is documented in docs/cli.md; a test compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,14 +25,34 @@ def answer_record(trace: Trace) -> dict[str, Any]:
         "tokens": _answer_tokens(trace),
         "visual_tokens": _counts(trace),
         "stages": [
-            {"method": s.method, "place": s.place, "layer": s.layer, "left": s.reduction.m}
+            {
+                "method": s.method,
+                "place": s.place,
+                "layer": s.layer,
+                "left": s.reduction.m,
+                "effect": s.effect,
+                "seconds": _number(s.seconds),
+            }
             for s in trace.stages
         ],
+        "positions": [str(policy) for policy in trace.model.get("positions", ())],
+        "prefill_share": prefill_share(trace),
         "seconds": {name: _number(trace.timings.get(name)) for name in SECONDS},
         "kv_bytes": trace.kv_bytes,
         "fates": _fates(trace),
         "notes": list(trace.notes),
     }
+
+
+def prefill_share(trace: Trace) -> dict[str, float | None]:
+    """Return the prefill's arithmetic relative to keeping every token; None where not known."""
+    told = trace.model.get("prefill_share")
+    shares = told if isinstance(told, Mapping) else {}
+    return {name: _number(_float(shares.get(name))) for name in ("visual_tokens", "whole_prompt")}
+
+
+def _float(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _answer_tokens(trace: Trace) -> list[dict[str, Any]]:

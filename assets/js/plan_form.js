@@ -44,6 +44,7 @@
     choose(name) {
       this.plan.method = name;
       this.plan.options = {};
+      this.plan.positions = null;
       this.describe();
       this.changed();
     }
@@ -60,8 +61,18 @@
       this.badges.title = entry.summary;
       this.more.hidden = false;
       const paper = /^https:\/\//.test(entry.paper) ? el("a", { href: entry.paper, target: "_blank", rel: "noopener noreferrer" }, `paper${entry.year ? `, ${entry.year}` : ""}`) : null;
-      fill(this.more, el("summary", {}, entry.options.length ? `About and ${T.plural(entry.options.length, "option")}` : "About"),
-        el("p", { class: "tv-fine" }, `${entry.summary} `, paper), ...entry.options.map((option) => this.option(option)));
+      fill(this.more, el("summary", {}, `About and ${T.plural(entry.options.length + 1, "option")}`),
+        el("p", { class: "tv-fine" }, `${entry.summary} `, paper), this.positions(entry), ...entry.options.map((option) => this.option(option)));
+    }
+
+    positions(entry) {
+      const names = { keep: "keep", repack: "renumber" };
+      const select = el("select", { title: "Do the tokens that are left keep their position ids, or are they numbered anew without gaps?",
+        onchange: () => { this.plan.positions = select.value || null; this.changed(); } },
+        el("option", { value: "" }, `as published: ${names[entry.positions]}`),
+        ...Object.entries(names).map(([value, text]) => el("option", { value }, text)));
+      select.value = this.plan.positions || "";
+      return el("label", { class: "tv-option" }, "position ids", select);
     }
 
     option(option) {

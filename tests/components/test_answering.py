@@ -50,7 +50,14 @@ def test_a_budget_that_cannot_be_used_is_said_in_its_lane_and_the_rest_runs(keep
 
 
 @pytest.mark.parametrize(
-    "bad", [lane("nonsense"), lane(method=None), lane(method=["x"]), lane(strange=1)]
+    "bad",
+    [
+        lane("nonsense"),
+        lane(method=None),
+        lane(method=["x"]),
+        lane(strange=1),
+        lane(positions="keep"),
+    ],
 )
 def test_an_unknown_method_or_option_is_said_in_its_lane(bad):
     assert run([bad])[-1].lanes["lanes"][0]["error"]
@@ -66,8 +73,16 @@ def test_lanes_that_are_no_lanes_are_refused(sent):
 
 def test_extra_fields_of_a_lane_are_dropped():
     read = read_plans([{"method": "fastervlm", "keep": 4, "evil": 1}])
-    assert read == [{"method": "fastervlm", "keep": 4, "options": {}}]
+    assert read == [{"method": "fastervlm", "keep": 4, "positions": None, "options": {}}]
     assert make_plan(read[0]).steps[0].keep == 4
+
+
+def test_the_position_policy_of_a_lane_reaches_the_plan():
+    step = make_plan(read_plans([lane() | {"positions": "keep"}])[0]).steps[0]
+    assert step.position_policy == "keep"
+    assert make_plan(read_plans([lane()])[0]).steps[0].position_policy == "repack"
+    with pytest.raises(InputError, match="keep or repack"):
+        make_plan(read_plans([lane() | {"positions": "sideways"}])[0])
 
 
 def test_without_a_picture_one_is_asked_for():

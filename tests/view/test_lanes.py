@@ -47,6 +47,27 @@ def test_words_are_compared_only_when_both_are_done():
     assert card["verdict"] == ""
 
 
+def test_theory_stands_next_to_the_measured_prefill():
+    shares = {"visual_tokens": 0.293, "whole_prompt": 0.362}
+    facts = SimpleNamespace(model={"prefill_share": shares, "positions": ["repack"]})
+    short = lane(trace=facts)
+    short.timings["prefill"] = 0.02
+    rows = figures(metrics(short, lane()))
+    assert rows["prefill"]["value"] == "20 ms"
+    assert (rows["prefill, theory"]["value"], rows["prefill, theory"]["ratio"]) == (
+        "36%",
+        "of full",
+    )
+    assert "29% counting visual tokens alone" in rows["prefill, theory"]["title"]
+    assert rows["position ids"]["value"] == "renumbered"
+
+
+def test_a_trace_that_does_not_know_its_theory_shows_none():
+    rows = figures(metrics(lane(trace=SimpleNamespace(model={"prefill_share": "x"})), lane()))
+    assert "prefill, theory" not in rows
+    assert "position ids" not in rows
+
+
 def test_a_lane_with_an_error_shows_it_and_no_figures():
     broken = lane()
     broken.error, broken.timings = "keep must be 1 to 36.", None

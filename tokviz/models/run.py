@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tokviz.capture import Capture
+from tokviz.cost import Shape, run_share
 from tokviz.errors import TokvizError
 from tokviz.models.decoder import StartAgain
 from tokviz.models.lane import Lane, cache_bytes
@@ -155,6 +156,18 @@ class Run:
         }
         self.view.kv_bytes = cache_bytes(lane.cache)[0]
 
+    def prefill_share(self) -> dict[str, float]:
+        """Return the prefill's arithmetic relative to that of the whole prompt, by formula."""
+        config = self.vlm.model.config.get_text_config()  # type: ignore[union-attr, operator]
+        shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+        records = [*self.arrived.records, *self.lane.stages.records()]
+        n = self.prepared.asked.layout.n
+        text = len(self.prepared.asked.prompt_ids) - n
+        return {
+            "visual_tokens": run_share(records, n, shape),
+            "whole_prompt": run_share(records, n, shape, text),
+        }
+
     def finish(self) -> None:
         """Freeze the lane into a trace."""
         self.refresh()
@@ -166,7 +179,11 @@ class Run:
             self.prepared.asked,
             self.tower,
             self.arrived.records,
-            {**self.vlm.info, "positions": [s.position_policy for s in self.plan.steps]},
+            {
+                **self.vlm.info,
+                "positions": [s.position_policy for s in self.plan.steps],
+                "prefill_share": self.prefill_share(),
+            },
             (self.tokens, candidates[: len(self.tokens)], self.view.text),
             dict(self.view.timings or {}),
             self.arrived.notes,

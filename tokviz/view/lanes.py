@@ -17,6 +17,7 @@ SLOWER = 1.02
 TIMES = {
     "first_token": ("first token", "time from the start of this answer to its first token"),
     "total": ("total time", "encoding, deciding, prefill and decoding"),
+    "prefill": ("prefill", "time to read the prompt, measured"),
     "decide": ("deciding", "time the method itself took to choose"),
 }
 
@@ -59,6 +60,8 @@ def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
             continue
         ratio = time_ratio(seconds, theirs.get(key))
         rows.append(_row(name, duration(seconds), *ratio, title))
+    if full is not None:
+        rows += _theory(getattr(lane, "trace", None))
     tokens = full.visual_tokens if full is not None else None
     cache = full.kv_bytes if full is not None else None
     rows.append(
@@ -69,6 +72,29 @@ def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
         _row("KV cache", size(lane.kv_bytes), *_ratio(lane.kv_bytes, cache),
              "bytes of keys and values at the end of the answer")
     )  # fmt: skip
+    return rows
+
+
+POSITIONS = {
+    "keep": ("kept", "the tokens that are left keep the position ids that they had"),
+    "repack": ("renumbered", "positions are numbered anew, without gaps"),
+}
+
+
+def _theory(trace: Any) -> list[dict[str, str]]:
+    """Return what the formula promises next to the measured prefill, and the position policy."""
+    facts, rows = (trace.model if trace is not None else {}), []
+    shares = facts.get("prefill_share")
+    if isinstance(shares, Mapping) and isinstance(shares.get("whole_prompt"), (int, float)):
+        alone = shares.get("visual_tokens")
+        how = f", {alone:.0%} counting visual tokens alone, as papers do" if alone else ""
+        title = "multiplications of the prefill by formula, as a share of the full prompt's" + how
+        rows.append(_row("prefill, theory", f"{shares['whole_prompt']:.0%}", "of full", "", title))
+    policies = list(dict.fromkeys(facts.get("positions") or ()))
+    known = [POSITIONS[policy] for policy in policies if policy in POSITIONS]
+    if known:
+        value, title = (", then ".join(texts) for texts in zip(*known, strict=True))
+        rows.append(_row("position ids", value, "", "", title))
     return rows
 
 
@@ -123,6 +149,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
         "query_aware": method.query_aware,
         "verified": method.verified,
         "removes": method.removes,
+        "positions": method.positions,
         "summary": method.summary,
         "paper": method.paper,
         "year": method.year,
