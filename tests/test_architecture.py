@@ -36,6 +36,7 @@ RANK = {
     "tokviz.view": 5,
     "tokviz.counterfactual": 6,
     "tokviz.models": 6,
+    "tokviz.sweeps": 7,
     "tokviz": 7,
     "tokviz.catalog": 8,
     "tokviz.cli": 9,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tokviz.models import MODELS, load
     from tokviz.plans import plan
     from tokviz.reduction import METHODS, reduce
+    from tokviz.sweeps.running import sweep
     from tokviz.trace import Trace, open_trace
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _HOME = {
     "open_trace": "tokviz.trace",
     "plan": "tokviz.plans",
     "reduce": "tokviz.reduction",
+    "sweep": "tokviz.sweeps.running",
 }
 __all__ = [
     "ANALYSES",
@@ -57,6 +59,7 @@ __all__ = [
     "open_trace",
     "plan",
     "reduce",
+    "sweep",
 ]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import tokviz
 from tokviz import catalog, export
 from tokviz.errors import InputError, TokvizError
+from tokviz.sweeps.command import add_sweep
 
 MAX_NEW_TOKENS = 64
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tokviz {tokviz.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_answer(commands.add_parser("answer", help="ask a model about an image"))
+    add_sweep(commands.add_parser("sweep", help="measure many questions, methods and budgets"))
     for name, what in catalog.LISTS.items():
         listing = commands.add_parser(name, help=f"list the {what}")
         form = listing.add_mutually_exclusive_group()
@@ -96,17 +98,7 @@ def _option(method: str, pair: str) -> tuple[str, Any]:
     if not equals:
         raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
     option = tokviz.METHODS[method].options.get(name)
-    if option is None:
-        return name, text
-    if option.default is None and text.lower() == "none":
-        return name, None
-    if option.choices:
-        return name, next((c for c in option.choices if str(c) == text), text)
-    if option.type is bool:
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{name} must be true or false, got {text[:40]!r}.")
-        return name, text.lower() == "true"
-    return name, text
+    return name, text if option is None else option.read(text)
 
 
 def _whole(flag: str, text: str) -> int:

@@ -48,6 +48,18 @@ class Option:
             raise InputError(f"{self.name} must be {low} to {high}, got {value}.")
         return value
 
+    def read(self, text: str) -> Any:
+        """Return what a text from a command line stands for; its range is checked by `check`."""
+        if self.default is None and text.lower() == "none":
+            return None
+        if self.choices:
+            return next((c for c in self.choices if str(c) == text), text)
+        if self.type is bool:
+            if text.lower() not in ("true", "false"):
+                raise InputError(f"{self.name} must be true or false, got {text[:40]!r}.")
+            return text.lower() == "true"
+        return text
+
 
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     """Read the options off a function's keyword-only parameters."""

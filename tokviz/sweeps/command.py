@@ -1,0 +1,97 @@
+"""python -m tokviz sweep: its flags, and what it prints when it is done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tokviz.errors import InputError
+from tokviz.sweeps.question import KINDS
+
+if TYPE_CHECKING:
+    from tokviz.sweeps.running import Sweep
+
+SOURCES = "a folder, a .csv/.tsv/.jsonl table, pope:FILE, easy-vqa:SPLIT or hub:NAME[:SPLIT]"
+
+
+def add_sweep(command: argparse.ArgumentParser) -> None:
+    """Give the command its flags."""
+    add = command.add_argument
+    add("source", metavar="SOURCE", help=SOURCES)
+    add("--images", metavar="FOLDER", help="folder of the images (default: the table's own)")
+    add("--prompt", action="append", default=[], help="asked about every picture; may be repeated")
+    add("--kind", choices=KINDS, help="how answers are judged where the source does not say")
+    add("--objects", metavar="FILE", help="for chair: an object per line, synonyms after commas")
+    add("--limit", type=int, metavar="N", help="the first N questions only")
+    add("--method", action="append", default=[], help="may be repeated, or separated by commas")
+    add("--keep", action="append", default=[], help="budgets such as 16,64 or 25%%")
+    add("--option", action="append", default=[], metavar="METHOD.NAME=VALUE")
+    add("--model", action="append", default=[], help="embedded, Hub ids or folders")
+    add("--device", help="cpu, cuda ... (default: a GPU when there is one)")
+    add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
+    add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
+    add("--quiet", action="store_true", help="no progress bar")
+    add("--json", action="store_true", help="print the result as one JSON object")
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the sweep that a command line asks for; only now torch's models are imported."""
+    result = import_module("tokviz.sweeps.running").sweep(
+        arguments.source,
+        methods=split(arguments.method),
+        budgets=split(arguments.keep),
+        options=option_table(arguments.option),
+        models=split(arguments.model) or ["embedded"],
+        images=arguments.images,
+        prompts=arguments.prompt,
+        kind=arguments.kind,
+        objects=arguments.objects,
+        limit=arguments.limit,
+        max_new_tokens=arguments.max_new_tokens,
+        device=arguments.device,
+        out=arguments.out,
+        progress=not arguments.quiet,
+    )
+    report(result, arguments.json)
+
+
+def report(result: Sweep, as_json: bool) -> None:
+    """Print where the result is and what it holds."""
+    facts = {
+        "folder": str(result.folder),
+        "rows": len(result.rows),
+        "measured_now": result.measured,
+        "failed": len(result.failed),
+    }
+    if as_json:
+        sys.stdout.write(json.dumps(facts) + "\n")
+        return
+    sys.stdout.write(
+        f"{facts['rows']} rows ({facts['measured_now']} measured now, {facts['failed']} without an "
+        f"answer) in {result.folder / 'rows.parquet'}\n"
+    )
+    for reason in list(dict.fromkeys(row["error"] for row in result.failed))[:5]:
+        sys.stderr.write(f"tokviz: {reason}\n")
+
+
+def split(values: list[str]) -> list[str]:
+    """Return the parts between commas of every value."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def option_table(pairs: list[str]) -> dict[str, dict[str, Any]]:
+    """Return method -> options of texts such as visionzip.contextual=0.25."""
+    methods = import_module("tokviz.reduction").METHODS
+    table: dict[str, dict[str, Any]] = {}
+    for pair in pairs:
+        place, equals, text = pair.partition("=")
+        method, dot, name = place.partition(".")
+        if not (equals and dot):
+            raise InputError(f"--option must be METHOD.NAME=VALUE, got {pair[:60]!r}.")
+        option = methods[method].options.get(name)
+        table.setdefault(method, {})[name] = text if option is None else option.read(text)
+    return table

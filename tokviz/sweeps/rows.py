@@ -1,0 +1,122 @@
+"""The columns of a sweep's result: one row per question, model and setting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokviz.errors import ModelError, TokvizError
+from tokviz.sweeps.question import Question, digest
+from tokviz.sweeps.setting import Setting
+
+VERSION = 1
+"""Goes into every key: rows of another version are measured anew."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; every one but text may be empty (None)."""
+
+    kind: str
+    "text, integer, real or yes_no."
+    meaning: str
+
+
+COLUMNS: dict[str, Column] = {
+    "key": Column("text", "content hash of everything that the row follows from."),
+    "question": Column("text", "content hash of pictures, prompt and right answer."),
+    "name": Column("text", "what the data set calls the question."),
+    "image": Column("text", "path of the first picture."),
+    "prompt": Column("text", "the question."),
+    "truth": Column("text", "the right answer; empty = none is known."),
+    "kind": Column("text", "how the answer is judged: exact, yes_no, choice, chair or open."),
+    "model": Column("text", "the model's name."),
+    "device": Column("text", "where the model ran, and in which number type."),
+    "method": Column("text", "the method; empty = all tokens."),
+    "options": Column("text", "the method's options, name=value."),
+    "budget": Column("text", "the budget as asked: a count or a share."),
+    "keep": Column("integer", "the budget as a count."),
+    "visual_tokens": Column("integer", "visual tokens before any reduction."),
+    "tokens_left": Column("integer", "visual tokens left when the prompt had been read."),
+    "answer": Column("text", "what the model said."),
+    "score": Column("real", "1 = right, 0 = wrong (chair: share of the mentions that are true)."),
+    "mentions": Column("integer", "chair: objects mentioned."),
+    "hallucinated": Column("integer", "chair: of these, how many are not there."),
+    "there": Column("integer", "chair: objects that are there."),
+    "found": Column("integer", "chair: of these, how many were mentioned."),
+    "same": Column("yes_no", "whether the answer is the full model's."),
+    "kl": Column(
+        "real",
+        "Kullback-Leibler divergence in nats of the next-token distribution from the full model's, "
+        "mean over the answer up to and with the first token that differs.",
+    ),
+    "total_variation": Column("real", "the same with half the L1 distance, 0 to 1."),
+    "gap": Column("real", "faithfulness of the method's score: area between LeRF and MoRF curve."),
+    "comprehensiveness": Column("real", "faithfulness: mean loss without the highest scores."),
+    "sufficiency": Column("real", "faithfulness: mean loss with the highest scores alone."),
+    "seconds_encode": Column("real", "vision tower, run once per image and charged to each row."),
+    "seconds_decide": Column("real", "the method's decisions."),
+    "seconds_prefill": Column("real", "reading the prompt, decisions inside the LM included."),
+    "seconds_decode": Column("real", "writing the answer."),
+    "seconds_first_token": Column("real", "encode + decide + prefill."),
+    "seconds_total": Column("real", "all of these."),
+    "kv_bytes": Column("integer", "bytes of keys and values in the cache at the end."),
+    "notes": Column("text", "sentences for the reader, one per line."),
+    "error": Column("text", "why there is no answer; empty = there is one."),
+    "again": Column("yes_no", "true: the failure may pass (memory), a resumed sweep tries anew."),
+}
+
+MEASURED = ("device", "seconds_encode", "seconds_decide", "seconds_prefill", "seconds_decode",
+            "seconds_first_token", "seconds_total")  # fmt: skip
+"""Columns that depend on the machine and the moment."""
+
+
+def row_key(question: str, model: str, setting: Setting, asked: Mapping[str, Any]) -> str:
+    """Return the content key of a row.
+
+    Args:
+        question: the question's digest.
+        model: the model's identity.
+        setting: what is done to the tokens.
+        asked: what else the row follows from, such as max_new_tokens.
+    """
+    return digest([VERSION, question, model, setting.identity(), dict(asked)])
+
+
+def empty_row(key: str, asked: str, question: Question, model: str, setting: Setting) -> Row:
+    """Return a row that says what is asked and nothing else."""
+    row: Row = {name: "" if c.kind == "text" else None for name, c in COLUMNS.items()}
+    identity = setting.identity()
+    return row | {
+        "key": key,
+        "question": asked,
+        "name": question.name,
+        "image": question.images[0],
+        "prompt": question.prompt,
+        "truth": question.truth or "",
+        "kind": question.kind,
+        "model": model,
+        "method": setting.method,
+        "options": option_text(identity.get("options", {})),
+        "budget": setting.budget,
+    }
+
+
+def option_text(options: Mapping[str, Any]) -> str:
+    """Return options as one line: alpha=0.5 layer=2."""
+    return " ".join(f"{name}={value}" for name, value in sorted(options.items()))
+
+
+def failed(row: Row, error: TokvizError) -> Row:
+    """Return the row with the reason why there is no answer."""
+    return row | {"error": str(error), "again": isinstance(error, ModelError)}
+
+
+def sort_key(row: Row) -> tuple[Any, ...]:
+    """Order rows so that the same sweep gives the same table, whoever measured it."""
+    share = row["budget"].endswith("%")
+    size = float(row["budget"].rstrip("%") or 0)
+    return (row["model"], row["image"], row["prompt"], row["question"], row["method"],
+            row["options"], share, size, row["key"])  # fmt: skip

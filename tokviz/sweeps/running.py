@@ -1,0 +1,196 @@
+"""Many images x questions x methods x budgets x models: what is still to do, and doing it.
+
+    result = tokviz.sweep("questions.csv", methods=["fastervlm", "fastv"], budgets=[16, "25%"])
+
+A row that is there is never measured again: rows are known by their content (`rows.row_key`), so a
+sweep that was stopped goes on, and one that asks for more measures only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from tokviz.errors import InputError
+from tokviz.models.loading import EMBEDDED
+from tokviz.sweeps.judging import check_truth, object_lines
+from tokviz.sweeps.question import Question, digest, file_digest, text_lines
+from tokviz.sweeps.rows import Row, row_key, sort_key
+from tokviz.sweeps.setting import Setting, settings
+from tokviz.sweeps.sources import read_questions
+from tokviz.sweeps.store import Store, arrow_library
+from tokviz.sweeps.worker import Ask, Terms, Unit, Worker
+
+MAX_ASKS = 16
+"Questions of one unit."
+Engine = Callable[[str, Sequence[Unit], Terms], Generator[list[Row]]]
+"(model, units, terms) -> rows, a question's at a time, in any order."
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A finished sweep."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+    "All rows that were asked for, in a fixed order."
+    measured: int
+    "How many of them were measured now; the others were there."
+
+    @property
+    def failed(self) -> list[Row]:
+        """Return the rows without an answer."""
+        return [row for row in self.rows if row["error"]]
+
+
+def sweep(
+    source: str | Path | Sequence[Question],
+    *,
+    methods: Iterable[str] = (),
+    budgets: Iterable[int | str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    models: Iterable[str] = ("embedded",),
+    images: str | Path | None = None,
+    prompts: Sequence[str] = (),
+    kind: str | None = None,
+    objects: str | Path | None = None,
+    limit: int | None = None,
+    max_new_tokens: int = 64,
+    device: str | None = None,
+    out: str | Path = "sweep",
+    engine: Engine | None = None,
+    progress: bool = False,
+) -> Sweep:
+    """Answer every question with every method, budget and model, and say what it did.
+
+    Args:
+        source: a folder, a table, `pope:`, `easy-vqa:` or `hub:` (see `tokviz.sweeps.sources`),
+            or questions.
+        methods: names in METHODS; all tokens are always measured, too.
+        budgets: visual tokens to leave, counts (64) or shares ("25%").
+        options: method -> its options.
+        models: "embedded", Hub ids or folders.
+        images: the folder of the images; default the table's own.
+        prompts: asked about every picture of a source that has no questions.
+        kind: how answers are judged where the source does not say.
+        objects: for CHAIR, a file with one object per line, synonyms after commas; default every
+            object that the questions name.
+        limit: the first so many questions only.
+        max_new_tokens: longest answer.
+        device: where the models run; None = a GPU when there is one.
+        out: folder of the rows; the same folder goes on where it was stopped.
+        engine: who measures, such as `ray_engine(workers=2)`; None = this process.
+        progress: show a bar with the time left on stderr.
+
+    Raises:
+        InputError: a source, method, option or budget that cannot be used, or a full disk.
+        ModelError: a model that cannot be loaded.
+    """
+    arrow_library()
+    asked = settings(methods, budgets, options)
+    store = Store(Path(out))
+    if isinstance(source, (str, Path)):
+        source = read_questions(
+            source, images=images, prompts=prompts, kind=kind, limit=limit, store=store.folder
+        )
+    questions = list(source)[:limit]
+    lines = object_lines(questions) if objects is None else text_lines(Path(objects))
+    terms = Terms(max_new_tokens, device, lines)
+    check_questions(questions, terms)
+    with store.locked():
+        plan = {name: wanted(questions, asked, name, terms) for name in dict.fromkeys(models)}
+        return carry_out(plan, terms, store, engine or in_process, progress)
+
+
+def carry_out(
+    plan: Mapping[str, Sequence[Ask]], terms: Terms, store: Store, engine: Engine, progress: bool
+) -> Sweep:
+    """Measure what is not there yet, row by row onto the disk, then write the result."""
+    known = store.read()
+    keys = [key for asks in plan.values() for ask in asks for key, _ in ask.pending]
+    have = {key for key in keys if key in known and not known[key]["again"]}
+    bar = tqdm(total=len(keys), initial=len(have), unit="row", disable=not progress)
+    with bar, store.writing() as part:
+        for model, asks in plan.items():
+            units = list(units_of(without(asks, have)))
+            bar.set_postfix_str(model[-40:])
+            with closing(engine(model, units, terms)) as found:
+                for rows in found:
+                    part.add(rows)
+                    known.update((row["key"], row) for row in rows)
+                    bar.update(len(rows))
+    done = tuple(sorted((known[key] for key in keys), key=sort_key))
+    store.write_result(done)
+    return Sweep(store.folder, done, len(keys) - len(have))
+
+
+def check_questions(questions: Sequence[Question], terms: Terms) -> None:
+    """Raise InputError unless there are questions whose right answers can be used."""
+    if not questions:
+        raise InputError("there are no questions to ask.")
+    objects = terms.object_list
+    for question in questions:
+        check_truth(question, objects)
+
+
+def in_process(model: str, units: Sequence[Unit], terms: Terms) -> Generator[list[Row]]:
+    """Measure here, one unit after the other."""
+    if not units:
+        return
+    worker = Worker(model, terms)
+    for unit in units:
+        yield from worker.measure(unit)
+
+
+def wanted(
+    questions: Sequence[Question], asked: Sequence[Setting], model: str, terms: Terms
+) -> list[Ask]:
+    """Return every question with every setting and its row key."""
+    identity = model_identity(model)
+    found: dict[str, Ask] = {}
+    for question in questions:
+        name = question.digest()
+        keys = ((row_key(name, identity, s, terms.identity(question.kind)), s) for s in asked)
+        found.setdefault(name, Ask(question, name, tuple(keys)))
+    return list(found.values())
+
+
+def without(asks: Iterable[Ask], have: set[str]) -> Iterator[Ask]:
+    """Yield the questions with what is still to be measured about them."""
+    for ask in asks:
+        pending = tuple((key, setting) for key, setting in ask.pending if key not in have)
+        if pending:
+            yield Ask(ask.question, ask.digest, pending)
+
+
+def units_of(asks: Iterable[Ask]) -> Iterator[Unit]:
+    """Put questions about the same pictures together."""
+    groups: dict[tuple[str, ...], list[Ask]] = {}
+    for ask in asks:
+        groups.setdefault(tuple(map(file_digest, ask.question.images)), []).append(ask)
+    for group in groups.values():
+        for start in range(0, len(group), MAX_ASKS):
+            yield Unit(tuple(group[start : start + MAX_ASKS]))
+
+
+def model_identity(model: str) -> str:
+    """Return what tells a model from every other: its Hub id, or a hash of its files."""
+    folder = EMBEDDED if model == "embedded" else Path(model)
+    if not folder.is_dir():
+        return model
+    files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".jinja"))
+    return digest([(path.name, path.stat().st_size, _ends(path)) for path in files])
+
+
+def _ends(path: Path, size: int = 2**20) -> str:
+    """Hash the first and last megabyte of a file, which hold a checkpoint's header and weights."""
+    with path.open("rb") as file:
+        first = file.read(size)
+        file.seek(max(path.stat().st_size - size, 0))
+        return hashlib.sha256(first + file.read(size)).hexdigest()

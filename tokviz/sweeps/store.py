@@ -1,0 +1,180 @@
+"""Rows that survive: append-only parts while a sweep runs, one Parquet file when it is done.
+
+    OUT/parts/0001.jsonl   one row per line; each session writes a new part and never an old one
+    OUT/rows.parquet       all rows of the last finished sweep, written whole or not at all
+    OUT/report.html        the report page
+    OUT/lock               held by the process that writes here
+
+A process that is killed leaves at most one half line at the end of its part; it is ignored when
+the parts are read, and its row is measured again. A row stands on the disk (fsync) before the next
+unit of work begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from tokviz.errors import InputError
+from tokviz.sweeps.rows import COLUMNS, Row
+
+with contextlib.suppress(ImportError):  # Windows has no such locks; there, nobody is kept out
+    import fcntl
+
+KINDS = {"text": "string", "integer": "int64", "real": "float64", "yes_no": "bool_"}
+"""Column.kind -> Arrow type."""
+
+
+class Store:
+    """The folder of one sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder; raise InputError when it cannot be written."""
+        self.folder, self.parts = folder, folder / "parts"
+        with plain_words(folder):
+            self.parts.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing here; the system lets go when a process dies."""
+        with plain_words(self.folder):
+            file = (self.folder / "lock").open("w")
+        with file:
+            if "fcntl" in globals():
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise InputError(
+                        f"another sweep is writing in {str(self.folder)[:200]!r}. Wait for it, or "
+                        "give another folder with --out."
+                    ) from error
+            yield
+
+    def read(self) -> dict[str, Row]:
+        """Return key -> row over all parts, a later row in place of an earlier one."""
+        rows: dict[str, Row] = {}
+        for part in sorted(self.parts.glob("*.jsonl")):
+            for row in whole_rows(part):
+                rows[row["key"]] = row
+        return rows
+
+    @contextmanager
+    def writing(self) -> Iterator[Part]:
+        """Open a new part."""
+        taken = [int(p.stem) for p in self.parts.glob("*.jsonl") if p.stem.isdigit()]
+        path = self.parts / f"{max(taken, default=0) + 1:04}.jsonl"
+        with plain_words(self.folder):
+            file = path.open("xb", buffering=0)
+        with file:
+            yield Part(file)
+
+    def write_result(self, rows: Iterable[Row]) -> Path:
+        """Write all rows to rows.parquet; a half-written file never takes its place.
+
+        Raises:
+            InputError: pyarrow is missing, or the disk is full; the parts stay as they are.
+        """
+        arrow, parquet = arrow_library()
+        schema = arrow.schema([(n, getattr(arrow, KINDS[c.kind])()) for n, c in COLUMNS.items()])
+        table = arrow.Table.from_pylist(list(rows), schema=schema)
+        path = self.folder / "rows.parquet"
+        with self.replacing(path) as file:
+            parquet.write_table(table, file, compression="zstd")
+        return path
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a text file whole or not at all."""
+        path = self.folder / name
+        with self.replacing(path) as file:
+            file.write(text.encode())
+        return path
+
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[IO[bytes]]:
+        """Give a scratch file that takes the path's place once it is safely on the disk."""
+        scratch = path.with_name(path.name + ".part")
+        try:
+            with plain_words(self.folder):
+                with scratch.open("wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+class Part:
+    """A file that rows are added to."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        """Args: an unbuffered file, empty."""
+        self.file, self.good = file, 0
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows; when the disk is full, take the half line back and raise InputError."""
+        data = b"".join(
+            json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for row in rows
+        )
+        with plain_words(Path(self.file.name).parent):
+            try:
+                written = 0
+                while written < len(data):
+                    written += self.file.write(data[written:]) or 0
+                os.fsync(self.file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self.file.truncate(self.good)
+                raise
+        self.good += len(data)
+
+
+def whole_rows(part: Path) -> Iterator[Row]:
+    """Yield the rows of a part; what is not a whole row (a killed writer's last line) is left."""
+    with plain_words(part), part.open("rb") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                row = json.loads(line)
+                if line.endswith(b"\n") and isinstance(row, dict) and row.keys() == COLUMNS.keys():
+                    yield row
+
+
+def read_result(path: Path) -> list[Row]:
+    """Read a rows.parquet back; raise InputError when it is no such file."""
+    arrow, parquet = arrow_library()
+    try:
+        table = parquet.read_table(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise InputError(f"{str(path)[:200]!r} is not a result of a sweep.") from error
+    if set(table.column_names) != set(COLUMNS):
+        raise InputError(f"{str(path)[:200]!r} does not have the columns of a sweep.")
+    return table.to_pylist()
+
+
+def arrow_library() -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet module; raise InputError where it is not installed."""
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise InputError(
+            "results are written with pyarrow, which is not installed: "
+            "pip install 'tokviz[sweep]'. Rows measured so far are kept."
+        ) from error
+
+
+@contextmanager
+def plain_words(place: Path) -> Iterator[None]:
+    """Turn the system's complaints about a folder into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{str(place)[:200]!r} cannot be written or read: {error.strerror}. What was saved is "
+            "whole; the same command goes on from there."
+        ) from error

@@ -1,0 +1,172 @@
+"""Measuring one picture's questions under every setting: the same code in every engine.
+
+The tower runs once per picture and each question is prepared once; settings share both. The full
+model answers first, because everything else is held against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokviz.capture import Capture
+from tokviz.errors import TokvizError
+from tokviz.evaluation import ObjectList
+from tokviz.models import VLM, load
+from tokviz.models.measured import Measured, measure
+from tokviz.models.run import Prepared
+from tokviz.models.vision import Vision
+from tokviz.plans import Plan
+from tokviz.sweeps.judging import judge
+from tokviz.sweeps.question import Question
+from tokviz.sweeps.rows import Row, empty_row, failed
+from tokviz.sweeps.setting import Setting
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question with the settings that are still to be measured."""
+
+    question: Question
+    digest: str
+    pending: tuple[tuple[str, Setting], ...]
+    "(row key, setting)"
+
+    def rows(self, model: str) -> dict[str, Row]:
+        """Return key -> the row before it is measured."""
+        return {k: empty_row(k, self.digest, self.question, model, s) for k, s in self.pending}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A bounded piece of work for one worker: questions about the same pictures."""
+
+    asks: tuple[Ask, ...]
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Return every setting of the unit once."""
+        found: list[Setting] = []
+        for ask in self.asks:
+            found += [s for _, s in ask.pending if s not in found]
+        return found
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all rows of a sweep have in common."""
+
+    max_new_tokens: int = 64
+    device: str | None = None
+    objects: tuple[str, ...] = ()
+    "For CHAIR: one object per line, its synonyms after commas."
+
+    def identity(self, kind: str) -> dict[str, Any]:
+        """Return what the rows of a kind of question follow from."""
+        listed = {"objects": list(self.objects)} if kind == "chair" else {}
+        return {"max_new_tokens": self.max_new_tokens, **listed}
+
+    @property
+    def object_list(self) -> ObjectList | None:
+        """The words that count as objects."""
+        return ObjectList.from_lines(self.objects) if self.objects else None
+
+
+class Worker:
+    """A loaded model that measures units."""
+
+    def __init__(self, model: str, terms: Terms) -> None:
+        """Load the model; raise ModelError when that fails."""
+        self.name, self.terms = model, terms
+        self.vlm: VLM = load(model, device=terms.device)
+        info = self.vlm.info
+        self.device = f"{info['device']} {info['dtype']}"
+        self.objects = terms.object_list
+        self.warm = False
+
+    def measure(self, unit: Unit) -> Iterator[list[Row]]:
+        """Yield the rows of each question of a unit; errors become rows, too."""
+        vision: Vision | None = None
+        for ask in unit.asks:
+            rows = {key: row | {"device": self.device} for key, row in ask.rows(self.name).items()}
+            try:
+                prepared = self.prepare(ask.question)
+                if vision is None:
+                    vision = self.encode(prepared, unit.settings)
+                yield list(self.answer(ask, prepared, vision, rows))
+            except TokvizError as error:
+                yield [failed(row, error) for row in rows.values()]
+
+    def prepare(self, question: Question) -> Prepared:
+        """Read the pictures and the prompt."""
+        with self.vlm.guarded():
+            return self.vlm.prepare(list(question.images), question.prompt)
+
+    def encode(self, prepared: Prepared, settings: Sequence[Setting]) -> Vision:
+        """Run the tower with the signals of every setting that makes sense here."""
+        plans: list[Plan | None] = []
+        for setting in settings:
+            try:
+                plans.append(setting.plan(prepared.asked.layout.n))
+            except TokvizError:
+                continue  # the setting's own row will say so
+        with self.vlm.guarded():
+            vision = self.vlm.encode(prepared, plans, Capture.nothing())
+        if not self.warm:  # the first run of a process is slow; nobody's row should show that
+            self.warm = True
+            measure(self.vlm, prepared, vision, None, 2)
+            return self.encode(prepared, settings)
+        return vision
+
+    def answer(
+        self, ask: Ask, prepared: Prepared, vision: Vision, rows: dict[str, Row]
+    ) -> Iterator[Row]:
+        """Yield the row of every pending setting of one question."""
+        n, limit = prepared.asked.layout.n, self.terms.max_new_tokens
+        full = measure(self.vlm, prepared, vision, None, limit)
+        for key, setting in ask.pending:
+            row = rows[key] | {"visual_tokens": n}
+            try:
+                row["keep"] = setting.keep(n) if setting.method else n
+                plan = setting.plan(n)
+                found = measure(self.vlm, prepared, vision, plan, limit) if plan else full
+                judged = judge(ask.question, found.answer, self.objects)
+                yield row | judged | outcome(found, full)
+            except TokvizError as error:
+                yield failed(row, error)
+
+
+def outcome(found: Measured, full: Measured) -> Row:
+    """Return the columns that say what came out and what it cost."""
+    kl, variation = distance(found, full)
+    seconds = {f"seconds_{name}": float(value) for name, value in found.seconds.items()}
+    return {
+        "tokens_left": found.visual_tokens,
+        "answer": found.answer,
+        "same": found.ids == full.ids,
+        "kl": kl,
+        "total_variation": variation,
+        "kv_bytes": found.kv_bytes,
+        "notes": "\n".join(found.notes),
+        **seconds,
+    }
+
+
+def distance(found: Measured, full: Measured) -> tuple[float, float]:
+    """Return mean KL (full from found, nats) and total variation of the next-token distributions.
+
+    Two distributions can be compared while what was written before them is the same: at the first
+    token always, and on up to and with the first token that differs.
+    """
+    both = min(len(found.log_probabilities), len(full.log_probabilities))
+    written = zip(found.ids, full.ids, strict=False)
+    agree = next((i for i, (a, b) in enumerate(written) if a != b), both)
+    ours = found.log_probabilities[: min(agree + 1, both)].astype(np.float64)
+    theirs = full.log_probabilities[: len(ours)].astype(np.float64)
+    p = np.exp(theirs)
+    logs = np.clip(theirs, -1e3, None) - np.clip(ours, -1e3, None)
+    kl = (p * logs).sum(1).mean()
+    return max(float(kl), 0.0), float(np.abs(p - np.exp(ours)).sum(1).mean() / 2)
