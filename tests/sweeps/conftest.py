@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.models.conftest import folder, vlm  # noqa: F401
+import tokviz
+from tests.models.tiny import save
 from tokviz.sweeps import worker
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """The checkpoint of a tiny LLaVA."""
+    return save("llava", tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="session")
+def vlm(folder):
+    """The same, loaded."""
+    return tokviz.load(folder)
 
 
 @pytest.fixture
@@ -37,7 +50,7 @@ def write_lines():
 
 
 @pytest.fixture
-def loaded(vlm, monkeypatch):  # noqa: F811
+def loaded(vlm, monkeypatch):
     """Loading the tiny model in this process gives the one that is loaded already."""
     monkeypatch.setattr(worker, "load", lambda name, device=None: vlm)
     return vlm

@@ -35,7 +35,7 @@ COLUMNS: dict[str, Column] = {
     "model": Column("text", "the model's name."),
     "device": Column("text", "where the model ran, and in which number type."),
     "method": Column("text", "the method; empty = all tokens."),
-    "options": Column("text", "the method's options, name=value."),
+    "options": Column("text", "the method's options that differ from their defaults, name=value."),
     "budget": Column("text", "the budget as asked: a count or a share."),
     "keep": Column("integer", "the budget as a count."),
     "visual_tokens": Column("integer", "visual tokens before any reduction."),
@@ -88,7 +88,6 @@ def row_key(question: str, model: str, setting: Setting, asked: Mapping[str, Any
 def empty_row(key: str, asked: str, question: Question, model: str, setting: Setting) -> Row:
     """Return a row that says what is asked and nothing else."""
     row: Row = {name: "" if c.kind == "text" else None for name, c in COLUMNS.items()}
-    identity = setting.identity()
     return row | {
         "key": key,
         "question": asked,
@@ -99,13 +98,13 @@ def empty_row(key: str, asked: str, question: Question, model: str, setting: Set
         "kind": question.kind,
         "model": model,
         "method": setting.method,
-        "options": option_text(identity.get("options", {})),
+        "options": option_text(setting.unusual),
         "budget": setting.budget,
     }
 
 
 def option_text(options: Mapping[str, Any]) -> str:
-    """Return options as one line: alpha=0.5 layer=2."""
+    """Return options on one line: alpha=0.5 layer=2."""
     return " ".join(f"{name}={value}" for name, value in sorted(options.items()))
 
 

@@ -42,6 +42,15 @@ class Setting:
         options = METHODS[self.method].check_options(self.options)
         return {"method": self.method, "budget": self.budget, "options": options}
 
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults."""
+        if not self.method:
+            return {}
+        known = METHODS[self.method].options
+        found = METHODS[self.method].check_options(self.options)
+        return {name: value for name, value in found.items() if value != known[name].default}
+
 
 FULL = Setting()
 
