@@ -15,6 +15,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_f
 import tokviz
 from tests.models.test_promises import PROMPT, masked_from_layer, run_lane
 from tokviz.capture import Capture
+from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.attention import NAME, attention_forward
 from tokviz.models.decoder import DecoderStages
@@ -274,3 +275,34 @@ def test_three_stages_and_a_choice_before_them_follow_the_same_tokens(qwen3, cat
 def test_marks_of_the_prompt_format_cannot_be_typed(qwen, cat):
     with pytest.raises(tokviz.InputError):
         qwen.prepare(cat, "what is <|image_pad|> this?")
+
+
+def test_loading_says_why_it_chose_device_and_number_type(qwen, checkpoint):
+    assert qwen.reason == "float32: exact, and no slower on a CPU"
+    assert not qwen.info["has_cls"]
+    assert qwen.info["feature_layer"] == 3
+
+
+def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat):
+    """There is no [CLS] token, one tile, and no patch can be left out inside the tower."""
+    vlm = tokviz.load(checkpoint("qwen2_5_vl"))
+    full = vlm.answer(cat, PROMPT, None, 1, Capture.nothing())
+    for name, entry in METHODS.items():
+        try:
+            trace = vlm.answer(cat, PROMPT, tokviz.plan(name, keep=8), 1, Capture.nothing())
+        except MissingSignal as error:
+            lacking = ("cls", "thumb", "crop", "relevance")
+            assert any(need.startswith(lacking) for need in entry.needs), name
+            assert entry.title in str(error)
+        except tokviz.InputError as error:
+            assert entry.place == "tower", name
+            assert "4 neighbouring patches" in str(error)
+        else:
+            assert trace.stages, name
+            if trace.reduction.m < trace.n and all(stage.removes for stage in trace.stages):
+                assert trace.kv_lengths[-1] < full.kv_lengths[-1], name
+
+
+def test_the_fallback_for_the_cls_token_is_named(qwen, cat):
+    trace = qwen.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=8), 1)
+    assert any("no [CLS] token: the mean attention" in note for note in trace.notes)

@@ -56,6 +56,8 @@ class ModelCard:
     note: str = ""
 
 
+HUB = "Loaded from the Hugging Face Hub. Not run by this project yet."
+
 MODELS: dict[str, ModelCard] = {
     card.name: card
     for card in (
@@ -75,7 +77,7 @@ MODELS: dict[str, ModelCard] = {
             "7.1 B",
             14.5,
             True,
-            "Loaded from the Hugging Face Hub. Not run by this project yet.",
+            HUB,
         ),
         ModelCard(
             "llava-hf/llava-1.5-13b-hf",
@@ -84,8 +86,19 @@ MODELS: dict[str, ModelCard] = {
             "13.4 B",
             27,
             True,
-            "Loaded from the Hugging Face Hub. Not run by this project yet.",
+            HUB,
         ),
+        ModelCard("Qwen/Qwen2-VL-2B-Instruct", "Qwen2-VL 2B", "qwen2_vl", "2.2 B", 4.5, False, HUB),
+        ModelCard("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL 7B", "qwen2_vl", "8.3 B", 17, False, HUB),
+        ModelCard(
+            "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL 3B", "qwen2_5_vl", "3.8 B", 7.7, False, HUB
+        ),
+        ModelCard(
+            "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL 7B", "qwen2_5_vl", "8.3 B", 17, False, HUB
+        ),
+        ModelCard("Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B", "qwen3_vl", "2.1 B", 4.4, False, HUB),
+        ModelCard("Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B", "qwen3_vl", "4.4 B", 9.1, False, HUB),
+        ModelCard("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL 8B", "qwen3_vl", "8.8 B", 18, False, HUB),
     )
 }
 """Models offered by name; any other checkpoint of a supported family loads as well."""
