@@ -3,6 +3,8 @@
 One attention function is registered with transformers under the name "tokviz". It computes the
 output with SDPA, exactly as without us, and shows each call to an observer if one is open, which
 may ask for a few softmax rows. The full layers x heads x tokens x tokens tensor is never built.
+An observer that returns an output has it used in place of SDPA's: that is how edges are cut and how
+gradients of the softmax map are taken.
 
 Traps that shaped this: registering the function without its mask builder silently drops every
 mask; the observer sits in a ContextVar, which threads do not share and a generator's `yield` does
@@ -25,7 +27,7 @@ NAME = "tokviz"
 ROW_CHUNK = 128
 "Query rows whose softmax is held at once while column sums are taken."
 
-Observer = Callable[["AttentionCall"], None]
+Observer = Callable[["AttentionCall"], torch.Tensor | None]
 _observer: ContextVar[Observer | None] = ContextVar("tokviz_attention_observer", default=None)
 
 
@@ -88,6 +90,14 @@ class AttentionCall:
             total += self.rows(chunk).sum(2).mean(1)
         return total / count
 
+    def output(self, weights: torch.Tensor) -> torch.Tensor:
+        """Return the attention output of softmax maps [b, h, q, k], as SDPA would, [b, q, h, d]."""
+        b, heads, queries, keys = weights.shape
+        kv_heads = self.value.shape[1]
+        grouped = weights.to(self.value.dtype).reshape(b, kv_heads, -1, keys)
+        mixed = torch.matmul(grouped, self.value).reshape(b, heads, queries, -1)
+        return mixed.transpose(1, 2).contiguous()
+
     def _hidden(self, rows: torch.Tensor) -> torch.Tensor | None:
         """What the rows may not see: bool (True = hidden), an additive mask, or None."""
         if self.mask is not None:
@@ -109,11 +119,14 @@ def attention_forward(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Compute attention with SDPA; show the call to the open observer first."""
+    """Compute attention with SDPA; show the call to the open observer first, who may replace it."""
     observer = _observer.get()
     if observer is not None:
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        observer(AttentionCall(module, query, key, value, attention_mask, scaling, causal))
+        call = AttentionCall(module, query, key, value, attention_mask, scaling, causal)
+        replaced = observer(call)
+        if replaced is not None:
+            return replaced, None
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **kwargs
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import Any
 
@@ -240,9 +241,9 @@ class VLM:
         vision.seconds = time.perf_counter() - began
         return vision
 
-    def guarded(self) -> Any:
-        """Hold the model for one call: the lock, no autograd, out-of-memory in plain words."""
-        return Guard(self.lock)
+    def guarded(self, gradients: bool = False) -> Any:
+        """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words."""
+        return Guard(self.lock, gradients)
 
     def _own_words(self, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
         """Find the rows of the user's words; all text after the image where they are not found."""
@@ -257,15 +258,16 @@ class VLM:
 class Guard:
     """Context of one model call."""
 
-    def __init__(self, lock: Any) -> None:
-        self.lock, self.mode = lock, torch.inference_mode()
+    def __init__(self, lock: Any, gradients: bool = False) -> None:
+        self.lock, self.gradients, self.modes = lock, gradients, ExitStack()
 
     def __enter__(self) -> None:
         self.lock.acquire()
-        self.mode.__enter__()
+        self.modes.enter_context(torch.inference_mode(not self.gradients))
+        self.modes.enter_context(torch.set_grad_enabled(self.gradients))
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self.mode.__exit__(kind, error, trace)
+        self.modes.close()
         self.lock.release()
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             if torch.cuda.is_available():
