@@ -8,6 +8,7 @@ from transformers import LlavaForConditionalGeneration
 import tokviz
 from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
+from tokviz.models.family import Features
 from tokviz.models.further_runs import FurtherRuns
 
 PROMPT = "what is this?"
@@ -123,12 +124,15 @@ def llava(vlm, cat):
 
 @pytest.fixture(scope="module")
 def eager(folder, llava):
-    """An eager pass over prompt and answer, with maps that keep their gradients."""
+    """An eager pass over the same features, prompt and answer; its maps keep their gradients."""
     copy = LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager")
     given = {name: value.clone() for name, value in llava.prepared.inputs.items()}
     answer = torch.as_tensor(llava.trace["answer_ids"])[None].long()
     given["input_ids"] = torch.cat([given["input_ids"], answer[:, :-1]], 1)
     given["attention_mask"] = torch.ones_like(given["input_ids"])
+    del given["pixel_values"]
+    features = Features(llava.features.clone().requires_grad_())
+    given["mm_encoder_outputs"] = {"image": llava.vlm.family.encoder_outputs(features)}
     output = copy(**given, output_attentions=True)
     own = output.logits[0, -llava.trace.t :].log_softmax(-1)
     own = own.gather(1, answer[0][:, None])[:, 0]
