@@ -17,6 +17,7 @@ import torch
 from tokviz.analysis import Analysis
 from tokviz.capture import Capture
 from tokviz.errors import InputError
+from tokviz.matrix import Reduction
 from tokviz.models.attention import AttentionCall
 from tokviz.models.control_images import MAKERS
 from tokviz.models.decoder import DecoderStages
@@ -309,6 +310,7 @@ class Leaving(DecoderStages):
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: dict) -> torch.Tensor:
         stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
         stays[self.visual] = False
+        self.done.append((layer, Reduction.select(np.zeros(0, np.int64), len(self.visual)), 0.0))
         self.alive, self.visual = self.alive[stays], self.visual[:0]
         self.index = self.index[:0]
         return hidden[:, stays]
