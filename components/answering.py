@@ -16,7 +16,8 @@ from components.showing import MOST_LANES, card, lanes_value, machine_line
 from components.state import Settings
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
-from tokviz.plans import Plan, Step
+from tokviz.matrix import Reduction
+from tokviz.plans import Plan, Step, chosen
 from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload
 
@@ -28,6 +29,10 @@ PACE = 0.08
 """Seconds between two updates of the page while lanes stream."""
 PATIENCE = 5.0
 """Seconds that a stopped run gets to hand over what it has."""
+BY_HAND = "by hand"
+"""Method name of a lane whose tokens the visitor chose, as in assets/js/lanes.js."""
+BY_HAND_TITLE = "chosen by hand"
+MOST_TOKENS = 100_000
 NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
 
 
@@ -54,6 +59,8 @@ class Request:
     plans: list[Mapping[str, Any]] = field(default_factory=list)
     limit: int = MAX_NEW_TOKENS
     seconds: float = 300.0
+    example: str = ""
+    "Stored example whose picture and question these are, or nothing."
 
 
 def ask_about(
@@ -62,10 +69,11 @@ def ask_about(
     prompt: str | None,
     model: str,
     plans: Sequence[Mapping[str, Any]] = (),
+    example: str = "",
 ) -> Request:
     """Return a visitor's request within the server's limits."""
     limit, seconds = settings.max_new_tokens, settings.max_seconds
-    return Request(image, prompt or "", model, list(plans), limit, seconds)
+    return Request(image, prompt or "", model, list(plans), limit, seconds, example)
 
 
 def read_plans(sent: Any) -> list[dict[str, Any]]:
@@ -76,26 +84,76 @@ def read_plans(sent: Any) -> list[dict[str, Any]]:
     """
     if not isinstance(sent, list) or not all(isinstance(lane, Mapping) for lane in sent):
         raise InputError("the lanes must be a list of {method, keep, positions, options}.")
-    if len(sent) > MOST_LANES:
-        raise InputError(f"at most {MOST_LANES} methods can be compared, got {len(sent)}.")
+    by_hand = sum(lane.get("method") == BY_HAND for lane in sent)
+    if len(sent) - by_hand > MOST_LANES or by_hand > 1:
+        raise InputError(
+            f"at most {MOST_LANES} methods and one choice by hand can be compared, got {len(sent)}."
+        )
     lanes = []
     for lane in sent:
         options = lane.get("options") or {}
         if not isinstance(options, Mapping) or not all(isinstance(k, str) for k in options):
             raise InputError("the options of a lane must be names and values.")
-        kept = {name: lane.get(name) for name in ("method", "keep", "positions")}
-        lanes.append(kept | {"options": options})
+        named = {name: lane.get(name) for name in ("method", "keep", "positions")}
+        if named["method"] == BY_HAND:
+            named |= {"tokens": lane.get("tokens"), "n": lane.get("n")}
+        lanes.append(named | {"options": options})
     return lanes
 
 
 def make_plan(lane: Mapping[str, Any]) -> Plan:
     """Return the plan of one lane; raises InputError with a sentence."""
     method, keep = lane["method"], lane["keep"]
+    if method == BY_HAND:
+        return chosen(read_tokens(lane.get("tokens"), lane.get("n")), BY_HAND_TITLE)
     if not isinstance(method, str):
         raise InputError("choose a method for this lane.")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise InputError(f"keep must be a whole number of tokens from 1 on, got {str(keep)[:40]}.")
     return Plan((Step(method, keep, lane["options"], lane.get("positions") or None),))
+
+
+def read_tokens(tokens: Any, n: Any) -> Reduction:
+    """Return the reduction that keeps exactly the tokens that a browser names.
+
+    Args:
+        tokens: list of token numbers, 0 to n - 1, each once.
+        n: number of visual tokens of the picture they were chosen on.
+
+    Raises:
+        InputError: anything else.
+    """
+    if not _whole(n) or not 1 <= n <= MOST_TOKENS:
+        raise InputError("the number of visual tokens is missing from a choice by hand.")
+    if not isinstance(tokens, list) or not tokens or not all(map(_whole, tokens)):
+        raise InputError("choose at least one token by hand.")
+    if len(set(tokens)) != len(tokens) or not 0 <= min(tokens) <= max(tokens) < n:
+        raise InputError(f"tokens chosen by hand must be 0 to {n - 1}, each once.")
+    return Reduction.select(tokens, n)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def choose(models: Models, request: Request, session: str) -> list[int]:
+    """Return the tokens at whose places the first lane's method leaves something, ascending.
+
+    Raises:
+        TokvizError: there is no picture, or the method cannot be used on it.
+    """
+    if not request.image:
+        raise InputError(NO_IMAGE)
+    image, wanted = open_image(request.image), make_plan(request.plans[0])
+    with (
+        STOPS.run(session) as flag,
+        closing(stream(models, request, image, [wanted], flag)) as steps,
+    ):
+        *_, views = steps
+    lane = views[1]
+    if lane.error or lane.trace is None:
+        raise InputError(lane.error or "the method was stopped before it had chosen.")
+    return sorted(set(lane.trace.reduction.position.tolist()))
 
 
 def answer(models: Models, request: Request, session: str) -> Iterator[Progress]:
@@ -133,7 +191,7 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
     if not models.is_loaded(request.model):
         yield Progress("Loading the model: only the first time.")
     vlm = models.get(request.model)
-    run = Run(image, request.prompt, request.model)
+    run = Run(image, request.prompt, request.model, example=request.example)
     plans, refused = _plans(request.plans)
     yield Progress("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []

@@ -9,7 +9,7 @@ from components.answering import ask_about
 from components.ask_widgets import AskPanel
 from components.examples import Examples
 from components.notice import notice
-from components.runs import STOPS, shown_picture
+from components.runs import STOPS, shown_example, shown_picture
 from components.safe_upload import SafeImage, SafeUpload
 from components.sentences import sentence
 from components.state import Site
@@ -70,7 +70,8 @@ class Asking:
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens about the given picture, or the one that is shown."""
         picture = image or shown_picture(session)
-        asked = ask_about(self.site.settings, picture, prompt, model)
+        example = "" if image else shown_example(session, prompt)
+        asked = ask_about(self.site.settings, picture, prompt, model, example=example)
         yield from play(self.site, asked, str(request.session_hash))
 
 

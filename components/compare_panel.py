@@ -10,7 +10,7 @@ from components.ask_panel import stop
 from components.compare_widgets import ComparePanel
 from components.lanes import Lanes
 from components.notice import notice
-from components.runs import FULL, GONE, RUNS, shown_picture
+from components.runs import FULL, GONE, RUNS, shown_example, shown_picture
 from components.sentences import sentence
 from components.showing import charts, explorer
 from components.state import Site
@@ -52,7 +52,8 @@ class Comparing:
             yield frame(said=notice(sentence(error), "bad"))
             return
         picture = image or shown_picture(session)
-        asked = ask_about(self.site.settings, picture, prompt, model, plans)
+        example = "" if image else shown_example(session, prompt)
+        asked = ask_about(self.site.settings, picture, prompt, model, plans, example)
         yield from play(self.site, asked, str(request.session_hash))
 
 

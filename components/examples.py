@@ -78,7 +78,7 @@ class Stored:
         traces |= {number: open_trace(path) for number, path in enumerate(lanes)}
         full = traces[FULL]
         image = open_image(self.assets / entry["file"] if entry.get("file") else full.images[0])
-        run = Run(image, full.prompt, "embedded", traces, f"example-{name}", example=name)
+        run = Run(image, full.prompt, "embedded", traces, f"example-{name}", name, True)
         RUNS.pin(run)
         tag, note = entry.get("tag", ""), entry.get("note", "")
         return Example(name, run, tag, note, entry.get("view", {}))

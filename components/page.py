@@ -6,6 +6,7 @@ import gradio as gr
 
 from components.api import add_api
 from components.ask_panel import ask_panel, wire_ask
+from components.brushing import wire_brush
 from components.compare_panel import compare_panel, wire_compare
 from components.numbers_panel import numbers_panel
 from components.opening import opened, wire_opening
@@ -48,6 +49,7 @@ def build(site: Site) -> gr.Blocks:
         numbers = numbers_panel(first["run"])
         screen = Screen(session, show, compare, numbers, ask)
         wire_ask(site, screen)
+        wire_brush(site, screen)
         wire_compare(site, screen)
         wire_opening(site, screen, page)
         add_api(site)

@@ -36,7 +36,9 @@ class Run:
     "Lane number -> trace; FULL is the answer with all tokens."
     name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     example: str = ""
-    "Name of the stored example this is, or nothing."
+    "Name of the stored example this is, or whose picture and question it has, or nothing."
+    stored: bool = False
+    "This is the stored example itself, so that a link to any of its lanes opens again."
 
     @property
     def size(self) -> int:
@@ -145,6 +147,12 @@ def fetch_trace(name: str) -> dict[str, str]:
         return {"error": GONE}
     data = base64.b64encode(trace.to_bytes()).decode("ascii")
     return {"name": "tokviz-trace.safetensors", "data": data}
+
+
+def shown_example(session: str, prompt: str) -> str:
+    """Return the stored example that a session shows, if the same question is asked again."""
+    run = RUNS.get(session or "")
+    return run.example if run and run.prompt.strip() == (prompt or "").strip() else ""
 
 
 def shown_picture(session: str) -> Image.Image | None:

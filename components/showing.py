@@ -65,12 +65,17 @@ def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) 
         tam=maps,
         sinks=sinks,
         sink_note=note,
+        registers=find_registers(trace),
         titles=titles(),
         view=view,
     )
     if lacking:
         payload["missing"]["tam"] = lacking
-    return payload | {"savable": True, "example": run.example, "lane": lane if lane >= 0 else None}
+    return payload | {
+        "savable": True,
+        "example": run.example,
+        "lane": lane if lane >= 0 and run.stored else None,
+    }
 
 
 def token_maps(trace: Trace) -> tuple[np.ndarray | None, str]:
@@ -97,6 +102,14 @@ def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
         f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
         "they show, so they are hatched and left out of the colours."
     )
+
+
+def find_registers(trace: Trace) -> np.ndarray | None:
+    """Return the patches that the vision tower uses as registers, bool [n], or None."""
+    try:
+        return analyse("registers", trace).values.astype(bool)
+    except TokvizError:
+        return None
 
 
 def catalogue(has_cls: bool) -> list[dict[str, Any]]:

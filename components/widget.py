@@ -7,8 +7,8 @@ import gradio as gr
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCRIPTS = (
-    "dom", "arrays", "palette", "scene", "painter", "sharing", "panel", "explorer",
-    "plan_form", "lanes", "notice", "examples",
+    "dom", "arrays", "palette", "scene", "painter", "legend", "words", "facts", "heads", "brush",
+    "walk", "sharing", "panel", "explorer", "plan_form", "lanes", "notice", "examples",
 )  # fmt: skip
 STYLES = ("tokviz", "page")
 

@@ -9,22 +9,31 @@
       this.trigger = trigger;
       this.head = root.querySelector("[data-part=head]");
       this.cards = root.querySelector("[data-part=cards]");
+      document.addEventListener("tv-shown", (event) => this.mark(event.detail.example));
     }
 
     load(value) {
       if (!value) return;
       this.head.textContent = value.items.length ? "Examples: one click, already answered" : "";
       fill(this.cards, ...value.items.map((item) => {
-        const card = el("button", { type: "button", class: "tv-card", title: item.note || item.prompt, onclick: () => this.open(card, item) },
+        const card = el("button", { type: "button", class: "tv-card", title: item.note || item.prompt, onclick: () => this.open(item) },
           el("img", { src: item.src, alt: "" }), el("span", {}, item.prompt), item.tag ? el("span", { class: "tv-tag" }, item.tag) : null);
-        if (item.id === value.current) card.setAttribute("aria-current", "true");
+        card.dataset.example = item.id;
         return card;
       }));
+      this.mark(value.current);
     }
 
-    open(card, item) {
-      this.cards.querySelectorAll("[aria-current]").forEach((other) => other.removeAttribute("aria-current"));
-      card.setAttribute("aria-current", "true");
+    /* The one that is shown; none when it is the visitor's own picture. */
+    mark(name) {
+      for (const card of this.cards.children) {
+        if (name && card.dataset.example === name) card.setAttribute("aria-current", "true");
+        else card.removeAttribute("aria-current");
+      }
+    }
+
+    open(item) {
+      this.mark(item.id);
       this.trigger("pick", { example: item.id });
     }
   };

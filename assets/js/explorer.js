@@ -3,13 +3,14 @@
   const T = window.__tokviz;
   if (T.Explorer) return;
 
-  const fresh = () => ({ map: "attention", layer: 0, head: -1, words: new Set(), peek: null, keep: 0,
-    opacity: 65, scaling: "linear", sinks: false, fates: true, stage: null, hover: -1, pinned: -1 });
+  const fresh = () => ({ map: "attention", layer: 0, head: -1, words: new Set(), peek: null, keep: 0, opacity: 65,
+    scaling: "linear", common: false, sinks: false, fates: true, stage: null, heat: false, hover: -1, pinned: -1 });
 
   T.Explorer = class {
-    constructor(root, { server }) {
+    constructor(root, { server = {}, trigger = () => {} } = {}) {
       this.root = root;
       this.server = server;
+      this.trigger = trigger;
       this.parts = {};
       root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
       this.painter = new T.Painter(this.parts.canvas);
@@ -20,8 +21,9 @@
       T.explorers.push(this);
     }
 
-    /* A new payload: another run, the same run with more words, or nothing. */
+    /* A new payload: another run, the same run with more words, a choice of tokens to paint on, or nothing. */
     async load(payload) {
+      if (payload && payload.choice) return this.panel.brush.receive(payload.choice);
       if (!payload || !payload.panes) return;
       const before = this.scene && this.scene.payload;
       this.ticket = (this.ticket || 0) + 1;
@@ -35,13 +37,14 @@
       this.resize(true);
       this.panel.build();
       this.update();
+      document.dispatchEvent(new CustomEvent("tv-shown", { detail: { example: payload.example || "" } }));
     }
 
     /* Starting view of a run: what it asks for, else what the reader had chosen, else the best layer. */
     begin(payload) {
       const { scene, view } = this, asked = payload.view || {};
       const usable = (id) => { const map = scene.map(id); return map && map.has; };
-      Object.assign(view, { words: new Set(), peek: null, hover: -1, pinned: -1, stage: null, keep: scene.n });
+      Object.assign(view, { words: new Set(), peek: null, hover: -1, pinned: -1, stage: null, heat: false, keep: scene.n });
       const wanted = [asked.map, view.map, "attention", "tam", "tower"].find((id) => id && usable(id));
       view.map = wanted || "attention";
       view.layer = this.pickLayer(asked.layer);
@@ -49,8 +52,11 @@
       if (Number.isInteger(asked.head)) view.head = asked.head;
       if (asked.opacity >= 0 && asked.opacity <= 100) view.opacity = asked.opacity;
       if (asked.keep >= 1 && asked.keep < scene.n) Object.assign(view, { keep: asked.keep, fates: false });
+      for (const name of ["scaling", "common", "sinks"]) if (asked[name] !== undefined) view[name] = asked[name];
+      if (scene.fates && Number.isInteger(asked.stage)) view.stage = Math.min(asked.stage, scene.fates.shape[0] - 1);
       for (const word of asked.words || []) if (word >= 0 && word < scene.words.length) view.words.add(word);
       if (asked.token >= 0 && asked.token < scene.n) view.pinned = asked.token;
+      this.panel.begin(asked);
     }
 
     pickLayer(asked) {
@@ -71,18 +77,22 @@
 
     /* Something was chosen: texts follow at once, the picture in the next frame. */
     update() {
-      this.asked = performance.now();
+      this.asked = this.asked || performance.now();
       this.look = null;
       this.panel.refresh();
-      if (!this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.paint(); });
+      this.soon();
     }
 
     /* Only the pointer moved. */
     point(token) {
       if (token === this.view.hover) return;
       this.view.hover = token;
-      this.asked = performance.now();
-      this.panel.users(token);
+      this.asked = this.asked || performance.now();
+      this.panel.follow();
+      this.soon();
+    }
+
+    soon() {
       if (!this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.paint(); });
     }
 
@@ -98,18 +108,17 @@
     /* What to draw for the current view. */
     compose() {
       const { scene, view } = this, values = scene.values(view), map = scene.map(view.map);
-      const shown = map && map.has && scene.n, range = scene.range(values, view);
-      const ranks = scene.ranks(values);
-      const sinks = shown && scene.sinks ? Uint8Array.from({ length: scene.n }, (_, i) => +scene.isSink(view, i)) : null;
-      const fates = view.fates ? scene.fatesAt(view.stage) : null;
-      const preview = !fates && view.keep < scene.n ? ranks.map((rank) => (rank <= view.keep ? 0 : 2)) : null;
-      this.values = values;
-      this.ranks = ranks;
-      this.range = range;
+      const shown = map && map.has && scene.n, range = scene.scaleRange(values, view), ranks = scene.ranks(values);
+      const sinks = shown && scene.anySink ? Uint8Array.from({ length: scene.n }, (_, i) => +scene.isSink(view, i)) : null;
+      const painted = this.panel.brush.roles(), fates = !painted && view.fates ? scene.fatesAt(view.stage) : null;
+      const preview = !painted && !fates && view.keep < scene.n ? ranks.map((rank) => (rank <= view.keep ? 0 : 2)) : null;
+      Object.assign(this, { values, ranks, range });
       return {
-        norm: shown && !fates ? this.normal(values, range, ranks) : null, opacity: view.opacity / 100,
-        roles: fates || preview, groups: fates ? scene.group.values : null,
-        sinks, sinksIncluded: view.sinks, preview: Boolean(preview),
+        norm: shown && !painted && (!fates || view.heat) ? this.normal(values, range, ranks) : null, opacity: view.opacity / 100,
+        roles: painted || fates || preview, painted: Boolean(painted), preview: Boolean(preview),
+        groups: fates ? scene.groupsAt(view.stage) : null, places: fates ? scene.placesAt(view.stage) : null,
+        members: fates ? scene.membersAt(view.stage) : null, marks: fates ? scene.roles : null,
+        registers: scene.registerTokens, sinks, sinksIncluded: view.sinks,
       };
     }
 
@@ -118,43 +127,8 @@
       return values.map((value, i) => {
         if (!Number.isFinite(value)) return NaN;
         if (scaling === "rank") return 1 - (ranks[i] - 1) / last;
-        const share = span > 0 ? Math.min(Math.max((value - range.low) / span, 0), 1) : 0;
-        return scaling === "log" ? Math.log1p(99 * share) / Math.log(100) : share;
+        return T.scaled(span > 0 ? (value - range.low) / span : 0, scaling);
       });
-    }
-
-    /* Sentences about one token, for the tip. */
-    describe(token) {
-      const { scene, view } = this, lines = [];
-      const kind = scene.kind.values[token];
-      if (kind !== 0) lines.push(kind === 1 ? `token ${token}: line break between rows` : `token ${token}: separator`);
-      else lines.push(`token ${token} · row ${scene.row.values[token]}, column ${scene.col.values[token]}`);
-      const map = scene.map(view.map), value = this.values[token];
-      if (map && map.has) lines.push(Number.isFinite(value)
-        ? `${map.label.toLowerCase()} ${T.number(value)} · rank ${this.ranks[token]} of ${scene.n}`
-        : `${map.label.toLowerCase()}: no number here`);
-      if (view.map !== "score" && scene.score) lines.push(`method's score ${T.number(scene.score.values[token])}`);
-      if (kind === 0) {
-        const [x0, y0, x1, y1] = Array.from(scene.box.values.subarray(4 * token, 4 * token + 4), Math.round);
-        lines.push(`pixels x ${x0}–${x1}, y ${y0}–${y1}`);
-      }
-      const fate = this.fate(token);
-      if (fate) lines.push(fate);
-      if (scene.isSink(view, token)) lines.push("attention sink in this layer");
-      return lines;
-    }
-
-    fate(token) {
-      const { scene, look } = this;
-      if (look && look.preview) return look.roles[token] === 0 ? "would be kept" : "would be pruned";
-      const fates = scene.fatesAt(this.view.stage);
-      if (!fates) return "kept (nothing was removed)";
-      const went = scene.went.values[token], stage = scene.payload.stages[went];
-      const where = stage ? `${stage.title}, ${stage.layer === null ? stage.where : `layer ${stage.layer}`}` : "";
-      if (fates[token] === 0) return "kept";
-      if (fates[token] === 2) return `pruned (${where})`;
-      const group = scene.group.values[token], size = (scene.members.get(group) || []).length;
-      return `merged into group ${group} (${T.plural(size, "token")}, stands at token ${scene.place.values[token]}; ${where})`;
     }
 
     listen() {
@@ -163,33 +137,46 @@
         const box = canvas.getBoundingClientRect();
         return this.scene ? this.painter.hit(event.clientX - box.left, event.clientY - box.top) : -1;
       };
-      canvas.addEventListener("pointermove", (event) => { const token = at(event); this.point(token); this.panel.tip(token, event); });
-      canvas.addEventListener("pointerleave", () => { this.point(-1); this.panel.tip(-1); });
-      canvas.addEventListener("click", (event) => {
+      canvas.addEventListener("pointermove", (event) => {
         const token = at(event);
-        this.view.pinned = token === this.view.pinned ? -1 : token;
-        this.update();
+        this.panel.brush.stroke(token, event);
+        this.point(token);
+        this.panel.tip(token, event);
       });
+      canvas.addEventListener("pointerleave", () => { this.point(-1); this.panel.tip(-1); });
+      canvas.addEventListener("pointerdown", (event) => this.panel.brush.press(at(event), event));
+      for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => this.panel.brush.release());
+      canvas.addEventListener("click", (event) => { if (!this.panel.brush.active) this.pin(at(event)); });
       this.root.addEventListener("keydown", (event) => this.key(event));
     }
 
+    pin(token) {
+      this.view.pinned = token === this.view.pinned ? -1 : token;
+      this.update();
+    }
+
     key(event) {
+      if (!this.scene || event.defaultPrevented) return;
       const { view } = this, onCanvas = event.target === this.parts.canvas;
       const plain = onCanvas || event.target === this.parts.bars || event.target.closest(".tv-words");
       const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
-      if (event.key === "Escape") {
-        Object.assign(view, { words: new Set(), peek: null, pinned: -1, hover: -1, keep: this.scene.n });
-        this.panel.tip(-1);
-      } else if (step && onCanvas && event.shiftKey) this.walk(event.key);
+      if (event.key === "Escape") this.clear();
+      else if (step && onCanvas && event.shiftKey) this.walk(event.key);
       else if (step && plain && this.scene.map(view.map).layers) this.layer(view.layer + step);
+      else if (onCanvas && this.panel.brush.key(event)) event.stopPropagation();
       else return;
       event.preventDefault();
       this.update();
     }
 
+    clear() {
+      Object.assign(this.view, { words: new Set(), peek: null, pinned: -1, hover: -1, keep: this.scene.n });
+      this.panel.clear();
+    }
+
     layer(number) {
       this.view.layer = Math.max(0, Math.min(number, this.scene.map(this.view.map).layers - 1));
-      this.view.fates = false;
+      Object.assign(this.view, { fates: false, heat: false });
       this.touchedLayer = true;
     }
 

@@ -4,6 +4,9 @@
   if (T.Lanes) return;
   const { el, fill } = T;
 
+  /* Name of a lane whose tokens were chosen by hand, as in components/answering.py. */
+  T.BY_HAND = "by hand";
+
   T.Lanes = class {
     constructor(root, { trigger }) {
       this.root = root;
@@ -22,10 +25,11 @@
       const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
       const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
       this.value = { ...value, lanes: [...value.lanes] };
-      for (const plan of this.plans) plan.keep = Math.max(1, Math.round(plan.keep * grown));
+      for (const plan of this.plans) if (plan.method !== T.BY_HAND) plan.keep = Math.max(1, Math.round(plan.keep * grown));
       if (reset) this.plans = value.plans.map((plan) => ({ ...plan, options: { ...plan.options } }));
       if (reset || relimit) this.rebuild();
       this.results();
+      this.tellHand();
     }
 
     busy() { return this.value.phase === "running"; }
@@ -43,7 +47,7 @@
     }
 
     bar() {
-      const room = this.plans.length < this.value.most;
+      const room = this.plans.filter((plan) => plan.method !== T.BY_HAND).length < this.value.most;
       fill(this.parts.bar,
         this.busy() ? el("button", { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) }, "Stop")
           : el("button", { type: "button", class: "tv-go", disabled: !this.value.ready, onclick: () => this.run() }, this.plans.length ? "Compare" : "Ask with all tokens"),
@@ -53,6 +57,27 @@
     }
 
     run() { this.trigger("compare", { plans: this.plans }); }
+
+    /* A lane with exactly these tokens, run at once; returns a sentence when that is not possible. */
+    askByHand(tokens) {
+      if (!this.value || this.busy()) return "Another answer is being written: ask again when it is done.";
+      const plan = { method: T.BY_HAND, keep: tokens.length, tokens, n: this.value.n, options: {} };
+      const there = this.plans.findIndex((one) => one.method === T.BY_HAND);
+      if (there >= 0) this.plans[there] = plan;
+      else this.plans.push(plan);
+      if (there < 0) this.value.lanes.push(null);
+      this.rebuild();
+      this.results();
+      this.run();
+      return "";
+    }
+
+    /* Tell whoever asked by hand what came of it. */
+    tellHand() {
+      const index = this.plans.findIndex((plan) => plan.method === T.BY_HAND), lane = this.value.lanes[index];
+      if (lane && (lane.error || (lane.done && this.value.phase === "done")))
+        document.dispatchEvent(new CustomEvent("tv-hand", { detail: { ...lane, keep: this.plans[index].keep } }));
+    }
 
     usable() { return this.value.catalogue.filter((method) => !method.missing); }
 
@@ -101,6 +126,8 @@
     get plan() { return this.owner.plans[this.index]; }
 
     head() {
+      if (this.plan.method === T.BY_HAND)
+        return [el("h3", {}, "Chosen by hand"), el("p", { class: "tv-fine" }, `Exactly the ${T.plural(this.plan.keep, "token")} painted in above, at their own places.`)];
       this.form = new T.PlanForm(this.owner, this.index, () => this.edited());
       return this.form.nodes;
     }
@@ -179,8 +206,10 @@
       const width = Math.floor(this.frame.clientWidth);
       if (!this.scene || !width || !this.painter.images) return;
       if (width !== this.width) { this.width = width; this.painter.arrange(width, 420); }
-      const roles = this.scene.fatesAt(null);
-      this.painter.draw({ norm: null, opacity: 0, roles, groups: roles ? this.scene.group.values : null, sinks: null, hover, pinned: -1 });
+      const { scene } = this, roles = scene.fatesAt(null);
+      if (this.lookOf !== scene) Object.assign(this, { lookOf: scene, look: { norm: null, opacity: 0, roles, groups: scene.groupsAt(null),
+        places: scene.placesAt(null), members: scene.membersAt(null), sinks: null, pinned: -1 } });
+      this.painter.draw(Object.assign(this.look, { hover }));
     }
 
     listen() {

@@ -63,16 +63,32 @@
 
     /* The pictures alone, grey or in colour, drawn once per size. */
     base(grey) {
-      const key = grey ? "grey" : "colour";
+      return this.layer(grey ? "grey" : "colour", () => this.drawPanes(grey));
+    }
+
+    /* A canvas of this size, filled once by `fill` with the pen pointed at it. */
+    layer(key, fill) {
       if (this.bases[key]) return this.bases[key];
-      const layer = document.createElement("canvas");
-      layer.width = this.canvas.width;
-      layer.height = this.canvas.height;
-      const pen = layer.getContext("2d");
+      const canvas = document.createElement("canvas");
+      canvas.width = this.canvas.width;
+      canvas.height = this.canvas.height;
+      const pen = canvas.getContext("2d");
       pen.scale(this.ratio, this.ratio);
-      pen.filter = grey ? "grayscale(0.8)" : "none";
-      this.scene.payload.panes.forEach((pane, i) => this.drawPane(pen, pane, this.rects[i]));
-      return (this.bases[key] = layer);
+      this.onto(pen, fill);
+      return (this.bases[key] = canvas);
+    }
+
+    /* Draw with another pen: onto a hidden canvas, or into an SVG file. */
+    onto(pen, act) {
+      const screen = this.pen;
+      this.pen = pen;
+      try { act(); } finally { this.pen = screen; }
+    }
+
+    drawPanes(grey) {
+      this.pen.filter = grey ? "grayscale(0.8)" : "none";
+      this.scene.payload.panes.forEach((pane, i) => this.drawPane(this.pen, pane, this.rects[i]));
+      this.pen.filter = "none";
     }
 
     /* Rectangles of all tokens in CSS pixels; newlines get a strip behind the token before them. */
@@ -115,21 +131,43 @@
       return found;
     }
 
-    /* look: {norm, opacity, roles, groups, sinks, hover, pinned, lines} */
+    /* look: {norm, opacity, roles, groups, places, members, sinks, sinksIncluded, registers, marks, hover, pinned}.
+       The same look again, with another token under the pointer, costs one copy of the picture. */
     draw(look) {
       const started = performance.now(), { pen } = this;
+      if (this.lookOf !== look) { this.lookOf = look; delete this.bases.still; }
+      const still = this.layer("still", () => {
+        this.pen.drawImage(this.base(this.isGrey(look)), 0, 0, this.width, this.height);
+        this.drawTokens(look);
+      });
       pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-      pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
-      pen.drawImage(this.base(Boolean(look.norm) && look.opacity > 0), 0, 0, this.width, this.height);
+      pen.clearRect(0, 0, this.width, this.height);
+      pen.drawImage(still, 0, 0, this.width, this.height);
+      this.drawCursors(look);
+      T.lastDrawMs = performance.now() - started;
+      T.paints++;
+    }
+
+    /* Everything with a given pen, nothing from a cache. */
+    drawWith(pen, look) {
+      this.onto(pen, () => { this.drawPanes(this.isGrey(look)); this.drawTokens(look); this.drawCursors(look); });
+    }
+
+    isGrey(look) { return Boolean(look.norm) && look.opacity > 0; }
+
+    drawTokens(look) {
       if (look.norm && look.opacity > 0) this.drawHeat(look);
       if (look.roles) this.drawRoles(look);
       if (look.sinks) this.drawSinks(look);
       this.drawMarks(look);
       this.scene.payload.panes.forEach((pane, i) => this.drawUnseen(pane, this.rects[i]));
+      if (look.registers) this.drawGlyphs(look.registers, "plus");
+      (look.marks || []).forEach(({ tokens }, i) => this.drawGlyphs(tokens, T.palette.glyphOf(i)));
+    }
+
+    drawCursors(look) {
       if (look.pinned >= 0) this.drawCursor(look.pinned, look, true);
       if (look.hover >= 0) this.drawCursor(look.hover, look, false);
-      T.lastDrawMs = performance.now() - started;
-      T.paints++;
     }
 
     drawPane(pen, pane, rect) {
@@ -172,24 +210,32 @@
     /* Lines where an area named by `area` (0 = none) ends. */
     outline(area, colour, width) {
       const { pen, scene } = this;
-      const path = new Path2D();
+      pen.beginPath();
       for (let i = 0; i < scene.n; i++) {
         if (scene.kind.values[i] !== 0) continue;
         const { x, y, w, h } = this.cell(i), right = scene.right[i], down = scene.down[i];
-        if (right >= 0 && area(i) !== area(right)) { path.moveTo(x + w, y); path.lineTo(x + w, y + h); }
-        if (down >= 0 && area(i) !== area(down)) { path.moveTo(x, y + h); path.lineTo(x + w, y + h); }
+        if (right >= 0 && area(i) !== area(right)) { pen.moveTo(x + w, y); pen.lineTo(x + w, y + h); }
+        if (down >= 0 && area(i) !== area(down)) { pen.moveTo(x, y + h); pen.lineTo(x + w, y + h); }
       }
       pen.strokeStyle = "rgba(0,0,0,0.7)";
       pen.lineWidth = width + 1.6;
-      pen.stroke(path);
+      pen.stroke();
       pen.strokeStyle = colour;
       pen.lineWidth = width;
-      pen.stroke(path);
+      pen.stroke();
     }
 
     outlineGroups(look) {
       const shared = (i) => (look.roles[i] === MERGED ? look.groups[i] + 2 : look.roles[i] === KEPT ? 1 : 0);
       this.outline(shared, "rgba(255,255,255,0.9)", 1.1);
+    }
+
+    /* A small sign in the corner of each token. */
+    drawGlyphs(tokens, shape) {
+      for (const i of tokens) {
+        const { x, y, w, h } = this.cell(i);
+        if (w) T.palette.glyph(this.pen, shape, x + w * 0.28, y + h * 0.28, Math.max(2, Math.min(w, h) * 0.19));
+      }
     }
 
     drawSinks(look) {
@@ -229,9 +275,9 @@
     }
 
     drawCursor(token, look, firm) {
-      const { pen, scene } = this, group = look.groups ? look.groups[token] : -1;
-      const members = group >= 0 ? scene.members.get(group) || [] : [];
-      if (members.length > 1) this.drawFamily(token, members);
+      const { pen } = this, group = look.groups ? look.groups[token] : -1;
+      const members = group >= 0 && look.members ? look.members.get(group) || [] : [];
+      if (members.length > 1) this.drawFamily(group, members, look.places ? look.places[token] : -1);
       const { x, y, w, h } = this.cell(token);
       pen.strokeStyle = "#000";
       pen.lineWidth = firm ? 5 : 4;
@@ -244,10 +290,10 @@
     }
 
     /* All sources of a merged token, with lines to the place where it stands. */
-    drawFamily(token, members) {
-      const { pen, scene } = this, home = scene.place.values[token];
+    drawFamily(group, members, home) {
+      const { pen } = this;
       const middle = (i) => { const c = this.cell(i); return [c.x + c.w / 2, c.y + c.h / 2]; };
-      for (const [colour, width] of [["#000", 4], [T.palette.group(scene.group.values[token]), 2]]) {
+      for (const [colour, width] of [["#000", 4], [T.palette.group(group), 2]]) {
         pen.strokeStyle = colour;
         pen.lineWidth = width;
         for (const member of members) {

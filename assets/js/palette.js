@@ -6,11 +6,11 @@
   /* Anchors of viridis: perceptually even, readable for colour-blind eyes and in grey. */
   const anchors = ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725"];
   const rgb = anchors.map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
-  const ramp = Array.from({ length: 256 }, (_, step) => {
+  const mixed = Array.from({ length: 256 }, (_, step) => {
     const place = (step / 255) * (rgb.length - 1), left = Math.min(Math.floor(place), rgb.length - 2);
-    const mix = rgb[left].map((from, c) => Math.round(from + (rgb[left + 1][c] - from) * (place - left)));
-    return `rgb(${mix.join(",")})`;
+    return rgb[left].map((from, c) => Math.round(from + (rgb[left + 1][c] - from) * (place - left)));
   });
+  const ramp = mixed.map((mix) => `rgb(${mix.join(",")})`);
 
   /* Okabe-Ito, for groups: told apart by colour-blind eyes; neighbours differ by outline anyway. */
   const groups = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
@@ -58,10 +58,39 @@
   const sizes = { pruned: 6, unseen: 8, sink: 7, absent: 6 };
   const tiles = new Map();
 
+  /* Signs for registers and for a method's own names: told apart by shape alone. */
+  const glyphs = ["triangle", "disc", "square", "diamond", "bar", "ring"];
+  const corners = {
+    triangle: [[0, -1], [0.9, 0.8], [-0.9, 0.8]], square: [[-0.8, -0.8], [0.8, -0.8], [0.8, 0.8], [-0.8, 0.8]],
+    diamond: [[0, -1.1], [1.1, 0], [0, 1.1], [-1.1, 0]], bar: [[-1, -0.4], [1, -0.4], [1, 0.4], [-1, 0.4]],
+    plus: [[-0.35, -1], [0.35, -1], [0.35, -0.35], [1, -0.35], [1, 0.35], [0.35, 0.35], [0.35, 1], [-0.35, 1], [-0.35, 0.35], [-1, 0.35], [-1, -0.35], [-0.35, -0.35]],
+  };
+  const round = Array.from({ length: 12 }, (_, i) => [0.9 * Math.cos(i * Math.PI / 6), 0.9 * Math.sin(i * Math.PI / 6)]);
+
+  /* Share of the range, 0 to 1, on the scale that was chosen; ranks are linear already. */
+  T.scaled = (share, scaling) => {
+    const inside = Math.min(Math.max(share, 0), 1);
+    return scaling === "log" ? Math.log1p(99 * inside) / Math.log(100) : inside;
+  };
+
   T.palette = {
     ramp,
+    packed: new Uint32Array(Uint8Array.from(mixed.flatMap((mix) => [...mix, 255])).buffer),
+    glyphOf: (number) => glyphs[number % glyphs.length],
+    glyph: (pen, shape, x, y, size) => {
+      const points = corners[shape] || round;
+      pen.beginPath();
+      points.forEach(([dx, dy], i) => (i ? pen.lineTo : pen.moveTo).call(pen, x + dx * size, y + dy * size));
+      pen.closePath();
+      pen.strokeStyle = "#000";
+      pen.lineWidth = Math.max(1.6, size * 0.5);
+      pen.stroke();
+      pen.fillStyle = shape === "ring" ? "#000" : "#fff";
+      pen.fill();
+    },
     colour: (share) => ramp[Math.max(0, Math.min(255, Math.round(share * 255)))],
     group: (number) => groups[((number % groups.length) + groups.length) % groups.length],
+    has: (name) => name in drawings,
     pattern: (pen, name, ratio) => {
       const key = `${name}@${ratio}`;
       if (!tiles.has(key)) tiles.set(key, tile(sizes[name], drawings[name], ratio));

@@ -4,14 +4,16 @@
   if (T.Scene) return;
 
   const arrays = ["box", "pane", "tile", "row", "col", "kind", "attention", "heads", "share", "tower",
-    "tower_heads", "tam", "phi", "sinks", "fates", "group", "place", "went", "score"];
+    "tower_heads", "tam", "phi", "sinks", "fates", "groups", "places", "went", "score", "registers"];
 
   T.Scene = class {
     constructor(payload) {
       this.payload = payload;
       this.n = payload.n;
       this.words = payload.words || [];
-      for (const name of arrays) this[name] = T.unpack(payload[name]);
+      for (const name of arrays) this[name] = T.unpack(payload[{ groups: "group", places: "place" }[name] || name]);
+      this.roles = payload.roles || [];
+      this.memory = new Map();
       this.layers = this.attention ? this.attention.shape[1] : this.phi ? this.phi.shape[0] : 0;
       this.headCount = this.heads ? this.heads.shape[2] : 0;
       this.towerHeads = this.tower_heads ? this.tower_heads.shape[1] : 0;
@@ -33,13 +35,55 @@
         this.right[i] = at.get(key(tile, row, col + 1)) ?? -1;
         this.down[i] = at.get(key(tile, row + 1, col)) ?? -1;
       }
-      this.members = new Map();
-      if (this.group) this.group.values.forEach((group, i) => {
-        if (group < 0) return;
-        if (!this.members.has(group)) this.members.set(group, []);
-        this.members.get(group).push(i);
+    }
+
+    /* Compute once per key. */
+    once(key, make) {
+      if (!this.memory.has(key)) this.memory.set(key, make());
+      return this.memory.get(key);
+    }
+
+    last(stage) {
+      const final = this.fates.shape[0] - 1;
+      return stage === null || stage === undefined ? final : Math.min(stage, final);
+    }
+
+    stageRow(field, stage) {
+      const at = this.last(stage);
+      return at < 0 ? null : field.values.subarray(at * this.n, (at + 1) * this.n);
+    }
+
+    /* Fates after a stage (default: the last, -1: before the first), or null when this run kept everything. */
+    fatesAt(stage) {
+      if (!this.fates) return null;
+      return this.stageRow(this.fates, stage) || this.once("all", () => new Uint8Array(this.n));
+    }
+
+    /* Output token of each token, and the token at whose place that one stands. */
+    groupsAt(stage) { return this.fates ? this.stageRow(this.groups, stage) : null; }
+
+    placesAt(stage) { return this.fates ? this.stageRow(this.places, stage) : null; }
+
+    /* group -> its source tokens, after a stage. */
+    membersAt(stage) {
+      const groups = this.groupsAt(stage);
+      if (!groups) return new Map();
+      return this.once(`members${this.last(stage)}`, () => {
+        const members = new Map();
+        groups.forEach((group, i) => {
+          if (group < 0) return;
+          if (!members.has(group)) members.set(group, []);
+          members.get(group).push(i);
+        });
+        return members;
       });
     }
+
+    get group() { return this.fates ? { values: this.groupsAt(null) } : null; }
+
+    get place() { return this.fates ? { values: this.placesAt(null) } : null; }
+
+    get members() { return this.membersAt(null); }
 
     menu() {
       const lost = this.payload.missing || {};
@@ -124,8 +168,8 @@
 
     /* What share of the shown image attention falls on sinks, per layer. */
     sinkShares(view) {
-      if (!this.sinks || !this.attention) return null;
-      return Array.from({ length: this.layers }, (_, layer) => {
+      if (!this.sinks || !this.attention || !this.anySink) return null;
+      return this.once(`sunk${this.chosen(view)}`, () => Array.from({ length: this.layers }, (_, layer) => {
         const values = this.values({ ...view, map: "attention", layer, head: -1 });
         let all = 0, sunk = 0;
         for (let i = 0; i < this.n; i++) {
@@ -134,7 +178,49 @@
           if (this.sinks.values[layer * this.n + i]) sunk += values[i];
         }
         return all ? sunk / all : 0;
+      }));
+    }
+
+    get registerTokens() {
+      return this.once("registers", () => (this.registers ? Array.from(this.registers.values.keys()).filter((i) => this.registers.values[i]) : []));
+    }
+
+    /* In words, which picture and which of its tiles a token belongs to. */
+    where(token) {
+      const { panes, images } = this.payload, number = this.pane.values[token], pane = panes[number];
+      const of = images.length > 1 ? ` of image ${pane.image + 1}` : "";
+      if (pane.role === "whole") return `image ${pane.image + 1}`;
+      return pane.role === "thumbnail" ? `small view${of}` : `tile ${this.tile.values[token]}${of}`;
+    }
+
+    get anySink() { return this.once("anySink", () => Boolean(this.sinks && this.sinks.values.some(Boolean))); }
+
+    /* Every head of the view's layer: its numbers, their sum, and one range for all of them. */
+    headMaps(view) {
+      const map = this.map(view.map);
+      if (!map || !map.heads || !map.has) return null;
+      const key = `heads ${view.map} ${view.layer} ${view.sinks} ${view.map === "attention" ? this.chosen(view) : ""}`;
+      if (this.headKey === key) return this.headCache;
+      const heads = Array.from({ length: map.heads }, (_, head) => {
+        const values = this.values({ ...view, head });
+        return { head, values, mass: values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0) };
       });
+      const range = { low: 0, high: Math.max(...heads.map(({ values }) => this.range(values, view).high)) };
+      this.headKey = key;
+      this.headCache = { heads: [...heads].sort((a, b) => b.mass - a.mass || a.head - b.head), range };
+      return this.headCache;
+    }
+
+    /* The range of the colours: of this view, of all heads when one is looked at, or of all layers. */
+    scaleRange(values, view) {
+      const map = this.map(view.map), heads = view.head >= 0 && view.head < map.heads ? this.headMaps(view) : null;
+      if (view.common && map.layers > 1) {
+        return this.once(`range ${view.map} ${view.head} ${view.sinks} ${view.map === "attention" ? this.chosen(view) : ""}`, () => {
+          const highs = Array.from({ length: map.layers }, (_, layer) => this.range(this.values({ ...view, layer }), { ...view, layer }).high);
+          return { low: 0, high: Math.max(...highs) };
+        });
+      }
+      return heads ? heads.range : this.range(values, view);
     }
 
     isSink(view, token) {
@@ -146,7 +232,7 @@
     range(values, view) {
       let low = Infinity, high = -Infinity;
       for (let i = 0; i < this.n; i++) {
-        if (!Number.isFinite(values[i]) || (!view.sinks && this.isSink(view, i))) continue;
+        if (!Number.isFinite(values[i]) || (!view.sinks && this.anySink && this.isSink(view, i))) continue;
         low = Math.min(low, values[i]);
         high = Math.max(high, values[i]);
       }
@@ -162,13 +248,6 @@
       const ranks = new Int32Array(this.n);
       order.forEach((token, place) => { ranks[token] = place + 1; });
       return ranks;
-    }
-
-    /* Fates after a stage (default: the last), or null when this run kept everything. */
-    fatesAt(stage) {
-      if (!this.fates) return null;
-      const last = this.fates.shape[0] - 1, at = stage === null ? last : Math.min(stage, last);
-      return this.fates.values.subarray(at * this.n, (at + 1) * this.n);
     }
   };
 })();

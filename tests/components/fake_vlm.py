@@ -80,9 +80,9 @@ class FakeVLM:
         keep = N
         if plan is not None:
             keep = plan.steps[-1].keep
-            stages = (
-                stage(pruned(N, keep, seed=len(plan.steps[-1].method)), plan.steps[-1].method),
-            )
+            step = plan.steps[-1]
+            chosen = step.reduction or pruned(N, keep, seed=len(step.method))
+            stages = (stage(chosen, step.method),)
         small = image.copy()
         small.thumbnail((192, 192))
         total = 0.08 if plan is None else 0.05 + 0.1 * (plan.steps[-1].method == "divprune")

@@ -11,7 +11,8 @@ from tests.view.test_encode import unpack
 from tokviz.layout import Layout, Tile
 from tokviz.reduction.method import PLACES as METHOD_PLACES
 from tokviz.trace import Trace, layout_arrays
-from tokviz.view.overlay import PLACES, overlay_payload, pending_payload
+from tokviz.view.fates import PLACES
+from tokviz.view.overlay import overlay_payload, pending_payload
 
 EVIL = "<script>alert(1)</script>"
 
@@ -51,8 +52,8 @@ def test_fates_groups_and_places_follow_from_the_matrix():
     reduction = merged(6, 2)
     payload = overlay_payload(fake_trace(stages=(stage(reduction),)), "id")
     np.testing.assert_array_equal(unpack(payload["fates"]), [reduction.fate])
-    np.testing.assert_array_equal(unpack(payload["group"]), reduction.group)
-    np.testing.assert_array_equal(unpack(payload["place"]), reduction.position[reduction.group])
+    np.testing.assert_array_equal(unpack(payload["group"]), [reduction.group])
+    np.testing.assert_array_equal(unpack(payload["place"]), [reduction.position[reduction.group]])
 
 
 def test_two_stages_are_told_apart():
@@ -65,6 +66,20 @@ def test_two_stages_are_told_apart():
     assert payload["stages"][1]["title"] == "FastV"
     assert sorted(unpack(payload["went"]).tolist()) == [-1, -1, 0, 0, 1, 1]
     np.testing.assert_allclose(unpack(payload["score"]), first.score, rtol=1e-6)
+
+
+def test_a_stage_that_only_masks_leaves_all_tokens_to_the_next():
+    first = replace(stage(pruned(6, 4, 1), "fastv", "language_model"), effect="mask")
+    second = stage(pruned(6, 2, 2), "pyramiddrop", "language_model")
+    payload = overlay_payload(fake_trace(stages=(first, second)), "id")
+    assert (unpack(payload["fates"]) == 2).sum(1).tolist() == [2, 4]
+    assert [s["removes"] for s in payload["stages"]] == [False, True]
+
+
+def test_roles_of_a_later_stage_name_source_tokens():
+    first, second = pruned(6, 4, 1), replace(pruned(4, 2, 2), roles={"anchor": np.array([0, 3])})
+    payload = overlay_payload(fake_trace(stages=(stage(first), stage(second))), "id")
+    assert payload["roles"] == [{"name": "anchor", "tokens": first.position[[0, 3]].tolist()}]
 
 
 def test_texts_travel_as_they_are():

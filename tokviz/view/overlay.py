@@ -24,10 +24,13 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     phi              f2 [l, n], sink statistic; sinks u1 [l, n], 1 = attention sink in that layer
     sink_note        one sentence about the sinks of this run
     fates            u1 [k, n] after each stage: 0 kept, 1 merged, 2 pruned
-    group            i4 [n], output token at the end, -1 = pruned; place i4 [n] its representative
+    group            i4 [k, n], output token after each stage, -1 = pruned; place i4 [k, n] the
+                     source token at whose place it stands
     went             i2 [n], stage at which a token stopped standing alone, -1 = it still does
     score            f4 [n], the first stage's importance or null
-    stages           one {title, where, layer, left} per stage
+    roles            the method's own names for tokens: one {name, tokens} each
+    registers        u1 [n], 1 = the vision tower uses this patch as a register, or null
+    stages           one {title, where, layer, left, removes} per stage
     missing          map name -> why it cannot be shown
     notes            sentences for the reader
     view             how to open it: {map, layer, words, keep, ...}
@@ -43,9 +46,9 @@ from PIL import Image
 
 from tokviz.errors import TokvizError
 from tokviz.images import PREVIEW_SIDE, open_image, preview_jpeg
-from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.view.encode import data_url, pack, pack_map
+from tokviz.view.fates import fate_fields
 from tokviz.view.words import token_words
 
 ROOM = 3 * 2**19
@@ -54,12 +57,6 @@ MAX_PANES = 64
 SLIM_SIDE = 480
 """Longest side of a picture in a compare lane."""
 ANSWERING = "Appears when the model has answered."
-
-PLACES = {
-    "tower": "inside the vision tower",
-    "before": "before the language model",
-    "language_model": "inside the language model",
-}
 
 NO_ATTENTION = "This run recorded no attention rows."
 NO_TOWER = "This run recorded no attention of the vision tower."
@@ -78,6 +75,7 @@ def overlay_payload(
     tam: np.ndarray | None = None,
     sinks: np.ndarray | None = None,
     sink_note: str = "",
+    registers: np.ndarray | None = None,
     titles: Mapping[str, str] | None = None,
     view: Mapping[str, Any] | None = None,
     slim: bool = False,
@@ -91,6 +89,7 @@ def overlay_payload(
         tam: [t, n] Token Activation Maps, if they were computed.
         sinks: bool [l, n], attention sinks.
         sink_note: one sentence about them.
+        registers: bool [n], patches that the vision tower uses as registers.
         titles: method name -> title, for the stages.
         view: how to open it.
         slim: leave the maps out and send only the picture and the fates (a compare lane).
@@ -108,7 +107,7 @@ def overlay_payload(
         "notes": list(trace.notes),
         "view": dict(view or {}),
         **_layout_fields(trace),
-        **_fate_fields(trace, titles or {}),
+        **fate_fields(trace, titles or {}),
     }
     if not slim:
         payload |= {
@@ -118,6 +117,7 @@ def overlay_payload(
             **_sink_fields(trace, sinks, missing),
             "tam": None if tam is None else pack(tam, "f2"),
             "sink_note": sink_note,
+            "registers": None if registers is None else pack(registers, "u1"),
         }
         if tam is None:
             missing["tam"] = NO_TAM
@@ -267,30 +267,4 @@ def _sink_fields(trace: Trace, sinks: np.ndarray | None, missing: dict[str, str]
         missing["phi"] = NO_PHI
     if sinks is not None:
         fields["sinks"] = pack(sinks, "u1")
-    return fields
-
-
-def _fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict.fromkeys(("fates", "group", "place", "went", "score"))
-    fields["stages"] = [
-        {
-            "title": titles.get(stage.method, stage.method),
-            "where": PLACES.get(stage.place, stage.place),
-            "layer": stage.layer,
-            "left": stage.reduction.m,
-        }
-        for stage in trace.stages
-    ]
-    if not trace.stages:
-        return fields
-    whole, fates = Reduction.identity(trace.n), []
-    for stage in trace.stages:
-        whole = whole.then(stage.reduction)
-        fates.append(whole.fate)
-    place = np.where(whole.group >= 0, whole.position[np.maximum(whole.group, 0)], -1)
-    fields["fates"] = pack(np.stack(fates), "u1")
-    fields["group"], fields["place"] = pack(whole.group, "i4"), pack(place, "i4")
-    fields["went"] = pack(trace.went_at, "i2")
-    if trace.stages[0].reduction.score is not None:
-        fields["score"] = pack(trace.stages[0].reduction.score, "f4")
     return fields

@@ -1,0 +1,124 @@
+"""Hover, click, keys, walk, brush: what the reader does with one run."""
+
+import numpy as np
+from playwright.sync_api import expect
+
+from tests.browser.driving import answered, ask, explorer, png, settled, token_point
+from tests.view.fakes import BLUE, fake_trace, picture
+
+
+def use_of(page, word: int) -> float:
+    node = page.locator("#tv-explorer .tv-word").nth(word)
+    return float(node.evaluate("(node) => node.style.getPropertyValue('--use')"))
+
+
+def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(watched, url):
+    page = watched(url)
+    page.mouse.move(*token_point(page, 14))
+    facts = page.locator("#tv-explorer [data-part=facts]")
+    expect(facts.locator("h3")).to_have_text("Token 14")
+    layer, trace = explorer(page, "x.view.layer"), fake_trace(6, 6)
+    used = trace["attention"][:, layer, 14].astype(float)
+    np.testing.assert_allclose([use_of(page, w) for w in range(3)], used / used.max(), atol=0.01)
+    rank = 1 + int((trace["attention"][:, layer].mean(0) > used.mean()).sum())
+    expect(facts).to_contain_text(f"{rank} of 36")
+    page.mouse.click(*token_point(page, 14))
+    page.mouse.move(2, 2)
+    expect(facts.locator("h3")).to_have_text("Token 14 (held)")
+
+
+def test_heads_are_sorted_by_what_they_put_on_the_image(watched, url):
+    page = watched(url)
+    heads = page.locator("#tv-explorer .tv-head")
+    expect(heads).to_have_count(2)
+    layer = explorer(page, "x.view.layer")
+    mass = fake_trace(6, 6)["attention_heads"][:, layer].astype(float).sum(-1).mean(0)
+    expect(heads.first).to_contain_text(f"head {int(mass.argmax())} ")
+    settled(page, heads.first.click)
+    assert explorer(page, "x.view.head") == int(mass.argmax())
+    expect(heads.first).to_have_attribute("aria-pressed", "true")
+    both = fake_trace(6, 6)["attention_heads"][:, layer].astype(float).mean(0).max()
+    np.testing.assert_allclose(explorer(page, "x.range.high"), both, rtol=0.01)
+
+
+def test_tab_turns_the_direction_and_arrows_move_between_words(watched, url):
+    page = watched(url)
+    page.locator("#tv-explorer .tv-frame canvas").focus()
+    page.keyboard.press("Tab")
+    settled(page, lambda: page.keyboard.press("ArrowRight"))
+    assert explorer(page, "x.view.peek") == 1
+    layer = explorer(page, "x.view.layer")
+    settled(page, lambda: page.keyboard.press("ArrowUp" if layer < 3 else "ArrowDown"))
+    assert abs(explorer(page, "x.view.layer") - layer) == 1
+
+
+def test_the_walk_goes_from_all_tokens_through_every_layer(watched, url):
+    page = watched(url)
+    page.get_by_role("button", name="Explore fastervlm").click()
+    answered(page, "cat")
+    slide, lead = page.locator(".tv-walk input"), page.locator("#tv-explorer .tv-lead")
+    settled(page, lambda: slide.fill("0"))
+    expect(lead).to_contain_text("36 of 36 tokens")
+    settled(page, lambda: slide.fill("1"))
+    expect(lead).to_contain_text("FasterVLM, before the language model: 9 of 36 tokens")
+    settled(page, lambda: slide.fill("3"))
+    expect(lead).to_contain_text("Layer 1: 9 of 36 tokens")
+    assert explorer(page, "Boolean(x.look.norm) && Boolean(x.look.roles)")
+    page.get_by_role("button", name="Walk through the layers").click()
+    page.wait_for_function("() => document.querySelector('.tv-walk input').value === '5'")
+    expect(page.get_by_role("button", name="Walk through the layers")).to_be_visible()
+
+
+def test_still_pages_step_instead_of_playing(watched, url):
+    page = watched(url, reduced_motion="reduce")
+    step = page.get_by_role("button", name="Next step")
+    settled(page, step.click)
+    settled(page, step.click)
+    expect(page.locator("#tv-explorer .tv-lead")).to_contain_text("Layer 0")
+    expect(step).to_be_visible()
+
+
+def test_painted_tokens_are_left_out_for_real(watched, url, vlm):
+    page = watched(url)
+    page.get_by_role("button", name="Paint tokens").click()
+    page.locator("[aria-label='Brush size in tokens']").select_option("1")
+    page.mouse.move(*token_point(page, 14))
+    page.mouse.down()
+    page.mouse.move(*token_point(page, 16), steps=3)
+    page.mouse.up()
+    count = page.locator(".tv-count")
+    expect(count).to_have_text("21 of 36 tokens are in.")
+    page.get_by_role("button", name="Invert").click()
+    expect(count).to_have_text("15 of 36 tokens are in.")
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Undo").click()
+    expect(count).to_have_text("36 of 36 tokens are in.")
+    page.get_by_role("button", name="Redo").click()
+    page.get_by_role("button", name="Redo").click()
+    page.get_by_role("button", name="Ask again with exactly these").click()
+    lane = page.locator("#tv-lanes .tv-lane", has_text="Chosen by hand")
+    expect(lane.locator(".tv-legend")).to_contain_text("kept 15")
+    expect(page.locator(".tv-brushsaid")).to_contain_text("red cat.")
+    *_, plans = vlm.asked[-1]
+    inside = [r * 6 + c for r in (1, 2, 3) for c in (1, 2, 3, 4, 5)]
+    assert plans[-1].steps[0].reduction.kept.tolist() == inside
+
+
+def test_painting_starts_from_a_method(watched, url):
+    page = watched(url)
+    page.get_by_role("button", name="Paint tokens").click()
+    start = page.locator("[aria-label='Start from']")
+    start.select_option("lane 0")
+    expect(page.locator(".tv-count")).to_have_text("9 of 36 tokens are in.")
+    start.select_option("method divprune")
+    expect(page.locator(".tv-brushsaid")).to_contain_text("Started from DivPrune: 9 tokens")
+
+
+def test_an_own_picture_is_no_example(watched, url):
+    page = watched(url)
+    current = page.locator("#tv-examples [aria-current]")
+    expect(current).to_have_count(1)
+    ask(page, png(picture(BLUE)), "what ?")
+    answered(page, "blue")
+    expect(current).to_have_count(0)
+    assert explorer(page, "x.scene.payload.example") == ""

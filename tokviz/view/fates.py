@@ -1,0 +1,74 @@
+"""What does the browser get to draw what became of each token, stage by stage?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tokviz.matrix import Reduction
+from tokviz.trace import Trace
+from tokviz.view.encode import pack
+
+PLACES = {
+    "tower": "inside the vision tower",
+    "before": "before the language model",
+    "language_model": "inside the language model",
+}
+MOST_ROLES = 8
+
+
+def fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
+    """Return the payload's fields fates, group, place, went, score, roles and stages.
+
+    Args:
+        trace: the run; without stages everything but the empty lists is null.
+        titles: method name -> title.
+    """
+    fields: dict[str, Any] = dict.fromkeys(("fates", "group", "place", "went", "score"))
+    fields |= {"stages": [], "roles": []}
+    if not trace.stages:
+        return fields
+    before, rows = Reduction.identity(trace.n), []
+    for stage in trace.stages:
+        after = before.then(stage.reduction)
+        rows.append((after.fate, after.group, _places(after)))
+        fields["stages"].append(_stage(stage, titles))
+        fields["roles"] += _roles(stage, before)
+        before = after if stage.removes else before
+    fates, groups, places = (np.stack(part) for part in zip(*rows, strict=True))
+    fields |= {
+        "fates": pack(fates, "u1"),
+        "group": pack(groups, "i4"),
+        "place": pack(places, "i4"),
+        "went": pack(trace.went_at, "i2"),
+        "roles": fields["roles"][:MOST_ROLES],
+    }
+    if trace.stages[0].reduction.score is not None:
+        fields["score"] = pack(trace.stages[0].reduction.score, "f4")
+    return fields
+
+
+def _stage(stage: Any, titles: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "title": titles.get(stage.method, stage.method),
+        "where": PLACES.get(stage.place, stage.place),
+        "layer": stage.layer,
+        "left": stage.reduction.m,
+        "removes": stage.removes,
+    }
+
+
+def _places(whole: Reduction) -> np.ndarray:
+    """Return [n], the source token at whose place each token's group stands; -1 = pruned."""
+    if not whole.m:
+        return np.full(whole.n, -1)
+    return np.where(whole.group >= 0, whole.position[np.maximum(whole.group, 0)], -1)
+
+
+def _roles(stage: Any, before: Reduction) -> list[dict[str, Any]]:
+    """Return the method's own names for tokens as {name, tokens}, in source tokens."""
+    named = stage.reduction.roles.items()
+    found = [(name, before.position[tokens].tolist()) for name, tokens in named]
+    return [{"name": name, "tokens": tokens} for name, tokens in found if tokens]
