@@ -6,6 +6,9 @@ from skimage import data
 
 import tokviz
 from tests.models.tiny import TINY, save
+from tests.models.tiny_tiles import TINY_KIN, TINY_TILES
+
+TINY.update(TINY_TILES)
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +18,8 @@ def checkpoint(tmp_path_factory):
 
     def folder_of(name):
         if name not in made:
-            made[name] = save(name, tmp_path_factory.mktemp(name))
+            kind = (TINY | TINY_KIN)[name]
+            made[name] = save(kind, tmp_path_factory.mktemp(name))
         return made[name]
 
     return folder_of

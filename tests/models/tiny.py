@@ -41,8 +41,6 @@ class Tiny:
     "() -> (model, processor)"
     sizes: tuple[tuple[int, int], ...]
     "(width, height) of pictures whose boxes are proven: aspect ratios, tile counts, orientations."
-    masking_is_exact: bool = True
-    "False where real removal differs from masking, as the family's documentation says."
 
 
 def byte_tokenizer(*more: str, **named: str) -> PreTrainedTokenizerFast:
@@ -205,10 +203,10 @@ TINY: dict[str, Tiny] = {
 """Family -> its tiny model."""
 
 
-def save(name: str, folder: Path) -> Path:
+def save(tiny: Tiny, folder: Path) -> Path:
     """Build a tiny model and save it as a checkpoint."""
     torch.manual_seed(0)
-    model, processor = TINY[name].build()
+    model, processor = tiny.build()
     shake(model)
     model.generation_config.eos_token_id = 2
     model.save_pretrained(folder)

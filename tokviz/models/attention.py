@@ -43,10 +43,11 @@ class AttentionCall:
         mask: torch.Tensor | None,
         scaling: float | None,
         causal: bool,
+        softcap: float | None = None,
     ) -> None:
         """Args: query [b, h, q, d]; key, value [b, h_kv, k, d]; mask None, bool or additive."""
         self.module, self.query, self.key, self.value = module, query, key, value
-        self.mask, self.causal = mask, causal
+        self.mask, self.causal, self.softcap = mask, causal, softcap
         self.scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
 
     def logits(self, rows: torch.Tensor) -> torch.Tensor:
@@ -54,9 +55,9 @@ class AttentionCall:
         b, heads, _, width = self.query.shape
         kv_heads = self.key.shape[1]
         query = self.query[:, :, rows].reshape(b, kv_heads, -1, width)
-        logits = torch.matmul(query, self.key.transpose(-1, -2)).float() * self.scaling
+        logits = self._capped(torch.matmul(query, self.key.transpose(-1, -2)).float())
         logits = logits.reshape(b, heads, len(rows), -1)
-        hidden = self._hidden(rows)
+        hidden = self.hidden(rows)
         if hidden is not None and hidden.dtype == torch.bool:
             return logits.masked_fill(hidden, float("-inf"))
         return logits if hidden is None else logits + hidden
@@ -72,7 +73,7 @@ class AttentionCall:
         """
         kv_heads, width = self.key.shape[1], self.query.shape[-1]
         query = self.query[0, :, -1].reshape(kv_heads, -1, width)
-        logits = torch.matmul(query, self.key[0].transpose(-1, -2)).float() * self.scaling
+        logits = self._capped(torch.matmul(query, self.key[0].transpose(-1, -2)).float())
         logits = logits.reshape(self.query.shape[1], -1)
         if self.mask is not None:
             mask = self.mask[0, :, -1]
@@ -98,7 +99,12 @@ class AttentionCall:
         mixed = torch.matmul(grouped, self.value).reshape(b, heads, queries, -1)
         return mixed.transpose(1, 2).contiguous()
 
-    def _hidden(self, rows: torch.Tensor) -> torch.Tensor | None:
+    def _capped(self, products: torch.Tensor) -> torch.Tensor:
+        """Scale dot products, and send them through the soft cap where the model has one."""
+        logits = products * self.scaling
+        return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
+
+    def hidden(self, rows: torch.Tensor) -> torch.Tensor | None:
         """What the rows may not see: bool (True = hidden), an additive mask, or None."""
         if self.mask is not None:
             mask = self.mask[:, :, rows] if self.mask.shape[2] > 1 else self.mask
@@ -120,16 +126,40 @@ def attention_forward(
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Compute attention with SDPA; show the call to the open observer first, who may replace it."""
-    observer = _observer.get()
-    if observer is not None:
+    observer, softcap = _observer.get(), kwargs.get("softcap")
+    if observer is not None or softcap is not None:
         causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        call = AttentionCall(module, query, key, value, attention_mask, scaling, causal)
-        replaced = observer(call)
+        call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap)
+        replaced = observer(call) if observer is not None else None
         if replaced is not None:
             return replaced, None
+        if softcap is not None:
+            return capped_attention(call), None
     return sdpa_attention_forward(
         module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **kwargs
     )
+
+
+def capped_attention(call: AttentionCall) -> torch.Tensor:
+    """Return attention whose logits pass through a soft cap (Gemma 2), which SDPA cannot do.
+
+    The same steps in the same order and types as the library's eager attention.
+
+    Returns:
+        [b, q, h, d].
+    """
+    query, groups = call.query, call.query.shape[1] // call.key.shape[1]
+    key, value = (x.repeat_interleave(groups, 1) for x in (call.key, call.value))
+    logits = torch.matmul(query, key.transpose(2, 3)) * call.scaling
+    logits = torch.tanh(logits / call.softcap) * call.softcap
+    hidden = call.hidden(torch.arange(query.shape[2], device=query.device))
+    if hidden is not None and hidden.dtype == torch.bool:
+        hidden = torch.zeros_like(hidden, dtype=logits.dtype).masked_fill(
+            hidden, torch.finfo(logits.dtype).min
+        )
+    logits = logits if hidden is None else logits + hidden.to(logits.dtype)
+    weights = logits.softmax(-1, dtype=torch.float32).to(query.dtype)
+    return torch.matmul(weights, value).transpose(1, 2).contiguous()
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tokviz.matrix import Reduction
 from tokviz.models.stage_signals import StageState, Watch
 from tokviz.models.tower import apply_reduction
 from tokviz.models.vision import hooked
+from tokviz.models.windows import Windows
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
 from tokviz.trace import StageRecord
@@ -48,6 +49,8 @@ class DecoderStages:
         head: torch.Tensor,
         carried: dict[str, Any] | None = None,
         rotary: Rotary | None = None,
+        windows: Windows | None = None,
+        cap: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits,
     ) -> None:
         """Describe the sequence that enters layer 0.
 
@@ -62,6 +65,8 @@ class DecoderStages:
             head: [v, d] weight of the language model's head.
             carried: signals that the vision tower hands over, one value per visual token.
             rotary: (hidden, positions [1, rows], layer) -> cos and sin; default the decoder's own.
+            cap: from states times `head` to the model's word logits.
+            windows: of the layers that have a sliding window; None = no layer has.
         """
         self.decoder: nn.Module = decoder
         self.step = step
@@ -80,6 +85,7 @@ class DecoderStages:
         self.parked: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
         self.rows_in: dict[int, torch.Tensor] = {}
+        self.windows, self.cap = windows, cap
         self.rotary: Rotary = rotary or (
             lambda hidden, positions, layer: decoder.rotary_emb(hidden, positions)  # type: ignore
         )
@@ -108,29 +114,44 @@ class DecoderStages:
         """Install the hooks for one prefill."""
         layers = self.decoder.layers
         first = min(self.stages, default=len(layers))  # type: ignore[arg-type]
+        hooks = list(self.windows.before_prefill().items()) if self.windows else []
+        hooks += [(i, self._before(i)) for i in range(first, len(layers) if self.stages else 0)]  # type: ignore
         handles = [
-            layers[i].register_forward_pre_hook(self._before(i), with_kwargs=True)  # type: ignore
-            for i in range(first, len(layers) if self.stages else 0)  # type: ignore[arg-type]
+            layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
+            for i, hook in hooks
         ]
         with hooked(*handles, *(self.watch.hooks() if self.stages else ())):
             yield
 
     @contextmanager
     def during_decode(self) -> Iterator[None]:
-        """Install what one decode step needs: shifted positions where they were repacked."""
-        hooks: dict[int, Callable[..., Any]] = {}
+        """Install what one decode step needs: windows, hidden keys, shifted positions."""
+        hooks = self._window_hooks()
         if self.effect in ("mask", "decode"):
-            hooks = {i: self._hide(i) for i in self.rows_in}
+            hooks += [(i, self._hide(i)) for i in self.rows_in]
         elif self.repacks:
             moved = {i: self.next_position - len(rows) for i, rows in self.rows_in.items()}
-            hooks = {i: self._shift(by, i) for i, by in moved.items()}
+            hooks += [(i, self._shift(by, i)) for i, by in moved.items()]
         layers = self.decoder.layers
         handles = [
             layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
-            for i, hook in hooks.items()
+            for i, hook in hooks
         ]
         with hooked(*handles):
             yield
+
+    def _window_hooks(self) -> list[tuple[int, Callable[..., Any]]]:
+        """Hooks of the layers with a window, where rows are missing from some layer's cache."""
+        windows = self.windows
+        if windows is None:
+            return []
+        alive = {layer: self.rows_at(layer) for layer in range(len(self.decoder.layers))}  # type: ignore
+        if all(len(rows) == windows.total for rows in alive.values()):
+            return []
+        return [
+            (i, windows.while_writing(i, alive[i], self.repacks and len(alive[i]) < self.length))
+            for i in windows.layers
+        ]
 
     def rows_at(self, layer: int) -> torch.Tensor:
         """Return the sequence indices of the rows that entered a layer."""
@@ -232,6 +253,8 @@ class DecoderStages:
         if mask is not None:
             out["attention_mask"] = mask[:, :, alive][..., alive]
         if self.repacks:
+            if self.windows and layer in self.windows.layers:
+                out["attention_mask"] = self.windows.packed(alive)
             packed = torch.arange(len(alive), device=alive.device)[None]
             out["position_embeddings"] = self.rotary(hidden, packed, layer)
         elif out.get("position_embeddings") is not None:
@@ -241,9 +264,12 @@ class DecoderStages:
 
     def _hide(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
-            keys = kwargs["past_key_values"].layers[layer].keys.shape[-2] + 1
-            sees = torch.ones(1, 1, 1, keys, dtype=torch.bool, device=self.alive.device)
+            cache, given = kwargs["past_key_values"].layers[layer], kwargs.get("attention_mask")
+            rows, keys = cache.get_seq_length() + 1, cache.keys.shape[-2] + 1
+            sees = torch.ones(1, 1, 1, rows, dtype=torch.bool, device=self.alive.device)
             sees[..., self._hidden_rows(layer)] = False
+            sees = sees[..., rows - keys :]  # a cache with a sliding window drops the oldest
+            sees = sees if given is None else sees & _as_bool(given)
             return args, {**kwargs, "attention_mask": sees}
 
         return hook

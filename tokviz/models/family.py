@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from PIL import Image
 from torch import nn
+from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
@@ -54,6 +55,10 @@ class Family(ABC):
         """Return the weight of the language model's head, [v, d]."""
         return model.get_output_embeddings().weight  # type: ignore[operator]
 
+    def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
+        """Return word logits as the model gives them, from states times `head_weight`."""
+        return logits
+
     def image_token_id(self, model: nn.Module) -> int:
         """Return the id of the placeholder that stands for one visual token."""
         return int(model.config.image_token_id)  # type: ignore[union-attr, arg-type]
@@ -73,6 +78,32 @@ class Family(ABC):
         """
         return decoder.rotary_emb(hidden, positions)  # type: ignore[operator]
 
+    def window_mask(
+        self, model: nn.Module, inputs: Inputs, rows: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Return the mask of layers with a sliding window, as the model makes it for a prompt.
+
+        Args:
+            model: the model.
+            inputs: the processor's output.
+            rows: [rows], of which rows of the prompt the one in question is made.
+
+        Returns:
+            bool [1, 1, rows, rows], True = may attend; None where the model goes without.
+        """
+        make = getattr(model, "create_masks_for_generate", create_masks_for_generate)
+        types = inputs.get("token_type_ids")
+        config = model.config.get_text_config()  # type: ignore[union-attr, operator]
+        masks = make(
+            config=config,
+            inputs_embeds=torch.empty(1, len(rows), 0, device=rows.device),
+            attention_mask=None,
+            past_key_values=None,
+            position_ids=None,
+            **({} if types is None else {"token_type_ids": types[:, rows]}),
+        )
+        return masks["sliding_attention"] if isinstance(masks, dict) else masks
+
     def during_prefill(
         self, model: nn.Module, stages: DecoderStages
     ) -> AbstractContextManager[None]:
@@ -87,6 +118,10 @@ class Family(ABC):
     def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
         """Return the model inputs of one prompt and its images."""
         return processor(images=list(images), text=text, return_tensors="pt")
+
+    def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
+        """Return the whole prompt text where the processor has no chat template."""
+        return f"USER: {self.image_mark(processor) * images}\n{prompt} ASSISTANT:"
 
     def image_mark(self, processor: Any) -> str:
         """Return what stands for one image in a prompt that has no chat template."""
@@ -181,6 +216,10 @@ class Family(ABC):
     def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the states [b, tokens, d] that enter the first tower block."""
         raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
+
+    def tower_leave(self, model: nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Return what the projector gets of the patch states [m, d_v] after the feature layer."""
+        return states
 
     def tower_attend(
         self, block: nn.Module, states: torch.Tensor, mask: torch.Tensor | None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from transformers import DynamicCache
 
@@ -162,7 +163,10 @@ class Lane:
             return
         self.stages.watch.see(call)
         if self.capture.attention:
-            self.rows.attention[-1][layer] = call.last_row()
+            row = call.last_row()
+            # a cache with a sliding window has dropped the oldest keys: nothing falls on them
+            dropped = len(self.stages.rows_at(layer)) + len(self.ids) - row.shape[-1]
+            self.rows.attention[-1][layer] = F.pad(row, (dropped, 0)) if dropped > 0 else row
 
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         self.rows.states.append(output[0])

@@ -17,11 +17,15 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tokviz.errors import ModelError
 from tokviz.models.family import Family
+from tokviz.models.gemma3 import Gemma3
+from tokviz.models.idefics3 import Idefics3
 from tokviz.models.llava import Llava
+from tokviz.models.paligemma import PaliGemma
 from tokviz.models.processors import load_processor
 from tokviz.models.qwen2_5_vl import Qwen2_5VL
 from tokviz.models.qwen2_vl import Qwen2VL
 from tokviz.models.qwen3_vl import Qwen3VL
+from tokviz.models.smolvlm import SmolVLM
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +36,10 @@ FAMILIES: dict[str, Family] = {
         Qwen2VL(),
         Qwen2_5VL(),
         Qwen3VL(),
+        Idefics3(),
+        SmolVLM(),
+        PaliGemma(),
+        Gemma3(),
     )
     for kind in family.model_types
 }

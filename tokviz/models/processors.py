@@ -6,7 +6,8 @@ included. Here such a class loads without its video half; the pixels come from t
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+import inspect
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from transformers import AutoProcessor, PretrainedConfig
@@ -42,4 +43,19 @@ def still_images(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
     # chat templates read these two even where no video is given
     video = SimpleNamespace(num_frames=8, fps=1)
     body = {"get_attributes": classmethod(parts), "video_processor": video}
+    if inspect.signature(kind).parameters["video_processor"].default is inspect.Parameter.empty:
+        body["__init__"] = _without_video(kind.__init__)
     return type(kind.__name__, (kind,), body)
+
+
+def _without_video(start: Any) -> FunctionType:
+    """Copy an __init__ whose last required argument is the video processor, with None for it.
+
+    A wrapper would not do: transformers reads argument names off the code object.
+    """
+    defaults = (None, *(start.__defaults__ or ()))
+    copy = FunctionType(
+        start.__code__, start.__globals__, start.__name__, defaults, start.__closure__
+    )
+    copy.__kwdefaults__ = start.__kwdefaults__
+    return copy

@@ -102,9 +102,13 @@ def readout_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[s
     words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(lane.ids[:t], np.int32)]))
     words = words[words != lane.family.image_token_id(lane.model)]
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
-    prompt = (lane.rows.states[0] @ weight.to(lane.rows.states[0].dtype).T).float().cpu().numpy()
-    prompt = prompt_rows(lane, arrival, asked, prompt, lane.layers - 1)
-    decoded = [(state @ weight.T).float().cpu().numpy() for state in lane.rows.states[1:t]]
+
+    def read(states: torch.Tensor) -> np.ndarray:
+        logits = (states @ weight.to(states.dtype).T).float()
+        return lane.family.cap_logits(lane.model, logits).cpu().numpy()
+
+    prompt = prompt_rows(lane, arrival, asked, read(lane.rows.states[0]), lane.layers - 1)
+    decoded = [read(state) for state in lane.rows.states[1:t]]
     return {
         "readout_ids": words.astype(np.int32),
         "readout": np.concatenate([prompt, *decoded]).astype(np.float32),

@@ -20,6 +20,7 @@ from tokviz.models.family import Family, Features
 from tokviz.models.record import Arrival
 from tokviz.models.tower import apply_reduction, encode_reduced
 from tokviz.models.vision import TOWER_SIGNALS, Vision, image_signals
+from tokviz.models.windows import Windows, sliding_layers
 from tokviz.plans import Plan, Step
 from tokviz.reduction import reduce
 from tokviz.reduction.method import Method, check_keep
@@ -80,8 +81,9 @@ def route(
     if repack and travel.whole.m < layout.n:
         packed = torch.arange(len(rows), device=positions.device)
         positions = prepared.positions[..., :1] + packed
+    decoder = family.decoder(model)
     stages = DecoderStages(
-        decoder := family.decoder(model),
+        decoder,
         inside,
         inside_stages(inside, travel.whole.m, len(decoder.layers)),  # type: ignore[arg-type]
         torch.as_tensor(visual, device=index.device),
@@ -91,6 +93,8 @@ def route(
         family.head_weight(model),
         travel.carried(inside),
         partial(family.rotary, decoder),
+        windows(family, model, prepared, index, repack),
+        partial(family.cap_logits, model),
     )
     ids = prepared.inputs["input_ids"]
     return Arrived(
@@ -117,6 +121,22 @@ def inside_stages(step: Step | None, m: int, layers: int) -> list:
         return []
     keep = check_keep(step.keep, m)
     return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
+
+
+def windows(
+    family: Family, model: nn.Module, prepared: Prepared, rows: torch.Tensor, repack: bool
+) -> Windows | None:
+    """Return the sliding windows of the sequence made of these rows; None without any."""
+    decoder, total = family.decoder(model), prepared.positions.shape[-1]
+    if not sliding_layers(decoder):
+        return None
+    if not repack:
+        return Windows(decoder, rows, total, partial(family.window_mask, model, prepared.inputs))
+
+    def build(places: torch.Tensor) -> torch.Tensor | None:
+        return family.window_mask(model, prepared.inputs, rows[places])
+
+    return Windows(decoder, torch.arange(len(rows), device=rows.device), len(rows), build)
 
 
 class Travel:

@@ -60,7 +60,7 @@ class Watch:
             for block in layers[first : max(self.run.stages)]:  # type: ignore[index, misc]
                 for norm, module in (
                     (block.input_layernorm, block.self_attn),
-                    (block.post_attention_layernorm, block.mlp),
+                    (mlp_norm(block), block.mlp),
                 ):
                     handles += self._transition_hooks(norm, module)
         if "llm_shared_neurons" in self.wanted:
@@ -169,7 +169,7 @@ class StageState:
             query, key = attend.q_norm(query), attend.k_norm(key)
         key = key.repeat_interleave(len(query) // len(key), 0)
         logits = (query.mean(1, keepdim=True) @ key.transpose(1, 2)).float()[:, 0]
-        return (logits / attend.head_dim**0.5).softmax(-1)
+        return (logits * attend.scaling).softmax(-1)
 
     def text_score(self) -> torch.Tensor:
         """Which text rows are about the image: softmax over them, mean over visual tokens."""
@@ -200,7 +200,12 @@ class StageState:
         """Highest probability of the logit lens at each visual token, and its word."""
         norm = self.run.decoder.norm.forward  # type: ignore[union-attr]  # no hooks: a look ahead
         states = norm(self.hidden[0, self.local])  # type: ignore[operator]
-        return (states @ self.run.head.T).float().softmax(-1).max(-1)
+        return self.run.cap((states @ self.run.head.T).float()).softmax(-1).max(-1)
+
+
+def mlp_norm(block: Any) -> nn.Module:
+    """Return the norm before a block's MLP; Gemma 2 and 3 have one after attention as well."""
+    return getattr(block, "pre_feedforward_layernorm", block.post_attention_layernorm)
 
 
 def after(visual: torch.Tensor, rows: int) -> torch.Tensor:

@@ -70,7 +70,8 @@ class TowerRun:
         self.cls_state = states[:, 0] if self.skip else None
         ordered = whole.in_raster_order()
         self.raster = torch.as_tensor(np.argsort(whole.position, kind="stable"))
-        return states[0, self.skip :][self.raster.to(states.device)], ordered
+        kept = states[0, self.skip :][self.raster.to(states.device)]
+        return self.family.tower_leave(self.model, kept), ordered
 
     @property
     def unmerges(self) -> bool:

@@ -211,8 +211,7 @@ class VLM:
         content: list[dict[str, str]] = [{"type": "image"}] * images
         content = [*content, {"type": "text", "text": prompt}]
         if getattr(self.processor, "chat_template", None) is None:
-            marks = self.family.image_mark(self.processor) * images
-            return f"USER: {marks}\n{prompt} ASSISTANT:"
+            return self.family.plain_prompt(self.processor, prompt, images)
         return self.processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True
         )

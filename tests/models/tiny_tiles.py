@@ -1,0 +1,134 @@
+"""Tiny models of the families with tiles, or with attention in both directions."""
+
+from transformers import (
+    Gemma2Config,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    Gemma3Processor,
+    Gemma3TextConfig,
+    GemmaConfig,
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
+    Idefics3Processor,
+    LlamaConfig,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
+    PaliGemmaProcessor,
+    SiglipVisionConfig,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
+    SmolVLMProcessor,
+)
+from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+
+from tests.models.tiny import Tiny, byte_tokenizer, text_sizes
+from tokviz.models.processors import still_images
+
+TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
+TOWER |= {"num_attention_heads": 4, "image_size": 48}
+TILES = ["<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
+TILES += [f"<row_{row}_col_{col}>" for row in range(1, 4) for col in range(1, 4)]
+
+
+def tiled(config, model, pixels, processor) -> tuple:
+    """Up to 3 x 3 tiles of 48 pixels: 8 x 8 patches, 2 x 2 of which make a visual token."""
+    images = pixels(size={"longest_edge": 144}, max_image_size={"longest_edge": 48})
+    made = config(
+        vision_config={**TOWER, "patch_size": 6},
+        text_config=LlamaConfig(**text_sizes(vocab_size=320)),
+        image_token_id=4,
+        scale_factor=2,
+    )
+    return model(made), processor(images, byte_tokenizer(*TILES), image_seq_len=16)
+
+
+def idefics3() -> tuple:
+    """Tiles in rows, then the whole image."""
+    return tiled(
+        Idefics3Config,
+        Idefics3ForConditionalGeneration,
+        Idefics3ImageProcessorPil,
+        Idefics3Processor,
+    )
+
+
+def smolvlm() -> tuple:
+    """The same under the other class names."""
+    return tiled(
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessorPil,
+        still_images(SmolVLMProcessor),
+    )
+
+
+def gemma_sizes(**changes) -> dict:
+    """Text sizes with a head width of their own; untied, or every answer repeats its last word."""
+    return text_sizes(num_attention_heads=4, num_key_value_heads=2, head_dim=12) | changes
+
+
+def paligemma(text: GemmaConfig | Gemma2Config | None = None) -> tuple:
+    """6 x 6 patches, one visual token each."""
+    images = SiglipImageProcessorPil(size={"height": 48, "width": 48})
+    images.image_seq_length = 36
+    processor = PaliGemmaProcessor(images, byte_tokenizer())
+    text = text or GemmaConfig(**gemma_sizes())
+    text.vocab_size = len(processor.tokenizer)
+    config = PaliGemmaConfig(
+        vision_config=SiglipVisionConfig(**TOWER, patch_size=8, vision_use_head=False),
+        text_config=text,
+        image_token_index=4,
+        projection_dim=48,
+        hidden_size=48,
+        tie_word_embeddings=False,
+    )
+    return PaliGemmaForConditionalGeneration(config), processor
+
+
+def paligemma2() -> tuple:
+    """With soft caps, and a window that the answer soon outgrows."""
+    return paligemma(Gemma2Config(**gemma_sizes(), sliding_window=24, query_pre_attn_scalar=12))
+
+
+def gemma3() -> tuple:
+    """12 x 12 patches, averaged to 6 x 6 visual tokens; three of four layers have a window."""
+    tokenizer = byte_tokenizer(
+        "<start_of_image>",
+        "<end_of_image>",
+        image_token="<image>",
+        boi_token="<start_of_image>",
+        eoi_token="<end_of_image>",
+    )
+    text = gemma_sizes(sliding_window=40, query_pre_attn_scalar=12, sliding_window_pattern=3)
+    config = Gemma3Config(
+        vision_config=SiglipVisionConfig(**TOWER, patch_size=4, vision_use_head=False),
+        text_config=Gemma3TextConfig(**text),
+        mm_tokens_per_image=36,
+        image_token_index=4,
+        boi_token_index=tokenizer.boi_token_id,
+        eoi_token_index=tokenizer.eoi_token_id,
+        tie_word_embeddings=False,
+    )
+    images = Gemma3ImageProcessorPil(size={"height": 48, "width": 48})
+    return (
+        Gemma3ForConditionalGeneration(config),
+        Gemma3Processor(images, tokenizer, image_seq_length=36),
+    )
+
+
+SQUASHED = ((96, 96), (240, 96), (96, 240))
+TINY_TILES: dict[str, Tiny] = {
+    "idefics3": Tiny(idefics3, ((40, 40), (200, 60), (60, 200))),
+    "paligemma": Tiny(paligemma, SQUASHED),
+    "gemma3": Tiny(gemma3, SQUASHED),
+}
+"""Family -> its tiny model, for the tests of every family."""
+
+TINY_KIN: dict[str, Tiny] = {
+    "smolvlm": Tiny(smolvlm, ((70, 150),)),
+    "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
+}
+"""Models served by a file above in the main; test_tiles.py tests the promises on them."""
