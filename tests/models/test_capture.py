@@ -6,8 +6,11 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 import tokviz
-from tokviz.capture import Capture
+from tokviz.analysis.attention_rank import effective_rank
+from tokviz.analysis.block_flow import block_mass
+from tokviz.capture import COSTLY, Capture
 from tokviz.models.run import Run
+from tokviz.schema import SCHEMA
 
 PROMPT = "what is this?"
 
@@ -109,3 +112,106 @@ def test_the_cls_state_can_be_fed_as_one_more_token(vlm, cat):
     assert with_cls.kv_lengths[0] - with_cls.t == plain.kv_lengths[0] - plain.t
     assert with_cls.reduction.m == 11
     assert np.abs(with_cls["mass"].astype(np.float32).sum(-1) - 1).max() < 4e-3
+
+
+# -- what only Capture.everything() records ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def full(vlm, cat):
+    return vlm.answer(cat, PROMPT, None, 6, Capture.everything())
+
+
+@pytest.fixture(scope="module")
+def blocks(full):
+    block = np.full(len(full.prompt_tokens), 2)
+    block[: full.layout.position[0]], block[full.layout.position] = 0, 1
+    return block
+
+
+def test_everything_declared_is_captured(full):
+    assert set(SCHEMA) - set(full.arrays) <= {"received_attention", "sink_dims", "sink_phi"}
+
+
+def test_what_costs_more_is_off_unless_asked_for(trace):
+    assert not set(COSTLY) & set(trace.arrays)
+    assert Capture.holding(["flow", "attention"]) == Capture(flow=True)
+
+
+def test_flow_between_blocks_equals_sums_of_eager_maps(vlm, cat, full, blocks, eager):
+    prepared = vlm.prepare(cat, PROMPT)
+    wanted = Capture(flow=True)
+    with vlm.guarded():
+        run = Run(vlm, prepared, vlm.encode(prepared, [None], wanted), {}, None, wanted)
+        run.start()
+    s = len(blocks)
+    for layer, maps in enumerate(eager[1].attentions):
+        expected = block_mass(maps[0, :, :s, :s].mean(0).numpy(), blocks)
+        raw = run.lane.prompt_records.flow[layer].numpy()
+        assert np.isnan(raw[3]).all()
+        assert np.abs(raw - expected)[:3].max() < (2e-6 if layer == 0 else 1e-5)
+        assert np.abs(full["flow"][layer] - expected)[:3].max() < 1e-3  # half precision
+
+
+def test_states_of_layers_equal_eager_hidden_states(full, blocks, eager):
+    for layer, hidden in enumerate(eager[1].hidden_states[:-1]):
+        states = hidden[0, : len(blocks)].numpy()
+        visual, text = states[blocks == 1], states[blocks != 1]
+        expected = np.stack([visual.mean(0), text.mean(0)])
+        assert np.abs(full["layer_means"][layer] - expected).max() < 1e-4
+        rank = effective_rank(np.linalg.svd(visual, compute_uv=False))
+        assert full["visual_rank"][layer] == pytest.approx(rank, rel=1e-4)
+
+
+def test_last_states_and_their_likeness_equal_eager_ones(full, eager):
+    states = eager[1].hidden_states[-1][0].numpy()
+    s = len(full.prompt_tokens)
+    assert np.abs(full["last_state"] - states[s - 1]).max() < 1e-4
+    unit = states / np.linalg.norm(states, axis=1, keepdims=True)
+    expected = unit[s - 1 : s - 1 + full.t] @ unit[full.layout.position].T
+    assert np.abs(full["state_similarity"] - expected).max() < 1e-3
+    guess = eager[1].logits[0, full["own_rows"].astype(int)].argmax(-1)
+    assert full["own_guess"].tolist() == guess.tolist()
+
+
+def test_the_lens_norms_once_and_reads_the_last_layer_as_the_model_does(full, eager):
+    model, output, _ = eager
+    head = model.get_output_embeddings().weight
+    norm = model.model.get_decoder().norm
+    n, layers = full.n, len(output.attentions)
+    with torch.inference_mode():
+        states = [norm(output.hidden_states[i + 1]) for i in range(layers - 1)]
+        normed = torch.stack([*states, output.hidden_states[-1]])[:, 0]
+        chance = (normed[:, full.layout.position.astype(int)] @ head.T).softmax(-1).numpy()
+    assert full["lens_ids"].shape == (layers, n, 5)
+    best = np.take_along_axis(chance, full["lens_ids"].astype(int), -1)
+    assert np.abs(full["lens_prob"] - best).max() < 1e-3
+    assert np.abs(best[..., 0] - chance.max(-1)).max() < 1e-4
+    of_words = chance[:, :, full["readout_ids"].astype(int)]
+    assert np.abs(full["lens_peak"] - of_words.max(0)).max() < 1e-3
+    told = np.take_along_axis(of_words, full["lens_peak_layer"][None].astype(int), 0)[0]
+    assert np.abs(told - of_words.max(0)).max() < 1e-4
+    assert set(full["lens_ids"].ravel().tolist()) <= set(full.words)
+
+
+def test_likeness_to_cls_equals_eager_tower_states(vlm, folder, cat, full):
+    model = LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager")
+    pixels = vlm.prepare(cat, PROMPT).inputs["pixel_values"]
+    with torch.inference_mode():
+        hidden = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[1:]
+    for layer, states in enumerate(hidden):
+        expected = torch.cosine_similarity(states[0, :1], states[0, 1:], -1).numpy()
+        assert np.abs(full["cls_similarity"][layer] - expected).max() < 1e-3
+
+
+def test_records_of_a_reduced_run_lie_on_the_tokens_that_were_there(vlm, cat):
+    """FastV takes tokens out in layer 2: later layers know nothing of them."""
+    plan = tokviz.plan("fastv", keep=9)
+    reduced = vlm.answer(cat, PROMPT, plan, 3, Capture(lens=2, flow=True, states=True))
+    gone = np.setdiff1d(np.arange(reduced.n), reduced.reduction.position)
+    last = len(reduced["lens_prob"]) - 1
+    assert (reduced["lens_prob"][0] > 0).all()
+    assert not reduced["lens_prob"][last, gone].any()
+    assert (reduced["lens_prob"][last, reduced.reduction.position] > 0).all()
+    assert not reduced["state_similarity"][:, gone].any()
+    assert np.abs(reduced["flow"][:, 2].astype(float).sum(-1) - 1).max() < 2e-3

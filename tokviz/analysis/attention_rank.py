@@ -45,6 +45,8 @@ def attention_ranks(maps: np.ndarray) -> tuple[float, float]:
     title="Rank of attention",
     needs=(),
     asks=("maps",),
+    uses=("visual_rank",),
+    forwards=lambda size, **options: 1,
     meaning="A low rank says that the rows of this layer attend in much the same way: a candidate "
     "for skipping.",
     not_meaning="It does not show that the layer can be skipped without harm, and it grows with "

@@ -51,6 +51,7 @@ def block_mass(attention: np.ndarray, block: np.ndarray) -> np.ndarray:
     "block_flow",
     title="Attention between blocks",
     needs=("mass",),
+    uses=("flow",),
     meaning="Each number is the share of the attention of one block's rows that goes to another "
     "block: what was read from where, layer by layer.",
     not_meaning="Attention is not influence: a large share on the first tokens is mostly a sink.",

@@ -32,6 +32,11 @@ def block_numbers(layout: Layout, side: int) -> np.ndarray:
     return out
 
 
+def block_count(layout: Layout, side: int) -> int:
+    """Return how many blocks of side x side tokens there are."""
+    return int(block_numbers(layout, side).max(initial=-1)) + 1
+
+
 def block_game(
     score: Score, block: np.ndarray, total: int, progress: Progress | None = None
 ) -> Callable[[Any], Any]:

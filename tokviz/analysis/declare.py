@@ -9,6 +9,7 @@ from typing import Any
 
 from tokviz.analysis.result import Exactness, Result
 from tokviz.errors import InputError, MissingSignal
+from tokviz.layout import Layout
 from tokviz.options import Option, check_options, options_of
 from tokviz.registry import Registry
 from tokviz.schema import SCHEMA
@@ -60,16 +61,32 @@ SWITCHES: dict[str, str] = {
     "sink_phi": "Capture(sinks=True) and a model that has sink dimensions",
     "candidate_prob": "Capture(candidates=2) or more",
     "candidate_ids": "Capture(candidates=2) or more",
-    "control_prob": "control images: blank, blurred, noise and removed",
-    "lens_ids": "the logit lens recorded",
-    "lens_prob": "the logit lens recorded",
-    "lens_peak": "the logit lens recorded",
-    "lens_peak_layer": "the logit lens recorded",
-    "flow": "the attention between blocks of the prompt recorded",
-    "layer_means": "the mean states of image and text recorded",
-    "visual_rank": "the effective rank of the visual rows recorded",
+    "own_guess": "Capture(readout=True)",
+    "control_prob": "Capture(controls=True)",
+    "lens_ids": "Capture(lens=5)",
+    "lens_prob": "Capture(lens=5)",
+    "lens_peak": "Capture(lens=5)",
+    "lens_peak_layer": "Capture(lens=5)",
+    "flow": "Capture(flow=True)",
+    "layer_means": "Capture(states=True)",
+    "visual_rank": "Capture(states=True)",
 }
 """Array of a trace -> what a run must have for its trace to hold the array."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What the cost of further runs depends on."""
+
+    layout: Layout
+    layers: int
+    t: int
+    "Answer tokens."
+
+
+def no_forwards(size: Size, **options: Any) -> int:
+    """Return 0: the trace is enough."""
+    return 0
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,10 @@ class Analysis:
     "Keys of ASKS that must be supplied from further runs."
     may_ask: tuple[str, ...] = ()
     "Keys of ASKS that are used when they are there."
+    uses: tuple[str, ...] = ()
+    "Arrays of the trace that it reads when they are there."
+    forwards: Callable[..., int] = no_forwards
+    "(size, **options) -> forward passes of the model beyond the trace, known beforehand."
     fallbacks: Mapping[str, str] = field(default_factory=dict)
     "Array -> array to use in its place when a trace does not hold it."
     paper: str = ""

@@ -35,6 +35,7 @@ def token_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     title="Earliest safe exit of the image",
     needs=("answer_ids",),
     asks=("exits",),
+    forwards=lambda size, **options: size.layers + 1,
     meaning="The marked layers are safe: all image tokens may leave before them and the answer "
     "stays as it is.",
     not_meaning="It is an oracle that knows the answer: it does not tell beforehand where to stop.",

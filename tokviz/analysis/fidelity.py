@@ -17,6 +17,7 @@ from tokviz.trace import Trace
     title="Fidelity of the last state",
     needs=("last_state",),
     asks=("full",),
+    forwards=lambda size, **options: 1,
     meaning="1 = the reduction left the state that the first answer token is chosen from as it "
     "was.",
     not_meaning="A high value does not promise the same answer: a small turn can change the most "

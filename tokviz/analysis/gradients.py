@@ -47,6 +47,7 @@ def prepared(trace: Trace, features: Any) -> Any:
     title="Input x gradient",
     needs=(),
     asks=("forward", "features"),
+    forwards=lambda size, **options: 1,
     meaning="Positive = scaling this token's features up a little would make the answer more "
     "probable.",
     not_meaning="It is a straight line at one point: where the model is saturated it is near 0 "
@@ -67,6 +68,7 @@ def input_gradient(trace: Trace, forward: Any, features: Any) -> Result:
     title="Integrated gradients",
     needs=(),
     asks=("forward", "features"),
+    forwards=lambda size, steps, **options: steps + 2,
     meaning="Each token's share of the change in the answer's log-probability from the baseline "
     "to this image.",
     not_meaning="It depends on the baseline, and on features between the two that no image gives.",

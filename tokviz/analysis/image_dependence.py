@@ -54,6 +54,8 @@ def _kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     title="Image dependence of each word",
     needs=("answer_prob",),
     may_ask=("controls",),
+    uses=("control_prob",),
+    forwards=lambda size, **options: len(CONTROLS) + 1,
     meaning="Bits by which the image makes this token more probable than the control does; near "
     "0 = it would have been said anyway.",
     not_meaning="A high value does not mean that the word is true, a low one not that it is "

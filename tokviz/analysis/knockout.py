@@ -22,6 +22,7 @@ from tokviz.trace import Trace
     title="Attention knockout",
     needs=(),
     asks=("knockout",),
+    forwards=lambda size, window, **options: size.layers - min(window, size.layers) + 2,
     meaning="High = cutting the text off the image in this window of layers makes the answer "
     "less probable.",
     not_meaning="A low value does not show that the window does nothing: other layers may carry "

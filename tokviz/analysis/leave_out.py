@@ -7,6 +7,7 @@ from tokviz.analysis.blocks import (
     BATCH,
     Score,
     all_players,
+    block_count,
     block_game,
     block_numbers,
     spread_over_tokens,
@@ -24,6 +25,7 @@ from tokviz.trace import Trace
     needs=(),
     asks=("score",),
     may_ask=("progress",),
+    forwards=lambda size, side: block_count(size.layout, side) + 1,
     meaning="Positive = without this block of tokens the answer becomes less probable.",
     not_meaning="Two blocks that show the same thing both get 0, since either is enough; the "
     "values do not add up to the whole.",
@@ -43,7 +45,7 @@ def leave_out(
     """
     captum = import_module("captum.attr")
     block = block_numbers(trace.layout, side)
-    count = int(block.max(initial=-1)) + 1
+    count = block_count(trace.layout, side)
     game = block_game(score, block, count + 1, progress)
     found = captum.FeatureAblation(game).attribute(
         all_players(count), baselines=0, perturbations_per_eval=BATCH

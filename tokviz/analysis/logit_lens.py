@@ -37,6 +37,7 @@ def lens_reading(states: np.ndarray, head: np.ndarray, words: int) -> tuple[np.n
     "logit_lens",
     title="Logit lens",
     needs=("lens_ids", "lens_prob"),
+    uses=("lens_peak", "lens_peak_layer"),
     meaning="Each visual token is read as the word that the model's head finds most probable in "
     "its state after this layer; bright = sure.",
     not_meaning="The head was trained on the last layer of text rows: early layers read as noise "

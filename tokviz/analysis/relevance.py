@@ -35,6 +35,7 @@ def carry_back(row: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
     title="Gradient relevance",
     needs=(),
     asks=("maps", "gradients"),
+    forwards=lambda size, **options: 2,
     meaning="Bright = attention to this image token would have made this word more probable had "
     "it been larger, added up over all layers.",
     not_meaning="It leaves out evidence against the word, feed-forward layers and values: no "

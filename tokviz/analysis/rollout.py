@@ -44,6 +44,7 @@ def mixed(maps: np.ndarray, heads: str = "mean", without_first: bool = False) ->
     title="Attention rollout",
     needs=(),
     asks=("maps",),
+    forwards=lambda size, **options: 1,
     meaning="Bright = much of the attention of this answer token leads back to this image token "
     "when all layers are followed.",
     not_meaning="It knows neither values nor feed-forward layers and is the same for every word "

@@ -17,6 +17,7 @@ from tokviz.analysis.blocks import (
     BATCH,
     Score,
     all_players,
+    block_count,
     block_game,
     block_numbers,
     spread_over_tokens,
@@ -61,6 +62,9 @@ def exact_values(worth: np.ndarray) -> np.ndarray:
     needs=(),
     asks=("score",),
     may_ask=("progress",),
+    forwards=lambda size, side, samples, **options: forwards_needed(
+        block_count(size.layout, side), samples
+    ),
     meaning="Each block's fair share of the answer's log-probability: the shares add up to what "
     "the whole image adds.",
     not_meaning="Sampled values carry noise, and sets of blocks that the model never saw in "
@@ -85,7 +89,7 @@ def shapley(
     The tokens are really removed. A block's value is shared evenly among its tokens.
     """
     block = block_numbers(trace.layout, side)
-    count = int(block.max(initial=-1)) + 1
+    count = block_count(trace.layout, side)
     total = forwards_needed(count, samples)
     exact = total < samples * count + 1
     game = block_game(score, block, total, progress)

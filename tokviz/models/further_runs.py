@@ -96,6 +96,12 @@ class FurtherRuns:
                 found[name] = self._distributions([self.all], self._control(name))
         return found
 
+    def control_prob(self) -> np.ndarray:
+        """Return the probability of each answer token with each of CONTROLS, float32 [x, t]."""
+        found = self.controls()
+        steps, ids = np.arange(self.trace.t), self.trace["answer_ids"]
+        return np.stack([found[name][steps, ids] for name in CONTROLS]).astype(np.float32)
+
     def _control(self, name: str) -> Features:
         """Return the features of a control image."""
         asked = self.prepared.asked

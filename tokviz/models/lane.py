@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -17,7 +18,9 @@ from tokviz.capture import Capture
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Family, Features
+from tokviz.models.prompt_records import PromptRecords
 from tokviz.models.vision import hooked
+from tokviz.schema import BLOCKS
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Lane:
         positions: torch.Tensor,
         capture: Capture,
         sink_dims: Sequence[int] = (),
+        blocks: np.ndarray | None = None,
     ) -> None:
         """Prepare an empty cache.
 
@@ -53,6 +57,7 @@ class Lane:
             positions: [..., 1, rows] position ids of the sequence entering layer 0.
             capture: what to record.
             sink_dims: the model's sink dimensions; the statistic is recorded when there are any.
+            blocks: int [rows], index in BLOCKS of each row; None = all text.
         """
         self.family, self.model, self.stages, self.capture = family, model, stages, capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
@@ -61,6 +66,10 @@ class Lane:
         self.positions = positions
         self.cache = DynamicCache(config=model.config.get_text_config())  # type: ignore
         self.rows = Rows()
+        self.device = positions.device
+        which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
+        block = torch.as_tensor(which, device=self.device)
+        self.prompt_records = PromptRecords(capture, stages, block)
         self.ids: list[int] = []
         self.probabilities: list[float] = []
         self.entropies: list[float] = []
@@ -153,7 +162,11 @@ class Lane:
             for i, layer in enumerate(self.decoder.layers):  # type: ignore[arg-type]
                 hook = self._keep_phi(i)
                 handles.append(layer.input_layernorm.register_forward_pre_hook(hook))
-        looks = self.capture.attention or (prefill and bool(self.stages.stages))
+        if prefill:
+            handles += self.prompt_records.hooks()
+        self.in_prefill = prefill
+        wanted = self.capture.flow or bool(self.stages.stages)
+        looks = self.capture.attention or (prefill and wanted)
         with hooked(*handles), observed(self._see if looks else None):
             yield
 
@@ -162,6 +175,8 @@ class Lane:
         if layer is None:
             return
         self.stages.watch.see(call)
+        if self.in_prefill:
+            self.prompt_records.see(layer, call)
         if self.capture.attention:
             row = call.last_row()
             # a cache with a sliding window has dropped the oldest keys: nothing falls on them

@@ -16,6 +16,7 @@ from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.vision import Vision
+from tokviz.schema import BLOCKS
 from tokviz.trace import StageRecord, Trace, layout_arrays
 
 
@@ -45,6 +46,16 @@ class Arrival:
     "int64 [m], rows of the sequence that are visual tokens."
     cls_row: int | None = None
     "Row of a [CLS] token that was put before the visual tokens."
+
+    def blocks(self, layout: Layout) -> np.ndarray:
+        """Return the block of each row that entered layer 0, int64 [rows], index in BLOCKS."""
+        first = int(layout.position[0]) if layout.n else len(self.rows)
+        block = np.full(len(self.rows), BLOCKS.index("text"))
+        block[:first] = BLOCKS.index("before")
+        block[self.visual] = BLOCKS.index("image")
+        if self.cls_row is not None:
+            block[self.cls_row] = BLOCKS.index("image")
+        return block
 
 
 def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str, np.ndarray]:
@@ -99,8 +110,7 @@ def readout_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[s
     """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
     if not lane.rows.states:
         return {}
-    words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(lane.ids[:t], np.int32)]))
-    words = words[words != lane.family.image_token_id(lane.model)]
+    words = readout_words(lane, asked, t)
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
 
     def read(states: torch.Tensor) -> np.ndarray:
@@ -110,9 +120,15 @@ def readout_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[s
     prompt = prompt_rows(lane, arrival, asked, read(lane.rows.states[0]), lane.layers - 1)
     decoded = [read(state) for state in lane.rows.states[1:t]]
     return {
-        "readout_ids": words.astype(np.int32),
+        "readout_ids": words,
         "readout": np.concatenate([prompt, *decoded]).astype(np.float32),
     }
+
+
+def readout_words(lane: Lane, asked: Asked, t: int) -> np.ndarray:
+    """Return the ids of the words of prompt and answer, ascending, int32 [k]."""
+    words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(lane.ids[:t], np.int32)]))
+    return words[words != lane.family.image_token_id(lane.model)].astype(np.int32)
 
 
 def sink_arrays(lane: Lane, arrival: Arrival, asked: Asked) -> dict[str, np.ndarray]:
@@ -151,6 +167,9 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
     if vision.layers.get("recv_attn"):
         received = per_token(vision.layers["recv_attn"], attention)
         arrays["received_attention"] = received.astype(np.float16)
+    if vision.similarity:
+        similarity = per_token(vision.similarity, norms)
+        arrays["cls_similarity"] = similarity.astype(np.float16)
     if vision.norms:
         arrays["feature_norm"] = per_token(vision.norms, norms).astype(np.float16)
     return arrays
@@ -160,10 +179,10 @@ def build_trace(
     lane: Lane,
     arrival: Arrival,
     asked: Asked,
-    tower: dict[str, np.ndarray],
+    others: dict[str, np.ndarray],
     stages: Sequence[StageRecord],
     info: dict[str, Any],
-    words: tuple[Sequence[str], Sequence[Sequence[str]], str],
+    words: tuple[Sequence[str], Sequence[Sequence[str]], str, dict[int, str]],
     timings: dict[str, float],
     notes: Sequence[str],
 ) -> Trace:
@@ -173,14 +192,15 @@ def build_trace(
         lane: the finished lane.
         arrival: which rows entered it.
         asked: prompt, layout and images.
-        tower: arrays of `tower_arrays`, of the full image.
+        others: arrays of `tower_arrays`, of the full image, and of `state_arrays`.
         stages: every stage before layer 0; those inside the model are added here.
         info: facts about the model.
-        words: answer tokens, candidate tokens, and the whole answer as text.
+        words: answer tokens, candidate tokens, the whole answer as text, and the text of further
+            token ids.
         timings: seconds by name.
         notes: sentences for the reader.
     """
-    answer_tokens, candidate_tokens, answer = words
+    answer_tokens, candidate_tokens, answer, texts = words
     t = len(answer_tokens)
     arrays = {
         "prompt_ids": asked.prompt_ids,
@@ -192,7 +212,7 @@ def build_trace(
         **attention_arrays(lane, arrival, asked, t),
         **readout_arrays(lane, arrival, asked, t),
         **sink_arrays(lane, arrival, asked),
-        **tower,
+        **others,
     }
     if t:
         ids, probabilities = zip(*lane.candidates[:t], strict=True)
@@ -210,6 +230,7 @@ def build_trace(
         answer_tokens=tuple(answer_tokens),
         arrays=arrays,
         candidate_tokens=tuple(tuple(c) for c in candidate_tokens),
+        words=texts,
         stages=all_stages,
         images=tuple(preview_jpeg(image) for image in asked.images),
         timings=timings,

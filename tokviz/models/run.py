@@ -16,8 +16,9 @@ from tokviz.cost import Shape, run_share
 from tokviz.errors import TokvizError
 from tokviz.models.decoder import StartAgain
 from tokviz.models.lane import Lane, cache_bytes
-from tokviz.models.record import Asked, build_trace
+from tokviz.models.record import Asked, build_trace, readout_words
 from tokviz.models.route import Arrived, route
+from tokviz.models.state_arrays import state_arrays, word_texts
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan, Step
 from tokviz.trace import StageRecord, Trace
@@ -121,6 +122,7 @@ class Run:
             self.arrived.positions,
             self.capture,
             self.sinks,
+            self.arrived.arrival.blocks(self.prepared.asked.layout),
         )
         arrived = self.arrived
         self.lane.prefill(arrived.input_ids, arrived.features, arrived.row_inputs)
@@ -173,18 +175,25 @@ class Run:
         self.refresh()
         decode = self.vlm.tokenizer.decode
         candidates = [[decode([i]) for i in ids.tolist()] for ids, _ in self.lane.candidates]
+        arrival, asked, t = self.arrived.arrival, self.prepared.asked, len(self.tokens)
+        states = state_arrays(self.lane, arrival, asked, t)
         self.view.trace = build_trace(
             self.lane,
-            self.arrived.arrival,
-            self.prepared.asked,
-            self.tower,
+            arrival,
+            asked,
+            self.tower | states,
             self.arrived.records,
             {
                 **self.vlm.info,
                 "positions": [s.position_policy for s in self.plan.steps],
                 "prefill_share": self.prefill_share(),
             },
-            (self.tokens, candidates[: len(self.tokens)], self.view.text),
+            (
+                self.tokens,
+                candidates[:t],
+                self.view.text,
+                word_texts(states, readout_words(self.lane, asked, t), self.vlm.tokenizer),
+            ),
             dict(self.view.timings or {}),
             self.arrived.notes,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Vision:
     cls_state: torch.Tensor | None
     "[b, d_v], the [CLS] state of the feature layer; None without [CLS]."
     seconds: float = 0.0
+    similarity: dict[int, torch.Tensor] = field(default_factory=dict)
+    "Tower layer -> [b, patches], cosine of the [CLS] state and each patch's; empty without [CLS]."
 
 
 class TowerObserver:
@@ -140,12 +142,13 @@ def encode(
         inputs: the processor's output, on the model's device.
         layout: where the visual tokens lie.
         wanted: names of TOWER_SIGNALS to record in every layer.
-        norms: record the norm of every patch after every layer.
+        norms: record the norm of every patch after every layer, and its likeness to [CLS].
     """
     observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
     pre: list[torch.Tensor] = []
     states: dict[int, torch.Tensor] = {}
     recorded: dict[int, torch.Tensor] = {}
+    similarity: dict[int, torch.Tensor] = {}
     skip, feature_layer = int(observer.has_cls), family.feature_layer(model)
 
     def after_block(layer: int) -> Any:
@@ -154,6 +157,9 @@ def encode(
             state = state[None] if state.ndim == 2 else state  # all images as one sequence
             if norms:
                 recorded[layer] = state[:, skip:].float().norm(dim=-1)
+            if norms and skip:
+                likeness = torch.cosine_similarity(state[:, :1].float(), state[:, 1:].float(), -1)
+                similarity[layer] = likeness
             if layer == feature_layer:
                 states[layer] = state
 
@@ -177,6 +183,7 @@ def encode(
         observer.layers,
         recorded,
         cls_state,
+        similarity=similarity,
     )
 
 

@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from tokviz.errors import InputError, ModelError
 from tokviz.images import open_image
 from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.family import Family
+from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.record import Asked, tower_arrays
 from tokviz.models.run import LaneView, Prepared, Run
 from tokviz.models.sinks import search_sinks
@@ -181,6 +183,18 @@ class VLM:
                     last = stopped or len(run.tokens) >= max_new_tokens
                     run.advance(run.finish if last else run.step, strict)
             yield views
+        if capture.controls:
+            for run in runs:
+                run.advance(partial(self._add_controls, run), strict)
+            yield views
+
+    def _add_controls(self, run: Run) -> None:
+        """Score a finished lane's answer again with control images."""
+        trace = run.view.trace
+        if trace is None or not trace.t:
+            return
+        chosen = FurtherRuns(self, run.prepared, trace).control_prob()
+        run.view.trace = replace(trace, arrays={**trace.arrays, "control_prob": chosen})
 
     def prepare(self, images: Any, prompt: str) -> Prepared:
         """Turn images and prompt into model inputs, positions and a layout."""
