@@ -211,6 +211,7 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
             picture = pending_payload(image, request.prompt, views[0].tokens)
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
             yield Progress("Answering …", picture=picture, lanes=value)
+    run.plans = dict(enumerate(request.plans))
     run.traces = {n: v.trace for n, v in zip(numbers, views, strict=True) if v.trace is not None}
     if FULL not in run.traces:
         raise InputError("the run was stopped before the model had begun to answer.")

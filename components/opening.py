@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.links import read_lane, read_view
+from components.links import read_compare, read_lane, read_view
 from components.notice import notice
 from components.runs import FULL, RUNS, Run
 from components.sentences import sentence
@@ -30,15 +30,24 @@ def opened(site: Site) -> dict[str, Any]:
     return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
 
 
-def show_example(site: Site, name: str, lane: int, view: dict[str, Any]) -> tuple[Any, ...]:
-    """Return picture, prompt and frame of an example; an unknown name changes nothing."""
+def show_example(
+    site: Site,
+    name: str,
+    lane: int,
+    view: dict[str, Any],
+    plans: list[dict[str, Any]] | None = None,
+) -> tuple[Any, ...]:
+    """Return picture, prompt and frame of an example; an unknown name changes nothing.
+
+    Other plans than the stored lanes' take their places, unasked.
+    """
     example = site.stored.all.get(name)
     if example is None:
         return (SKIP, SKIP, SKIP, *frame(said=notice("There is no such example here.", "bad")))
     row = site.stored.value(name)
     lane = lane if lane in example.run.traces else FULL
     said = notice(example.note)
-    shown = show_run(example.run, lane, {**example.view, **view}, said)
+    shown = show_run(example.run, lane, {**example.view, **view}, said, plans)
     return (None, example.run.prompt, row, *shown)
 
 
@@ -56,10 +65,12 @@ class Opening:
         """Open what the page's address asks for; without an example in it nothing changes."""
         query = {str(k): str(v) for k, v in dict(request.query_params).items()}
         if not query.get("example"):
-            return (SKIP, SKIP, SKIP, *frame())
-        lane = read_lane(query)
-        name = query["example"]
-        return show_example(self.site, name, FULL if lane is None else lane, read_view(query))
+            return (SKIP, SKIP, SKIP, *frame(), SKIP)
+        lane, name, plans = read_lane(query), query["example"], read_compare(query)
+        lane = FULL if lane is None else lane
+        model = query.get("model", "")
+        chosen = model if model in self.site.models.names else SKIP
+        return (*show_example(self.site, name, lane, read_view(query), plans), chosen)
 
 
 def open_file(path: str | None) -> tuple[Any, ...]:
@@ -83,5 +94,5 @@ def wire_opening(site: Site, screen: Screen, page: gr.Blocks) -> None:
     ask, opening = screen.ask, Opening(site)
     everything = [ask.image, ask.prompt, ask.examples, *screen.outputs]
     ask.examples.pick(opening.pick, None, everything, **QUICK)
-    page.load(opening.open_link, None, everything, **QUICK)
+    page.load(opening.open_link, None, [*everything, ask.model], **QUICK)
     ask.trace.upload(open_file, ask.trace, [ask.image, ask.prompt, *screen.outputs], **QUICK)

@@ -6,7 +6,7 @@ the server.
 
 from typing import Any
 
-from components.runs import fetch_trace
+from components.saving import save_file
 from components.widget import Widget
 
 
@@ -18,4 +18,4 @@ class Overlay(Widget):
     emits = ("choose",)
 
     def __init__(self, value: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(value, server_functions=[fetch_trace], **kwargs)
+        super().__init__(value, server_functions=[save_file], **kwargs)

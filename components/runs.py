@@ -4,14 +4,13 @@ A session holds only a run's name. Stop flags are kept per session, so that a st
 the run that the same browser tab started and no other.
 """
 
-import base64
-import re
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL import Image
 
@@ -39,6 +38,11 @@ class Run:
     "Name of the stored example this is, or whose picture and question it has, or nothing."
     stored: bool = False
     "This is the stored example itself, so that a link to any of its lanes opens again."
+
+    plans: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    "Lane number -> the settings it was run with, {method, keep, positions, options, tokens}."
+    file: str = ""
+    "Path of the picture inside the project, for stored examples."
 
     @property
     def size(self) -> int:
@@ -129,24 +133,6 @@ class Stops:
 
 RUNS = Runs()
 STOPS = Stops()
-
-
-def fetch_trace(name: str) -> dict[str, str]:
-    """Return the file of one lane of a run, for the browser to save.
-
-    Args:
-        name: "<run>:<lane>" as in the payload's id. Run names cannot be guessed.
-
-    Returns:
-        {name, data} with the file's bytes in base64, or {error}.
-    """
-    found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", name) if isinstance(name, str) else None
-    run = RUNS.get(found[1]) if found else None
-    trace = run.traces.get(int(found[2])) if run and found else None
-    if trace is None:
-        return {"error": GONE}
-    data = base64.b64encode(trace.to_bytes()).decode("ascii")
-    return {"name": "tokviz-trace.safetensors", "data": data}
 
 
 def shown_example(session: str, prompt: str) -> str:

@@ -184,6 +184,21 @@ def stored_lanes(run: Run) -> dict[str, Any]:
     return lanes_value(main.n, main.model, plans, first, cards, foot=foot)
 
 
+def with_plans(value: dict[str, Any], plans: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return a comparison's value with these lanes; those that it has not got are not asked yet."""
+    if not plans:
+        return value
+    there = {
+        _plan_key(plan): card for plan, card in zip(value["plans"], value["lanes"], strict=False)
+    }
+    wanted = [dict(plan) for plan in plans][:MOST_LANES]
+    return value | {"plans": wanted, "lanes": [there.get(_plan_key(plan)) for plan in wanted]}
+
+
+def _plan_key(plan: Mapping[str, Any]) -> str:
+    return repr((plan["method"], plan["keep"], sorted((plan.get("options") or {}).items())))
+
+
 def plan_of(trace: Trace) -> dict[str, Any]:
     """Return the lane settings that a stored trace was made with, as far as it says."""
     stage = trace.stages[0] if trace.stages else None

@@ -5,11 +5,10 @@ from typing import Any
 
 import gradio as gr
 
+from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
+
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SCRIPTS = (
-    "dom", "arrays", "palette", "scene", "painter", "legend", "words", "facts", "heads", "brush",
-    "walk", "sharing", "panel", "explorer", "plan_form", "lanes", "notice", "examples",
-)  # fmt: skip
+SCRIPTS = (*EXPLORER_SCRIPTS, "plan_form", "lanes", "notice", "examples")
 STYLES = ("tokviz", "page")
 
 

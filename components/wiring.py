@@ -14,7 +14,7 @@ from components.numbers_panel import NumbersPanel
 from components.runs import FULL, Run
 from components.sentences import sentence
 from components.show_panel import ShowPanel
-from components.showing import charts, explorer, stored_lanes
+from components.showing import charts, explorer, stored_lanes, with_plans
 from components.state import Site
 
 SKIP = gr.skip()
@@ -60,13 +60,15 @@ def frame(
     return (session, said, overlay, lanes, *figures, stop)
 
 
-def show_run(run: Run, lane: int = FULL, view: Any = None, said: Any = None) -> tuple[Any, ...]:
-    """Return the frame that shows a finished run."""
+def show_run(
+    run: Run, lane: int = FULL, view: Any = None, said: Any = None, plans: Any = None
+) -> tuple[Any, ...]:
+    """Return the frame that shows a finished run; `plans` may ask for other lanes than it has."""
     return frame(
         session=run.name,
         said=said or notice(),
         overlay=explorer(run, lane, view),
-        lanes=stored_lanes(run),
+        lanes=with_plans(stored_lanes(run), plans),
         figures=charts(run, lane),
     )
 

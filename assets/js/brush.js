@@ -51,7 +51,7 @@
 
     fillStart() {
       const lanes = T.lanes[0], columns = lanes ? lanes.columns.filter((column) => column.scene && column.scene.fates && column.scene.n === this.owner.scene.n) : [];
-      const catalogue = lanes && lanes.value && this.owner.root.dataset.alone === undefined ? lanes.value.catalogue.filter((method) => !method.missing) : [];
+      const catalogue = lanes && lanes.value ? lanes.value.catalogue.filter((method) => !method.missing) : [];
       this.columns = columns;
       fill(this.start, el("option", { value: "" }, "…"), el("option", { value: "map" }, "the top of this map"),
         columns.length ? el("optgroup", { label: "what a lane below kept" }, ...columns.map((column, i) => el("option", { value: `lane ${i}` }, column.scene.payload.stages.map((s) => s.title).join(" + ")))) : null,

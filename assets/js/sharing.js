@@ -1,34 +1,54 @@
-/* Link, picture, numbers and trace of what is on the screen. */
+/* Link, pictures, numbers, files and code of what is on the screen. */
 (() => {
   const T = window.__tokviz;
   if (T.Sharing) return;
   const { el, fill } = T;
 
+  const names = ["kept", "merged", "pruned"], kinds = ["patch", "newline", "separator"];
+
   T.Sharing = class {
     constructor(owner) { this.owner = owner; }
 
     build() {
-      const { payload } = this.owner.scene, ready = payload.n > 0;
-      const button = (text, title, act) => el("button", { type: "button", class: "tv-tool", title, disabled: !ready, onclick: () => act.call(this) }, text);
+      const { payload } = this.owner.scene, { server } = this.owner, ready = payload.n > 0, kept = payload.savable && server.save_file;
+      const button = (text, title, act, more = {}) => el("button", { type: "button", class: "tv-tool", title, disabled: !ready, onclick: () => act.call(this), ...more }, text);
+      const file = (text, title, act) => button(text, title, () => { this.menu.open = false; act.call(this); });
+      const asked = (kind, text, title) => (kept ? file(text, title, () => this.fromServer(kind)) : null);
+      this.menu = el("details", { class: "tv-menu", onkeydown: (event) => { if (event.key === "Escape" && this.menu.open) { this.menu.open = false; this.menu.firstChild.focus(); event.stopPropagation(); } } },
+        el("summary", { class: "tv-tool" }, "Save …"),
+        el("div", { class: "tv-menubox" },
+          file("Picture (PNG)", "2400 pixels wide, with legend and colour bar", () => this.figure("png")),
+          file("Picture (SVG)", "Vector graphics for print", () => this.figure("svg")),
+          file("Numbers (CSV)", "One row per token", () => this.save("csv")),
+          file("Numbers (JSON)", "The same, with the view they belong to", () => this.save("json")),
+          asked("page", "Web page", "One file that works offline, hover and all"),
+          asked("walk", "Film (GIF)", "The walk through stages and layers"),
+          asked("charts", "Charts (plotly)", "The charts below as plotly JSON"),
+          asked("trace", "Trace", "The whole run; it opens again without a model")));
       fill(this.owner.parts.tools,
-        button("Copy link", "An address that opens exactly this view", this.link),
-        button("Picture", "Save what you see as PNG", this.picture),
-        button("Numbers", "Save every token's numbers as CSV", this.numbers),
-        payload.savable ? button("Trace", "Save the whole run; it opens again without a model", this.trace) : null);
+        server.save_file ? button("Copy link", "An address that opens exactly this view", this.link) : null,
+        this.menu, kept ? button("Python", "The code that makes these numbers", this.code) : null);
     }
 
-    say(text) { this.owner.parts.said.textContent = text; }
+    say(...what) { fill(this.owner.parts.said, ...what); }
+
+    /* What this view is, in the words of components/links.py. */
+    state() {
+      const { scene, view, panel } = this.owner, { brush } = panel;
+      return { map: view.map, layer: view.layer, head: view.head >= 0 ? view.head : null, words: view.words.size ? [...view.words].join(",") : null,
+        keep: view.keep < scene.n ? view.keep : null, opacity: view.opacity, fates: scene.fates && !view.fates ? 0 : null,
+        stage: view.fates && view.stage !== null && view.stage >= 0 ? view.stage : null, token: view.pinned >= 0 ? view.pinned : null,
+        scaling: view.scaling === "linear" ? null : view.scaling, common: view.common ? 1 : null, sinks: view.sinks ? 1 : null,
+        hand: brush.active ? T.packBits(brush.inside) : null };
+    }
 
     address() {
-      const { scene, view } = this.owner, url = new URL(window.location.href);
+      const { payload } = this.owner.scene, url = new URL(window.location.href), theme = url.searchParams.get("__theme"), lanes = T.lanes[0];
       url.search = "";
       url.hash = "";
-      const theme = new URL(window.location.href).searchParams.get("__theme");
-      const all = { example: scene.payload.example, lane: scene.payload.lane || null, map: view.map, layer: view.layer,
-        head: view.head >= 0 ? view.head : null, words: view.words.size ? [...view.words].join(",") : null,
-        keep: view.keep < scene.n ? view.keep : null, opacity: view.opacity, fates: scene.fates && !view.fates ? 0 : null,
-        token: view.pinned >= 0 ? view.pinned : null, __theme: theme };
-      for (const [name, value] of Object.entries(all)) if (value !== null && value !== undefined) url.searchParams.set(name, value);
+      const all = { example: payload.example, lane: payload.lane ?? null, model: payload.model || null, ...this.state(),
+        compare: lanes && lanes.value ? T.plansText(lanes.plans) : null, __theme: theme };
+      for (const [name, value] of Object.entries(all)) if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
       return url.href;
     }
 
@@ -41,36 +61,73 @@
         this.say("Link copied.");
       } catch {
         const box = el("input", { readonly: "", value: address, "aria-label": "Link", class: "tv-link" });
-        fill(this.owner.parts.said, box);
+        this.say(box);
         box.select();
       }
       history.replaceState(null, "", address);
     }
 
-    picture() {
-      this.owner.parts.canvas.toBlob((blob) => T.download(`tokviz-${this.owner.view.map}.png`, blob));
+    async figure(kind) {
+      this.say("Drawing …");
+      const blob = await new T.Figure(this.owner)[kind]();
+      T.download(`tokviz-${this.owner.view.map}.${kind}`, blob);
+      this.say(`Picture saved as ${kind.toUpperCase()}.`);
     }
 
-    numbers() {
-      const { scene, view, values, ranks } = this.owner, rows = [];
-      const fates = scene.fatesAt(view.stage), names = ["kept", "merged", "pruned"];
-      rows.push(["token", "kind", "tile", "row", "column", "x0", "y0", "x1", "y1", view.map, "rank", "fate", "group", "sink"]);
-      for (let i = 0; i < scene.n; i++) {
-        const box = scene.kind.values[i] ? ["", "", "", ""] : Array.from(scene.box.values.subarray(4 * i, 4 * i + 4));
-        rows.push([i, ["patch", "newline", "separator"][scene.kind.values[i]], scene.tile.values[i], scene.row.values[i], scene.col.values[i],
-          ...box, Number.isFinite(values[i]) ? values[i] : "", ranks[i], fates ? names[fates[i]] : "kept",
-          scene.group ? scene.group.values[i] : "", scene.isSink(view, i) ? 1 : 0]);
-      }
-      T.download("tokviz-tokens.csv", new Blob([rows.map((row) => row.join(",")).join("\n") + "\n"], { type: "text/csv" }));
+    /* One object per token. */
+    rows() {
+      const { scene, view, values, ranks } = this.owner, fates = scene.fatesAt(view.stage), groups = scene.groupsAt(view.stage);
+      return Array.from({ length: scene.n }, (_, i) => {
+        const box = scene.kind.values[i] ? [null, null, null, null] : Array.from(scene.box.values.subarray(4 * i, 4 * i + 4));
+        return { token: i, kind: kinds[scene.kind.values[i]], tile: scene.tile.values[i], row: scene.row.values[i], column: scene.col.values[i],
+          x0: box[0], y0: box[1], x1: box[2], y1: box[3], [view.map]: Number.isFinite(values[i]) ? values[i] : null, rank: ranks[i],
+          fate: names[fates ? fates[i] : 0], group: groups ? groups[i] : null, sink: scene.isSink(view, i) ? 1 : 0 };
+      });
     }
 
-    async trace() {
-      this.say("Preparing the trace …");
-      const answer = await this.owner.server.fetch_trace(this.owner.scene.payload.id).catch(() => ({ error: "The server did not answer. Try again." }));
-      if (answer.error) return this.say(answer.error);
-      const bytes = Uint8Array.from(atob(answer.data), (c) => c.charCodeAt(0));
-      T.download(answer.name, new Blob([bytes], { type: "application/octet-stream" }));
-      this.say("Trace saved. “Open a trace” shows it again, without a model.");
+    save(kind) {
+      const rows = this.rows(), { scene } = this.owner, { prompt, answer, model } = scene.payload;
+      const text = kind === "json" ? JSON.stringify({ model, prompt, answer, view: this.state(), tokens: rows }, null, 1)
+        : `${[Object.keys(rows[0]), ...rows.map((row) => Object.values(row).map((value) => value ?? ""))].map((row) => row.join(",")).join("\n")}\n`;
+      T.download(`tokviz-tokens.${kind}`, new Blob([text], { type: kind === "json" ? "application/json" : "text/csv" }));
+      this.say(`Numbers of ${T.plural(rows.length, "token")} saved.`);
+    }
+
+    async ask(kind) {
+      this.say("Preparing the file …");
+      const wanted = { id: this.owner.scene.payload.id, kind, view: this.state() };
+      const answer = await this.owner.server.save_file(wanted).catch(() => ({ error: "The server did not answer. Try again." }));
+      if (answer.error) this.say(answer.error);
+      return answer.error ? null : answer;
+    }
+
+    async fromServer(kind) {
+      const answer = await this.ask(kind);
+      if (!answer) return;
+      const bytes = Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0));
+      T.download(answer.name, new Blob([bytes], { type: answer.type }));
+      this.say(kind === "trace" ? "Trace saved. “Open a trace” shows it again, without a model." : `Saved as ${answer.name}.`);
+    }
+
+    async code() {
+      const answer = await this.ask("code");
+      if (!answer) return;
+      const text = new TextDecoder().decode(Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0)));
+      let said = "Copied. ";
+      await navigator.clipboard.writeText(text).catch(() => { said = ""; });
+      this.say(`${said}This makes the same numbers in a notebook:`, el("pre", { class: "tv-code", tabindex: "0", "aria-label": "Python code" }, text));
     }
   };
+
+  /* Painted tokens as hexadecimal digits, four tokens each, for a link. */
+  T.packBits = (bits) => {
+    let text = "";
+    for (let i = 0; i < bits.length; i += 4) text += (bits[i] * 8 + (bits[i + 1] || 0) * 4 + (bits[i + 2] || 0) * 2 + (bits[i + 3] || 0)).toString(16);
+    return text;
+  };
+
+  /* Lanes as "fastervlm:36,fastv:36;layer=3": read by components/links.py. */
+  T.plansText = (plans) => plans.filter((plan) => plan.method !== T.BY_HAND)
+    .map((plan) => [`${plan.method}:${plan.keep}`, ...Object.entries({ ...plan.options, ...(plan.positions ? { positions: plan.positions } : {}) })
+      .map(([name, value]) => `${name}=${JSON.stringify(value)}`)].join(";")).join(",");
 })();

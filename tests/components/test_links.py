@@ -1,6 +1,6 @@
 import pytest
 
-from components.links import read_lane, read_view
+from components.links import read_compare, read_lane, read_view
 
 
 def test_a_view_is_read_back_from_its_link():
@@ -27,10 +27,35 @@ def test_a_view_is_read_back_from_its_link():
         {"layer": "9" * 50},
         {"words": "a,b,<img>"},
         {"fates": "maybe"},
+        {"scaling": "wild"},
+        {"common": "2"},
+        {"hand": "xyz"},
+        {"hand": "f" * 30_000},
     ],
 )
 def test_nonsense_is_left_out(query):
     assert read_view(query) == {"words": []}
+
+
+def test_painted_tokens_scales_and_switches_come_back():
+    query = {"hand": "81", "scaling": "log", "common": "1", "sinks": "0", "stage": "1"}
+    assert read_view(query) == {
+        "hand": [0, 7], "scaling": "log", "common": True, "sinks": False, "stage": 1, "words": [],
+    }  # fmt: skip
+
+
+def test_lanes_come_back_with_their_options():
+    text = (
+        'fastervlm:36,fastv:9;layer=3;how="x";positions="repack",<b>:1,divprune:x,a:1;__x__=1;<=2'
+    )
+    assert read_compare({"compare": text}) == [
+        {"method": "fastervlm", "keep": 36, "options": {}},
+        {"method": "fastv", "keep": 9, "options": {"layer": 3, "how": "x"}, "positions": "repack"},
+        {"method": "a", "keep": 1, "options": {"__x__": 1}},
+    ]
+    assert read_compare({}) == []
+    nested = "a:1;x=" + "[" * 1500
+    assert read_compare({"compare": nested})[0]["options"]["x"].startswith("[")
 
 
 def test_a_long_list_of_words_is_cut():

@@ -117,9 +117,19 @@ def test_an_unknown_example_changes_nothing_but_the_notice(site):
 
 def test_a_link_opens_an_example_as_it_was_seen(site):
     query = {"example": "one", "layer": "2", "words": "1", "lane": "0"}
-    shown = Opening(site).open_link(request(**query))[3:]
+    shown = Opening(site).open_link(request(**query))[3:-1]
     assert shown[OVERLAY]["view"] == {"layer": 2, "words": [1]}
     assert shown[OVERLAY]["lane"] == 0
+
+
+def test_a_link_brings_its_model_and_its_lanes(site):
+    query = {"example": "one", "model": "embedded", "compare": "fastervlm:2,fastv:3"}
+    *shown, model = Opening(site).open_link(request(**query))
+    lanes = shown[3 + LANES]
+    assert [plan["method"] for plan in lanes["plans"]] == ["fastervlm", "fastv"]
+    assert lanes["lanes"][0]["done"]
+    assert lanes["lanes"][1] is None
+    assert model == "embedded"
 
 
 def test_a_trace_file_opens_and_a_foreign_one_is_refused(tmp_path):

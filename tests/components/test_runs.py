@@ -1,10 +1,5 @@
-import base64
-
-import pytest
-
-from components.runs import FULL, GONE, RUNS, Run, Runs, Stops, fetch_trace
+from components.runs import FULL, Run, Runs, Stops
 from tests.view.fakes import fake_trace, picture
-from tokviz.trace import open_trace
 
 
 def a_run() -> Run:
@@ -38,23 +33,6 @@ def test_names_cannot_be_guessed_from_each_other():
     names = {a_run().name for _ in range(50)}
     assert len(names) == 50
     assert min(map(len, names)) >= 20
-
-
-def test_a_trace_is_handed_out_by_its_name():
-    run = RUNS.put(a_run())
-    answer = fetch_trace(f"{run.name}:{FULL}")
-    assert open_trace(base64.b64decode(answer["data"])).answer == "a dog."
-
-
-@pytest.mark.parametrize(
-    "name", ["", "x", "x:0", None, 7, "a" * 10_000, "../../etc:0", "x:²", ["x"]]
-)
-def test_no_other_name_gives_anything(name):
-    assert fetch_trace(name) == {"error": GONE}
-
-
-def test_a_lane_that_was_not_run_gives_nothing():
-    assert fetch_trace(f"{RUNS.put(a_run()).name}:2") == {"error": GONE}
 
 
 def test_stopping_reaches_only_the_sessions_own_run():

@@ -1,0 +1,102 @@
+/* The view as a figure for print: what one sees, with its sentence, colour bar and legend. */
+(() => {
+  const T = window.__tokviz;
+  if (T.Figure) return;
+
+  const WIDTH = 1200, EDGE = 30, INNER = WIDTH - 2 * EDGE, RATIO = 2;
+  const INK = "#1b2129", SOFT = "#56606c";
+
+  T.Figure = class {
+    constructor(owner) {
+      this.owner = owner;
+      this.canvas = document.createElement("canvas");
+      this.painter = new T.Painter(this.canvas);
+    }
+
+    /* Place everything with a pen that only measures; returns {height, draw(pen)}. */
+    async plan() {
+      const { owner, painter } = this, { scene } = owner;
+      await painter.open(scene);
+      const high = painter.arrange(INNER, 1400), measure = new T.SvgPen(WIDTH, 10);
+      measure.font = "600 24px sans-serif";
+      const title = this.wrap(measure, owner.parts.lead.textContent, INNER);
+      measure.font = "19px sans-serif";
+      const asked = this.wrap(measure, `Asked: ${scene.payload.prompt}   Answer: ${scene.payload.answer}`, INNER);
+      const entries = this.entries(measure), top = EDGE + 32 * title.length + 27 * asked.length + 12;
+      const scale = owner.look.norm ? 44 : 0, height = top + high + 24 + scale + 34 * (entries.at(-1)?.row + 1 || 0) + EDGE;
+      return { height, draw: (pen) => this.draw(pen, { title, asked, entries, top, high, scale, height }) };
+    }
+
+    wrap(pen, text, width) {
+      const lines = [""];
+      for (const word of text.split(/\s+/)) {
+        const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
+        if (lines.at(-1) && pen.measureText(longer).width > width) lines.push(word);
+        else lines[lines.length - 1] = longer;
+      }
+      return lines.slice(0, 8);
+    }
+
+    entries(pen) {
+      let x = 0, row = 0;
+      return T.legendEntries(this.owner).map(([name, text]) => {
+        const wide = 46 + pen.measureText(text).width + 26;
+        if (x && x + wide > INNER) { x = 0; row++; }
+        const entry = { name, text, x: EDGE + x, row };
+        x += wide;
+        return entry;
+      });
+    }
+
+    draw(pen, { title, asked, entries, top, high, scale, height }) {
+      const { painter, owner } = this;
+      Object.assign(pen, { fillStyle: "#fff" });
+      pen.fillRect(0, 0, WIDTH, height);
+      Object.assign(pen, { fillStyle: INK, font: "600 24px system-ui, sans-serif" });
+      title.forEach((line, i) => pen.fillText(line, EDGE, EDGE + 22 + 32 * i));
+      Object.assign(pen, { fillStyle: SOFT, font: "19px system-ui, sans-serif" });
+      asked.forEach((line, i) => pen.fillText(line, EDGE, EDGE + 32 * title.length + 19 + 27 * i));
+      this.shift(EDGE, top);
+      painter.ratio = RATIO;
+      painter.drawWith(pen, { ...owner.look, hover: -1 });
+      if (scale) this.bar(pen, top + high + 30);
+      Object.assign(pen, { fillStyle: INK, font: "19px system-ui, sans-serif" });
+      const below = top + high + 24 + scale;
+      for (const { name, text, x, row } of entries) {
+        pen.drawImage(T.swatch(name), x, below + 34 * row, 36, 25);
+        pen.fillStyle = INK;
+        pen.fillText(text, x + 46, below + 34 * row + 19);
+      }
+    }
+
+    /* Move the painter's places into the figure. */
+    shift(dx, dy) {
+      const { painter } = this, { cells } = painter;
+      painter.rects = painter.rects.map((rect) => ({ ...rect, x: rect.x + dx, y: rect.y + dy }));
+      for (let i = 0; i < cells.length; i += 4) { cells[i] += dx; cells[i + 1] += dy; }
+    }
+
+    bar(pen, y) {
+      const { range, view, scene } = this.owner, steps = T.palette.ramp.length, long = 340, map = scene.map(view.map);
+      T.palette.ramp.forEach((colour, i) => { pen.fillStyle = colour; pen.fillRect(EDGE + (long * i) / steps, y, long / steps + 0.6, 16); });
+      Object.assign(pen, { fillStyle: INK, font: "19px system-ui, sans-serif" });
+      const [low, high] = view.scaling === "rank" ? ["lowest", "highest"] : [T.number(range.low), T.number(range.high)];
+      pen.fillText(`${low} to ${high}   ${T.unitText(map, view.scaling)}`, EDGE + long + 14, y + 15);
+    }
+
+    async png() {
+      const { height, draw } = await this.plan(), sheet = document.createElement("canvas");
+      Object.assign(sheet, { width: WIDTH * RATIO, height: Math.round(height * RATIO) });
+      const pen = sheet.getContext("2d");
+      pen.scale(RATIO, RATIO);
+      draw(pen);
+      return new Promise((done) => { sheet.toBlob(done); });
+    }
+
+    async svg() {
+      const { height, draw } = await this.plan(), pen = new T.SvgPen(WIDTH, height);
+      draw(pen);
+      return new Blob([pen.toString()], { type: "image/svg+xml" });
+    }
+  };
+})();

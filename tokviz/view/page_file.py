@@ -1,0 +1,87 @@
+"""One run as a web page in a single file: works offline, hover and all, and asks no server.
+
+The file holds its own scripts and styles and the run as JSON with every `<` escaped; its content
+policy lets it fetch nothing and run no other script.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokviz.errors import InputError
+from tokviz.trace import Trace
+from tokviz.view.overlay import overlay_payload
+
+ASSETS = Path(__file__).parents[2] / "assets"
+SCRIPTS = (
+    "dom", "arrays", "palette", "scene", "painter", "legend", "words", "facts", "heads", "brush",
+    "walk", "svg", "figure", "sharing", "panel", "explorer",
+)  # fmt: skip
+"""Scripts of the explorer, in the order in which they build on each other."""
+MAX_BYTES = 5 * 2**20
+SPARE = (("heads", "tower_heads"), ("tam", "phi"))
+"""Fields that go first when a page would be too large."""
+START = """
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+document.documentElement.classList.toggle("dark", dark);
+const payload = JSON.parse(document.getElementById("run").textContent);
+new window.__tokviz.Explorer(document.body).load(payload);
+"""
+LOOK = "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); }"
+
+
+def page_html(payload: Mapping[str, Any]) -> str:
+    """Return the page of a payload of `overlay_payload`.
+
+    Raises:
+        InputError: the run does not fit into 5 MB even without its single heads.
+    """
+    payload = dict(payload) | {"savable": False, "missing": dict(payload["missing"])}
+    for spare in ((), *SPARE):
+        for name in spare:
+            if payload.get(name) is not None:
+                payload[name] = None
+                payload["missing"][name] = "Left out to keep this file small."
+        text = _page(payload)
+        if len(text.encode()) <= MAX_BYTES:
+            return text
+    raise InputError("this run is too large for one web page of 5 MB; save its trace instead.")
+
+
+def _page(payload: Mapping[str, Any]) -> str:
+    css = (ASSETS / "css" / "tokviz.css").read_text("utf-8")
+    sources = [(ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS]
+    script = "\n".join([*sources, START])
+    body = (ASSETS / "js" / "explorer.html").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    title = html.escape(f"tokviz: {payload['prompt']}"[:120])
+    data = json.dumps(payload, allow_nan=False).replace("<", "\\u003c")
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{title}</title>\n<style>{css}\n{LOOK}</style>\n</head>\n<body>\n{body}\n"
+        f'<script type="application/json" id="run">{data}</script>\n'
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def save_page(trace: Trace, path: str | Path, **shown: Any) -> None:
+    """Write the page of a trace to a file.
+
+    Args:
+        trace: the run.
+        path: where to.
+        **shown: tam, sinks, sink_note, registers, titles and view of `overlay_payload`.
+    """
+    Path(path).write_text(page_html(overlay_payload(trace, "file", **shown)), "utf-8")

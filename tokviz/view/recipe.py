@@ -1,0 +1,97 @@
+"""The Python that makes a view: what to paste into a notebook to get the same numbers.
+
+Every text that goes into the code is written by `repr`, so that nothing a stranger typed becomes
+code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tokviz.trace import Trace
+from tokviz.view.words import is_special
+
+
+def recipe(
+    trace: Trace,
+    view: Mapping[str, Any] | None = None,
+    *,
+    picture: str = "picture.png",
+    lane: Mapping[str, Any] | None = None,
+) -> str:
+    """Return Python source that answers the question again and leaves `trace` and `values`.
+
+    Args:
+        trace: the run.
+        view: {map, layer, head, words, scaling, fates} as in a link; what is missing is as on a
+            fresh page.
+        picture: path of the image file.
+        lane: {method, keep, options, tokens} with which the run was made, or None.
+    """
+    view = view or {}
+    lines = ["import numpy as np", "import tokviz", "from tokviz.view.still import draw", ""]
+    lines += [f"vlm = tokviz.load({str(trace.model.get('name', 'embedded'))!r})"]
+    lines += [*_plan(trace, lane), f"trace = vlm.answer({picture!r}, {trace.prompt!r}, plan)"]
+    lines += ["print(trace.answer)", "", *values_code(trace, view), ""]
+    lines += ["for token in np.argsort(-values)[:5]:", *_REPORT, ""]
+    fates = ", fates=True" if trace.stages and view.get("fates", True) else ""
+    scaling = f", scaling={view.get('scaling', 'linear')!r}"
+    lines += [f'draw(trace, values{scaling}{fates}).save("view.png")']
+    return "\n".join(lines) + "\n"
+
+
+_REPORT = ["    print(token, values[token], trace.layout.box[token])"]
+
+
+def _plan(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
+    if lane and lane.get("tokens"):
+        tokens = sorted(map(int, lane["tokens"]))
+        return [
+            "from tokviz.plans import chosen",
+            f"plan = chosen(tokviz.Reduction.select({tokens}, {trace.n}))",
+        ]
+    if not trace.stages:
+        return ["plan = None  # all visual tokens"]
+    lane = lane or {"method": trace.stages[0].method, "keep": trace.reduction.m}
+    named = {"positions": lane.get("positions"), **(lane.get("options") or {})}
+    options = "".join(f", {k}={v!r}" for k, v in named.items() if k != "positions" or v)
+    return [f"plan = tokviz.plan({lane['method']!r}, keep={int(lane['keep'])}{options})"]
+
+
+def values_code(trace: Trace, view: Mapping[str, Any]) -> list[str]:
+    """Return the lines that compute `values`, one number per visual token."""
+    layer, head = int(view.get("layer") or 0), view.get("head")
+    kind = view.get("map", "attention")
+    words, fold = _words(trace, view.get("words") or ())
+    if kind == "score":
+        return ["values = trace.stages[0].reduction.score"]
+    if kind == "phi":
+        return [f'values = trace["sink_phi"][{layer}, trace["token_position"]].astype(np.float32)']
+    if kind == "tower":
+        name = "cls_attention" if "cls_attention" in trace else "received_attention"
+        heads = f"{name}_heads"
+        single = head is not None and heads in trace
+        where = f'"{heads}"][{layer}, {int(head or 0)}]' if single else f'"{name}"][{layer}]'
+        return [f"values = trace[{where}.astype(np.float32)"]
+    if kind == "tam":
+        return [
+            f"words = {words}  # which answer tokens",
+            f'values = tokviz.analyse("tam", trace).values[words].{fold}(0)',
+        ]
+    single = head is not None and "attention_heads" in trace
+    where = f"words, {layer}" + (f", {int(head or 0)}" if single else "")
+    name = "attention_heads" if single else "attention"
+    return [
+        f"words = {words}  # which answer tokens",
+        f'values = trace["{name}"][{where}].astype(np.float32).{fold}(0)',
+    ]
+
+
+def _words(trace: Trace, chosen: Sequence[int]) -> tuple[list[int], str]:
+    """Return the answer tokens that a view adds up (chosen ones) or averages (all text)."""
+    held = [int(word) for word in chosen if 0 <= int(word) < trace.t]
+    if held:
+        return held, "sum"
+    text = [i for i, token in enumerate(trace.answer_tokens) if not is_special(token)]
+    return text or list(range(trace.t)), "mean"

@@ -1,0 +1,130 @@
+"""A run as a short film: all tokens, each stage of removal, then layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tokviz.matrix import Reduction
+from tokviz.trace import Trace
+from tokviz.view.fates import PLACES
+from tokviz.view.still import paint, scaled, sheet
+from tokviz.view.words import is_special
+
+MOST_FRAMES = 60
+STRIP = 46
+"""Height of the caption in pixels."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step of the walk."""
+
+    stage: int
+    "Index of the last stage that has been carried out, -1 = none yet."
+    layer: int | None
+    "Layer of the language model, None outside it."
+
+
+def walk_frames(trace: Trace) -> list[Frame]:
+    """Return the steps: all tokens, stages outside the language model, then its layers."""
+    frames, at = [Frame(-1, None)], -1
+    for number, stage in enumerate(trace.stages):
+        if stage.place != "language_model":
+            at = number
+            frames.append(Frame(at, None))
+    layers = trace["attention"].shape[1] if "attention" in trace else 0
+    inside = [(i, s) for i, s in enumerate(trace.stages) if s.place == "language_model"]
+    for layer in range(layers):
+        at = max([at, *(i for i, s in inside if s.layer is not None and s.layer <= layer)])
+        frames.append(Frame(at, layer))
+    if not layers:
+        frames += [Frame(i, None) for i, _ in inside]
+    step = -(-len(frames) // MOST_FRAMES)
+    return frames if step == 1 else [*frames[:-1:step], frames[-1]]
+
+
+def walk_gif(
+    trace: Trace,
+    *,
+    side: int = 420,
+    seconds: float = 0.8,
+    titles: dict[str, str] | None = None,
+    sinks: np.ndarray | None = None,
+) -> bytes:
+    """Return the walk as an animated GIF.
+
+    Args:
+        trace: the run.
+        side: longest side of each pane in pixels.
+        seconds: time of one frame; the first and the last stay twice as long.
+        titles: method name -> title.
+        sinks: bool [l, n], left out of the colour scale, which all layers share.
+    """
+    paper, frames = sheet(trace, side), walk_frames(trace)
+    attention = _attention(trace)
+    high = _highest(attention, sinks)
+    drawn = [_draw(trace, paper, frame, attention, high, titles or {}) for frame in frames]
+    times = [int(1000 * seconds)] * len(drawn)
+    times[0], times[-1] = 2 * times[0], 2 * times[-1]
+    buffer = BytesIO()
+    first, *rest = [image.quantize(128, dither=Image.Dither.NONE) for image in drawn]
+    first.save(
+        buffer, "GIF", save_all=True, append_images=rest, duration=times, loop=0, optimize=False
+    )
+    return buffer.getvalue()
+
+
+def _attention(trace: Trace) -> np.ndarray | None:
+    """Return [l, n], mean over the answer's words, or None."""
+    if "attention" not in trace or not trace.t:
+        return None
+    words = [i for i, token in enumerate(trace.answer_tokens) if not is_special(token)]
+    return trace["attention"][words or slice(None)].astype(np.float32).mean(0)
+
+
+def _highest(attention: np.ndarray | None, sinks: np.ndarray | None) -> float:
+    if attention is None:
+        return 0.0
+    shown = attention if sinks is None else np.where(sinks, np.nan, attention)
+    return float(np.nanmax(shown, initial=0.0))
+
+
+def _state(trace: Trace, stage: int) -> Reduction:
+    before = after = Reduction.identity(trace.n)
+    for record in trace.stages[: stage + 1]:
+        after = before.then(record.reduction)
+        before = after if record.removes else before
+    return after
+
+
+def _draw(
+    trace: Trace,
+    paper: object,
+    frame: Frame,
+    attention: np.ndarray | None,
+    high: float,
+    titles: dict[str, str],
+) -> Image.Image:
+    whole = _state(trace, frame.stage)
+    heat = attention is not None and frame.layer is not None
+    share = scaled(attention[frame.layer], high=high) if heat else None  # type: ignore[index]
+    image = paint(paper, share, whole.fate, whole.group)  # type: ignore[arg-type]
+    page = Image.new("RGB", (image.width, image.height + STRIP), "white")
+    page.paste(image, (0, STRIP))
+    font = ImageFont.load_default(size=16)
+    ImageDraw.Draw(page).text((6, 4), caption(trace, frame, titles), fill="#1b2129", font=font)
+    return page
+
+
+def caption(trace: Trace, frame: Frame, titles: dict[str, str]) -> str:
+    """Say what a frame shows, in two short lines."""
+    stage = trace.stages[frame.stage] if frame.stage >= 0 else None
+    left = stage.reduction.m if stage else trace.n
+    where = f"layer {frame.layer}" if frame.layer is not None else "all tokens"
+    if stage and frame.layer is None:
+        where = f"{titles.get(stage.method, stage.method)[:40]}, {PLACES.get(stage.place, '')}"
+    return f"{where}\n{left} of {trace.n} visual tokens"
