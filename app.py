@@ -2,9 +2,11 @@
 
 import logging
 import os
+from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
 from components.page import build, theme  # noqa: E402
@@ -48,7 +50,9 @@ def read_auth(text: str) -> tuple[tuple[str, str], ...]:
 
 
 settings = read_settings()
-demo = build(Site(settings, models=Models(settings.models)))
+examples = os.environ.get("TOKVIZ_EXAMPLES", "")
+stored = Stored(more=Path(examples) if examples else None)
+demo = build(Site(settings, stored, Models(settings.models)))
 demo.queue(max_size=settings.queue, default_concurrency_limit=8)
 
 

@@ -45,19 +45,21 @@ class Example:
 class Stored:
     """All stored examples, read when they are first needed."""
 
-    def __init__(self, assets: Path = ASSETS) -> None:
-        self.assets = assets
+    def __init__(self, assets: Path = ASSETS, more: Path | None = None) -> None:
+        """Args: our own assets, and a folder of further traces, such as a sweep's."""
+        self.assets, self.more = assets, more
         self._examples: dict[str, Example] | None = None
 
     @property
     def all(self) -> dict[str, Example]:
         """Return name -> example: the listed ones first, in their order."""
         if self._examples is None:
-            self._examples = self._read()
+            self._examples = self._read(self.assets / "traces")
+            if self.more is not None:
+                self._examples |= self._read(self.more)
         return self._examples
 
-    def _read(self) -> dict[str, Example]:
-        home = self.assets / "traces"
+    def _read(self, home: Path) -> dict[str, Example]:
         listed = {entry["name"]: entry for entry in self._listed(home / "index.json")}
         stored = [path.stem for path in sorted(home.glob("*.safetensors"))]
         others = [name for name in stored if "--" not in name and name not in listed]

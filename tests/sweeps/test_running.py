@@ -213,8 +213,9 @@ def test_two_sweeps_never_write_in_one_folder(ask, tmp_path):
         ({"options": {"fastv": {"x": 1}}}, "fastv has no option 'x'"),
         ({"options": {"tome": {}}}, "not among the methods"),
         ({"limit": 0}, "at least 1 question"),
+        ({"lab": "javascript:alert(1)"}, "must begin with http.s."),
     ],
-    ids=["zero", "over all", "no budget", "method", "option", "stray option", "limit"],
+    ids=["zero", "over all", "no budget", "method", "option", "stray option", "limit", "lab"],
 )
 def test_what_cannot_be_swept_is_said_before_a_model_is_loaded(ask, monkeypatch, more, sentence):
     monkeypatch.setattr(running, "Worker", None)

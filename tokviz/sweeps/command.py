@@ -33,6 +33,14 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--device", help="cpu, cuda ... (default: a GPU when there is one)")
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
+    add("--engine", choices=("local", "ray"), default="local", help="default: this process")
+    add("--workers", type=int, default=1, metavar="N", help="with ray: models loaded at once")
+    add("--gpus", type=float, default=0.0, metavar="N", help="with ray: GPUs per worker, as 0.5")
+    add("--cpus", type=float, default=1.0, metavar="N", help="with ray: CPU cores per worker")
+    add("--address", help="with ray: an existing cluster, or auto (default: start one here)")
+    runs = "store the runs of N flipped questions, for the report's links to the lab"
+    add("--traces", type=int, default=0, metavar="N", help=runs)
+    add("--lab", default="http://127.0.0.1:7860", help="the lab's address for these links")
     add("--quiet", action="store_true", help="no progress bar")
     add("--json", action="store_true", help="print the result as one JSON object")
     command.set_defaults(run=run)
@@ -54,9 +62,21 @@ def run(arguments: argparse.Namespace) -> None:
         max_new_tokens=arguments.max_new_tokens,
         device=arguments.device,
         out=arguments.out,
+        engine=engine(arguments),
+        traces=arguments.traces,
+        lab=arguments.lab,
         progress=not arguments.quiet,
     )
     report(result, arguments.json)
+
+
+def engine(arguments: argparse.Namespace) -> Any:
+    """Return the engine that the flags ask for; None = this process."""
+    if arguments.engine == "local":
+        return None
+    return import_module("tokviz.sweeps.ray_engine").RayEngine(
+        arguments.workers, arguments.gpus, arguments.cpus, arguments.address
+    )
 
 
 def report(result: Sweep, as_json: bool) -> None:
@@ -72,7 +92,7 @@ def report(result: Sweep, as_json: bool) -> None:
         return
     sys.stdout.write(
         f"{facts['rows']} rows ({facts['measured_now']} measured now, {facts['failed']} without an "
-        f"answer) in {result.folder / 'rows.parquet'}\n"
+        f"answer) in {result.folder / 'rows.parquet'}, shown in {result.folder / 'report.html'}\n"
     )
     for reason in list(dict.fromkeys(row["error"] for row in result.failed))[:5]:
         sys.stderr.write(f"tokviz: {reason}\n")

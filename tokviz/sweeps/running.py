@@ -25,7 +25,10 @@ from tokviz.sweeps.rows import Row, row_key, sort_key
 from tokviz.sweeps.setting import Setting, settings
 from tokviz.sweeps.sources import read_questions
 from tokviz.sweeps.store import Store, arrow_library
+from tokviz.sweeps.stored import store_flips
+from tokviz.sweeps.summary import report_of
 from tokviz.sweeps.worker import Ask, Terms, Unit, Worker
+from tokviz.view.sweep_page import page
 
 MAX_ASKS = 16
 "Questions of one unit."
@@ -65,6 +68,8 @@ def sweep(
     device: str | None = None,
     out: str | Path = "sweep",
     engine: Engine | None = None,
+    traces: int = 0,
+    lab: str = "http://127.0.0.1:7860",
     progress: bool = False,
 ) -> Sweep:
     """Answer every question with every method, budget and model, and say what it did.
@@ -85,7 +90,9 @@ def sweep(
         max_new_tokens: longest answer.
         device: where the models run; None = a GPU when there is one.
         out: folder of the rows; the same folder goes on where it was stopped.
-        engine: who measures, such as `ray_engine(workers=2)`; None = this process.
+        engine: who measures, such as `RayEngine(workers=2)`; None = this process.
+        traces: store the runs of so many flipped questions, for the report's links to the lab.
+        lab: the lab's address.
         progress: show a bar with the time left on stderr.
 
     Raises:
@@ -93,6 +100,8 @@ def sweep(
         ModelError: a model that cannot be loaded.
     """
     arrow_library()
+    if not lab.startswith(("http://", "https://")):
+        raise InputError(f"the lab's address must begin with http(s)://, got {lab[:60]!r}.")
     asked = settings(methods, budgets, options)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
@@ -105,7 +114,11 @@ def sweep(
     check_questions(questions, terms)
     with store.locked():
         plan = {name: wanted(questions, asked, name, terms) for name in dict.fromkeys(models)}
-        return carry_out(plan, terms, store, engine or in_process, progress)
+        result = carry_out(plan, terms, store, engine or in_process, progress)
+        stored = store_flips(result.rows, asked, terms, store, traces)
+        report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
+        store.write("report.html", page(report).encode("utf-8", "replace"))
+    return result
 
 
 def carry_out(

@@ -42,6 +42,10 @@ class Setting:
         options = METHODS[self.method].check_options(self.options)
         return {"method": self.method, "budget": self.budget, "options": options}
 
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row of the same sweep was measured with this setting."""
+        return (self.method, self.budget) == (row["method"], row["budget"])
+
     @property
     def unusual(self) -> dict[str, Any]:
         """Return the options that differ from their defaults."""

@@ -3,6 +3,7 @@
     OUT/parts/0001.jsonl   one row per line; each session writes a new part and never an old one
     OUT/rows.parquet       all rows of the last finished sweep, written whole or not at all
     OUT/report.html        the report page
+    OUT/traces/            runs that the lab can open
     OUT/lock               held by the process that writes here
 
 A process that is killed leaves at most one half line at the end of its part; it is ignored when
@@ -88,11 +89,13 @@ class Store:
             parquet.write_table(table, file, compression="zstd")
         return path
 
-    def write_text(self, name: str, text: str) -> Path:
-        """Write a text file whole or not at all."""
+    def write(self, name: str, data: bytes) -> Path:
+        """Write a file whole or not at all."""
         path = self.folder / name
+        with plain_words(self.folder):
+            path.parent.mkdir(exist_ok=True)
         with self.replacing(path) as file:
-            file.write(text.encode())
+            file.write(data)
         return path
 
     @contextmanager

@@ -1,0 +1,129 @@
+"""Measuring a sweep on Ray: one model per worker, on this machine or on a cluster.
+
+    tokviz.sweep(..., engine=ray_engine(workers=4, gpus=0.5))
+
+Ray places the workers, restarts those that die, and runs their unit again (its actors' restarts and
+task retries). Only this process writes rows, so that they are the same as without Ray. On a cluster
+the pictures and local model folders must lie under the same path on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any
+
+from tokviz.errors import InputError, ModelError, TokvizError
+from tokviz.sweeps.rows import Row
+from tokviz.sweeps.worker import Terms, Unit, Worker
+
+RESTARTS = 4
+"How often a worker may die, and how often a unit is tried again, before the sweep stops."
+
+
+class RayEngine:
+    """An engine for `sweep`."""
+
+    def __init__(
+        self,
+        workers: int = 1,
+        gpus: float = 0.0,
+        cpus: float = 1.0,
+        address: str | None = None,
+    ) -> None:
+        """Check the numbers, connect when the first unit is there.
+
+        Args:
+            workers: models that are loaded at once.
+            gpus: share of a GPU that each worker gets, such as 0.5; 0 = it runs on the CPU.
+            cpus: CPU cores of each worker; its torch uses as many threads.
+            address: of an existing cluster, or "auto"; None = start Ray on this machine.
+
+        Raises:
+            InputError: Ray is not installed, or a number out of range.
+        """
+        if not 1 <= workers <= 1024:
+            raise InputError(f"workers must be 1 to 1024, got {workers}.")
+        if not 0 <= gpus <= 64 or not 0 < cpus <= 1024:
+            raise InputError(f"a worker needs 0 to 64 GPUs and some CPU, got {gpus} and {cpus}.")
+        self.ray, self.pool = ray_library()
+        self.workers, self.gpus, self.cpus, self.address = workers, gpus, cpus, address
+
+    def __call__(self, model: str, units: Sequence[Unit], terms: Terms) -> Generator[list[Row]]:
+        """Yield the rows of each unit as it is done; raise ModelError when workers keep dying."""
+        if not units:
+            return
+        self.connect()
+        actors = self.actors(model, terms, min(self.workers, len(units)))
+        try:
+            yield from self.pool(actors).map_unordered(
+                lambda actor, unit: actor.rows.remote(unit), list(units)
+            )
+        except TokvizError:
+            raise
+        except self.ray.exceptions.RayError as error:
+            raise in_words(error) from error
+        finally:
+            for actor in actors:
+                with suppress(self.ray.exceptions.RayError):
+                    self.ray.kill(actor)
+
+    def connect(self) -> None:
+        """Join the cluster, or start Ray here."""
+        if self.ray.is_initialized():
+            return
+        try:
+            self.ray.init(
+                address=self.address,
+                log_to_driver=False,
+                include_dashboard=False if self.address is None else None,
+                logging_level="error",
+            )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise InputError(f"Ray cannot be reached or started: {str(error)[:300]}") from error
+
+    def actors(self, model: str, terms: Terms, count: int) -> list[Any]:
+        """Start the workers."""
+        make = self.ray.remote(
+            num_cpus=self.cpus,
+            num_gpus=self.gpus,
+            max_restarts=RESTARTS,
+            max_task_retries=RESTARTS,
+        )(RayWorker)
+        return [make.remote(model, terms, max(1, int(self.cpus))) for _ in range(count)]
+
+
+class RayWorker:
+    """What runs in a worker's process; a restarted worker loads its model anew."""
+
+    def __init__(self, model: str, terms: Terms, threads: int) -> None:
+        """Load the model."""
+        import_module("torch").set_num_threads(threads)
+        self.worker = Worker(model, terms)
+
+    def rows(self, unit: Unit) -> list[Row]:
+        """Measure one unit."""
+        return [row for rows in self.worker.measure(unit) for row in rows]
+
+
+def ray_library() -> tuple[Any, Any]:
+    """Return ray and its ActorPool; raise InputError where Ray is not installed."""
+    try:
+        return import_module("ray"), import_module("ray.util").ActorPool
+    except ImportError as error:
+        raise InputError(
+            "--engine ray needs Ray, which is not installed: pip install 'tokviz[ray]'."
+        ) from error
+
+
+def in_words(error: Exception) -> TokvizError:
+    """Return the error of a worker as one that can be shown."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, TokvizError):
+        return cause
+    first = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return ModelError(
+        f"a worker could not go on ({type(error).__name__}: {first[:300]}). What was measured is "
+        "saved; the same command goes on from there."
+    )

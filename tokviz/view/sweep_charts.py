@@ -1,0 +1,130 @@
+"""Charts of a sweep: accuracy over budget, and over measured time with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from tokviz.view.charts import INK, escape, style
+
+PALETTE = ("#440154", "#21918c", "#b8860b", "#3b528b", "#5ec962", "#c2452d", "#7d8590", "#8b5fbf")
+"""Told apart without colour by DASHES and SYMBOLS, too."""
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over questions with its 95 % confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model with one method and budget, over all questions of one kind of measure."""
+
+    model: str
+    method: str
+    "With its options; empty = all tokens."
+    budget: str
+    tokens_left: float
+    "Mean over questions."
+    questions: int
+    quality: Estimate
+    seconds: float
+    "Median time to the first token."
+    seconds_total: float
+    kv_bytes: float
+    details: tuple[tuple[str, float], ...] = ()
+    "Further numbers for the table, by name."
+
+    @property
+    def series(self) -> str:
+        """The line that the point belongs to."""
+        return self.method or "all tokens"
+
+
+def over_budget(points: Sequence[Point], name: str) -> go.Figure:
+    """Draw one line per method over the visual tokens left, with confidence intervals."""
+    figure = go.Figure()
+    for number, series in enumerate(series_of(points)):
+        own = sorted((p for p in points if p.series == series), key=lambda p: p.tokens_left)
+        figure.add_scatter(
+            x=[p.tokens_left for p in own], y=[p.quality.value for p in own],
+            error_y=bars(own), name=escape(series), mode="lines+markers",
+            line={"color": colour(number), "dash": DASHES[number % len(DASHES)]},
+            marker={"symbol": SYMBOLS[number % len(SYMBOLS)], "size": 8},
+            customdata=[hover(p) for p in own],
+            hovertemplate="%{customdata}<extra></extra>",
+        )  # fmt: skip
+    return tall(style(figure, f"{name} over budget", "visual tokens left (mean)", name))
+
+
+def over_time(points: Sequence[Point], name: str) -> go.Figure:
+    """Draw quality over the measured time to the first token, and join what nothing beats."""
+    figure = go.Figure()
+    for number, series in enumerate(series_of(points)):
+        own = [p for p in points if p.series == series]
+        figure.add_scatter(
+            x=[p.seconds for p in own], y=[p.quality.value for p in own], error_y=bars(own),
+            name=escape(series), mode="markers",
+            marker={"color": colour(number), "symbol": SYMBOLS[number % len(SYMBOLS)], "size": 9},
+            customdata=[hover(p) for p in own],
+            hovertemplate="%{customdata}<extra></extra>",
+        )  # fmt: skip
+    front = pareto(points)
+    figure.add_scatter(
+        x=[p.seconds for p in front], y=[p.quality.value for p in front], mode="lines",
+        name="not beaten", line={"color": INK, "shape": "hv", "width": 1}, hoverinfo="skip",
+    )  # fmt: skip
+    title = f"{name} over measured time"
+    return tall(style(figure, title, "seconds to the first token (median)", name))
+
+
+def pareto(points: Sequence[Point]) -> list[Point]:
+    """Return the points that no other beats in both time and quality, fastest first."""
+    front: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.seconds, -p.quality.value)):
+        if not front or point.quality.value > front[-1].quality.value:
+            front.append(point)
+    return front
+
+
+def series_of(points: Sequence[Point]) -> list[str]:
+    """Return the names of the lines, all tokens first."""
+    return sorted({p.series for p in points}, key=lambda s: (s != "all tokens", s))
+
+
+def bars(points: Sequence[Point]) -> dict:
+    """Return plotly's error bars."""
+    return {
+        "type": "data", "symmetric": False, "thickness": 1,
+        "array": [p.quality.high - p.quality.value for p in points],
+        "arrayminus": [p.quality.value - p.quality.low for p in points],
+    }  # fmt: skip
+
+
+def hover(p: Point) -> str:
+    """Say in words what a point is."""
+    return (
+        f"{escape(p.series)} {escape(p.budget)}: {p.quality.value:.1%} "
+        f"({p.quality.low:.1%} to {p.quality.high:.1%}, {p.questions} questions)<br>"
+        f"{p.tokens_left:.0f} tokens, {p.seconds:.3f} s to the first token"
+    )
+
+
+def colour(number: int) -> str:
+    """Return the colour of a line."""
+    return PALETTE[number % len(PALETTE)]
+
+
+def tall(figure: go.Figure) -> go.Figure:
+    """Give a chart the size of a report, and its quality in percent."""
+    figure.update_layout(height=420, showlegend=True, legend={"orientation": "v", "x": 1.02, "y": 1,
+                                                              "xanchor": "left"})  # fmt: skip
+    return figure.update_yaxes(tickformat=".0%", rangemode="normal")
