@@ -7,14 +7,14 @@ import pytest
 from PIL import Image
 
 import tokviz
-from tests.models.tiny import save
+from tests.models.tiny import TINY, save
 from tokviz.sweeps import worker
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """The checkpoint of a tiny LLaVA."""
-    return save("llava", tmp_path_factory.mktemp("llava"))
+    return save(TINY["llava"], tmp_path_factory.mktemp("llava"))
 
 
 @pytest.fixture(scope="session")
