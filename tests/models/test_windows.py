@@ -29,8 +29,9 @@ def continued(vlm, prepared, ids):
     inputs = {k: v for k, v in prepared.inputs.items() if k != "attention_mask"}
     answer = torch.tensor([ids])
     inputs["input_ids"] = torch.cat([inputs["input_ids"], answer], 1)
-    suffix = torch.full_like(answer, int(vlm.family.name == "paligemma"))
-    inputs["token_type_ids"] = torch.cat([inputs["token_type_ids"], suffix], 1)
+    if "token_type_ids" in inputs:
+        suffix = torch.full_like(answer, int(vlm.family.name == "paligemma"))
+        inputs["token_type_ids"] = torch.cat([inputs["token_type_ids"], suffix], 1)
     positions = torch.arange(inputs["input_ids"].shape[1])[None] + prepared.positions[..., :1]
     return inputs, positions
 

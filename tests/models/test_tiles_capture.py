@@ -1,0 +1,133 @@
+"""With tiles, soft caps, windows or two-way prompts, what is captured is what eager gives."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForImageTextToText
+
+import tokviz
+from tests.models.test_windows import continued
+from tokviz.capture import Capture
+from tokviz.errors import InputError, MissingSignal
+from tokviz.models.attention import observed
+from tokviz.reduction import METHODS
+
+PROMPT = "what is this?"
+
+
+@pytest.fixture(scope="module", params=["gemma3", "idefics3", "paligemma", "paligemma2"])
+def pair(request, checkpoint):
+    """A model, and a second copy of it with eager attention."""
+    folder = checkpoint(request.param)
+    eager = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager")
+    return tokviz.load(folder), eager.eval()
+
+
+@pytest.fixture(scope="module")
+def seen(pair, cat):
+    """Trace, prepared prompt, and one eager pass over prompt and answer."""
+    vlm, eager = pair
+    images = [cat, cat.resize((90, 200))]
+    prepared, trace = vlm.prepare(images, PROMPT), vlm.answer(images, PROMPT, None, 5)
+    inputs, positions = continued(vlm, prepared, trace["answer_ids"].tolist())
+    with torch.inference_mode():
+        output = eager(
+            **inputs,
+            attention_mask=torch.ones_like(inputs["input_ids"]),
+            position_ids=positions,
+            output_attentions=True,
+        )
+    return trace, prepared, output
+
+
+def test_attention_of_the_answer_equals_eager_attentions(seen):
+    trace, _, output = seen
+    first = len(trace.prompt_tokens) - 1
+    maps = torch.stack(output.attentions)[:, 0]
+    rows = maps[:, :, first : first + trace.t].permute(2, 0, 1, 3).numpy()
+    heads = rows[..., trace.layout.position]
+    assert np.abs(trace["attention_heads"] - heads).max() < 1e-3  # stored in half precision
+    assert heads.max() > 0.05
+    assert np.abs(trace["mass"][..., 3] - rows[..., first + 1 :].sum(-1)).max() < 2e-3
+
+
+def test_readout_and_probabilities_are_those_of_the_capped_logits(seen):
+    trace, _, output = seen
+    words = trace["readout_ids"].astype(int)
+    logits = output.logits[0, : len(trace["readout"])].numpy()
+    assert np.abs(trace["readout"] - logits[:, words]).max() < 1e-3
+    chosen = output.logits[0, len(trace.prompt_tokens) - 1 :].softmax(-1)
+    probability = chosen[torch.arange(trace.t), trace["answer_ids"].astype(int)]
+    assert np.allclose(trace["answer_prob"], probability.numpy(), atol=1e-4)
+
+
+def test_tower_maps_equal_eager_ones(pair, seen):
+    """Every token has the sum of what its patches receive, tile by tile."""
+    (vlm, eager), (trace, prepared, _) = pair, seen
+    run = eager.model.get_image_features
+    names = ("pixel_values", "pixel_attention_mask")
+    pixels = {name: prepared.inputs[name] for name in names if name in prepared.inputs}
+    with torch.inference_mode():
+        maps = run(**pixels, output_attentions=True, return_dict=True).attentions
+    sources = vlm.family.sources(vlm.model, prepared.inputs, prepared.asked.layout)
+    received = [layer.mean((1, 2)).flatten().numpy()[sources.index].sum(1) for layer in maps]
+    assert np.abs(trace["received_attention"] - np.stack(received)).max() < 1e-3
+    assert "cls_attention" not in trace
+
+
+def test_rows_of_a_padded_prompt_equal_eager_ones(pair, cat):
+    vlm, eager = pair
+    texts = [vlm.render(PROMPT, 1), vlm.render("what is to be seen on the left?", 1)]
+    vlm.tokenizer.padding_side = "left"
+    batch = vlm.processor(text=texts, images=[[cat], [cat]], padding=True, return_tensors="pt")
+    batch.pop("labels", None)
+    calls = {}
+
+    def keep(call):
+        layer = getattr(call.module, "layer_idx", None)
+        if layer is not None:
+            calls[layer] = call.rows(torch.arange(call.query.shape[2]))
+
+    with torch.inference_mode():
+        with observed(keep):
+            vlm.model(**batch)
+        output = eager(**batch, output_attentions=True)
+    real = batch["attention_mask"].bool()
+    assert not real.all()
+    for layer, expected in enumerate(output.attentions):
+        ours, theirs = (maps.movedim(1, 2)[real] for maps in (calls[layer], expected))
+        assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_a_soft_cap_gives_what_the_librarys_own_attention_gives_to_the_bit(checkpoint, cat):
+    folder = checkpoint("paligemma2")
+    vlm, own = tokviz.load(folder), AutoModelForImageTextToText.from_pretrained(folder).eval()
+    assert own.config.text_config._attn_implementation == "eager"
+    inputs = vlm.prepare(cat, PROMPT).inputs
+    ours, theirs = (
+        one.generate(**inputs, max_new_tokens=6, do_sample=False, output_logits=True,
+                     return_dict_in_generate=True).logits
+        for one in (vlm.model, own)
+    )  # fmt: skip
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", ["gemma3", "idefics3"])
+def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat, name):
+    vlm = tokviz.load(checkpoint(name))
+    full = vlm.answer(cat, PROMPT, None, 1, Capture.nothing())
+    said = {}
+    for method in METHODS:
+        try:
+            trace = vlm.answer(cat, PROMPT, tokviz.plan(method, keep=16), 1, Capture.nothing())
+        except (MissingSignal, InputError) as error:
+            said[method] = str(error)
+            continue
+        assert trace.stages, method
+        if trace.reduction.m < trace.n and all(stage.removes for stage in trace.stages):
+            assert sum(trace.kv_lengths) < sum(full.kv_lengths), method
+    for method, sentence in said.items():
+        inside = METHODS[method].place == "tower"
+        told = "4 neighbouring patches" if inside else f"{METHODS[method].title} cannot run here"
+        assert told in sentence, method
+    assert {name for name, entry in METHODS.items() if entry.place == "tower"} <= set(said)
