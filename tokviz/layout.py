@@ -63,6 +63,15 @@ class Layout:
         box[self.kind != PATCH] = np.nan
         return box
 
+    def line(self, newline: int) -> np.ndarray:
+        """Return the tokens of the row that a newline token ends; the row may cross tiles."""
+        last = newline - 1
+        roles = np.array([tile.role for tile in self.tiles])[self.tile[:newline]]
+        same = (self.kind[:newline] == PATCH) & (self.row[:newline] == self.row[last])
+        same &= roles == roles[last]
+        other = np.flatnonzero(~same)
+        return np.arange(other[-1] + 1 if len(other) else 0, newline)
+
     def unseen(self, image: int) -> list[tuple[float, float, float, float]]:
         """Return the rectangles of an image that no tile covers (a centre crop's margins)."""
         width, height = self.sizes[image]

@@ -17,7 +17,9 @@ from tokviz.models.attention import NAME, attention_forward
 from tokviz.models.vision import hooked
 
 GREY, RED = (90, 120, 150), (255, 0, 0)
-PROBES = 6
+PROBES = 5
+BLUR = 6
+"Pixels; resizing mixes the edge of what is seen with what lies just outside."
 
 
 @contextmanager
@@ -106,6 +108,8 @@ def test_what_no_token_sees_is_marked_and_moves_nothing(model, tiny):
         base = Image.new("RGB", size, GREY)
         before, prepared = features(model, base)
         for strip in prepared.asked.layout.unseen(0):
+            if min(strip[2] - strip[0], strip[3] - strip[1]) < BLUR:
+                continue
             square = inner(strip, size, part=0.7)
             spot = base.copy()
             spot.paste(RED, square)

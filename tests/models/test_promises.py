@@ -232,15 +232,17 @@ def test_a_method_before_the_model_keeps_the_budget_and_the_newlines_of_rows_tha
     layout, kept = trace.layout, trace.reduction.kept
     patches = kept[layout.kind[kept] == PATCH]
     assert len(patches) == 10
-    rows = set(zip(layout.tile[patches], layout.row[patches], strict=True))
+    roles = np.array([layout.tiles[tile].role for tile in layout.tile])
+    heights = {(layout.image[i], roles[i], layout.box[i, 1]) for i in patches}
     newlines = np.flatnonzero(layout.kind == NEWLINE)
-    stay = [i for i in newlines if (layout.tile[i], layout.row[i - 1]) in rows]
+    ends = [(layout.image[i], roles[i - 1], layout.box[i - 1, 1]) for i in newlines]
+    stay = [i for i, end in zip(newlines, ends, strict=True) if end in heights]
     assert kept[layout.kind[kept] == NEWLINE].tolist() == stay
 
 
 def test_users_in_three_threads_never_change_each_others_answers(model, cat):
     shown = [pictures(cat, 1), pictures(cat, 2), pictures(cat, 3)[2:]]
-    plans = [None, tokviz.plan("fastv", keep=5), tokviz.plan("divprune", keep=14)]
+    plans = [None, tokviz.plan("fastv", keep=5), tokviz.plan("divprune", keep=7)]
     alone = [model.answer(p, PROMPT, q, 4).answer for p, q in zip(shown, plans, strict=True)]
     wrong = []
 

@@ -13,20 +13,39 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    InternVLProcessor,
+    InternVLVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
+    LlavaNextProcessor,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LlavaOnevisionProcessor,
     LlavaProcessor,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
+    Qwen2Config,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLProcessor,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     Qwen3VLProcessor,
+    SiglipVisionConfig,
+)
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import (
+    LlavaNextImageProcessorPil,
+)
+from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+    LlavaOnevisionImageProcessorPil,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -129,6 +148,98 @@ def llava() -> tuple:
     return LlavaForConditionalGeneration(config), processor
 
 
+PINPOINTS = [[48, 96], [96, 48], [96, 96], [144, 48], [48, 144]]
+
+
+def llava_next() -> tuple:
+    """LLaVA's tower and decoder; a thumbnail and two to four tiles."""
+    config = LlavaNextConfig(
+        vision_config=clip(),
+        text_config=LlamaConfig(**text_sizes()),
+        image_token_id=4,
+        image_grid_pinpoints=PINPOINTS,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    processor = LlavaNextProcessor(
+        LlavaNextImageProcessorPil(
+            size={"shortest_edge": 48},
+            crop_size={"height": 48, "width": 48},
+            image_grid_pinpoints=PINPOINTS,
+        ),
+        byte_tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token="<image>",
+    )
+    return LlavaNextForConditionalGeneration(config), processor
+
+
+def llava_onevision() -> tuple:
+    """A SigLIP tower whose 4 x 4 patches of 8 pixels leave two of a tile's 34 pixels unseen."""
+    pinpoints = [[34 * rows, 34 * cols] for rows in range(1, 5) for cols in range(1, 5)]
+    config = LlavaOnevisionConfig(
+        vision_config=SiglipVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            image_size=34,
+            patch_size=8,
+        ),
+        text_config=Qwen2Config(**text_sizes()),
+        image_token_id=4,
+        video_token_id=5,
+        image_grid_pinpoints=pinpoints,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        vision_aspect_ratio="anyres_max_9",
+    )
+    processor = still_images(LlavaOnevisionProcessor)(
+        LlavaOnevisionImageProcessorPil(
+            size={"height": 34, "width": 34}, image_grid_pinpoints=pinpoints
+        ),
+        byte_tokenizer("<video>"),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        image_token="<image>",
+        vision_aspect_ratio="anyres_max_9",
+    )
+    return LlavaOnevisionForConditionalGeneration(config), processor
+
+
+def internvl() -> tuple:
+    """An InternViT with [CLS]; 6 x 6 patches to 3 x 3 tokens; up to six tiles and a thumbnail."""
+    config = InternVLConfig(
+        vision_config=InternVLVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            image_size=[48, 48],
+            patch_size=[8, 8],
+        ),
+        text_config=Qwen2Config(**text_sizes()),
+        image_token_id=4,
+        image_seq_length=9,
+    )
+    names = {
+        "start_image_token": "<img>",
+        "end_image_token": "</img>",
+        "context_image_token": "<image>",
+        "video_token": "<video>",
+    }
+    processor = still_images(InternVLProcessor)(
+        GotOcr2ImageProcessorPil(
+            size={"height": 48, "width": 48}, crop_to_patches=True, max_patches=6
+        ),
+        byte_tokenizer("<img>", "</img>", "<video>", **names),
+        image_seq_length=9,
+    )
+    return InternVLForConditionalGeneration(config), processor
+
+
 QWEN_MARKS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 QWEN_TEMPLATE = (
     "{% for m in messages %}{{ m.role }}\n{% for c in m.content %}{% if c.type == 'image' %}"
@@ -194,8 +305,14 @@ def qwen3_vl() -> tuple:
     )
 
 
+SHAPES = ((96, 96), (240, 96), (96, 240), (131, 97))
+"Square, wide, tall and odd."
+
 TINY: dict[str, Tiny] = {
-    "llava": Tiny(llava, ((96, 96), (240, 96), (96, 240), (131, 97))),
+    "internvl": Tiny(internvl, (*SHAPES, (40, 40))),
+    "llava": Tiny(llava, SHAPES),
+    "llava_next": Tiny(llava_next, (*SHAPES, (300, 100))),
+    "llava_onevision": Tiny(llava_onevision, (*SHAPES, (34, 34), (140, 136))),
     "qwen2_vl": Tiny(qwen2_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
     "qwen2_5_vl": Tiny(qwen2_5_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
     "qwen3_vl": Tiny(qwen3_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),

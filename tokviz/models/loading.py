@@ -19,7 +19,10 @@ from tokviz.errors import ModelError
 from tokviz.models.family import Family
 from tokviz.models.gemma3 import Gemma3
 from tokviz.models.idefics3 import Idefics3
+from tokviz.models.internvl import InternVL
 from tokviz.models.llava import Llava
+from tokviz.models.llava_next import LlavaNext
+from tokviz.models.llava_onevision import LlavaOnevision
 from tokviz.models.paligemma import PaliGemma
 from tokviz.models.processors import load_processor
 from tokviz.models.qwen2_5_vl import Qwen2_5VL
@@ -32,7 +35,10 @@ log = logging.getLogger(__name__)
 FAMILIES: dict[str, Family] = {
     kind: family
     for family in (
-        Llava(),  # one family a line
+        Llava(),
+        LlavaNext(),
+        LlavaOnevision(),
+        InternVL(),
         Qwen2VL(),
         Qwen2_5VL(),
         Qwen3VL(),

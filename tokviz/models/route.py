@@ -232,9 +232,10 @@ class Travel:
             Indices in `structural`, ascending.
         """
         layout, original = self.layout, self.whole.position
-        rows = set(zip(layout.tile[original[left]], layout.row[original[left]], strict=True))
+        alive = np.zeros(layout.n, bool)
+        alive[original[left]] = True
         stays = [
-            layout.kind[own] != NEWLINE or (layout.tile[own], layout.row[own - 1]) in rows
+            layout.kind[own] != NEWLINE or alive[layout.line(own)].any()
             for own in original[structural]
         ]
         return np.flatnonzero(stays)
