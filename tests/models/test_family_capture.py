@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText
 
 from tests.models.test_promises import pictures
 from tokviz.capture import Capture
-from tokviz.models.vision import encode, joined
+from tokviz.models.vision import encode
 
 PROMPT = "what is this?"
 
@@ -44,6 +44,14 @@ def maps_of(seen, layer):
     return next(seen[id(module)] for module in layer.modules() if id(module) in seen)
 
 
+def whole_map(maps):
+    """One map [b, h, patches, patches] of what a layer attended to, image by image or by window."""
+    if len(maps) == 1:
+        return maps[0]
+    heads = zip(*(one[0] for one in maps), strict=True)
+    return torch.stack([torch.block_diag(*own) for own in heads])[None]
+
+
 def test_tower_signals_equal_eager_maps(model, cat, eager):
     prepared = model.prepare(pictures(cat, 2), PROMPT)
     family = model.family
@@ -53,12 +61,14 @@ def test_tower_signals_equal_eager_maps(model, cat, eager):
         copy, seen = eager
         family.image_features(copy, prepared.inputs)
     skip = int(family.has_cls(copy))
+    spans = torch.tensor(family.image_patches(copy, prepared.inputs) or [])
+    queries = spans.repeat_interleave(spans) if len(spans) else vision.sources.patches + skip
     assert bool(vision.layers["cls_attn"]) == bool(skip)
     for number, layer in enumerate(family.tower_layers(copy)):
         maps = maps_of(seen, layer)
-        full = joined("full_attn", maps)
+        full = whole_map(maps)
         assert (vision.layers["full_attn"][number] - full).abs().max() < 1e-5
-        received = torch.cat([one.mean((1, 2))[:, skip:] for one in maps], -1)
+        received = (full.sum(2).mean(1) / queries)[:, skip:]
         assert (vision.layers["recv_attn"][number] - received).abs().max() < 1e-5
         if skip:
             cls = vision.layers["cls_attn"][number]
