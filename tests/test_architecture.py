@@ -30,6 +30,7 @@ RANK = {
     "tokviz.export": 4,
     "tokviz.pointing": 4,
     "tokviz.reduction": 4,
+    "tokviz.mitigation": 4.5,
     "tokviz.cost": 5,
     "tokviz.faithfulness": 5,
     "tokviz.plans": 5,

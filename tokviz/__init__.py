@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokviz.analysis import ANALYSES, analyse
     from tokviz.errors import InputError, MissingSignal, ModelError, TokvizError, TraceError
     from tokviz.matrix import Reduction
+    from tokviz.mitigation import MITIGATIONS
     from tokviz.models import MODELS, load
     from tokviz.plans import plan
     from tokviz.reduction import METHODS, reduce
@@ -28,6 +29,7 @@ _HOME = {
     "ANALYSES": "tokviz.analysis",
     "InputError": "tokviz.errors",
     "METHODS": "tokviz.reduction",
+    "MITIGATIONS": "tokviz.mitigation",
     "MODELS": "tokviz.models",
     "MissingSignal": "tokviz.errors",
     "ModelError": "tokviz.errors",
@@ -45,6 +47,7 @@ _HOME = {
 __all__ = [
     "ANALYSES",
     "METHODS",
+    "MITIGATIONS",
     "MODELS",
     "InputError",
     "MissingSignal",

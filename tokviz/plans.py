@@ -8,6 +8,7 @@ from typing import Any
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.mitigation import MITIGATIONS, Mitigation, Recipe
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import PLACES, Method
 
@@ -54,10 +55,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Mitigated:
+    """A mitigation with its options, beside the steps of a plan."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def entry(self) -> Mitigation:
+        """The registered mitigation."""
+        return MITIGATIONS[self.name]
+
+    @property
+    def label(self) -> str:
+        """Short text for a lane's head."""
+        return self.entry.title + ("" if self.entry.verified else " (stand-in)")
+
+
+@dataclass(frozen=True)
 class Plan:
     """Steps in the order in which tokens meet them: tower, before the LLM, inside the LLM."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step, ...] = ()
+    mitigation: Mitigated | None = None
+    "Attention edit or contrast on what the steps leave."
 
     def __post_init__(self) -> None:
         """Check order and options; raise InputError."""
@@ -72,34 +93,72 @@ class Plan:
                 step.entry.check_options(step.options)
             if step.positions not in (None, *POSITIONS):
                 raise InputError(f"positions must be keep or repack, got {step.positions!r}.")
+        if self.mitigation:
+            self.mitigation.entry.check_options(self.mitigation.options)
 
     def at(self, place: str) -> tuple[Step, ...]:
         """Return the steps at one place."""
         return tuple(step for step in self.steps if step.place == place)
 
     def then(self, later: Plan) -> Plan:
-        """Return this plan followed by another."""
-        return Plan(self.steps + later.steps)
+        """Return this plan followed by another; only one of them may hold a mitigation."""
+        if self.mitigation and later.mitigation:
+            raise InputError("a plan can hold only one mitigation.")
+        return Plan(self.steps + later.steps, self.mitigation or later.mitigation)
+
+    def mitigated(self, name: str, **options: Any) -> Plan:
+        """Return this plan with a mitigation, e.g. `plan.mitigated("pai", alpha=0.5)`.
+
+        Raises:
+            InputError: unknown mitigation or option, or the plan has one already.
+        """
+        return self.then(Plan((), Mitigated(name, options)))
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the mitigation asks the engine to do; nothing without one."""
+        chosen = self.mitigation
+        return chosen.entry.recipe(chosen.options) if chosen else Recipe()
 
     @property
     def label(self) -> str:
         """Short text for a lane's head."""
-        return " then ".join(step.label for step in self.steps) or "All tokens"
+        steps = " then ".join(step.label for step in self.steps) or "All tokens"
+        return f"{steps} with {self.mitigation.label}" if self.mitigation else steps
 
 
-def plan(method: str, keep: int, positions: str | None = None, **options: Any) -> Plan:
-    """Return a plan of one method, e.g. `tokviz.plan("fastervlm", keep=64)`.
+def plan(
+    method: str | None = None,
+    keep: int | None = None,
+    positions: str | None = None,
+    mitigation: str | None = None,
+    **options: Any,
+) -> Plan:
+    """Return a plan of one method, one mitigation, or both.
+
+        tokviz.plan("fastervlm", keep=64)
+        tokviz.plan(mitigation="pai", alpha=0.5)
+        tokviz.plan("fastervlm", keep=64, mitigation="pai")
+        tokviz.plan("fastervlm", keep=64).mitigated("pai", alpha=0.5)
 
     Args:
-        method: a name in METHODS.
-        keep: visual tokens to leave, 1 to n (checked when the image is known).
+        method: a name in METHODS; None = keep all visual tokens.
+        keep: visual tokens to leave, 1 to n (checked when the image is known); goes with `method`.
         positions: keep or repack; None = as published.
-        **options: the method's own options.
+        mitigation: a name in MITIGATIONS.
+        **options: the method's own options, or without a method the mitigation's.
 
     Raises:
-        InputError: unknown method, option or position policy.
+        InputError: unknown method, mitigation, option or position policy; keep without method.
     """
-    return Plan((Step(method, keep, options, positions),))
+    if method is None:
+        if keep is not None or positions is not None:
+            raise InputError("keep and positions need a method.")
+        if mitigation is None:
+            raise InputError("a plan needs a method or a mitigation.")
+        return Plan().mitigated(mitigation, **options)
+    alone = Plan((Step(method, keep, options, positions),))  # type: ignore[arg-type]  # checked later
+    return alone.mitigated(mitigation) if mitigation else alone
 
 
 def chosen(reduction: Reduction, name: str = "chosen by hand") -> Plan:

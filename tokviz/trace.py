@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ FORMAT, VERSION = "tokviz-trace", 1
 MAX_FILE_BYTES = 64 * 2**20
 MAX_HEADER_CHARS = 4_000_000
 MAX_TEXT = 200_000
+Scalar = bool | int | float | str | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,20 @@ class StageRecord:
         return self.effect in ("remove", "restart")
 
 
+@dataclass(frozen=True)
+class MitigationRecord:
+    """What was done to attention or logits in a run, besides removing tokens."""
+
+    name: str
+    options: Mapping[str, Scalar]
+    kinds: tuple[str, ...]
+    "attention, contrast, diagnostic."
+    verified: bool = True
+    "False: a stand-in for the published method."
+    told: Mapping[str, Scalar | Sequence[Scalar]] = field(default_factory=dict)
+    "Numbers, and lists of one number per answer token, that it measured on the way."
+
+
 @dataclass(frozen=True, eq=False)
 class Trace:
     """One run. Arrays by name as in SCHEMA, everything else as plain fields."""
@@ -68,11 +83,13 @@ class Trace:
     images: tuple[bytes, ...] = ()
     "JPEG previews of the original images, at most 1024 px."
     timings: Mapping[str, float] = field(default_factory=dict)
-    "Seconds: encode, decide, prefill, decode, first_token, total."
+    "Seconds: encode, decide, prefill, decode, first_token, total; contrast = a second run's."
     kv_bytes: int = 0
     kv_lengths: tuple[int, ...] = ()
     "Rows in the cache of each decoder layer at the end."
     notes: tuple[str, ...] = ()
+    mitigation: MitigationRecord | None = None
+    "Edit of attention or logits, None for plain decoding."
 
     def __post_init__(self) -> None:
         """Check every array against SCHEMA; raise TraceError."""
@@ -158,6 +175,7 @@ def _header(trace: Trace) -> dict[str, Any]:
         "kv_bytes": trace.kv_bytes,
         "kv_lengths": trace.kv_lengths,
         "notes": trace.notes,
+        "mitigation": asdict(trace.mitigation) if trace.mitigation else None,
     }
 
 
@@ -302,7 +320,28 @@ def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
         kv_bytes=int(header["kv_bytes"]),
         kv_lengths=tuple(int(k) for k in header["kv_lengths"]),
         notes=_texts(header["notes"]),
+        mitigation=_mitigation(header.get("mitigation")),
     )
+
+
+def _mitigation(entry: Mapping[str, Any] | None) -> MitigationRecord | None:
+    if entry is None:
+        return None
+    told = {
+        _text(name): [_scalar(v) for v in value] if isinstance(value, list) else _scalar(value)
+        for name, value in entry["told"].items()
+    }
+    options = {_text(name): _scalar(value) for name, value in entry["options"].items()}
+    kinds = _texts(entry["kinds"])
+    return MitigationRecord(_text(entry["name"]), options, kinds, bool(entry["verified"]), told)
+
+
+def _scalar(value: Any) -> Scalar:
+    if isinstance(value, float) and not np.isfinite(value):
+        raise TraceError("a number of the mitigation in the trace is not finite.")
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return _text(value)
 
 
 def _length(value: Any) -> int:

@@ -2,7 +2,8 @@
 
 One attention function is registered with transformers under the name "tokviz". It computes the
 output with SDPA, exactly as without us, and shows each call to an observer if one is open, which
-may ask for a few softmax rows. The full layers x heads x tokens x tokens tensor is never built.
+may ask for a few softmax rows, or put edited rows in place of them; every other row stays SDPA's.
+The full layers x heads x tokens x tokens tensor is never built.
 An observer that returns an output has it used in place of SDPA's: that is how edges are cut and how
 gradients of the softmax map are taken.
 
@@ -49,6 +50,7 @@ class AttentionCall:
         self.module, self.query, self.key, self.value = module, query, key, value
         self.mask, self.causal, self.softcap = mask, causal, softcap
         self.scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+        self.edits: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def logits(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the masked, scaled logits of the given query rows, float32 [b, h, rows, k]."""
@@ -63,14 +65,43 @@ class AttentionCall:
         return logits if hidden is None else logits + hidden
 
     def rows(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the softmax of the given query rows, float32 [b, h, rows, k]."""
-        return self.logits(rows).softmax(-1)
+        """Return the softmax of the given query rows, float32 [b, h, rows, k], edits included."""
+        weights = self.logits(rows).softmax(-1)
+        for edited, theirs in self.edits:
+            here, there = torch.nonzero(rows[:, None] == edited, as_tuple=True)
+            weights[0, :, here] = theirs[:, there]
+        return weights
+
+    def put(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
+        """Use other weights for some query rows, for a batch of one.
+
+        Args:
+            rows: [r] query rows, ascending, none of them edited before.
+            weights: [h, r, k] in place of their softmax.
+        """
+        self.edits.append((rows, weights))
+
+    def edited(self, unedited: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Return the call's output [1, q, h, d_v] with the edited rows in it.
+
+        Args:
+            unedited: gives the output without edits; not called where every row is edited.
+        """
+        whole = sum(len(rows) for rows, _ in self.edits) == self.query.shape[2]
+        shape = (1, *self.query.shape[2:0:-1], self.value.shape[-1])
+        output = self.value.new_empty(shape) if whole else unedited().clone()
+        for rows, weights in self.edits:
+            output[:, rows] = self.output(weights[None])
+        return output
 
     def last_row(self) -> torch.Tensor:
         """Return the softmax of the last query row, float32 [h, k], for a batch of one.
 
         What `rows` gives for that row, without building an index: this runs at every step.
         """
+        for rows, weights in self.edits:
+            if int(rows[-1]) == self.query.shape[2] - 1:
+                return weights[:, -1]
         kv_heads, width = self.key.shape[1], self.query.shape[-1]
         query = self.query[0, :, -1].reshape(kv_heads, -1, width)
         logits = self._capped(torch.matmul(query, self.key[0].transpose(-1, -2)).float())
@@ -125,19 +156,24 @@ def attention_forward(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Compute attention with SDPA; show the call to the open observer first, who may replace it."""
+    """Compute attention with SDPA; show the call to the open observer first, who may change it."""
     observer, softcap = _observer.get(), kwargs.get("softcap")
-    if observer is not None or softcap is not None:
-        causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-        call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap)
-        replaced = observer(call) if observer is not None else None
-        if replaced is not None:
-            return replaced, None
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap)
+
+    def unedited() -> torch.Tensor:
         if softcap is not None:
-            return capped_attention(call), None
-    return sdpa_attention_forward(
-        module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal, **kwargs
-    )
+            return capped_attention(call)
+        output, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal,
+            **kwargs,
+        )  # fmt: skip
+        return output
+
+    replaced = observer(call) if observer is not None else None
+    if replaced is None:
+        replaced = call.edited(unedited) if call.edits else unedited()
+    return replaced, None
 
 
 def capped_attention(call: AttentionCall) -> torch.Tensor:

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from tokviz.capture import Capture
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.decoder import DecoderStages
+from tokviz.models.editing import Editing
 from tokviz.models.family import Family, Features
 from tokviz.models.prompt_records import PromptRecords
 from tokviz.models.vision import hooked
@@ -47,6 +48,8 @@ class Lane:
         capture: Capture,
         sink_dims: Sequence[int] = (),
         blocks: np.ndarray | None = None,
+        editing: Editing | None = None,
+        keeps_entry: bool = False,
     ) -> None:
         """Prepare an empty cache.
 
@@ -58,6 +61,8 @@ class Lane:
             capture: what to record.
             sink_dims: the model's sink dimensions; the statistic is recorded when there are any.
             blocks: int [rows], index in BLOCKS of each row; None = all text.
+            editing: a change of attention.
+            keeps_entry: keep what `early_logits` reads.
         """
         self.family, self.model, self.stages, self.capture = family, model, stages, capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
@@ -70,6 +75,9 @@ class Lane:
         which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
         block = torch.as_tensor(which, device=self.device)
         self.prompt_records = PromptRecords(capture, stages, block)
+        self.editing, self.keeps_entry = editing, keeps_entry
+        self.entering: torch.Tensor | None = None
+        "[d], state of the last row that was read, before any layer."
         self.ids: list[int] = []
         self.probabilities: list[float] = []
         self.entropies: list[float] = []
@@ -87,17 +95,18 @@ class Lane:
 
         Args:
             input_ids: [1, rows], as many placeholders as features.
-            features: of the m visual tokens.
+            features: of the m visual tokens; none for a prompt without placeholders.
             row_inputs: further inputs of the model with one entry per row, such as token types.
         """
         began = time.perf_counter()
+        images = {"image": self.family.encoder_outputs(features)} if len(features.tokens) else None
         following = self.family.during_prefill(self.model, self.stages)
         with self._recording(prefill=True), following, self.stages.during_prefill():
             output = self.model(
                 input_ids=input_ids,
                 attention_mask=torch.ones_like(input_ids),
                 position_ids=self.positions,
-                mm_encoder_outputs={"image": self.family.encoder_outputs(features)},
+                mm_encoder_outputs=images,
                 past_key_values=self.cache,
                 use_cache=True,
                 logits_to_keep=1,
@@ -142,6 +151,11 @@ class Lane:
         """Return the most probable next token, the lowest id on a tie (as generate() does)."""
         return int(self.logits.argmax())  # type: ignore[union-attr]
 
+    def early_logits(self) -> torch.Tensor:
+        """Return the head's logits of the last row's input state, no layer and no norm, [v]."""
+        head = self.family.head_weight(self.model)
+        return (head @ self.entering.to(head.dtype)).float()  # type: ignore[union-attr]
+
     def _take(self, logits: torch.Tensor) -> None:
         self.logits = logits[0, -1].float()
         if self.logits.device.type == "cuda":
@@ -155,6 +169,9 @@ class Lane:
         if self.capture.attention:
             self.rows.attention.append({})
         handles: list[Any] = []
+        if self.keeps_entry:
+            first = self.decoder.layers[0]  # type: ignore[index]
+            handles.append(first.register_forward_pre_hook(self._keep_entry, with_kwargs=True))
         if self.capture.readout:
             norm: nn.Module = self.decoder.norm  # type: ignore[assignment]
             handles.append(norm.register_forward_hook(self._keep_states))
@@ -166,7 +183,7 @@ class Lane:
             handles += self.prompt_records.hooks()
         self.in_prefill = prefill
         wanted = self.capture.flow or bool(self.stages.stages)
-        looks = self.capture.attention or (prefill and wanted)
+        looks = self.capture.attention or (prefill and wanted) or self.editing is not None
         with hooked(*handles), observed(self._see if looks else None):
             yield
 
@@ -174,6 +191,9 @@ class Lane:
         layer = getattr(call.module, "layer_idx", None)
         if layer is None:
             return
+        if self.editing is not None:
+            phi = None if self.ids else self.rows.phi.get(layer)
+            self.editing.see(call, layer, len(self.ids), phi)
         self.stages.watch.see(call)
         if self.in_prefill:
             self.prompt_records.see(layer, call)
@@ -182,6 +202,9 @@ class Lane:
             # a cache with a sliding window has dropped the oldest keys: nothing falls on them
             dropped = len(self.stages.rows_at(layer)) + len(self.ids) - row.shape[-1]
             self.rows.attention[-1][layer] = F.pad(row, (dropped, 0)) if dropped > 0 else row
+
+    def _keep_entry(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.entering = (args[0] if args else kwargs["hidden_states"])[0, -1]
 
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         self.rows.states.append(output[0])

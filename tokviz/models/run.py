@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,15 +13,17 @@ from torch import nn
 
 from tokviz.capture import Capture
 from tokviz.cost import Shape, run_share
-from tokviz.errors import TokvizError
+from tokviz.errors import MissingSignal, TokvizError
 from tokviz.models.decoder import StartAgain
+from tokviz.models.editing import Editing
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.record import Asked, build_trace, readout_words
 from tokviz.models.route import Arrived, route
+from tokviz.models.second_run import SecondRun
 from tokviz.models.state_arrays import state_arrays, word_texts
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan, Step
-from tokviz.trace import StageRecord, Trace
+from tokviz.trace import MitigationRecord, StageRecord, Trace
 
 if TYPE_CHECKING:
     from tokviz.models.vlm import VLM
@@ -41,7 +43,7 @@ class LaneView:
     total_visual_tokens: int = 0
     kv_bytes: int = 0
     timings: dict[str, float] | None = None
-    "Seconds so far: encode, decide, prefill, decode, first_token, total."
+    "Seconds so far: encode, decide, prefill, decode, first_token, total; contrast = a second run."
     trace: Trace | None = None
 
 
@@ -73,6 +75,8 @@ class Run:
         self.vlm, self.prepared, self.shared, self.tower = vlm, prepared, shared, tower
         self.sinks = sinks
         self.plan, self.capture = plan or Plan(()), capture
+        self.recipe = self.plan.recipe
+        self.second: SecondRun | None = None
         total = prepared.asked.layout.n
         self.view = LaneView(self.plan.label, total_visual_tokens=total)
         self.tokens: list[str] = []
@@ -90,13 +94,27 @@ class Run:
 
     def start(self) -> None:
         """Decide, remove, and read the prompt; write the first token."""
+        if self.recipe.needs_sinks:
+            self.sinks = self.vlm.sink_dims
+            if not self.sinks:
+                title = self.plan.mitigation.entry.title  # type: ignore[union-attr]
+                raise MissingSignal(
+                    f"{title} moves attention away from sinks, and no sink dimension was found in "
+                    "this model: there is nothing to redistribute."
+                )
+        self.read_prompt()
+        self.view.visual_tokens = len(self.lane.stages.visual)
+        if self.recipe.contrast:
+            self.second = SecondRun(self, self.recipe.contrast)
+        self.write()
+
+    def read_prompt(self) -> None:
+        """Decide, remove, and read the prompt, a second time where a method asks for it."""
         self.began = time.perf_counter()
         try:
             self.read(self.plan)
         except StartAgain:
             self.read_again()
-        self.view.visual_tokens = len(self.lane.stages.visual)
-        self.write()
 
     def read_again(self) -> None:
         """Read the prompt a second time, without what a method left out in the first."""
@@ -115,14 +133,18 @@ class Run:
         """Route the visual tokens and read the prompt."""
         vlm = self.vlm
         self.arrived: Arrived = route(vlm.family, vlm.model, self.prepared, self.shared, plan)
+        stages, edit = self.arrived.stages, self.recipe.attention
+        width = vlm.model.config.get_text_config().hidden_size
         self.lane = Lane(
             vlm.family,
             vlm.model,
-            self.arrived.stages,
+            stages,
             self.arrived.positions,
             self.capture,
             self.sinks,
             self.arrived.arrival.blocks(self.prepared.asked.layout),
+            Editing(edit, stages, width) if edit else None,
+            self.recipe.reads_early,
         )
         arrived = self.arrived
         self.lane.prefill(arrived.input_ids, arrived.features, arrived.row_inputs)
@@ -130,6 +152,8 @@ class Run:
     def step(self) -> None:
         """Predict and write one more token."""
         self.lane.step()
+        if self.second:
+            self.second.step(self.lane.ids[-1])
         self.write()
 
     def write(self) -> None:
@@ -157,6 +181,12 @@ class Run:
             "total": first + lane.decode_seconds,
         }
         self.view.kv_bytes = cache_bytes(lane.cache)[0]
+        if self.second:
+            times, extra = self.view.timings, self.second.prefill_seconds
+            times["contrast"] = extra + self.second.decode_seconds
+            times["first_token"] += extra
+            times["total"] += times["contrast"]
+            self.view.kv_bytes += self.second.kv_bytes
 
     def prefill_share(self) -> dict[str, float]:
         """Return the prefill's arithmetic relative to that of the whole prompt, by formula."""
@@ -177,7 +207,7 @@ class Run:
         candidates = [[decode([i]) for i in ids.tolist()] for ids, _ in self.lane.candidates]
         arrival, asked, t = self.arrived.arrival, self.prepared.asked, len(self.tokens)
         states = state_arrays(self.lane, arrival, asked, t)
-        self.view.trace = build_trace(
+        trace = build_trace(
             self.lane,
             arrival,
             asked,
@@ -197,7 +227,24 @@ class Run:
             dict(self.view.timings or {}),
             self.arrived.notes,
         )
+        self.view.trace = replace(
+            trace, kv_bytes=self.view.kv_bytes, mitigation=self.mitigation_record()
+        )
         self.view.done = True
+
+    def mitigation_record(self) -> MitigationRecord | None:
+        """Return what the plan's mitigation was, and the numbers it told."""
+        chosen = self.plan.mitigation
+        if chosen is None:
+            return None
+        entry, editing = chosen.entry, self.lane.editing
+        return MitigationRecord(
+            entry.name,
+            entry.check_options(chosen.options),
+            entry.kinds,
+            entry.verified,
+            dict(editing.told) if editing else {},
+        )
 
 
 def end_tokens(model: nn.Module) -> set[int]:

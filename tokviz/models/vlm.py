@@ -240,6 +240,7 @@ class VLM:
             for name in (*step.entry.needs, *step.entry.optional, *step.entry.fallbacks.values())
             if name in TOWER_SIGNALS
         }
+        wanted |= {name for plan in plans if plan for name in plan.recipe.needs}
         if capture.tower:
             wanted.add("cls_attn" if self.family.has_cls(self.model) else "recv_attn")
         began = time.perf_counter()

@@ -1,0 +1,216 @@
+"""Worked numbers of every mitigation, on plain tensors."""
+
+import math
+
+import pytest
+import torch
+
+from tokviz.errors import MissingSignal
+from tokviz.mitigation.cmai import focus, least, without
+from tokviz.mitigation.contrasting import plausible, subtract
+from tokviz.mitigation.damro import outlier_score
+from tokviz.mitigation.m3id import grounded, weight
+from tokviz.mitigation.opera import column_scores
+from tokviz.mitigation.pai import guided, raised
+from tokviz.mitigation.var import image_centric, redistributed
+from tokviz.mitigation.vasparse import less_early
+from tokviz.mitigation.vcd import kept_signal, noised
+from tokviz.mitigation.yopo_heads import cut_off, head_ratio
+from tokviz.reduction.selection import top_k
+from tokviz.signals import Signals
+
+
+def close(ours, theirs, tolerance=1e-6):
+    torch.testing.assert_close(
+        ours.double(), torch.tensor(theirs, dtype=torch.float64), atol=tolerance, rtol=0
+    )
+
+
+def bools(*columns, of):
+    mask = torch.zeros(of, dtype=torch.bool)
+    mask[list(columns)] = True
+    return mask
+
+
+# -- PAI ------------------------------------------------------------------------------------------
+
+LOGITS = torch.tensor([1, -0.5, 2, 0])
+
+
+def test_pai_raises_negative_logits_too():
+    image = bools(1, 2, of=4)
+    close(LOGITS.softmax(-1), [0.232057, 0.051779, 0.630795, 0.085369])
+    edited = raised(LOGITS, image, 0.5)
+    close(edited, [1, -0.25, 3, 0])
+    close(edited.softmax(-1), [0.110577, 0.031681, 0.817063, 0.040679])
+    assert torch.equal(raised(LOGITS, image, 0.0), LOGITS)
+
+
+@pytest.mark.parametrize("hidden", [-math.inf, torch.finfo(torch.float32).min])
+def test_pai_does_not_bring_back_what_a_mask_hides(hidden):
+    logits = torch.tensor([1, hidden, 2])
+    weights = raised(logits, bools(0, 1, of=3), 1.0).softmax(-1)
+    assert weights[1] == 0
+    assert weights.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("gamma", "probabilities"),
+    [(1.1, [0.579827, 0.328606, 0.091567]), (2, [0.351220, 0.614634, 0.034146])],
+)
+def test_pai_leans_away_from_the_text_alone(gamma, probabilities):
+    own, text = torch.tensor([0.6, 0.3, 0.1]).log(), torch.tensor([0.7, 0.1, 0.2]).log()
+    close(guided(own, text, gamma).softmax(-1), probabilities)
+    close(guided(own, text, 1).exp(), [0.6, 0.3, 0.1])
+
+
+def test_pai_forbids_what_is_under_a_tenth_of_the_best():
+    own, text = torch.tensor([0.91, 0.08, 0.01]).log(), torch.full((3,), 1 / 3).log()
+    assert guided(own, text, 1.1)[2] == guided(own, text, 1.1)[1] == -math.inf
+    assert guided(own, text, 1).isfinite().all()
+
+
+# -- VCD, DAMRO, VASparse, M3ID -------------------------------------------------------------------
+
+
+def test_vcd_moves_the_answer():
+    own, other = torch.tensor([2, 1.5, 0, -2]), torch.tensor([2, 0.5, 0.5, -2])
+    assert plausible(own, 0.1).tolist() == [True, True, True, False]
+    close(subtract(own, other, 1, 0.1)[:3], [2, 2.5, -0.5])
+    close(subtract(own, other, 1, 0.1).softmax(-1), [0.366192, 0.603749, 0.030059, 0])
+    assert torch.equal(subtract(own, other, 0, 0), own)
+
+
+def test_vcd_noise_schedule():
+    for step, signal, noise in (
+        (500, 0.8630, 0.5052),
+        (999, 0.2850, 0.9585),
+        (700, 0.5927, 0.8054),
+    ):
+        assert kept_signal(step) == pytest.approx(signal, abs=6e-5)
+        assert math.sqrt(1 - kept_signal(step) ** 2) == pytest.approx(noise, abs=6e-5)
+
+
+def test_the_same_seed_gives_the_same_noise():
+    pixels = torch.ones(1, 3, 40, 40)
+    first = noised(pixels, 999, 1)
+    assert torch.equal(first, noised(pixels, 999, 1))
+    assert not torch.equal(first, noised(pixels, 999, 2))
+    assert float((first - 0.2850).std()) == pytest.approx(0.9585, abs=0.03)
+
+
+def test_damro_takes_the_outliers_and_flips_at_a_large_alpha():
+    attention = torch.tensor([0.1, 0.5, 0.05, 0.2, 0.15])
+    assert top_k(attention, 2).tolist() == [1, 3]
+    own, other = torch.tensor([3.0, 2]), torch.tensor([2.9, 0.5])
+    close(subtract(own, other, 0.5, 0.1), [3.05, 2.75])
+    close(subtract(own, other, 1.5, 0.1), [3.15, 4.25])
+
+
+def test_damro_joins_the_heads_before_the_softmax():
+    query = torch.tensor([[[2.0], [0], [0]], [[0.0], [0], [0]]])
+    keys = torch.tensor([[[0.0], [1], [0]], [[0.0], [0], [9]]])
+    heads = torch.full((2, 2), 0.5)
+    signals = Signals(
+        {"q": {0: query}, "k": {0: keys}, "cls_attn": {0: heads}, "feats_post": heads}
+    )
+    score = outlier_score(signals)
+    close(score[0] / score[1], math.exp(2 / math.sqrt(2)), 1e-5)
+    with pytest.raises(MissingSignal, match=r"needs a vision tower with a \[CLS\]"):
+        outlier_score(Signals({"feats_post": heads}))
+
+
+def test_vasparse_subtracts_a_tenth():
+    close(less_early(torch.tensor([2, 1, 0.5]), torch.tensor([1.0, 0, 3]), 0.1), [1.9, 1.0, 0.2])
+
+
+def test_m3id_counts_more_with_every_word():
+    assert weight(1, 0.02) == pytest.approx(0.020201, abs=1e-6)
+    assert weight(50, 0.02) == pytest.approx(1.718282, abs=1e-6)
+    own, text = torch.tensor([0.25, 0.25, 0.5]).log(), torch.tensor([0.5, 0.25, 0.25]).log()
+    moved = grounded(own, text, 50, 0.6, 0.02)
+    close(moved, (own + 1.7182818 * (own - text)).tolist())
+    close(grounded(own, text, 50, 0.3, 0.02), own.tolist())
+    close(grounded(own, text, 50, 0.6, 0.0), own.tolist())
+
+
+# -- VAR ------------------------------------------------------------------------------------------
+
+ROWS = torch.tensor(
+    [
+        [0.30, 0.05, 0.10, 0.20, 0.10, 0.05, 0.05, 0.15],
+        [0.50, 0.05, 0.20, 0.04, 0.03, 0.02, 0.06, 0.10],
+        [0.70, 0.05, 0.02, 0.03, 0.02, 0.03, 0.05, 0.10],
+    ]
+)[:, None]
+SINKS, IMAGE = bools(0, 2, of=8), bools(2, 3, 4, 5, of=8)
+
+
+def test_var_edits_the_head_that_looks_at_the_image_and_leaves_the_others():
+    chosen = image_centric(ROWS, SINKS, IMAGE, 0.5, 0.2)
+    assert chosen[:, 0].tolist() == [True, False, False]
+    edited = redistributed(ROWS, SINKS, IMAGE, chosen, 0.6)
+    close(edited[0, 0], [0.18, 0.05, 0.06, 0.291429, 0.145714, 0.072857, 0.05, 0.15])
+    assert torch.equal(edited[1:], ROWS[1:])
+    close(edited.sum(-1), [[1.0]] * 3)
+
+
+def test_var_keeps_the_row_whole_at_p_1_and_without_takers():
+    everywhere = torch.ones(3, 1, dtype=torch.bool)
+    assert torch.equal(redistributed(ROWS, SINKS, IMAGE, everywhere, 1.0), ROWS)
+    all_sinks = SINKS | IMAGE
+    assert torch.equal(redistributed(ROWS, all_sinks, IMAGE, everywhere, 0.6), ROWS)
+
+
+@pytest.mark.parametrize(
+    ("p", "row"), [(0.6, [0.18, 0.24, 0.24, 0.24, 0.1]), (0.4, [0.12, 0.16, 0.31, 0.31, 0.1])]
+)
+def test_var_text_sinks_give_too(p, row):
+    weights = torch.tensor([[[0.3, 0.4, 0.1, 0.1, 0.1]]])
+    sinks, image = bools(0, 1, of=5), bools(1, 2, 3, of=5)
+    assert not image_centric(weights, sinks, image, 0.5, 0.2).any()
+    chosen = image_centric(weights, sinks, image, 1.0, 0.2)
+    close(redistributed(weights, sinks, image, chosen, p)[0, 0], row)
+
+
+# -- YOPO, CMAI, OPERA ----------------------------------------------------------------------------
+
+
+def test_yopo_cuts_the_head_that_hardly_looks():
+    weights = torch.tensor([[[0.38, 0.12, 0.50]], [[0.08, 0.02, 0.90]]])
+    image = bools(1, of=3)
+    close(head_ratio(weights, image), [0.13636, 0.02041], 1e-5)
+    cut = head_ratio(weights, image) <= 0.077
+    assert cut.tolist() == [False, True]
+    text, visual = torch.zeros(1, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
+    both = torch.ones(2, dtype=torch.bool)
+    close(cut_off(weights, both, image, text)[0, 0], [0.38, 0, 0.50])
+    assert torch.equal(cut_off(weights, cut, image, text)[0], weights[0])
+    close(cut_off(weights, both, image, visual)[0, 0], [0, 0, 0])
+
+
+def test_cmai_focus_goes_through_the_words():
+    words, image = torch.tensor([[1, 0], [0.4, 0.6]]), torch.tensor([[0.2, 0.1, 0], [0, 0.05, 0.3]])
+    close(focus(words, image), [[0.2, 0.1, 0], [0.08, 0.07, 0.18]])
+    hidden = least(focus(words, image), 0.4)
+    assert hidden.tolist() == [[False, False, True], [False, True, False]]
+    logits = torch.zeros(1, 2, 5)
+    edited = without(logits, bools(1, 2, 3, of=5), hidden).softmax(-1)
+    close(edited[0, 0], [0.25, 0.25, 0.25, 0, 0.25])
+    assert torch.equal(without(logits, bools(1, 2, 3, of=5), least(focus(words, image), 0)), logits)
+
+
+def test_cmai_ties_keep_the_lower_index():
+    assert least(torch.zeros(1, 4), 0.5).tolist() == [[False, False, True, True]]
+
+
+def test_opera_column_scores():
+    rows = [[1], [0.5, 0.5], [0.6, 0.2, 0.2], [0.5, 0.1, 0.1, 0.3]]
+    scores = 10 ** column_scores([torch.tensor(row, dtype=torch.float64) for row in rows])
+    close(scores, [0.09375, 0.000125, 0.000005, 0.0000015], 1e-9)
+    assert 3.2 - float(scores.max()) == pytest.approx(3.10625)
+
+
+def test_opera_long_answers_stay_finite():
+    rows = [torch.full((i + 1,), 1.0) for i in range(400)]
+    assert column_scores(rows).isfinite().all()

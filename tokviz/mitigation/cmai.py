@@ -1,0 +1,68 @@
+"""CMAI: words stop seeing the visual tokens that nothing they read has looked at."""
+
+from typing import Annotated
+
+import torch
+
+from tokviz.mitigation.declare import mitigation
+from tokviz.mitigation.recipe import AttentionEdit, Place, Recipe
+from tokviz.options import Range
+
+
+@mitigation(
+    "cmai",
+    title="CMAI",
+    kinds=("attention",),
+    paper="https://arxiv.org/abs/2411.15453",
+    year=2024,
+    verified=False,
+)
+def cmai(
+    *,
+    share: Annotated[float, Range(0, 0.95, 0.05)] = 0.3,
+    first_layer: Annotated[int, Range(0, 200)] = 2,
+) -> Recipe:
+    """Hide from each word the visual tokens with the least attention, its own and through words.
+
+    The focus of a word on a visual token is its attention to words times their attention to the
+    image, F = A_tt A_ti, mean over heads, words = rows after the image. The `share` of visual
+    tokens with the lowest focus is hidden from the row before its softmax. A stand-in: no code is
+    public, and counts, layers and threshold are not stated; per row, from `first_layer` on and .3
+    are ours. share = 0 hides nothing. Its first half, VMTC, is a reduction method.
+    """
+
+    def change(logits: torch.Tensor, place: Place) -> torch.Tensor:
+        weights = logits.softmax(-1).mean(0)
+        seen = place.memory.get("seen")
+        new = weights[:, place.image]
+        seen = new if seen is None else torch.cat([seen, new])
+        place.memory["seen"] = seen
+        words = weights[:, int(place.image.nonzero()[-1]) + 1 :]
+        among = min(words.shape[1], len(seen))
+        hidden = least(focus(words[:, :among], seen[-among:]), share)
+        return without(logits, place.image, hidden).softmax(-1)
+
+    edit = AttentionEdit(change, rows="after_image", first_layer=first_layer)
+    return Recipe(edit if share > 0 else None)
+
+
+def focus(words: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Return A_tt A_ti [r, m] from attention among words [r, t] and from words to image [t, m]."""
+    return words @ image
+
+
+def least(focus: torch.Tensor, share: float) -> torch.Tensor:
+    """Return the `share` (rounded down) of each row's columns with the lowest focus, bool [r, m].
+
+    Of equals the higher index goes first.
+    """
+    kept = focus.shape[-1] - int(share * focus.shape[-1])
+    order = focus.sort(dim=-1, descending=True, stable=True).indices
+    return torch.ones_like(focus, dtype=torch.bool).scatter(-1, order[..., :kept], False)
+
+
+def without(logits: torch.Tensor, image: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    """Return logits [h, r, k] with -inf where `hidden` [r, m] says so of the visual keys [k]."""
+    gone = torch.zeros_like(logits[0], dtype=torch.bool)
+    gone[:, image] = hidden
+    return logits.masked_fill(gone, -torch.inf)

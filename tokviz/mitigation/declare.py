@@ -1,0 +1,82 @@
+"""What a mitigation declares about itself, and the decorator that registers it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokviz.mitigation.recipe import Recipe
+from tokviz.options import Option, check_options, options_of
+from tokviz.registry import Registry
+
+KINDS: dict[str, str] = {
+    "attention": "edits the attention of some rows in some layers",
+    "contrast": "combines the next-token logits with those of a second run or state",
+    "diagnostic": "measures and changes nothing",
+}
+
+MITIGATIONS: Registry[Mitigation] = Registry(
+    "mitigation", "tokviz.mitigation", "tokviz.mitigations"
+)
+
+
+@dataclass(frozen=True)
+class Mitigation:
+    """A registered mitigation."""
+
+    name: str
+    build: Callable[..., Recipe]
+    "(**options) -> Recipe: what the engine is to do. Values that change nothing give less to do."
+    title: str
+    kinds: tuple[str, ...]
+    "Keys of KINDS."
+    summary: str
+    "First line of the docstring."
+    notes: str
+    "Rest of the docstring: how it works, how it differs from the paper."
+    options: Mapping[str, Option]
+    paper: str = ""
+    year: int | None = None
+    code: str = ""
+    "Official repository, owner/name."
+    licence: str = ""
+    "Licence of the official code."
+    verified: bool = True
+    "False: built from secondary sources, a labelled stand-in for the published method."
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option with its value, or raise InputError for an unknown or bad one."""
+        return check_options(self.name, self.options, options)
+
+    def recipe(self, options: Mapping[str, Any] | None = None) -> Recipe:
+        """Return what the engine is to do with these options, the others at their defaults.
+
+        Raises:
+            InputError: an option that does not exist, or a value that is not allowed.
+        """
+        return self.build(**self.check_options(options or {}))
+
+
+def mitigation(name: str, **declared: Any) -> Callable[[Callable[..., Recipe]], Mitigation]:
+    """Register a function (*, options) -> Recipe as a mitigation.
+
+    Args:
+        name: the name in the CLI and in `tokviz.plan(mitigation=...)`.
+        **declared: fields of `Mitigation`. Options, summary and notes are read off the function.
+    """
+
+    def register(build: Callable[..., Recipe]) -> Mitigation:
+        summary, _, notes = inspect.cleandoc(build.__doc__ or "").partition("\n")
+        entry = Mitigation(
+            name=name,
+            build=build,
+            summary=summary,
+            notes=notes.strip(),
+            options=options_of(build),
+            **declared,
+        )
+        return MITIGATIONS.add(name, entry)
+
+    return register
