@@ -8,6 +8,7 @@ from components.api import add_api
 from components.ask_panel import ask_panel, wire_ask
 from components.brushing import wire_brush
 from components.compare_panel import compare_panel, wire_compare
+from components.lessons_panel import wire_lessons
 from components.numbers_panel import numbers_panel
 from components.opening import opened, wire_opening
 from components.show_panel import show_panel
@@ -37,7 +38,10 @@ def build(site: Site) -> gr.Blocks:
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=UPLOADS_LIVE
     ) as page:
         gr.HTML(
-            f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p></header>',
+            f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'
+            '<span class="tv-modes"><button id="tv-teach" type="button">Lessons</button>'
+            '<button id="tv-present" type="button" aria-pressed="false">Present</button></span>'
+            "</header>",
             elem_id="tv-head",
             apply_default_css=False,
         )
@@ -52,5 +56,6 @@ def build(site: Site) -> gr.Blocks:
         wire_brush(site, screen)
         wire_compare(site, screen)
         wire_opening(site, screen, page)
+        wire_lessons(site, screen, page)
         add_api(site)
     return page
