@@ -128,11 +128,11 @@ def test_a_broken_file_leaves_the_other_lessons_alone(tmp_path, caplog):
 def test_steps_are_walked_and_the_ends_hold(site):
     teaching = Teaching(site, LESSONS)
     name = next(iter(LESSONS))
-    place = teaching.choose(name)[0]
+    place = teaching.choose(name)[1]
     assert place == [name, 0]
-    assert teaching.back(place)[0] == [name, 0]
+    assert teaching.back(place)[1] == [name, 0]
     for _ in range(20):
-        place = teaching.onward(place)[0]
+        place = teaching.onward(place)[1]
     assert place == [name, len(LESSONS[name].steps) - 1]
 
 
