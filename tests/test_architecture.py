@@ -39,6 +39,8 @@ RANK = {
     "tokviz.models": 6,
     "tokviz.sweeps": 7,
     "tokviz": 7,
+    "tokviz.diagnosis": 7,
+    "tokviz.analyse_command": 8,
     "tokviz.catalog": 8,
     "tokviz.cli": 9,
     "tokviz.__main__": 10,

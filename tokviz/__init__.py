@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tokviz.analysis import ANALYSES, analyse
+    from tokviz.diagnosis import diagnose
     from tokviz.errors import InputError, MissingSignal, ModelError, TokvizError, TraceError
     from tokviz.matrix import Reduction
     from tokviz.mitigation import MITIGATIONS
@@ -38,6 +39,7 @@ _HOME = {
     "Trace": "tokviz.trace",
     "TraceError": "tokviz.errors",
     "analyse": "tokviz.analysis",
+    "diagnose": "tokviz.diagnosis",
     "load": "tokviz.models",
     "open_trace": "tokviz.trace",
     "plan": "tokviz.plans",
@@ -58,6 +60,7 @@ __all__ = [
     "TraceError",
     "__version__",
     "analyse",
+    "diagnose",
     "load",
     "open_trace",
     "plan",

@@ -15,6 +15,7 @@ from typing import Any
 
 import tokviz
 from tokviz import catalog, export
+from tokviz.analyse_command import add_analyse
 from tokviz.errors import InputError, TokvizError
 from tokviz.sweeps.command import add_sweep
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tokviz {tokviz.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_answer(commands.add_parser("answer", help="ask a model about an image"))
+    add_analyse(commands.add_parser("analyse", help="ask how an answer came about"))
     add_sweep(commands.add_parser("sweep", help="measure many questions, methods and budgets"))
     for name, what in catalog.LISTS.items():
         listing = commands.add_parser(name, help=f"list the {what}")

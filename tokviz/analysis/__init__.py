@@ -7,7 +7,7 @@ Most need nothing but a stored trace and numpy. Those that need further runs of 
 they ask for (see `ASKS`) and get it through `runs`.
 """
 
-from tokviz.analysis.declare import ANALYSES, ASKS, Analysis, analyse, analysis
+from tokviz.analysis.declare import ANALYSES, ASKS, Analysis, Size, analyse, analysis
 from tokviz.analysis.result import Part, Result
 
-__all__ = ["ANALYSES", "ASKS", "Analysis", "Part", "Result", "analyse", "analysis"]
+__all__ = ["ANALYSES", "ASKS", "Analysis", "Part", "Result", "Size", "analyse", "analysis"]

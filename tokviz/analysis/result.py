@@ -70,3 +70,37 @@ class Result:
 
     def __getitem__(self, part: str) -> Part:
         return self.parts[part]
+
+    def as_record(self) -> dict[str, Any]:
+        """Return everything as JSON-ready values; numbers that are not finite become null."""
+        return {
+            "analysis": self.name,
+            "title": self.title,
+            "meaning": self.meaning,
+            "not_meaning": self.not_meaning,
+            "exactness": self.exactness,
+            "cost": self.cost,
+            **_record(Part(self.values, self.axes)),
+            "parts": {
+                name: {**_record(part), "meaning": part.meaning}
+                for name, part in self.parts.items()
+            },
+            "labels": {letter: list(names) for letter, names in self.labels.items()},
+            "notes": list(self.notes),
+        }
+
+
+def _record(part: Part) -> dict[str, Any]:
+    return {
+        "axes": part.axes,
+        "shape": list(np.shape(part.values)),
+        "values": _plain(np.asarray(part.values)),
+    }
+
+
+def _plain(array: np.ndarray) -> Any:
+    """Return nested lists of numbers and truth values."""
+    if array.ndim:
+        return [_plain(np.asarray(one)) for one in array]
+    item = array.item()
+    return item if isinstance(item, (bool, int)) or np.isfinite(item) else None

@@ -6,7 +6,7 @@ also when the run itself had a reduction. Needs no more of a family than its pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tokviz.analysis import Analysis
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -63,11 +62,11 @@ class FurtherRuns:
         self._last: tuple[int, dict[int, list[torch.Tensor]]] = (-1, {})
         "The answer token whose gradients are at hand, and those by layer."
 
-    def supply(self, entry: Analysis) -> dict[str, Any]:
-        """Return what an analysis asks for, by the names of ASKS; nothing is run before its use."""
-        names = {*entry.asks, *entry.may_ask} & SUPPLIED
+    def supply(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what is asked for, by the names of ASKS; only `controls` are run at once."""
         return {
-            name: self.controls() if name == "controls" else getattr(self, name) for name in names
+            name: self.controls() if name == "controls" else getattr(self, name)
+            for name in SUPPLIED.intersection(names)
         }
 
     # -- the image --------------------------------------------------------------------------------
@@ -163,6 +162,29 @@ class FurtherRuns:
                 in_answer=leaving.in_answer(),
             )
             return found[0].argmax(-1).cpu().numpy(), self.reading.own(found)[0].cpu().numpy()
+
+    def layer_words(self) -> np.ndarray:
+        """Return the most probable word after each layer for each answer token, int64 [l, t].
+
+        By the logit lens on the rows that chose the tokens: the final norm once, then the head.
+        """
+        decoder = self.vlm.family.decoder(self.vlm.model)
+        head = self.vlm.family.head_weight(self.vlm.model)
+        states: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
+
+        def keep(layer: int) -> Any:
+            def hook(module: Any, args: Any, output: Any) -> None:
+                state = output[0] if isinstance(output, tuple) else output
+                states[layer].append(state[0, -1:] if not states[layer] else state[0])
+
+            return hook
+
+        with self.vlm.guarded():
+            blocks = enumerate(decoder.layers)  # type: ignore[arg-type]
+            with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
+                self.reading.own_answer([self.all], self._features)
+            rows = torch.stack([torch.cat(states[i]) for i in self.layers])
+            return (decoder.norm(rows) @ head.T).argmax(-1).cpu().numpy()  # type: ignore[operator]
 
     # -- attention --------------------------------------------------------------------------------
 

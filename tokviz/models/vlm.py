@@ -19,9 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from tokviz.analysis import Result
 from tokviz.capture import Capture
 from tokviz.errors import InputError, ModelError
 from tokviz.images import open_image
+from tokviz.models.analysing import analyse_run
 from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.family import Family
 from tokviz.models.further_runs import FurtherRuns
@@ -120,6 +122,35 @@ class VLM:
         """
         *_, lanes = self.stream(images, prompt, [plan], max_new_tokens, capture, strict=True)
         return lanes[0].trace  # type: ignore[return-value]
+
+    def further_runs(
+        self, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
+    ) -> FurtherRuns:
+        """Return what runs more of the question of a trace; raise InputError if it is another."""
+        with self.guarded():
+            prepared = self.prepare(images, prompt)
+        return FurtherRuns(self, prepared, trace, max_new_tokens)
+
+    def analyse(
+        self, name: str, images: Any = None, prompt: str | None = None, **more: Any
+    ) -> Result:
+        """Run an analysis with all that it needs: the answer, and further runs of the model.
+
+        Args:
+            name: a key of ANALYSES.
+            images: as for `answer`; a folder or a list of images for an analysis of a folder. May
+                be left out with a trace that is enough by itself.
+            prompt: the question; default the trace's.
+            **more: trace (a finished run, fresh or from a file), plan, max_new_tokens, progress
+                (told the forwards done and in all, by analyses that sample), runs (further runs by
+                the names of ASKS, in place of this model's), and the analysis' own options.
+
+        Raises:
+            InputError: an unknown analysis or option, or an image or prompt that cannot be used.
+            MissingSignal: more runs are needed and there is no image, or the trace lacks an array;
+                the message says which run it takes.
+        """
+        return analyse_run(self, name, images, prompt, **more)
 
     def stream(
         self,
