@@ -21,7 +21,7 @@ SCENE = Path(__file__).parents[1] / "assets/examples/scene_1.png"
         ("the", 0.1, {"blank": 0.0}, False, "claims nothing"),
         (".", 0.1, {"blank": 0.0}, False, "claims nothing"),
         ("dog", 0.5, {"blank": 9.0}, True, "unsure"),
-        ("dog", 0.99, {"blank": 0.0, "noise": 0.05}, True, "without the image"),
+        ("dog", 0.99, {"blank": 0.0, "noise": 0.05}, False, "no proof"),
         ("dog", 0.99, {"blank": 0.0, "noise": 4.0}, False, r"noise \(by 4.0 bits\)"),
     ],
 )

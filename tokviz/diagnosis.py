@@ -4,8 +4,9 @@
     print(report)
 
 One run, the same answer scored again with control images, and one reading of every layer. The
-flag is a rule of thumb, written out in `reason_of`: an unsure word, or one that would have been
-said without the image. How often it is right was measured (docs/diagnosis.md); it proves nothing.
+flag is a rule of thumb, written out in `reason_of`: a word that claims something and is unsure.
+How often it is right was measured (docs/diagnosis.md), and so was what image dependence adds to it
+on the embedded model: false alarms. It is shown, and does not flag.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def reason_of(text: str, probability: float, gain: dict[str, float]) -> tuple[bo
     if probability < UNSURE:
         return True, f"unsure: probability {probability:.2f}"
     if gain[most] < CARRIED:
-        return True, "as probable with every control: it would have been said without the image"
+        return False, "sure, but as probable with every control: no proof that it was seen"
     return False, f"sure, and less probable with the image {most} (by {gain[most]:.1f} bits)"
 
 
