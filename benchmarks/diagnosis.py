@@ -111,10 +111,11 @@ def line(name: str, bad: np.ndarray, good: np.ndarray, base: float) -> str:
 
 INTRO = """# How often is the flag of `tokviz.diagnose` right?
 
-Written by `python -m benchmarks.diagnosis --write`. Intervals are 95 %; those of the precision put the worst ends
-of both rates together. Embedded model only. The flag was chosen among these rules on these very scenes, so its
-own row flatters it. A word that no control changes is not flagged: the model often says right words (an
-article, the second half of a place) that it would have said anyway.
+Written by `python -m benchmarks.diagnosis --write`. Intervals are 95 %; those of the precision
+put the worst ends of both rates together. Embedded model only. The flag was chosen among these
+rules on these very scenes, so its own row flatters it. A word that no control changes is not
+flagged: the model often says right words (an article, the second half of a place) that it would
+have said anyway.
 
 """
 
