@@ -13,12 +13,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.table import Row, spread
+from tokviz.layout import Layout, Tile
+from tokviz.trace import Trace, layout_arrays
 
 OPENINGS = 5
 MOVES = 60
@@ -80,13 +85,56 @@ def rows() -> Iterator[Row]:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         first_overlay(page, address)
         page.wait_for_function(AT_REST, polling=500, timeout=60_000)
-        for kind, what in (("slider", "keep slider to paint"), ("pointer", "hover to paint")):
-            times, draws = page.evaluate(TIMED, [kind, MOVES])
-            if not times:
-                raise SystemExit(f"no {kind} move painted anything")
-            how = f"{len(times)} moves, drawing alone {statistics.median(draws):.1f} ms"
-            yield Row(what, spread(times), f"median; {how}")
+        yield from moves(page, "")
+        for side in (24, 64):
+            show_grid(page, side)
+            yield from moves(page, f", {side} × {side} tokens")
         browser.close()
+
+
+def moves(page: Page, where: str) -> Iterator[Row]:
+    """Move the slider and the pointer; yield how long each took to be painted."""
+    for kind, what in (("slider", "keep slider to paint"), ("pointer", "hover to paint")):
+        times, draws = page.evaluate(TIMED, [kind, MOVES])
+        if not times:
+            raise SystemExit(f"no {kind} move painted anything")
+        how = f"{len(times)} moves, drawing alone {statistics.median(draws):.1f} ms"
+        yield Row(what + where, spread(times), f"median; {how}")
+
+
+def show_grid(page: Page, side: int) -> None:
+    """Open a trace with side x side tokens, 32 layers and 8 words in the page."""
+    with TemporaryDirectory() as home:
+        path = Path(home) / "grid.safetensors"
+        grid_trace(side).save(path)
+        page.locator("#tv-ask > input[type=file]").set_input_files(path)
+        shown = f"() => window.__tokviz.explorers[0].scene.n === {side * side}"
+        page.wait_for_function(shown, timeout=60_000)
+        page.wait_for_function(AT_REST, polling=500, timeout=60_000)
+
+
+def grid_trace(side: int, layers: int = 32, words: int = 8) -> Trace:
+    """Return a trace of random attention on a square grid."""
+    n, rng = side * side, np.random.default_rng(0)
+    attention = rng.random((words, layers, n)) / n
+    layout = Layout(
+        sizes=((side * 14, side * 14),),
+        tiles=(Tile(0, side, side, (0.0, 0.0, side * 14.0, side * 14.0)),),
+        tile=np.zeros(n, np.int16),
+        row=np.repeat(np.arange(side), side).astype(np.int16),
+        col=np.tile(np.arange(side), side).astype(np.int16),
+        kind=np.zeros(n, np.uint8),
+        position=np.arange(1, n + 1, dtype=np.int32),
+    )
+    return Trace(
+        prompt="?",
+        answer="w" * words,
+        model={"name": "random", "layers": layers},
+        layout=layout,
+        prompt_tokens=("<s>", *["<image>"] * n),
+        answer_tokens=tuple("w" * words),
+        arrays=layout_arrays(layout) | {"attention": attention.astype(np.float16)},
+    )
 
 
 def visit(browser: Browser, address: str) -> float:

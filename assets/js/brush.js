@@ -30,7 +30,7 @@
         el("div", { class: "tv-switches" }, el("label", {}, "Paint ", this.tool), el("label", {}, "Brush ", this.size), el("label", {}, "Start from ", this.start)),
         el("div", { class: "tv-tools" }, button("Invert", () => this.change((i) => 1 - this.inside[i])), button("Clear", () => this.change(() => 1), "All tokens back in"), this.undoButton, this.redoButton),
         this.count, this.go);
-      fill(this.owner.parts.brush, el("h3", {}, "Choose tokens by hand"), this.toggle, this.controls, this.said);
+      fill(this.owner.parts.brush, el("h2", {}, "Choose tokens by hand"), this.toggle, this.controls, this.said);
     }
 
     /* Another run: what was painted is forgotten, unless the picture and its tokens are the same. */

@@ -10,7 +10,7 @@
     constructor(owner) {
       this.owner = owner;
       this.cells = Object.fromEntries(ROWS.map(([key]) => [key, el("td")]));
-      this.head = el("h3", {}, "Token");
+      this.head = el("h2", {}, "Token");
       const tall = ["fate", "group", "words"];
       const rows = ROWS.map(([key, name]) => el("tr", { class: tall.includes(key) ? "tv-tall" : null }, el("th", { scope: "row" }, name), this.cells[key]));
       fill(owner.parts.facts, this.head, el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)));

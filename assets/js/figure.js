@@ -18,9 +18,9 @@
       const { owner, painter } = this, { scene } = owner;
       await painter.open(scene);
       const high = painter.arrange(INNER, 1400), measure = new T.SvgPen(WIDTH, 10);
-      measure.font = "600 24px sans-serif";
+      measure.font = "600 24px system-ui, sans-serif";
       const title = this.wrap(measure, owner.parts.lead.textContent, INNER);
-      measure.font = "19px sans-serif";
+      measure.font = "19px system-ui, sans-serif";
       const asked = this.wrap(measure, `Asked: ${scene.payload.prompt}   Answer: ${scene.payload.answer}`, INNER);
       const entries = this.entries(measure), top = EDGE + 32 * title.length + 27 * asked.length + 12;
       const scale = owner.look.norm ? 44 : 0, height = top + high + 24 + scale + 34 * (entries.at(-1)?.row + 1 || 0) + EDGE;

@@ -8,7 +8,7 @@
   T.HeadGallery = class {
     constructor(owner) {
       this.owner = owner;
-      this.title = el("h3");
+      this.title = el("h2");
       this.grid = el("div", { class: "tv-heads", role: "group", "aria-label": "Heads of this layer" });
       this.note = el("p", { class: "tv-fine" });
       fill(owner.parts.gallery, this.title, this.grid, this.note);

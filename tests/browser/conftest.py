@@ -26,6 +26,8 @@ ARGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 PAINTED = "() => window.__tokviz && window.__tokviz.explorers.some((x) => x.look && x.scene)"
 WAIT = int(os.environ.get("TOKVIZ_TEST_WAIT", "180000"))

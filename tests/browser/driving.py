@@ -22,9 +22,11 @@ def settled(page: Page, action) -> None:
     page.wait_for_function(f"() => window.__tokviz.paints > {before}")
 
 
-def token_point(page: Page, token: int) -> tuple[float, float]:
+def token_point(
+    page: Page, token: int, selector: str = "#tv-explorer canvas"
+) -> tuple[float, float]:
     """Middle of a token on the screen."""
-    canvas = page.locator("#tv-explorer canvas").first
+    canvas = page.locator(selector).first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     cell = explorer(page, f"x.painter.cell({token})")

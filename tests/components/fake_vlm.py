@@ -1,5 +1,6 @@
 """A model that answers at once, in the shape of tokviz.models.VLM."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class FakeVLM:
     """Says which colour the middle of the picture's square has; lanes with few tokens say "cat"."""
 
     def __init__(self, broken: Exception | None = None, steps: int = 3) -> None:
-        self.broken, self.steps = broken, steps
+        self.broken, self.steps, self.pause = broken, steps, 0.0
         self.info = {"name": "fake", "has_cls": True, "device": "cpu", "dtype": "float32"}
         self.asked: list[tuple[str, list[Any]]] = []
 
@@ -54,6 +55,7 @@ class FakeVLM:
             for view, plan in zip(views, plans, strict=True):
                 self._step(view, plan, image, step)
             yield views
+            time.sleep(self.pause)
             if stop is not None and stop.is_set():
                 break
         for view, plan in zip(views, plans, strict=True):

@@ -95,6 +95,43 @@ def fake_trace(
     )  # fmt: skip
 
 
+def tiled_layout() -> Layout:
+    """A 2x2 grid on the first image; two tiles and a small view on the second."""
+    tiles = (
+        Tile(0, 2, 2, (0.0, 0.0, 100.0, 100.0)),
+        Tile(1, 2, 2, (0.0, 0.0, 100.0, 100.0), "tile"),
+        Tile(1, 2, 2, (100.0, 0.0, 200.0, 100.0), "tile"),
+        Tile(1, 1, 2, (0.0, 0.0, 200.0, 100.0), "thumbnail"),
+    )
+    counts = [t.rows * t.cols for t in tiles]
+    row = np.concatenate([np.repeat(np.arange(t.rows), t.cols) for t in tiles])
+    col = np.concatenate([np.tile(np.arange(t.cols), t.rows) for t in tiles])
+    n = sum(counts)
+    return Layout(
+        sizes=((100, 100), (200, 100)),
+        tiles=tiles,
+        tile=np.repeat(np.arange(4), counts).astype(np.int16),
+        row=row.astype(np.int16),
+        col=col.astype(np.int16),
+        kind=np.zeros(n, np.uint8),
+        position=np.arange(2, 2 + n, dtype=np.int32),
+    )
+
+
+def tiled_trace() -> Trace:
+    """Two images, the second in two tiles and a small view; a uniform map."""
+    layout, words, layers = tiled_layout(), ("tiles",), 2
+    n = layout.n
+    attention = np.full((1, layers, n), 0.5 / n, np.float16)
+    arrays = layout_arrays(layout) | {"attention": attention}
+    pictures = (picture(RED, 100), picture(BLUE, 100).resize((200, 100)))
+    return Trace(
+        prompt="which ?", answer="tiles", model={"name": "fake", "layers": layers}, layout=layout,
+        prompt_tokens=("<s>", "USER:", *["<image>"] * n, "?"), answer_tokens=words, arrays=arrays,
+        images=tuple(map(jpeg, pictures)),
+    )  # fmt: skip
+
+
 def stage(reduction: Reduction, method: str = "fastervlm", place: str = "before") -> StageRecord:
     return StageRecord(method, place, None, reduction, 0.001)
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.view.fakes import fake_trace, merged, pruned, stage
+from tests.view.fakes import fake_trace, merged, pruned, stage, tiled_trace
 from tokviz.errors import InputError
-from tokviz.layout import Layout, Tile
 from tokviz.view import page_file
 from tokviz.view.overlay import overlay_payload
 from tokviz.view.page_file import page_html, save_page
@@ -19,29 +18,6 @@ from tokviz.view.still import colours, draw, scaled, sheet
 from tokviz.view.walk import Frame, caption, walk_frames, walk_gif
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
-
-
-def two_images() -> Layout:
-    """A 2x2 grid on the first image; two tiles and a small view on the second."""
-    tiles = (
-        Tile(0, 2, 2, (0.0, 0.0, 100.0, 100.0)),
-        Tile(1, 2, 2, (0.0, 0.0, 100.0, 100.0), "tile"),
-        Tile(1, 2, 2, (100.0, 0.0, 200.0, 100.0), "tile"),
-        Tile(1, 1, 2, (0.0, 0.0, 200.0, 100.0), "thumbnail"),
-    )
-    counts = [t.rows * t.cols for t in tiles]
-    row = np.concatenate([np.repeat(np.arange(t.rows), t.cols) for t in tiles])
-    col = np.concatenate([np.tile(np.arange(t.cols), t.rows) for t in tiles])
-    n = sum(counts)
-    return Layout(
-        sizes=((100, 100), (200, 100)),
-        tiles=tiles,
-        tile=np.repeat(np.arange(4), counts).astype(np.int16),
-        row=row.astype(np.int16),
-        col=col.astype(np.int16),
-        kind=np.zeros(n, np.uint8),
-        position=np.arange(2, 2 + n, dtype=np.int32),
-    )
 
 
 def test_a_page_is_one_file_that_fetches_nothing_and_runs_no_text(tmp_path):
@@ -87,9 +63,7 @@ def test_the_film_has_one_frame_per_step():
 
 
 def test_every_image_and_tile_lies_on_the_sheet():
-    layout = two_images()
-    trace = replace(fake_trace(2, 7), layout=layout, images=())
-    paper = sheet(trace, 60)
+    paper = sheet(tiled_trace(), 60)
     seen = np.bincount(paper.token[paper.token >= 0], minlength=14)
     assert (seen > 0).all()
     assert seen[:4].std() < seen[:4].mean() * 0.1

@@ -1,0 +1,108 @@
+"""Buttons nobody else clicks, files that are saved, a picture of many tiles, and axe-core."""
+
+import csv
+import json
+from io import BytesIO, StringIO
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.driving import answered, ask, explorer, png, settled, token_point
+from tests.view.fakes import BLUE, picture, tiled_trace
+
+PASTE = """async (bytes) => {
+  const blob = new Blob([new Uint8Array(bytes)], { type: "image/png" });
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+}"""
+
+
+def saved(page, name: str) -> bytes:
+    """Choose one line of the save menu and return the file."""
+    page.locator(".tv-menu summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name, exact=True).click()
+    return download.value.path().read_bytes()
+
+
+def test_stop_ends_a_run_and_keeps_what_there_is(watched, url, vlm, monkeypatch):
+    monkeypatch.setattr(vlm, "pause", 0.2)
+    monkeypatch.setattr(vlm, "steps", 400)
+    page = watched(url)
+    ask(page, None, "what ?")
+    stop = page.locator("#tv-stop")
+    expect(stop).to_be_enabled()
+    stop.click()
+    expect(page.locator("#tv-notice")).to_contain_text("Stopped")
+    answered(page, "red")
+
+
+def test_a_picture_is_pasted(watched, url):
+    page = watched(url, permissions=["clipboard-read", "clipboard-write"])
+    page.evaluate(PASTE, list(png(picture(BLUE))))
+    page.get_by_label("Paste from clipboard").click()
+    page.locator("#tv-picture img").wait_for()
+    ask(page, None, "pasted ?")
+    answered(page, "blue")
+
+
+def test_the_saved_files_hold_what_is_shown(watched, url, tmp_path):
+    page = watched(url)
+    values = explorer(page, "Array.from(x.values)")
+    table = list(csv.DictReader(StringIO(saved(page, "Numbers (CSV)").decode())))
+    np.testing.assert_allclose([float(row["attention"]) for row in table], values, rtol=1e-5)
+    record = json.loads(saved(page, "Numbers (JSON)"))
+    assert [row["token"] for row in record["tokens"]] == list(range(36))
+    assert Image.open(BytesIO(saved(page, "Picture (PNG)"))).width == 2400
+    drawing = saved(page, "Picture (SVG)").decode()
+    assert drawing.startswith("<svg")
+    assert drawing.count("<rect") > 36
+    path = tmp_path / "run.html"
+    path.write_bytes(saved(page, "Web page"))
+    page.get_by_role("button", name="Python", exact=True).click()
+    expect(page.locator(".tv-code")).to_contain_text("trace = vlm.answer('square.png'")
+    opened = page.context.new_page()
+    troubles = []
+    opened.on("console", lambda m: troubles.append(m.text))
+    opened.on("request", lambda r: troubles.append(r.url) if r.url.startswith("http") else None)
+    opened.goto(path.as_uri())
+    opened.wait_for_function("() => window.__tokviz.paints > 0")
+    opened.mouse.move(*token_point(opened, 14, "canvas[data-part=canvas]"))
+    expect(opened.locator("[data-part=facts] h3, [data-part=facts] h2")).to_have_text("Token 14")
+    assert not troubles
+
+
+def test_every_image_and_tile_has_its_tokens_in_place(watched, url, tmp_path):
+    page = watched(url)
+    path, trace = tmp_path / "tiles.safetensors", tiled_trace()
+    trace.save(path)
+    page.locator("#tv-ask > input[type=file]").set_input_files(path)
+    answered(page, "tiles")
+    cells = np.array(explorer(page, "Array.from(x.painter.cells)")).reshape(-1, 4)
+    patches = trace.layout.kind == 0
+    assert (cells[patches, 2:] > 0).all()
+    panes = explorer(page, "x.scene.payload.panes.length")
+    pane_of = np.array(explorer(page, "Array.from(x.scene.pane.values)"))
+    assert panes == len({(t.image, t.role) for t in trace.layout.tiles})
+    middle, box = cells[:, :2] + cells[:, 2:] / 2, trace.layout.box
+    for pane in range(panes):
+        here = np.flatnonzero(patches & (pane_of == pane))
+        for axis in np.flatnonzero(np.ptp(box[here, :2], 0)):
+            order = np.corrcoef(middle[here, axis], box[here, axis])[0, 1]
+            assert order > 0.999
+    page.mouse.move(*token_point(page, int(np.flatnonzero(trace.layout.tile == 2)[0])))
+    expect(page.locator("#tv-explorer [data-part=facts]")).to_contain_text("tile 2 of image 2")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious(watched, url, theme):
+    """Gradio's own empty chart box carries a label it may not have; the rest is ours."""
+    page = watched(url, f"?__theme={theme}")
+    page.get_by_role("button", name="Paint tokens").click()
+    settled(page, lambda: page.keyboard.press("Escape"))
+    options = {"exclude": [["[aria-label='Empty value']"]]}
+    found = Axe().run(page, context=options).response["violations"]
+    bad = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in bad]
