@@ -56,7 +56,19 @@
     },
   };
   const sizes = { pruned: 6, unseen: 8, sink: 7, absent: 6 };
-  const tiles = new Map();
+  const tiles = new Map(), patterns = new WeakMap();
+
+  /* A pen's pattern by key, made once: making one per token is what costs. */
+  const filled = (pen, key, ratio, draw) => {
+    if (!patterns.has(pen)) patterns.set(pen, new Map());
+    const known = patterns.get(pen);
+    if (known.has(key)) return known.get(key);
+    if (!tiles.has(key)) tiles.set(key, draw());
+    const pattern = pen.createPattern(tiles.get(key), "repeat");
+    pattern.setTransform(new DOMMatrix().scale(1 / ratio));
+    known.set(key, pattern);
+    return pattern;
+  };
 
   /* Signs for registers and for a method's own names: told apart by shape alone. */
   const glyphs = ["triangle", "disc", "square", "diamond", "bar", "ring"];
@@ -91,13 +103,7 @@
     colour: (share) => ramp[Math.max(0, Math.min(255, Math.round(share * 255)))],
     group: (number) => groups[((number % groups.length) + groups.length) % groups.length],
     has: (name) => name in drawings,
-    pattern: (pen, name, ratio) => {
-      const key = `${name}@${ratio}`;
-      if (!tiles.has(key)) tiles.set(key, tile(sizes[name], drawings[name], ratio));
-      const pattern = pen.createPattern(tiles.get(key), "repeat");
-      pattern.setTransform(new DOMMatrix().scale(1 / ratio));
-      return pattern;
-    },
+    pattern: (pen, name, ratio) => filled(pen, `${name}@${ratio}`, ratio, () => tile(sizes[name], drawings[name], ratio)),
     dots: (pen, name, ratio) => {
       const key = `dots${name}@${ratio}`, colour = T.palette.group(name);
       const draw = (p, s) => {
@@ -106,10 +112,7 @@
         p.beginPath(); p.arc(s / 2, s / 2, 1.5, 0, 7); p.fill();
         p.fillStyle = colour; p.beginPath(); p.arc(s / 2, s / 2, 1, 0, 7); p.fill();
       };
-      if (!tiles.has(key)) tiles.set(key, tile(6, draw, ratio));
-      const pattern = pen.createPattern(tiles.get(key), "repeat");
-      pattern.setTransform(new DOMMatrix().scale(1 / ratio));
-      return pattern;
+      return filled(pen, key, ratio, () => tile(6, draw, ratio));
     },
   };
 })();
