@@ -71,6 +71,7 @@ class ModelCard:
 
 
 HUB = "Loaded from the Hugging Face Hub. Not run by this project yet."
+GATED = f"{HUB} Its licence has to be accepted there first."
 
 MODELS: dict[str, ModelCard] = {
     card.name: card
@@ -113,6 +114,83 @@ MODELS: dict[str, ModelCard] = {
         ModelCard("Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B", "qwen3_vl", "2.1 B", 4.4, False, HUB),
         ModelCard("Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B", "qwen3_vl", "4.4 B", 9.1, False, HUB),
         ModelCard("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL 8B", "qwen3_vl", "8.8 B", 18, False, HUB),
+        ModelCard(
+            "HuggingFaceTB/SmolVLM-256M-Instruct",
+            "SmolVLM 256M",
+            "idefics3",
+            "256 M",
+            0.52,
+            False,
+            HUB,
+        ),
+        ModelCard(
+            "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+            "SmolVLM2 256M",
+            "smolvlm",
+            "256 M",
+            0.52,
+            False,
+            HUB,
+        ),
+        ModelCard(
+            "HuggingFaceTB/SmolVLM-500M-Instruct",
+            "SmolVLM 500M",
+            "idefics3",
+            "507 M",
+            1,
+            False,
+            HUB,
+        ),
+        ModelCard(
+            "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+            "SmolVLM2 500M",
+            "smolvlm",
+            "507 M",
+            1,
+            False,
+            HUB,
+        ),
+        ModelCard(
+            "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+            "SmolVLM2 2.2B",
+            "smolvlm",
+            "2.2 B",
+            4.5,
+            False,
+            HUB,
+        ),
+        ModelCard(
+            "HuggingFaceM4/Idefics3-8B-Llama3", "Idefics3 8B", "idefics3", "8.5 B", 17, False, HUB
+        ),
+        ModelCard(
+            "google/paligemma-3b-mix-224",
+            "PaliGemma 3B, 224 pixels",
+            "paligemma",
+            "2.9 B",
+            5.9,
+            False,
+            GATED,
+        ),
+        ModelCard(
+            "google/paligemma-3b-mix-448",
+            "PaliGemma 3B, 448 pixels",
+            "paligemma",
+            "2.9 B",
+            5.9,
+            False,
+            GATED,
+        ),
+        ModelCard(
+            "google/paligemma2-3b-mix-224",
+            "PaliGemma 2 3B, 224 pixels",
+            "paligemma",
+            "3.0 B",
+            6.1,
+            False,
+            GATED,
+        ),
+        ModelCard("google/gemma-3-4b-it", "Gemma 3 4B", "gemma3", "4.3 B", 8.6, False, GATED),
+        ModelCard("google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED),
     )
 }
 """Models offered by name; any other checkpoint of a supported family loads as well."""
