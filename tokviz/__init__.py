@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokviz.errors import InputError, MissingSignal, ModelError, TokvizError, TraceError
     from tokviz.matrix import Reduction
     from tokviz.mitigation import MITIGATIONS
-    from tokviz.models import MODELS, load
+    from tokviz.models import FAMILIES, MODELS, load
     from tokviz.plans import plan
     from tokviz.reduction import METHODS, reduce
     from tokviz.sweeps.running import sweep
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ANALYSES": "tokviz.analysis",
+    "FAMILIES": "tokviz.models",
     "InputError": "tokviz.errors",
     "METHODS": "tokviz.reduction",
     "MITIGATIONS": "tokviz.mitigation",
@@ -48,6 +49,7 @@ _HOME = {
 }
 __all__ = [
     "ANALYSES",
+    "FAMILIES",
     "METHODS",
     "MITIGATIONS",
     "MODELS",

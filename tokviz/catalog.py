@@ -5,17 +5,25 @@ The CLI's lists and the README's tables are written from here, so they cannot dr
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import tokviz
 
-LISTS = {"methods": "reduction methods", "analyses": "analyses", "models": "models to choose from"}
+LISTS = {
+    "methods": "reduction methods",
+    "analyses": "analyses",
+    "families": "families of models that load",
+    "models": "models to choose from",
+}
 """What can be listed."""
 
 HEADINGS = {
     "methods": ("Method", "Acts", "What it does", "Paper"),
     "analyses": ("Analysis", "What it shows", "Reads", "Paper"),
+    "families": ("Family", "model_type", "How a picture becomes visual tokens"),
     "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "What it is"),
 }
 
@@ -26,6 +34,8 @@ def rows(which: str) -> list[dict[str, Any]]:
         return [_method(method) for method in tokviz.METHODS.values()]
     if which == "analyses":
         return [_analysis(analysis) for analysis in tokviz.ANALYSES.values()]
+    if which == "families":
+        return [_family(family) for family in tokviz.FAMILIES.values()]
     return [_model(model) for model in tokviz.MODELS.values()]
 
 
@@ -100,6 +110,17 @@ def _analysis(analysis: Any) -> dict[str, Any]:
     }
 
 
+def _family(family: Any) -> dict[str, Any]:
+    first = inspect.getdoc(sys.modules[type(family).__module__]).partition("\n")[0]  # type: ignore
+    summary = first.partition(": ")[2]
+    return {
+        "name": family.name,
+        "title": family.title,
+        "summary": summary[:1].upper() + summary[1:],
+        "model_types": list(family.model_types),
+    }
+
+
 def _model(card: Any) -> dict[str, Any]:
     return {
         "name": card.name,
@@ -117,6 +138,9 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     if which == "models":
         memory, cls = f"{entry['memory_gb']:g} GB", "yes" if entry["has_cls"] else "no"
         return name, entry["family"], entry["parameters"], memory, cls, entry["summary"]
+    if which == "families":
+        types = ", ".join(f"`{kind}`" for kind in entry["model_types"])
+        return entry["title"], types, entry["summary"]
     reads = ", ".join(f"`{name}`" for name in (*entry["needs"], *entry.get("asks", ())))
     year = f", {entry['year']}" if entry["year"] else ""
     paper = _paper(entry["title"] + year, entry["paper"])

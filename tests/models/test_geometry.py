@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from tokviz.layout import Layout
-from tokviz.models.llava import seen_box
+from tokviz.models.llava import covered, seen_box
 
 SIZES = [(96, 96), (240, 96), (96, 240), (131, 97), (400, 100)]
 
@@ -81,3 +81,9 @@ def test_several_images_have_one_tile_each_and_their_tokens_in_order(vlm, cat):
     assert [tile.image for tile in layout.tiles] == [0, 1]
     assert np.bincount(layout.image).tolist() == [36, 36]
     assert (np.diff(layout.position) > 0).all()
+
+
+def test_pixels_that_fill_no_whole_patch_are_outside_the_box():
+    """SigLIP at 384 pixels has 27 patches of 14: six pixels at the far edges are never read."""
+    assert covered((0.0, 0.0, 384.0, 768.0), 27 * 14 / 384) == (0.0, 0.0, 378.0, 756.0)
+    assert covered((-0.1, 0.0, 30.3, 30.3), 1.0) == (-0.1, 0.0, 30.3, 30.3)

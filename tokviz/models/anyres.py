@@ -17,7 +17,7 @@ import numpy as np
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 
 from tokviz.layout import NEWLINE, PATCH, Layout, Tile
-from tokviz.models.llava import Box
+from tokviz.models.llava import Box, covered
 from tokviz.models.sources import Sources
 
 SHRINK_FROM = 1.1
@@ -88,9 +88,7 @@ class Tokens:
     def square(self, image: int, box: Box, role: str) -> None:
         """Add a tile that was seen as it is, all of its patches in raster order."""
         g = self.cutting.grid
-        covered = g * self.cutting.patch / self.cutting.side
-        x0, y0, x1, y1 = box
-        seen = (x0, y0, x0 + (x1 - x0) * covered, y0 + (y1 - y0) * covered)
+        seen = covered(box, g * self.cutting.patch / self.cutting.side)
         row, col = np.divmod(np.arange(g * g), g)
         first = self.tower_rows * g * g
         self.add(np.full(g * g, len(self.tiles)), row, col, first + np.arange(g * g))

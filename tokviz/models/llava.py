@@ -55,8 +55,10 @@ class Llava(Family):
         vision = model.config.vision_config  # type: ignore[union-attr]
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         sizes = [image.size for image in images]
-        boxes = [seen_box(processor.image_processor, size) for size in sizes]
-        return square_layout(is_visual, sizes, vision.image_size // vision.patch_size, boxes)
+        side = vision.image_size // vision.patch_size
+        part = side * vision.patch_size / vision.image_size
+        boxes = [covered(seen_box(processor.image_processor, size), part) for size in sizes]
+        return square_layout(is_visual, sizes, side, boxes)
 
     def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the states that enter the first block."""
@@ -109,6 +111,12 @@ def square_layout(
         kind=np.tile(kind, len(sizes)),
         position=position,
     )
+
+
+def covered(box: Box, part: float) -> Box:
+    """Return what whole patches cover of a box: its upper left `part` (384 / 14 leaves a rest)."""
+    x0, y0, x1, y1 = box
+    return box if part == 1 else (x0, y0, x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
 
 
 def seen_box(processor: Any, size: tuple[int, int]) -> Box:
