@@ -19,6 +19,8 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 import tokviz
 from benchmarks.table import Row
 from tokviz.capture import Capture
+from tokviz.matrix import Reduction
+from tokviz.plans import chosen
 
 ROUNDS, FEW_ROUNDS = 9, 7
 PROMPT = "describe the image ."
@@ -58,6 +60,7 @@ def measured(vlm: Any, rounds: int) -> Iterator[Row]:
             how = f"of plain `generate()`; {typical[name] * 1000:.0f} ms"
             yield Row(what, f"{typical[name] / typical['plain']:.2f} ×", how)
         yield from lanes(vlm, image, max(n // 4, 1), rounds)
+        yield from limits(vlm, image, n, max(n // 4, 1), rounds)
 
 
 def random_llava(like: Any) -> Any:
@@ -151,6 +154,31 @@ def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]
     yield Row(
         "all 4 lanes have begun to write", f"{share:.2f} ×", "of the time of 4 answers in turn"
     )
+
+
+def limits(vlm: Any, image: Image.Image, n: int, keep: int, rounds: int) -> Iterator[Row]:
+    """Compare pruned prefills, the decision apart, with plain prefills of the shorter prompt."""
+    plans = {
+        "full": None,
+        "short": chosen(Reduction.select(range(keep), n)),
+        "fastervlm": tokviz.plan("fastervlm", keep=keep),
+        "fastv": tokviz.plan("fastv", keep=keep),
+    }
+    spent: dict[str, list[float]] = {name: [] for name in plans}
+    for number in range(rounds + 1):
+        for name, plan in plans.items():
+            trace = vlm.answer([image], PROMPT, plan, 1, Capture.nothing())
+            inside = sum(stage.seconds for stage in trace.stages if stage.layer is not None)
+            if number:
+                spent[name].append(trace.timings["prefill"] - inside)
+    typical = {name: statistics.median(values) for name, values in spent.items()}
+    ratio = typical["fastervlm"] / typical["short"]
+    how = f"of a plain prefill with {keep} visual tokens; {typical['fastervlm'] * 1000:.1f} ms"
+    yield Row("prefill after a method before the language model", f"{ratio:.2f} ×", how)
+    layers = vlm.info["layers"]
+    limit = (2 * typical["full"] + (layers - 2) * typical["short"]) / layers
+    how = f"of 2 layers at {n} and {layers - 2} at {keep} visual tokens; decision apart"
+    yield Row("prefill with fastv at layer 2", f"{typical['fastv'] / limit:.2f} ×", how)
 
 
 def race(entries: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

@@ -25,8 +25,9 @@ With intervals this wide, methods that are a few points apart are not told apart
 that was trained on small pictures says little about LLaVA-1.5: published numbers stand in
 [methods.md](methods.md) and are not comparable with these. At 100 % every method keeps every
 token, except those that choose fewer by themselves (*adaptive*); those may also leave fewer than
-the budget elsewhere. Methods inside the language model see all tokens in their first layers: the
-last table shows what each layer computes with, on average.
+the budget elsewhere. A dash: not measured yet, or not possible (the last section says why).
+Methods inside the language model see all tokens in their first layers: the last table shows what
+each layer computes with, on average.
 """
 SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
 SHARES = (100, 50, 25, 11, 5)

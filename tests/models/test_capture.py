@@ -215,3 +215,13 @@ def test_records_of_a_reduced_run_lie_on_the_tokens_that_were_there(vlm, cat):
     assert (reduced["lens_prob"][last, reduced.reduction.position] > 0).all()
     assert not reduced["state_similarity"][:, gone].any()
     assert np.abs(reduced["flow"][:, 2].astype(float).sum(-1) - 1).max() < 2e-3
+
+
+def test_whole_maps_are_kept_only_where_a_method_looks(vlm, cat):
+    """h n n numbers per layer: VFlowOpt reads one layer, so one is kept."""
+    prepared = vlm.prepare([cat], "what is this?")
+    for options, layers in (({}, {2}), ({"layer": 0}, {0})):
+        plan = tokviz.plan("vflowopt", keep=9, **options)
+        with vlm.guarded():
+            vision = vlm.encode(prepared, [plan], Capture.nothing())
+        assert set(vision.layers["full_attn"]) == layers

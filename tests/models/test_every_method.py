@@ -13,7 +13,7 @@ KEEP = 16
 
 REFUSED = {
     "fastvggt": (InputError, "FastVGGT never merges its 36 destinations"),
-    "globalcom2": (MissingSignal, "GlobalCom² cannot run here: this model does not give 'crops'"),
+    "globalcom2": (InputError, "GlobalCom² needs an image with a thumbnail and crops"),
     "relevance": (MissingSignal, "cannot run here: this model does not give 'relevance'"),
 }
 """What one picture in one tile cannot give, and how that is said."""

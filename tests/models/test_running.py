@@ -59,6 +59,16 @@ def test_two_images_share_the_budget_and_keep_their_own_tokens(vlm, cat):
     assert any("each image" in note for note in trace.notes)
 
 
+def test_examples_and_the_question_of_several_images_are_told_apart(vlm, cat):
+    """CATP ranks examples' tokens and those of the last image apart, each keeping its share."""
+    both = tokviz.plan("catp_stage2", keep=30)
+    trace = vlm.answer([cat, cat.rotate(90), cat.rotate(180)], PROMPT, both, 4)
+    reduction = trace.stages[0].reduction
+    assert reduction.roles["query image"].tolist() == list(range(72, 108))
+    assert (reduction.kept >= 72).sum() == 10
+    assert not any("last prompt row" in note for note in trace.notes)
+
+
 def test_two_images_through_the_tower_method(vlm, cat):
     trace = vlm.answer([cat, cat.rotate(180)], PROMPT, tokviz.plan("tome", keep=30), 4)
     assert trace.reduction.m == 30

@@ -72,3 +72,9 @@ def test_without_cls_no_fake_tokens_are_made(t9):
     signals = {**t9, "recv_attn": [0.01] * 6 + [0.3] * 3}
     reduction = reduce("holov", signals, 6, chunks=3)
     assert len(reduction.kept) == 6
+
+
+def test_a_part_of_one_token_counts_its_attention_unscaled_in_the_code():
+    """Five tokens in three chunks: 2, 2 and 1; the lone one is worth a thousandth of the others."""
+    signals = {"cls_attn": [[0.1, 0.1, 0.1, 0.1, 0.9]], "feats_post": np.eye(5, dtype=np.float32)}
+    assert reduce("holov", signals, 2, chunks=3).kept.tolist() == [0, 2]

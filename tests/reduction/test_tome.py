@@ -110,3 +110,17 @@ def test_decreasing_schedule_removes_most_in_the_first_layer():
     assert removed[0] == 32
     assert (np.diff(removed) <= 1).all()
     assert counts[-1] == 192
+
+
+def test_spaced_tokens_stay_and_each_other_joins_the_most_similar():
+    done = reduction.reduce("tome", toy(), 3, matching="spaced")
+    assert done.group.tolist() == [0, 1, 2, 2, 1]  # those at 0, 10 and 100 degrees stay
+
+
+def test_random_tokens_leave_by_seed():
+    signals = {"keys": angles(*range(0, 80, 10))}
+    one, again = (reduction.reduce("tome", signals, 5, matching="random") for _ in range(2))
+    assert one.group.tolist() == again.group.tolist()
+    others = [reduction.reduce("tome", signals, 5, matching="random", seed=s) for s in (1, 2, 3)]
+    assert any(o.group.tolist() != one.group.tolist() for o in others)
+    assert one.m == 5

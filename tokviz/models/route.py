@@ -15,6 +15,7 @@ from torch import nn
 from tokviz.errors import InputError, MissingSignal
 from tokviz.layout import NEWLINE, PATCH, Layout
 from tokviz.matrix import Reduction
+from tokviz.models.crops import crop_signals
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Family, Features
 from tokviz.models.record import Arrival
@@ -245,6 +246,7 @@ class Travel:
         words = self.prepared.inputs["input_ids"][0][self.prepared.text_rows.to(self.pre.device)]
         text = self.model.get_input_embeddings()(words)  # type: ignore[operator]
         given = self.left(image_signals(self.vision, self.before_steps(image), image), image)
+        given |= crop_signals(self.layout, image, self.whole.position[self.images()[image]])
         given["text_llm"] = text
         given["projector"] = lambda x: self.family.project(self.model, x)
         asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
@@ -299,6 +301,9 @@ class Travel:
         """Return tower signals [m] that a method inside the language model asks for."""
         wanted = set(step.entry.fallbacks.values()) if step and step.entry else set()
         found: dict[str, torch.Tensor] = {}
+        if step and step.entry and "llm_image" in step.entry.optional and len(self.images()) > 1:
+            image = self.layout.image[self.whole.position].astype(np.int64)
+            found["llm_image"] = torch.as_tensor(image, device=self.pre.device)
         if not wanted & set(TOWER_SIGNALS):
             return found
         layer = self.family.feature_layer(self.model)

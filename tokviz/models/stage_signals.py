@@ -184,6 +184,14 @@ class StageState:
         cos, sin = (part[0].float() for part in self.kwargs["position_embeddings"])
         return rope_bias(cos, sin, self.text(), self.local)
 
+    def query_state(self) -> torch.Tensor | None:
+        """Mean state of the last image's tokens and all text after it; None for one image."""
+        image = self.run.carried.get("llm_image")
+        if image is None:
+            return None
+        own = self.local[image == image.max()]
+        return self.hidden[0, torch.cat([own, self.text()])].mean(0)
+
     def raw_last(self) -> torch.Tensor:
         """Query of the last row times the keys, neither scaled nor through a softmax, [h, m]."""
         call, columns = self.before()
@@ -238,6 +246,7 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "llm_attn_all": _all_rows,
     "llm_visual_rows": lambda s: s.local,
     "llm_hidden": lambda s: s.hidden[0, s.local],
+    "llm_hidden_query": lambda s: s.query_state(),
     "llm_hidden_last": lambda s: s.hidden[0, -1],
     "llm_keys": lambda s: s.peek().key[0][:, s.local],
     "llm_attn_mean_query": lambda s: s.mean_query(),

@@ -38,6 +38,8 @@ class Vision:
     "Tower layer -> [b, patches], L2 norm of each patch's state."
     cls_state: torch.Tensor | None
     "[b, d_v], the [CLS] state of the feature layer; None without [CLS]."
+    blocks: int = 0
+    "Layers of the tower; 0 = as many as the signals say."
     seconds: float = 0.0
     similarity: dict[int, torch.Tensor] = field(default_factory=dict)
     "Tower layer -> [b, patches], cosine of the [CLS] state and each patch's; empty without [CLS]."
@@ -52,8 +54,19 @@ class TowerObserver:
         model: nn.Module,
         wanted: set[str],
         spans: list[int] | None = None,
+        maps: set[int] | None = None,
     ) -> None:
-        """Args: `wanted` names of TOWER_SIGNALS; `spans` as from `Family.image_patches`."""
+        """Describe what to collect.
+
+        Args:
+            family: the model's family.
+            model: the model.
+            wanted: names of TOWER_SIGNALS.
+            spans: as from `Family.image_patches`.
+            maps: layers whose whole maps are kept, negative ones from the end; None = all.
+        """
+        count = len(family.tower_layers(model))
+        self.maps = None if maps is None else {layer % count for layer in maps}
         self.spans = spans
         self.has_cls = family.has_cls(model)
         self.wanted = wanted
@@ -78,6 +91,8 @@ class TowerObserver:
         if layer is None:
             return
         for name in self.wanted:
+            if name == "full_attn" and self.maps is not None and layer not in self.maps:
+                continue  # h n n numbers: only where somebody looks
             value = self.compute(name, call)
             if value is not None:
                 self.seen[name].setdefault(layer, []).append(value)
@@ -133,6 +148,7 @@ def encode(
     layout: Layout,
     wanted: set[str],
     norms: bool = False,
+    maps: set[int] | None = None,
 ) -> Vision:
     """Run the tower and the projector once and keep the wanted signals.
 
@@ -143,8 +159,9 @@ def encode(
         layout: where the visual tokens lie.
         wanted: names of TOWER_SIGNALS to record in every layer.
         norms: record the norm of every patch after every layer, and its likeness to [CLS].
+        maps: layers of the signal full_attn, see TowerObserver.
     """
-    observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
+    observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs), maps)
     pre: list[torch.Tensor] = []
     states: dict[int, torch.Tensor] = {}
     recorded: dict[int, torch.Tensor] = {}
@@ -183,6 +200,7 @@ def encode(
         observer.layers,
         recorded,
         cls_state,
+        len(blocks),
         similarity=similarity,
     )
 
@@ -217,7 +235,7 @@ def image_signals(vision: Vision, tokens: np.ndarray, image: int) -> dict[str, A
         made = {i: token_signal(vision.sources, name, one, tokens) for i, one in layers.items()}
         if made and all(value is not None for value in made.values()):
             signals[name] = made
-            signals["num_layers"] = max(layers) + 1
+            signals["num_layers"] = vision.blocks or max(layers) + 1
     if vision.cls_state is not None:
         signals["cls_pre"] = vision.cls_state[vision.whole[image]]
     return signals

@@ -31,7 +31,7 @@ from tokviz.models.record import Asked, tower_arrays
 from tokviz.models.run import LaneView, Prepared, Run
 from tokviz.models.sinks import search_sinks
 from tokviz.models.vision import TOWER_SIGNALS, Vision, encode
-from tokviz.plans import Plan
+from tokviz.plans import Plan, Step
 from tokviz.prompts import check_prompt
 from tokviz.trace import Trace
 
@@ -263,15 +263,17 @@ class VLM:
 
     def encode(self, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
         """Run the tower once, recording what the plans and the capture ask for."""
-        wanted = {
-            name
+        asked = [
+            (step, name)
             for plan in plans
             for step in (plan.steps if plan else ())
             if step.entry is not None
             for name in (*step.entry.needs, *step.entry.optional, *step.entry.fallbacks.values())
             if name in TOWER_SIGNALS
-        }
+        ]
+        wanted = {name for _, name in asked}
         wanted |= {name for plan in plans if plan for name in plan.recipe.needs}
+        maps = {layer_of(step) for step, name in asked if name == "full_attn"}
         if capture.tower:
             wanted.add("cls_attn" if self.family.has_cls(self.model) else "recv_attn")
         began = time.perf_counter()
@@ -282,6 +284,7 @@ class VLM:
             prepared.asked.layout,
             wanted,
             norms=capture.tower,
+            maps=None if None in maps else {layer for layer in maps if layer is not None},
         )
         vision.seconds = time.perf_counter() - began
         return vision
@@ -298,6 +301,12 @@ class VLM:
             if ids[start : start + len(own)].tolist() == own:
                 return torch.arange(start, start + len(own))
         return torch.arange(after, len(ids))
+
+
+def layer_of(step: Step) -> int | None:
+    """Return the tower layer that a step reads, by its option `layer`; None without one."""
+    layer = step.entry.check_options(step.options).get("layer")  # type: ignore[union-attr]
+    return layer if isinstance(layer, int) else None
 
 
 class Guard:

@@ -68,6 +68,9 @@ def holov(
         parts = np.array_split(np.arange(n), min(chunks, n))
     score = combined_score(attention.cpu().numpy(), similarity, parts)
     worth = np.array([score[part].mean() for part in parts]).clip(min=0)
+    if variant == "code":  # there, a part of a single token is worth its attention, not scaled
+        lone = [number for number, part in enumerate(parts) if len(part) == 1]
+        worth[lone] /= ATTENTION_SCALE
     sizes = np.array([len(part) for part in parts])
     by = score if variant == "paper" else attention.cpu().numpy()
     if variant == "paper" or notes:

@@ -1,6 +1,6 @@
 """MCTF: which tokens are alike, and uninformative, and small?"""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -73,12 +73,15 @@ def mctf(
     tau_information: Positive = 20.0,
     tau_size: Positive = 40.0,
     bidirectional: bool = True,
+    pooling: Literal["attention", "size", "mean"] = "attention",
 ) -> Reduction:
     """Merge tokens that are alike, receive little attention and stand for few patches.
 
     The product of three criteria ranks the edges: half of the merges go from even to odd
     positions, the other half from odd tokens to even ones that are still alone. A group is pooled
-    with attention times size as weights. Block 0 is left alone unless the budget needs it.
+    with attention times size as weights (type 1 of the code; "size" is type 0, "mean" type 3; type
+    2, the maximum of each channel, is no weighted sum of tokens and is left out). Block 0 is left
+    alone unless the budget needs it.
 
     One-step-ahead attention as published re-uses this block's map, merged (`merged_attention`);
     here the block has attended with all tokens and the fusion follows, so its own map is exact. The
@@ -103,7 +106,11 @@ def mctf(
     label = edges.label(merged)
     if bidirectional:
         label = _back(willing, edges, merged, label, r - len(forward))
-    weight = (attention * sizes / sizes.max()).clamp_min(1e-12)
+    weight = {
+        "attention": (attention * sizes / sizes.max()).clamp_min(1e-12),
+        "size": sizes,
+        "mean": torch.ones(n),
+    }[pooling]
     return merge_labels(label, weight, original_numbers(signals), score=attention)
 
 

@@ -1,13 +1,14 @@
 """ToMe: can similar patches be averaged, layer by layer, without training?"""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction import bipartite, schedules
 from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
-from tokviz.reduction.method import method
+from tokviz.reduction.method import Range, method
+from tokviz.signals import Signals
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
@@ -29,7 +30,12 @@ def _schedule(n: int, keep: int, layers: int, **options):
     schedule=_schedule,
 )
 def tome(
-    signals, keep: int, *, schedule: Literal["constant", "decreasing", "increasing"] = "constant"
+    signals,
+    keep: int,
+    *,
+    schedule: Literal["constant", "decreasing", "increasing"] = "constant",
+    matching: Literal["alternate", "spaced", "random"] = "alternate",
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0,
 ) -> Reduction:
     """Merge every second patch with the most similar of the others, a few in each layer.
 
@@ -39,11 +45,17 @@ def tome(
 
     The published budget is r, the number merged per layer; here it follows from the tokens that
     are to leave the tower. A layer can at most halve the tokens.
+
+    `matching`: the code's two other ways of choosing who stays. "spaced" keeps evenly spaced tokens
+    (there: every k-th), "random" draws those that leave; each of the others joins the most similar
+    token that stays. Both count patches alone.
     """
     n = signals.n
     r = bipartite.check_half(n, keep, "ToMe")
     if r == 0:
         return Reduction.identity(n)
+    if matching != "alternate":
+        return _joined(signals, _staying(n, keep, matching, seed))
     edges = bipartite.best_edges(bipartite.key_cosines(signals), bipartite.prefix_of(signals))
     merged = torch.zeros(len(edges.a), dtype=torch.bool)
     chosen = edges.ranked[:r]
@@ -54,4 +66,30 @@ def tome(
         original_numbers(signals),
         order=edges.a[chosen],
         roles={"merged away": edges.a[chosen]},
+    )
+
+
+def _staying(n: int, keep: int, matching: str, seed: int) -> torch.Tensor:
+    """Return the tokens that others join [keep], ascending."""
+    if matching == "spaced":
+        return torch.arange(keep) * n // keep
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randperm(n, generator=generator)[:keep].sort().values
+
+
+def _joined(signals: Signals, staying: torch.Tensor) -> Reduction:
+    """Return the reduction in which every other token joins the most similar one that stays."""
+    cosines = bipartite.key_cosines(signals)
+    leaving = torch.ones(len(cosines), dtype=torch.bool)
+    leaving[staying] = False
+    label = torch.empty(len(cosines), dtype=torch.long)
+    label[staying] = torch.arange(len(staying))
+    label[leaving] = cosines[leaving][:, staying].argmax(1)
+    gone = torch.nonzero(leaving).flatten()
+    return merge_labels(
+        label,
+        token_sizes(signals),
+        original_numbers(signals),
+        order=gone,
+        roles={"merged away": gone},
     )

@@ -44,7 +44,8 @@ def vflowopt(
     mean attention, plus `entropy` x softmax of each patch's pixel entropy (0 in all released
     settings). n - keep + int(n / cell²) of the least important tokens are recycled: those in one
     cell x cell square become one mean, weighted by importance, in the place of their best member.
-    Threshold and cell follow from the budget by the published presets, cell scaled to the grid.
+    Threshold and cell follow from the budget by the published presets, cell scaled to the grid; the
+    Bayesian search that found them (300 calls over a set of prompts) is not part of this method.
 
     The official count of squares may miss the budget; here a few more or fewer tokens are recycled
     until it is met, and a cell that leaves too many squares grows. Inside the language model the

@@ -8,7 +8,7 @@ import torch
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.selection import cls_score, top_k
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.similarity import unit
 
 
 @method(
@@ -54,53 +54,37 @@ def vispruner(
     code fails where the rest is odd in number (budgets such as 8, 30 or 62 of 576); here it works.
 
     The choice is numerically unstable: near-equal similarities change places in the split, so
-    float32 and float64, or two devices, may share only 70 to 90 % of the kept patches.
+    float32 and float64, or two devices, may share only 70 to 90 % of the kept patches. On one
+    device the products are computed as the official code does, bit for bit.
     """
     score, notes = cls_score(signals, layer)
     ranked = top_k(score, len(score)).cpu().numpy()
     first = int(keep * important)
-    rest = thinned(ranked[first:], cosines(signals["feats_pre"]), keep - first, step)
+    rest = thinned(ranked[first:], unit(signals["feats_pre"]), keep - first, step)
     order = np.concatenate([ranked[:first], rest])
     roles = {"important": ranked[:first], "diverse": rest}
     return Reduction.select(order, len(score), score=score, order=order, roles=roles, notes=notes)
 
 
-def thinned(rest: np.ndarray, similarity: np.ndarray, k: int, step: int) -> np.ndarray:
+def thinned(rest: np.ndarray, features: torch.Tensor, k: int, step: int) -> np.ndarray:
     """Return k of the tokens in `rest`, dropping in rounds those that are most like others.
+
+    Every round multiplies anew, as the official code does: slices of one large product differ in
+    the last bit, which is enough to change the order.
 
     Args:
         rest: int64 [r], in order of attention.
-        similarity: [n, n].
+        features: [n, d], unit rows.
         k: how many to leave.
         step: how many to drop in a round.
     """
     if k == 0:
         return rest[:0]
-    alike = np.argsort(-similarity, axis=1, kind="stable")
     while len(rest) > k:
+        alive = features[torch.as_tensor(rest, device=features.device)][None]
         even, odd = rest[::2], rest[1::2]
-        closest = torch.as_tensor(similarity[even, most_alike(alike, even, odd)])
+        closest = (alive[:, ::2] @ alive[:, 1::2].transpose(-1, -2)).max(-1).values[0].cpu()
         by_similarity = even[torch.sort(closest, descending=True, stable=True).indices.numpy()]
         dropped = min(step, len(even), len(rest) - k)
         rest = np.concatenate([by_similarity[dropped:], odd])
     return rest
-
-
-def most_alike(alike: np.ndarray, tokens: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return, for each of the tokens, which of the others is most like it.
-
-    Args:
-        alike: int64 [n, n], for every token all tokens from the most to the least similar.
-        tokens: int64 [t].
-        others: int64 [o], not empty.
-    """
-    wanted = np.zeros(len(alike), bool)
-    wanted[others] = True
-    found, open_, at, width = np.zeros(len(tokens), np.int64), np.arange(len(tokens)), 0, 16
-    while len(open_):  # few columns are read: about every second token alive is wanted
-        near = alike[tokens[open_], at : at + width]
-        hit = wanted[near]
-        done = hit.any(1)
-        found[open_[done]] = near[done, hit[done].argmax(1)]
-        open_, at, width = open_[~done], at + width, 2 * width
-    return found

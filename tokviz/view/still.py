@@ -152,7 +152,7 @@ def paint(
 def _draw_fates(pixels: np.ndarray, token: np.ndarray, fate: np.ndarray, group: np.ndarray) -> None:
     role = np.where(token >= 0, fate[token], KEPT)
     y, x = np.indices(token.shape)
-    pixels[role == PRUNED] = pixels[role == PRUNED] * 0.34 + np.float32([12, 13, 18])
+    pixels[role == PRUNED] = pixels[role == PRUNED] * 0.34 + np.array([12, 13, 18], np.float32)
     pixels[(role == PRUNED) & ((x + y) % 6 == 0)] += 60
     tint = _rgb(OKABE_ITO)[np.maximum(group, 0) % len(OKABE_ITO)]
     merged = role == MERGED
