@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ import tokviz
 from tests.fakes import six_token_trace, two_kept_two_merged_two_pruned
 from tokviz import catalog
 from tokviz.cli import main
-from tokviz.errors import InputError
-from tokviz.trace import open_trace
+from tokviz.errors import InputError, TraceError
+from tokviz.export import answer_record
+from tokviz.trace import MitigationRecord, open_trace
 
 ROOT = Path(__file__).parents[1]
 
@@ -170,7 +172,7 @@ def test_the_saved_trace_opens_again(vlm, capsys, tmp_path):
     assert open_trace(file).answer == "yes ."
 
 
-@pytest.mark.parametrize("which", ["methods", "analyses", "models"])
+@pytest.mark.parametrize("which", ["methods", "mitigations", "analyses", "models"])
 def test_every_list_has_three_forms(capsys, which):
     plain = run(capsys, which)[1]
     records = json.loads(run(capsys, which, "--json")[1])
@@ -203,3 +205,33 @@ def test_a_stand_in_is_called_one_in_every_form():
     ):
         marked = [line for line in text.splitlines() if "stand-in, not verified" in line]
         assert {re.search(name, line)[1] for line in marked} == unsure
+
+
+def test_a_mitigation_goes_alone_or_beside_a_method(vlm, capsys):
+    ask = ("answer", "a.png", "--prompt", "dog ?", "--mitigation", "pai")
+    assert run(capsys, *ask, "--mitigation-option", "alpha=0.5")[0] == 0
+    used = vlm.asked[2].mitigation
+    assert used.entry.check_options(used.options)["alpha"] == 0.5
+    assert vlm.asked[2].steps == ()
+    assert run(capsys, *ask, "--method", "random", "--keep", "3")[0] == 0
+    assert vlm.asked[2].label == "Random, 3 tokens with PAI"
+    status, _, err = run(capsys, *ask[:4], "--mitigation-option", "alpha=1")
+    assert (status, err) == (2, "tokviz: --mitigation-option needs --mitigation.\n")
+
+
+def test_the_record_says_what_was_done_besides_removing_tokens():
+    used = MitigationRecord("opera", {}, ("diagnostic",), True, {"anchor": [0, 1]})
+    trace = replace(six_token_trace(), mitigation=used, timings={"contrast": 0.25})
+    assert json.loads(json.dumps(answer_record(trace)))["mitigation"] == {
+        "name": "opera", "options": {}, "kinds": ["diagnostic"], "verified": True,
+        "told": {"anchor": [0, 1]}, "second_run_seconds": 0.25,
+    }  # fmt: skip
+    assert open_trace(trace.to_bytes()).mitigation == used
+    assert answer_record(six_token_trace())["mitigation"] is None
+
+
+@pytest.mark.parametrize("told", [{"x": float("nan")}, {"x": [{}]}, {"x": "a" * 300_000}])
+def test_a_trace_with_a_hostile_mitigation_is_refused(told):
+    used = MitigationRecord("opera", {}, ("diagnostic",), True, told)
+    with pytest.raises(TraceError):
+        open_trace(replace(six_token_trace(), mitigation=used).to_bytes())

@@ -14,6 +14,7 @@ import tokviz
 
 LISTS = {
     "methods": "reduction methods",
+    "mitigations": "mitigations of hallucination",
     "analyses": "analyses",
     "families": "families of models that load",
     "models": "models to choose from",
@@ -22,6 +23,7 @@ LISTS = {
 
 HEADINGS = {
     "methods": ("Method", "Acts", "What it does", "Paper"),
+    "mitigations": ("Mitigation", "Kind", "What it does", "Paper"),
     "analyses": ("Analysis", "What it shows", "Reads", "Paper"),
     "families": ("Family", "model_type", "How a picture becomes visual tokens"),
     "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "What it is"),
@@ -32,6 +34,8 @@ def rows(which: str) -> list[dict[str, Any]]:
     """Return one JSON-ready row per entry of a list, sorted by name."""
     if which == "methods":
         return [_method(method) for method in tokviz.METHODS.values()]
+    if which == "mitigations":
+        return [_mitigation(mitigation) for mitigation in tokviz.MITIGATIONS.values()]
     if which == "analyses":
         return [_analysis(analysis) for analysis in tokviz.ANALYSES.values()]
     if which == "families":
@@ -78,6 +82,22 @@ def _method(method: Any) -> dict[str, Any]:
             for row in method.published
         ],
         "options": [_option(option) for option in method.options.values()],
+    }
+
+
+def _mitigation(mitigation: Any) -> dict[str, Any]:
+    return {
+        "name": mitigation.name,
+        "title": mitigation.title,
+        "summary": mitigation.summary,
+        "notes": mitigation.notes,
+        "kinds": list(mitigation.kinds),
+        "verified": mitigation.verified,
+        "paper": mitigation.paper,
+        "year": mitigation.year,
+        "code": mitigation.code,
+        "licence": mitigation.licence,
+        "options": [_option(option) for option in mitigation.options.values()],
     }
 
 
@@ -141,9 +161,11 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     if which == "families":
         types = ", ".join(f"`{kind}`" for kind in entry["model_types"])
         return entry["title"], types, entry["summary"]
-    reads = ", ".join(f"`{name}`" for name in (*entry["needs"], *entry.get("asks", ())))
     year = f", {entry['year']}" if entry["year"] else ""
     paper = _paper(entry["title"] + year, entry["paper"])
+    if which == "mitigations":
+        return name, ", ".join(entry["kinds"]), _summary(entry), paper
+    reads = ", ".join(f"`{name}`" for name in (*entry["needs"], *entry.get("asks", ())))
     if which == "analyses":
         return name, entry["summary"], reads, paper
     return name, entry["acts_at"], _summary(entry), paper

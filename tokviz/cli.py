@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,11 @@ def _add_answer(command: argparse.ArgumentParser) -> None:
     add("--keep", help="visual tokens to leave; goes with --method")
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="option of the method")
     add("--positions", choices=("keep", "repack"), help="position ids (default: as published)")
+    add("--mitigation", metavar="NAME", help="edit attention or logits (see: tokviz mitigations)")
+    add(
+        "--mitigation-option", action="append", default=[], metavar="NAME=VALUE",
+        help="option of the mitigation",
+    )  # fmt: skip
     add("--max-new-tokens", default=str(MAX_NEW_TOKENS), metavar="N", help="default: 64")
     add("--json", action="store_true", help="print one JSON object (schema: docs/cli.md)")
     add("--trace", metavar="FILE", help="also save the whole run as a .safetensors trace")
@@ -83,23 +88,36 @@ def _answer(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> Any:
+    reduced = _reduction(arguments)
+    if arguments.mitigation is None:
+        if arguments.mitigation_option:
+            raise InputError("--mitigation-option needs --mitigation.")
+        return reduced
+    known = tokviz.MITIGATIONS[arguments.mitigation].options
+    options = dict(_option(known, pair) for pair in arguments.mitigation_option)
+    alone = tokviz.plan(mitigation=arguments.mitigation, **options)
+    return alone if reduced is None else reduced.then(alone)
+
+
+def _reduction(arguments: argparse.Namespace) -> Any:
     if arguments.method is None:
         if arguments.keep is not None or arguments.option or arguments.positions:
             raise InputError("--keep, --option and --positions need --method.")
         return None
     if arguments.keep is None:
         raise InputError("--method needs --keep, the number of visual tokens to leave.")
-    options = dict(_option(arguments.method, pair) for pair in arguments.option)
+    known = tokviz.METHODS[arguments.method].options
+    options = dict(_option(known, pair) for pair in arguments.option)
     keep = _whole("--keep", arguments.keep)
     return tokviz.plan(arguments.method, keep=keep, positions=arguments.positions, **options)
 
 
-def _option(method: str, pair: str) -> tuple[str, Any]:
+def _option(known: Mapping[str, Any], pair: str) -> tuple[str, Any]:
     """Split name=value and read the text as the option's type; its range is checked later."""
     name, equals, text = pair.partition("=")
     if not equals:
         raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
-    option = tokviz.METHODS[method].options.get(name)
+    option = known.get(name)
     return name, text if option is None else option.read(text)
 
 

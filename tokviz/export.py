@@ -6,6 +6,7 @@ The schema is documented in docs/cli.md; a test compares the two.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,19 @@ def answer_record(trace: Trace) -> dict[str, Any]:
         "positions": [str(policy) for policy in trace.model.get("positions", ())],
         "prefill_share": prefill_share(trace),
         "seconds": {name: _number(trace.timings.get(name)) for name in SECONDS},
+        "mitigation": _mitigation(trace),
         "kv_bytes": trace.kv_bytes,
         "fates": _fates(trace),
         "notes": list(trace.notes),
     }
+
+
+def _mitigation(trace: Trace) -> dict[str, Any] | None:
+    used = trace.mitigation
+    if used is None:
+        return None
+    seconds = _number(trace.timings.get("contrast"))
+    return {**asdict(used), "kinds": list(used.kinds), "second_run_seconds": seconds}
 
 
 def prefill_share(trace: Trace) -> dict[str, float | None]:
