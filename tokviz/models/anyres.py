@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
@@ -64,7 +65,7 @@ class Tokens:
     tower_rows: int = 0
 
     def add(
-        self, tile: np.ndarray, row: np.ndarray, col: np.ndarray, index: np.ndarray, **more: object
+        self, tile: np.ndarray, row: np.ndarray, col: np.ndarray, index: np.ndarray, **more: Any
     ) -> None:
         """Add tokens; `index` [a] or [a, 4], `weight` [a, 4], `kind` a value of Layout.kind."""
         count = len(tile)

@@ -47,7 +47,7 @@ class InternVL(Llava):
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
         """Return the tiles of each image in the tower's order, t x t tokens each."""
-        vision = model.config.vision_config  # type: ignore[union-attr]
+        vision: Any = model.config.vision_config  # type: ignore[union-attr]
         side = vision.image_size[0] // vision.patch_size[0] // self.factor(model)
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         position = np.flatnonzero(is_visual).astype(np.int32)

@@ -29,7 +29,8 @@ SCALINGS = ("linear", "log", "rank")
 
 
 def _rgb(codes: tuple[str, ...]) -> np.ndarray:
-    return np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in codes], np.float32)
+    rows = [[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in codes]
+    return np.array(rows, dtype=np.float32)
 
 
 def colours(share: np.ndarray) -> np.ndarray:
