@@ -7,7 +7,7 @@ A table stands between <!-- methods --> and <!-- /methods -->, and so on for eve
 import re
 from pathlib import Path
 
-from scripts import accuracy_page, method_pages
+from scripts import accuracy_page, method_pages, trace_page
 from tokviz import catalog
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +16,7 @@ PAGES = {
     "docs/methods.md": method_pages.methods_page,
     "docs/signals.md": method_pages.signals_page,
     "docs/accuracy.md": accuracy_page.page,
+    "docs/trace_format.md": trace_page.page,
 }
 """Pages that are generated as a whole."""
 

@@ -24,10 +24,12 @@ RANK = {
     "tokviz.registry": 1,
     "tokviz.signals": 1,
     "tokviz.sink_dims": 1,
+    "tokviz.trace_io": 0,
     "tokviz.schema": 2,
     "tokviz.trace": 3,
     "tokviz.analysis": 4,
     "tokviz.export": 4,
+    "tokviz.imports": 4,
     "tokviz.pointing": 4,
     "tokviz.reduction": 4,
     "tokviz.mitigation": 4.5,
@@ -65,6 +67,7 @@ NUMPY_ONLY = {
     "tokviz.pointing",
     "tokviz.schema",
     "tokviz.trace",
+    "tokviz.trace_io",
 }
 
 

@@ -17,6 +17,7 @@ import tokviz
 from tokviz import catalog, export
 from tokviz.analyse_command import add_analyse
 from tokviz.errors import InputError, TokvizError
+from tokviz.imports import read_decisions
 from tokviz.sweeps.command import add_sweep
 
 MAX_NEW_TOKENS = 64
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_answer(commands.add_parser("answer", help="ask a model about an image"))
     add_analyse(commands.add_parser("analyse", help="ask how an answer came about"))
+    _add_import(commands.add_parser("import", help="show what another method decided"))
     add_sweep(commands.add_parser("sweep", help="measure many questions, methods and budgets"))
     for name, what in catalog.LISTS.items():
         listing = commands.add_parser(name, help=f"list the {what}")
@@ -85,6 +87,25 @@ def _answer(arguments: argparse.Namespace) -> None:
         return
     print(record["answer"])
     print(_summary(record), file=sys.stderr)
+
+
+def _add_import(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("file", metavar="FILE", help="JSON or npz with kept tokens or groups (docs/imports.md)")
+    add("--image", metavar="IMAGE", help="the picture that was decided on")
+    add("--prompt", default="", help="the question, where the file has none")
+    add("--trace", metavar="FILE", help="save a trace that opens in the page; needs --image")
+    command.set_defaults(run=_import)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    found = read_decisions(Path(arguments.file))
+    if arguments.trace:
+        if not arguments.image:
+            raise InputError("--trace needs --image, the picture that was decided on.")
+        _save(found.trace(arguments.image, arguments.prompt), arguments.trace)
+    whole = found.reduction
+    print(f"{found.method}: {whole.m} of {whole.n} visual tokens, {len(found.stages)} stage(s)")
 
 
 def _plan(arguments: argparse.Namespace) -> Any:

@@ -12,14 +12,60 @@ class Field:
     """One array of a trace."""
 
     axes: str
-    """Axis letters: t answer tokens, s prompt tokens, n visual tokens, l decoder layers, h decoder
-    heads, u tower layers, g tower heads, c candidates, k read-out words, q = s + t - 1 rows that
-    the language model computed, d sink dimensions, b blocks of the prompt, p rows of the user's own
-    words, w words of the logit lens, x controls, m modalities, z width of the language model."""
+    "Letters of AXES."
     dtype: str
     "numpy kind and size, such as f2, f4, i4, u1."
     meaning: str
 
+
+AXES: dict[str, str] = {
+    "t": "answer tokens",
+    "s": "prompt tokens",
+    "n": "visual tokens, as the language model would see them without any reduction",
+    "q": "rows that the language model computed: s + t - 1",
+    "l": "decoder layers",
+    "h": "decoder heads",
+    "u": "layers of the vision tower",
+    "g": "heads of the vision tower",
+    "c": "candidates per answer token",
+    "k": "read-out words",
+    "d": "sink dimensions",
+    "b": "blocks of the prompt",
+    "p": "rows of the user's own words",
+    "w": "words of the logit lens",
+    "x": "controls",
+    "m": "modalities; in a stage, the tokens that it leaves",
+    "z": "width of the language model",
+    "e": "entries of a stage's matrix that are not zero",
+}
+"""Axis letter -> what it counts. Arrays with the same letter agree in length."""
+
+HEADER: dict[str, tuple[str, str]] = {
+    "version": ("integer", "of the format."),
+    "prompt": ("text", "the question."),
+    "answer": ("text", "the whole answer."),
+    "model": ("object", "name, family, layers, heads, dtype, device ... as far as they are known."),
+    "prompt_tokens": ("list of texts [s]", "tokens of the whole prompt; their number is s."),
+    "answer_tokens": ("list of texts [t]", "pieces of the answer; their number is t."),
+    "candidate_tokens": ("list of lists of texts [t, c]", "texts of `candidate_ids`; may be []."),
+    "words": ("object", "token id (as text) -> text, for ids that arrays name; may be {}."),
+    "sizes": ("list of [width, height]", "of each original image, in pixels."),
+    "tiles": (
+        "list of [image, rows, columns, [x0, y0, x1, y1], role]",
+        "rectangles that the vision tower sees as a grid of tokens, in pixels of the original "
+        "image; role: whole, tile or thumbnail.",
+    ),
+    "stages": (
+        "list of [method, place, layer, n, seconds, effect]",
+        "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
+        "decides on; effect: remove, restart, mask, bypass, unmerge or decode.",
+    ),
+    "timings": ("object", "seconds: encode, decide, prefill, decode, first_token, total."),
+    "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
+    "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
+    "notes": ("list of texts", "sentences for the reader."),
+}
+"""Field of the JSON header -> (type, meaning). `words` may be missing."""
 
 SCHEMA: dict[str, Field] = {
     "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),
@@ -100,7 +146,13 @@ SCHEMA: dict[str, Field] = {
 
 PROMPT_INDICES = ("token_position", "own_rows")
 """Arrays whose values are indices in the prompt."""
-STAGE_ARRAYS = {"rows": "i4", "cols": "i4", "weights": "f4", "position": "i4"}
+STAGE_ARRAYS: dict[str, Field] = {
+    "rows": Field("e", "i4", "output token of each entry, ascending."),
+    "cols": Field("e", "i4", "source token of each entry."),
+    "weights": Field("e", "f4", "its weight, finite and not 0."),
+    "position": Field("m", "i4", "source token whose place each output token takes."),
+}
+"""The matrix of one stage, as `stage.0.rows` and so on."""
 BLOCKS = ("before", "image", "text", "answer")
 """Names along axis b of `mass` and of `flow`."""
 CONTROLS = ("blank", "blurred", "noise", "removed")

@@ -8,7 +8,6 @@ and `layout` need only numpy and safetensors, so that any other code can write a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -16,17 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
+from tokviz import trace_io
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.layout import KINDS, Layout, Tile
 from tokviz.matrix import Reduction
 from tokviz.schema import BLOCKS, CONTROLS, MODALITIES, PROMPT_INDICES, SCHEMA, STAGE_ARRAYS
 
-FORMAT, VERSION = "tokviz-trace", 1
-MAX_FILE_BYTES = 64 * 2**20
-MAX_HEADER_CHARS = 4_000_000
 MAX_TEXT = 200_000
 Scalar = bool | int | float | str | None
 
@@ -140,25 +135,21 @@ class Trace:
 
     def save(self, path: str | Path) -> None:
         """Write the trace to one .safetensors file; a half-written file never takes its place."""
-        path = Path(path)
-        scratch = path.with_name(path.name + ".part")
-        scratch.write_bytes(self.to_bytes())
-        scratch.replace(path)
+        trace_io.write_whole(Path(path), self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the file's bytes."""
-        arrays = {name: np.ascontiguousarray(a) for name, a in self.arrays.items()}
+        arrays = dict(self.arrays)
         for i, jpeg in enumerate(self.images):
             arrays[f"image.{i}"] = np.frombuffer(jpeg, np.uint8)
         for i, stage in enumerate(self.stages):
-            for name, dtype in STAGE_ARRAYS.items():
-                arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(dtype)
-        return save(arrays, {"header": json.dumps(_header(self)), "format": FORMAT})
+            for name, spec in STAGE_ARRAYS.items():
+                arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(spec.dtype)
+        return trace_io.pack(_header(self), arrays)
 
 
 def _header(trace: Trace) -> dict[str, Any]:
     return {
-        "version": VERSION,
         "prompt": trace.prompt,
         "answer": trace.answer,
         "model": dict(trace.model),
@@ -232,27 +223,14 @@ def open_trace(source: str | Path | bytes) -> Trace:
     Raises:
         TraceError: not a trace, damaged, of another version, too large, or inconsistent.
     """
-    data = source if isinstance(source, bytes) else _read(Path(source))
-    if len(data) > MAX_FILE_BYTES:
-        raise TraceError(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
     try:
-        length = int.from_bytes(data[:8], "little")
-        if not 2 <= length <= MAX_HEADER_CHARS or length > len(data) - 8:
-            raise TraceError("this is not a tokviz trace: its header is missing or cut off.")
-        outer = json.loads(data[8 : 8 + length]).get("__metadata__", {})
-        if outer.get("format") != FORMAT:
-            raise TraceError("this is a safetensors file, but not a tokviz trace.")
-        header, arrays = json.loads(outer["header"]), load(data)
-        if header.get("version") != VERSION:
-            raise TraceError(
-                f"this trace has version {str(header.get('version'))[:20]}; "
-                f"this tokviz reads version {VERSION}."
-            )
-        return _build(header, arrays)
+        read = trace_io.unpack if isinstance(source, bytes) else trace_io.read
+        return _build(*read(source))  # type: ignore[arg-type]
     except TraceError:
         raise
+    except trace_io.BadTrace as error:
+        raise TraceError(str(error)) from error
     except (
-        SafetensorError,
         ValueError,
         KeyError,
         TypeError,
@@ -267,15 +245,6 @@ def open_trace(source: str | Path | bytes) -> Trace:
         if type(error).__module__.startswith("tokviz"):
             raise TraceError(f"the trace contradicts itself: {error}") from error
         raise
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise TraceError(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
-        return path.read_bytes()
-    except OSError as error:
-        raise TraceError(f"the trace cannot be read: {error.strerror}.") from error
 
 
 def _texts(values: Sequence[Any]) -> tuple[str, ...]:

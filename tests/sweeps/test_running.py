@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tokviz.errors import InputError, ModelError
+from tokviz.faithfulness import check_map
+from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.vlm import VLM
 from tokviz.sweeps import running, store
 from tokviz.sweeps.rows import COLUMNS, MEASURED
@@ -74,6 +76,19 @@ def test_the_tower_runs_once_per_picture_and_prompts_are_read_once(ask, monkeypa
         monkeypatch.setattr(VLM, name, counted)
     ask()
     assert calls == {"encode": 2 + 1, "prepare": 3}  # one more pass to warm up
+
+
+def test_faithfulness_is_what_the_library_says_about_the_methods_score(ask, vlm):
+    rows = ask(methods=["fastervlm", "divprune"], budgets=[9], limit=1, faithfulness=True).rows
+    (row,) = [row for row in rows if row["method"] == "fastervlm"]
+    full = vlm.answer([row["image"]], row["prompt"], None, 4)
+    less = vlm.answer([row["image"]], row["prompt"], running.Setting("fastervlm", "9").plan(36), 4)
+    prepared = vlm.prepare([row["image"]], row["prompt"])
+    score = FurtherRuns(vlm, prepared, full).score
+    found = check_map(score, less.stages[0].reduction.score, full.layout).map
+    assert row["gap"] == pytest.approx(found.gap, abs=1e-3)
+    assert row["sufficiency"] == pytest.approx(found.sufficiency, abs=1e-3)
+    assert all(r["gap"] is None for r in rows if not r["method"])
 
 
 def test_nothing_is_measured_twice_and_more_can_be_asked_later(ask, monkeypatch):

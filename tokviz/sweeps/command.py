@@ -32,6 +32,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--model", action="append", default=[], help="embedded, Hub ids or folders")
     add("--device", help="cpu, cuda ... (default: a GPU when there is one)")
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
+    add("--faithfulness", action="store_true", help="test each method's score, too (slow)")
     add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
     add("--engine", choices=("local", "ray"), default="local", help="default: this process")
     add("--workers", type=int, default=1, metavar="N", help="with ray: models loaded at once")
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         objects=arguments.objects,
         limit=arguments.limit,
         max_new_tokens=arguments.max_new_tokens,
+        faithfulness=arguments.faithfulness,
         device=arguments.device,
         out=arguments.out,
         engine=engine(arguments),

@@ -65,6 +65,7 @@ def sweep(
     objects: str | Path | None = None,
     limit: int | None = None,
     max_new_tokens: int = 64,
+    faithfulness: bool = False,
     device: str | None = None,
     out: str | Path = "sweep",
     engine: Engine | None = None,
@@ -88,6 +89,8 @@ def sweep(
             object that the questions name.
         limit: the first so many questions only.
         max_new_tokens: longest answer.
+        faithfulness: also hold each method's score against the full answer; dozens of forwards
+            per question.
         device: where the models run; None = a GPU when there is one.
         out: folder of the rows; the same folder goes on where it was stopped.
         engine: who measures, such as `RayEngine(workers=2)`; None = this process.
@@ -110,7 +113,7 @@ def sweep(
         )
     questions = list(source)[:limit]
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
-    terms = Terms(max_new_tokens, device, lines)
+    terms = Terms(max_new_tokens, device, faithfulness, lines)
     check_questions(questions, terms)
     with store.locked():
         plan = {name: wanted(questions, asked, name, terms) for name in dict.fromkeys(models)}

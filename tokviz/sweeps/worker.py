@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from tokviz.capture import Capture
 from tokviz.errors import TokvizError
 from tokviz.evaluation import ObjectList
+from tokviz.faithfulness import Memo, Score, order_of, removal_curves
 from tokviz.models import VLM, load
+from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.measured import Measured, measure
 from tokviz.models.run import Prepared
 from tokviz.models.vision import Vision
@@ -24,6 +26,7 @@ from tokviz.sweeps.judging import judge
 from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import Row, empty_row, failed
 from tokviz.sweeps.setting import Setting
+from tokviz.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,16 @@ class Terms:
 
     max_new_tokens: int = 64
     device: str | None = None
+    faithfulness: bool = False
+    "Also hold each method's score against the answer; dozens of forwards per question."
     objects: tuple[str, ...] = ()
     "For CHAIR: one object per line, its synonyms after commas."
 
     def identity(self, kind: str) -> dict[str, Any]:
         """Return what the rows of a kind of question follow from."""
         listed = {"objects": list(self.objects)} if kind == "chair" else {}
-        return {"max_new_tokens": self.max_new_tokens, **listed}
+        more = {"faithfulness": True} if self.faithfulness else {}
+        return {"max_new_tokens": self.max_new_tokens, **listed, **more}
 
     @property
     def object_list(self) -> ObjectList | None:
@@ -121,12 +127,21 @@ class Worker:
             return self.encode(prepared, settings)
         return vision
 
+    def likelihood(self, prepared: Prepared) -> Score:
+        """Return the log-probability of the full model's answer for sets of kept tokens."""
+        limit, nothing = self.terms.max_new_tokens, Capture.nothing()
+        *_, lanes = self.vlm.stream_prepared(prepared, (None,), limit, nothing, strict=True)
+        trace = lanes[0].trace
+        runs = FurtherRuns(self.vlm, prepared, cast(Trace, trace))
+        return Memo(runs.score, prepared.asked.layout.n)
+
     def answer(
         self, ask: Ask, prepared: Prepared, vision: Vision, rows: dict[str, Row]
     ) -> Iterator[Row]:
         """Yield the row of every pending setting of one question."""
         n, limit = prepared.asked.layout.n, self.terms.max_new_tokens
         full = measure(self.vlm, prepared, vision, None, limit)
+        likely = self.likelihood(prepared) if self.terms.faithfulness and full.ids else None
         for key, setting in ask.pending:
             row = rows[key] | {"visual_tokens": n}
             try:
@@ -134,9 +149,28 @@ class Worker:
                 plan = setting.plan(n)
                 found = measure(self.vlm, prepared, vision, plan, limit) if plan else full
                 judged = judge(ask.question, found.answer, self.objects)
-                yield row | judged | outcome(found, full)
+                yield row | judged | outcome(found, full) | faithful(found.score, n, likely)
             except TokvizError as error:
                 yield failed(row, error)
+
+
+def faithful(importance: np.ndarray | None, n: int, likely: Score | None) -> Row:
+    """Return how the full model's answer fares when tokens go in the order of a method's score.
+
+    Normalised: 1 = all tokens, 0 = none. Nothing where the method scores only some tokens.
+    """
+    if likely is None or importance is None or importance.shape != (n,):
+        return {}
+    if not np.isfinite(importance).all():
+        return {}
+    none, full = likely([np.zeros(0, np.int64), np.arange(n)])
+    width = full - none if abs(full - none) > 1e-9 else 1.0
+    curves = removal_curves(lambda kept: (likely(kept) - none) / width, order_of(importance))
+    return {
+        "gap": curves.gap,
+        "comprehensiveness": curves.comprehensiveness,
+        "sufficiency": curves.sufficiency,
+    }
 
 
 def outcome(found: Measured, full: Measured) -> Row:
