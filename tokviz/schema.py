@@ -60,12 +60,13 @@ HEADER: dict[str, tuple[str, str]] = {
         "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
         "decides on; effect: remove, restart, mask, bypass, unmerge or decode.",
     ),
+    "mitigation": ("text", "how the answer was written, such as VCD; empty = plain greedy."),
     "timings": ("object", "seconds: encode, decide, prefill, decode, first_token, total."),
     "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
     "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
     "notes": ("list of texts", "sentences for the reader."),
 }
-"""Field of the JSON header -> (type, meaning). `words` may be missing."""
+"""Field of the JSON header -> (type, meaning). `words` and `mitigation` may be missing."""
 
 SCHEMA: dict[str, Field] = {
     "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),
