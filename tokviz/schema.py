@@ -60,7 +60,11 @@ HEADER: dict[str, tuple[str, str]] = {
         "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
         "decides on; effect: remove, restart, mask, bypass, unmerge or decode.",
     ),
-    "mitigation": ("text", "how the answer was written, such as VCD; empty = plain greedy."),
+    "mitigation": (
+        "object or null",
+        "what was done to attention or logits: name, options, kinds, verified, told; null = "
+        "nothing.",
+    ),
     "timings": ("object", "seconds: encode, decide, prefill, decode, first_token, total."),
     "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
     "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
