@@ -14,9 +14,10 @@ from typing import Any
 
 from components.links import read_view
 from components.runs import FULL, GONE, RUNS, Run
-from components.showing import charts, explorer, find_sinks, titles
+from components.showing import charts, explorer, titles
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
+from tokviz.view.explorer import find_sinks
 from tokviz.view.page_file import page_html
 from tokviz.view.recipe import recipe
 from tokviz.view.walk import walk_gif

@@ -4,23 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 import tokviz
 from components.runs import FULL, MOST_LANES, Run
-from tokviz.analysis import analyse
-from tokviz.errors import TokvizError
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
+from tokviz.view.explorer import explorer_payload, find_sinks
 from tokviz.view.lanes import lane_card, method_card
 from tokviz.view.overlay import overlay_payload
 
 DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
 START_HINT = "Each lane throws tokens away for real and answers again."
-
-NO_SINK_TEST = "No sink dimensions are known for this model, so sinks cannot be told apart here."
-NO_SINKS = "No attention sinks were found among the visual tokens of this run."
 
 
 @dataclass
@@ -55,61 +50,14 @@ def titles() -> dict[str, str]:
 
 def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the payload of the big picture for one lane of a run."""
-    trace = run.traces[lane]
-    sinks, note = find_sinks(trace)
-    maps, lacking = token_maps(trace)
-    payload = overlay_payload(
-        trace,
-        f"{run.name}:{lane}",
-        title=run.example,
-        tam=maps,
-        sinks=sinks,
-        sink_note=note,
-        registers=find_registers(trace),
-        titles=titles(),
-        view=view,
+    payload = explorer_payload(
+        run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles(), view=view
     )
-    if lacking:
-        payload["missing"]["tam"] = lacking
     return payload | {
         "savable": True,
         "example": run.example,
         "lane": lane if lane >= 0 and run.stored else None,
     }
-
-
-def token_maps(trace: Trace) -> tuple[np.ndarray | None, str]:
-    """Return the Token Activation Map of every answer token [t, n], or None and why not."""
-    try:
-        result = analyse("tam", trace)
-    except TokvizError as error:
-        return None, str(error)
-    return (result.values, "") if result.axes == "t n" else (None, "")
-
-
-def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
-    """Return the attention sinks, bool [l, n], and a sentence about them."""
-    try:
-        result = analyse("sinks", trace)
-    except TokvizError:
-        return None, NO_SINK_TEST
-    mask = result.values.astype(bool)
-    if not mask.any():
-        return mask, NO_SINKS
-    count = int(mask.any(0).sum())
-    are = "token is an attention sink" if count == 1 else "tokens are attention sinks"
-    return mask, (
-        f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
-        "they show, so they are hatched and left out of the colours."
-    )
-
-
-def find_registers(trace: Trace) -> np.ndarray | None:
-    """Return the patches that the vision tower uses as registers, bool [n], or None."""
-    try:
-        return analyse("registers", trace).values.astype(bool)
-    except TokvizError:
-        return None
 
 
 def catalogue(has_cls: bool) -> list[dict[str, Any]]:

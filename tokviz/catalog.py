@@ -39,7 +39,7 @@ def rows(which: str) -> list[dict[str, Any]]:
     if which == "analyses":
         return [_analysis(analysis) for analysis in tokviz.ANALYSES.values()]
     if which == "families":
-        return [_family(family) for family in tokviz.FAMILIES.values()]
+        return [_family(family) for family in dict.fromkeys(tokviz.FAMILIES.values())]
     return [_model(model) for model in tokviz.MODELS.values()]
 
 

@@ -1,8 +1,9 @@
 """A name -> thing table that built-ins and plugins fill through the same door.
 
 A package's own modules are imported first, then every entry point of the group (`tokviz.methods`,
-`tokviz.analyses`, ...). Importing a module runs its decorator, which registers it. A plugin that
-fails to import is named in `broken` and left out; the rest works.
+`tokviz.analyses`, `tokviz.mitigations`, `tokviz.families`). Importing a module runs its decorator,
+which registers it. A plugin that fails to import is named in `broken` and left out with all that it
+had registered; the rest works.
 """
 
 from __future__ import annotations
@@ -45,8 +46,16 @@ class Registry(Mapping[str, T], Generic[T]):
         self._load()
         if name not in self._entries:
             known = ", ".join(sorted(self._entries))
-            raise InputError(f"there is no {self.kind} {str(name)[:60]!r}. Known: {known}.")
+            raise InputError(
+                f"there is no {self.kind} {str(name)[:60]!r}. Known: {known}.{self.left_out()}"
+            )
         return self._entries[name]
+
+    def left_out(self) -> str:
+        """Return a sentence that names the plugins that failed, "" when none did."""
+        if not self.broken:
+            return ""
+        return f" Plugins that were left out: {', '.join(sorted(self.broken))} (the log says why)."
 
     def __contains__(self, name: object) -> bool:
         self._load()
@@ -68,8 +77,10 @@ class Registry(Mapping[str, T], Generic[T]):
         for module in pkgutil.iter_modules(home.__path__, f"{self.package}."):
             importlib.import_module(module.name)
         for point in entry_points(group=self.group):
+            before = dict(self._entries)
             try:
                 point.load()
-            except Exception as error:  # a stranger's code: whatever it raises must not stop us
+            except (Exception, SystemExit) as error:  # a stranger's code must not stop us
                 log.warning("the %s plugin %r was left out: %s", self.kind, point.name, error)
-                self.broken[point.name] = f"{type(error).__name__}: {error}"
+                self.broken[point.name] = f"{type(error).__name__}: {error}"[:300]
+                self._entries = before

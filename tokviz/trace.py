@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class MitigationRecord:
     "Numbers, and lists of one number per answer token, that it measured on the way."
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """One run. Arrays by name as in SCHEMA, everything else as plain fields."""
 
@@ -98,6 +99,17 @@ class Trace:
 
     def __contains__(self, name: object) -> bool:
         return name in self.arrays
+
+    def __repr__(self) -> str:
+        """Return one line; arrays and pictures would fill the screen."""
+        left = f", {self.reduction.m} left" if self.stages else ""
+        said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
+        return f"<Trace {said}, {self.n} visual tokens{left}, {len(self.arrays)} arrays>"
+
+    def _repr_html_(self) -> str:
+        """Return the run as Jupyter shows it, with its overlay alive."""
+        # the only arrow that points up: notebooks ask the object itself, and only here is it drawn
+        return import_module("tokviz.view.notebook").frame(self)
 
     @property
     def n(self) -> int:

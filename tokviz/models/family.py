@@ -1,7 +1,8 @@
 """The protocol behind which model families differ: where their visual tokens come from and lie.
 
 A family is chosen by the `model_type` of a config. The defaults here hold for most families of
-transformers 5; a family file overrides what differs and nothing else.
+transformers 5; a family file overrides what differs and nothing else. One file with one decorated
+class adds a family, here or in a package of your own (entry point `tokviz.families`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import torch
 from PIL import Image
@@ -21,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from tokviz.errors import InputError
 from tokviz.layout import PATCH, Layout
 from tokviz.models.sources import Sources
+from tokviz.registry import Registry
 
 if TYPE_CHECKING:
     from tokviz.models.decoder import DecoderStages
@@ -230,3 +232,16 @@ class Family(ABC):
     def tower_mlp(self, block: nn.Module, states: torch.Tensor) -> torch.Tensor:
         """Return the states after the block's MLP and residual add (its second half)."""
         raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
+
+
+FAMILIES: Registry[Family] = Registry("model type", "tokviz.models", "tokviz.families")
+"""config.model_type -> family."""
+F = TypeVar("F", bound=type[Family])
+
+
+def family(kind: F) -> F:
+    """Register a subclass of `Family` for every one of its `model_types`."""
+    served = kind()
+    for model_type in kind.model_types:
+        FAMILIES.add(model_type, served)
+    return kind

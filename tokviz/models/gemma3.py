@@ -19,7 +19,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.layout import Layout, Tile
-from tokviz.models.family import Family, Features, Inputs
+from tokviz.models.family import Family, Features, Inputs, family
 from tokviz.models.idefics3 import square_tiles
 from tokviz.models.sources import Sources
 
@@ -31,6 +31,7 @@ PAN_AND_SCAN = (
 )
 
 
+@family
 class Gemma3(Family):
     """SigLIP tower, average pooling, a norm and one matrix, Gemma 3."""
 

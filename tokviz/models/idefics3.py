@@ -19,13 +19,14 @@ from PIL import Image
 from torch import nn
 
 from tokviz.layout import PATCH, Layout, Tile
-from tokviz.models.family import Family, Inputs
+from tokviz.models.family import Family, Inputs, family
 from tokviz.models.sources import Sources
 
 PLACE = re.compile(r"<row_(\d+)_col_(\d+)>\s*$")
 "What the text says right before a tile; before the whole image it says something else."
 
 
+@family
 class Idefics3(Family):
     """SigLIP-like tower without [CLS], pixel shuffle, one matrix, decoder under `text_model`."""
 

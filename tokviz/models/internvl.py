@@ -12,11 +12,12 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 from tokviz.layout import PATCH, Layout, Tile
-from tokviz.models.family import Features, Inputs
+from tokviz.models.family import Features, Inputs, family
 from tokviz.models.llava import Llava
 from tokviz.models.sources import Sources
 
 
+@family
 class InternVL(Llava):
     """InternViT with [CLS], pixel shuffle, MLP projector, decoder; the thumbnail comes last.
 

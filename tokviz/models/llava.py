@@ -15,11 +15,12 @@ from PIL import Image
 from torch import nn
 
 from tokviz.layout import PATCH, SEPARATOR, Layout, Tile
-from tokviz.models.family import Family, Inputs
+from tokviz.models.family import Family, Inputs, family
 
 Box = tuple[float, float, float, float]
 
 
+@family
 class Llava(Family):
     """CLIP or SigLIP tower, MLP projector, decoder; g x g tokens per image in raster order."""
 

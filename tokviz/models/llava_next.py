@@ -11,11 +11,12 @@ from torch import nn
 
 from tokviz.layout import Layout
 from tokviz.models.anyres import Cutting, Tokens
-from tokviz.models.family import Inputs
+from tokviz.models.family import Inputs, family
 from tokviz.models.llava import Llava
 from tokviz.models.sources import Sources
 
 
+@family
 class LlavaNext(Llava):
     """CLIP tower, MLP projector, decoder; the thumbnail's tokens first, then those of the tiles."""
 

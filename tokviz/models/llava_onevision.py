@@ -11,10 +11,11 @@ from torch import nn
 
 from tokviz.layout import SEPARATOR
 from tokviz.models.anyres import Cutting, Tokens, around
-from tokviz.models.family import Inputs
+from tokviz.models.family import Inputs, family
 from tokviz.models.llava_next import LlavaNext
 
 
+@family
 class LlavaOnevision(LlavaNext):
     """SigLIP tower without [CLS], MLP projector, Qwen2."""
 

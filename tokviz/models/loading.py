@@ -16,40 +16,10 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tokviz.errors import ModelError
-from tokviz.models.family import Family
-from tokviz.models.gemma3 import Gemma3
-from tokviz.models.idefics3 import Idefics3
-from tokviz.models.internvl import InternVL
-from tokviz.models.llava import Llava
-from tokviz.models.llava_next import LlavaNext
-from tokviz.models.llava_onevision import LlavaOnevision
-from tokviz.models.paligemma import PaliGemma
+from tokviz.models.family import FAMILIES, Family
 from tokviz.models.processors import load_processor
-from tokviz.models.qwen2_5_vl import Qwen2_5VL
-from tokviz.models.qwen2_vl import Qwen2VL
-from tokviz.models.qwen3_vl import Qwen3VL
-from tokviz.models.smolvlm import SmolVLM
 
 log = logging.getLogger(__name__)
-
-FAMILIES: dict[str, Family] = {
-    kind: family
-    for family in (
-        Llava(),
-        LlavaNext(),
-        LlavaOnevision(),
-        InternVL(),
-        Qwen2VL(),
-        Qwen2_5VL(),
-        Qwen3VL(),
-        Idefics3(),
-        SmolVLM(),
-        PaliGemma(),
-        Gemma3(),
-    )
-    for kind in family.model_types
-}
-"""config.model_type -> family."""
 
 EMBEDDED = Path(__file__).parents[2] / "assets" / "model"
 """The model that ships with tokviz."""
@@ -237,7 +207,7 @@ def family_of(model_type: str) -> Family:
         known = ", ".join(sorted(FAMILIES))
         raise ModelError(
             f"models of type {model_type!r} are not supported yet. Supported: {known}. "
-            "CONTRIBUTING.md says how to add a family."
+            f"CONTRIBUTING.md says how to add a family.{FAMILIES.left_out()}"
         )
     return FAMILIES[model_type]
 
@@ -256,6 +226,7 @@ def load_parts(
         ModelError: nothing there, no network, an unsupported type, or damaged files.
     """
     path = str(EMBEDDED if str(source) == "embedded" else source)
+    len(FAMILIES)  # imports plugins first: they may bring configs that transformers does not know
     try:
         config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
         family = family_of(config.model_type)

@@ -18,10 +18,11 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.layout import Layout
-from tokviz.models.family import Features, Inputs
+from tokviz.models.family import Features, Inputs, family
 from tokviz.models.llava import Llava, square_layout
 
 
+@family
 class PaliGemma(Llava):
     """SigLIP tower, one matrix, Gemma; the image is squashed to a square."""
 

@@ -11,10 +11,11 @@ import numpy as np
 from torch import nn
 from transformers.vision_utils import get_vision_window_index
 
-from tokviz.models.family import Inputs
+from tokviz.models.family import Inputs, family
 from tokviz.models.qwen2_vl import Qwen2VL
 
 
+@family
 class Qwen2_5VL(Qwen2VL):  # noqa: N801 - the model's name
     """Differs from Qwen2-VL in the order of the tower's sequence."""
 

@@ -18,10 +18,11 @@ from PIL import Image
 from torch import nn
 
 from tokviz.layout import PATCH, Layout, Tile
-from tokviz.models.family import Family, Inputs
+from tokviz.models.family import Family, Inputs, family
 from tokviz.models.sources import Sources
 
 
+@family
 class Qwen2VL(Family):
     """A tower without [CLS] for grids of any size, a merger of 2 x 2 patches, M-RoPE."""
 

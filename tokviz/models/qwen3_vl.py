@@ -15,11 +15,12 @@ from torch import nn
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
 from tokviz.models.decoder import DecoderStages
-from tokviz.models.family import Features, Inputs
+from tokviz.models.family import Features, Inputs, family
 from tokviz.models.qwen2_vl import Qwen2VL
 from tokviz.models.tower import apply_reduction
 
 
+@family
 class Qwen3VL(Qwen2VL):
     """Differs from Qwen2-VL in the features added inside the language model."""
 

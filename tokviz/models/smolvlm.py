@@ -7,9 +7,11 @@ still images are read here, without torchvision if need be.
 
 from __future__ import annotations
 
+from tokviz.models.family import family
 from tokviz.models.idefics3 import Idefics3
 
 
+@family
 class SmolVLM(Idefics3):
     """The layout, tower and connector of Idefics3."""
 

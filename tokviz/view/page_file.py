@@ -36,12 +36,17 @@ new window.__tokviz.Explorer(document.body).load(payload);
 LOOK = "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); }"
 
 
-def page_html(payload: Mapping[str, Any]) -> str:
+def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:
     """Return the page of a payload of `overlay_payload`.
 
+    Args:
+        payload: the run.
+        room: most bytes of the page; None = MAX_BYTES.
+
     Raises:
-        InputError: the run does not fit into 5 MB even without its single heads.
+        InputError: the run does not fit even without its single heads.
     """
+    room = MAX_BYTES if room is None else room
     payload = dict(payload) | {"savable": False, "missing": dict(payload["missing"])}
     for spare in ((), *SPARE):
         for name in spare:
@@ -49,9 +54,11 @@ def page_html(payload: Mapping[str, Any]) -> str:
                 payload[name] = None
                 payload["missing"][name] = "Left out to keep this file small."
         text = _page(payload)
-        if len(text.encode()) <= MAX_BYTES:
+        if len(text.encode()) <= room:
             return text
-    raise InputError("this run is too large for one web page of 5 MB; save its trace instead.")
+    raise InputError(
+        f"this run is too large for one web page of {room / 2**20:.1f} MB; save its trace instead."
+    )
 
 
 def _page(payload: Mapping[str, Any]) -> str:

@@ -1,0 +1,89 @@
+"""What does the big picture show of one run? The overlay, and what analyses find in the same trace.
+
+Token Activation Maps, attention sinks and registers; each is left out, with the reason, where the
+trace does not hold what it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tokviz.analysis import analyse
+from tokviz.errors import TokvizError
+from tokviz.trace import Trace
+from tokviz.view.overlay import overlay_payload
+
+NO_SINK_TEST = "No sink dimensions are known for this model, so sinks cannot be told apart here."
+NO_SINKS = "No attention sinks were found among the visual tokens of this run."
+
+
+def explorer_payload(
+    trace: Trace,
+    run_id: str,
+    *,
+    title: str = "",
+    titles: Mapping[str, str] | None = None,
+    view: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the payload of the explorer.
+
+    Args:
+        trace: the run.
+        run_id: name of the run, unique on its page.
+        title: heading.
+        titles: method name -> title.
+        view: how to open it; see `overlay_payload`.
+    """
+    sinks, note = find_sinks(trace)
+    maps, lacking = token_maps(trace)
+    payload = overlay_payload(
+        trace,
+        run_id,
+        title=title,
+        tam=maps,
+        sinks=sinks,
+        sink_note=note,
+        registers=find_registers(trace),
+        titles=titles,
+        view=view,
+    )
+    if lacking:
+        payload["missing"]["tam"] = lacking
+    return payload
+
+
+def token_maps(trace: Trace) -> tuple[np.ndarray | None, str]:
+    """Return the Token Activation Map of every answer token [t, n], or None and why not."""
+    try:
+        result = analyse("tam", trace)
+    except TokvizError as error:
+        return None, str(error)
+    return (result.values, "") if result.axes == "t n" else (None, "")
+
+
+def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
+    """Return the attention sinks, bool [l, n], and a sentence about them."""
+    try:
+        result = analyse("sinks", trace)
+    except TokvizError:
+        return None, NO_SINK_TEST
+    mask = result.values.astype(bool)
+    if not mask.any():
+        return mask, NO_SINKS
+    count = int(mask.any(0).sum())
+    are = "token is an attention sink" if count == 1 else "tokens are attention sinks"
+    return mask, (
+        f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
+        "they show, so they are hatched and left out of the colours."
+    )
+
+
+def find_registers(trace: Trace) -> np.ndarray | None:
+    """Return the patches that the vision tower uses as registers, bool [n], or None."""
+    try:
+        return analyse("registers", trace).values.astype(bool)
+    except TokvizError:
+        return None
