@@ -35,7 +35,9 @@ def cmai(
         weights = logits.softmax(-1).mean(0)
         seen = place.memory.get("seen")
         new = weights[:, place.image]
-        seen = new if seen is None else torch.cat([seen, new])
+        if seen is not None:  # a sliding window may have dropped the first visual tokens
+            new = torch.cat([seen[:, seen.shape[1] - new.shape[1] :], new])
+        seen = new
         place.memory["seen"] = seen
         words = weights[:, int(place.image.nonzero()[-1]) + 1 :]
         among = min(words.shape[1], len(seen))
