@@ -119,7 +119,18 @@ class Family(ABC):
 
     def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
         """Return the model inputs of one prompt and its images."""
-        return processor(images=list(images), text=text, return_tensors="pt")
+        return self.call(processor, list(images), text)
+
+    def call(self, processor: Any, images: Sequence[Any], text: str) -> Mapping:
+        """Call the processor; it adds no <bos> to a text whose chat template wrote one.
+
+        Gemma 3's and Llama 3's templates do, and their tokenizers would write a second; the same
+        rule is in transformers' apply_chat_template(tokenize=True).
+        """
+        bos = processor.tokenizer.bos_token
+        written = bool(bos) and text.startswith(bos)
+        plain = {"add_special_tokens": False} if written else {}
+        return processor(images=images, text=text, return_tensors="pt", **plain)
 
     def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
         """Return the whole prompt text where the processor has no chat template."""

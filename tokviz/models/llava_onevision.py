@@ -31,7 +31,7 @@ class LlavaOnevision(LlavaNext):
 
     def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
         """Return the model inputs; several images of one prompt are padded, not cut into tiles."""
-        return processor(images=[list(images)], text=text, return_tensors="pt")
+        return self.call(processor, [list(images)], text)
 
     def tokens(self, model: nn.Module, inputs: Inputs) -> Tokens:
         """Return the visual tokens of a prompt."""
