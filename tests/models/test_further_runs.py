@@ -6,8 +6,10 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 import tokviz
+from tests.models.test_promises import chosen
 from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
+from tokviz.matrix import Reduction
 from tokviz.models.family import Features
 from tokviz.models.further_runs import FurtherRuns
 
@@ -51,6 +53,16 @@ def test_sets_read_together_are_scored_as_if_alone(again):
     alone = np.concatenate([again.score([one]) for one in kept])
     assert np.abs(again.score(kept) - alone).max() < 1e-4
     assert again.answers(kept) == [again.answers([one])[0] for one in kept]
+
+
+def test_the_score_of_some_tokens_is_that_of_a_run_on_them(again):
+    """Two ways to the same end; the windows of both count in the full prompt."""
+    kept = np.arange(0, again.trace.n, 3)
+    plan = chosen(Reduction.select(kept, again.trace.n))
+    run = again.vlm.answer(again.prepared.asked.images[0], PROMPT, plan, 5)
+    runs = FurtherRuns(again.vlm, again.prepared, run)
+    assert runs.score([kept])[0] == pytest.approx(own_log(runs), abs=1e-4)
+    assert FurtherRuns(again.vlm, again.prepared, run, 5).answers([kept]) == [run.answer]
 
 
 def test_leaving_before_the_first_layer_is_having_no_image(again):

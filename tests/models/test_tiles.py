@@ -7,6 +7,7 @@ from PIL import Image
 
 import tokviz
 from tests.models import test_family_geometry as geometry
+from tests.models import test_further_runs as further_runs
 from tests.models import test_promises as promises
 from tests.models.tiny_tiles import TINY_KIN
 from tokviz.capture import Capture
@@ -40,6 +41,17 @@ def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat):
     promises.test_the_model_is_untouched_afterwards(vlm, cat, "divprune")
     square = geometry.test_the_token_whose_box_holds_a_changed_square_is_the_one_that_moves
     square(vlm, TINY_KIN[name])
+
+
+def test_further_runs_of_a_kindred_model_agree_with_each_other(kin, cat):
+    """Soft caps, windows that a prefix is exempt from, tiles."""
+    runs = further_runs.further(kin[1], cat)
+    further_runs.test_all_tokens_give_the_run_again(runs)
+    further_runs.test_the_score_of_some_tokens_is_that_of_a_run_on_them(runs)
+    further_runs.test_leaving_before_the_first_layer_is_having_no_image(runs)
+    further_runs.test_cutting_the_text_off_to_the_last_layer_equals_leaving(runs)
+    further_runs.test_maps_hold_the_rows_that_were_captured(runs)
+    further_runs.test_the_differentiable_forward_gives_the_score_and_its_slope(runs)
 
 
 # -- Idefics3 and SmolVLM -------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from tokviz.models.family import Features
 from tokviz.models.rereading import Rereading, equal_sizes, take
 from tokviz.models.run import Prepared
 from tokviz.models.vision import hooked
+from tokviz.models.windows import reading_mask, sliding_layers
 from tokviz.reduction import Stage
 from tokviz.schema import CONTROLS
 from tokviz.trace import Trace
@@ -320,13 +321,23 @@ class Leaving(DecoderStages):
     @contextmanager
     def in_answer(self) -> Iterator[None]:
         """Fit the masks to the shorter caches while the answer is read."""
-        shorter = self.decoder.layers[self.layer :] if self.stages else []  # type: ignore[index]
+        layers, windows = self.decoder.layers, sliding_layers(self.decoder)
+        shorter = range(self.layer, len(layers) if self.stages else 0)  # type: ignore[arg-type]
         handles = [
-            block.register_forward_pre_hook(self._fit, with_kwargs=True)
-            for block in shorter  # type: ignore[union-attr]
+            layers[i].register_forward_pre_hook(  # type: ignore[index]
+                partial(self._slide, windows[i]) if i in windows else self._fit, with_kwargs=True
+            )
+            for i in shorter
         ]
         with hooked(*handles):
             yield
+
+    def _slide(
+        self, window: int, module: Any, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict]:
+        new = (args[0] if args else kwargs["hidden_states"]).shape[1]
+        mask = reading_mask(self.alive[None], self.length, 0, new, window)
+        return args, {**kwargs, "attention_mask": mask}
 
     def _fit(self, module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
         mask = kwargs.get("attention_mask")

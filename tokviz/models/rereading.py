@@ -3,13 +3,14 @@
 The prompt goes in first and the answer after it, on the cache, as it was written: so families whose
 prompt rows see each other (PaliGemma) and those that count rows (sliding windows) are read right.
 Removal is real: placeholders and features of removed tokens are left out, the others keep their
-position ids. Kept sets of equal size go through the model together.
+position ids, and windows keep counting in the full prompt. Kept sets of equal size go through the
+model together. Caches keep every key, those out of a window's sight as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from transformers import DynamicCache
 from tokviz.models.attention import Observer, observed
 from tokviz.models.family import Features
 from tokviz.models.run import Prepared, end_tokens
+from tokviz.models.vision import hooked
+from tokviz.models.windows import reading_mask, sliding_layers
 
 if TYPE_CHECKING:
     from tokviz.models.vlm import VLM
@@ -37,8 +40,8 @@ class Reading:
     cache: DynamicCache
     positions: torch.Tensor
     "[..., b, 1], position ids of the last prompt row."
-    rows: int
-    "Rows of the prompt that entered the model."
+    places: torch.Tensor
+    "[b, rows], which rows of the full prompt entered the model."
 
 
 class Rereading:
@@ -80,8 +83,8 @@ class Rereading:
         if len(kept[0]):
             inputs["mm_encoder_outputs"] = {"image": self.family.encoder_outputs(features)}  # type: ignore[assignment]
         positions = torch.cat([self.prepared.positions[..., row] for row in rows], -2)
-        cache = DynamicCache(config=self.model.config.get_text_config())  # type: ignore
-        with changed or nullcontext():
+        cache, places = DynamicCache(), torch.stack(rows)
+        with changed or nullcontext(), self.masked(self.prompt_masks(places)):
             output = self.model(
                 **inputs,
                 attention_mask=torch.ones_like(ids),
@@ -90,7 +93,7 @@ class Rereading:
                 use_cache=True,
                 logits_to_keep=1,
             )
-        return Reading(output.logits[:, -1], cache, positions[..., -1:], ids.shape[1])
+        return Reading(output.logits[:, -1], cache, positions[..., -1:], places)
 
     def more(self, reading: Reading, ids: torch.Tensor, written: int) -> torch.Tensor:
         """Read further tokens after a prompt and those that were `written` before.
@@ -105,13 +108,61 @@ class Rereading:
         """
         b, new = ids.shape
         ahead = torch.arange(written + 1, written + new + 1, device=ids.device)
-        return self.model(
-            input_ids=ids,
-            attention_mask=ids.new_ones(b, reading.rows + written + new),
-            position_ids=reading.positions + ahead,
-            past_key_values=reading.cache,
-            use_cache=True,
-        ).logits
+        rows = reading.places.shape[1]
+        with self.masked(self.answer_masks(reading.places, written, new)):
+            return self.model(
+                input_ids=ids,
+                attention_mask=ids.new_ones(b, rows + written + new),
+                position_ids=reading.positions + ahead,
+                past_key_values=reading.cache,
+                use_cache=True,
+            ).logits
+
+    # -- sliding windows --------------------------------------------------------------------------
+
+    def prompt_masks(self, places: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Return decoder layer -> mask [b, 1, rows, rows], for windows that rows are missing from.
+
+        Args:
+            places: [b, rows], which rows of the full prompt are there.
+        """
+        layers, total = self.windows(places), self.prepared.positions.shape[-1]
+        if total <= min(layers.values(), default=total):
+            return {}
+        every = torch.arange(total, device=places.device)
+        whole = self.family.window_mask(self.model, self.prepared.inputs, every)
+        if whole is None:
+            return {}
+        return dict.fromkeys(layers, whole[0, 0][places[:, :, None], places[:, None]][:, None])
+
+    def answer_masks(self, places: torch.Tensor, written: int, new: int) -> dict[int, torch.Tensor]:
+        """Return the same for tokens of the answer, [b, 1, new, rows + written + new]."""
+        total = self.prepared.positions.shape[-1]
+        return {
+            layer: reading_mask(places, total, written, new, window)
+            for layer, window in self.windows(places).items()
+        }
+
+    def windows(self, places: torch.Tensor) -> dict[int, int]:
+        """Return decoder layer -> window, of layers that the library would let see too far."""
+        if places.shape[1] == self.prepared.positions.shape[-1]:
+            return {}
+        return sliding_layers(self.family.decoder(self.model))
+
+    @contextmanager
+    def masked(self, masks: Mapping[int, torch.Tensor]) -> Iterator[None]:
+        """Give decoder layers these masks in place of the library's."""
+        layers = self.family.decoder(self.model).layers
+
+        def give(mask: torch.Tensor) -> Any:
+            return lambda module, args, kwargs: (args, {**kwargs, "attention_mask": mask})
+
+        handles = [
+            layers[layer].register_forward_pre_hook(give(mask), with_kwargs=True)  # type: ignore
+            for layer, mask in masks.items()
+        ]
+        with hooked(*handles):
+            yield
 
     def own_answer(
         self,

@@ -96,3 +96,24 @@ class Windows:
             return args, {**kwargs, "attention_mask": mask}
 
         return hook
+
+
+def reading_mask(
+    places: torch.Tensor, total: int, written: int, new: int, window: int
+) -> torch.Tensor:
+    """Return what new tokens see through a window that counts in the full prompt.
+
+    Args:
+        places: [b, rows] place in the full prompt of each row of it that is there.
+        total: rows of the full prompt.
+        written: tokens read after the prompt so far.
+        new: tokens that are read now.
+        window: in tokens.
+
+    Returns:
+        bool [b, 1, new, rows + written + new], True = may attend.
+    """
+    after = torch.arange(total, total + written + new, device=places.device)
+    keys = torch.cat([places, after.expand(len(places), -1)], 1)[:, None, None]
+    queries = after[written:, None]
+    return (keys <= queries) & (keys > queries - window)
