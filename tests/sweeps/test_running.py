@@ -78,6 +78,18 @@ def test_the_tower_runs_once_per_picture_and_prompts_are_read_once(ask, monkeypa
     assert calls == {"encode": 2 + 1, "prepare": 3}  # one more pass to warm up
 
 
+def test_mitigations_go_with_every_method_and_are_what_the_lab_runs(ask, vlm):
+    more = {"mitigations": ["pai", "vcd"], "methods": ["fastervlm"], "budgets": [9], "limit": 1}
+    result = ask(**more)
+    assert len(result.rows) == 3 * 2
+    for row in result.rows:
+        setting = running.Setting(row["method"], row["budget"], {}, row["mitigation"])
+        trace = vlm.answer([row["image"]], row["prompt"], setting.plan(36), 4)
+        assert (row["answer"], row["kv_bytes"], row["error"]) == (trace.answer, trace.kv_bytes, "")
+    assert ask(**more).measured == 0
+    assert ask(**more, options={"pai": {"alpha": 0.25}}).measured == 2
+
+
 def test_faithfulness_is_what_the_library_says_about_the_methods_score(ask, vlm):
     rows = ask(methods=["fastervlm", "divprune"], budgets=[9], limit=1, faithfulness=True).rows
     (row,) = [row for row in rows if row["method"] == "fastervlm"]

@@ -28,7 +28,11 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--limit", type=int, metavar="N", help="the first N questions only")
     add("--method", action="append", default=[], help="may be repeated, or separated by commas")
     add("--keep", action="append", default=[], help="budgets such as 16,64 or 25%%")
-    add("--option", action="append", default=[], metavar="METHOD.NAME=VALUE")
+    add(
+        "--mitigation", action="append", default=[], help="may be repeated; see: tokviz mitigations"
+    )
+    what = "of a method or mitigation"
+    add("--option", action="append", default=[], metavar="METHOD.NAME=VALUE", help=what)
     add("--model", action="append", default=[], help="embedded, Hub ids or folders")
     add("--device", help="cpu, cuda ... (default: a GPU when there is one)")
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
@@ -54,6 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         methods=split(arguments.method),
         budgets=split(arguments.keep),
         options=option_table(arguments.option),
+        mitigations=split(arguments.mitigation),
         models=split(arguments.model) or ["embedded"],
         images=arguments.images,
         prompts=arguments.prompt,
@@ -108,12 +113,14 @@ def split(values: list[str]) -> list[str]:
 def option_table(pairs: list[str]) -> dict[str, dict[str, Any]]:
     """Return method -> options of texts such as visionzip.contextual=0.25."""
     methods = import_module("tokviz.reduction").METHODS
+    mitigations = import_module("tokviz.mitigation").MITIGATIONS
     table: dict[str, dict[str, Any]] = {}
     for pair in pairs:
         place, equals, text = pair.partition("=")
         method, dot, name = place.partition(".")
         if not (equals and dot):
             raise InputError(f"--option must be METHOD.NAME=VALUE, got {pair[:60]!r}.")
-        option = methods[method].options.get(name)
+        owner = mitigations[method] if method in mitigations else methods[method]
+        option = owner.options.get(name)
         table.setdefault(method, {})[name] = text if option is None else option.read(text)
     return table

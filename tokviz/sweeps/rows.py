@@ -36,6 +36,8 @@ COLUMNS: dict[str, Column] = {
     "device": Column("text", "where the model ran, and in which number type."),
     "method": Column("text", "the method; empty = all tokens."),
     "options": Column("text", "the method's options that differ from their defaults, name=value."),
+    "mitigation": Column("text", "what was done to attention or logits; empty = nothing."),
+    "mitigation_options": Column("text", "its options that differ from their defaults."),
     "budget": Column("text", "the budget as asked: a count or a share."),
     "keep": Column("integer", "the budget as a count."),
     "visual_tokens": Column("integer", "visual tokens before any reduction."),
@@ -61,6 +63,7 @@ COLUMNS: dict[str, Column] = {
     "seconds_prefill": Column("real", "reading the prompt, decisions inside the LM included."),
     "seconds_decode": Column("real", "writing the answer."),
     "seconds_first_token": Column("real", "encode + decide + prefill."),
+    "seconds_contrast": Column("real", "a mitigation's second run; empty = there was none."),
     "seconds_total": Column("real", "all of these."),
     "kv_bytes": Column("integer", "bytes of keys and values in the cache at the end."),
     "notes": Column("text", "sentences for the reader, one per line."),
@@ -68,8 +71,7 @@ COLUMNS: dict[str, Column] = {
     "again": Column("yes_no", "true: the failure may pass (memory), a resumed sweep tries anew."),
 }
 
-MEASURED = ("device", "seconds_encode", "seconds_decide", "seconds_prefill", "seconds_decode",
-            "seconds_first_token", "seconds_total")  # fmt: skip
+MEASURED = ("device", *(name for name in COLUMNS if name.startswith("seconds_")))
 """Columns that depend on the machine and the moment."""
 
 
@@ -99,6 +101,8 @@ def empty_row(key: str, asked: str, question: Question, model: str, setting: Set
         "model": model,
         "method": setting.method,
         "options": option_text(setting.unusual),
+        "mitigation": setting.mitigation,
+        "mitigation_options": option_text(setting.unusual_mitigation),
         "budget": setting.budget,
     }
 
@@ -117,5 +121,6 @@ def sort_key(row: Row) -> tuple[Any, ...]:
     """Order rows so that the same sweep gives the same table, whoever measured it."""
     share = row["budget"].endswith("%")
     size = float(row["budget"].rstrip("%") or 0)
-    return (row["model"], row["image"], row["prompt"], row["question"], row["method"],
-            row["options"], share, size, row["key"])  # fmt: skip
+    names = ("model", "image", "prompt", "question", "method", "options", "mitigation",
+             "mitigation_options")  # fmt: skip
+    return (*(row[name] for name in names), share, size, row["key"])

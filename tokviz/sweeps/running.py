@@ -58,6 +58,7 @@ def sweep(
     methods: Iterable[str] = (),
     budgets: Iterable[int | str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    mitigations: Iterable[str] = (),
     models: Iterable[str] = ("embedded",),
     images: str | Path | None = None,
     prompts: Sequence[str] = (),
@@ -80,7 +81,8 @@ def sweep(
             or questions.
         methods: names in METHODS; all tokens are always measured, too.
         budgets: visual tokens to leave, counts (64) or shares ("25%").
-        options: method -> its options.
+        options: method or mitigation -> its options.
+        mitigations: names in MITIGATIONS; each goes with every method, and with all tokens.
         models: "embedded", Hub ids or folders.
         images: the folder of the images; default the table's own.
         prompts: asked about every picture of a source that has no questions.
@@ -105,7 +107,7 @@ def sweep(
     arrow_library()
     if not lab.startswith(("http://", "https://")):
         raise InputError(f"the lab's address must begin with http(s)://, got {lab[:60]!r}.")
-    asked = settings(methods, budgets, options)
+    asked = settings(methods, budgets, options, mitigations)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
         source = read_questions(

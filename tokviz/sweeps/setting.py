@@ -1,13 +1,15 @@
-"""What is done to the visual tokens in one column of a sweep: a method, its options, a budget."""
+"""What is done in one column of a sweep: a method with a budget, a mitigation, or both."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.mitigation import MITIGATIONS
+from tokviz.options import Option
 from tokviz.plans import Plan, Step
 from tokviz.reduction import METHODS
 
@@ -22,38 +24,62 @@ class Setting:
     budget: str = ""
     "Visual tokens to leave as a count (`64`) or a share of those there are (`25%`)."
     options: Mapping[str, Any] = field(default_factory=dict)
+    mitigation: str = ""
+    "What is done to attention or logits besides; empty = nothing."
+    mitigation_options: Mapping[str, Any] = field(default_factory=dict)
 
     def keep(self, n: int) -> int:
         """Return the budget as a count of n visual tokens, at least 1 where it is a share."""
+        if not self.method:
+            return n
         if self.budget.endswith("%"):
             return max(1, round(float(self.budget[:-1]) / 100 * n))
         return int(self.budget)
 
     def plan(self, n: int) -> Plan | None:
         """Return the plan for n visual tokens; None = keep all."""
-        if not self.method:
-            return None
-        return Plan((Step(self.method, self.keep(n), self.options),))
+        steps = (Step(self.method, self.keep(n), self.options),) if self.method else ()
+        plan = Plan(steps)
+        if self.mitigation:
+            plan = plan.mitigated(self.mitigation, **self.mitigation_options)
+        return plan if steps or self.mitigation else None
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two settings the same one: every option with its value."""
-        if not self.method:
-            return {}
-        options = METHODS[self.method].check_options(self.options)
-        return {"method": self.method, "budget": self.budget, "options": options}
+        found: dict[str, Any] = {}
+        if self.method:
+            options = METHODS[self.method].check_options(self.options)
+            found = {"method": self.method, "budget": self.budget, "options": options}
+        if self.mitigation:
+            checked = MITIGATIONS[self.mitigation].check_options(self.mitigation_options)
+            found["mitigation"] = [self.mitigation, checked]
+        return found
 
     def matches(self, row: Mapping[str, Any]) -> bool:
         """Return whether a row of the same sweep was measured with this setting."""
-        return (self.method, self.budget) == (row["method"], row["budget"])
+        ours = (self.method, self.budget, self.mitigation)
+        return ours == (row["method"], row["budget"], row["mitigation"])
 
     @property
     def unusual(self) -> dict[str, Any]:
-        """Return the options that differ from their defaults."""
+        """Return the method's options that differ from their defaults."""
         if not self.method:
             return {}
-        known = METHODS[self.method].options
-        found = METHODS[self.method].check_options(self.options)
-        return {name: value for name, value in found.items() if value != known[name].default}
+        entry = METHODS[self.method]
+        return differing(entry.options, entry.check_options(self.options))
+
+    @property
+    def unusual_mitigation(self) -> dict[str, Any]:
+        """Return the mitigation's options that differ from their defaults."""
+        if not self.mitigation:
+            return {}
+        entry = MITIGATIONS[self.mitigation]
+        return differing(entry.options, entry.check_options(self.mitigation_options))
+
+
+def differing(known: Mapping[str, Option], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are not the options' defaults."""
+    return {name: value for name, value in found.items() if value != known[name].default}
 
 
 FULL = Setting()
@@ -63,29 +89,41 @@ def settings(
     methods: Iterable[str],
     budgets: Iterable[int | str],
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    mitigations: Iterable[str] = (),
 ) -> tuple[Setting, ...]:
-    """Return the full answer and every method with every budget.
+    """Return the full answer and every method with every budget, without and with mitigations.
 
     Args:
         methods: names in METHODS.
         budgets: counts (64) or shares ("25%").
-        options: method -> its options.
+        options: method or mitigation -> its options.
+        mitigations: names in MITIGATIONS.
 
     Raises:
-        InputError: an unknown method or option, a budget that is neither, or far too many.
+        InputError: an unknown name or option, a budget that is neither, or far too many.
     """
     methods, given = list(dict.fromkeys(methods)), dict(options or {})
     sizes = list(dict.fromkeys(check_budget(budget) for budget in budgets))
-    unused = sorted(set(given) - set(methods))
+    chosen = list(dict.fromkeys(mitigations))
+    unused = sorted(set(given) - {*methods, *chosen})
     if unused:
         raise InputError(f"options are given for {unused[0]!r}, which is not among the methods.")
     if methods and not sizes:
         raise InputError("methods need budgets: give --keep, such as 16,64 or 25%.")
-    if len(methods) * len(sizes) > MAX_SETTINGS:
-        raise InputError(f"{len(methods) * len(sizes):,} settings; at most {MAX_SETTINGS:,}.")
+    count = (len(methods) * len(sizes) + 1) * (len(chosen) + 1)
+    if count > MAX_SETTINGS:
+        raise InputError(f"{count:,} settings; at most {MAX_SETTINGS:,}.")
     for method in methods:
         METHODS[method].check_options(given.get(method, {}))
-    return (FULL, *(Setting(m, size, given.get(m, {})) for m in methods for size in sizes))
+    for name in chosen:
+        MITIGATIONS[name].check_options(given.get(name, {}))
+    plain = (FULL, *(Setting(m, size, given.get(m, {})) for m in methods for size in sizes))
+    mitigated = (
+        replace(setting, mitigation=name, mitigation_options=given.get(name, {}))
+        for name in chosen
+        for setting in plain
+    )
+    return (*plain, *mitigated)
 
 
 def check_budget(budget: int | str) -> str:

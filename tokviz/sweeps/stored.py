@@ -74,7 +74,7 @@ def _store(
 ) -> None:  # fmt: skip
     """Write the traces of one question that are not there yet; take away those of old lanes."""
     files = {
-        f"{name}--{lane}-{row['method']}-{row['key'][:8]}.safetensors"
+        f"{name}--{lane}-{row['method'] or row['mitigation']}-{row['key'][:8]}.safetensors"
         if lane >= 0
         else f"{name}.safetensors": row
         for lane, row in enumerate(rows, -1)

@@ -92,7 +92,7 @@ def points_of(rows: Iterable[Row], measure: str) -> tuple[Point, ...]:
             row["score"] is not None and row["kind"] in MEASURES[measure]
         )
         if judged and not row["error"]:
-            name = " ".join(filter(None, (row["method"], row["options"])))
+            name = what_was_done(row)
             groups[row["model"], name, row["budget"]].append(row)
     return tuple(
         Point(
@@ -114,15 +114,27 @@ def points_of(rows: Iterable[Row], measure: str) -> tuple[Point, ...]:
 def flipped(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
     """Return (row of the full model, row) where the answers differ, answers lost first."""
     rows = list(rows)
-    full = {(r["model"], r["question"]): r for r in rows if not r["method"] and not r["error"]}
+    full = {(r["model"], r["question"]): r for r in rows if is_full(r) and not r["error"]}
     pairs = [
         (full[row["model"], row["question"]], row)
         for row in rows
-        if row["method"] and not row["error"] and not row["same"]
+        if not is_full(row) and not row["error"] and not row["same"]
         and (row["model"], row["question"]) in full
     ]  # fmt: skip
     order = {"lost": 0, "gained": 1, "": 2}
     return sorted(pairs, key=lambda pair: order[turn(*pair)])
+
+
+def is_full(row: Row) -> bool:
+    """Return whether a row is the full model's, with nothing done to it."""
+    return not row["method"] and not row["mitigation"]
+
+
+def what_was_done(row: Row) -> str:
+    """Return method and mitigation with their unusual options; empty = nothing."""
+    method = " ".join(filter(None, (row["method"], row["options"])))
+    more = " ".join(filter(None, (row["mitigation"], row["mitigation_options"])))
+    return f"{method or 'all tokens'} + {more}" if more else method
 
 
 def turn(full: Row, row: Row) -> str:
@@ -190,7 +202,7 @@ def flip_of(
         full=full["answer"],
         answer=row["answer"],
         model=row["model"],
-        setting=f"{row['method']}, {row['budget']}",
+        setting=", ".join(filter(None, (what_was_done(row), row["budget"]))),
         turn=turn(full, row),
         example=name,
         lane=lane,
@@ -201,10 +213,15 @@ def flip_of(
 
 def command(row: Row) -> str:
     """Return what to type to run one row again and keep its trace."""
-    options = [part for pair in row["options"].split() for part in ("--option", pair)]
+    more = [part for pair in row["options"].split() for part in ("--option", pair)]
+    if row["method"]:
+        more = ["--method", row["method"], "--keep", str(row["keep"]), *more]
+    if row["mitigation"]:
+        more += ["--mitigation", row["mitigation"]]
+        for pair in row["mitigation_options"].split():
+            more += ["--mitigation-option", pair]
     words = ["python", "-m", "tokviz", "answer", row["image"], "--prompt", row["prompt"],
-             "--model", row["model"], "--method", row["method"], "--keep", str(row["keep"]),
-             *options, "--trace", "run.safetensors"]  # fmt: skip
+             "--model", row["model"], *more, "--trace", "run.safetensors"]  # fmt: skip
     return shlex.join(words)
 
 

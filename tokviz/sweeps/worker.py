@@ -145,7 +145,7 @@ class Worker:
         for key, setting in ask.pending:
             row = rows[key] | {"visual_tokens": n}
             try:
-                row["keep"] = setting.keep(n) if setting.method else n
+                row["keep"] = setting.keep(n)
                 plan = setting.plan(n)
                 found = measure(self.vlm, prepared, vision, plan, limit) if plan else full
                 judged = judge(ask.question, found.answer, self.objects)
