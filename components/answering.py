@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -162,16 +162,23 @@ def answer(models: Models, request: Request, session: str) -> Iterator[Progress]
     Raises:
         TokvizError: the whole request cannot be run; the message is for the visitor.
     """
+    with held(request, session) as (flag, entry):
+        for step in answering(models, request, flag):
+            if step.run is not None:
+                full = step.run.traces[FULL]
+                entry.visual_tokens, entry.answer_tokens = full.n, len(full.answer_tokens)
+                entry.outcome = "stopped" if flag.is_set() else "done"
+            yield step
+
+
+@contextmanager
+def held(request: Request, session: str) -> Iterator[tuple[Stop, Entry]]:
+    """Give a run its stop flag and its line in the journal."""
     entry = Entry(request.model, session, [str(lane.get("method")) for lane in request.plans])
     began, entry.outcome = time.monotonic(), "left"
     try:
         with STOPS.run(session) as flag:
-            for step in answering(models, request, flag):
-                if step.run is not None:
-                    full = step.run.traces[FULL]
-                    entry.visual_tokens, entry.answer_tokens = full.n, len(full.answer_tokens)
-                    entry.outcome = "stopped" if flag.is_set() else "done"
-                yield step
+            yield flag, entry
     except TokvizError:
         entry.outcome = "refused"
         raise

@@ -8,8 +8,8 @@ import gradio as gr
 from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SCRIPTS = (*EXPLORER_SCRIPTS, "plan_form", "lanes", "notice", "examples", "present")
-STYLES = ("tokviz", "page")
+SCRIPTS = (*EXPLORER_SCRIPTS, "plan_form", "lanes", "strip", "notice", "examples", "present")
+STYLES = ("tokviz", "desk", "page")
 
 
 def head() -> str:

@@ -7,6 +7,13 @@
   /* Name of a lane whose tokens were chosen by hand, as in components/answering.py. */
   T.BY_HAND = "by hand";
 
+  /* A word of an answer that is compared with the full one. */
+  T.markedWord = ({ text, mark }) => {
+    if (mark === "added") return el("ins", { title: "only in this answer" }, text);
+    if (mark === "removed") return el("del", { title: "only in the full answer" }, text);
+    return text;
+  };
+
   T.Lanes = class {
     constructor(root, { trigger }) {
       this.root = root;
@@ -30,6 +37,7 @@
       if (reset || relimit) this.rebuild();
       this.results();
       this.tellHand();
+      document.dispatchEvent(new CustomEvent("tv-catalogue"));
     }
 
     busy() { return this.value.phase === "running"; }
@@ -161,16 +169,10 @@
         return;
       }
       if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, lane.error));
-      else if (lane.words.length) fill(this.answer, ...lane.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", this.word(word)]));
+      else if (lane.words.length) fill(this.answer, ...lane.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", T.markedWord(word)]));
       else this.answer.textContent = lane.text || "…";
       this.verdict.textContent = lane.verdict;
       this.verdict.classList.toggle("tv-changed", lane.changed);
-    }
-
-    word({ text, mark }) {
-      if (mark === "added") return el("ins", { title: "only in this answer" }, text);
-      if (mark === "removed") return el("del", { title: "only in the full answer" }, text);
-      return text;
     }
 
     numbers() {

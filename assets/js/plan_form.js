@@ -5,13 +5,14 @@
   const { el, fill } = T;
 
   T.PlanForm = class {
-    constructor(owner, index, changed) {
+    constructor(owner, index, changed, name = `lane ${index + 1}`) {
+      this.name = name;
       this.owner = owner;
       this.index = index;
       this.changed = changed;
       this.method = this.methodSelect();
       this.keepText = el("b");
-      this.keep = el("input", { type: "range", min: "1", max: String(Math.max(owner.value.n, 1)), "aria-label": `Tokens to keep in lane ${index + 1}`,
+      this.keep = el("input", { type: "range", min: "1", max: String(Math.max(owner.value.n, 1)), "aria-label": `Tokens to keep in ${name}`,
         oninput: () => { this.plan.keep = +this.keep.value; this.keepLabel(); changed(); } });
       this.keep.value = this.plan.keep = Math.min(this.plan.keep, Math.max(owner.value.n, 1));
       this.badges = el("p", { class: "tv-badges" });
@@ -36,7 +37,7 @@
         method.title + (method.verified ? "" : " (stand-in)") + (method.missing ? ` – ${method.missing}` : ""));
       const groups = places.map((place) => el("optgroup", { label: place },
         ...this.owner.value.catalogue.filter((method) => method.where === place).map(option)));
-      const select = el("select", { class: "tv-method", "aria-label": `Method of lane ${this.index + 1}`, onchange: () => this.choose(select.value) }, ...groups);
+      const select = el("select", { class: "tv-method", "aria-label": `Method of ${this.name}`, onchange: () => this.choose(select.value) }, ...groups);
       select.value = this.plan.method;
       return select;
     }

@@ -49,6 +49,16 @@ class FakeVLM:
         self.asked.append((prompt, list(plans)))
         return self._stream(images[0], prompt, plans, stop)
 
+    def in_turn(self, images, prompt, plans, max_new_tokens=64, capture=None, stop=None):
+        self.asked.append((check_prompt(prompt), list(plans)))
+        views = [LaneView(p.label if p else "All tokens", total_visual_tokens=N) for p in plans]
+        for number, plan in enumerate(plans):
+            if stop is not None and stop.is_set():
+                return
+            for view in self._stream(images[0], prompt, [plan], stop):
+                views[number] = view[0]
+                yield views
+
     def _stream(self, image, prompt, plans, stop) -> Iterator[list[LaneView]]:
         views = [LaneView(p.label if p else "All tokens", total_visual_tokens=N) for p in plans]
         for step in range(self.steps):

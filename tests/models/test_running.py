@@ -28,6 +28,19 @@ def test_lanes_together_give_what_each_gives_alone(vlm, cat):
         assert lane.trace.kv_bytes == alone.kv_bytes
 
 
+def test_lanes_in_turn_give_the_same_and_a_stop_leaves_out_the_rest(vlm, cat):
+    plans = [None, *(tokviz.plan("fastervlm", keep=k) for k in (36, 20, 12, 9, 6, 4, 3, 2, 1))]
+    views = last(vlm.in_turn(cat, PROMPT, plans, 3))
+    assert [view.visual_tokens for view in views] == [36, 36, 20, 12, 9, 6, 4, 3, 2, 1]
+    alone = vlm.answer(cat, PROMPT, plans[4], 3)
+    assert np.array_equal(views[4].trace["attention"], alone["attention"])
+    stop = threading.Event()
+    for views in vlm.in_turn(cat, PROMPT, plans, 3, stop=stop):
+        if views[1].done:
+            stop.set()
+    assert [view.trace is not None for view in views] == [True, True] + 8 * [False]
+
+
 def test_a_lane_that_cannot_run_says_why_and_the_others_go_on(vlm, cat):
     plans = [None, tokviz.plan("fastervlm", keep=999)]
     full, bad = last(vlm.stream(cat, PROMPT, plans, 4))

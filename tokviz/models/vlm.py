@@ -193,8 +193,7 @@ class VLM:
         strict: bool = False,
     ) -> Iterator[list[LaneView]]:
         """Do what `stream` does, on a question that `prepare` has made ready once."""
-        if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
-            raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {max_new_tokens}.")
+        check_length(max_new_tokens)
         if not 1 <= len(plans) <= MAX_LANES:
             raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
         capture = capture or Capture()
@@ -204,20 +203,43 @@ class VLM:
             tower = tower_arrays(shared) if capture.tower else {}
         runs = [Run(self, prepared, shared, tower, plan, capture, sinks) for plan in plans]
         views = [run.view for run in runs]
-        for run in runs:
-            run.advance(run.start, strict)
-            yield views
-        while any(not view.done for view in views):
-            stopped = stop is not None and stop.is_set()
-            for run in runs:
-                if not run.view.done:
-                    last = stopped or len(run.tokens) >= max_new_tokens
-                    run.advance(run.finish if last else run.step, strict)
+        for _ in _write(runs, max_new_tokens, stop, strict):
             yield views
         if capture.controls:
             for run in runs:
                 run.advance(partial(self._add_controls, run), strict)
             yield views
+
+    def in_turn(
+        self,
+        images: Any,
+        prompt: str,
+        plans: Sequence[Plan | None],
+        max_new_tokens: int = 64,
+        capture: Capture | None = None,
+        stop: threading.Event | None = None,
+    ) -> Iterator[list[LaneView]]:
+        """Run any number of plans one after the other: one encoding, the memory of one lane.
+
+        Args: as for `stream`. Yields the same list of LaneView each time; after a stop, lanes whose
+        turn had not come are not done and have no trace.
+        """
+        check_length(max_new_tokens)
+        capture = capture or Capture()
+        with self.guarded():
+            prepared = self.prepare(images, prompt)
+            sinks = self.sink_dims if capture.sinks else ()
+            shared = self.encode(prepared, plans, capture)
+            tower = tower_arrays(shared) if capture.tower else {}
+        n = prepared.asked.layout.n
+        views = [LaneView((plan or Plan()).label, total_visual_tokens=n) for plan in plans]
+        for number, plan in enumerate(plans):
+            if stop is not None and stop.is_set():
+                return
+            run = Run(self, prepared, shared, tower, plan, capture, sinks)
+            views[number] = run.view
+            for _ in _write([run], max_new_tokens, stop, strict=False):
+                yield views
 
     def _add_controls(self, run: Run) -> None:
         """Score a finished lane's answer again with control images."""
@@ -307,6 +329,28 @@ def layer_of(step: Step) -> int | None:
     """Return the tower layer that a step reads, by its option `layer`; None without one."""
     layer = step.entry.check_options(step.options).get("layer")  # type: ignore[union-attr]
     return layer if isinstance(layer, int) else None
+
+
+def check_length(max_new_tokens: int) -> None:
+    """Raise InputError unless answers may be this long."""
+    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
+        raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {max_new_tokens}.")
+
+
+def _write(
+    runs: Sequence[Run], max_new_tokens: int, stop: threading.Event | None, strict: bool
+) -> Iterator[None]:
+    """Let lanes take turns, one token each, until all are done; yield after every bit of work."""
+    for run in runs:
+        run.advance(run.start, strict)
+        yield
+    while any(not run.view.done for run in runs):
+        stopped = stop is not None and stop.is_set()
+        for run in runs:
+            if not run.view.done:
+                last = stopped or len(run.tokens) >= max_new_tokens
+                run.advance(run.finish if last else run.step, strict)
+        yield
 
 
 class Guard:

@@ -1,0 +1,70 @@
+/* The keep sweep: one method at many budgets as a strip of cells; a click opens a cell's run. */
+(() => {
+  const T = window.__tokviz;
+  if (T.Strip) return;
+  const { el, fill } = T;
+  const STATES = { holds: ["✓", "stays"], changes: ["≠", "changes"], running: ["…", "writing"], waiting: ["·", "waits"], refused: ["!", "cannot run"] };
+
+  T.Strip = class {
+    constructor(root, { trigger }) {
+      this.trigger = trigger;
+      this.parts = {};
+      root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
+      this.plans = [{ method: "", keep: 1, options: {} }];
+      document.addEventListener("tv-catalogue", () => this.menu());
+    }
+
+    load(value) {
+      if (!value || !value.phase) return;
+      this.shown = value;
+      if (!this.form) this.menu();
+      this.bar();
+      this.said();
+      fill(this.parts.cells, ...value.cells.map((cell, i) => this.cell(cell, i)));
+    }
+
+    /* The methods are those of the comparison on the same page. */
+    menu() {
+      const lanes = T.lanes[0], catalogue = lanes && lanes.value && lanes.value.catalogue;
+      if (!catalogue || (this.form && this.value.model === lanes.value.model)) return;
+      this.value = lanes.value;
+      const plan = this.plans[0], there = catalogue.find((one) => one.name === plan.method && !one.missing);
+      if (!there) Object.assign(plan, { method: (lanes.plans.find((one) => one.method !== T.BY_HAND) || lanes.usable()[0] || {}).method || lanes.usable()[0].name, options: {} });
+      this.form = new T.PlanForm(this, 0, () => {}, "the sweep");
+      fill(this.parts.settings, this.form.badges, this.form.more);
+      this.bar();
+    }
+
+    bar() {
+      if (!this.form) return;
+      const busy = this.shown.phase === "running";
+      this.form.method.disabled = busy;
+      fill(this.parts.bar, this.form.method,
+        busy ? el("button", { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) }, "Stop")
+          : el("button", { type: "button", class: "tv-go", onclick: () => this.run() }, "Run the sweep"),
+        busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
+        el("span", { class: "tv-fine" }, this.shown.progress));
+    }
+
+    run() {
+      const { method, options } = this.plans[0];
+      this.trigger("sweep", { method, options });
+    }
+
+    said() {
+      const { error, said, title, phase } = this.shown;
+      this.parts.said.classList.toggle("tv-error", Boolean(error));
+      this.parts.said.textContent = error || (said && phase === "done" ? `${title}: ${said}` : "");
+    }
+
+    cell(cell, index) {
+      const [sign, name] = STATES[cell.state], done = this.shown.phase === "done" && ["holds", "changes"].includes(cell.state);
+      const words = cell.words.length ? cell.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", T.markedWord(word)]) : [cell.text || " "];
+      return el("li", {}, el("button", { type: "button", class: `tv-cell tv-cell-${cell.state}`, disabled: !done,
+        "aria-label": `${T.plural(cell.keep, "token")}: ${name}. ${cell.text}`, title: done ? "Open this run" : null,
+        onclick: () => this.trigger("open", { run: this.shown.run, cell: index }) },
+      el("b", {}, index ? String(cell.keep) : `all ${cell.keep}`), el("span", { class: "tv-fine" }, cell.share),
+      el("span", { class: "tv-state" }, `${sign} ${index || cell.state !== "holds" ? name : "full answer"}`), el("span", { class: "tv-said" }, ...words)));
+    }
+  };
+})();

@@ -1,0 +1,88 @@
+"""A keep sweep as a strip of cells: where does the answer stay, where does it change?
+
+Every cell is a run of its own. Whether an answer stays is judged on its text, upper case and outer
+spaces aside, as everywhere in tokviz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokviz.view.lanes import duration
+from tokviz.view.words import compare_words
+
+MOST_CELLS = 10
+SHORT = 140
+"""Characters of an answer that a cell says."""
+
+
+def ladder(n: int, count: int = MOST_CELLS) -> list[int]:
+    """Return budgets from n to 1 in equal ratios, each once, largest first.
+
+    Args:
+        n: visual tokens of the picture, at least 1.
+        count: budgets at most, at least 2.
+    """
+    steps = max(min(count, n) - 1, 1)
+    return sorted({round(n ** (i / steps)) for i in range(steps + 1)} | {n}, reverse=True)
+
+
+def cell(keep: int, n: int, lane: Any, full: str | None) -> dict[str, Any]:
+    """Return one cell.
+
+    Args:
+        keep: its budget of n tokens.
+        n: visual tokens of the picture.
+        lane: has text, done, error, trace.
+        full: the full answer, None while it is being written.
+
+    Returns:
+        {keep, share, state, text, words}: state is waiting, running, holds, changes, or refused.
+    """
+    shown = {"keep": keep, "share": f"{keep / n:.0%}", "text": lane.text[:SHORT], "words": []}
+    if lane.error:
+        return shown | {"state": "refused", "text": lane.error}
+    if not lane.done or full is None:
+        return shown | {"state": "running" if lane.text else "waiting"}
+    same = lane.text.strip().lower() == full.strip().lower()
+    words = compare_words(lane.text[:SHORT], full[:SHORT])
+    return shown | {"state": "holds" if same else "changes", "words": words}
+
+
+def smallest(cells: Sequence[dict[str, Any]]) -> str:
+    """Say from which budget on the answer holds; answers need not be monotone in the budget."""
+    done = sorted((c for c in cells if c["state"] in ("holds", "changes")), key=lambda c: c["keep"])
+    if not done:
+        return ""
+    n = max(c["keep"] for c in done)
+    failing = [c["keep"] for c in done if c["state"] == "changes"]
+    holding = [c["keep"] for c in done if c["state"] == "holds"]
+    if not failing:
+        least = holding[0]
+        return f"The answer holds at every budget that was tried, down to {_tokens(least)}."
+    above = [keep for keep in holding if keep > failing[-1]]
+    below = [keep for keep in holding if keep < failing[-1]]
+    if not above:
+        text = "The answer changes at every budget that was tried"
+        return text + (f", except at {_list(below)} tokens." if below else ".")
+    text = f"Smallest keep that holds the answer: {_tokens(above[0])} ({above[0] / n:.0%})"
+    if above == [n]:
+        text = f"Only all {n} tokens hold the answer"
+    text += f"; at {failing[-1]} it changes."
+    return text + (f" It comes back at {_list(below)}, by luck or not." if below else "")
+
+
+def time_left(done: int, total: int, seconds: float) -> str:
+    """Return how long the rest takes if it goes on as so far; "" when nothing is known yet."""
+    if not done or done >= total:
+        return ""
+    return f"about {duration(seconds / done * (total - done))} left"
+
+
+def _tokens(count: int) -> str:
+    return f"{count} token" if count == 1 else f"{count} tokens"
+
+
+def _list(values: Sequence[int]) -> str:
+    return ", ".join(str(value) for value in values)
