@@ -56,7 +56,7 @@ def test_every_script_and_style_is_on_the_page():
     text = head()
     assert text.count("<script>") == 1
     assert len(SCRIPTS) > 5
-    assert len(STYLES) == 2
+    assert len(STYLES) == 3
     assert "</script" not in text.removesuffix("</script>")
 
 
