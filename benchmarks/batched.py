@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from tokviz.models.family import Features
 from tokviz.models.route import Arrived
 from tokviz.models.run import end_tokens
 
@@ -43,7 +44,9 @@ def write(vlm: Any, batch: Sequence[Arrived], new_tokens: int) -> list[str]:
     """Return the greedy answers of prompts of one length."""
     ids = torch.cat([one.input_ids for one in batch])
     positions = torch.cat([one.positions for one in batch], -2)
-    features = vlm.family.encoder_outputs(torch.cat([one.features for one in batch]))
+    features = vlm.family.encoder_outputs(
+        Features(torch.cat([one.features.tokens for one in batch]))
+    )
     cache = DynamicCache(config=vlm.model.config.get_text_config())
     ends, more = torch.tensor(sorted(end_tokens(vlm.model))), {"image": features}
     written, seen = [], ids.shape[1]

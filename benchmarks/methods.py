@@ -99,7 +99,7 @@ def outside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
     with vlm.guarded():
         arrived = [route(vlm.family, vlm.model, a.prepared, a.vision, chosen) for a in asked]
         texts = batched.answers(vlm, arrived, NEW_TOKENS)
-    left = [one.features.shape[0] for one in arrived]
+    left = [len(one.features.tokens) for one in arrived]
     spent = [one.decide_seconds for one in arrived]
     return [Answered(*row) for row in zip(texts, left, map(float, left), spent, strict=True)]
 

@@ -2,13 +2,14 @@
 
 import multiprocessing
 import pickle
-import subprocess
 import sys
+import types
 
 import pytest
 
 from components import answering
 from components.answering import Request, answer
+from components.borrowed import borrowed
 from components.models import Models
 from components.runs import FULL, RUNS
 from tests.components.fake_vlm import FakeVLM
@@ -62,18 +63,21 @@ def test_models_cross_as_a_name():
     assert pickle.loads(pickle.dumps(models)) is models
 
 
-def test_on_zero_gpu_the_work_is_borrowed_for_a_time_that_grows_with_it(tmp_path):
-    (tmp_path / "spaces.py").write_text(
-        "asked = []\n"
-        "def GPU(duration):\n"
-        "    asked.append(duration)\n"
-        "    return lambda function: function\n"
-    )
-    code = (
-        "import spaces; from components.answering import Request\n"
-        "seconds = lambda lanes, limit: "
-        "spaces.asked[0](None, Request(0, '', '', limit=limit), 0, [0] * lanes, 0)\n"
-        "assert 10 <= seconds(0, 16) < seconds(3, 16) < seconds(3, 64) < 120\n"
-    )
-    env = {"SPACES_ZERO_GPU": "1", "PYTHONPATH": f"{tmp_path}:.", "PATH": ""}
-    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=120)
+def test_on_zero_gpu_the_work_is_borrowed_for_a_time_that_grows_with_it(monkeypatch):
+    asked = []
+    fake = types.ModuleType("spaces")
+    fake.GPU = lambda duration: asked.append(duration) or (lambda function: function)
+    monkeypatch.setitem(sys.modules, "spaces", fake)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "1")
+    borrowed(answering.seconds_needed)(answering.stream)
+
+    def seconds(lanes, limit):
+        request = Request(None, "", "", limit=limit)
+        return asked[0](None, request, None, [None] * lanes, None)
+
+    assert 10 <= seconds(0, 16) < seconds(3, 16) < seconds(3, 64) < 120
+
+
+def test_elsewhere_the_work_is_done_in_place(monkeypatch):
+    monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
+    assert borrowed(answering.seconds_needed)(answering.stream) is answering.stream
