@@ -1,6 +1,6 @@
 """docs/methods.md and docs/signals.md, written from what methods and signals declare."""
 
-from tokviz.reduction.method import EFFECTS, METHODS
+from tokviz.reduction.method import EFFECTS, IMAGES, METHODS, TILES
 from tokviz.signals import CALLABLE, CROPS, SECTIONS
 
 NONE = "–"
@@ -19,6 +19,8 @@ model is still right after each method is in [accuracy.md](accuracy.md).
 - **Query**: whether the kept tokens depend on the prompt.
 - **Positions**: published position policy. *keep* leaves the survivors their position ids,
   *repack* renumbers them without gaps; every run can choose the other one.
+- **Images**: what a prompt with several images does, see below.
+- **Crops**: what an image that the tower sees as several crops does, see below.
 - **Status**: *verified* follows official code or the paper's own text; a *stand-in* is built from
   secondary sources or leaves out a trained part, and says so wherever it appears.
 - **Variants**: choices for places where paper and official code, or two versions of them, differ.
@@ -105,6 +107,8 @@ def facts(entry):
         reads(entry) or "nothing",
         "yes" if entry.query_aware else "no",
         entry.positions,
+        entry.images,
+        "" if entry.place == "tower" else entry.tiles,
         official(entry),
         "verified" if entry.verified else "stand-in",
         variants(entry),
@@ -144,13 +148,19 @@ def _allowed(option):
 
 def methods_page():
     """Return docs/methods.md."""
-    head = ["Method", "Kind", "Acts", "Reads", "Query", "Positions", "Official code", "Status",
-            "Variants"]  # fmt: skip
+    head = ["Method", "Kind", "Acts", "Reads", "Query", "Positions", "Images", "Crops",
+            "Official code", "Status", "Variants"]  # fmt: skip
     silent = [e for e in METHODS.values() if e.paper and not e.published]
     none = f"No LLaVA-1.5 row from a source that could be named: {code(e.name for e in silent)}."
     parts = [
         METHODS_HEAD,
         "\n".join(f"- *{name}*: {what}." for name, what in EFFECTS.items() if name != "remove"),
+        "Several images: tokens are chosen\n\n"
+        + "\n".join(f"- *{name}*: {how}." for name, how in IMAGES.items()),
+        "Several crops: tokens are chosen\n\n"
+        + "\n".join(f"- *{name}*: {how}." for name, how in TILES.items())
+        + "\n\nInside the tower a method needs an image in one crop; it says so where there are "
+        "more.",
         table(head, [facts(entry) for entry in METHODS.values()]),
         PUBLISHED_HEAD,
         table(["Method", "Budget", "Scores", "Source"], published()),

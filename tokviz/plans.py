@@ -47,11 +47,15 @@ class Step:
         return "keep" if self.entry is None else self.entry.positions
 
     @property
+    def title(self) -> str:
+        """The method's name as people write it."""
+        return self.method if self.entry is None else self.entry.title
+
+    @property
     def label(self) -> str:
         """Short text for a lane's head."""
-        title = self.method if self.entry is None else self.entry.title
         stand_in = "" if self.entry is None or self.entry.verified else " (stand-in)"
-        return f"{title}{stand_in}, {self.keep} tokens"
+        return f"{self.title}{stand_in}, {self.keep} tokens"
 
 
 @dataclass(frozen=True)

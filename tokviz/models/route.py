@@ -23,7 +23,7 @@ from tokviz.models.tower import apply_reduction, encode_reduced
 from tokviz.models.vision import TOWER_SIGNALS, Vision, image_signals
 from tokviz.models.windows import Windows, sliding_layers
 from tokviz.plans import Plan, Step
-from tokviz.reduction import reduce
+from tokviz.reduction import Stage, reduce
 from tokviz.reduction.method import Method, check_keep
 from tokviz.signals import SIGNALS
 from tokviz.trace import StageRecord
@@ -62,6 +62,9 @@ def route(
         MissingSignal: a method needs what this model does not have.
     """
     layout = prepared.asked.layout
+    for step in plan.steps:
+        if step.entry is not None:
+            step.entry.check_images(len(layout.sizes))
     travel = Travel(family, model, prepared, shared)
     for step in plan.at("tower"):
         travel.through_tower(step)
@@ -86,7 +89,7 @@ def route(
     stages = DecoderStages(
         decoder,
         inside,
-        inside_stages(inside, travel.whole.m, len(decoder.layers)),  # type: ignore[arg-type]
+        travel.inside_stages(inside, len(decoder.layers)),  # type: ignore[arg-type]
         torch.as_tensor(visual, device=index.device),
         len(rows),
         keep,
@@ -116,14 +119,6 @@ def route(
     )
 
 
-def inside_stages(step: Step | None, m: int, layers: int) -> list:
-    """Return the stages of a step inside the language model, none without one."""
-    if step is None:
-        return []
-    keep = check_keep(step.keep, m)
-    return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
-
-
 def windows(
     family: Family, model: nn.Module, prepared: Prepared, rows: torch.Tensor, repack: bool
 ) -> Windows | None:
@@ -140,6 +135,17 @@ def windows(
     return Windows(decoder, torch.arange(len(rows), device=rows.device), len(rows), build)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Tokens that a method decides on by themselves: those of an image, or of one of its crops."""
+
+    image: int
+    tiles: tuple[int, ...]
+    "Numbers of its crops in the layout."
+    tokens: np.ndarray
+    "Places among the tokens that are left, ascending; patches only."
+
+
 class Travel:
     """The visual tokens on their way from the image to the language model."""
 
@@ -151,6 +157,8 @@ class Travel:
         self.pre, self.features = shared.pre, shared.features
         self.since = Reduction.identity(self.layout.n)
         "What happened since the tower: from the tokens in `vision` to those that are left."
+        self.encoded = np.arange(self.layout.n)
+        "Original number of each token in `vision`."
         self.encode_seconds, self.decide_seconds = shared.seconds, 0.0
         self.whole = Reduction.identity(self.layout.n)
         self.records: list[StageRecord] = []
@@ -163,7 +171,7 @@ class Travel:
 
     def through_tower(self, step: Step) -> None:
         """Encode again, with the step's method inside the tower."""
-        keep = self.shares(check_keep(step.keep, self.layout.n))
+        keep = self.shares(check_keep(step.keep, self.layout.n), self.images())
         began = time.perf_counter()
         self.vision, parts, decide = encode_reduced(
             self.family, self.model, self.prepared.inputs, self.layout, step, keep, {"cls_attn"}
@@ -171,13 +179,13 @@ class Travel:
         self.pre, self.features = self.vision.pre, self.vision.features
         self.encode_seconds = time.perf_counter() - began - decide
         self.note(step, side_by_side(parts, self.images()), decide)
-        self.since = Reduction.identity(self.whole.m)
+        self.since, self.encoded = Reduction.identity(self.whole.m), self.whole.position
 
     def before(self, step: Step) -> None:
         """Decide on the tokens that are left, and apply W to their features."""
-        check_keep(step.keep, self.whole.m)
+        keep = self.budget(step)
         began = time.perf_counter()
-        done = step.reduction or self.decide(step)
+        done = step.reduction or self.decide(step, keep)
         if done.n != self.whole.m:
             raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
         self.pre = apply_reduction(self.pre, done)
@@ -188,26 +196,56 @@ class Travel:
         self.features, self.since = Features(plain, tuple(extra)), self.since.then(done)
         self.note(step, done, time.perf_counter() - began)
 
+    def budget(self, step: Step) -> int:
+        """Return how many of the tokens that are left a step leaves.
+
+        Earlier steps may leave fewer tokens than a later one asks for (adaptive methods choose
+        their own count): the later one then keeps all of them, and a note says so.
+
+        Raises:
+            InputError: more tokens than the prompt has, or not a whole number.
+        """
+        keep, left = check_keep(step.keep, self.layout.n), self.whole.m
+        if keep > left:
+            self.notes.append(
+                f"Earlier steps left {left} tokens, fewer than the {keep} that {step.title} was "
+                "to leave: it keeps all of them."
+            )
+        return min(keep, left)
+
+    def inside_stages(self, step: Step | None, layers: int) -> list[Stage]:
+        """Return the stages of a step inside the language model, none without one."""
+        if step is None:
+            return []
+        m, keep = self.whole.m, self.budget(step)
+        if len(self.layout.sizes) > 1 and "llm_image" not in step.entry.optional:  # type: ignore
+            self.notes.append(f"{step.title} decides on the tokens of all images together.")
+        return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
+
     def every_feature(self) -> tuple[torch.Tensor, ...]:
         """Return all that is reduced along with the tokens, [m, d] each."""
         return (self.features.tokens, *self.features.extra)
 
-    def decide(self, step: Step) -> Reduction:
-        """Ask the method, image by image, and lay the decisions side by side.
+    def decide(self, step: Step, keep: int) -> Reduction:
+        """Ask the method, image by image or crop by crop, and lay the decisions side by side.
 
         Newline and separator tokens are no candidates and are not counted in keep. Official code
         knows every way (VisionZip drops them, GlobalCom² keeps them all, DivPrune lets them
         compete); here one follows its row: it stays as long as a token of the row does.
         """
-        entry = step.entry
-        tokens = self.images()
-        shares = self.shares(min(step.keep, sum(len(own) for own in tokens)))
+        entry: Method = step.entry  # type: ignore[assignment]
+        split = self.parts(entry.tiles == "each")
+        tokens = [part.tokens for part in split]
+        shares = self.shares(min(keep, sum(len(own) for own in tokens)), tokens)
         parts = []
-        for image in range(len(shares)):
-            signals = self.signals(entry, image)  # type: ignore[arg-type]
-            parts.append(reduce(step.method, signals, shares[image], **step.options))
-        if len(parts) > 1 and entry is not None:
-            self.notes.append(f"{entry.title} chose from each image on its own, in equal shares.")
+        for part, share in zip(split, shares, strict=True):
+            parts.append(reduce(step.method, self.signals(entry, part), share, **step.options))
+        if len(parts) > 1:
+            unit = "image" if len(parts) == len(self.layout.sizes) else "crop"
+            self.notes.append(
+                f"{entry.title} chose from each {unit} on its own, in shares that follow the "
+                f"{unit}s' tokens."
+            )
         structural = np.flatnonzero(self.layout.kind[self.whole.position] != PATCH)
         if len(structural):
             left = np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)])
@@ -241,12 +279,14 @@ class Travel:
         ]
         return np.flatnonzero(stays)
 
-    def signals(self, entry: Method, image: int) -> dict[str, Any]:
-        """Return the signals the method asks for, over the tokens of one image that are left."""
+    def signals(self, entry: Method, part: Part) -> dict[str, Any]:
+        """Return the signals the method asks for, over the tokens of one part that are left."""
         words = self.prepared.inputs["input_ids"][0][self.prepared.text_rows.to(self.pre.device)]
         text = self.model.get_input_embeddings()(words)  # type: ignore[operator]
-        given = self.left(image_signals(self.vision, self.before_steps(image), image), image)
-        given |= crop_signals(self.layout, image, self.whole.position[self.images()[image]])
+        given = self.left(image_signals(self.vision, self.before_steps(part), part.image), part)
+        crops = crop_signals(self.layout, part.image, self.whole.position[part.tokens])
+        whole_image = entry.tiles != "each"
+        given |= crops if whole_image else {"unpad_mask": crops["unpad_mask"]}
         given["text_llm"] = text
         given["projector"] = lambda x: self.family.project(self.model, x)
         asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
@@ -259,42 +299,58 @@ class Travel:
             )
         return {name: value for name, value in given.items() if name in asked}
 
-    def before_steps(self, image: int) -> np.ndarray:
-        """Return which of the tokens in `vision` belong to an image (newlines left out)."""
-        if len(self.vision.pre) == self.layout.n:
-            return np.flatnonzero((self.layout.image == image) & (self.layout.kind == PATCH))
-        return self.images()[image] if self.since.is_selection else np.arange(self.since.n)
+    def before_steps(self, part: Part) -> np.ndarray:
+        """Return which of the tokens in `vision` belong to a part (newlines left out)."""
+        patch = self.layout.kind[self.encoded] == PATCH
+        return np.flatnonzero(np.isin(self.layout.tile[self.encoded], part.tiles) & patch)
 
-    def left(self, signals: dict[str, Any], image: int) -> dict[str, Any]:
+    def left(self, signals: dict[str, Any], part: Part) -> dict[str, Any]:
         """Cut signals of the tokens in `vision` down to those that earlier steps left."""
-        now = self.images()[image]
+        now = part.tokens
         index = self.whole.position[now]
         if self.since.m == self.since.n:
-            tiles = [t for t in self.layout.tiles if t.image == image]
+            tiles = [self.layout.tiles[i] for i in part.tiles]
             whole = len(tiles) == 1 and len(now) == tiles[0].rows * tiles[0].cols
             grid = [tiles[0].rows, tiles[0].cols] if whole else None
             return {**signals, "index": index, "grid": grid}
-        place = np.searchsorted(self.before_steps(image), self.since.position[now])
+        place = np.searchsorted(self.before_steps(part), self.since.position[now])
         features = {
             "feats_pre": self.pre[now],
             "feats_post": self.features.tokens[now],
             "index": index,
         }
-        return {name: gather(name, value, place) for name, value in signals.items()} | features
+        n = len(self.before_steps(part))
+        return {name: gather(name, value, place, n) for name, value in signals.items()} | features
+
+    def parts(self, by_tile: bool = False) -> list[Part]:
+        """Return the tokens that are left image by image, or crop by crop.
+
+        A crop of which nothing is left makes no part; newlines belong to none.
+        """
+        tiles = self.layout.tiles
+        owner = np.where(self.layout.kind == PATCH, self.layout.tile, -1)[self.whole.position]
+        own = [tuple(i for i, t in enumerate(tiles) if t.image == image)
+               for image in range(len(self.layout.sizes))]  # fmt: skip
+        if by_tile:
+            own = [(i,) for numbers in own for i in numbers if (owner == i).any()]
+        return [
+            Part(tiles[numbers[0]].image, numbers, np.flatnonzero(np.isin(owner, numbers)))
+            for numbers in own
+        ]
 
     def images(self) -> list[np.ndarray]:
         """Return, per image, which of the tokens that are left are patches of it."""
-        owner = np.where(self.layout.kind == PATCH, self.layout.image, -1)[self.whole.position]
-        return [np.flatnonzero(owner == i) for i in range(len(self.layout.sizes))]
+        return [part.tokens for part in self.parts()]
 
-    def shares(self, keep: int) -> list[int]:
-        """Split a budget over the images in proportion to their tokens."""
-        sizes = [len(tokens) for tokens in self.images()]
+    def shares(self, keep: int, tokens: list[np.ndarray]) -> list[int]:
+        """Split a budget over images or crops in proportion to their tokens."""
+        sizes = [len(own) for own in tokens]
         shares = [keep * size // sum(sizes) for size in sizes]
         for i in range(keep - sum(shares)):
             shares[i] += 1
         if min(shares) < 1:
-            raise InputError(f"keep must be at least one token per image ({len(sizes)}).")
+            unit = "image" if len(sizes) == len(self.layout.sizes) else "crop"
+            raise InputError(f"keep must be at least one token per {unit} ({len(sizes)}).")
         return shares
 
     def carried(self, step: Step | None) -> dict[str, torch.Tensor]:
@@ -307,10 +363,11 @@ class Travel:
         if not wanted & set(TOWER_SIGNALS):
             return found
         layer = self.family.feature_layer(self.model)
-        for image, place in enumerate(self.images()):
-            signals = image_signals(self.vision, self.before_steps(image), image)
+        for part in self.parts():
+            place = part.tokens
+            signals = image_signals(self.vision, self.before_steps(part), part.image)
             for name in wanted & set(TOWER_SIGNALS):
-                layers = self.left(signals, image).get(name, {})
+                layers = self.left(signals, part).get(name, {})
                 if layer in layers:
                     value = layers[layer]
                     found.setdefault(name, value.new_zeros(*value.shape[:-1], self.whole.m))
@@ -339,15 +396,23 @@ class Travel:
         self.decide_seconds += seconds
 
 
-def gather(name: str, value: Any, place: np.ndarray) -> Any:
-    """Take the given tokens out of a signal along its axis n; other signals stay."""
+TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}
+"""Axes of the tokens in signals that have [CLS], if any, in front of them."""
+
+
+def gather(name: str, value: Any, place: np.ndarray, n: int) -> Any:
+    """Take the given ones of n tokens out of a signal; [CLS] and signals without tokens stay."""
     if isinstance(value, dict):
-        return {layer: gather(name, one, place) for layer, one in value.items()}
+        return {layer: gather(name, one, place, n) for layer, one in value.items()}
     letters = SIGNALS[name].shape.split()
-    if value is None or "n" not in letters:
+    axes = (letters.index("n") - len(letters),) if "n" in letters else TOKEN_AXES.get(name, ())
+    if value is None:
         return value
-    axis = letters.index("n") - len(letters)
-    return value.index_select(axis, torch.as_tensor(place, device=value.device))
+    for axis in axes:
+        skip = value.shape[axis] - n
+        rows = np.concatenate([np.arange(skip), skip + place])
+        value = value.index_select(axis, torch.as_tensor(rows, device=value.device))
+    return value
 
 
 def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Reduction:

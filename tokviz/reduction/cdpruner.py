@@ -15,6 +15,7 @@ SPENT = 1e-6
     "cdpruner",
     title="CDPruner",
     place="before",
+    tiles="each",
     needs=("feats_post", "text_clip", "img_clip"),
     fallbacks={"text_clip": "text_llm", "img_clip": "feats_post"},
     paper="https://arxiv.org/abs/2506.10967",

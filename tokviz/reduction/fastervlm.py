@@ -9,6 +9,7 @@ from tokviz.reduction.selection import cls_score, top_k
     "fastervlm",
     title="FasterVLM",
     place="before",
+    tiles="each",
     needs=("cls_attn",),
     fallbacks={"cls_attn": "recv_attn"},
     paper="https://arxiv.org/abs/2412.01818v1",

@@ -17,6 +17,7 @@ from tokviz.signals import Signals
     "globalcom2",
     title="GlobalCom²",
     place="before",
+    tiles="own",
     needs=("crops", "thumb_cls_logits", "crop_cls_logits"),
     fallbacks={"thumb_cls_logits": "cls_logits", "crop_cls_logits": "cls_logits"},
     optional=("tile", "cell", "unpad_mask"),

@@ -15,6 +15,7 @@ from tokviz.signals import Signals
     "hiprune",
     title="HiPrune",
     place="before",
+    tiles="each",
     needs=("recv_attn", "grid"),
     paper="https://arxiv.org/abs/2508.00553",
     year=2025,

@@ -16,6 +16,7 @@ from tokviz.reduction.similarity import unit
     "hiprune_plus",
     title="HiPrune++",
     place="before",
+    tiles="each",
     needs=("recv_attn", "grid", "text_clip", "img_clip"),
     fallbacks={"text_clip": "text_llm", "img_clip": "feats_post"},
     paper="https://arxiv.org/abs/2508.00553",

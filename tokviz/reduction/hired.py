@@ -14,6 +14,7 @@ from tokviz.reduction.selection import best_of
     "hired",
     title="HiRED",
     place="before",
+    tiles="own",
     needs=("thumb_cls_attn", "crop_cls_attn"),
     fallbacks={"thumb_cls_attn": "cls_attn", "crop_cls_attn": "cls_attn"},
     optional=("crops", "tile", "cell"),

@@ -16,8 +16,10 @@ from tokviz.signals import Signals
 
 __all__ = [
     "EFFECTS",
+    "IMAGES",
     "METHODS",
     "PLACES",
+    "TILES",
     "Method",
     "Option",
     "Place",
@@ -47,6 +49,20 @@ EFFECTS: dict[str, str] = {
     "decode": "untouched while the prompt is read; later tokens attend only to what was chosen",
     "restart": "gone: the prompt is read again from layer 0 without them",
 }
+
+IMAGES: dict[str, str] = {
+    "each": "from each image on its own, in shares that follow the images' tokens",
+    "together": "from the tokens of all images together",
+    "one": "from one image only; a prompt with several is refused",
+}
+"""How a method meets a prompt with several images."""
+
+TILES: dict[str, str] = {
+    "each": "from each crop on its own, in shares that follow the crops' tokens",
+    "together": "from the tokens of all crops together",
+    "own": "from each crop on its own, in shares that the method sets itself",
+}
+"""How a method meets an image that the tower sees as several crops."""
 
 METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods")
 
@@ -117,6 +133,10 @@ class Method:
     "False: built from secondary sources, a labelled stand-in for the published method."
     adaptive: bool = False
     "True when the method may choose fewer tokens than the budget by itself."
+    images: str = "each"
+    "A key of IMAGES; by default each, inside the language model together."
+    tiles: str = "together"
+    "A key of TILES: what the official code does with the crops of one image."
     schedule: Schedule | None = None
     published: tuple[Published, ...] = ()
     "Scores of LLaVA-1.5-7B as printed elsewhere, with their source; empty where none was found."
@@ -135,6 +155,15 @@ class Method:
         if self.schedule is None:
             return []
         return self.schedule(n, keep, layers, **self.check_options(options))
+
+    def check_images(self, count: int) -> None:
+        """Raise InputError for several images when the method is defined for one only."""
+        if self.images == "one" and count > 1:
+            raise InputError(
+                f"{self.title} is defined for one image, and this prompt has {count}. Ask about "
+                "one image at a time, or choose a method that takes several, such as fastervlm "
+                "(each image on its own), fastv (all together) or catp."
+            )
 
     def missing(self, available: set[str]) -> list[str]:
         """Return the needed signals that are neither available nor have an available fallback."""
@@ -156,6 +185,8 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
     def register(decide: Callable[..., Reduction]) -> Method:
         summary, _, notes = inspect.cleandoc(decide.__doc__ or "").partition("\n")
         declared.setdefault("fallbacks", {})
+        if declared.get("place") == "language_model":
+            declared.setdefault("images", "together")
         entry = Method(
             name=name,
             decide=decide,

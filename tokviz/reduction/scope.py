@@ -15,6 +15,7 @@ from tokviz.reduction.similarity import cosines
     "scope",
     title="SCOPE",
     place="before",
+    tiles="each",
     needs=("feats_pre", "cls_attn"),
     fallbacks={"cls_attn": "recv_attn"},
     space="pre",

@@ -85,6 +85,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     "sparsevlm",
     title="SparseVLM",
     place="language_model",
+    images="one",
     kind="both",
     needs=("llm_attn_text", "llm_text_score", "llm_hidden"),
     optional=("llm_rope_bias",),

@@ -16,6 +16,7 @@ from tokviz.reduction.similarity import cosines
     "visionzip",
     title="VisionZip",
     place="before",
+    tiles="each",
     kind="both",
     needs=("cls_attn", "k"),
     fallbacks={"cls_attn": "recv_attn"},

@@ -15,6 +15,7 @@ from tokviz.reduction.similarity import unit
     "vispruner",
     title="VisPruner",
     place="before",
+    tiles="each",
     needs=("cls_attn", "feats_pre"),
     fallbacks={"cls_attn": "recv_attn"},
     paper="https://arxiv.org/abs/2412.01818",

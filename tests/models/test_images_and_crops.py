@@ -1,0 +1,66 @@
+"""Each method meets several images, and several crops, as it declares, and never in silence."""
+
+import numpy as np
+import pytest
+
+import tokviz
+from tokviz.reduction import METHODS
+from tokviz.reduction.method import IMAGES, TILES
+
+PROMPT = "what is this?"
+
+
+@pytest.fixture(scope="module")
+def tiled(checkpoint):
+    return tokviz.load(checkpoint("idefics3"))
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_declares_how_it_meets_images_and_crops(name):
+    assert METHODS[name].images in IMAGES
+    assert METHODS[name].tiles in TILES
+    if METHODS[name].place == "before":
+        assert METHODS[name].images != "together"
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(METHODS) if METHODS[n].images == "one"])
+def test_a_method_for_one_image_refuses_two_and_names_another_way(vlm, cat, name):
+    title = METHODS[name].title
+    with pytest.raises(tokviz.InputError, match=f"{title} is defined for one image.*has 2.*catp"):
+        vlm.answer([cat, cat], PROMPT, tokviz.plan(name, keep=10), 2)
+
+
+def test_a_ranking_inside_the_language_model_takes_all_images_together(vlm, cat):
+    trace = vlm.answer([cat, cat.rotate(180)], PROMPT, tokviz.plan("fastv", keep=10), 2)
+    score = trace.stages[0].reduction.score
+    best = np.sort(np.argsort(-score, kind="stable")[:10])
+    assert trace.reduction.kept.tolist() == best.tolist()
+    assert any("all images together" in note for note in trace.notes)
+
+
+def test_official_equal_shares_per_crop_and_a_decision_over_all_crops(tiled, cat):
+    """VisionZip treats every crop alike; DivPrune lets the tokens of all crops compete."""
+    crops = len(tiled.prepare(cat, PROMPT).asked.layout.tiles)
+    assert crops > 2
+    alike = tiled.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=3 * crops), 2)
+    assert np.bincount(alike.layout.tile[alike.reduction.kept]).tolist() == [3] * crops
+    assert any("from each crop on its own" in note for note in alike.notes)
+    free = tiled.answer(cat, PROMPT, tokviz.plan("divprune", keep=3 * crops), 2)
+    assert len(set(np.bincount(free.layout.tile[free.reduction.kept]).tolist())) > 1
+
+
+def test_a_crop_is_decided_as_if_it_were_alone(tiled, cat):
+    """FasterVLM's tokens of a crop are the best of that crop, whatever the others hold."""
+    layout = tiled.prepare(cat, PROMPT).asked.layout
+    crops = len(layout.tiles)
+    trace = tiled.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=2 * crops), 2)
+    score = trace.stages[0].reduction.score
+    for crop in range(crops):
+        own = np.flatnonzero(layout.tile == crop)
+        best = own[np.argsort(-score[own], kind="stable")[:2]]
+        assert set(best) == set(trace.reduction.kept) & set(own)
+
+
+def test_fewer_tokens_than_crops_are_refused_in_words(tiled, cat):
+    with pytest.raises(tokviz.InputError, match="at least one token per crop"):
+        tiled.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=1), 2)
