@@ -32,8 +32,9 @@ fix: $(DEV)  ## put style in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
-docs: $(READY)  ## rewrite the generated tables in README.md and the pages in docs/
+docs: $(DEV)  ## rewrite the generated lists and pages, and build the site into site/
 	$(PY) -m scripts.write_docs
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
 bench: $(DEV)  ## measure capture, lanes and page; prints one table
 	$(PY) -m benchmarks

@@ -16,7 +16,7 @@ from components.widget import head  # noqa: E402
 
 
 def read_settings() -> Settings:
-    """Return the settings from TOKVIZ_* in the environment; the README lists them."""
+    """Return the settings from TOKVIZ_* in the environment; docs/server.md lists them."""
     names = os.environ.get("TOKVIZ_MODELS", "embedded")
     return Settings(
         models=tuple(name.strip() for name in names.split(",") if name.strip()),

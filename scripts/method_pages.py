@@ -129,13 +129,17 @@ def section(entry):
     if entry.paper:
         head += f" ([paper]({entry.paper}), {entry.year})"
     parts = [head, entry.summary, entry.notes]
-    if entry.options:
-        rows = [
-            [f"`{option.name}`", _allowed(option), f"`{option.default}`"]
-            for option in entry.options.values()
-        ]
-        parts.append(table(["Option", "Allowed", "Default"], rows))
+    parts.append(options_table(entry))
     return "\n\n".join(part for part in parts if part)
+
+
+def options_table(entry):
+    """Return the table of an entry's options, "" where it has none."""
+    rows = [
+        [f"`{option.name}`", _allowed(option), f"`{option.default}`"]
+        for option in entry.options.values()
+    ]
+    return table(["Option", "Allowed", "Default"], rows) if rows else ""
 
 
 def _allowed(option):

@@ -1,13 +1,14 @@
 """Rewrite what is generated in README.md and docs/: python -m scripts.write_docs
 
-A table stands between <!-- methods --> and <!-- /methods -->, and so on for every list of
-`tokviz.catalog`; whole pages are in PAGES. A test fails when one is not what this script writes.
+A list stands between <!-- methods --> and <!-- /methods -->, and so on for all LISTS of the README;
+whole pages are in PAGES. A test fails when one is not what this script writes.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
-from scripts import accuracy_page, method_pages, trace_page
+from scripts import accuracy_page, list_pages, method_pages, trace_page
 from tokviz import catalog
 
 ROOT = Path(__file__).parents[1]
@@ -17,8 +18,17 @@ PAGES = {
     "docs/signals.md": method_pages.signals_page,
     "docs/accuracy.md": accuracy_page.page,
     "docs/trace_format.md": trace_page.page,
+    "docs/analyses.md": list_pages.analyses_page,
+    "docs/mitigation_methods.md": list_pages.mitigations_page,
+    "docs/models.md": list_pages.models_page,
 }
 """Pages that are generated as a whole."""
+LISTS = {
+    "methods": list_pages.methods_by_place,
+    "others": list_pages.others,
+    "families": partial(catalog.markdown, "families"),
+}
+"""Lists in the README, by the name in their markers."""
 
 
 def filled(text, name, block):
@@ -31,9 +41,9 @@ def filled(text, name, block):
 
 
 def readme(text):
-    """Return README.md with every generated table brought up to date."""
-    for name in catalog.LISTS:
-        text = filled(text, name, catalog.markdown(name))
+    """Return README.md with every generated list brought up to date."""
+    for name, block in LISTS.items():
+        text = filled(text, name, block())
     return text
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts import write_docs
-from tokviz import catalog
+from tokviz.reduction import METHODS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,9 +29,14 @@ def file_map():
     return paths
 
 
-@pytest.mark.parametrize("name", catalog.LISTS)
-def test_the_readmes_tables_are_what_the_code_says(name):
-    assert write_docs.filled(README, name, catalog.markdown(name)) == README, "run: make docs"
+@pytest.mark.parametrize("name", write_docs.LISTS)
+def test_the_readmes_lists_are_what_the_code_says(name):
+    assert write_docs.filled(README, name, write_docs.LISTS[name]()) == README, "run: make docs"
+
+
+def test_every_method_is_in_the_readme():
+    listed = set(re.findall(r"docs/methods\.md#(\w+)\)", README))
+    assert listed == set(METHODS)
 
 
 @pytest.mark.parametrize("page", write_docs.PAGES)
@@ -68,6 +73,13 @@ def test_the_file_map_names_every_part_of_the_library():
     }
 
 
+def anchors(text):
+    """What a page can be entered at: its headings, and the names that the reference documents."""
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | set(re.findall(r"^::: (\S+)$", text, re.M))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(document):
     for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)\s]+)\)", document.read_text()):
@@ -75,8 +87,7 @@ def test_relative_links_lead_somewhere(document):
         linked = document.parent / path
         assert linked.exists(), f"{document.name} links to {target}"
         if anchor:
-            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.M)
-            assert anchor in {h.lower().replace(" ", "-") for h in headings}, target
+            assert anchor in anchors(linked.read_text(encoding="utf-8")), target
 
 
 def test_every_make_command_in_a_document_is_in_the_makefile():
@@ -96,9 +107,10 @@ def test_the_space_runs_what_requirements_pin():
     assert pins["torch"] == "2.13.0"
 
 
-def test_every_setting_that_the_page_reads_is_in_the_readme():
+def test_every_setting_that_the_page_reads_is_documented():
     read = set(re.findall(r'(?:environ\.get|whole_number)\("(\w+)"', (ROOT / "app.py").read_text()))
-    listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", README, re.M))
+    server = (ROOT / "docs/server.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", server, re.M))
     assert read
     assert read <= set(listed)
     for name, default in re.findall(

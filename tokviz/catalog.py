@@ -1,6 +1,6 @@
 """What is there: methods, analyses and models as plain rows, as text and as Markdown tables.
 
-The CLI's lists and the README's tables are written from here, so they cannot drift from the code.
+The CLI's lists and the tables in docs/ are written from here, so they cannot drift from the code.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def plain(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def markdown(which: str) -> str:
-    """Return a list as the Markdown table of the README."""
+    """Return a list as a Markdown table."""
     head = HEADINGS[which]
     lines = [head, tuple("---" for _ in head)]
     lines += [_cells(which, entry) for entry in rows(which)]

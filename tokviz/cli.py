@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=f"list the {what}")
         form = listing.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print a JSON array")
-        form.add_argument("--markdown", action="store_true", help="print the README's table")
+        form.add_argument("--markdown", action="store_true", help="print a Markdown table")
         listing.set_defaults(run=_list, which=name)
     return parser
 
