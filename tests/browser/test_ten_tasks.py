@@ -1,0 +1,267 @@
+"""The tasks that a newcomer must manage without help, done as a person does them, clicks counted.
+
+On the page that ships: the stored examples and the embedded model. Each bound on the clicks is what
+the shortest way through the visible controls takes; a page that makes it longer fails here.
+"""
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from components.examples import Stored
+from components.models import Models
+from components.state import Settings, Site
+from components.widget import ASSETS
+from tests.browser.conftest import PAINTED, WAIT, serve
+from tests.browser.driving import EXPLORER, cell_pixels, explorer, pixels
+from tests.browser.person import Person
+from tests.view.fakes import fake_trace
+from tokviz.trace import open_trace
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(not (ASSETS / "model/config.json").is_file(), reason="no embedded model"),
+]
+WHALE = [12 * row + col for row in range(4, 8) for col in range(4)]
+"""Tokens of the part of the first example's picture in which the whale is: middle left."""
+
+
+@pytest.fixture(scope="module")
+def lab():
+    yield from serve(Site(Settings(), Stored(), Models()))
+
+
+@pytest.fixture(scope="module")
+def no_model():
+    def refuse(name):
+        raise AssertionError("a stored trace must open without a model")
+
+    yield from serve(Site(Settings(), Stored(), Models(load=refuse)))
+
+
+@pytest.fixture(scope="module")
+def tab(browser, lab):
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900},
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(lab)
+    page.wait_for_function(PAINTED)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def person(tab):
+    """Somebody who has the first example before them, untouched."""
+    other = tab.locator("#tv-examples .tv-card").nth(1)
+    other.click()
+    shows(tab, "example", "scene_1")
+    tab.locator("#tv-examples .tv-card").first.click()
+    shows(tab, "example", "scene_2")
+    return Person(tab)
+
+
+def shows(page, field: str, value: str) -> None:
+    """Wait until the run in the big picture has this value."""
+    page.wait_for_function(
+        f"([field, value]) => {EXPLORER}.scene?.payload[field] === value", arg=[field, value]
+    )
+
+
+def word(page, text: str):
+    return page.locator("#tv-explorer .tv-word", has_text=re.compile(f"^{text}$")).first
+
+
+def heat(page) -> np.ndarray:
+    """How far each token's drawn colour is from the picture without a map: [n], read off pixels.
+
+    Yellow, the top of the colour scale, has much green and little blue; violet, the bottom, the
+    opposite.
+    """
+    drawn = pixels(page)
+    n = explorer(page, "x.scene.n")
+    mean = np.array([cell_pixels(page, drawn, token).mean((0, 1)) for token in range(n)])
+    return mean[:, 1] - mean[:, 2]
+
+
+def test_task_1_find_the_patches_behind_a_word(person):
+    page = person.page
+    person.click_and_see(word(page, "whale"))
+    person.away()
+    expect(page.locator("#tv-explorer .tv-lead")).to_contain_text("while it wrote “whale”")
+    values = np.array(explorer(page, "Array.from(x.values)"))
+    layer = explorer(page, "x.view.layer")
+    stored = open_trace(ASSETS / "traces/scene_2.safetensors")
+    at = [token.strip() for token in stored.answer_tokens].index("whale")
+    np.testing.assert_allclose(values, stored["attention"][at, layer].astype(float), rtol=0.01)
+    assert values[WHALE].sum() > 0.5 * values.sum()
+    assert set(np.argsort(heat(page))[-3:]) <= set(WHALE)
+    person.photograph("task_01_patches_behind_a_word")
+    assert person.clicks <= 1
+
+
+def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
+    """The embedded model has no sink dimensions, so the run is one of a model that has them."""
+    page, path = person.page, tmp_path / "sinks.safetensors"
+    trace = fake_trace(6, 6, prompt="where is the sink ?")
+    trace.save(path)
+    person.give_file(page.get_by_role("button", name="Open a trace file"), path)
+    shows(page, "prompt", trace.prompt)
+    striped = "striped: the part on sinks"
+    expect(page.locator("#tv-explorer [data-part=layerNote]")).to_contain_text(striped)
+    person.click_and_see(page.locator("#tv-explorer [data-layer='3']"))
+    expect(page.locator("#tv-explorer .tv-legend")).to_contain_text(
+        "1 attention sink, left out of the colours"
+    )
+    sink = 35
+    person.point(sink)
+    facts = page.locator("#tv-explorer [data-part=facts]")
+    expect(facts).to_contain_text("attention sink in this layer")
+    told = float(re.search(r"attention ([0-9.e-]+)", facts.inner_text())[1])
+    layer = explorer(page, "x.view.layer")
+    assert told == pytest.approx(float(trace["attention"][:, layer, sink].mean()), rel=0.02)
+    person.away()
+    drawn = pixels(page)
+    hatched = cell_pixels(page, drawn, sink).mean(2).std()
+    assert hatched > 2 * cell_pixels(page, drawn, 30).mean(2).std()
+    person.photograph("task_02_the_sink")
+    assert person.clicks <= 3
+
+
+def test_task_3_compare_three_methods_at_a_quarter(person):
+    page = person.page
+    lanes = page.locator("#tv-lanes .tv-lane")
+    person.choose(lanes.nth(2).locator("select.tv-method"), "divprune")
+    person.press("Compare")
+    for number, method in ((1, "fastervlm"), (2, "divprune"), (3, "fastv")):
+        lane = lanes.nth(number)
+        expect(lane.locator("select.tv-method")).to_have_value(method)
+        expect(lane.locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
+        expect(lane.locator("tr", has_text="total time")).to_contain_text("full")
+        expect(lane.locator(".tv-verdict")).not_to_be_empty()
+        expect(lane.locator(".tv-legend")).to_contain_text("kept 36")
+        expect(lane.locator(".tv-legend")).to_contain_text("pruned 108")
+    kept = page.evaluate(
+        "() => window.__tokviz.lanes[0].columns.slice(1).map((c) => Array.from(c.scene.fatesAt(null)))"  # noqa: E501
+    )
+    assert len({tuple(fates) for fates in kept}) == 3
+    for number in (1, 2, 3):
+        drawn = pixels(page, f"#tv-lanes .tv-lane:nth-child({number + 1}) canvas.tv-mini")
+        owner = f"window.__tokviz.lanes[0].columns[{number}]"
+        light = [cell_pixels(page, drawn, token, owner).mean() for token in range(144)]
+        gone = np.array(kept[number - 1]) == 2
+        assert np.mean(np.array(light)[~gone]) > np.mean(np.array(light)[gone]) + 20
+    lanes.first.scroll_into_view_if_needed()
+    person.photograph("task_03_three_methods")
+    assert person.clicks <= 3
+
+
+def test_task_5_see_where_a_merged_group_came_from(person):
+    page = person.page
+    person.press("Explore visionzip")
+    page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 1")
+    stored = open_trace(ASSETS / "traces/scene_2--2-visionzip.safetensors").reduction
+    groups = {}
+    for token in np.flatnonzero(stored.fate == 1):
+        groups.setdefault(int(stored.group[token]), []).append(int(token))
+    group, sources = max(groups.items(), key=lambda item: len(item[1]))
+    person.away()
+    before = pixels(page)
+    person.point(sources[0])
+    page.wait_for_function(f"(token) => {EXPLORER}.look.hover === token", arg=sources[0])
+    tip = page.locator("#tv-explorer .tv-tip")
+    expect(tip).to_contain_text(f"group {group}: {len(sources)} tokens")
+    after = pixels(page)
+    changed = np.abs(after - before).max(2)
+    marked = [edge(page, changed, token).max() for token in sources]
+    others = [edge(page, changed, t).mean() for t in range(144) if stored.fate[t] == 0]
+    assert min(marked) > 40
+    assert np.median(others) < 10
+    person.photograph("task_05_a_merged_group")
+    assert person.clicks <= 1
+
+
+def edge(page, drawn: np.ndarray, token: int) -> np.ndarray:
+    """The pixels of a whole token, its edge included."""
+    cell, ratio = page.evaluate(
+        f"() => [{EXPLORER}.painter.cell({token}), {EXPLORER}.painter.ratio]"
+    )
+    x0, y0 = cell["x"] * ratio, cell["y"] * ratio
+    x1, y1 = x0 + cell["w"] * ratio, y0 + cell["h"] * ratio
+    return drawn[int(y0) : int(y1), int(x0) : int(x1)]
+
+
+def test_task_6_paint_an_object_away_and_ask_again(person):
+    page = person.page
+    assert "whale" in explorer(page, "x.scene.payload.answer")
+    person.press("Paint tokens")
+    person.choose(page.get_by_label("Brush size in tokens"), "2")
+    person.drag(5 * 12 + 1, 5 * 12 + 2)
+    expect(page.locator(".tv-count")).to_have_text("119 of 144 tokens are in.")
+    drawn = pixels(page)
+    light = [cell_pixels(page, drawn, token).mean() for token in (*WHALE, 9 * 12 + 2)]
+    assert max(light[:-1]) < light[-1]
+    person.press("Ask again with exactly these")
+    said = page.locator(".tv-brushsaid")
+    expect(said).to_contain_text("The answer changed.")
+    person.photograph("task_06_painted_away")
+    assert "whale" not in said.inner_text()
+    lane = page.locator("#tv-lanes .tv-lane", has_text="Chosen by hand")
+    expect(lane.locator("del", has_text="whale")).to_be_visible()
+    expect(lane.locator(".tv-legend")).to_contain_text("kept 119")
+    assert person.clicks <= 5
+    person.press("Stop painting")
+    person.press("Remove by hand")
+
+
+def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
+    page = person.page
+    person.click_and_see(word(page, "boat"))
+    person.click_and_see(page.locator("#tv-explorer [data-layer='3']"))
+    person.press("Copy link")
+    expect(page.locator("#tv-explorer .tv-said")).to_have_text("Link copied.")
+    address = page.evaluate("navigator.clipboard.readText()")
+    assert person.clicks <= 3
+    person.away()
+    mine = pixels(page)
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    colleague = Person(context.new_page())
+    colleague.page.set_default_timeout(WAIT)
+    colleague.page.goto(address)
+    colleague.page.wait_for_function(PAINTED)
+    expect(word(colleague.page, "boat")).to_have_attribute("aria-pressed", "true")
+    colleague.page.wait_for_function(f"() => {EXPLORER}.look && {EXPLORER}.view.layer === 3")
+    np.testing.assert_array_equal(pixels(colleague.page), mine)
+    colleague.photograph("task_09_the_colleague_sees_the_same")
+    context.close()
+
+
+def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_model, tmp_path):
+    person.press("Explore fastervlm")
+    person.page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 0")
+    path = tmp_path / "from_a_colleague.safetensors"
+    path.write_bytes(person.save("Trace").read_bytes())
+    person.away()
+    mine = pixels(person.page)
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    me = Person(context.new_page())
+    me.page.set_default_timeout(WAIT)
+    me.page.goto(no_model)
+    me.page.wait_for_function(PAINTED)
+    me.give_file(me.page.get_by_role("button", name="Open a trace file"), path)
+    expect(me.page.locator("#tv-notice")).to_contain_text("nothing was run here")
+    expect(me.page.locator("#tv-explorer .tv-legend")).to_contain_text("pruned 108")
+    me.away()
+    assert explorer(me.page, "Array.from(x.scene.fatesAt(null))") == explorer(
+        person.page, "Array.from(x.scene.fatesAt(null))"
+    )
+    np.testing.assert_array_equal(pixels(me.page), mine)
+    me.photograph("task_10_a_colleagues_trace")
+    context.close()
+    assert me.clicks <= 2
