@@ -5,6 +5,7 @@ the shortest way through the visible controls takes; a page that makes it longer
 """
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tests.browser.conftest import PAINTED, WAIT, serve
 from tests.browser.driving import EXPLORER, cell_pixels, explorer, pixels
 from tests.browser.person import Person
 from tests.view.fakes import fake_trace
-from tokviz.trace import open_trace
+from tokviz.trace import Trace, open_trace
 
 pytestmark = [
     pytest.mark.browser,
@@ -106,10 +107,25 @@ def test_task_1_find_the_patches_behind_a_word(person):
     assert person.clicks <= 1
 
 
+def sink_trace(sink: int = 35) -> Trace:
+    """A run in which one token takes half of the image's attention from layer 2 on."""
+    plain = fake_trace(6, 6, prompt="where is the sink ?")
+    heads = plain["attention_heads"].astype(np.float32)
+    heads[:, 2:] *= 0.5
+    heads[:, 2:, :, sink] += heads[:, 2:].sum(-1)
+    arrays = {
+        "attention_heads": heads.astype(np.float16),
+        "attention": heads.mean(2).astype(np.float16),
+        "sink_dims": np.array([3], np.int32),
+        "sink_phi": np.where(plain["sink_phi"] > 30, plain["sink_phi"], 1).astype(np.float16),
+    }
+    return replace(plain, arrays={**plain.arrays, **arrays})
+
+
 def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
     """The embedded model has no sink dimensions, so the run is one of a model that has them."""
     page, path = person.page, tmp_path / "sinks.safetensors"
-    trace = fake_trace(6, 6, prompt="where is the sink ?")
+    trace = sink_trace()
     trace.save(path)
     person.give_file(page.get_by_role("button", name="Open a trace file"), path)
     shows(page, "prompt", trace.prompt)
@@ -126,6 +142,7 @@ def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
     told = float(re.search(r"attention ([0-9.e-]+)", facts.inner_text())[1])
     layer = explorer(page, "x.view.layer")
     assert told == pytest.approx(float(trace["attention"][:, layer, sink].mean()), rel=0.02)
+    assert told > 0.5 * trace["attention"][:, layer].astype(float).mean(0).sum()
     person.away()
     drawn = pixels(page)
     hatched = cell_pixels(page, drawn, sink).mean(2).std()
