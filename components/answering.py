@@ -17,7 +17,7 @@ from components.state import Settings
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
 from tokviz.matrix import Reduction
-from tokviz.plans import Plan, Step, chosen
+from tokviz.plans import Mitigated, Plan, Step, chosen
 from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload
 
@@ -33,6 +33,7 @@ BY_HAND = "by hand"
 """Method name of a lane whose tokens the visitor chose, as in assets/js/lanes.js."""
 BY_HAND_TITLE = "chosen by hand"
 MOST_TOKENS = 100_000
+MAX_FORCED = 64
 NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
 
 
@@ -95,6 +96,7 @@ def read_plans(sent: Any) -> list[dict[str, Any]]:
         if not isinstance(options, Mapping) or not all(isinstance(k, str) for k in options):
             raise InputError("the options of a lane must be names and values.")
         named = {name: lane.get(name) for name in ("method", "keep", "positions")}
+        named |= {name: lane[name] for name in ("mitigation", "forced") if lane.get(name)}
         if named["method"] == BY_HAND:
             named |= {"tokens": lane.get("tokens"), "n": lane.get("n")}
         lanes.append(named | {"options": options})
@@ -106,11 +108,33 @@ def make_plan(lane: Mapping[str, Any]) -> Plan:
     method, keep = lane["method"], lane["keep"]
     if method == BY_HAND:
         return chosen(read_tokens(lane.get("tokens"), lane.get("n")), BY_HAND_TITLE)
+    extra = Plan((), read_mitigation(lane.get("mitigation")), read_forced(lane.get("forced")))
+    if method == "":
+        return extra
     if not isinstance(method, str):
         raise InputError("choose a method for this lane.")
     if isinstance(keep, bool) or not isinstance(keep, int) or keep < 1:
         raise InputError(f"keep must be a whole number of tokens from 1 on, got {str(keep)[:40]}.")
-    return Plan((Step(method, keep, lane["options"], lane.get("positions") or None),))
+    step = Step(method, keep, lane["options"], lane.get("positions") or None)
+    return Plan((step,)).then(extra)
+
+
+def read_mitigation(name: Any) -> Mitigated | None:
+    """Return the mitigation that a browser names, with its published options, or None."""
+    if not name:
+        return None
+    if not isinstance(name, str):
+        raise InputError("a mitigation is given by its name.")
+    return Mitigated(name)
+
+
+def read_forced(ids: Any) -> tuple[int, ...]:
+    """Return the token ids that an answer is to begin with."""
+    if not ids:
+        return ()
+    if not isinstance(ids, list) or len(ids) > MAX_FORCED or not all(map(_whole, ids)):
+        raise InputError(f"forced words must be at most {MAX_FORCED} token ids.")
+    return tuple(ids)
 
 
 def read_tokens(tokens: Any, n: Any) -> Reduction:

@@ -24,13 +24,12 @@ from components.answering import (
 from components.ask_panel import stop
 from components.borrowed import borrowed
 from components.models import Models
-from components.notice import notice
-from components.runs import FULL, GONE, RUNS, Run, Stop, shown_example, shown_picture
+from components.opened_lane import open_lane
+from components.runs import FULL, RUNS, Run, Stop, shown_example, shown_picture
 from components.sentences import sentence
-from components.showing import charts, explorer, stored_lanes
 from components.state import Site
 from components.widget import Widget
-from components.wiring import MODEL, QUICK, Screen, frame
+from components.wiring import MODEL, QUICK, Screen
 from tokviz.errors import InputError
 from tokviz.images import open_image
 from tokviz.plans import Plan
@@ -209,20 +208,9 @@ class Sweeping:
 
 def open_cell(event: gr.EventData) -> tuple[Any, ...]:
     """Show one cell's run as a lane of the comparison and in the big picture."""
-    run, number = RUNS.get(str(event._data.get("run"))), event._data.get("cell")
+    number = event._data.get("cell")
     lane = number - 1 if isinstance(number, int) and not isinstance(number, bool) else None
-    if run is None or lane not in run.traces:
-        return frame(said=notice(GONE, "bad"))
-    full = {FULL: run.traces[FULL]}
-    traces = full if lane == FULL else full | {0: run.traces[lane]}
-    plans = {} if lane == FULL else {0: run.plans[lane]}
-    opened = RUNS.put(
-        Run(run.image, run.prompt, run.model, traces, example=run.example, plans=plans)
-    )
-    shown = FULL if lane == FULL else 0
-    lanes = stored_lanes(opened) | ({"plans": list(plans.values())} if plans else {})
-    said = notice("Shown here and in Compare: one budget of the sweep.")
-    return frame(opened.name, said, explorer(opened, shown), lanes, charts(opened, shown))
+    return open_lane(event._data.get("run"), lane)
 
 
 def keep_sweep() -> Strip:

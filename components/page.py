@@ -8,6 +8,7 @@ from components.api import add_api
 from components.ask_panel import ask_panel, wire_ask
 from components.brushing import wire_brush
 from components.compare_panel import compare_panel, wire_compare
+from components.desk_panel import desk_panel, wire_desk
 from components.keep_sweep import keep_sweep, wire_sweep
 from components.lessons_panel import wire_lessons
 from components.numbers_panel import numbers_panel
@@ -52,12 +53,14 @@ def build(site: Site) -> gr.Blocks:
             show = show_panel(first["overlay"])
         compare = compare_panel(first["lanes"])
         strip = keep_sweep()
+        desk = desk_panel()
         numbers = numbers_panel(first["run"])
         screen = Screen(session, show, compare, numbers, ask)
         wire_ask(site, screen)
         wire_brush(site, screen)
         wire_compare(site, screen)
         wire_sweep(site, screen, strip)
+        wire_desk(site, screen, desk)
         wire_opening(site, screen, page)
         wire_lessons(site, screen, page)
         add_api(site)

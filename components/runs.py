@@ -41,6 +41,8 @@ class Run:
 
     plans: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     "Lane number -> the settings it was run with, {method, keep, positions, options, tokens}."
+    case: Any = None
+    "What the hallucination desk found out about it: a `components.cases.Case`."
     file: str = ""
     "Path of the picture inside the project, for stored examples."
 

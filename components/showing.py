@@ -74,6 +74,15 @@ def catalogue(has_cls: bool) -> list[dict[str, Any]]:
     return sorted(cards, key=lambda card: (order.get(card["where"], 2), card["title"].lower()))
 
 
+def mitigation_menu() -> list[dict[str, Any]]:
+    """Return the mitigations that a lane can have; those that only measure are left out."""
+    return [
+        {"name": m.name, "title": m.title, "summary": m.summary, "verified": m.verified}
+        for m in tokviz.MITIGATIONS.values()
+        if m.kinds != ("diagnostic",)
+    ]
+
+
 def default_plans(n: int) -> list[dict[str, Any]]:
     """Return the lanes that a first visitor sees: a quarter of the tokens, by three methods."""
     known = [name for name in DEFAULT_METHODS if name in tokviz.METHODS]
@@ -93,6 +102,7 @@ def lanes_value(
     """Return the comparison's value; plans None leaves the visitor's settings as they are."""
     return {
         "catalogue": catalogue(bool(model.get("has_cls", True))),
+        "mitigations": mitigation_menu(),
         "model": str(model.get("name", "")),
         "n": n,
         "most": MOST_LANES,
@@ -122,7 +132,7 @@ def stored_lanes(run: Run) -> dict[str, Any]:
     finished = {number: Finished(trace) for number, trace in run.traces.items()}
     full = finished.get(FULL)
     numbers = sorted(number for number in finished if number != FULL)
-    plans = [plan_of(run.traces[number]) for number in numbers]
+    plans = [run.plans.get(number) or plan_of(run.traces[number]) for number in numbers]
     cards = [card(run, number, finished[number], full) for number in numbers]
     main = run.traces[FULL] if FULL in run.traces else next(iter(run.traces.values()))
     if not plans:
@@ -144,7 +154,8 @@ def with_plans(value: dict[str, Any], plans: Sequence[Mapping[str, Any]] | None)
 
 
 def _plan_key(plan: Mapping[str, Any]) -> str:
-    return repr((plan["method"], plan["keep"], sorted((plan.get("options") or {}).items())))
+    extra = (plan.get("mitigation"), plan.get("forced"), plan.get("prompt"))
+    return repr((plan["method"], plan["keep"], sorted((plan.get("options") or {}).items()), extra))
 
 
 def plan_of(trace: Trace) -> dict[str, Any]:

@@ -8,7 +8,16 @@ import gradio as gr
 from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SCRIPTS = (*EXPLORER_SCRIPTS, "plan_form", "lanes", "strip", "notice", "examples", "present")
+SCRIPTS = (
+    *EXPLORER_SCRIPTS,
+    "plan_form",
+    "lanes",
+    "strip",
+    "desk",
+    "notice",
+    "examples",
+    "present",
+)
 STYLES = ("tokviz", "desk", "page")
 
 

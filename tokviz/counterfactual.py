@@ -8,6 +8,7 @@ the smallest set of all: the answers before and after are shown, and any other s
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,13 +73,13 @@ class Search:
 
     def __init__(
         self, answers: Answers, n: int, kind: Kind, same: Callable[[str, str], bool],
-        limit_s: float, progress: Progress | None,
+        limit_s: float, progress: Progress | None, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
         """Args: as in `find_tokens`."""
         self.answers, self.n, self.kind, self.same = answers, n, kind, same
         self.began = time.monotonic()
         self.deadline = self.began + limit_s
-        self.progress, self.runs = progress, 0
+        self.progress, self.stop, self.runs = progress, stop, 0
         self.known: dict[bytes, str] = {}
         self.smallest = n
         self.before = self.ask([np.arange(n)])[0]
@@ -86,7 +87,8 @@ class Search:
     @property
     def out_of_time(self) -> bool:
         """True when no further batch may begin."""
-        return time.monotonic() >= self.deadline
+        stopped = self.stop is not None and self.stop.is_set()
+        return stopped or time.monotonic() >= self.deadline
 
     def kept(self, tokens: np.ndarray) -> np.ndarray:
         """Return what is kept when a set is tried."""
@@ -135,6 +137,7 @@ def find_tokens(
     limit_s: float = 60.0,
     same: Callable[[str, str], bool] = same_text,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> Certificate:
     """Search a set of visual tokens that is necessary or sufficient for the answer.
 
@@ -146,6 +149,7 @@ def find_tokens(
         limit_s: seconds after which the best set so far is returned.
         same: when two answers count as equal.
         progress: is told (runs so far, size of the smallest set so far).
+        stop: set it to end the search as if the time were up.
 
     Raises:
         InputError: no map, or one of another length or with NaN.
@@ -153,7 +157,7 @@ def find_tokens(
     orders = [order_of(one) for one in maps]
     if not orders or any(len(order) != n for order in orders):
         raise InputError(f"give at least one map of {n} numbers.")
-    search = Search(answers, n, kind, same, limit_s, progress)
+    search = Search(answers, n, kind, same, limit_s, progress, stop)
     prefix = _shortest_prefix(search, orders)
     if prefix is None:
         after = search.ask([search.kept(np.arange(n))])[0]

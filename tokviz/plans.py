@@ -83,6 +83,8 @@ class Plan:
     steps: tuple[Step, ...] = ()
     mitigation: Mitigated | None = None
     "Attention edit or contrast on what the steps leave."
+    forced: tuple[int, ...] = ()
+    "Token ids that the answer must begin with; the model goes on from there."
 
     def __post_init__(self) -> None:
         """Check order and options; raise InputError."""
@@ -108,7 +110,13 @@ class Plan:
         """Return this plan followed by another; only one of them may hold a mitigation."""
         if self.mitigation and later.mitigation:
             raise InputError("a plan can hold only one mitigation.")
-        return Plan(self.steps + later.steps, self.mitigation or later.mitigation)
+        if self.forced and later.forced:
+            raise InputError("a plan can force only one beginning of the answer.")
+        return Plan(
+            self.steps + later.steps,
+            self.mitigation or later.mitigation,
+            self.forced or later.forced,
+        )
 
     def mitigated(self, name: str, **options: Any) -> Plan:
         """Return this plan with a mitigation, e.g. `plan.mitigated("pai", alpha=0.5)`.
@@ -128,7 +136,8 @@ class Plan:
     def label(self) -> str:
         """Short text for a lane's head."""
         steps = " then ".join(step.label for step in self.steps) or "All tokens"
-        return f"{steps} with {self.mitigation.label}" if self.mitigation else steps
+        steps = f"{steps} with {self.mitigation.label}" if self.mitigation else steps
+        return f"{steps}, first words forced" if self.forced else steps
 
 
 def plan(

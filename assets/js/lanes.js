@@ -137,7 +137,29 @@
       if (this.plan.method === T.BY_HAND)
         return [el("h3", {}, "Chosen by hand"), el("p", { class: "tv-fine" }, `Exactly the ${T.plural(this.plan.keep, "token")} painted in above, at their own places.`)];
       this.form = new T.PlanForm(this.owner, this.index, () => this.edited());
-      return this.form.nodes;
+      return [...this.form.nodes, this.mitigation(), this.forced()];
+    }
+
+    /* Answering back at a hallucination: an attention edit or a contrast, on what the method leaves. */
+    mitigation() {
+      const { plan } = this, option = (one) => el("option", { value: one.name, title: one.summary }, one.title + (one.verified ? "" : " (stand-in)"));
+      const select = el("select", { "aria-label": `Mitigation of lane ${this.index + 1}`, onchange: () => {
+        plan.mitigation = select.value || null;
+        this.edited();
+      } }, el("option", { value: "" }, "no mitigation"), ...(this.owner.value.mitigations || []).map(option));
+      select.value = plan.mitigation || "";
+      return el("label", { class: "tv-option" }, "mitigation", select);
+    }
+
+    forced() {
+      const { plan } = this;
+      if (!(plan.forced || []).length) return null;
+      const drop = el("button", { type: "button", class: "tv-tool tv-quiet", onclick: () => {
+        plan.forced = plan.forcedText = null;
+        this.owner.rebuild();
+        this.owner.results();
+      } }, "Let it choose");
+      return el("p", { class: "tv-fine" }, `The answer is made to begin with “${plan.forcedText || "…"}”. `, drop);
     }
 
     edited() {
@@ -180,7 +202,7 @@
       const rows = lane ? lane.metrics.map((row) => el("tr", { title: row.title }, el("th", { scope: "row" }, row.name),
         el("td", {}, row.value), el("td", { class: row.trend ? `tv-${row.trend}` : "" }, row.ratio))) : [];
       fill(this.figures, el("tbody", {}, ...rows));
-      const label = this.index < 0 ? "all tokens" : this.plan ? this.plan.method : "";
+      const label = this.index < 0 ? "all tokens" : this.plan ? this.plan.method || "all tokens again" : "";
       fill(this.tools,
         lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => this.owner.trigger("explore", { lane: this.index }) }, "Explore above") : null,
         this.index >= 0 ? el("button", { type: "button", class: "tv-tool tv-quiet", "aria-label": `Remove ${label}`, disabled: this.owner.busy(), onclick: () => this.owner.remove(this.index) }, "Remove") : null);

@@ -17,7 +17,8 @@
       this.keep.value = this.plan.keep = Math.min(this.plan.keep, Math.max(owner.value.n, 1));
       this.badges = el("p", { class: "tv-badges" });
       this.more = el("details", { class: "tv-options" });
-      this.nodes = [this.method, el("label", { class: "tv-slide" }, el("span", { class: "tv-label" }, "Keep ", this.keepText), this.keep), this.badges, this.more];
+      this.slide = el("label", { class: "tv-slide" }, el("span", { class: "tv-label" }, "Keep ", this.keepText), this.keep);
+      this.nodes = [this.method, this.slide, this.badges, this.more];
       this.keepLabel();
       this.describe();
     }
@@ -37,7 +38,8 @@
         method.title + (method.verified ? "" : " (stand-in)") + (method.missing ? ` – ${method.missing}` : ""));
       const groups = places.map((place) => el("optgroup", { label: place },
         ...this.owner.value.catalogue.filter((method) => method.where === place).map(option)));
-      const select = el("select", { class: "tv-method", "aria-label": `Method of ${this.name}`, onchange: () => this.choose(select.value) }, ...groups);
+      const select = el("select", { class: "tv-method", "aria-label": `Method of ${this.name}`, onchange: () => this.choose(select.value) },
+        this.owner.alone ? null : el("option", { value: "" }, "All tokens (nothing removed)"), ...groups);
       select.value = this.plan.method;
       return select;
     }
@@ -52,6 +54,7 @@
 
     describe() {
       const { entry } = this;
+      this.slide.hidden = this.badges.hidden = this.more.hidden = !entry;
       if (!entry) return;
       const badge = (text, title) => el("span", { class: "tv-badge", title }, text);
       fill(this.badges, badge(entry.query_aware ? "reads the question" : "blind to the question", entry.query_aware ? "What it keeps depends on the prompt." : "It keeps the same tokens whatever you ask."),
@@ -60,7 +63,6 @@
         entry.verified ? null : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
         entry.removes ? null : badge("masks only", "Hides tokens but shortens nothing."));
       this.badges.title = entry.summary;
-      this.more.hidden = false;
       const paper = /^https:\/\//.test(entry.paper) ? el("a", { href: entry.paper, target: "_blank", rel: "noopener noreferrer" }, `paper${entry.year ? `, ${entry.year}` : ""}`) : null;
       fill(this.more, el("summary", {}, `About and ${T.plural(entry.options.length + 1, "option")}`),
         el("p", { class: "tv-fine" }, `${entry.summary} `, paper), this.positions(entry), ...entry.options.map((option) => this.option(option)));

@@ -127,7 +127,7 @@
   };
 
   /* Lanes as "fastervlm:36,fastv:36;layer=3": read by components/links.py. */
-  T.plansText = (plans) => plans.filter((plan) => plan.method !== T.BY_HAND)
+  T.plansText = (plans) => plans.filter((plan) => plan.method && plan.method !== T.BY_HAND)
     .map((plan) => [`${plan.method}:${plan.keep}`, ...Object.entries({ ...plan.options, ...(plan.positions ? { positions: plan.positions } : {}) })
       .map(([name, value]) => `${name}=${JSON.stringify(value)}`)].join(";")).join(",");
 })();

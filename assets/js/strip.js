@@ -8,6 +8,7 @@
   T.Strip = class {
     constructor(root, { trigger }) {
       this.trigger = trigger;
+      this.alone = true;
       this.parts = {};
       root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
       this.plans = [{ method: "", keep: 1, options: {} }];

@@ -3,7 +3,12 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.driving import explorer
+from components.examples import Stored
+from components.models import Models
+from components.state import Settings, Site
+from components.widget import ASSETS
+from tests.browser.conftest import serve
+from tests.browser.driving import EXPLORER, explorer
 
 pytestmark = pytest.mark.browser
 
@@ -20,3 +25,27 @@ def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
     page.wait_for_function("() => window.__tokviz.lanes[0].plans.length === 1")
     expect(page.locator("#tv-lanes .tv-lane").nth(1)).to_contain_text(f"Keep {keep} of 36")
     assert explorer(page, "x.scene.payload.id").endswith(":0")
+
+
+@pytest.fixture(scope="module")
+def real_url():
+    if not (ASSETS / "model" / "config.json").is_file():
+        pytest.skip("the embedded model is not here")
+    yield from serve(Site(Settings(), Stored(), Models()))
+
+
+@pytest.mark.slow
+def test_a_real_mistake_is_examined_forced_and_saved(watched, real_url):
+    page = watched(real_url, "?example=mistake_1")
+    page.wait_for_function(f"() => {EXPLORER}.scene.payload.prompt.includes('moon')")
+    desk = page.locator("#tv-desk")
+    desk.get_by_role("button", name="Examine this answer").click()
+    other = desk.locator(".tv-candidates li", has_text="Force").first
+    word = other.locator("span").first.inner_text()
+    other.get_by_role("button", name="Force").click()
+    expect(desk.locator(".tv-outcome").first).to_contain_text(f"“{word}” forced")
+    desk.get_by_role("button", name="What must go for it to change?").click()
+    expect(desk.locator("[data-part=tokens] .tv-outcome")).to_contain_text("answers written in")
+    with page.expect_download() as saved:
+        desk.get_by_role("button", name="Save this case").click()
+    assert "<script" not in saved.value.path().read_text("utf-8")

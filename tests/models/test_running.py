@@ -41,6 +41,20 @@ def test_lanes_in_turn_give_the_same_and_a_stop_leaves_out_the_rest(vlm, cat):
     assert [view.trace is not None for view in views] == [True, True] + 8 * [False]
 
 
+def test_the_answer_goes_on_from_a_forced_word(vlm, cat):
+    free = vlm.answer(cat, PROMPT, None, 5)
+    first, second = free["answer_ids"][:2].tolist()
+    same = vlm.answer(cat, PROMPT, Plan(forced=(first, second)), 5)
+    assert np.array_equal(same["answer_ids"], free["answer_ids"])
+    other = int(free["candidate_ids"][1, 1])
+    forced = vlm.answer(cat, PROMPT, Plan(forced=(first, other)), 5)
+    assert forced["answer_ids"][:2].tolist() == [first, other]
+    assert forced["answer_prob"][1] == pytest.approx(free["candidate_prob"][1, 1], abs=1e-5)
+    assert "2 tokens were forced" in forced.notes[-1]
+    with pytest.raises(tokviz.InputError, match="forced tokens must be"):
+        vlm.answer(cat, PROMPT, Plan(forced=(10**9,)), 5)
+
+
 def test_a_lane_that_cannot_run_says_why_and_the_others_go_on(vlm, cat):
     plans = [None, tokviz.plan("fastervlm", keep=999)]
     full, bad = last(vlm.stream(cat, PROMPT, plans, 4))

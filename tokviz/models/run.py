@@ -13,7 +13,7 @@ from torch import nn
 
 from tokviz.capture import Capture
 from tokviz.cost import Shape, run_share
-from tokviz.errors import MissingSignal, TokvizError
+from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.models.decoder import StartAgain
 from tokviz.models.editing import Editing
 from tokviz.models.lane import Lane, cache_bytes
@@ -94,6 +94,7 @@ class Run:
 
     def start(self) -> None:
         """Decide, remove, and read the prompt; write the first token."""
+        self.check_forced()
         if self.recipe.needs_sinks:
             self.sinks = self.vlm.sink_dims
             if not self.sinks:
@@ -149,6 +150,15 @@ class Run:
         arrived = self.arrived
         self.lane.prefill(arrived.input_ids, arrived.features, arrived.row_inputs)
 
+    def check_forced(self) -> None:
+        """Raise InputError unless the forced tokens are words of the model."""
+        size = self.vlm.model.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
+        bad = [i for i in self.plan.forced if not 0 <= i < size or i in self.stops]
+        if bad:
+            raise InputError(
+                f"forced tokens must be 0 to {size - 1} and not end the answer, got {bad[0]}."
+            )
+
     def step(self) -> None:
         """Predict and write one more token."""
         self.lane.step()
@@ -157,11 +167,12 @@ class Run:
         self.write()
 
     def write(self) -> None:
-        """Write the predicted token, or finish at an end token."""
-        if self.lane.best() in self.stops:
+        """Write the predicted token or a forced one, or finish at an end token."""
+        forced = self.plan.forced[len(self.tokens) :]
+        if not forced and self.lane.best() in self.stops:
             self.finish()
             return
-        self.lane.write()
+        self.lane.write(forced[0] if forced else None)
         text = self.vlm.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
         self.tokens.append(text[len(self.view.text) :])
         self.view.text, self.view.tokens = text, tuple(self.tokens)
@@ -225,12 +236,20 @@ class Run:
                 word_texts(states, readout_words(self.lane, asked, t), self.vlm.tokenizer),
             ),
             dict(self.view.timings or {}),
-            self.arrived.notes,
+            self.notes(),
         )
         self.view.trace = replace(
             trace, kv_bytes=self.view.kv_bytes, mitigation=self.mitigation_record()
         )
         self.view.done = True
+
+    def notes(self) -> list[str]:
+        """Return what a reader must know about this run."""
+        count = min(len(self.plan.forced), len(self.tokens))
+        if not count:
+            return list(self.arrived.notes)
+        what = "token was" if count == 1 else f"{count} tokens were"
+        return [*self.arrived.notes, f"The answer's first {what} forced, not chosen by the model."]
 
     def mitigation_record(self) -> MitigationRecord | None:
         """Return what the plan's mitigation was, and the numbers it told."""

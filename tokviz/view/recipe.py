@@ -45,6 +45,19 @@ _REPORT = ["    print(token, values[token], trace.layout.box[token])"]
 
 
 def _plan(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
+    first, extra = _reducing(trace, lane), []
+    if trace.mitigation is not None:
+        options = "".join(f", {k}={v!r}" for k, v in trace.mitigation.options.items())
+        extra.append(f"plan = plan.mitigated({trace.mitigation.name!r}{options})")
+    if lane and lane.get("forced"):
+        extra.append(f"plan = plan.then(Plan(forced={tuple(map(int, lane['forced']))}))")
+    if not extra:
+        return first
+    start = first if trace.stages else ["plan = Plan()  # all visual tokens"]
+    return ["from tokviz.plans import Plan", *start, *extra]
+
+
+def _reducing(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
     if lane and lane.get("tokens"):
         tokens = sorted(map(int, lane["tokens"]))
         return [

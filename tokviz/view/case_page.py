@@ -1,0 +1,118 @@
+"""One examined answer as a web page in a single file: no script, nothing fetched, all escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from tokviz.errors import InputError
+from tokviz.trace import Trace
+from tokviz.view.page_file import MAX_BYTES
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 0 auto; padding: 20px; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin: 28px 0 8px; }
+img { max-width: min(100%, 420px); border-radius: 8px; }
+table { border-collapse: collapse; font-size: 0.9rem; display: block; overflow-x: auto; }
+th, td { text-align: left; padding: 4px 10px 4px 0; border-top: 1px solid #8886; }
+mark { background: #ffe08a; color: #111; border-radius: 3px; padding: 0 3px; }
+.fine { opacity: 0.75; font-size: 0.88rem; } del { opacity: 0.6; }
+"""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+
+
+def case_page(case: Mapping[str, Any], trace: Trace) -> str:
+    """Return the page of a case.
+
+    Args:
+        case: the desk's value: prompt, answer, note, words, forced, found, remedies.
+        trace: the run whose answer was examined.
+
+    Raises:
+        InputError: larger than 5 MB.
+    """
+    parts = [
+        f"<h1>{escape(str(case['prompt']))}</h1>",
+        *(_image(_jpeg(trace.images[0]), "the picture") if trace.images else ()),
+        f"<p><b>Answer:</b> {_answer(case['words'])}</p>",
+        f'<p class="fine">{escape(case["flags"])} {escape(str(case.get("note", "")))}</p>',
+        "<h2>Word by word</h2>",
+        *map(_word, case["words"]),
+        *_section("Another word was forced", case["forced"], _outcome),
+        *_section("Which tokens it stands on", case["found"], _proof),
+        *_section("Mitigations", case["remedies"], _outcome),
+        f'<p class="fine">{escape(_model(trace))}</p>',
+    ]
+    title = escape(f"tokviz case: {case['prompt']}"[:120])
+    text = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+    if len(text.encode()) > MAX_BYTES:
+        raise InputError("this case does not fit into a page of 5 MB; save its trace instead.")
+    return text
+
+
+def _section(title: str, items: Sequence[Mapping[str, Any]], show: Any) -> list[str]:
+    return [f"<h2>{escape(title)}</h2>", *map(show, items)] if items else []
+
+
+def _answer(words: Sequence[Mapping[str, Any]]) -> str:
+    texts = [(escape(word["text"]), word["flagged"]) for word in words]
+    return " ".join(f"<mark>{text}</mark>" if flagged else text for text, flagged in texts)
+
+
+def _word(word: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td><td>{escape(title)}</td></tr>"
+        for name, value, title in word["facts"]
+    )
+    others = ", ".join(
+        f"{escape(one['text'].strip() or '(space)')} {one['probability']:.3f}"
+        for one in word["candidates"]
+    )
+    sign = "⚑ " if word["flagged"] else ""
+    opened = " open" if word["flagged"] else ""
+    return (
+        f"<details{opened}><summary>{sign}<b>{escape(word['text'])}</b>: "
+        f"{escape(word['reason'])}</summary><table>{rows}</table>"
+        f"<p>Candidates: {others}</p></details>"
+    )
+
+
+def _outcome(one: Mapping[str, Any]) -> str:
+    tags = {"added": "ins", "removed": "del"}
+    words = []
+    for word in one["words"]:
+        tag, text = tags.get(word["mark"]), escape(word["text"])
+        words.append(f"<{tag}>{text}</{tag}>" if tag else text)
+    cost = escape(one.get("cost", ""))
+    return (
+        f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])} {cost})<br>"
+        f"{' '.join(words)}</p>"
+    )
+
+
+def _proof(found: Mapping[str, Any]) -> str:
+    texts = " ".join(escape(found[name]) for name in ("said", "note", "spent"))
+    return f"<p>{texts}</p>" + "".join(_image(found["picture"], "what was left of the picture"))
+
+
+def _image(url: str, name: str) -> list[str]:
+    return [f'<img src="{escape(url)}" alt="{escape(name)}">'] if url else []
+
+
+def _jpeg(data: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
+
+
+def _model(trace: Trace) -> str:
+    name, dtype = trace.model.get("name", "unknown"), trace.model.get("dtype", "")
+    return (
+        f"Model: {name} ({dtype}), {trace.n} visual tokens. Made with tokviz; every answer was run."
+    )

@@ -1,0 +1,125 @@
+"""What the hallucination desk shows: each word with what speaks for and against it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+from tokviz.trace import Trace
+from tokviz.view.still import draw
+from tokviz.view.words import compare_words, verdict
+
+CONTROL_NAMES = {
+    "blank": "a blank picture",
+    "blurred": "a blurred picture",
+    "noise": "noise",
+    "removed": "no picture",
+}
+PICTURE_SIDE = 320
+
+
+def word_card(word: Any, trace: Trace) -> dict[str, Any]:
+    """Return one word of a report of `tokviz.diagnose`.
+
+    Args:
+        word: a `tokviz.diagnosis.Word`.
+        trace: the run it is from.
+
+    Returns:
+        {text, at, flagged, reason, facts: [name, value, explanation], candidates}.
+    """
+    return {
+        "text": word.text,
+        "at": word.tokens[0],
+        "flagged": word.flagged,
+        "reason": word.reason,
+        "facts": word_facts(word, int(trace.model.get("layers", 0))),
+        "candidates": candidates(trace, word.tokens[0]),
+    }
+
+
+def word_facts(word: Any, layers: int) -> list[list[str]]:
+    """Return the numbers of a word as [name, value, explanation]."""
+    rows = [
+        ["probability", f"{word.probability:.3f}", "product over the word's tokens"],
+        ["entropy", f"{word.entropy:.2f} nats", "of the whole distribution it was chosen from"],
+    ]
+    for control, bits in word.dependence.items():
+        name = CONTROL_NAMES.get(control, control)
+        title = "how much more probable the picture makes the word than this does; 0 = no help"
+        rows.append([f"picture against {name}", f"{bits:+.1f} bits", title])
+    rows.append(
+        ["attention on the picture", f"{word.image_share:.0%}", "mean over layers and heads"]
+    )
+    if word.sink_share is not None:
+        share = f"{word.sink_share:.0%}"
+        rows.append(["of it on sinks", share, "tokens that draw attention whatever they show"])
+    decided = f"layer {word.decided_at}" if word.decided_at < layers else "no layer"
+    rows.append(["decided at", decided, "from there on the logit lens reads this word"])
+    area = f"{word.area:.0%} of the tokens"
+    rows.append(["its map covers", area, "share of tokens that hold 85 % of its map"])
+    return rows
+
+
+def candidates(trace: Trace, at: int) -> list[dict[str, Any]]:
+    """Return the most probable tokens at one place of the answer, best first."""
+    if "candidate_ids" not in trace or at >= len(trace.candidate_tokens):
+        return []
+    ids, shares = trace["candidate_ids"][at].tolist(), trace["candidate_prob"][at].tolist()
+    chosen = int(trace["answer_ids"][at]) if "answer_ids" in trace else None
+    return [
+        {"text": text, "id": int(i), "probability": float(p), "chosen": i == chosen}
+        for text, i, p in zip(trace.candidate_tokens[at], ids, shares, strict=False)
+    ]
+
+
+def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
+    """Return how another run of the question compares with the answer that is looked at."""
+    words = compare_words(trace.answer, full.answer)
+    return {
+        "lane": lane,
+        "title": title,
+        "text": trace.answer,
+        "words": words,
+        "changed": any(word["mark"] != "same" for word in words),
+        "verdict": verdict(words).replace("as with all tokens", "as before"),
+    }
+
+
+def remedy(lane: int, entry: Any, trace: Trace, full: Trace) -> dict[str, Any]:
+    """Return what a mitigation made of the answer, and what it took."""
+    spent, before = trace.timings.get("total"), full.timings.get("total")
+    cost = f"{spent / before:.2f}× the time" if spent and before else ""
+    title = entry.title + ("" if entry.verified else " (stand-in)")
+    return outcome(lane, title, trace, full) | {"cost": cost, "summary": entry.summary}
+
+
+def proof(certificate: Any, trace: Trace | None, lane: int | None) -> dict[str, Any]:
+    """Return a certificate of `tokviz.counterfactual` with the picture of what was left."""
+    minimal = "No single token can be left out of this set; other sets may do as well."
+    return {
+        "kind": certificate.kind,
+        "said": certificate.sentence(),
+        "note": minimal if certificate.found and certificate.minimal else "",
+        "spent": f"{certificate.runs} answers written in {certificate.seconds:.1f} s",
+        "lane": lane,
+        "picture": picture_url(trace) if trace is not None else "",
+    }
+
+
+def picture_url(trace: Trace, side: int = PICTURE_SIDE) -> str:
+    """Return a run's picture with the fates of its tokens, as a JPEG data URL."""
+    buffer = BytesIO()
+    draw(trace, fates=True, side=side).save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def flags(words: Sequence[dict[str, Any]]) -> str:
+    """Say how many words are flagged."""
+    count = sum(word["flagged"] for word in words)
+    if not count:
+        return "No word is flagged. A sure answer can still be wrong."
+    name = "word is" if count == 1 else "words are"
+    return f"{count} {name} flagged: worth a second look, not proven wrong."
