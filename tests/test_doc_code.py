@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tokviz.reduction import METHODS
+from tokviz import ANALYSES, FAMILIES, METHODS, MITIGATIONS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
@@ -21,13 +21,14 @@ TEXTS = {
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A working folder with a picture; methods that a document registers go again."""
+    """A working folder with a picture; what a document registers goes again."""
     for name in ("picture.png", "picture.jpg"):
         shutil.copy(ROOT / "assets/examples/scene_1.png", tmp_path / name)
     shutil.copy(ROOT / "tokviz/trace_io.py", tmp_path)  # the file that others are told to copy
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(METHODS, "_entries", {n: METHODS[n] for n in METHODS})
+    for registry in (ANALYSES, FAMILIES, METHODS, MITIGATIONS):
+        monkeypatch.setattr(registry, "_entries", dict(registry))
     return tmp_path
 
 
