@@ -4,6 +4,7 @@ from scripts.method_pages import code, official, options_table, table
 from tokviz import catalog
 from tokviz.analysis import ANALYSES
 from tokviz.mitigation import KINDS, MITIGATIONS
+from tokviz.models.cards import TESTED
 from tokviz.reduction import METHODS
 
 ANALYSES_HEAD = """# Analyses
@@ -53,7 +54,9 @@ def mitigations_page():
 
 def models_page():
     """Return the page of families and checkpoints."""
-    offered = "## Offered by name\n\nAny other checkpoint of a family above loads as well."
+    told = "; ".join(f"*{name}*: {meaning}" for name, meaning in TESTED.items())
+    offered = "## Offered by name\n\nAny other checkpoint of a family above loads as well. "
+    offered += f"Memory is for the weights in 16 bits. Tested: {told}."
     return _joined([MODELS_HEAD, catalog.markdown("families"), offered, catalog.markdown("models")])
 
 

@@ -26,7 +26,7 @@ HEADINGS = {
     "mitigations": ("Mitigation", "Kind", "What it does", "Paper"),
     "analyses": ("Analysis", "What it shows", "Reads", "Paper"),
     "families": ("Family", "model_type", "How a picture becomes visual tokens"),
-    "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "What it is"),
+    "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "Tested", "To try it"),
 }
 
 
@@ -150,6 +150,8 @@ def _model(card: Any) -> dict[str, Any]:
         "parameters": card.parameters,
         "memory_gb": card.memory_gb,
         "has_cls": card.has_cls,
+        "tested": card.tested,
+        "command": card.command,
     }
 
 
@@ -157,7 +159,8 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     name = f"`{entry['name']}`"
     if which == "models":
         memory, cls = f"{entry['memory_gb']:g} GB", "yes" if entry["has_cls"] else "no"
-        return name, entry["family"], entry["parameters"], memory, cls, entry["summary"]
+        command = f"`{entry['command']}`" + (f" {entry['summary']}" if entry["summary"] else "")
+        return name, entry["family"], entry["parameters"], memory, cls, entry["tested"], command
     if which == "families":
         types = ", ".join(f"`{kind}`" for kind in entry["model_types"])
         return entry["title"], types, entry["summary"]

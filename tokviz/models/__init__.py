@@ -7,14 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from tokviz.models.loading import (
-    FAMILIES,
-    MODELS,
-    ModelCard,
-    choose_placement,
-    family_of,
-    load_parts,
-)
+from tokviz.models.cards import MODELS, ModelCard
+from tokviz.models.download import Progress
+from tokviz.models.family import FAMILIES
+from tokviz.models.loading import choose_placement, family_of, load_parts, log
 from tokviz.models.run import LaneView
 from tokviz.models.vlm import VLM
 
@@ -27,6 +23,9 @@ def load(
     device: str | None = None,
     dtype: str | None = None,
     revision: str | None = None,
+    device_map: str | None = None,
+    bits: int | None = None,
+    progress: Progress = log.info,
 ) -> VLM:
     """Load a vision-language model.
 
@@ -35,14 +34,19 @@ def load(
         device: cpu, cuda ...; None = a GPU when there is one.
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
         revision: branch, tag or commit on the Hub.
+        device_map: auto, balanced, balanced_low_0 or sequential: layers spread over several GPUs
+            (needs accelerate; not tested on more than one device).
+        bits: 4 or 8: weights rounded to as many bits (needs accelerate and bitsandbytes).
+        progress: told in one line at a time how far download and loading are; default the log.
 
     Raises:
-        ModelError: nothing there, an unsupported type, no memory, damaged files.
+        ModelError: nothing there, an unsupported type, no memory, damaged files, or a package
+            that is missing.
     """
     if isinstance(source, tuple):
         model, processor = source
         family = family_of(model.config.model_type)
         return VLM(model.eval(), processor, family, type(model).__name__, "as given")
-    placement = choose_placement(device, dtype)
-    model, processor, family = load_parts(source, placement, revision)
+    placement = choose_placement(device, dtype, device_map, bits)
+    model, processor, family = load_parts(source, placement, revision, progress)
     return VLM(model, processor, family, str(source), placement.reason)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
 
 from tokviz.errors import ModelError
+from tokviz.models.download import Progress, local_copy, weight_bytes
 from tokviz.models.family import FAMILIES, Family
 from tokviz.models.processors import load_processor
 
@@ -24,146 +26,7 @@ log = logging.getLogger(__name__)
 EMBEDDED = Path(__file__).parents[2] / "assets" / "model"
 """The model that ships with tokviz."""
 
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What the model list says about one checkpoint before it is loaded."""
-
-    name: str
-    "What `tokviz.load` takes."
-    title: str
-    family: str
-    parameters: str
-    memory_gb: float
-    "Roughly, in 16 bits (the embedded model: in 32)."
-    has_cls: bool
-    note: str = ""
-
-
-HUB = "Loaded from the Hugging Face Hub. Not run by this project yet."
-GATED = f"{HUB} Its licence has to be accepted there first."
-
-MODELS: dict[str, ModelCard] = {
-    card.name: card
-    for card in (
-        ModelCard(
-            "embedded",
-            "Embedded model",
-            "llava",
-            "5.6 M",
-            0.1,
-            True,
-            "Ships with tokviz, needs no network; knows a small world of rendered things.",
-        ),
-        ModelCard(
-            "llava-hf/llava-1.5-7b-hf",
-            "LLaVA-1.5 7B",
-            "llava",
-            "7.1 B",
-            14.5,
-            True,
-            HUB,
-        ),
-        ModelCard(
-            "llava-hf/llava-1.5-13b-hf",
-            "LLaVA-1.5 13B",
-            "llava",
-            "13.4 B",
-            27,
-            True,
-            HUB,
-        ),
-        ModelCard("Qwen/Qwen2-VL-2B-Instruct", "Qwen2-VL 2B", "qwen2_vl", "2.2 B", 4.5, False, HUB),
-        ModelCard("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL 7B", "qwen2_vl", "8.3 B", 17, False, HUB),
-        ModelCard(
-            "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL 3B", "qwen2_5_vl", "3.8 B", 7.7, False, HUB
-        ),
-        ModelCard(
-            "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL 7B", "qwen2_5_vl", "8.3 B", 17, False, HUB
-        ),
-        ModelCard("Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B", "qwen3_vl", "2.1 B", 4.4, False, HUB),
-        ModelCard("Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B", "qwen3_vl", "4.4 B", 9.1, False, HUB),
-        ModelCard("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL 8B", "qwen3_vl", "8.8 B", 18, False, HUB),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM-256M-Instruct",
-            "SmolVLM 256M",
-            "idefics3",
-            "256 M",
-            0.52,
-            False,
-            HUB,
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
-            "SmolVLM2 256M",
-            "smolvlm",
-            "256 M",
-            0.52,
-            False,
-            HUB,
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM-500M-Instruct",
-            "SmolVLM 500M",
-            "idefics3",
-            "507 M",
-            1,
-            False,
-            HUB,
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
-            "SmolVLM2 500M",
-            "smolvlm",
-            "507 M",
-            1,
-            False,
-            HUB,
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
-            "SmolVLM2 2.2B",
-            "smolvlm",
-            "2.2 B",
-            4.5,
-            False,
-            HUB,
-        ),
-        ModelCard(
-            "HuggingFaceM4/Idefics3-8B-Llama3", "Idefics3 8B", "idefics3", "8.5 B", 17, False, HUB
-        ),
-        ModelCard(
-            "google/paligemma-3b-mix-224",
-            "PaliGemma 3B, 224 pixels",
-            "paligemma",
-            "2.9 B",
-            5.9,
-            False,
-            GATED,
-        ),
-        ModelCard(
-            "google/paligemma-3b-mix-448",
-            "PaliGemma 3B, 448 pixels",
-            "paligemma",
-            "2.9 B",
-            5.9,
-            False,
-            GATED,
-        ),
-        ModelCard(
-            "google/paligemma2-3b-mix-224",
-            "PaliGemma 2 3B, 224 pixels",
-            "paligemma",
-            "3.0 B",
-            6.1,
-            False,
-            GATED,
-        ),
-        ModelCard("google/gemma-3-4b-it", "Gemma 3 4B", "gemma3", "4.3 B", 8.6, False, GATED),
-        ModelCard("google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED),
-    )
-}
-"""Models offered by name; any other checkpoint of a supported family loads as well."""
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 
 
 @dataclass(frozen=True)
@@ -173,32 +36,74 @@ class Placement:
     device: str
     dtype: torch.dtype
     reason: str
+    device_map: str | None = None
+    "How accelerate spreads the layers over devices; None = all on `device`."
+    bits: int | None = None
+    "4 or 8: bits of each weight; None = as the number type."
 
 
-def choose_placement(device: str | None = None, dtype: str | None = None) -> Placement:
+def choose_placement(
+    device: str | None = None,
+    dtype: str | None = None,
+    device_map: str | None = None,
+    bits: int | None = None,
+) -> Placement:
     """Choose device and number type.
 
     Args:
         device: cpu, cuda, cuda:1, mps ...; None = a GPU when there is one.
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
+        device_map: auto, balanced, balanced_low_0 or sequential; in place of `device`.
+        bits: 4 or 8, weights rounded to as many bits.
 
     Raises:
-        ModelError: a device that is not there, or an unknown number type.
+        ModelError: a device that is not there, an unknown number type, device map or number of
+            bits, or a package that is missing.
     """
+    _check_spread(device, device_map, bits)
     wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(1, device=wanted)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"the device {wanted!r} cannot be used here.") from error
+    number, reason = _number_type(wanted, dtype)
+    if bits is not None:
+        reason += f"; weights in {bits} bits, as asked: answers differ from the full model's"
+    if device_map is not None:
+        reason += f"; layers spread over devices by device_map={device_map}, as asked"
+    return Placement(wanted, number, reason, device_map, bits)
+
+
+def _number_type(device: str, dtype: str | None) -> tuple[torch.dtype, str]:
+    """Return the number type for a device, and why."""
     if dtype is not None:
         if dtype not in ("float32", "float16", "bfloat16"):
             raise ModelError(f"dtype must be float32, float16 or bfloat16, got {dtype!r}.")
-        return Placement(wanted, getattr(torch, dtype), "as asked")
-    if not wanted.startswith("cuda"):
-        return Placement(wanted, torch.float32, "float32: exact, and no slower on a CPU")
+        return getattr(torch, dtype), "as asked"
+    if not device.startswith("cuda"):
+        return torch.float32, "float32: exact, and no slower on a CPU"
     if torch.cuda.is_bf16_supported():
-        return Placement(wanted, torch.bfloat16, "bfloat16: half the memory, native on this GPU")
-    return Placement(wanted, torch.float16, "float16: this GPU has no native bfloat16")
+        return torch.bfloat16, "bfloat16: half the memory, native on this GPU"
+    return torch.float16, "float16: this GPU has no native bfloat16"
+
+
+def _check_spread(device: str | None, device_map: str | None, bits: int | None) -> None:
+    """Raise ModelError unless device map and bits can be used here."""
+    if device_map is not None and device_map not in DEVICE_MAPS:
+        raise ModelError(f"device_map must be {', '.join(DEVICE_MAPS)}, got {device_map!r}.")
+    if device_map is not None and device is not None:
+        raise ModelError("give device or device_map, not both.")
+    if bits not in (None, 4, 8):
+        raise ModelError(f"bits must be 4 or 8, got {bits!r}.")
+    needed = ["accelerate"] if device_map or bits else []
+    needed += ["bitsandbytes"] if bits else []
+    missing = [package for package in needed if find_spec(package) is None]
+    if missing:
+        asked = f"bits={bits}" if bits else f"device_map={device_map!r}"
+        raise ModelError(
+            f"{asked} needs the package{'s' * (len(missing) > 1)} {' and '.join(missing)}, not "
+            f"installed here: pip install {' '.join(missing)}, or leave it out."
+        )
 
 
 def family_of(model_type: str) -> Family:
@@ -213,7 +118,10 @@ def family_of(model_type: str) -> Family:
 
 
 def load_parts(
-    source: str | Path, placement: Placement, revision: str | None = None
+    source: str | Path,
+    placement: Placement,
+    revision: str | None = None,
+    progress: Progress = log.info,
 ) -> tuple[nn.Module, Any, Family]:
     """Return model, processor and family of a checkpoint.
 
@@ -221,35 +129,78 @@ def load_parts(
         source: "embedded", a Hub id, or a local folder.
         placement: device and number type.
         revision: branch, tag or commit on the Hub.
+        progress: told in one line at a time how far download and loading are.
 
     Raises:
-        ModelError: nothing there, no network, an unsupported type, or damaged files.
+        ModelError: nothing there, no network, an unsupported type, damaged files, or no memory.
     """
-    path = str(EMBEDDED if str(source) == "embedded" else source)
+    name = str(source)[:200]
     len(FAMILIES)  # imports plugins first: they may bring configs that transformers does not know
+    folder = None
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision, trust_remote_code=False)
+        path = str(EMBEDDED) if str(source) == "embedded" else str(source)
+        folder = local_copy(path, revision, progress)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         family = family_of(config.model_type)
-        processor = load_processor(path, config, revision)
+        processor = load_processor(folder, config)
+        progress(f"loading {name}: {weight_bytes(folder) / 1e9:.2f} GB of weights")
         model = AutoModelForImageTextToText.from_pretrained(
-            path,
-            revision=revision,
+            folder,
             dtype=placement.dtype,
             use_safetensors=True,
             trust_remote_code=False,
+            **_spread(placement),
         )
-        return model.to(placement.device).eval(), processor, family
+        if not _spread(placement):
+            model.to(placement.device)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise ModelError(_out_of_memory(name, placement, folder)) from error
     except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
         log.warning("loading %s failed", source, exc_info=True)
         raise ModelError(
-            f"the model {str(source)[:200]!r} could not be loaded: {_first_line(error)} "
+            f"the model {name!r} could not be loaded: {_first_line(error)} "
             "Give a Hub id (with network) or a folder with config.json and .safetensors files."
         ) from error
-    except torch.OutOfMemoryError as error:
+    _check_whole(model, name)
+    progress(f"{name} is ready on {model.device}, {placement.reason}")
+    return model.eval(), processor, family
+
+
+def _spread(placement: Placement) -> dict[str, Any]:
+    """Return what from_pretrained takes for a device map and rounded weights."""
+    found: dict[str, Any] = {}
+    if placement.device_map or placement.bits:
+        found["device_map"] = placement.device_map or {"": placement.device}
+    if placement.bits:
+        found["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=placement.bits == 4,
+            load_in_8bit=placement.bits == 8,
+            bnb_4bit_compute_dtype=placement.dtype,
+            bnb_4bit_quant_type="nf4",
+        )
+    return found
+
+
+def _check_whole(model: nn.Module, name: str) -> None:
+    """Raise ModelError when weights were left outside the devices that compute."""
+    if any(parameter.is_meta for parameter in model.parameters()):
         raise ModelError(
-            f"not enough memory for {str(source)[:200]!r} on {placement.device}: "
-            "choose a smaller model, or device cpu."
-        ) from error
+            f"{name!r} does not fit on the devices here: device_map would keep a part of it in "
+            "main memory or on disk, which tokviz cannot look into. Choose a smaller model, "
+            "bits=4, or device cpu."
+        )
+
+
+def _out_of_memory(name: str, placement: Placement, folder: str | None) -> str:
+    """Say what did not fit, and what to lower."""
+    size = f", {weight_bytes(folder) / 1e9:.1f} GB in its files," if folder else ""
+    lower = [f"bits={bits}" for bits in (8, 4) if not placement.bits or bits < placement.bits]
+    if placement.dtype == torch.float32:
+        lower.append("dtype bfloat16 (half of float32)")
+    if placement.device != "cpu":
+        lower.append("device cpu")
+    choices = ", ".join(["a smaller model", *lower])
+    return f"not enough memory for {name!r}{size} on {placement.device}: choose {choices}."
 
 
 def _first_line(error: Exception) -> str:

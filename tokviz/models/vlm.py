@@ -83,7 +83,7 @@ class VLM:
             "vocabulary": config.vocab_size,
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "device": str(self.device),
-            "dtype": str(next(self.model.parameters()).dtype).removeprefix("torch."),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
             "reason": self.reason,
         }
 
@@ -258,7 +258,7 @@ class VLM:
         prompt = check_prompt(prompt, self.tokenizer.all_special_tokens)
         text = self.render(prompt, len(opened))
         batch = self.family.process(self.processor, opened, text)
-        dtype = next(self.model.parameters()).dtype
+        dtype: Any = self.model.dtype  # the first floating one: rounded weights are integers
         inputs = {
             name: value.to(self.device, dtype)
             if value.is_floating_point()

@@ -1,0 +1,91 @@
+"""Try every method, analysis and mitigation on every family: python -m scripts.family_matrix
+
+On the tiny models of the tests (the real classes with random weights, one photograph), so it says
+what runs and what is refused in which words, and nothing about how good an answer is. One line per
+attempt goes to docs/families.jsonl, from which `make docs` writes docs/families.md.
+Ends with an error where something neither ran nor said why in words.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from skimage import data
+
+import tokviz
+from scripts.family_page import KEEP, ROWS, Attempt, read
+from tests.models.tiny import TINY, save
+from tests.models.tiny_tiles import TINY_KIN, TINY_TILES
+from tokviz.capture import Capture
+from tokviz.errors import TokvizError
+
+PROMPT, NEW = "what is this?", 3
+SMALL = {"shapley": {"side": 3}, "leave_out": {"side": 3}, "integrated_gradients": {"steps": 4}}
+
+
+def attempts(family: str, vlm: Any, image: Image.Image) -> Iterator[tuple[str, str, Callable]]:
+    """Yield kind, name and what to call, for all there is to try on one model."""
+    for name in sorted(tokviz.METHODS):
+        yield "method", name, lambda n=name: run(vlm, image, tokviz.plan(n, keep=KEEP))
+    for name in sorted(tokviz.MITIGATIONS):
+        yield "mitigation", name, lambda n=name: run(vlm, image, tokviz.plan(mitigation=n))
+    trace = vlm.answer(image, PROMPT, None, NEW, Capture(lens=3, flow=True, states=True))
+    for name, entry in sorted(tokviz.ANALYSES.items()):
+        images = [image, image.rotate(90)] if "folder" in entry.asks else image
+        options = SMALL.get(name, {})
+        yield (
+            "analysis",
+            name,
+            lambda n=name, i=images, o=options: vlm.analyse(
+                n, i, PROMPT, trace=trace, max_new_tokens=NEW, **o
+            ),
+        )
+
+
+def run(vlm: Any, image: Image.Image, plan: Any) -> None:
+    """Answer with a plan and look at nothing else."""
+    vlm.answer(image, PROMPT, plan, NEW, Capture.nothing())
+
+
+def try_all(families: list[str]) -> tuple[list[Attempt], list[str]]:
+    """Return every attempt, and what failed without words for it."""
+    done, failed = [], []
+    image = Image.fromarray(data.chelsea())
+    for family in families:
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            vlm = tokviz.load(save((TINY | TINY_TILES | TINY_KIN)[family], Path(folder)))
+        for kind, name, call in attempts(family, vlm, image):
+            try:
+                call()
+                done.append(Attempt(kind, name, family))
+            except TokvizError as error:
+                done.append(Attempt(kind, name, family, str(error)))
+            except Exception as error:  # noqa: BLE001 - listed, and ends the command
+                failed.append(f"{family}: {kind} {name}: {type(error).__name__}: {error}")
+        print(f"{family}: {time.perf_counter() - began:.0f} s", flush=True)
+    return done, failed
+
+
+def main(families: list[str]) -> None:
+    """Try everything on all families, or again on those that are named."""
+    families = families or sorted(TINY | TINY_TILES | TINY_KIN)
+    done, failed = try_all(families)
+    print("\n".join(failed) or f"{len(done)} attempts, each ran or said why not")
+    rows = sorted(
+        [*done, *(row for row in read() if row.family not in families)],
+        key=lambda row: (row.family, row.kind, row.name),
+    )
+    lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+    ROWS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""docs/families.md, written from the rows of `python -m scripts.family_matrix`."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import tokviz
+from scripts.method_pages import table
+
+ROWS = Path(__file__).parents[1] / "docs" / "families.jsonl"
+KINDS = {"method": "Methods", "analysis": "Analyses", "mitigation": "Mitigations"}
+KEEP, RAN = 16, "✓"
+HEAD = """# What runs on which family
+
+Every reduction method, analysis and mitigation was tried on a tiny model of every family: the
+real transformers classes built from a config, with random weights, one photograph, {keep} visual
+tokens left, defaults otherwise. ✓: it ran. A number: it was refused, and the note below the tables
+says in which words. Whether an answer is any good is another question ([accuracy.md](accuracy.md)).
+
+```
+python -m scripts.family_matrix
+```
+
+tries everything again (about two minutes on one core) and writes one line per attempt to
+[families.jsonl](families.jsonl); `make docs` writes this page from those lines."""
+NOTES = """One example each; other methods and families are refused in the same words, with
+their own names and numbers."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One thing tried on one family."""
+
+    kind: str
+    "A key of KINDS."
+    name: str
+    family: str
+    refusal: str = ""
+    "Empty where it ran."
+
+
+def read() -> list[Attempt]:
+    """Return what was tried, in the order of the file."""
+    if not ROWS.exists():
+        return []
+    return [Attempt(**json.loads(line)) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+
+
+def page() -> str:
+    """Return docs/families.md from the rows."""
+    rows = read()
+    if not rows:
+        return "# What runs on which family\n\nNot tried yet: `python -m scripts.family_matrix`.\n"
+    notes: dict[str, tuple[int, str]] = {}
+    parts = [HEAD.format(keep=KEEP)]
+    for kind, title in KINDS.items():
+        of_kind = [row for row in rows if row.kind == kind]
+        ran = sum(not row.refusal for row in of_kind)
+        parts += [f"## {title}", f"{ran} of {len(of_kind)} ran.", grid(of_kind, notes)]
+    said = "\n".join(f"{number}. {words}" for number, words in notes.values())
+    parts += ["## The words of a refusal", NOTES, said]
+    return "\n\n".join(parts) + "\n"
+
+
+def grid(rows: list[Attempt], notes: dict[str, tuple[int, str]]) -> str:
+    """Return a table of names by families; refusals become numbers of `notes`, which grow."""
+    families = sorted({row.family for row in rows})
+    by_name: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row.refusal:
+            notes.setdefault(alike(row), (len(notes) + 1, row.refusal))
+        cell = str(notes[alike(row)][0]) if row.refusal else RAN
+        by_name.setdefault(row.name, {})[row.family] = cell
+    lines = [
+        [f"`{name}`", *(cells.get(f, "") for f in families)] for name, cells in by_name.items()
+    ]
+    return table(["", *families], lines)
+
+
+def alike(row: Attempt) -> str:
+    """Return the refusal without names and numbers: those that agree share a note."""
+    words = row.refusal
+    registered = {"method": tokviz.METHODS, "analysis": tokviz.ANALYSES}
+    entry = registered.get(row.kind, tokviz.MITIGATIONS)[row.name]
+    titles = [family.title for family in tokviz.FAMILIES.values()]
+    for name in sorted([entry.title, f"'{row.name}'", *titles], key=len, reverse=True):
+        words = words.replace(name, "_")
+    return re.sub(r"\d+", "#", words)
