@@ -201,11 +201,18 @@
       const { lane } = this;
       const rows = lane ? lane.metrics.map((row) => el("tr", { title: row.title }, el("th", { scope: "row" }, row.name),
         el("td", {}, row.value), el("td", { class: row.trend ? `tv-${row.trend}` : "" }, row.ratio))) : [];
+      if (lane && (lane.distances || []).length) rows.push(this.distances(lane.distances));
       fill(this.figures, el("tbody", {}, ...rows));
       const label = this.index < 0 ? "all tokens" : this.plan ? this.plan.method || "all tokens again" : "";
       fill(this.tools,
         lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => this.owner.trigger("explore", { lane: this.index }) }, "Explore above") : null,
         this.index >= 0 ? el("button", { type: "button", class: "tv-tool tv-quiet", "aria-label": `Remove ${label}`, disabled: this.owner.busy(), onclick: () => this.owner.remove(this.index) }, "Remove") : null);
+    }
+
+    distances(words) {
+      const title = "Total variation distance of each next-word distribution from the full run's, at least: proven by the most probable words of both, up to where the answers part";
+      return el("tr", { title }, el("th", { scope: "row" }, "next word apart"),
+        el("td", { colSpan: 2, class: "tv-apart" }, ...words.flatMap(({ text, share }) => [el("span", {}, text, " ", el("b", {}, `≥ ${share}`)), " "])));
     }
 
     async open(overlay) {

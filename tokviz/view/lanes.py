@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
 SLOWER = 1.02
@@ -30,7 +31,8 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
         full: the full answer's lane of the same comparison, or None if this is the full answer.
 
     Returns:
-        {text, words, verdict, done, error, metrics}; words are marked only when both are done.
+        {text, words, verdict, done, error, metrics, distances}; words are marked only when both
+        are done.
     """
     compared = full is not None and lane.done and full.done and not (lane.error or full.error)
     words = compare_words(lane.text, full.text) if compared and full is not None else []
@@ -42,7 +44,14 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
         "done": bool(lane.done),
         "error": lane.error or "",
         "metrics": metrics(lane, full) if lane.done and not lane.error else [],
+        "distances": distances(lane, full) if compared and full is not None else [],
     }
+
+
+def distances(lane: Any, full: Any) -> list[dict[str, str]]:
+    """Return how far each next-word distribution is from the full run's, as {text, share}."""
+    found = word_distances(getattr(lane, "trace", None), getattr(full, "trace", None))
+    return [{"text": one["text"], "share": f"{one['distance']:.0%}"} for one in found]
 
 
 def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
