@@ -43,3 +43,11 @@ def test_a_choice_by_hand_keeps_its_positions_and_its_count():
     assert plan.steps[0].position_policy == "keep"
     assert plan.label == "chosen by hand, 2 tokens"
     assert Plan((Step("x", 1, reduction=Reduction.select([0], 6)),)).at("before")
+
+
+def test_a_method_whose_code_follows_its_paper_takes_either_variant():
+    assert tokviz.plan("fastv", keep=4, variant="code").steps[0].entry.check_options(
+        {"variant": "paper"}
+    ) == {"layer": 2}
+    with pytest.raises(tokviz.InputError, match="has no option 'variant'"):
+        tokviz.plan("fastv", keep=4, variant="mine")

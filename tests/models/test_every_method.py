@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tokviz
-from tokviz.errors import InputError, MissingSignal
+from tokviz.errors import InputError
 from tokviz.reduction import METHODS
 
 PROMPT = "what is this?"
@@ -12,9 +12,8 @@ KEEP = 16
 
 
 REFUSED = {
-    "fastvggt": (InputError, "FastVGGT never merges its 36 destinations"),
+    "fastvggt": (InputError, "FastVGGT partition merges later frames.*tomesd"),
     "globalcom2": (InputError, "GlobalCom² needs an image with a thumbnail and crops"),
-    "relevance": (MissingSignal, "cannot run here: this model does not give 'relevance'"),
 }
 """What one picture in one tile cannot give, and how that is said."""
 
@@ -42,3 +41,13 @@ def test_a_method_runs_on_the_model_and_really_removes(vlm, cat, name):
     elif entry.effect != "bypass":
         assert set(rows) == {np.array(full.kv_lengths)[0] - full.t}
     assert trace.timings["decide"] > 0
+
+
+def test_the_oracle_keeps_what_the_full_answer_was_read_from(vlm, cat):
+    """Its map is the analysis of the full run's answer."""
+    trace = vlm.answer(cat, PROMPT, tokviz.plan("relevance", keep=9), 2)
+    full = vlm.answer(cat, PROMPT, None, 8)
+    found = vlm.analyse("relevance", cat, PROMPT, trace=full).values.sum(0)
+    best = np.sort(np.argsort(-found, kind="stable")[:9])
+    assert trace.reduction.kept.tolist() == best.tolist()
+    assert any("relevance map took a full answer" in note for note in trace.notes)

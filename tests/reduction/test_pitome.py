@@ -56,8 +56,8 @@ def test_the_margin_falls_to_zero_with_depth():
     np.testing.assert_allclose(-late.score, energy(cosines(), 0.2), atol=1e-6)
 
 
-@pytest.mark.parametrize(("layer", "same_as_tome"), [(0, True), (2, False)])
-def test_tome_takes_the_first_half_when_asked(layer, same_as_tome):
+@pytest.mark.parametrize(("layer", "same_as_tome"), [(0, True), (2, True), (3, False)])
+def test_tome_runs_up_to_the_middle_layer_when_asked(layer, same_as_tome):
     signals = toy(layer=layer, num_layers=4)
     mixed = reduce("pitome", signals, keep=4, margin=0.5, tome_first=True)
     tome = reduce("tome", {"keys": signals["keys"]}, keep=4)

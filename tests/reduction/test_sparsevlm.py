@@ -114,3 +114,12 @@ def test_text_rows_must_agree():
     signals = {"llm_attn_text": ATTENTION, "llm_text_score": [1.0], "llm_hidden": np.eye(3)}
     with pytest.raises(InputError, match="llm_text_score is for 1 text rows"):
         reduce("sparsevlm", signals, keep=2)
+
+
+def test_version_two_chooses_its_heads_after_the_bias_is_divided_out():
+    """As the official code does: the head that looks strongest may owe it to positions alone."""
+    attention = [[[0.40, 0.10, 0.10]], [[0.05, 0.10, 0.30]]]
+    signals = {"llm_attn_text": attention, "llm_text_score": [1.0], "llm_hidden": np.eye(3)}
+    bias = {"llm_rope_bias": [[8.0, 1.0, 1.0]]}
+    assert reduce("sparsevlm", signals, 1, version="2.0", heads=1).kept.tolist() == [0]
+    assert reduce("sparsevlm", signals | bias, 1, version="2.0", heads=1).kept.tolist() == [2]

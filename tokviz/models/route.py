@@ -288,6 +288,8 @@ class Travel:
         whole_image = entry.tiles != "each"
         given |= crops if whole_image else {"unpad_mask": crops["unpad_mask"]}
         given["text_llm"] = text
+        if "relevance" in entry.needs and self.prepared.relevance is not None:
+            given["relevance"] = self.relevance(part)
         given["projector"] = lambda x: self.family.project(self.model, x)
         asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
         lacking = entry.missing({name for name, value in given.items() if value is not None})
@@ -298,6 +300,15 @@ class Travel:
                 f"{lacking[0]!r} ({meaning.rstrip('.')})."
             )
         return {name: value for name, value in given.items() if name in asked}
+
+    def relevance(self, part: Part) -> torch.Tensor:
+        """Return the full run's relevance of the tokens of a part that are left."""
+        values, seconds = self.prepared.relevance  # type: ignore[misc]
+        note = "The relevance map took a full answer and its backward passes; decide counts them."
+        if note not in self.notes:
+            self.notes.append(note)
+            self.decide_seconds += seconds
+        return torch.as_tensor(values[self.whole.position[part.tokens]], device=self.pre.device)
 
     def before_steps(self, part: Part) -> np.ndarray:
         """Return which of the tokens in `vision` belong to a part (newlines left out)."""

@@ -56,6 +56,8 @@ class Prepared:
     positions: torch.Tensor
     text_rows: torch.Tensor
     "Indices in the prompt of the user's own words."
+    relevance: tuple[np.ndarray, float] | None = None
+    "[n] for methods that ask for the signal of that name, and the seconds that it took."
 
 
 class Run:

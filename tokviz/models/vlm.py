@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tokviz.analysis import Result
+from tokviz.analysis import ANALYSES, Result, analyse
 from tokviz.capture import Capture
-from tokviz.errors import InputError, ModelError
+from tokviz.errors import InputError, ModelError, TokvizError
 from tokviz.images import open_image
 from tokviz.models.analysing import analyse_run
 from tokviz.models.attention import use_tokviz_attention
@@ -36,6 +36,8 @@ from tokviz.prompts import check_prompt
 from tokviz.trace import Trace
 
 MAX_NEW_TOKENS = 1024
+ORACLE_WORDS = 8
+"""Words of the full answer that the oracle's relevance map adds up."""
 MAX_LANES = 8
 
 
@@ -197,6 +199,8 @@ class VLM:
         if not 1 <= len(plans) <= MAX_LANES:
             raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
         capture = capture or Capture()
+        if prepared.relevance is None and any(asks_relevance(plan) for plan in plans):
+            prepared = replace(prepared, relevance=self.relevance(prepared, strict))
         with self.guarded():
             sinks = self.sink_dims if capture.sinks else ()
             shared = self.encode(prepared, plans, capture)
@@ -240,6 +244,24 @@ class VLM:
             views[number] = run.view
             for _ in _write([run], max_new_tokens, stop, strict=False):
                 yield views
+
+    def relevance(self, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:
+        """Return the gradient relevance [n] of the full run's first words, and its seconds.
+
+        The signal that the oracle decides from: the analysis `relevance`, summed over the words.
+        None where it cannot be made (no answer, too little memory), so that other lanes go on.
+        """
+        began = time.perf_counter()
+        try:
+            *_, lanes = self.stream_prepared(prepared, [None], ORACLE_WORDS, strict=True)
+            trace: Trace = lanes[0].trace  # type: ignore[assignment]
+            asked = FurtherRuns(self, prepared, trace).supply(ANALYSES["relevance"].asks)
+            found = analyse("relevance", trace, runs=asked).values.sum(0).astype(np.float32)
+        except TokvizError:
+            if strict:
+                raise
+            return None
+        return found, time.perf_counter() - began
 
     def _add_controls(self, run: Run) -> None:
         """Score a finished lane's answer again with control images."""
@@ -323,6 +345,12 @@ class VLM:
             if ids[start : start + len(own)].tolist() == own:
                 return torch.arange(start, start + len(own))
         return torch.arange(after, len(ids))
+
+
+def asks_relevance(plan: Plan | None) -> bool:
+    """True when a step of a plan decides from the signal `relevance`."""
+    entries = [step.entry for step in plan.steps] if plan else []
+    return any(entry is not None and "relevance" in entry.needs for entry in entries)
 
 
 def layer_of(step: Step) -> int | None:

@@ -62,10 +62,11 @@ def key_cosines(signals: Signals) -> torch.Tensor:
 def cosine(x: torch.Tensor) -> torch.Tensor:
     """Return the cosines [n, n] between the rows of x [n, d], on the CPU.
 
-    Rounded to six places, so that equal rows tie however a matrix product was blocked.
+    Computed in double and then rounded to single precision, so that equal rows tie however a
+    matrix product was blocked, and that rows which differ at all are told apart.
     """
-    x = unit(x)
-    return torch.round(x @ x.T, decimals=6).cpu()
+    x = unit(x.double())
+    return (x @ x.T).float().cpu()
 
 
 def prefix_of(signals: Signals) -> int:

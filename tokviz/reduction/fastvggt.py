@@ -4,6 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
+from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.destinations import cell_destinations, merge_into
 from tokviz.reduction.method import Range, Stage, method
@@ -70,4 +71,11 @@ def fastvggt(
         frames = [(crop.rows, crop.cols) for crop in signals["crops"]]
     else:
         frames = [grid_of(signals)[0]]
+    if len(frames) == 1 and keep < (signals.n or 0):
+        raise InputError(
+            "FastVGGT partition merges later frames into the first one that they attend to, and "
+            "here the vision tower sees each image alone, so there is nothing to merge. Choose "
+            "tomesd, which merges inside one image for attention only, or pass signals of several "
+            "frames to tokviz.reduce."
+        )
     return merge_into(signals, keep, destinations(frames, cell, seed=seed), "FastVGGT")

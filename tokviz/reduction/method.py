@@ -64,6 +64,9 @@ TILES: dict[str, str] = {
 }
 """How a method meets an image that the tower sees as several crops."""
 
+VARIANTS = ("paper", "code")
+"""What `variant` chooses where the publication and its official code differ."""
+
 METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods")
 
 
@@ -147,7 +150,14 @@ class Method:
         return PLACES[self.place]
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option with its value, or raise InputError for an unknown or bad one."""
+        """Return every option with its value, or raise InputError for an unknown or bad one.
+
+        Every verified method takes variant = paper or code; one without that option does the same
+        in both.
+        """
+        same = self.verified and "variant" not in self.options
+        if same and options.get("variant") in VARIANTS:
+            options = {name: value for name, value in options.items() if name != "variant"}
         return check_options(self.name, self.options, options)
 
     def stages(self, n: int, keep: int, layers: int, **options: Any) -> list[Stage]:

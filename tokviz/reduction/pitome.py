@@ -66,8 +66,8 @@ def pitome(
     tokens, at least half. Output order: protected in energy order, then the second half.
 
     `variant`: the energy above the margin, cos - margin in the code; the paper's form is second
-    hand. `tome_first`: ToMe in the first half of the layers, as the code does for CLIP. That code
-    also takes plain means and, for other towers, leaves out the sizes in attention.
+    hand. `tome_first`: ToMe up to the middle layer (0 to 12 of 24), as the code does for CLIP. That
+    code also takes plain means and, for other towers, leaves out the sizes in attention.
     """
     n = signals.n
     r = bipartite.check_half(n, keep, "PiToMe")
@@ -75,7 +75,7 @@ def pitome(
     layers = int(signals["num_layers"]) if "num_layers" in signals else 1
     if r == 0:
         return Reduction.identity(n)
-    if tome_first and layer < layers // 2:
+    if tome_first and layer <= (layers + 1) // 2:
         return tome.decide(signals, keep)
     cosines = bipartite.key_cosines(signals)
     energies = energy(cosines, margin * (1 - layer / layers), alpha, variant)

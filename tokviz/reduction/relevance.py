@@ -26,8 +26,10 @@ def relevance(signals, keep: int) -> Reduction:
     Takes any map over the tokens; without one, attention maps of the language model and their
     gradients are rolled out (positive part of attention x gradient, mean over heads, layer by
     layer; last row). That needs a forward and a backward pass with all tokens, so it saves nothing.
-    The paper trains a small network to guess this map, which is not part of this method; its code
-    is not public and the formula comes from a secondary description.
+    A run supplies the map of the analysis "relevance" on the full answer's first eight words, and
+    counts that time as the decision's. The paper trains a small network to guess this map, which
+    is not part of this method; its code is not public and the formula comes from a secondary
+    description.
     """
     notes: tuple[str, ...] = ()
     if "relevance" in signals:

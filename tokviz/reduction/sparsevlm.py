@@ -143,9 +143,9 @@ def sparsevlm(
     Other budgets take equal steps on a log scale.
 
     version 1.0 chooses as many as the rank of the attention between raters and image, times
-    `rank_scale`, at most what `keep` allows. 2.0 merges nothing, averages the `heads` that attend
-    to the image most, divides by the bias of rotary positions where that signal is given, and
-    retains position ids (choose positions = keep); 1.0 and 1.5 renumber.
+    `rank_scale`, at most what `keep` allows. 2.0 merges nothing, divides by the bias of rotary
+    positions where that signal is given, averages the `heads` that then attend to the image most,
+    and retains position ids (choose positions = keep); 1.0 and 1.5 renumber.
     """
     n, attention = signals.n, signals["llm_attn_text"]
     if keep >= n:
@@ -175,13 +175,12 @@ def _score(signals, attention: torch.Tensor, version: str, heads: int):
     """Score of every token and notes for the reader."""
     rated, notes = _rows(attention, signals["llm_text_score"]), []
     if version == "2.0":
-        best = top_k(rated.sum((1, 2)), heads)
-        rated = rated[best]
         if "llm_rope_bias" in signals:
             bias = signals["llm_rope_bias"][raters(signals["llm_text_score"])]
             rated = rated / torch.where(bias.abs() < 1e-6, torch.full_like(bias, 1e-6), bias)
         else:
             notes.append("The bias of rotary positions was not given, so it was not divided out.")
+        rated = rated[top_k(rated.sum((1, 2)), heads)]
     return rated.mean((0, 1)).cpu(), tuple(notes)
 
 
