@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from components.borrowed import borrowed
@@ -97,6 +98,10 @@ def read_plans(sent: Any) -> list[dict[str, Any]]:
             raise InputError("the options of a lane must be names and values.")
         named = {name: lane.get(name) for name in ("method", "keep", "positions")}
         named |= {name: lane[name] for name in ("mitigation", "forced") if lane.get(name)}
+        if lane.get("prompt"):
+            if not isinstance(lane["prompt"], str):
+                raise InputError("the question of a lane must be a text.")
+            named["prompt"] = lane["prompt"]
         if named["method"] == BY_HAND:
             named |= {"tokens": lane.get("tokens"), "n": lane.get("n")}
         lanes.append(named | {"options": options})
@@ -227,7 +232,8 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
     yield Progress("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []
     deadline = time.monotonic() + request.seconds
-    with closing(stream(models, request, image, list(plans.values()), flag)) as stages:
+    prompts = [request.plans[number].get("prompt") or request.prompt for number in plans]
+    with closing(stream(models, request, image, list(plans.values()), flag, prompts)) as stages:
         for views in stages:
             now = time.monotonic()
             if views[0].error:
@@ -253,7 +259,12 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
 
 
 def seconds_needed(
-    models: Models, request: Request, image: Any, plans: Sequence[Plan], flag: Stop
+    models: Models,
+    request: Request,
+    image: Any,
+    plans: Sequence[Plan],
+    flag: Stop,
+    prompts: Sequence[str] = (),
 ) -> int:
     """Return how long to borrow a GPU for: reading, then every token of every lane."""
     return 10 + int(0.06 * request.limit * (1 + len(plans)))
@@ -261,13 +272,39 @@ def seconds_needed(
 
 @borrowed(seconds_needed)
 def stream(
-    models: Models, request: Request, image: Any, plans: Sequence[Plan], flag: Stop
+    models: Models,
+    request: Request,
+    image: Any,
+    plans: Sequence[Plan],
+    flag: Stop,
+    prompts: Sequence[str] = (),
 ) -> Iterator[list[LaneView]]:
-    """Run all lanes. Everything that goes in or comes out can be pickled (see `borrowed`)."""
-    vlm = models.get(request.model)
-    lanes = vlm.stream([image], request.prompt, [None, *plans], request.limit, stop=flag)
-    with closing(lanes):
-        yield from lanes
+    """Run all lanes. Everything that goes in or comes out can be pickled (see `borrowed`).
+
+    Lanes with the same question share one reading of the picture; `prompts` has one for each plan,
+    or is empty when all are asked the request's.
+    """
+    vlm, all_plans = models.get(request.model), [None, *plans]
+    asked = [request.prompt, *(prompts or [request.prompt] * len(plans))]
+    groups: dict[str, list[int]] = {}
+    for number, prompt in enumerate(asked):
+        groups.setdefault(prompt, []).append(number)
+    found: dict[int, LaneView] = {}
+    with ExitStack() as stack:
+        runs = [
+            stack.enter_context(
+                closing(
+                    vlm.stream(
+                        [image], prompt, [all_plans[i] for i in lanes], request.limit, stop=flag
+                    )
+                )
+            )
+            for prompt, lanes in groups.items()
+        ]
+        for steps in zip_longest(*runs):
+            for lanes, views in zip(groups.values(), steps, strict=True):
+                found |= dict(zip(lanes, views or (), strict=False))
+            yield [found[number] for number in range(len(asked))]
 
 
 def closing_words(vlm: Any, run: Run, stopped: bool) -> tuple[str, str]:

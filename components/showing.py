@@ -118,7 +118,11 @@ def lanes_value(
 
 def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
     """Return a lane's card; its picture is there once the lane has a trace."""
-    shown = lane_card(lane, full)
+    asked = run.plans.get(number, {}).get("prompt")
+    own = bool(asked) and asked != run.prompt
+    shown = lane_card(lane, None if own else full)
+    if own and not lane.error:
+        shown["verdict"] = "An answer to its own question, so it is not compared word by word."
     trace = getattr(lane, "trace", None)
     shown["overlay"] = None
     if lane.done and not lane.error and trace is not None:

@@ -137,7 +137,17 @@
       if (this.plan.method === T.BY_HAND)
         return [el("h3", {}, "Chosen by hand"), el("p", { class: "tv-fine" }, `Exactly the ${T.plural(this.plan.keep, "token")} painted in above, at their own places.`)];
       this.form = new T.PlanForm(this.owner, this.index, () => this.edited());
-      return [...this.form.nodes, this.mitigation(), this.forced()];
+      return [...this.form.nodes, this.mitigation(), this.question(), this.forced()];
+    }
+
+    /* Two questions side by side: a lane may have its own. */
+    question() {
+      const { plan } = this, line = el("input", { type: "text", placeholder: "same as above", "aria-label": `Question of lane ${this.index + 1}`, oninput: () => {
+        plan.prompt = line.value.trim() || null;
+        this.edited();
+      } });
+      line.value = plan.prompt || "";
+      return el("label", { class: "tv-option tv-question" }, "question", line);
     }
 
     /* Answering back at a hallucination: an attention edit or a contrast, on what the method leaves. */

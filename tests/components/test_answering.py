@@ -124,3 +124,19 @@ def test_only_our_own_errors_are_shown(caplog):
     assert sentence(InputError("keep must be 1.")) == "Keep must be 1."
     assert sentence(RuntimeError("/secret/path")) == OURS
     assert "/secret/path" in caplog.text
+
+
+def test_a_lane_may_have_its_own_question():
+    vlm = FakeVLM()
+    steps = run([lane(keep=9) | {"prompt": "and this ?"}, lane(keep=9)], vlm=vlm)
+    assert [(prompt, len(plans)) for prompt, plans in vlm.asked] == [
+        ("what ?", 2),
+        ("and this ?", 1),
+    ]
+    own, same = steps[-1].lanes["lanes"]
+    assert "its own question" in own["verdict"]
+    assert "changed" in same["verdict"]
+    prompts = {number: trace.prompt for number, trace in steps[-1].run.traces.items()}
+    assert prompts == {FULL: "what ?", 0: "and this ?", 1: "what ?"}
+    with pytest.raises(InputError, match="question of a lane"):
+        read_plans([lane() | {"prompt": ["x"]}])
