@@ -49,6 +49,7 @@ class Stored:
         """Args: our own assets, and a folder of further traces, such as a sweep's."""
         self.assets, self.more = assets, more
         self._examples: dict[str, Example] | None = None
+        self._cards: list[dict[str, Any]] = []
 
     @property
     def all(self) -> dict[str, Example]:
@@ -87,8 +88,8 @@ class Stored:
         return Example(name, run, tag, note, entry.get("view", {}))
 
     def value(self, current: str = "") -> dict[str, Any]:
-        """Return the value of the example row."""
-        items = [
+        """Return the value of the example row; its small pictures are made once."""
+        self._cards = self._cards or [
             {
                 "id": example.name,
                 "prompt": example.run.prompt,
@@ -99,4 +100,4 @@ class Stored:
             for example in self.all.values()
             if example.run.image is not None
         ]
-        return {"items": items, "current": current}
+        return {"items": self._cards, "current": current}

@@ -43,6 +43,8 @@ class Run:
     "Lane number -> the settings it was run with, {method, keep, positions, options, tokens}."
     case: Any = None
     "What the hallucination desk found out about it: a `components.cases.Case`."
+    drawn: dict[Any, Any] = field(default_factory=dict, repr=False)
+    "What was drawn of a stored run; it never changes, so everybody gets the same."
     file: str = ""
     "Path of the picture inside the project, for stored examples."
 

@@ -1,7 +1,8 @@
 """From a run to what the widgets show: explorer payload, lane cards, charts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import plotly.graph_objects as go
@@ -131,6 +132,22 @@ def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
     return shown
 
 
+def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a function draws of a stored run, so that the next visitor need not wait for it."""
+
+    @wraps(draw)
+    def remembered(run: Run, *args: Any) -> Any:
+        key = (draw.__name__, args)
+        if not run.stored:
+            return draw(run, *args)
+        if key not in run.drawn:
+            run.drawn[key] = draw(run, *args)
+        return run.drawn[key]
+
+    return remembered
+
+
+@drawn_once
 def stored_lanes(run: Run) -> dict[str, Any]:
     """Return the comparison's value for a run whose lanes are all kept."""
     finished = {number: Finished(trace) for number, trace in run.traces.items()}
@@ -180,6 +197,7 @@ def machine_line(trace: Trace) -> str:
     )
 
 
+@drawn_once
 def charts(run: Run, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Return the three charts of one lane: layers, words, times of all lanes."""
     trace = run.traces[lane]

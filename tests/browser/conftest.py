@@ -52,13 +52,13 @@ def store_examples(home) -> None:
     blue.save(traces / "tile.safetensors")
 
 
-def serve(site: Site) -> Iterator[str]:
-    """Serve a page on a free port until the tests are done."""
+def serve(site: Site, **more) -> Iterator[str]:
+    """Serve a page on a free port until the tests are done; more goes to `launch`."""
     page = build(site)
     page.queue(max_size=16, default_concurrency_limit=4)
     _, url, _ = page.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=theme(), head=head(),
-        enable_monitoring=False, run_history=False, footer_links=[],
+        enable_monitoring=False, run_history=False, footer_links=[], **more,
     )  # fmt: skip
     yield url
     page.close()

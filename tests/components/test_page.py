@@ -9,6 +9,7 @@ from components.models import Models
 from components.opening import Opening, open_file
 from components.page import build
 from components.runs import FULL, RUNS, Run
+from components.showing import charts
 from components.state import Settings, Site
 from components.widget import SCRIPTS, STYLES, head
 from tests.components.fake_vlm import FakeVLM
@@ -151,3 +152,11 @@ def test_an_upload_is_checked_at_once(tmp_path):
 
 def test_stopping_without_a_run_says_nothing():
     assert stop(types.SimpleNamespace(session_hash="nobody")) == {"kind": "", "text": ""}
+
+
+def test_a_stored_example_is_drawn_once_for_everybody(site):
+    stored = site.stored.all["one"].run
+    assert charts(stored)[0] is charts(stored)[0]
+    assert site.stored.value("one")["items"] is site.stored.value("")["items"]
+    own = Run(None, "?", "", stored.traces)
+    assert charts(own)[0] is not charts(own)[0]
