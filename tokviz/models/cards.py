@@ -1,7 +1,8 @@
 """Which checkpoints are offered by name, and what is known of each before it is loaded.
 
 Families in the README's order, the smallest checkpoint of each first. Sizes are those of the
-published configurations, built without memory in tests/models/test_*_checkpoints.py.
+published configurations as we know them (they could not be fetched), built without memory in
+tests/models/test_*_checkpoints.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ RUN = "run"
 CONFIGURATION = "configuration only"
 TESTED = {
     RUN: "its real weights are run by the tests",
-    CONFIGURATION: "its sizes are checked with its configuration; no weights could be reached",
+    CONFIGURATION: "a model of these sizes was built without weights; the real ones could not be reached",
 }
 """How far a checkpoint was tested."""
 
