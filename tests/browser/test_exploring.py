@@ -16,7 +16,7 @@ def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(watched, u
     page = watched(url)
     page.mouse.move(*token_point(page, 14))
     facts = page.locator("#tv-explorer [data-part=facts]")
-    expect(facts.locator("h3")).to_have_text("Token 14")
+    expect(facts.locator("h2")).to_have_text("Token 14")
     layer, trace = explorer(page, "x.view.layer"), fake_trace(6, 6)
     used = trace["attention"][:, layer, 14].astype(float)
     np.testing.assert_allclose([use_of(page, w) for w in range(3)], used / used.max(), atol=0.01)
@@ -24,7 +24,7 @@ def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(watched, u
     expect(facts).to_contain_text(f"{rank} of 36")
     page.mouse.click(*token_point(page, 14))
     page.mouse.move(2, 2)
-    expect(facts.locator("h3")).to_have_text("Token 14 (held)")
+    expect(facts.locator("h2")).to_have_text("Token 14 (held)")
 
 
 def test_heads_are_sorted_by_what_they_put_on_the_image(watched, url):

@@ -177,6 +177,7 @@ def test_a_link_opens_the_same_view(watched, url):
 
 def test_a_trace_is_saved_and_opened_without_a_model(watched, url, tmp_path):
     page = watched(url)
+    page.locator(".tv-menu summary").click()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Trace", exact=True).click()
     path = tmp_path / "saved.safetensors"
