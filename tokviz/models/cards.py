@@ -13,7 +13,7 @@ RUN = "run"
 CONFIGURATION = "configuration only"
 TESTED = {
     RUN: "its real weights are run by the tests",
-    CONFIGURATION: "a model of these sizes was built without weights; the real ones could not be reached",
+    CONFIGURATION: "built in these sizes without weights; the real ones could not be reached",
 }
 """How far a checkpoint was tested."""
 
