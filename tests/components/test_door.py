@@ -1,6 +1,5 @@
 """The server as a stranger meets it: a real page on a real port, spoken to over plain HTTP."""
 
-import asyncio
 import http.client
 import json
 import logging
@@ -167,4 +166,4 @@ def test_the_log_names_no_visitor_and_no_text(caplog):
 @pytest.mark.parametrize("address", ["https://example.org/x.png", "HTTP://127.0.0.1/", "ftp://x/y"])
 def test_upload_fields_do_not_fetch(upload, address):
     with pytest.raises(gr.Error, match="not fetched"):
-        asyncio.run(upload().async_move_resource_to_block_cache(address))
+        upload().async_move_resource_to_block_cache(address).send(None)
