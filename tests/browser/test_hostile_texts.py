@@ -139,6 +139,7 @@ def test_no_prompt_file_name_model_or_example_runs(guarded, hostile):
         ask(page, png(picture(BLUE)), text, name=name)
         answered(page, "blue")
         expect(page.locator("#tv-explorer .tv-q")).to_have_text(text)
+        expect(page.locator("#tv-stop")).to_be_disabled()  # an Ask during a run is not taken
     page.locator("#tv-model input").click()
     page.get_by_role("option").nth(1).click()
     expect(page.locator("#tv-model input")).to_have_value(MARKUP)
