@@ -9,7 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import answer, ask_about, read_plans
+from components.answering import answer
+from components.asking import ask_about, read_plans
 from components.runs import FULL
 from components.safe_upload import SafeImage
 from components.sentences import sentence

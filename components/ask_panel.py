@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import ask_about
 from components.ask_widgets import AskPanel
+from components.asking import ask_about
 from components.examples import Examples
 from components.notice import notice
 from components.runs import STOPS, shown_example, shown_picture

@@ -9,7 +9,8 @@ from typing import Any
 import gradio as gr
 
 import tokviz
-from components.answering import ask_about, choose, read_plans
+from components.answering import choose
+from components.asking import ask_about, read_plans
 from components.runs import shown_picture
 from components.sentences import sentence
 from components.state import Site

@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import ask_about, read_plans
 from components.ask_panel import stop
+from components.asking import ask_about, read_plans
 from components.compare_widgets import ComparePanel
 from components.lanes import Lanes
 from components.notice import notice

@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 
 from components import desk_work
-from components.answering import Request, ask_about, held
+from components.answering import held
 from components.ask_panel import stop
+from components.asking import Request, ask_about
 from components.cases import case_value, new_case
 from components.opened_lane import open_lane
 from components.runs import FULL, GONE, RUNS, Run, Stop

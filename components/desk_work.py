@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tokviz
-from components.answering import BY_HAND, Request, make_plan
+from components.asking import BY_HAND, Request, make_plan
 from components.borrowed import borrowed
 from components.cases import add_lane
 from components.keep_sweep import stream_in_turn

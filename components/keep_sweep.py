@@ -11,17 +11,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 import tokviz
-from components.answering import (
-    NO_IMAGE,
-    PACE,
-    PATIENCE,
-    Request,
-    ask_about,
-    held,
-    make_plan,
-    read_plans,
-)
+from components.answering import NO_IMAGE, PACE, PATIENCE, held
 from components.ask_panel import stop
+from components.asking import Request, ask_about, make_plan, read_plans
 from components.borrowed import borrowed
 from components.models import Models
 from components.opened_lane import open_lane

@@ -6,8 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import Progress, Request, answer
+from components.answering import Progress, answer
 from components.ask_widgets import AskPanel
+from components.asking import Request
 from components.compare_widgets import ComparePanel
 from components.notice import notice
 from components.numbers_panel import NumbersPanel

@@ -1,6 +1,7 @@
 import pytest
 
-from components.answering import NO_IMAGE, Request, answer, make_plan, read_plans
+from components.answering import NO_IMAGE, answer
+from components.asking import Request, make_plan, read_plans
 from components.models import Models
 from components.runs import FULL, RUNS, STOPS
 from components.sentences import OURS, sentence

@@ -8,7 +8,8 @@ import types
 import pytest
 
 from components import answering
-from components.answering import Request, answer
+from components.answering import answer
+from components.asking import Request
 from components.borrowed import borrowed
 from components.models import Models
 from components.runs import FULL, RUNS

@@ -2,7 +2,7 @@ import types
 
 import pytest
 
-from components.answering import BY_HAND, make_plan, read_plans, read_tokens
+from components.asking import BY_HAND, make_plan, read_plans, read_tokens
 from components.brushing import Brushing
 from components.models import Models
 from components.runs import FULL, RUNS, Run
