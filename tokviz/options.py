@@ -76,6 +76,15 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     return found
 
 
+def read_off(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what an entry takes from its function: summary, notes and options.
+
+    The first line of the docstring is the summary, the rest the notes.
+    """
+    summary, _, notes = inspect.cleandoc(function.__doc__ or "").partition("\n")
+    return {"summary": summary, "notes": notes.strip(), "options": options_of(function)}
+
+
 def _plain(hint: Any) -> type:
     """The type of `int` or `int | None`."""
     return next((t for t in get_args(hint) if t is not type(None)), hint)

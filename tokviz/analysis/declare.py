@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from tokviz.analysis.result import Exactness, Result
 from tokviz.errors import InputError, MissingSignal
 from tokviz.layout import Layout
-from tokviz.options import Option, check_options, options_of
+from tokviz.options import Option, check_options, read_off
 from tokviz.registry import Registry
 from tokviz.schema import SCHEMA
 from tokviz.trace import Trace
@@ -153,15 +152,7 @@ def analysis(name: str, **declared: Any) -> Callable[[Callable[..., Result]], An
     """
 
     def register(compute: Callable[..., Result]) -> Analysis:
-        summary, _, notes = inspect.cleandoc(compute.__doc__ or "").partition("\n")
-        entry = Analysis(
-            name=name,
-            compute=compute,
-            summary=summary,
-            notes=notes.strip(),
-            options=options_of(compute),
-            **declared,
-        )
+        entry = Analysis(name=name, compute=compute, **read_off(compute), **declared)
         return ANALYSES.add(name, entry)
 
     return register

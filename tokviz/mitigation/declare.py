@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokviz.mitigation.recipe import Recipe
-from tokviz.options import Option, check_options, options_of
+from tokviz.options import Option, check_options, read_off
 from tokviz.registry import Registry
 
 KINDS: dict[str, str] = {
@@ -68,15 +67,7 @@ def mitigation(name: str, **declared: Any) -> Callable[[Callable[..., Recipe]], 
     """
 
     def register(build: Callable[..., Recipe]) -> Mitigation:
-        summary, _, notes = inspect.cleandoc(build.__doc__ or "").partition("\n")
-        entry = Mitigation(
-            name=name,
-            build=build,
-            summary=summary,
-            notes=notes.strip(),
-            options=options_of(build),
-            **declared,
-        )
+        entry = Mitigation(name=name, build=build, **read_off(build), **declared)
         return MITIGATIONS.add(name, entry)
 
     return register

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, Literal
 
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
-from tokviz.options import Option, Range, check_options, options_of
+from tokviz.options import Option, Range, check_options, read_off
 from tokviz.registry import Registry
 from tokviz.signals import Signals
 
@@ -193,18 +192,10 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
     """
 
     def register(decide: Callable[..., Reduction]) -> Method:
-        summary, _, notes = inspect.cleandoc(decide.__doc__ or "").partition("\n")
         declared.setdefault("fallbacks", {})
         if declared.get("place") == "language_model":
             declared.setdefault("images", "together")
-        entry = Method(
-            name=name,
-            decide=decide,
-            summary=summary,
-            notes=notes.strip(),
-            options=options_of(decide),
-            **declared,
-        )
+        entry = Method(name=name, decide=decide, **read_off(decide), **declared)
         return METHODS.add(name, entry)
 
     return register
