@@ -1,12 +1,10 @@
-"""On Ray a sweep gives the same rows, and a killed worker loses none.
-
-Skipped where Ray is missing: it is an optional 240 MB.
-"""
+"""On Ray a sweep gives the same rows, and a killed worker loses none."""
 
 import os
 import signal
 
 import pytest
+import ray as ray_library
 
 from tests.sweeps.test_running import SETTINGS, facts
 from tokviz.errors import InputError, ModelError
@@ -18,9 +16,8 @@ from tokviz.sweeps.running import sweep
 @pytest.fixture(scope="module")
 def ray():
     """Ray on this machine, stopped in the end."""
-    library = pytest.importorskip("ray", reason="Ray is an optional extra: tokviz[ray]")
-    yield library
-    library.shutdown()
+    yield ray_library
+    ray_library.shutdown()
 
 
 @pytest.mark.slow
