@@ -76,6 +76,11 @@ TOWER_STEP: dict[str, Signal] = {
         integer=True,
     ),
     "layer": Signal("", "number of the layer at which the decision is taken.", integer=True),
+    "carried": Signal(
+        "n",
+        "score that the method itself gave to each current token at its last decision, a group "
+        "having that of its representative; missing at the first one.",
+    ),
 }
 
 STAGE: dict[str, Signal] = {

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from tokviz.errors import InputError
-from tokviz.reduction import reduce
-from tokviz.reduction.flowcut import combined, layer_scores, prune_count
+from tokviz.reduction import METHODS, reduce
+from tokviz.reduction.flowcut import NO_CLS, combined, layer_scores, prune_count
 from tokviz.reduction.selection import top_k
+from tokviz.signals import Signals
 
 RELATION = torch.tensor([0.2, 0.045, 0.035, 0.21, 0.065, 0.025, 0.06, 0.14, 0.07])
 SEMANTIC = torch.tensor([0.1, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1])
@@ -29,9 +30,47 @@ def test_worked_example_of_two_layers():
     assert sorted(left[top_k(running, 8 - prune_count(raw, 4, 0))].tolist()) == [0, 2, 3, 4]
 
 
+def step(attention, size, layer, **carried):
+    """One decision of an eleven-layer tower; values of equal direction, so that likeness is even."""
+    values = torch.zeros(1, len(attention) + 1, 1)
+    values[0, 1:, 0] = torch.as_tensor(size)
+    given = {"cls_attn": attention, "v": values, "layer": layer, "num_layers": 11, **carried}
+    return reduce("flowcut", given, 4)
+
+
+def test_the_running_score_is_carried_from_decision_to_decision():
+    """The worked example with an even likeness: score = (r + 1/n) d, then half of each."""
+    first = step(RELATION, DENSITY, 5)
+    score = (RELATION / RELATION.sum() + 1 / 9) * DENSITY
+    assert np.allclose(first.score, score)
+    assert first.kept.tolist() == [0, 1, 2, 3, 4, 6, 7, 8]
+    raw = [0.3, 0.05, 0.1, 0.2, 0.15, 0.05, 0.05, 0.1]
+    carried = torch.as_tensor(first.score)[first.kept]
+    second = step(torch.tensor(raw), torch.ones(8), 9, carried=carried)
+    assert np.allclose(second.score, 0.5 * carried + 0.5 * (torch.tensor(raw) + 1 / 8))
+    assert first.kept[second.kept].tolist() == [0, 2, 3, 4]
+
+
+def test_a_layer_with_an_odd_number_still_to_come_only_scores():
+    scored = step(RELATION, DENSITY, 6)
+    assert scored.m == 9
+    assert scored.score is not None
+    assert [s.layer for s in METHODS["flowcut"].stages(9, 4, 11)] == list(range(10))
+
+
 @pytest.mark.parametrize(("remaining", "dropped"), [(4, 1), (1, 3)])
 def test_peaked_attention_prunes_more(remaining, dropped):
     assert prune_count(torch.tensor([0.6] + [0.05] * 8), 4, remaining) == dropped
+
+
+def test_worked_example_of_value_size_and_running_score():
+    attention, likeness = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.2, 0.6])
+    score = combined(attention, likeness, torch.tensor([1.0, 2, 1]))
+    assert score.tolist() == pytest.approx([0.7, 1.0, 0.8])
+    running = 0.5 * torch.tensor([1.0, 0, 0]) + 0.5 * score
+    assert running.tolist() == pytest.approx([0.85, 0.5, 0.4])
+    assert prune_count(torch.tensor([0.7, 0.1, 0.1, 0.1]), 1, 4) == 1
+    assert prune_count(torch.full((4,), 0.25), 1, 4) == 0
 
 
 def test_even_attention_prunes_nothing_before_the_end():
@@ -44,17 +83,54 @@ def test_attention_of_exactly_zero_is_no_accident():
     assert prune_count(relation, 1, 1) == round(3 * (1 - 0.25))
 
 
-def test_scores_of_a_layer_follow_their_definition(random_signals):
+@pytest.mark.parametrize("variant", ["code", "paper"])
+def test_scores_of_a_layer_follow_their_definition(variant, random_signals):
     signals = random_signals(6)
-    attention = torch.as_tensor(signals["cls_attn"][0])
-    values = torch.as_tensor(signals["v"][0])
-    scores, relation = layer_scores(attention, values, torch.arange(6))
+    values = signals["v"][0]
+    scores, relation = layer_scores(Signals(signals), 0, torch.arange(6), variant)
     for j in range(6):
-        soft = [np.exp(v[0] @ v.T) / np.exp(v[0] @ v.T).sum() for v in values.numpy()]
+        soft = []
+        for v in values:
+            u = v if variant == "code" else v / np.linalg.norm(v, axis=1, keepdims=True)
+            soft.append(np.exp(u[0] @ u.T) / np.exp(u[0] @ u.T).sum())
         semantic = np.mean(soft, 0)[1:]
-        density = np.abs(values.numpy().mean(0)[1 + j]).sum()
+        density = np.abs(values.mean(0)[1 + j]).sum()
         expected = (float(relation[j]) + semantic[j] / semantic.sum()) * density
         assert float(scores[j]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_complete_tower_is_read_layer_by_layer(random_signals):
+    """Two decisions, then the cut, each on the patches that are left."""
+    signals = random_signals(12)
+    done = reduce("flowcut", signals, 5)
+    left, carried = np.arange(12), {}
+    for layer in range(4):
+        now = {
+            "cls_attn": signals["cls_attn"][layer][:, left],
+            "v": signals["v"][layer][:, np.r_[0, 1 + left]],
+            "layer": layer,
+            "num_layers": 5,
+        }
+        r = reduce("flowcut", {**now, **carried}, min(5, len(left)))
+        carried = {"carried": r.score[r.kept]}
+        left = left[r.kept]
+        if len(left) == 5:
+            break
+    assert done.kept.tolist() == left.tolist()
+
+
+def test_without_cls_the_mean_query_looks_and_it_is_said():
+    """Attention of the mean query times the size of the value, as for Qwen2-VL."""
+    rng = np.random.default_rng(0)
+    q, k, v = rng.standard_normal((3, 2, 6, 4)).astype(np.float32)
+    states = {"q": q, "k": k, "v": v, "index": np.arange(6)}
+    r = reduce("flowcut", {**states, "layer": 3, "num_layers": 5}, 2)
+    logits = np.stack([q[h].mean(0) @ k[h].T / 2 for h in range(2)])
+    relation = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).mean(0)
+    expected = relation * np.abs(v.mean(0)).sum(1)
+    assert np.allclose(r.score, expected, rtol=1e-4)
+    assert r.kept.tolist() == sorted(np.argsort(-expected)[:2])
+    assert r.notes == (NO_CLS,)
 
 
 def test_value_of_cls_is_required(random_signals):

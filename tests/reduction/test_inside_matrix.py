@@ -47,8 +47,11 @@ def inside_signals(n, seed=0):
         "hidden": normal(n, 8),
         "sizes": torch.from_numpy(rng.integers(1, 5, n).astype(np.float32)),
         "recv_attn": softmax(n),
+        "cls_attn": 0.9 * softmax(2, n),
+        **{name: normal(2, n + 1, 4) for name in ("q", "k", "v")},
+        "carried": normal(n).abs(),
         "prefix": 1,
-        "layer": 2,
+        "layer": 4,  # the last but one of six: FlowCut's last cut
         "num_layers": 6,
         "grid": grid_for(n),
         "crops": frames if n > 1 else [("whole", 1, 1, 0, 0)],

@@ -37,6 +37,8 @@ class TowerRun:
         self.seconds = 0.0
         self.latest: tuple[int, Reduction] | None = None
         "Layer and reduction of the last stage."
+        self.carried: torch.Tensor | None = None
+        "[tokens], the score that the last stage that scored gave to what is left."
 
     def __call__(
         self, pixel_values: torch.Tensor, stages: dict[int, Stage], grid: tuple[int, int]
@@ -53,6 +55,7 @@ class TowerRun:
         self.sizes = torch.ones(states.shape[1] - self.skip, device=states.device)
         whole = Reduction.identity(len(self.sizes))
         self.index = torch.arange(len(self.sizes), device=states.device)
+        self.carried = None
         blocks = self.family.tower_layers(self.model)
         for layer in range(self.family.feature_layer(self.model) + 1):
             if layer in stages and self.unmerges:
@@ -65,7 +68,7 @@ class TowerRun:
                 self.latest = (layer, done)
                 states = self.shorten(states, done)
                 whole = whole.then(done)
-                self.index = self.index[torch.as_tensor(done.position, device=states.device)]
+                self.carry(done)
             states = self.family.tower_mlp(blocks[layer], states)
         self.cls_state = states[:, 0] if self.skip else None
         ordered = whole.in_raster_order()
@@ -115,6 +118,7 @@ class TowerRun:
             "layer": stage.layer,
             "num_layers": self.family.feature_layer(self.model) + 1,
             "index": self.index,
+            "carried": self.carried,
             "grid": self.grid if len(states) == self.grid[0] * self.grid[1] else None,
         }
         for name in set(asked) & set(TOWER_SIGNALS):
@@ -124,6 +128,15 @@ class TowerRun:
         done = reduce(self.step.method, signals, min(stage.keep, len(states)), **self.step.options)
         self.seconds += time.perf_counter() - began
         return done
+
+    def carry(self, done: Reduction) -> None:
+        """Take the numbers and scores of what is left along to the next stage."""
+        place = torch.as_tensor(done.position, device=self.index.device)
+        self.index = self.index[place]
+        if done.score is not None:
+            self.carried = torch.as_tensor(done.score)
+        if self.carried is not None:
+            self.carried = self.carried.to(place.device)[place]
 
     def shorten(self, states: torch.Tensor, done: Reduction) -> torch.Tensor:
         """Apply a reduction to the patch tokens and to their sizes; [CLS] stays in front."""
