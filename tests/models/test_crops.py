@@ -38,20 +38,20 @@ def test_tiles_lie_side_by_side_on_the_canvas():
 
 
 def test_tokens_are_counted_within_their_image_and_crop():
-    signals = crop_signals(tiled_layout(), 1, np.array([4, 7, 9, 15]))
+    signals = crop_signals(tiled_layout(), [1], np.array([4, 7, 9, 15]))
     assert signals["tile"].tolist() == [0, 0, 1, 2]
     assert signals["cell"].tolist() == [0, 3, 1, 3]
 
 
 def test_padding_is_known():
     """The thumbnail's lower row shows nothing of an image that is half as high as wide."""
-    mask = crop_signals(tiled_layout(), 1, np.arange(4, 16))["unpad_mask"]
+    mask = crop_signals(tiled_layout(), [1], np.arange(4, 16))["unpad_mask"]
     assert mask.tolist() == [1, 1, 0, 0] + [1] * 8
 
 
 def test_methods_that_share_a_budget_out_take_it_from_there():
     rng = np.random.default_rng(0)
-    known = crop_signals(tiled_layout(), 1, np.arange(4, 16))
+    known = crop_signals(tiled_layout(), [1], np.arange(4, 16))
     scores = {
         "cls_attn": {i: rng.random((2, 12), np.float32) for i in range(3)},
         "cls_logits": {i: rng.standard_normal((2, 12)) for i in range(3)},

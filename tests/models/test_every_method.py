@@ -12,7 +12,7 @@ KEEP = 16
 
 
 REFUSED = {
-    "fastvggt": (InputError, "FastVGGT partition merges later frames.*tomesd"),
+    "fastvggt": (InputError, "FastVGGT partition merges later frames.*single frame"),
     "globalcom2": (InputError, "GlobalCom² needs an image with a thumbnail and crops"),
 }
 """What one picture in one tile cannot give, and how that is said."""

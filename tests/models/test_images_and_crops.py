@@ -20,7 +20,7 @@ def test_every_method_declares_how_it_meets_images_and_crops(name):
     assert METHODS[name].images in IMAGES
     assert METHODS[name].tiles in TILES
     if METHODS[name].place == "before":
-        assert METHODS[name].images != "together"
+        assert METHODS[name].images != "together" or name == "fastvggt"
 
 
 @pytest.mark.parametrize("name", [n for n in sorted(METHODS) if METHODS[n].images == "one"])
@@ -64,3 +64,28 @@ def test_a_crop_is_decided_as_if_it_were_alone(tiled, cat):
 def test_fewer_tokens_than_crops_are_refused_in_words(tiled, cat):
     with pytest.raises(tokviz.InputError, match="at least one token per crop"):
         tiled.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=1), 2)
+
+
+def test_frames_merge_into_the_first_image_and_into_a_token_per_cell(vlm, cat):
+    """FastVGGT's partition meets all images at once; nothing of the first one leaves."""
+    pictures = [cat, cat.rotate(90), cat.rotate(180)]
+    trace = vlm.answer(pictures, PROMPT, tokviz.plan("fastvggt", keep=54), 2)
+    n = int((trace.layout.image == 0).sum())
+    done = trace.stages[0].reduction
+    assert (n, done.m) == (36, 54)  # 36 patches, and one per 2 x 2 cell of the other two
+    assert np.bincount(trace.layout.image[done.roles["destination"]]).tolist() == [36, 9, 9]
+    assert trace.layout.image[done.roles["merged away"]].min() == 1
+    assert any("all images together" in note for note in trace.notes)
+
+
+def test_the_crops_of_one_image_are_frames_too(tiled, cat):
+    layout = tiled.prepare(cat, PROMPT).asked.layout
+    first = int((layout.tile == 0).sum())
+    with pytest.raises(tokviz.InputError, match="never merges its") as refused:
+        tiled.answer(cat, PROMPT, tokviz.plan("fastvggt", keep=1), 2)
+    keep = int(str(refused.value).split("keep must be ")[1].split()[0])
+    assert first < keep < layout.n
+    trace = tiled.answer(cat, PROMPT, tokviz.plan("fastvggt", keep=keep), 2)
+    assert (
+        np.bincount(trace.layout.tile[trace.stages[0].reduction.roles["destination"]])[0] == first
+    )

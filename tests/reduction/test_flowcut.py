@@ -31,7 +31,7 @@ def test_worked_example_of_two_layers():
 
 
 def step(attention, size, layer, **carried):
-    """One decision of an eleven-layer tower; values of equal direction, so that likeness is even."""
+    """One decision of an eleven-layer tower; the [CLS] value is 0, so likeness is even."""
     values = torch.zeros(1, len(attention) + 1, 1)
     values[0, 1:, 0] = torch.as_tensor(size)
     given = {"cls_attn": attention, "v": values, "layer": layer, "num_layers": 11, **carried}

@@ -99,8 +99,6 @@ def smallest(name, n):
     if name == "tomesd":
         rows, cols = grid_for(n)
         return (rows // min(rows, 2)) * (cols // min(cols, 2))
-    if name == "fastvggt":
-        return n - n // 2 + (n // 4 if n > 3 else n // 2)
     return 1
 
 

@@ -9,7 +9,13 @@ BEFORE = [name for name, method in METHODS.items() if method.place == "before"]
 PLACE_MATTERS = {
     *("random", "uniform", "centre", "average_pool", "nested_pool"),  # nothing but the place
     *("hiprune", "hiprune_plus", "holov", "vflowopt", "hired", "globalcom2"),  # grid and crops
-    *("visionzip", "prumerge_plus", "aim", "vmtc"),  # every so many tokens, even and odd ones
+    *(
+        "visionzip",
+        "prumerge_plus",
+        "aim",
+        "vmtc",
+        "fastvggt",
+    ),  # every so many tokens, even and odd ones
 }
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
@@ -29,7 +30,7 @@ def test_means_count_the_destination_and_no_sizes():
 
 
 def test_random_destinations_lie_one_in_each_cell():
-    rng = np.random.default_rng(1)
+    rng = torch.Generator().manual_seed(1)
     chosen = cell_destinations((4, 6), (2, 2), rng)
     rows, cols = np.divmod(chosen, 6)
     assert sorted((rows // 2 * 3 + cols // 2).tolist()) == list(range(6))

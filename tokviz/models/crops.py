@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,23 @@ from tokviz.layout import Layout, Tile
 from tokviz.signals import Crop
 
 
-def crop_signals(layout: Layout, image: int, tokens: np.ndarray) -> dict[str, Any]:
-    """Return the signals crops, tile, cell and unpad_mask of some tokens of one image.
+def crop_signals(layout: Layout, images: Sequence[int], tokens: np.ndarray) -> dict[str, Any]:
+    """Return the signals crops, tile, cell and unpad_mask of some tokens.
 
     Args:
         layout: of the whole prompt.
-        image: the image's number.
-        tokens: original numbers of its tokens, patches only.
+        images: numbers of the images that they belong to, ascending.
+        tokens: original numbers of the tokens, patches only.
     """
-    numbers = [i for i, tile in enumerate(layout.tiles) if tile.image == image]
+    numbers = [i for i, tile in enumerate(layout.tiles) if tile.image in images]
     tiles = [layout.tiles[i] for i in numbers]
     cols = np.array([tile.cols for tile in tiles], np.int64)
     tile = np.searchsorted(numbers, layout.tile[tokens])
-    width, height = layout.sizes[image]
+    width, height = np.array(layout.sizes)[layout.image[tokens]].T
     x0, y0, x1, y1 = layout.box[tokens].T
     inside = (x1 > 0) & (y1 > 0) & (x0 < width) & (y0 < height)
     return {
-        "crops": crops(tiles),
+        "crops": [crop for i in images for crop in crops([t for t in tiles if t.image == i])],
         "tile": tile,
         "cell": layout.row[tokens].astype(np.int64) * cols[tile] + layout.col[tokens],
         "unpad_mask": inside.astype(np.float32),

@@ -131,7 +131,7 @@ class Travel:
         compete); here one follows its row: it stays as long as a token of the row does.
         """
         entry: Method = step.entry  # type: ignore[assignment]
-        split = self.parts(entry.tiles == "each")
+        split = [self.everything()] if self.joint(entry) else self.parts(entry.tiles == "each")
         tokens = [part.tokens for part in split]
         shares = self.shares(min(keep, sum(len(own) for own in tokens)), tokens)
         parts = []
@@ -181,7 +181,8 @@ class Travel:
         words = self.prepared.inputs["input_ids"][0][self.prepared.text_rows.to(self.pre.device)]
         text = self.model.get_input_embeddings()(words)  # type: ignore[operator]
         given = self.left(image_signals(self.vision, self.before_steps(part), part.image), part)
-        crops = crop_signals(self.layout, part.image, self.whole.position[part.tokens])
+        images = sorted({self.layout.tiles[i].image for i in part.tiles})
+        crops = crop_signals(self.layout, images, self.whole.position[part.tokens])
         whole_image = entry.tiles != "each"
         given |= crops if whole_image else {"unpad_mask": crops["unpad_mask"]}
         given["text_llm"] = text
@@ -245,6 +246,18 @@ class Travel:
             Part(tiles[numbers[0]].image, numbers, np.flatnonzero(np.isin(owner, numbers)))
             for numbers in own
         ]
+
+    def joint(self, entry: Method) -> bool:
+        """True when a method decides on several images at once; a note says so."""
+        together = entry.images == "together" and len(self.layout.sizes) > 1
+        if together:
+            self.notes.append(f"{entry.title} decides on the tokens of all images together.")
+        return together
+
+    def everything(self) -> Part:
+        """Return the patches that are left of all images, as one part."""
+        patch = self.layout.kind[self.whole.position] == PATCH
+        return Part(0, tuple(range(len(self.layout.tiles))), np.flatnonzero(patch))
 
     def images(self) -> list[np.ndarray]:
         """Return, per image, which of the tokens that are left are patches of it."""

@@ -13,7 +13,7 @@ from tokviz.signals import Signals
 
 
 def cell_destinations(
-    grid: tuple[int, int], cell: tuple[int, int], rng: np.random.Generator | None
+    grid: tuple[int, int], cell: tuple[int, int], rng: torch.Generator | None
 ) -> np.ndarray:
     """Return one token of every whole cell of a grid, ascending; the ragged edge has none.
 
@@ -29,7 +29,7 @@ def cell_destinations(
         indexing="ij",
     )
     if rng is not None:
-        inside = rng.integers(height * width, size=rows.shape)
+        inside = torch.randint(height * width, rows.shape, generator=rng).numpy()
         rows, cols = rows + inside // width, cols + inside % width
     return np.sort((rows * grid[1] + cols).reshape(-1))
 
@@ -40,10 +40,22 @@ def merge_into(
     destinations: np.ndarray,
     title: str,
     notes: tuple[str, ...] = (),
+    *,
+    aside: np.ndarray | None = None,
+    compared: str = "hidden",
 ) -> Reduction:
     """Merge the sources that resemble a destination most, with plain means, down to keep tokens.
 
     Output order: the sources that stay, most similar first, then the destinations.
+
+    Args:
+        signals: with the states that are compared.
+        keep: tokens to leave.
+        destinations: tokens that others join, ascending.
+        title: of the method, for the refusal.
+        notes: of the reduction.
+        aside: tokens that never merge away either.
+        compared: the signal [n, d] that says how alike tokens are.
 
     Raises:
         InputError: there are more destinations than keep; says the smallest count.
@@ -51,14 +63,16 @@ def merge_into(
     n = signals.n or 0
     if keep >= n:
         return Reduction.identity(n)
-    if keep < len(destinations):
+    fixed = destinations if aside is None else np.union1d(destinations, aside)
+    if keep < len(fixed):
         raise InputError(
-            f"{title} never merges its {len(destinations)} destinations: "
-            f"keep must be {len(destinations)} to {n} here, got {keep}."
+            f"{title} never merges its {len(fixed)} destinations: "
+            f"keep must be {len(fixed)} to {n} here, got {keep}."
         )
     target = torch.from_numpy(destinations)
     source = torch.from_numpy(np.setdiff1d(np.arange(n), destinations))
-    best, partner = bipartite.cosine(signals["hidden"])[source][:, target].max(1)
+    best, partner = bipartite.cosine(signals[compared])[source][:, target].max(1)
+    best[torch.from_numpy(np.isin(source, fixed))] = -torch.inf
     ranked = torch.sort(best, descending=True, stable=True).indices
     gone, stay = ranked[: n - keep], ranked[n - keep :]
     label = torch.empty(n, dtype=torch.long)

@@ -1,14 +1,15 @@
 """FastVGGT: may later frames be sampled when the first one stays whole?"""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
+import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.destinations import cell_destinations, merge_into
-from tokviz.reduction.method import Range, Stage, method
-from tokviz.reduction.spatial import grid_of
+from tokviz.reduction.method import Range, method
 
 
 def destinations(
@@ -24,7 +25,7 @@ def destinations(
         special: tokens before the patches of each frame.
         seed: of the choice inside the cells.
     """
-    rng, start, found = np.random.default_rng(seed), 0, []
+    rng, start, found = torch.Generator().manual_seed(seed), 0, []
     for number, (rows, cols) in enumerate(frames):
         patches = cell_destinations((rows, cols), (cell, cell), rng if number else None)
         inside = np.concatenate([np.arange(special), special + patches])
@@ -34,48 +35,62 @@ def destinations(
     return np.concatenate(found)
 
 
-def _schedule(n: int, keep: int, layers: int, **options):
-    return [Stage(layer, keep) for layer in range(layers)]
+def protected(n: int) -> np.ndarray:
+    """Return the tenth of n tokens, evenly spaced, that the official code sets aside."""
+    count = n // 10
+    return np.arange(0, n, n // count)[:count] if count else np.zeros(0, np.int64)
 
 
 @method(
     "fastvggt",
     title="FastVGGT partition",
-    place="tower",
+    place="before",
     kind="merge",
-    needs=("hidden",),
-    optional=("crops", "grid", "index"),
-    space="pre",
+    needs=("feats_post", "crops"),
+    optional=("tile", "cell", "index"),
+    images="together",
     paper="https://arxiv.org/abs/2509.02560",
     year=2025,
     code="mystorm16/FastVGGT",
     licence="none stated",
-    removes=False,
-    effect="unmerge",
-    schedule=_schedule,
+    verified=False,
 )
 def fastvggt(
-    signals, keep: int, *, cell: Annotated[int, Range(1, 8, 1)] = 2, seed: int = 33
+    signals,
+    keep: int,
+    *,
+    variant: Literal["paper", "code"] = "paper",
+    cell: Annotated[int, Range(2, 8, 1)] = 2,
+    seed: int = 33,
 ) -> Reduction:
-    """Keep the first frame whole, merge later ones into a token per cell, for attention only.
+    """Keep the first frame whole, merge later ones into a token per cell and into the first.
 
-    For several images or crops that attend to each other: destinations are all tokens of the first
-    frame and one random token of every 2 x 2 cell of the others; the rest joins its most similar
-    destination (plain mean) and gets a copy of the result back. `keep` is the number of tokens
-    inside attention; the published ratio merges nine tenths as far as there are sources.
+    Frames are the images of a prompt, and the crops of an image. Destinations are all tokens of the
+    first frame and one random token of every 2 x 2 cell of the others; the rest joins the
+    destination it is most similar to, in a plain mean, most similar first. The published ratio of
+    nine tenths merges all that can merge: the smallest `keep`, which a refusal names. A single
+    frame has nothing to merge.
 
-    A single frame has no sources, so nothing can merge. The official code also sets a uniform
-    tenth of the tokens aside, which can then appear twice; that is left out.
+    A stand-in in its place, not in its choice: FastVGGT merges for the length of each global
+    attention block of a 3D model, in which all frames see each other, and copies the result back.
+    The vision towers here see each image and each crop alone, and in the language model a token
+    must not see later ones, as it would through the copy. So frames merge where they first meet,
+    at the door of the language model, and stay merged.
+
+    The code also sets a uniform tenth of the tokens aside: `variant="code"` never merges them away.
+    Those that are destinations too stand in its sequence twice; here once. It compares in bfloat16,
+    where many pairs tie; here in float32. Its frames begin with five special tokens.
     """
-    if "crops" in signals:
-        frames = [(crop.rows, crop.cols) for crop in signals["crops"]]
-    else:
-        frames = [grid_of(signals)[0]]
-    if len(frames) == 1 and keep < (signals.n or 0):
+    layout = CropLayout.of(signals)
+    if len(layout.crops) == 1 and keep < len(layout.tile):
         raise InputError(
-            "FastVGGT partition merges later frames into the first one that they attend to, and "
-            "here the vision tower sees each image alone, so there is nothing to merge. Choose "
-            "tomesd, which merges inside one image for attention only, or pass signals of several "
-            "frames to tokviz.reduce."
+            "FastVGGT partition merges later frames into the first one, and this prompt has a "
+            "single frame. Ask about several images at once, or choose a method that merges "
+            "inside one image, such as tome or tomesd."
         )
-    return merge_into(signals, keep, destinations(frames, cell, seed=seed), "FastVGGT")
+    sizes = [crop.size for crop in layout.crops]
+    number = np.cumsum([0, *sizes[:-1]])[layout.tile] + layout.cell
+    targets = destinations([(crop.rows, crop.cols) for crop in layout.crops], cell, seed=seed)
+    left = np.flatnonzero(np.isin(number, targets))
+    aside = protected(len(layout.tile)) if variant == "code" else np.zeros(0, np.int64)
+    return merge_into(signals, keep, left, "FastVGGT", aside=aside, compared="feats_post")

@@ -71,9 +71,9 @@ def flowcut(signals, keep: int, *, variant: Literal["code", "paper"] = "code") -
     """
     if "layer" not in signals:
         return _complete_tower(signals, keep, variant)
-    layer = int(signals["layer"])
+    n, layer = signals.n or 0, int(signals["layer"])
     last = tower_layers(signals, "v") - 2  # after this layer comes the one of the features
-    scores, relation = layer_scores(signals, layer, torch.arange(signals.n), variant)
+    scores, relation = layer_scores(signals, layer, torch.arange(n), variant)
     running = 0.5 * signals["carried"].cpu() + 0.5 * scores if "carried" in signals else scores
     return _select(running, _count(relation, keep, max(last - layer, 0)), signals)
 
@@ -81,7 +81,8 @@ def flowcut(signals, keep: int, *, variant: Literal["code", "paper"] = "code") -
 def _complete_tower(signals: Signals, keep: int, variant: str) -> Reduction:
     """Read all layers of a tower that ran with every patch."""
     scored = max(tower_layers(signals, "v") - 2, 1)  # the features come from the last but one
-    left, running = torch.arange(signals.n), torch.zeros(signals.n)
+    n = signals.n or 0
+    left, running = torch.arange(n), torch.zeros(n)
     for layer in range(scored):
         scores, relation = layer_scores(signals, layer, left, variant)
         running = scores if layer == 0 else 0.5 * running + 0.5 * scores
@@ -89,7 +90,7 @@ def _complete_tower(signals: Signals, keep: int, variant: str) -> Reduction:
         left, running = left[best], running[best]
         if len(left) <= keep:
             break
-    score = torch.full((signals.n,), math.nan)
+    score = torch.full((n,), math.nan)
     score[left] = running
     return _select(score, len(left), signals, left[top_k(running, len(left))])
 
@@ -99,7 +100,7 @@ def _select(
 ) -> Reduction:
     best = top_k(score, count) if order is None else order
     notes = () if "cls_attn" in signals else (NO_CLS,)
-    return Reduction.select(best, signals.n, score=score, order=best, notes=notes)
+    return Reduction.select(best, len(score), score=score, order=best, notes=notes)
 
 
 def _count(relation: torch.Tensor, keep: int, remaining: int) -> int:
@@ -119,7 +120,7 @@ def layer_scores(
         return (relation * density).cpu(), relation.cpu()
     relation = signals.at("cls_attn", layer).mean(0)[left]
     values = signals.at("v", layer)
-    if values.shape[1] != signals.n + 1:
+    if values.shape[1] != (signals.n or 0) + 1:
         raise InputError("FlowCut needs the value states of [CLS] and all patches, [CLS] first.")
     alive = values[:, torch.cat([left.new_zeros(1), left + 1])]
     compared = alive if variant == "code" else unit(alive)

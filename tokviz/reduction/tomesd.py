@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-import numpy as np
+import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.destinations import cell_destinations, merge_into
@@ -48,6 +48,6 @@ def tomesd(
     Published for diffusion models, where half of the tokens merge.
     """
     grid, notes = grid_of(signals)
-    rng = np.random.default_rng(seed) if random else None
+    rng = torch.Generator().manual_seed(seed) if random else None
     targets = cell_destinations(grid, (cell_rows, cell_cols), rng)
     return merge_into(signals, keep, targets, "tomesd", notes)
