@@ -33,6 +33,8 @@ class Case:
     "Lane -> the words that its answer was made to begin with."
     remedies: dict[int, str] = field(default_factory=dict)
     "Lane -> name of the mitigation."
+    plain: float = 0.0
+    "Seconds of the answer without a mitigation, measured beside them."
     found: dict[str, tuple[Certificate, int | None]] = field(default_factory=dict)
     "necessary, sufficient -> certificate, and the lane that was run with what was left."
 
@@ -64,6 +66,8 @@ def case_value(run: Run) -> dict[str, Any]:
     words = [desk.word_card(word, full) for word in case.report.words]
     forced = {lane: f"“{text}” forced" for lane, text in case.forced.items()}
     entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.remedies.items()}
+    remedies = [desk.remedy(i, one, run.traces[i], full, case.plain) for i, one in entries.items()]
+    remedies.sort(key=lambda one: not one["changed"])
     return {
         "run": run.name,
         "prompt": run.prompt,
@@ -72,9 +76,18 @@ def case_value(run: Run) -> dict[str, Any]:
         "flags": desk.flags(words),
         "words": words,
         "forced": [desk.outcome(i, title, run.traces[i], full) for i, title in forced.items()],
-        "remedies": [desk.remedy(i, one, run.traces[i], full) for i, one in entries.items()],
+        "remedies": remedies,
+        "remedied": desk.named([one["title"] for one in remedies if one["changed"]]),
         "found": [
             desk.proof(certificate, None if lane is None else run.traces[lane], lane)
             for certificate, lane in case.found.values()
         ],
     }
+
+
+def word_pictures(run: Run, number: Any) -> list[dict[str, str]]:
+    """Return where the model looked for one word of a case; a word that is not there has none."""
+    words = run.case.report.words
+    if type(number) is not int or not 0 <= number < len(words):
+        return []
+    return desk.word_maps(range(*words[number].tokens), run.traces[FULL])

@@ -20,7 +20,7 @@ from tokviz.errors import InputError
 
 def compare_panel(first: dict[str, Any]) -> ComparePanel:
     """Build the comparison."""
-    with gr.Column(elem_classes="tv-section"):
+    with gr.Column(elem_classes="tv-section", elem_id="tv-compare"):
         gr.HTML(
             "<h2>Compare</h2><p>What does the model answer when it gets only part of the picture's "
             "tokens? The same picture and question as above.</p>",

@@ -13,7 +13,7 @@ from components import desk_work
 from components.answering import held
 from components.ask_panel import stop
 from components.asking import Request, ask_about
-from components.cases import case_value, new_case
+from components.cases import case_value, new_case, word_pictures
 from components.opened_lane import open_lane
 from components.runs import FULL, GONE, RUNS, Run, Stop
 from components.sentences import sentence
@@ -23,6 +23,8 @@ from components.wiring import MODEL, QUICK, Screen
 from tokviz.errors import InputError, TokvizError
 from tokviz.view.case_page import case_page
 
+MOST_PICTURED = 24
+"""Flagged words that get their maps into a saved page."""
 Work = Callable[[Request, Run, Stop], Iterator[str]]
 
 
@@ -35,7 +37,7 @@ class Desk(Widget):
     emits = ("examine", "force", "search", "mitigate", "halt", "open")
 
     def __init__(self, value: dict[str, Any] | None = None, **kwargs: Any) -> None:
-        super().__init__(value, server_functions=[save_case], **kwargs)
+        super().__init__(value, server_functions=[save_case, word_map], **kwargs)
 
 
 def desk_value(
@@ -130,16 +132,41 @@ def save_case(asked: Any) -> dict[str, str]:
             data, file, kind = run.traces[FULL].to_bytes(), "case.safetensors", "octet-stream"
             media = f"application/{kind}"
         else:
-            page = case_page(case_value(run), run.traces[FULL])
+            page = case_page(illustrated(run), run.traces[FULL])
             data, file, media = page.encode(), "case.html", "text/html"
     except TokvizError as error:
         return {"error": sentence(error)}
     return {"name": f"tokviz-{file}", "type": media, "data": base64.b64encode(data).decode("ascii")}
 
 
+def illustrated(run: Run) -> dict[str, Any]:
+    """Return a case with the maps of its first flagged words, for a page of its own."""
+    value = case_value(run)
+    flagged = [number for number, word in enumerate(value["words"]) if word["flagged"]]
+    for number in flagged[:MOST_PICTURED]:
+        value["words"][number]["maps"] = word_pictures(run, number)
+    return value
+
+
+def word_map(asked: Any) -> dict[str, Any]:
+    """Return where the model looked for one word, for the browser to show.
+
+    Args:
+        asked: {run, word}: the case's run and the number of the word.
+
+    Returns:
+        {maps: [{title, note, picture}]}, or {error}.
+    """
+    name = asked.get("run") if isinstance(asked, Mapping) else None
+    run = RUNS.get(name) if isinstance(name, str) else None
+    if run is None or run.case is None:
+        return {"error": GONE}
+    return {"maps": word_pictures(run, asked.get("word"))}
+
+
 def desk_panel() -> Desk:
     """Build the desk."""
-    with gr.Column(elem_classes="tv-section"):
+    with gr.Column(elem_classes="tv-section", elem_id="tv-debug"):
         gr.HTML(
             "<h2>Debug a hallucination</h2><p>Which words may be made up, what speaks for each, "
             "and what would have changed the answer? For the run that is shown above.</p>",

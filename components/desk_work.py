@@ -82,6 +82,9 @@ def mitigate(models: Models, request: Request, run: Run, flag: Stop) -> Iterator
     for lane in run.case.remedies:
         run.traces.pop(lane, None)
     run.case.remedies.clear()
+    yield "Answering once more without any, to compare the times …"
+    (plain,) = _answers(models, request, [{"method": "", "keep": n, "options": {}}], flag)
+    run.case.plain = plain.timings.get("total", 0.0) if plain is not None else 0.0
     for number, (name, plan) in enumerate(zip(names, plans, strict=True)):
         if flag.is_set():
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -25,14 +25,14 @@ from components.wiring import MODEL, QUICK, Screen
 from tokviz.errors import InputError
 from tokviz.images import open_image
 from tokviz.plans import Plan
-from tokviz.view.strip import cell, ladder, smallest, time_left
+from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
 if TYPE_CHECKING:
     from tokviz.models.vlm import LaneView
 
 
 class Strip(Widget):
-    """A strip of budgets. Events: sweep {method, options}, halt {}, open {run, cell}."""
+    """A strip of budgets. Events: sweep {method, options}, halt {}, open {run, lane}."""
 
     script = "Strip"
     template = "strip.html"
@@ -41,11 +41,13 @@ class Strip(Widget):
 
 @dataclass
 class Sweep:
-    """One sweep while it runs."""
+    """One sweep while it runs: the ladder's budgets first, then those that narrow it down."""
 
     run: Run
     budgets: list[int]
     plan: Mapping[str, Any]
+    views: list[LaneView] = field(default_factory=list)
+    "One per budget that has been begun, in the order of `budgets`; the first is all tokens."
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -53,16 +55,31 @@ class Sweep:
         """Settings of every lane below all tokens."""
         return [{**self.plan, "keep": keep} for keep in self.budgets[1:]]
 
-    def value(self, views: Sequence[LaneView], phase: str) -> dict[str, Any]:
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """One per budget, most tokens first."""
+        full = self.views[0].text if self.views and self.views[0].done else None
+        pairs = enumerate(zip(self.budgets, self.views, strict=False), start=FULL)
+        found = [
+            cell(keep, self.budgets[0], view, full) | {"lane": number}
+            for number, (keep, view) in pairs
+        ]
+        return sorted(found, key=lambda one: one["keep"], reverse=True)
+
+    def value(self, phase: str) -> dict[str, Any]:
         """Return what the strip shows of it."""
-        full = views[0].text if views[0].done else None
-        n, count = self.budgets[0], len(views)
-        cells = [cell(k, n, v, full) for k, v in zip(self.budgets, views, strict=True)]
-        done, spent = sum(bool(v.done) for v in views), time.monotonic() - self.began
-        said = [f"{done} of {count} budgets", time_left(done, count, spent)]
-        progress = ", ".join(filter(None, said)) if phase == "running" else ""
-        return strip_value(
-            phase, cells, smallest(cells), progress=progress, run=self.run.name, plan=self.plan
+        cells = self.cells
+        progress = self._progress() if phase == "running" else ""
+        said = smallest(cells)
+        return strip_value(phase, cells, said, progress=progress, run=self.run.name, plan=self.plan)
+
+    def _progress(self) -> str:
+        count, done = len(self.views), sum(bool(view.done) for view in self.views)
+        if count > len(ladder(self.budgets[0])):
+            return f"Narrowing it down: {self.budgets[-1]} tokens"
+        spent = time.monotonic() - self.began
+        return ", ".join(
+            filter(None, [f"{done} of {count} budgets", time_left(done, count, spent)])
         )
 
 
@@ -108,7 +125,7 @@ def stream_in_turn(
 
 
 def sweeping(models: Models, request: Request, n: int, session: str) -> Iterator[dict[str, Any]]:
-    """Yield values of the strip while one method runs at every budget.
+    """Yield values of the strip while one method runs at every budget of the ladder and between.
 
     Args:
         models: where the model is.
@@ -121,36 +138,53 @@ def sweeping(models: Models, request: Request, n: int, session: str) -> Iterator
     """
     if not request.image:
         raise InputError(NO_IMAGE)
-    image, plan = open_image(request.image), request.plans[0]
-    sweep = Sweep(
-        Run(image, request.prompt, request.model, example=request.example), ladder(n), plan
-    )
-    plans = [None, *map(make_plan, sweep.lanes)]
-    last, deadline, views = 0.0, time.monotonic() + request.seconds, []
-    with (
-        held(request, session) as (flag, entry),
-        closing(stream_in_turn(models, request, image, plans, flag)) as steps,
-    ):
+    request = replace(request, image=open_image(request.image))
+    run = Run(request.image, request.prompt, request.model, example=request.example)
+    sweep = Sweep(run, ladder(n), request.plans[0])
+    deadline = sweep.began + request.seconds
+    with held(request, session) as (flag, entry):
+        plans = [None, *map(make_plan, sweep.lanes)]
+        yield from _run_budgets(models, request, sweep, plans, flag, deadline)
+        while not flag.is_set() and (keep := next_budget(sweep.cells)) not in (
+            None,
+            *sweep.budgets,
+        ):
+            sweep.budgets.append(keep)
+            plans = [make_plan(sweep.lanes[-1])]
+            yield from _run_budgets(models, request, sweep, plans, flag, deadline)
+        entry.outcome = "stopped" if flag.is_set() else "done"
+    keep_traces(sweep)
+    yield sweep.value("done")
+
+
+def _run_budgets(
+    models: Models,
+    request: Request,
+    sweep: Sweep,
+    plans: Sequence[Plan | None],
+    flag: Stop,
+    deadline: float,
+) -> Iterator[dict[str, Any]]:
+    """Run the last budgets of a sweep; yield values of the strip."""
+    before, last = list(sweep.views), 0.0
+    with closing(stream_in_turn(models, request, request.image, plans, flag)) as steps:
         for views in steps:
             now = time.monotonic()
-            if views[0].error:
-                raise InputError(views[0].error)
+            sweep.views = [*before, *views]
+            if sweep.views[0].error:
+                raise InputError(sweep.views[0].error)
             if now > deadline:
                 flag.set()
             if now > deadline + PATIENCE:
                 break
             if now - last >= PACE:
                 last = now
-                yield sweep.value(views, "running")
-        entry.outcome = "stopped" if flag.is_set() else "done"
-    keep_traces(sweep, views)
-    yield sweep.value(views, "done")
+                yield sweep.value("running")
 
 
-def keep_traces(sweep: Sweep, views: Sequence[LaneView]) -> None:
+def keep_traces(sweep: Sweep) -> None:
     """Remember what was run, so that a cell can be opened."""
-    numbers = range(FULL, len(views) - 1)
-    found = zip(numbers, views, strict=True)
+    found = enumerate(sweep.views, start=FULL)
     sweep.run.traces = {number: view.trace for number, view in found if view.trace is not None}
     sweep.run.plans = dict(enumerate(sweep.lanes))
     if FULL in sweep.run.traces:
@@ -200,17 +234,16 @@ class Sweeping:
 
 def open_cell(event: gr.EventData) -> tuple[Any, ...]:
     """Show one cell's run as a lane of the comparison and in the big picture."""
-    number = event._data.get("cell")
-    lane = number - 1 if isinstance(number, int) and not isinstance(number, bool) else None
-    return open_lane(event._data.get("run"), lane)
+    return open_lane(event._data.get("run"), event._data.get("lane"))
 
 
 def keep_sweep() -> Strip:
     """Build the sweep."""
-    with gr.Column(elem_classes="tv-section"):
+    with gr.Column(elem_classes="tv-section", elem_id="tv-sweep"):
         gr.HTML(
             "<h2>Keep sweep</h2><p>How few tokens hold the answer? One method at many budgets, the "
-            "answer written anew at each; click a budget to look at its run.</p>",
+            "answer written anew at each, then narrowed down to the smallest that holds; click a "
+            "budget to look at its run.</p>",
             elem_classes="tv-title",
         )
         return Strip(strip_value(), elem_id="tv-strip")

@@ -16,7 +16,7 @@ def open_lane(name: Any, lane: Any) -> tuple[Any, ...]:
         lane: its lane's number, FULL for the full answer.
     """
     run = RUNS.get(name) if isinstance(name, str) else None
-    if run is None or isinstance(lane, bool) or lane not in run.traces:
+    if run is None or type(lane) is not int or lane not in run.traces:
         return frame(said=notice(GONE, "bad"))
     numbers = [FULL] if lane == FULL else [FULL, lane]
     traces = {FULL + i: run.traces[number] for i, number in enumerate(numbers)}

@@ -22,6 +22,15 @@ LEAD = (
     "See which parts of a picture a vision-language model really uses, throw visual tokens away "
     "for real, and read the answers side by side."
 )
+PLACES = "".join(
+    f'<a href="#{place}">{name}</a>'
+    for place, name in {
+        "tv-main": "Look",
+        "tv-compare": "Compare",
+        "tv-sweep": "How few tokens?",
+        "tv-debug": "Debug a hallucination",
+    }.items()
+)
 UPLOADS_LIVE = (600, 3600)
 """Every so many seconds, uploads older than so many seconds are deleted."""
 
@@ -41,6 +50,7 @@ def build(site: Site) -> gr.Blocks:
     ) as page:
         gr.HTML(
             f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'
+            f'<nav aria-label="On this page">{PLACES}</nav>'
             '<span class="tv-modes"><button id="tv-teach" type="button">Lessons</button>'
             '<button id="tv-present" type="button" aria-pressed="false">Present</button></span>'
             "</header>",

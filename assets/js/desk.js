@@ -11,13 +11,14 @@
       this.parts = {};
       root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
       this.at = 0;
+      this.mapped = new Map();
     }
 
     load(value) {
       if (!value || !value.phase) return;
       const last = this.value && this.value.case, now = value.case;
       this.value = value;
-      if (now && (!last || last.run !== now.run)) this.at = Math.max(now.words.findIndex((word) => word.flagged), 0);
+      if (now && (!last || last.run !== now.run)) { this.at = Math.max(now.words.findIndex((word) => word.flagged), 0); this.mapped.clear(); }
       this.bar();
       this.parts.body.hidden = !now;
       if (now) { this.words(); this.word(); this.tokens(); this.remedies(); }
@@ -66,9 +67,18 @@
       const there = this.value.case, word = there.words[this.at];
       const rows = word.facts.map(([name, value, title]) => el("tr", { title }, el("th", { scope: "row" }, name), el("td", {}, value)));
       fill(this.parts.word, el("h2", {}, `“${word.text}”`), el("p", {}, `${word.flagged ? "Flagged" : "Not flagged"}: ${word.reason}.`),
-        el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)),
+        this.maps(word), el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)),
         el("h2", {}, "What else it could have said here"), el("ul", { class: "tv-candidates" }, ...word.candidates.map((one) => this.candidate(one, word))),
         ...there.forced.map((one) => this.outcome(one)));
+    }
+
+    /* Where the model looked for a word: drawn by the server, asked for once. */
+    maps(word) {
+      const place = el("div", { class: "tv-deskmaps" }), { run } = this.value.case, key = `${run} ${this.at}`;
+      if (!this.mapped.has(key)) this.mapped.set(key, this.server.word_map({ run, word: this.at }).catch(() => ({})));
+      this.mapped.get(key).then((answer) => fill(place, ...((answer || {}).maps || []).map((one) => el("figure", {}, el("img", { src: one.picture, alt: `${one.title} for “${word.text}”` }),
+        el("figcaption", {}, el("b", {}, one.title), el("span", { class: "tv-fine" }, one.note))))));
+      return place;
     }
 
     candidate(one, word) {
@@ -79,11 +89,11 @@
 
     outcome(one) {
       return el("div", { class: "tv-outcome" }, el("p", { title: one.summary || null }, el("b", {}, one.title), " ", el("span", { class: one.changed ? "tv-state tv-changes" : "tv-fine" }, one.verdict), " ", el("span", { class: "tv-fine" }, one.cost || "")),
-        el("p", { class: "tv-said" }, ...one.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", T.markedWord(word)])), this.opener(one.lane));
+        el("p", { class: "tv-said" }, ...T.markedWords(one.words)), this.opener(one.lane));
     }
 
     opener(lane) {
-      return lane === null ? null : this.button("Open as a lane", "Show this run in Compare and in the big picture", () => this.send("open", { lane }), "tv-quiet");
+      return lane === null ? null : this.button("Open as a lane", "Show this run in Compare and in the big picture", () => { this.send("open", { lane }); T.bring("#tv-compare"); }, "tv-quiet");
     }
 
     tokens() {
@@ -94,9 +104,9 @@
     }
 
     remedies() {
-      const found = this.value.case.remedies, changed = found.filter((one) => one.changed).length;
+      const found = this.value.case.remedies;
       fill(this.parts.remedies, el("h2", {}, "Mitigations"), el("div", { class: "tv-sweepbar" }, this.button("Try them all", "Answer again with every mitigation, at its published settings", () => this.send("mitigate"))),
-        found.length && !this.busy ? el("p", {}, `${changed} of ${found.length} change the answer. Whether it became right is yours to judge.`) : null,
+        found.length && !this.busy ? el("p", { class: "tv-remedied" }, this.value.case.remedied) : null,
         ...found.map((one) => this.outcome(one)));
     }
   };

@@ -35,6 +35,12 @@
 
   T.plural = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
 
+  /* Scroll to a part of the page unless its beginning is before the reader already. */
+  T.bring = (selector) => {
+    const part = document.querySelector(selector), top = part ? part.getBoundingClientRect().top : 0;
+    if (part && (top < -40 || top > window.innerHeight / 2)) part.scrollIntoView({ block: "start" });
+  };
+
   T.download = (name, blob) => {
     const link = T.el("a", { href: URL.createObjectURL(blob), download: name });
     document.body.append(link);

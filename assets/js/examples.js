@@ -35,6 +35,7 @@
     open(item) {
       this.mark(item.id);
       this.trigger("pick", { example: item.id });
+      T.bring("#tv-main");
     }
   };
 })();

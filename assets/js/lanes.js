@@ -14,6 +14,12 @@
     return text;
   };
 
+  /* The words of a compared answer, spaced as text. */
+  T.markedWords = (words) => words.flatMap((word, i) => {
+    const apart = word.lead || word.mark === "removed" || (words[i - 1] || {}).mark === "removed";
+    return [i && apart ? " " : "", T.markedWord(word)];
+  });
+
   T.Lanes = class {
     constructor(root, { trigger }) {
       this.root = root;
@@ -201,7 +207,7 @@
         return;
       }
       if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, lane.error));
-      else if (lane.words.length) fill(this.answer, ...lane.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", T.markedWord(word)]));
+      else if (lane.words.length) fill(this.answer, ...T.markedWords(lane.words));
       else this.answer.textContent = lane.text || "…";
       this.verdict.textContent = lane.verdict;
       this.verdict.classList.toggle("tv-changed", lane.changed);
@@ -215,7 +221,7 @@
       fill(this.figures, el("tbody", {}, ...rows));
       const label = this.index < 0 ? "all tokens" : this.plan ? this.plan.method || "all tokens again" : "";
       fill(this.tools,
-        lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => this.owner.trigger("explore", { lane: this.index }) }, "Explore above") : null,
+        lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => { this.owner.trigger("explore", { lane: this.index }); T.bring("#tv-main"); } }, "Explore above") : null,
         this.index >= 0 ? el("button", { type: "button", class: "tv-tool tv-quiet", "aria-label": `Remove ${label}`, disabled: this.owner.busy(), onclick: () => this.owner.remove(this.index) }, "Remove") : null);
     }
 

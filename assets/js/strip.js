@@ -60,10 +60,10 @@
 
     cell(cell, index) {
       const [sign, name] = STATES[cell.state], done = this.shown.phase === "done" && ["holds", "changes"].includes(cell.state);
-      const words = cell.words.length ? cell.words.flatMap((word) => [word.lead || word.mark === "removed" ? " " : "", T.markedWord(word)]) : [cell.text || " "];
+      const words = cell.words.length ? T.markedWords(cell.words) : [cell.text || " "];
       return el("li", {}, el("button", { type: "button", class: `tv-cell tv-cell-${cell.state}`, disabled: !done,
         "aria-label": `${T.plural(cell.keep, "token")}: ${name}. ${cell.text}`, title: done ? "Open this run" : null,
-        onclick: () => this.trigger("open", { run: this.shown.run, cell: index }) },
+        onclick: () => { this.trigger("open", { run: this.shown.run, lane: cell.lane }); T.bring("#tv-compare"); } },
       el("b", {}, index ? String(cell.keep) : `all ${cell.keep}`), el("span", { class: "tv-fine" }, cell.share),
       el("span", { class: "tv-state" }, `${sign} ${index || cell.state !== "holds" ? name : "full answer"}`), el("span", { class: "tv-said" }, ...words)));
     }

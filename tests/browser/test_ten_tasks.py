@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+import tokviz
 from components.examples import Stored
 from components.models import Models
 from components.state import Settings, Site
@@ -30,9 +31,12 @@ WHALE = [12 * row + col for row in range(4, 8) for col in range(4)]
 """Tokens of the part of the first example's picture in which the whale is: middle left."""
 
 
+MODELS = Models()
+
+
 @pytest.fixture(scope="module")
 def lab():
-    yield from serve(Site(Settings(), Stored(), Models()))
+    yield from serve(Site(Settings(), Stored(), MODELS))
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +183,27 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
     assert person.clicks <= 3
 
 
+def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
+    page, strip = person.page, person.page.locator("#tv-strip")
+    person.click(page.locator("#tv-examples .tv-card", has_text="Where is the dog?"))
+    shows(page, "example", "scene_1")
+    person.press("Run the sweep")
+    said = strip.locator(".tv-sweepsaid")
+    expect(said).to_contain_text("Smallest keep that holds the answer")
+    least, below = map(int, re.search(r": (\d+) tokens .* at (\d+) it", said.inner_text()).groups())
+    person.photograph("task_04_the_smallest_keep")
+    assert person.clicks <= 2
+    assert below == least - 1
+    picture = Stored().all["scene_1"].run.image
+    full, held, changed = (
+        MODELS.get("embedded").answer(picture, "Where is the dog?", plan).answer
+        for plan in (None, tokviz.plan("fastervlm", least), tokviz.plan("fastervlm", below))
+    )
+    assert held == full != changed
+    number = re.compile(f"^{least}$")
+    expect(strip.locator(".tv-cell-holds b", has_text=number)).to_be_visible()
+
+
 def test_task_5_see_where_a_merged_group_came_from(person):
     page = person.page
     person.press("Explore visionzip")
@@ -235,6 +260,33 @@ def test_task_6_paint_an_object_away_and_ask_again(person):
     assert person.clicks <= 5
     person.press("Stop painting")
     person.press("Remove by hand")
+
+
+def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
+    page, desk = person.page, person.page.locator("#tv-desk")
+    person.click(page.locator("#tv-examples .tv-card", has_text="is there any moon ?"))
+    shows(page, "example", "mistake_1")
+    expect(page.locator("#tv-notice")).to_contain_text("the right answer is “no”")
+    person.press("Examine this answer")
+    flagged = desk.locator(".tv-flagged")
+    expect(flagged).to_have_text("⚑ yes")
+    expect(desk.locator("[data-part=word]")).to_contain_text("Flagged: unsure")
+    expect(desk.locator(".tv-deskmaps figcaption")).to_have_text(
+        [re.compile("Where it looked"), re.compile("What speaks for it")]
+    )
+    person.press("Try them all")
+    remedied = desk.locator(".tv-remedied")
+    expect(remedied).to_contain_text("DAMRO changes the answer")
+    first = desk.locator("[data-part=remedies] .tv-outcome").first
+    expect(first.locator("ins")).to_have_text("no")
+    expect(first).to_contain_text("× the time")
+    person.photograph("task_07_a_hallucination_explained")
+    person.click(first.get_by_role("button", name="Open as a lane"))
+    lane = page.locator("#tv-lanes .tv-lane").nth(1)
+    expect(lane.locator("ins")).to_have_text("no")
+    expect(lane).to_contain_text("DAMRO")
+    person.photograph("task_07_and_what_removes_it")
+    assert person.clicks <= 4
 
 
 def test_task_9_send_a_link_that_shows_exactly_this(person, browser):

@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from components.desk_panel import Examining, open_run, save_case
+from components.desk_panel import Examining, open_run, save_case, word_map
 from components.examples import Stored
 from components.models import Models
 from components.runs import FULL, RUNS
@@ -107,6 +107,10 @@ def test_mitigations_answer_again_and_the_case_is_saved(desk, case):
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert remedies[0]["title"] in page
+    assert page.count("data:image/jpeg") >= 3
+    assert all("× the time" in one["cost"] for one in remedies)
+    changed = [one["changed"] for one in remedies]
+    assert changed == sorted(changed, reverse=True)
     saved = save_case({"run": case["run"], "kind": "trace"})
     assert open_trace(base64.b64decode(saved["data"])).answer == case["answer"]
 
@@ -114,3 +118,12 @@ def test_mitigations_answer_again_and_the_case_is_saved(desk, case):
 @pytest.mark.parametrize("asked", [None, [], {}, {"run": "x"}, {"run": 3, "kind": "page"}])
 def test_a_case_that_is_not_there_is_a_sentence(asked):
     assert "no longer kept" in save_case(asked)["error"]
+
+
+def test_where_the_model_looked_for_a_word_is_drawn(case):
+    maps = word_map({"run": case["run"], "word": 0})["maps"]
+    assert [one["title"] for one in maps] == ["Where it looked", "What speaks for it"]
+    assert len({one["picture"] for one in maps}) == 2
+    for strange in (None, True, -1, 10**9, "0", [0]):
+        assert word_map({"run": case["run"], "word": strange}) == {"maps": []}
+    assert "no longer kept" in word_map({"run": ["x"]})["error"]

@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from tokviz.view.strip import cell, ladder, smallest, time_left
+from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
 
 def cells(**states):
@@ -38,6 +38,14 @@ def test_the_smallest_keep_is_the_one_above_every_change():
     assert "down to 1 token." in smallest(cells(k36="holds", k1="holds"))
     assert "every budget" in smallest(cells(k36="changes", k1="changes"))
     assert smallest(cells(k36="waiting")) == ""
+
+
+def test_the_gap_above_the_last_change_is_halved_until_the_smallest_is_found():
+    assert next_budget(cells(k36="holds", k18="holds", k9="changes", k4="holds")) == 13
+    assert next_budget(cells(k36="holds", k13="changes", k14="holds")) is None
+    assert next_budget(cells(k36="holds", k1="holds")) is None
+    assert next_budget(cells(k36="changes", k1="changes")) is None
+    assert next_budget(cells(k36="refused", k1="waiting")) is None
 
 
 def test_time_left_is_what_the_rest_takes_at_this_pace():

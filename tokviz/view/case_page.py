@@ -19,6 +19,7 @@ img { max-width: min(100%, 420px); border-radius: 8px; }
 table { border-collapse: collapse; font-size: 0.9rem; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: 4px 10px 4px 0; border-top: 1px solid #8886; }
 mark { background: #ffe08a; color: #111; border-radius: 3px; padding: 0 3px; }
+figure { display: inline-block; margin: 0 16px 8px 0; } figcaption { font-size: 0.88rem; }
 .fine { opacity: 0.75; font-size: 0.88rem; } del { opacity: 0.6; }
 """
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
@@ -81,8 +82,13 @@ def _word(word: Mapping[str, Any]) -> str:
     return (
         f"<details{opened}><summary>{sign}<b>{escape(word['text'])}</b>: "
         f"{escape(word['reason'])}</summary><table>{rows}</table>"
-        f"<p>Candidates: {others}</p></details>"
+        f"<p>Candidates: {others}</p>{''.join(map(_map, word.get('maps', ())))}</details>"
     )
+
+
+def _map(one: Mapping[str, str]) -> str:
+    caption = f"{escape(one['title'])}: {escape(one['note'])}"
+    return f"<figure>{''.join(_image(one['picture'], one['title']))}<figcaption>{caption}</figcaption></figure>"  # noqa: E501
 
 
 def _outcome(one: Mapping[str, Any]) -> str:

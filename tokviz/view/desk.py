@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
+import numpy as np
+
+from tokviz.analysis import analyse
+from tokviz.errors import TokvizError
 from tokviz.trace import Trace
 from tokviz.view.still import draw
 from tokviz.view.words import compare_words, verdict
@@ -88,10 +92,18 @@ def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
     }
 
 
-def remedy(lane: int, entry: Any, trace: Trace, full: Trace) -> dict[str, Any]:
-    """Return what a mitigation made of the answer, and what it took."""
-    spent, before = trace.timings.get("total"), full.timings.get("total")
-    cost = f"{spent / before:.2f}× the time" if spent and before else ""
+def remedy(lane: int, entry: Any, trace: Trace, full: Trace, plain: float) -> dict[str, Any]:
+    """Return what a mitigation made of the answer, and what it took.
+
+    Args:
+        lane: its number in the case's run.
+        entry: the registered mitigation.
+        trace: its run.
+        full: the run whose answer is looked at.
+        plain: seconds of the answer without it, run beside it; 0 = not known.
+    """
+    spent = trace.timings.get("total")
+    cost = f"{spent / plain:.2f}× the time" if spent and plain else ""
     title = entry.title + ("" if entry.verified else " (stand-in)")
     return outcome(lane, title, trace, full) | {"cost": cost, "summary": entry.summary}
 
@@ -109,10 +121,43 @@ def proof(certificate: Any, trace: Trace | None, lane: int | None) -> dict[str, 
     }
 
 
-def picture_url(trace: Trace, side: int = PICTURE_SIDE) -> str:
-    """Return a run's picture with the fates of its tokens, as a JPEG data URL."""
+def word_maps(tokens: Sequence[int], trace: Trace) -> list[dict[str, str]]:
+    """Return pictures of where the model looked while it wrote a word.
+
+    Args:
+        tokens: the word's answer tokens; several are added up.
+        trace: the run.
+
+    Returns:
+        Up to two of {title, note, picture}: attention and Token Activation Map.
+    """
+    found = []
+    if "attention" in trace:
+        values = np.nan_to_num(trace["attention"][list(tokens)].astype(np.float32)).mean(1).sum(0)
+        found.append(("Where it looked", "attention, mean of all layers", values))
+    try:
+        values = np.nan_to_num(analyse("tam", trace).values[list(tokens)].sum(0))
+        found.append(("What speaks for it", "Token Activation Map", values))
+    except TokvizError:
+        pass
+    return [
+        {"title": title, "note": note, "picture": picture_url(trace, values=values)}
+        for title, note, values in found
+    ]
+
+
+def named(titles: Sequence[str]) -> str:
+    """Say which mitigations change the answer, of those that were tried."""
+    if not titles:
+        return "None of them changes the answer."
+    verb = "changes" if len(titles) == 1 else "change"
+    return f"{', '.join(titles)} {verb} the answer. Whether it became right is yours to judge."
+
+
+def picture_url(trace: Trace, side: int = PICTURE_SIDE, values: np.ndarray | None = None) -> str:
+    """Return a run's picture as a JPEG data URL: a map [n], or without one the tokens' fates."""
     buffer = BytesIO()
-    draw(trace, fates=True, side=side).save(buffer, "JPEG", quality=85)
+    draw(trace, values, fates=values is None, side=side).save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 

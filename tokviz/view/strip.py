@@ -6,7 +6,7 @@ spaces aside, as everywhere in tokviz.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokviz.view.lanes import duration
@@ -71,6 +71,17 @@ def smallest(cells: Sequence[dict[str, Any]]) -> str:
         text = f"Only all {n} tokens hold the answer"
     text += f"; at {failing[-1]} it changes."
     return text + (f" It comes back at {_list(below)}, by luck or not." if below else "")
+
+
+def next_budget(cells: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the budget to try next on the way to the smallest that holds, None when it is found.
+
+    Halves the gap between the largest budget that changes the answer and the next one that holds.
+    """
+    done = [c for c in cells if c["state"] in ("holds", "changes")]
+    failing = max((c["keep"] for c in done if c["state"] == "changes"), default=0)
+    above = min((c["keep"] for c in done if c["keep"] > failing), default=0)
+    return (failing + above) // 2 if failing and above - failing > 1 else None
 
 
 def time_left(done: int, total: int, seconds: float) -> str:
