@@ -66,9 +66,15 @@ TEXT: dict[str, Signal] = {
 }
 
 TOWER_STEP: dict[str, Signal] = {
-    "keys": Signal("h n d", "this layer's key states of the current tokens, [CLS] left out."),
-    "hidden": Signal("n d", "this layer's states of the current tokens, [CLS] left out."),
-    "sizes": Signal("n", "how many patches each current token stands for."),
+    "keys": Signal(
+        "h n d",
+        "this layer's key states of the current tokens, [CLS] left out; where several patches "
+        "make one visual token, their mean.",
+    ),
+    "hidden": Signal(
+        "n d", "this layer's states of the current tokens, [CLS] left out; means as for keys."
+    ),
+    "sizes": Signal("n", "how many of the first tokens each current token stands for."),
     "prefix": Signal(
         "",
         "how many [CLS] and register tokens stand before the patches; they are not in the signals "

@@ -52,6 +52,15 @@ class AttentionCall:
         self.scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         self.edits: list[tuple[torch.Tensor, torch.Tensor]] = []
 
+    def of(self, number: int) -> AttentionCall:
+        """Return what this call is for one element of its batch."""
+        one = slice(number, number + 1)
+        mask = self.mask if self.mask is None or len(self.mask) == 1 else self.mask[one]
+        return AttentionCall(
+            self.module, self.query[one], self.key[one], self.value[one], mask,
+            self.scaling, self.causal, self.softcap,
+        )  # fmt: skip
+
     def logits(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the masked, scaled logits of the given query rows, float32 [b, h, rows, k]."""
         b, heads, _, width = self.query.shape

@@ -19,7 +19,7 @@ from torch import nn
 
 from tokviz.matrix import Reduction
 from tokviz.models.stage_signals import StageState, Watch
-from tokviz.models.tower import apply_reduction
+from tokviz.models.tower_row import apply_reduction
 from tokviz.models.vision import hooked
 from tokviz.models.windows import Windows
 from tokviz.plans import Step

@@ -20,7 +20,7 @@ from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
-from tokviz.layout import PATCH, Layout
+from tokviz.layout import SEPARATOR, Layout
 from tokviz.models.sources import Sources
 from tokviz.registry import Registry
 
@@ -207,40 +207,63 @@ class Family(ABC):
     ) -> Layout:
         """Return where every visual token lies in the prompt and in the original images."""
 
-    # -- tower run by hand, for merging inside it ---------------------------------------------
+    # -- tower run by hand, for reducing inside it ---------------------------------------------
 
-    def tower_refusal(self, layout: Layout, sources: Sources) -> str | None:
+    def tower_refusal(self, model: nn.Module, layout: Layout, sources: Sources) -> str | None:
         """Return why no method can act inside the tower on this prompt, None where one can."""
-        if not sources.one_patch_each:
-            count = sources.index.shape[1]
-            return (
-                f"{self.title} makes one visual token of {count} neighbouring patches after the "
-                "vision tower, so no patch can be left out inside it. Choose a method that acts "
-                "before or inside the language model."
+        why = None
+        if type(self).tower_attend is Family.tower_attend:
+            why = f"{self.title} has no reduction inside the vision tower yet"
+        elif sources.weight is not None:
+            why = (
+                f"{self.title} scales the tokens of so large an image down after the vision tower: "
+                "neighbouring tokens are blends of the same patches, so no patch can leave the "
+                "tower with its token. A smaller image is not scaled down"
             )
-        if len(layout.tiles) != len(layout.sizes) or (layout.kind != PATCH).any():
-            return (
-                "reduction inside the vision tower needs one tile per image and no separators; "
-                f"{self.title} cut this prompt into {sources.rows} tiles. Choose a method that "
-                "acts before or inside the language model."
+        elif isinstance(getattr(model.config, "vision_feature_layer", None), (list, tuple)):
+            why = (
+                "this checkpoint joins the outputs of several tower layers into a token, so no "
+                "token can leave between them"
             )
-        return None
+        elif self.has_cls(model) and (layout.kind == SEPARATOR).any():
+            why = (
+                "this checkpoint gives the tower's [CLS] state to the language model as a visual "
+                "token, which reduction inside the tower cannot do yet"
+            )
+        return why and f"{why}. Choose a method that acts before or inside the language model."
 
-    def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Return the states [b, tokens, d] that enter the first tower block."""
-        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
+    def tower_follow(
+        self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
+    ) -> dict[str, torch.Tensor]:
+        """Return what goes with a patch wherever it goes, [all patches, ...] each.
 
-    def tower_leave(self, model: nn.Module, states: torch.Tensor) -> torch.Tensor:
-        """Return what the projector gets of the patch states [m, d_v] after the feature layer."""
-        return states
+        Only for towers that take all images as one sequence (`image_patches`).
+
+        Args:
+            model: the model.
+            inputs: the processor's output.
+            given: keyword arguments that the library gave the first block.
+        """
+        return {}
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return what the projector gets, [m, d_pre], of the feature layer's states [m, k, d_v].
+
+        k = patches of a visual token, in the order of `Sources.index`.
+        """
+        return squares.flatten(1)
+
+    def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
+        """Return features [m, d] that leave the tower early, from states [m, k, d_v] of a layer."""
+        return []
 
     def tower_attend(
-        self, block: nn.Module, states: torch.Tensor, mask: torch.Tensor | None
+        self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        """Return the states after a block's attention and residual add (its first half)."""
+        """Return the states [b, tokens, d] after a block's attention and residual add."""
         raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
 
-    def tower_mlp(self, block: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
         """Return the states after the block's MLP and residual add (its second half)."""
         raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
 

@@ -19,8 +19,9 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.layout import Layout, Tile
-from tokviz.models.family import Family, Features, Inputs, family
+from tokviz.models.family import Features, Inputs, family
 from tokviz.models.idefics3 import square_tiles
+from tokviz.models.siglip import SiglipBlocks
 from tokviz.models.sources import Sources
 
 Box = tuple[float, float, float, float]
@@ -32,7 +33,7 @@ PAN_AND_SCAN = (
 
 
 @family
-class Gemma3(Family):
+class Gemma3(SiglipBlocks):
     """SigLIP tower, average pooling, a norm and one matrix, Gemma 3."""
 
     name = "gemma3"
@@ -59,6 +60,15 @@ class Gemma3(Family):
         """Send averaged patches [m, d_v] through the norm and the matrix."""
         weight = model.model.multi_modal_projector.mm_input_projection_weight  # type: ignore
         return torch.matmul(self.projector(model)(pre), weight).type_as(pre)
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return the tower's last norm, averaged square by square."""
+        inner: Any = model.model
+        projector = inner.multi_modal_projector
+        side, count = projector.kernel_size, len(squares)
+        normed = inner.vision_tower.post_layernorm(squares)
+        below = normed.reshape(1, count * side, side, -1).permute(0, 3, 1, 2)
+        return projector.avg_pool(below.contiguous())[0, :, :, 0].T
 
     def rotary(
         self, decoder: nn.Module, hidden: torch.Tensor, positions: torch.Tensor, layer: int

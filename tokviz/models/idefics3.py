@@ -15,11 +15,13 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import nn
 
 from tokviz.layout import PATCH, Layout, Tile
-from tokviz.models.family import Family, Inputs, family
+from tokviz.models.family import Inputs, family
+from tokviz.models.siglip import SiglipBlocks
 from tokviz.models.sources import Sources
 
 PLACE = re.compile(r"<row_(\d+)_col_(\d+)>\s*$")
@@ -27,7 +29,7 @@ PLACE = re.compile(r"<row_(\d+)_col_(\d+)>\s*$")
 
 
 @family
-class Idefics3(Family):
+class Idefics3(SiglipBlocks):
     """SigLIP-like tower without [CLS], pixel shuffle, one matrix, decoder under `text_model`."""
 
     name = "idefics3"
@@ -53,6 +55,14 @@ class Idefics3(Family):
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
         """Return the s x s patches that pixel shuffle puts into each token."""
         return Sources.grid(layout, model.config.scale_factor)  # type: ignore[union-attr, arg-type]
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return the tower's last norm, pixel-shuffled square by square."""
+        inner: Any = model.model
+        joined = inner.connector.pixel_shuffle(
+            inner.vision_model.post_layernorm(squares), inner.connector.scale_factor
+        )
+        return joined.flatten(1)
 
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]

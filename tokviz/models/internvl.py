@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -68,6 +69,27 @@ class InternVL(Llava):
             kind=np.full(len(position), PATCH, np.uint8),
             position=position,
         )
+
+    def tower_attend(
+        self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """First half of an InternViT block."""
+        block: Any = self.tower_layers(model)[layer]
+        return block.lambda_1 * block.attention(block.layernorm_before(states))[0] + states
+
+    def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
+        """Second half of an InternViT block."""
+        block: Any = self.tower_layers(model)[layer]
+        return block.lambda_2 * block.mlp(block.layernorm_after(states)) + states
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return the tower's last norm, if it gives the features, and pixel shuffle."""
+        inner: Any = model.model
+        if model.config.vision_feature_layer == -1:  # type: ignore[union-attr]
+            squares = inner.vision_tower.layernorm(squares)
+        side = self.factor(model)
+        joined = inner.pixel_shuffle(squares.unflatten(1, (side, side)), 1 / side)
+        return joined.flatten(1)
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
         """Return the square of patches behind each token."""

@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import nn
 
 from tokviz.layout import PATCH, SEPARATOR, Layout, Tile
-from tokviz.models.family import Family, Inputs, family
+from tokviz.models.family import Inputs, family
+from tokviz.models.siglip import SiglipBlocks
 
 Box = tuple[float, float, float, float]
 
 
 @family
-class Llava(Family):
+class Llava(SiglipBlocks):
     """CLIP or SigLIP tower, MLP projector, decoder; g x g tokens per image in raster order."""
 
     name = "llava"
@@ -60,27 +60,6 @@ class Llava(Family):
         part = side * vision.patch_size / vision.image_size
         boxes = [covered(seen_box(processor.image_processor, size), part) for size in sizes]
         return square_layout(is_visual, sizes, side, boxes)
-
-    def tower_embed(self, model: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Return the states that enter the first block."""
-        tower = model.model.vision_tower  # type: ignore[union-attr]
-        states = tower.embeddings(pixel_values)  # type: ignore[operator, union-attr]
-        norm = getattr(tower, "pre_layrnorm", None)
-        return states if norm is None else norm(states)
-
-    def tower_attend(
-        self, block: nn.Module, states: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
-        """First half of a CLIP or SigLIP block."""
-        attended, _ = block.self_attn(  # type: ignore[operator]
-            hidden_states=block.layer_norm1(states),  # type: ignore[operator]
-            attention_mask=mask,
-        )
-        return states + attended
-
-    def tower_mlp(self, block: nn.Module, states: torch.Tensor) -> torch.Tensor:
-        """Second half of a CLIP or SigLIP block."""
-        return states + block.mlp(block.layer_norm2(states))  # type: ignore[operator]
 
 
 def square_layout(

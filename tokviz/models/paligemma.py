@@ -51,9 +51,10 @@ class PaliGemma(Llava):
         """Return the last tower layer; a norm follows it."""
         return len(self.tower_layers(model)) - 1
 
-    def tower_leave(self, model: nn.Module, states: torch.Tensor) -> torch.Tensor:
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
         """Return the tower's last norm of the last layer's states."""
-        return model.model.vision_tower.post_layernorm(states)  # type: ignore[union-attr, operator]
+        norm = model.model.vision_tower.post_layernorm  # type: ignore[union-attr]
+        return norm(squares.flatten(1))  # type: ignore[operator]
 
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithPooling:
         """Wrap features as one batch [1, n, d]."""

@@ -9,11 +9,12 @@ the model itself keeps of its last prompt (`rope_deltas`) is never read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
@@ -85,6 +86,37 @@ class Qwen2VL(Family):
         """Return where in the tower's sequence each of n tokens stands, int64 [n]."""
         return np.arange(n)
 
+    def tower_follow(
+        self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
+    ) -> dict[str, torch.Tensor]:
+        """Return each patch's rotation, and the number of the image it attends in."""
+        cos, sin = given["position_embeddings"]
+        lengths = torch.tensor(self.image_patches(model, inputs), device=cos.device)
+        return {"cos": cos, "sin": sin, "image": numbered(lengths)}
+
+    def tower_scope(self, model: nn.Module, layer: int) -> str:
+        """Return which entry of `tower_follow` says where a layer attends."""
+        return "image"
+
+    def tower_attend(
+        self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """First half of a block: attention within stretches of the sequence."""
+        block: Any = self.tower_layers(model)[layer]
+        scope = follow[self.tower_scope(model, layer)]
+        ends = torch.unique_consecutive(scope, return_counts=True)[1].cumsum(0)
+        attended = block.attn(
+            block.norm1(states[0]),
+            cu_seqlens=F.pad(ends, (1, 0)).to(torch.int32),
+            position_embeddings=(follow["cos"], follow["sin"]),
+        )
+        return states + attended
+
+    def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
+        """Second half of a block."""
+        block: Any = self.tower_layers(model)[layer]
+        return states + block.mlp(block.norm2(states[0]))
+
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
@@ -98,6 +130,11 @@ class Qwen2VL(Family):
     def _joined(self, model: nn.Module) -> int:
         """Patches in one token."""
         return int(model.config.vision_config.spatial_merge_size) ** 2  # type: ignore
+
+
+def numbered(lengths: torch.Tensor) -> torch.Tensor:
+    """Return 0 0 0 1 1 2 ... for these lengths of stretches."""
+    return torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
 
 
 def stretched_layout(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDe
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Features, Inputs, family
 from tokviz.models.qwen2_vl import Qwen2VL
-from tokviz.models.tower import apply_reduction
+from tokviz.models.tower_row import apply_reduction
 
 
 @family
@@ -33,6 +34,12 @@ class Qwen3VL(Qwen2VL):
         output = self.tower_outputs(model, inputs)
         deep = tuple(torch.cat(list(images)) for images in output.deepstack_features)
         return Features(torch.cat(list(output.pooler_output)), deep)
+
+    def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
+        """Return the deepstack features of a layer that has them."""
+        visual: Any = model.model.visual  # type: ignore[union-attr]
+        mergers = zip(visual.deepstack_visual_indexes, visual.deepstack_merger_list, strict=True)
+        return [merger(squares.flatten(0, 1)) for at, merger in mergers if at == layer]
 
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithDeepstackFeatures:
         """Wrap features, those for later layers included."""

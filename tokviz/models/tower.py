@@ -1,241 +1,320 @@
-"""Token reduction inside the vision tower: the blocks are run by hand, one image at a time.
+"""Token reduction inside the vision tower: the blocks are run by hand, all rows side by side.
 
 A block is the library's own modules in the library's own order; what is added between its two
-halves is the reduction, and a key bias of log(size) for tokens that stand for several patches
-(proportional attention, ToMe). With nothing merged it equals the library's forward bit for bit.
+halves is the reduction, and a key bias of log(size) for tokens that stand for several (proportional
+attention, ToMe). Rows (images, tiles) go as one batch as long as they are equally long, or as one
+sequence where the library has them so: with nothing removed it equals the library's forward bit for
+bit. Each row decides by itself, and on whole visual tokens (`tokviz.models.tower_row`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tokviz.errors import InputError
 from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.family import Family, Features, Inputs
-from tokviz.models.sources import Sources
+from tokviz.models.tower_row import TowerRow
 from tokviz.models.vision import TOWER_SIGNALS, TowerObserver, Vision
 from tokviz.plans import Step
-from tokviz.reduction import Stage, reduce
+from tokviz.reduction import reduce
 
 
 class TowerRun:
-    """One image on its way through the tower, with its current tokens and their sizes."""
+    """All rows of a prompt on their way through the tower."""
 
-    def __init__(self, family: Family, model: nn.Module, step: Step, wanted: set[str]) -> None:
-        """Args: `wanted` holds tower signals to keep from the layers after the last stage."""
+    def __init__(
+        self, family: Family, model: nn.Module, step: Step, rows: Sequence[TowerRow], packed: bool
+    ) -> None:
+        """Args: `packed` True where the tower takes all rows as one sequence."""
         self.family, self.model, self.step = family, model, step
-        self.observer = TowerObserver(family, model, wanted | {"cls_attn"})
-        self.skip = int(family.has_cls(model))
-        self.calls: list[AttentionCall] = []
-        self.seconds = 0.0
-        self.latest: tuple[int, Reduction] | None = None
-        "Layer and reduction of the last stage."
-        self.carried: torch.Tensor | None = None
-        "[tokens], the score that the last stage that scored gave to what is left."
+        self.rows, self.packed = list(rows), packed
+        self.observer = TowerObserver(family, model, set())
+        self.layers = family.feature_layer(model) + 1
+        entry = step.entry
+        self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]
 
-    def __call__(
-        self, pixel_values: torch.Tensor, stages: dict[int, Stage], grid: tuple[int, int]
-    ) -> tuple[torch.Tensor, Reduction]:
-        """Return the features [m, d_v] in raster order and the reduction [m, n] that was done.
-
-        Args:
-            pixel_values: [1, ...] one image.
-            stages: tower layer -> stage.
-            grid: (rows, cols) of the patches.
-        """
-        self.grid = grid
-        states = self.family.tower_embed(self.model, pixel_values)
-        self.sizes = torch.ones(states.shape[1] - self.skip, device=states.device)
-        whole = Reduction.identity(len(self.sizes))
-        self.index = torch.arange(len(self.sizes), device=states.device)
-        self.carried = None
-        blocks = self.family.tower_layers(self.model)
-        for layer in range(self.family.feature_layer(self.model) + 1):
-            if layer in stages and self.unmerges:
-                states = self.attend_merged(blocks[layer], states, stages[layer])
+    def through(self) -> None:
+        """Run every layer up to the one that gives the features."""
+        for layer in range(self.layers):
+            if self.unmerges:
+                self.attend_merged(layer)
             else:
-                with observed(self.see):
-                    states = self.family.tower_attend(blocks[layer], states, self.key_bias(states))
-            if layer in stages and not self.unmerges:
-                done = self.decide(states[0, self.skip :], stages[layer])
-                self.latest = (layer, done)
-                states = self.shorten(states, done)
-                whole = whole.then(done)
-                self.carry(done)
-            states = self.family.tower_mlp(blocks[layer], states)
-        self.cls_state = states[:, 0] if self.skip else None
-        ordered = whole.in_raster_order()
-        self.raster = torch.as_tensor(np.argsort(whole.position, kind="stable"))
-        kept = states[0, self.skip :][self.raster.to(states.device)]
-        return self.family.tower_leave(self.model, kept), ordered
+                self.attend(layer, self.rows)
+                self.rows = [self.shortened(row, layer) for row in self.rows]
+            for group in self.groups(self.rows):
+                states = self.family.tower_mlp(self.model, layer, self.together(group))
+                self.apart(group, states)
+            for row in self.rows:
+                row.deep += self.family.tower_deep(self.model, layer, row.squares())
 
     @property
     def unmerges(self) -> bool:
         """True for methods that merge for one layer's attention only."""
         return self.step.entry.effect == "unmerge"  # type: ignore[union-attr]
 
-    def attend_merged(self, block: nn.Module, states: torch.Tensor, stage: Stage) -> torch.Tensor:
+    # -- rows as the library's batch --------------------------------------------------------------
+
+    def groups(self, rows: Sequence[TowerRow]) -> list[list[TowerRow]]:
+        """Return which rows run as one batch: all that are equally long, or all in one sequence."""
+        if self.packed:
+            return [list(rows)]
+        by_length: dict[int, list[TowerRow]] = {}
+        for row in rows:
+            by_length.setdefault(len(row.states), []).append(row)
+        return list(by_length.values())
+
+    def together(self, group: list[TowerRow]) -> torch.Tensor:
+        """Return the states of a group: [rows, tokens, d], packed [1, all tokens, d]."""
+        states = [row.states for row in group]
+        return torch.cat(states)[None] if self.packed else torch.stack(states)
+
+    def apart(self, group: list[TowerRow], states: torch.Tensor) -> None:
+        """Give each row of a group its states back."""
+        parts = states[0].split([len(row.states) for row in group]) if self.packed else states
+        for row, own in zip(group, parts, strict=True):
+            row.states = own
+
+    # -- attention --------------------------------------------------------------------------------
+
+    def attend(self, layer: int, rows: Sequence[TowerRow]) -> None:
+        """Run a block's first half; every row keeps its attention calls."""
+        for group in self.groups(rows):
+            names = group[0].follow
+            follow = {name: torch.cat([row.follow[name] for row in group]) for name in names}
+            for row in group:
+                row.calls = []
+            watch = Watch(group, self.packed)
+            with observed(watch):
+                states = self.together(group)
+                states = self.family.tower_attend(self.model, layer, states, follow)
+            self.apart(group, states)
+        if self.observer.has_cls:
+            for row in rows:
+                row.cls_attn[layer] = row.signal("cls_attn", self.observer)  # type: ignore[assignment]
+
+    def attend_merged(self, layer: int) -> None:
         """Merge, attend, and copy what attention adds back to every member."""
-        done = self.decide(states[0, self.skip :], stage)
-        self.latest = (stage.layer, done)
-        patches = apply_reduction(states[0, self.skip :], done)
-        merged = torch.cat([states[:, : self.skip], patches[None]], 1)
-        with observed(self.see):
-            added = (self.family.tower_attend(block, merged, None) - merged)[0]
-        group = torch.as_tensor(done.group, device=states.device)
-        back = torch.cat([added[: self.skip], added[self.skip :][group]])
-        return states + back[None]
+        done = [self.decide(row, layer) for row in self.rows]
+        merged = [
+            row if one is None else row.reduced(one)
+            for row, one in zip(self.rows, done, strict=True)
+        ]
+        for row in merged:
+            row.sizes = np.ones_like(row.sizes)
+        before = [row.states for row in merged]
+        self.attend(layer, merged)
+        for row, one, short, entered in zip(self.rows, done, merged, before, strict=True):
+            if one is not None:
+                row.add_back(short.states - entered, short, one)
+                row.calls = short.calls
 
-    def see(self, call: AttentionCall) -> None:
-        """Keep the block's attention call, and the signals asked for."""
-        self.calls = [call]
-        self.observer(call)
+    # -- decisions --------------------------------------------------------------------------------
 
-    def key_bias(self, states: torch.Tensor) -> torch.Tensor | None:
-        """Additive mask [1, 1, 1, tokens] of log sizes, None while every token is one patch."""
-        if bool((self.sizes == 1).all()):
+    def shortened(self, row: TowerRow, layer: int) -> TowerRow:
+        """Return the row after its stage at a layer, or as it is."""
+        done = self.decide(row, layer)
+        return row if done is None else row.reduced(done)
+
+    def decide(self, row: TowerRow, layer: int) -> Reduction | None:
+        """Ask the method about the current tokens of a row; None where it has no stage here."""
+        stage = row.stages.get(layer)
+        if stage is None:
             return None
-        bias = torch.cat([self.sizes.new_zeros(self.skip), self.sizes.log()])
-        return bias.to(states.dtype)[None, None, None]
-
-    def decide(self, states: torch.Tensor, stage: Stage) -> Reduction:
-        """Ask the method about the current tokens."""
-        entry = self.step.entry
         began = time.perf_counter()
-        asked = (*entry.needs, *entry.optional, *entry.fallbacks.values())  # type: ignore[union-attr]
-        given: dict[str, Any] = {
-            "keys": self.calls[0].key[0, :, self.skip :] if self.calls else None,
-            "hidden": states,
-            "sizes": self.sizes,
-            "prefix": self.skip,
-            "layer": stage.layer,
-            "num_layers": self.family.feature_layer(self.model) + 1,
-            "index": self.index,
-            "carried": self.carried,
-            "grid": self.grid if len(states) == self.grid[0] * self.grid[1] else None,
-        }
-        for name in set(asked) & set(TOWER_SIGNALS):
-            value = self.observer.compute(name, self.calls[0])
-            given[name] = None if value is None else value[0]
-        signals = {name: value for name, value in given.items() if name in asked}
-        done = reduce(self.step.method, signals, min(stage.keep, len(states)), **self.step.options)
-        self.seconds += time.perf_counter() - began
+        given = row.given(self.asked, self.observer)
+        given |= {"layer": layer, "num_layers": self.layers}
+        for name in self.asked & set(TOWER_SIGNALS):
+            given[name] = row.signal(name, self.observer) if row.calls else None
+        signals = {name: value for name, value in given.items() if name in self.asked}
+        keep = min(stage.keep, len(row.units))
+        done = reduce(self.step.method, signals, keep, **self.step.options)
+        row.latest = (layer, done)
+        row.seconds += time.perf_counter() - began
         return done
 
-    def carry(self, done: Reduction) -> None:
-        """Take the numbers and scores of what is left along to the next stage."""
-        place = torch.as_tensor(done.position, device=self.index.device)
-        self.index = self.index[place]
-        if done.score is not None:
-            self.carried = torch.as_tensor(done.score)
-        if self.carried is not None:
-            self.carried = self.carried.to(place.device)[place]
 
-    def shorten(self, states: torch.Tensor, done: Reduction) -> torch.Tensor:
-        """Apply a reduction to the patch tokens and to their sizes; [CLS] stays in front."""
-        patches = apply_reduction(states[0, self.skip :], done)
-        coverage = np.bincount(done.cols, np.abs(done.weights), minlength=done.n)
-        share = np.abs(done.weights) / coverage[done.cols] * self.sizes.cpu().numpy()[done.cols]
-        sizes = np.bincount(done.rows, share, minlength=done.m).astype(np.float32)
-        self.sizes = torch.as_tensor(sizes, device=states.device)
-        return torch.cat([states[:, : self.skip], patches[None]], 1)
+class Watch:
+    """Sees the attention calls of one layer: who made them, and what merged keys weigh there."""
+
+    def __init__(self, group: list[TowerRow], packed: bool) -> None:
+        """Args: `group` the rows of the batch, `packed` True where they are one sequence."""
+        self.group, self.packed = group, packed
+        self.bias: torch.Tensor | None = None
+        if any((row.sizes != 1).any() for row in group):
+            biases = [row.key_bias() for row in group]
+            self.bias = torch.cat(biases)[None] if packed else torch.stack(biases)
+        self.seen = 0
+        self.ends = np.cumsum([len(row.states) for row in group])
+
+    def __call__(self, call: AttentionCall) -> torch.Tensor | None:
+        """Hand the call to its rows; attend with the bias where tokens were merged."""
+        output = None
+        if self.bias is not None:
+            last = self.seen + call.key.shape[2] if self.packed else None
+            mask = self.bias[:, None, None, self.seen : last].to(call.query.dtype)
+            call.mask = mask
+            output, _ = sdpa_attention_forward(
+                call.module, call.query, call.key, call.value, mask,
+                scaling=call.scaling, is_causal=False,
+            )  # fmt: skip
+        if self.packed:
+            owner = int(np.searchsorted(self.ends, self.seen, side="right"))
+            self.group[owner].calls.append(call)
+            self.seen += call.key.shape[2]
+        else:
+            for number, row in enumerate(self.group):
+                row.calls.append(call.of(number))
+        return output
 
 
-def apply_reduction(x: torch.Tensor, reduction: Reduction) -> torch.Tensor:
-    """Return W x for x [n, d]; a selection is a plain gather, bit for bit.
+# -- from a prompt to its rows, and back ----------------------------------------------------------
 
-    Args:
-        x: [n, d] on any device, in any float type; merging sums in float32.
-        reduction: the W to apply.
-    """
-    cols = torch.as_tensor(reduction.cols, device=x.device)
-    if reduction.is_selection:
-        return x[cols]
-    rows = torch.as_tensor(reduction.rows, device=x.device)
-    weights = torch.as_tensor(reduction.weights, device=x.device)
-    out = torch.zeros(reduction.m, x.shape[1], device=x.device)
-    return out.index_add_(0, rows, weights[:, None] * x[cols].float()).to(x.dtype)
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a method inside the tower left of the tokens of all tiles."""
+
+    kept: list[np.ndarray]
+    "Per tile, which of its tokens are left, by their number among the tile's tokens, ascending."
+    reductions: list[Reduction]
+    "Per tile; of a method that un-merges, what it did in its last layer."
+    features: Features
+    "Of all that is left, tile after tile."
+    pre: torch.Tensor
+    "The same before the projector, [m, d_pre]."
+    cls_attn: dict[int, torch.Tensor]
+    "Tower layer -> [h, m], of the layers that saw the tokens that are left."
+    cls_state: torch.Tensor | None
+    "[tiles, d]"
+    seconds: float
+    "Spent on deciding."
 
 
 def encode_reduced(
     family: Family,
     model: nn.Module,
     inputs: Inputs,
+    shared: Vision,
     layout: Layout,
+    tiles: Sequence[tuple[np.ndarray, int]],
     step: Step,
-    keep: list[int],
-    wanted: set[str],
-) -> tuple[Vision, list[Reduction], float]:
+) -> Encoded:
     """Run the tower with a method inside it.
 
     Args:
         family: the model's family.
         model: the model.
-        inputs: the processor's output; pixel_values [images, ...].
+        inputs: the processor's output.
+        shared: the run on all tokens; what entered its first block enters here.
         layout: the layout before any reduction.
+        tiles: per tile, the numbers of its visual tokens and how many of them to leave.
         step: a step whose method acts in the tower.
-        keep: tokens to leave for each image.
-        wanted: tower signals to record.
 
-    Returns:
-        The vision record over the surviving tokens, one Reduction per image (of what a method
-        that un-merges did in its last layer), decision seconds.
+    Raises:
+        InputError: this model, or this prompt, has no visual tokens that can be left out there.
     """
-    refusal = family.tower_refusal(layout, family.sources(model, inputs, layout))
+    refusal = family.tower_refusal(model, layout, shared.sources)
     if refusal:
         raise InputError(refusal)
+    if shared.entered[1].get("attention_mask") is not None:  # type: ignore[index]
+        raise InputError(
+            "the processor padded this picture and the vision tower hides the padding, which "
+            "reduction inside the tower cannot do yet. Choose a method that acts before or inside "
+            "the language model."
+        )
+    packed = family.image_patches(model, inputs) is not None
     layers = family.feature_layer(model) + 1
-    features, pre, reductions, seconds, runs = [], [], [], 0.0, []
-    for image, pixels in enumerate(inputs["pixel_values"]):
-        n = int((layout.image == image).sum())
-        stages = step.entry.stages(n, keep[image], layers, **step.options)  # type: ignore[union-attr]
-        run = TowerRun(family, model, step, wanted)
-        grid = (layout.tiles[image].rows, layout.tiles[image].cols)
-        kept, done = run(pixels[None], {s.layer: s for s in stages}, grid)
-        pre.append(kept)
-        features.append(family.project(model, kept))
-        unmerged = run.latest[1] if run.latest and run.unmerges else None
-        reductions.append(unmerged or done)
-        seconds += run.seconds
-        runs.append(run)
-    states = [run.cls_state for run in runs if run.cls_state is not None]
-    cls_state = torch.cat(states) if states else None
-    tokens = torch.cat(features)
-    vision = Vision(
-        Features(tokens),
-        torch.cat(pre),
-        Sources.itself(len(tokens)),
-        list(range(len(runs))),
-        _surviving(runs, reductions),
-        {},
-        cls_state,
+    rows = []
+    for (tokens, keep), states, follow, units in _tower_rows(family, model, inputs, shared, tiles):
+        tile = layout.tiles[layout.tile[tokens[0]]]
+        try:
+            stages = step.entry.stages(len(tokens), keep, layers, **step.options)  # type: ignore[union-attr]
+        except InputError as error:
+            if len(tiles) == 1:
+                raise
+            raise InputError(
+                f"{step.title} decides in each of {len(tiles)} tiles on its own, and one of them "
+                f"was to leave {keep} of {len(tokens)}: {error}"
+            ) from error
+        by_layer = {stage.layer: stage for stage in stages}
+        skip = int(family.has_cls(model))
+        rows.append(TowerRow(states, skip, units, follow, (tile.rows, tile.cols), by_layer))
+    run = TowerRun(family, model, step, rows, packed)
+    run.through()
+    return _left(family, model, run)
+
+
+def _tower_rows(
+    family: Family,
+    model: nn.Module,
+    inputs: Inputs,
+    shared: Vision,
+    tiles: Sequence[tuple[np.ndarray, int]],
+) -> Iterator[tuple[tuple[np.ndarray, int], torch.Tensor, Mapping[str, Any], torch.Tensor]]:
+    """Yield, tile by tile, what was asked and the tower's states, follow and units [u, k]."""
+    states, kwargs = shared.entered  # type: ignore[misc]
+    lengths = family.image_patches(model, inputs)
+    follow = family.tower_follow(model, inputs, kwargs)
+    starts = np.cumsum([0, *lengths]) if lengths else None
+    for tokens, keep in tiles:
+        index = shared.sources.index[tokens]
+        if starts is None:
+            row = int(index[0, 0]) // shared.sources.patches
+            begin, own = row * shared.sources.patches, states[row]
+            rest = {}
+        else:
+            row = int(np.searchsorted(starts, index[0, 0], side="right")) - 1
+            begin, end = int(starts[row]), int(starts[row + 1])
+            own, rest = states[begin:end], {k: v[begin:end] for k, v in follow.items()}
+        units = torch.as_tensor(index - begin, device=states.device)
+        yield (tokens, keep), own, rest, units
+
+
+def _left(family: Family, model: nn.Module, run: TowerRun) -> Encoded:
+    """Return what is left after the last layer, in raster order within each tile."""
+    kept, reductions, squares, deep, cls_attn = [], [], [], [], []
+    for row in run.rows:
+        order = np.argsort(row.whole.position, kind="stable")
+        place = torch.as_tensor(order, device=row.units.device)
+        kept.append(row.whole.position[order])
+        reductions.append(row.latest[1] if row.latest and run.unmerges else row.whole)
+        squares.append(row.squares()[place])
+        deep.append([one[place] for one in row.deep])
+        cls_attn.append(_of_the_left(row, place, run.unmerges))
+    pre = family.tower_leave(model, torch.cat(squares))
+    extra = tuple(torch.cat(layer) for layer in zip(*deep, strict=True))
+    common = set.intersection(*(set(one) for one in cls_attn))
+    states = [row.states[0] for row in run.rows if row.skip]
+    return Encoded(
+        kept,
+        [one.in_raster_order() for one in reductions],
+        Features(family.project(model, pre), extra),
+        pre,
+        {layer: torch.cat([one[layer] for one in cls_attn], -1) for layer in sorted(common)},
+        torch.stack(states) if states else None,
+        sum(row.seconds for row in run.rows),
     )
-    return vision, reductions, seconds
 
 
-def _surviving(
-    runs: list[TowerRun], reductions: list[Reduction]
-) -> dict[str, dict[int, torch.Tensor]]:
+def _of_the_left(row: TowerRow, order: torch.Tensor, unmerges: bool) -> dict[int, torch.Tensor]:
     """[CLS] attention of the layers whose tokens are the final ones, in raster order.
 
     In the layer of the last stage a group's attention is the sum over its members.
     """
-    layers: dict[str, dict[int, torch.Tensor]] = {}
-    if len(runs) > 1:
-        return layers
-    run, m = runs[0], len(runs[0].raster)
-    order = run.raster.to(run.sizes.device)
-    values = dict(run.observer.layers["cls_attn"])
-    layer, done = run.latest or (-1, reductions[0])
-    if layer in values and done.m == m and not run.unmerges:
+    values = dict(row.cls_attn)
+    layer, done = row.latest or (-1, row.whole)
+    if layer in values and done.m == len(order) and not unmerges:
         support = torch.as_tensor(done.matrix() != 0, device=order.device).float()
         values[layer] = values[layer] @ support.T
-    layers["cls_attn"] = {i: v[..., order] for i, v in values.items() if v.shape[-1] == m}
-    return layers
+    return {i: v[..., order] for i, v in values.items() if v.shape[-1] == len(order)}

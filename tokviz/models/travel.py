@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from tokviz.errors import InputError, MissingSignal
@@ -20,7 +21,9 @@ from tokviz.layout import NEWLINE, PATCH, Layout
 from tokviz.matrix import Reduction
 from tokviz.models.crops import crop_signals
 from tokviz.models.family import Family, Features
-from tokviz.models.tower import apply_reduction, encode_reduced
+from tokviz.models.sources import Sources
+from tokviz.models.tower import Encoded, encode_reduced
+from tokviz.models.tower_row import apply_reduction
 from tokviz.models.vision import TOWER_SIGNALS, Vision, image_signals
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -52,6 +55,7 @@ class Travel:
         self.layout: Layout = prepared.asked.layout
         self.vision = shared
         self.pre, self.features = shared.pre, shared.features
+        self.one_patch_each = shared.sources.one_patch_each
         self.since = Reduction.identity(self.layout.n)
         "What happened since the tower: from the tokens in `vision` to those that are left."
         self.encoded = np.arange(self.layout.n)
@@ -67,16 +71,64 @@ class Travel:
         return np.setdiff1d(np.arange(len(self.prepared.asked.prompt_ids)), self.layout.position)
 
     def through_tower(self, step: Step) -> None:
-        """Encode again, with the step's method inside the tower."""
-        keep = self.shares(check_keep(step.keep, self.layout.n), self.images())
+        """Encode again, with the step's method inside the tower, tile by tile."""
+        split = self.parts(by_tile=True)
+        tokens = [part.tokens for part in split]
+        keep = check_keep(step.keep, self.layout.n)
+        shares = self.shares(min(keep, sum(len(own) for own in tokens)), tokens)
+        if whole_budget(step, tokens, shares):
+            self.note(step, Reduction.identity(self.layout.n), 0.0)
+            return
         began = time.perf_counter()
-        self.vision, parts, decide = encode_reduced(
-            self.family, self.model, self.prepared.inputs, self.layout, step, keep, {"cls_attn"}
+        asked = list(zip(tokens, shares, strict=True))
+        inputs = self.prepared.inputs
+        done = encode_reduced(
+            self.family, self.model, inputs, self.vision, self.layout, asked, step
         )
-        self.pre, self.features = self.vision.pre, self.vision.features
-        self.encode_seconds = time.perf_counter() - began - decide
-        self.note(step, side_by_side(parts, self.images()), decide)
+        passed = time.perf_counter() - began - done.seconds
+        self.encode_seconds = self.vision.entered_seconds + passed
+        self.say_shares(step, split)
+        numbers = [own[kept] for own, kept in zip(tokens, done.kept, strict=True)]
+        joint, stay = self.with_newlines(done.reductions, tokens, np.concatenate(numbers))
+        self.take(done, np.concatenate([*numbers, stay]), split)
+        self.note(step, joint, done.seconds)
         self.since, self.encoded = Reduction.identity(self.whole.m), self.whole.position
+
+    def take(self, done: Encoded, numbers: np.ndarray, split: Sequence[Part]) -> None:
+        """Put the tower's tokens and the newlines that stay in the order of the prompt.
+
+        Args:
+            done: what the tower gave.
+            numbers: original numbers of its tokens, tile after tile, then of the newlines.
+            split: the tiles.
+        """
+        order = torch.as_tensor(np.argsort(numbers, kind="stable"), device=self.pre.device)
+        stay = torch.as_tensor(numbers[len(done.pre) :], device=self.pre.device)
+
+        def ordered(own: torch.Tensor, all_tokens: torch.Tensor) -> torch.Tensor:
+            return torch.cat([own, all_tokens[stay]])[order] if len(stay) else own[order]
+
+        shared = self.vision
+        pairs = zip(done.features.extra, self.features.extra, strict=True)
+        self.pre = ordered(done.pre, self.pre)
+        self.features = Features(
+            ordered(done.features.tokens, self.features.tokens),
+            tuple(ordered(own, whole) for own, whole in pairs),
+        )
+        layers = {
+            layer: F.pad(value, (0, len(stay)))[None, ..., order]
+            for layer, value in done.cls_attn.items()
+        }
+        rows = [int(shared.sources.row[part.tokens[0]]) for part in split]
+        self.vision = Vision(
+            self.features,
+            self.pre,
+            Sources.itself(len(numbers)),
+            [rows.index(row) if row in rows else 0 for row in shared.whole],
+            {"cls_attn": layers},
+            {},
+            done.cls_state,
+        )
 
     def before(self, step: Step) -> None:
         """Decide on the tokens that are left, and apply W to their features."""
@@ -137,23 +189,42 @@ class Travel:
         parts = []
         for part, share in zip(split, shares, strict=True):
             parts.append(reduce(step.method, self.signals(entry, part), share, **step.options))
-        if len(parts) > 1:
-            unit = "image" if len(parts) == len(self.layout.sizes) else "crop"
+        self.say_shares(step, split)
+        left = np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)])
+        return self.with_newlines(parts, tokens, left)[0]
+
+    def say_shares(self, step: Step, split: Sequence[Part]) -> None:
+        """Note that each image or crop was decided on by itself, where there are several."""
+        if len(split) > 1:
+            unit = "image" if len(split) == len(self.layout.sizes) else "crop"
             self.notes.append(
-                f"{entry.title} chose from each {unit} on its own, in shares that follow the "
-                f"{unit}s' tokens."
+                f"{step.entry.title} chose from each {unit} on its own, in shares that "  # type: ignore[union-attr]
+                f"follow the {unit}s' tokens."
             )
+
+    def with_newlines(
+        self, parts: Sequence[Reduction], tokens: Sequence[np.ndarray], left: np.ndarray
+    ) -> tuple[Reduction, np.ndarray]:
+        """Lay decisions side by side, with the newlines of rows that still have a token.
+
+        Args:
+            parts: what happened to each part's tokens.
+            tokens: per part, its tokens' places among those that were left so far.
+            left: places of all patch tokens that are left now.
+
+        Returns:
+            The joint reduction, and the places of the newlines and separators that stay.
+        """
         structural = np.flatnonzero(self.layout.kind[self.whole.position] != PATCH)
-        if len(structural):
-            left = np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)])
-            stay = self.followers(structural, left)
-            parts.append(Reduction.select(stay, len(structural)))
-            tokens.append(structural)
-            self.notes.append(
-                f"{len(stay)} of {len(structural)} newline tokens stay, those of rows that still "
-                "have a token; keep does not count them."
-            )
-        return side_by_side(parts, tokens)
+        if not len(structural):
+            return side_by_side(parts, tokens), structural
+        stay = self.followers(structural, left)
+        self.notes.append(
+            f"{len(stay)} of {len(structural)} newline tokens stay, those of rows that still "
+            "have a token; keep does not count them."
+        )
+        parts = [*parts, Reduction.select(stay, len(structural))]
+        return side_by_side(parts, [*tokens, structural]), structural[stay]
 
     def followers(self, structural: np.ndarray, left: np.ndarray) -> np.ndarray:
         """Return which newline and separator tokens stay when the tokens `left` do.
@@ -298,7 +369,7 @@ class Travel:
     def with_cls(self, features: Features) -> Features:
         """Put the tower's [CLS] state, projected, in front; it takes the first token's place."""
         state = self.vision.cls_state
-        one = len(self.layout.tiles) == 1 and self.vision.sources.one_patch_each
+        one = len(self.layout.tiles) == 1 and self.one_patch_each
         if state is None or not one or features.extra:
             raise InputError(
                 "the [CLS] state can be fed for one image in one tile, and needs a tower that has "
@@ -315,6 +386,13 @@ class Travel:
         self.records.append(StageRecord(name, step.place, None, done, seconds, effect))
         self.whole = self.whole.then(done) if effect == "remove" else self.whole
         self.decide_seconds += seconds
+
+
+def whole_budget(step: Step, tokens: Sequence[np.ndarray], keep: Sequence[int]) -> bool:
+    """True where a budget leaves every token, so that nothing is to be decided."""
+    entry: Method = step.entry  # type: ignore[assignment]
+    all_stay = all(len(own) == share for own, share in zip(tokens, keep, strict=True))
+    return all_stay and entry.effect == "remove" and not entry.adaptive
 
 
 TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}

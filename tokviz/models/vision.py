@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,10 @@ class Vision:
     blocks: int = 0
     "Layers of the tower; 0 = as many as the signals say."
     seconds: float = 0.0
+    entered: tuple[torch.Tensor, dict[str, Any]] | None = None
+    "States that entered the first block, and what the library gave it along with them."
+    entered_seconds: float = 0.0
+    "From the pixels to the first block."
     similarity: dict[int, torch.Tensor] = field(default_factory=dict)
     "Tower layer -> [b, patches], cosine of the [CLS] state and each patch's; empty without [CLS]."
 
@@ -182,12 +187,21 @@ def encode(
 
         return hook
 
+    entered: list[Any] = []
+
+    def at_entry(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = dict(kwargs)
+        state = args[0] if args else given.pop("hidden_states")
+        entered.extend([state, given, time.perf_counter() - began])
+
     blocks = family.tower_layers(model)
+    first = blocks[0].register_forward_pre_hook(at_entry, with_kwargs=True)
     handles = [block.register_forward_hook(after_block(i)) for i, block in enumerate(blocks)]
     handles.append(
         family.projector(model).register_forward_pre_hook(lambda module, args: pre.append(args[0]))
     )
-    with hooked(*handles), observed(observer if wanted else None):
+    began = time.perf_counter()
+    with hooked(first, *handles), observed(observer if wanted else None):
         features = family.image_features(model, inputs)
     flat = torch.cat([p.reshape(-1, p.shape[-1]) for p in pre])
     sources = family.sources(model, inputs, layout)
@@ -201,6 +215,8 @@ def encode(
         recorded,
         cls_state,
         len(blocks),
+        entered=(entered[0], entered[1]),
+        entered_seconds=entered[2],
         similarity=similarity,
     )
 
