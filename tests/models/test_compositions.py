@@ -56,7 +56,7 @@ def check(vlm, cat, drawn):
     plan = chained(*drawn)
     lacking = [name for name in KEYED if plan.at("tower") and name in named(plan)]
     if lacking:  # key states are gone after a merge in the tower
-        with pytest.raises(tokviz.MissingSignal, match="does not give 'k'"):
+        with pytest.raises(tokviz.MissingSignal, match="a step inside the vision tower"):
             vlm.answer(cat, PROMPT, plan, 2)
         return
     trace = vlm.answer(cat, PROMPT, plan, 2)

@@ -21,6 +21,7 @@ from tokviz.layout import NEWLINE, PATCH, Layout
 from tokviz.matrix import Reduction
 from tokviz.models.crops import crop_signals
 from tokviz.models.family import Family, Features
+from tokviz.models.lacking import why_lacking
 from tokviz.models.sources import Sources
 from tokviz.models.tower import Encoded, encode_reduced
 from tokviz.models.tower_row import apply_reduction
@@ -263,10 +264,8 @@ class Travel:
         asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
         lacking = entry.missing({name for name, value in given.items() if value is not None})
         if lacking:
-            meaning = SIGNALS[lacking[0]].meaning
             raise MissingSignal(
-                f"{entry.title} cannot run here: this model does not give "
-                f"{lacking[0]!r} ({meaning.rstrip('.')})."
+                f"{entry.title} cannot run here: {why_lacking(self, part, lacking[0])}."
             )
         return {name: value for name, value in given.items() if name in asked}
 

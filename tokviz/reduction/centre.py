@@ -1,22 +1,43 @@
 """Centre prior: how far does "photographers put things in the middle" go?"""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.method import method
 from tokviz.reduction.selection import top_k
-from tokviz.reduction.spatial import grid_of, rows_cols
+from tokviz.signals import Crop
 
 
-@method("centre", title="Centre prior", place="before", needs=("grid",))
+@method(
+    "centre",
+    title="Centre prior",
+    place="before",
+    needs=("grid",),
+    fallbacks={"grid": "cell"},
+    optional=("crops", "tile", "cell"),
+)
 def centre(signals, keep: int) -> Reduction:
-    """Keep the tokens nearest to the middle of the grid, a baseline that never looks.
+    """Keep the tokens nearest to the middle of the image, a baseline that never looks.
 
-    Distance is Euclidean, in tokens.
+    Distance is Euclidean, in tokens. Of an image that is cut into tiles it is taken on the canvas
+    of all tiles, in their tokens also for the coarser thumbnail.
     """
-    grid, notes = grid_of(signals)
-    row, col = rows_cols(grid)
-    middle = (grid[0] - 1) / 2, (grid[1] - 1) / 2
-    score = -torch.tensor((row - middle[0]) ** 2 + (col - middle[1]) ** 2).sqrt()
+    layout = CropLayout.of(signals)
+    tiles = [layout.crops[i] for i in layout.tiles] or layout.crops
+    thumbnail = layout.crops if layout.thumbnail is None else [layout.crops[layout.thumbnail]]
+    whole = np.array([_shape(thumbnail), _shape(tiles)])
+    canvas, row, col = layout.places()
+    sides = whole[canvas]
+    away = np.stack([row, col], 1) + 0.5 - sides / 2
+    score = -torch.tensor((away * (whole[1] / sides)).astype(np.float64)).norm(dim=1)
     order = top_k(score, keep)
-    return Reduction.select(order, signals.n, score=score, order=order, notes=notes)
+    return Reduction.select(order, signals.n, score=score, order=order)
+
+
+def _shape(crops: Sequence[Crop]) -> tuple[int, int]:
+    """Rows and columns of the canvas that these crops lie on."""
+    return max(c.row0 + c.rows for c in crops), max(c.col0 + c.cols for c in crops)

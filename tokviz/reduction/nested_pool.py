@@ -13,6 +13,7 @@ from tokviz.reduction.spatial import grid_of, rows_cols
     place="before",
     kind="merge",
     needs=("grid",),
+    tiles="each",
     paper="https://arxiv.org/abs/2405.17430",
     year=2024,
     code="mu-cai/matryoshka-mm",
