@@ -21,6 +21,24 @@
     return node;
   };
 
+  /* Write a text only where it differs: writing makes the browser lay the place out again. */
+  T.say = (node, text) => {
+    const now = String(text);
+    if (node.childNodes.length === 1 && node.firstChild.nodeType === Node.TEXT_NODE) {
+      if (node.firstChild.data !== now) node.firstChild.data = now;
+    } else if (now || node.childNodes.length) node.textContent = now;
+  };
+
+  T.mark = (node, name, value) => { if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value)); };
+
+  /* What is inside a box may change without the page around it being laid out again: the box (CSS: contain)
+     has the height that its content had last. Returns the box. */
+  T.island = (box) => {
+    const measure = () => { box.style.height = `${box.firstElementChild.offsetHeight}px`; };
+    new ResizeObserver(measure).observe(box.firstElementChild);
+    return box;
+  };
+
   T.number = (value) => {
     if (value === null || !Number.isFinite(value)) return "no number";
     if (value === 0) return "0";

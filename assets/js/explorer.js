@@ -17,6 +17,7 @@
       this.view = fresh();
       this.panel = new T.ExplorerPanel(this);
       this.listen();
+      T.island(root.querySelector(".tv-island"));
       new ResizeObserver(() => this.resize()).observe(this.parts.frame);
       T.explorers.push(this);
     }
@@ -107,29 +108,23 @@
 
     /* What to draw for the current view. */
     compose() {
-      const { scene, view } = this, values = scene.values(view), map = scene.map(view.map);
-      const shown = map && map.has && scene.n, range = scene.scaleRange(values, view), ranks = scene.ranks(values);
-      const sinks = shown && scene.anySink ? Uint8Array.from({ length: scene.n }, (_, i) => +scene.isSink(view, i)) : null;
+      const { scene, view } = this, values = scene.shown(view), map = scene.map(view.map);
+      const shown = map && map.has && scene.n, range = scene.scaleRange(values, view);
+      Object.assign(this, { values, range });
       const painted = this.panel.brush.roles(), fates = !painted && view.fates ? scene.fatesAt(view.stage) : null;
-      const preview = !painted && !fates && view.keep < scene.n ? ranks.map((rank) => (rank <= view.keep ? 0 : 2)) : null;
-      Object.assign(this, { values, ranks, range });
+      const preview = !painted && !fates && view.keep < scene.n ? this.ranks.map((rank) => (rank <= view.keep ? 0 : 2)) : null;
+      const norm = shown && !painted && (!fates || view.heat) ? scene.normal(values, range, view.scaling) : null;
       return {
-        norm: shown && !painted && (!fates || view.heat) ? this.normal(values, range, ranks) : null, opacity: view.opacity / 100,
+        norm, absent: norm ? norm.reduce((sum, share) => sum + !Number.isFinite(share), 0) : 0, opacity: view.opacity / 100,
         roles: painted || fates || preview, painted: Boolean(painted), preview: Boolean(preview),
         groups: fates ? scene.groupsAt(view.stage) : null, places: fates ? scene.placesAt(view.stage) : null,
         members: fates ? scene.membersAt(view.stage) : null, marks: fates ? scene.roles : null,
-        registers: scene.registerTokens, sinks, sinksIncluded: view.sinks,
+        registers: scene.registerTokens, sinks: shown ? scene.sinkRow(view) : null, sinksIncluded: view.sinks,
       };
     }
 
-    normal(values, range, ranks) {
-      const span = range.high - range.low, { scaling } = this.view, last = Math.max(this.scene.n - 1, 1);
-      return values.map((value, i) => {
-        if (!Number.isFinite(value)) return NaN;
-        if (scaling === "rank") return 1 - (ranks[i] - 1) / last;
-        return T.scaled(span > 0 ? (value - range.low) / span : 0, scaling);
-      });
-    }
+    /* Rank of each token in the view's numbers. */
+    get ranks() { return this.scene.ranks(this.values); }
 
     listen() {
       const { canvas } = this.parts;

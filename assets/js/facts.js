@@ -2,7 +2,7 @@
 (() => {
   const T = window.__tokviz;
   if (T.Facts) return;
-  const { el, fill } = T;
+  const { el, fill, say } = T;
 
   const ROWS = [["place", "Place"], ["box", "Pixels"], ["value", "This map"], ["rank", "Rank"], ["score", "Method's score"], ["fate", "Fate"], ["group", "Group"], ["kind", "Marked as"], ["words", "Used most by"]];
 
@@ -13,18 +13,19 @@
       this.head = el("h2", {}, "Token");
       const tall = ["fate", "group", "words"];
       const rows = ROWS.map(([key, name]) => el("tr", { class: tall.includes(key) ? "tv-tall" : null }, el("th", { scope: "row" }, name), this.cells[key]));
-      fill(owner.parts.facts, this.head, el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)));
+      fill(owner.parts.facts, T.island(el("div", { class: "tv-island" }, el("div", {}, this.head, el("table", { class: "tv-figures" }, el("tbody", {}, ...rows))))));
     }
 
     show(token, users) {
-      const { scene } = this.owner, { cells } = this;
-      this.head.textContent = token < 0 ? "Token: point at one, click to hold it" : `Token ${token}${token === this.owner.view.pinned ? " (held)" : ""}`;
-      for (const [key] of ROWS) cells[key].textContent = token < 0 ? "–" : this[key](token);
-      if (token >= 0 && users.length)
-        cells.words.textContent = users.slice(0, 3).map(([i, value]) => `${scene.words[i].special ? "end" : scene.words[i].text} ${T.number(value)}`).join(", ");
+      const { cells } = this;
+      say(this.head, token < 0 ? "Token: point at one, click to hold it" : `Token ${token}${token === this.owner.view.pinned ? " (held)" : ""}`);
+      for (const [key] of ROWS) say(cells[key], token < 0 ? "–" : key === "words" ? this.words(users) : this[key](token));
     }
 
-    words() { return "–"; }
+    words(users) {
+      const { scene } = this.owner;
+      return users.slice(0, 3).map(([i, value]) => `${scene.words[i].special ? "end" : scene.words[i].text} ${T.number(value)}`).join(", ") || "–";
+    }
 
     place(token) {
       const { scene } = this.owner, kind = scene.kind.values[token], { panes } = scene.payload, pane = panes[scene.pane.values[token]];

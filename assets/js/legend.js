@@ -25,10 +25,10 @@
   };
 
   T.showLegend = (owner) => {
-    const entries = T.legendEntries(owner), { legend } = owner.parts, key = JSON.stringify(entries);
-    if (legend.dataset.key === key) return;
+    const entries = T.legendEntries(owner), { legend } = owner.parts, key = entries.map(([name]) => name).join();
+    if (legend.dataset.key !== key) fill(legend, ...entries.map(([name]) => el("li", {}, T.swatch(name), el("span"))));
     legend.dataset.key = key;
-    fill(legend, ...entries.map(([name, text]) => el("li", {}, T.swatch(name), text)));
+    entries.forEach(([, text], i) => T.say(legend.children[i].lastChild, text));
   };
 
   /* A small picture of a role for the legend. */

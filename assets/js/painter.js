@@ -17,7 +17,7 @@
     async open(scene) {
       const urls = scene.payload.images.map((image) => image.src);
       const same = this.urls && urls.length === this.urls.length && urls.every((url, i) => url === this.urls[i]);
-      this.scene = scene;
+      Object.assign(this, { scene, heat: null, mask: null });
       if (same) return;
       this.urls = urls;
       this.images = await Promise.all(urls.map((url) => new Promise((done) => {
@@ -68,14 +68,18 @@
 
     /* A canvas of this size, filled once by `fill` with the pen pointed at it. */
     layer(key, fill) {
-      if (this.bases[key]) return this.bases[key];
-      const canvas = document.createElement("canvas");
-      canvas.width = this.canvas.width;
-      canvas.height = this.canvas.height;
+      if (!this.bases[key]) this.onto(this.sheet(key), fill);
+      return this.bases[key];
+    }
+
+    /* The pen of an empty canvas of this size; one per key. */
+    sheet(key) {
+      const canvas = this.bases[key] || Object.assign(document.createElement("canvas"), { width: this.canvas.width, height: this.canvas.height });
       const pen = canvas.getContext("2d");
-      pen.scale(this.ratio, this.ratio);
-      this.onto(pen, fill);
-      return (this.bases[key] = canvas);
+      this.bases[key] = canvas;
+      pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+      pen.clearRect(0, 0, this.width, this.height);
+      return pen;
     }
 
     /* Draw with another pen: onto a hidden canvas, or into an SVG file. */
@@ -135,11 +139,15 @@
        The same look again, with another token under the pointer, costs one copy of the picture. */
     draw(look) {
       const started = performance.now(), { pen } = this;
-      if (this.lookOf !== look) { this.lookOf = look; delete this.bases.still; }
-      const still = this.layer("still", () => {
-        this.pen.drawImage(this.base(this.isGrey(look)), 0, 0, this.width, this.height);
-        this.drawTokens(look);
-      });
+      if (this.lookOf !== look || !this.bases.still) {
+        const picture = this.base(this.isGrey(look));
+        this.lookOf = look;
+        this.onto(this.sheet("still"), () => {
+          this.pen.drawImage(picture, 0, 0, this.width, this.height);
+          this.drawTokens(look);
+        });
+      }
+      const { still } = this.bases;
       pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
       pen.clearRect(0, 0, this.width, this.height);
       pen.drawImage(still, 0, 0, this.width, this.height);
@@ -181,48 +189,81 @@
       pen.drawImage(image, rect.x - x0 * sx, rect.y - y0 * sy, size.width * sx, size.height * sy);
     }
 
+    /* Where a box of the original image lies in CSS pixels, or null. */
+    place(pane, [left, top, right, bottom]) {
+      const rect = this.rects[pane];
+      if (!rect) return null;
+      const [x0, y0, x1, y1] = this.scene.payload.panes[pane].view, sx = rect.w / (x1 - x0), sy = rect.h / (y1 - y0);
+      return { x: rect.x + (left - x0) * sx, y: rect.y + (top - y0) * sy, w: (right - left) * sx, h: (bottom - top) * sy };
+    }
+
     drawHeat(look) {
-      const { pen, scene } = this;
+      const { pen, scene } = this, { norm, sinks } = look, { packed } = T.palette;
+      const left = (i) => scene.kind.values[i] !== 0 || (sinks && sinks[i] && !look.sinksIncluded);
       pen.globalAlpha = look.opacity;
-      for (let i = 0; i < scene.n; i++) {
-        if (scene.kind.values[i] !== 0 || (look.sinks && look.sinks[i] && !look.sinksIncluded)) continue;
-        const { x, y, w, h } = this.cell(i);
-        const gone = !Number.isFinite(look.norm[i]);
-        pen.fillStyle = gone ? T.palette.pattern(pen, "absent", this.ratio) : T.palette.colour(look.norm[i]);
-        pen.fillRect(x, y, w, h);
+      if (pen.vector) {
+        this.eachCell((i) => Number.isFinite(norm[i]) && !left(i), (i, x, y, w, h) => { pen.fillStyle = T.palette.colour(norm[i]); pen.fillRect(x, y, w, h); });
+      } else {
+        const key = [norm, sinks, look.sinksIncluded];
+        this.heat = this.heat || new T.Mosaic(scene);
+        if (!this.heatOf || key.some((part, i) => part !== this.heatOf[i]))
+          this.heat.fill((i) => (left(i) || !Number.isFinite(norm[i]) ? 0 : packed[T.palette.step(norm[i])]));
+        this.heatOf = key;
+        this.heat.draw(pen, (pane, box) => this.place(pane, box));
       }
+      if (look.absent) this.hatch("absent", (i) => !Number.isFinite(norm[i]) && !left(i));
       pen.globalAlpha = 1;
     }
 
-    drawRoles(look) {
-      const { pen, scene } = this;
-      for (let i = 0; i < scene.n; i++) {
-        if (scene.kind.values[i] !== 0 || look.roles[i] === KEPT) continue;
-        const { x, y, w, h } = this.cell(i);
-        const dotted = look.roles[i] === MERGED;
-        pen.fillStyle = dotted ? T.palette.dots(pen, look.groups[i] % 7, this.ratio) : T.palette.pattern(pen, "pruned", this.ratio);
-        pen.fillRect(x, y, w, h);
-      }
-      this.outline((i) => (look.roles[i] === KEPT ? 1 : 0), "rgba(255,255,255,0.95)", 1.6);
-      if (look.groups) this.outlineGroups(look);
+    eachCell(test, act) {
+      const { cells } = this;
+      for (let i = 0, at = 0; i < this.scene.n; i++, at += 4) if (test(i)) act(i, cells[at], cells[at + 1], cells[at + 2], cells[at + 3]);
     }
 
-    /* Lines where an area named by `area` (0 = none) ends. */
+    /* A pattern over all patches that pass a test. */
+    hatch(name, test) {
+      const { pen, scene } = this, pattern = (on) => { on.fillStyle = T.palette.pattern(on, name, this.ratio); };
+      const inside = (i) => scene.kind.values[i] === 0 && test(i);
+      if (pen.vector) {
+        pattern(pen);
+        this.eachCell(inside, (i, x, y, w, h) => pen.fillRect(x, y, w, h));
+        return;
+      }
+      const veil = this.sheet("veil");
+      this.mask = this.mask || new T.Mosaic(scene);
+      this.mask.fill((i) => (inside(i) ? 0xff000000 : 0)).draw(veil, (pane, box) => this.place(pane, box));
+      veil.globalCompositeOperation = "source-in";
+      pattern(veil);
+      veil.fillRect(0, 0, this.width, this.height);
+      veil.globalCompositeOperation = "source-over";
+      pen.drawImage(this.bases.veil, 0, 0, this.width, this.height);
+    }
+
+    drawRoles(look) {
+      const { pen, scene } = this, { roles, groups } = look;
+      this.hatch("pruned", (i) => roles[i] === PRUNED);
+      this.eachCell((i) => roles[i] === MERGED && scene.kind.values[i] === 0, (i, x, y, w, h) => {
+        pen.fillStyle = T.palette.dots(pen, groups[i] % 7, this.ratio);
+        pen.fillRect(x, y, w, h);
+      });
+      this.outline((i) => (roles[i] === KEPT ? 1 : 0), "rgba(255,255,255,0.95)", 1.6);
+      if (groups) this.outlineGroups(look);
+    }
+
+    /* Lines where an area named by `area` (0 = none) ends, in whole pixels: half ones take several times as long. */
     outline(area, colour, width) {
-      const { pen, scene } = this;
-      pen.beginPath();
+      const { pen, scene, cells } = this, lines = [], whole = (thick) => (2 * Math.max(1, Math.round((thick * this.ratio) / 2))) / this.ratio;
       for (let i = 0; i < scene.n; i++) {
         if (scene.kind.values[i] !== 0) continue;
-        const { x, y, w, h } = this.cell(i), right = scene.right[i], down = scene.down[i];
-        if (right >= 0 && area(i) !== area(right)) { pen.moveTo(x + w, y); pen.lineTo(x + w, y + h); }
-        if (down >= 0 && area(i) !== area(down)) { pen.moveTo(x, y + h); pen.lineTo(x + w, y + h); }
+        const right = scene.right[i], down = scene.down[i], here = area(i), at = 4 * i;
+        const x = cells[at], y = cells[at + 1], w = cells[at + 2], h = cells[at + 3];
+        if (right >= 0 && here !== area(right)) lines.push(x + w, y, 0, h);
+        if (down >= 0 && here !== area(down)) lines.push(x, y + h, w, 0);
       }
-      pen.strokeStyle = "rgba(0,0,0,0.7)";
-      pen.lineWidth = width + 1.6;
-      pen.stroke();
-      pen.strokeStyle = colour;
-      pen.lineWidth = width;
-      pen.stroke();
+      for (const [style, thick] of [["rgba(0,0,0,0.7)", whole(width) + 2 / this.ratio], [colour, whole(width)]]) {
+        pen.fillStyle = style;
+        for (let k = 0; k < lines.length; k += 4) pen.fillRect(lines[k] - thick / 2, lines[k + 1] - thick / 2, lines[k + 2] + thick, lines[k + 3] + thick);
+      }
     }
 
     outlineGroups(look) {
@@ -240,9 +281,7 @@
 
     drawSinks(look) {
       const { pen } = this;
-      look.sinks.forEach((sink, i) => {
-        if (!sink) return;
-        const { x, y, w, h } = this.cell(i);
+      this.eachCell((i) => look.sinks[i], (i, x, y, w, h) => {
         pen.fillStyle = T.palette.pattern(pen, "sink", this.ratio);
         pen.fillRect(x, y, w, h);
         pen.strokeStyle = "#000";
@@ -253,9 +292,8 @@
 
     /* Newlines and separators: thin bars, coloured by the same scale. */
     drawMarks(look) {
-      const { pen, scene } = this;
-      for (let i = 0; i < scene.n; i++) {
-        if (scene.kind.values[i] === 0) continue;
+      const { pen } = this;
+      for (const i of this.scene.markTokens) {
         const { x, y, w, h } = this.cell(i);
         pen.fillStyle = "#000";
         pen.fillRect(x - 1, y, w + 2, h);

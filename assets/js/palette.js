@@ -100,7 +100,8 @@
       pen.fillStyle = shape === "ring" ? "#000" : "#fff";
       pen.fill();
     },
-    colour: (share) => ramp[Math.max(0, Math.min(255, Math.round(share * 255)))],
+    step: (share) => Math.max(0, Math.min(255, Math.round(share * 255))),
+    colour: (share) => ramp[T.palette.step(share)],
     group: (number) => groups[((number % groups.length) + groups.length) % groups.length],
     has: (name) => name in drawings,
     pattern: (pen, name, ratio) => filled(pen, `${name}@${ratio}`, ratio, () => tile(sizes[name], drawings[name], ratio)),

@@ -2,7 +2,7 @@
 (() => {
   const T = window.__tokviz;
   if (T.ExplorerPanel) return;
-  const { el, fill } = T;
+  const { el, fill, say, mark } = T;
 
   T.ExplorerPanel = class {
     constructor(owner) {
@@ -89,13 +89,13 @@
       owner.look = owner.compose();
       const map = scene.map(view.map);
       parts.maps.querySelectorAll("input").forEach((radio) => { radio.checked = radio.value === view.map; });
-      parts.help.textContent = (map && (map.has ? map.help : map.why)) || "";
+      say(parts.help, (map && (map.has ? map.help : map.why)) || "");
       this.words.refresh();
       this.refreshLayers(map);
       parts.keep.value = view.keep;
-      parts.keepText.textContent = view.keep >= scene.n ? `all ${scene.n}` : `${view.keep} of ${scene.n}`;
+      say(parts.keepText, view.keep >= scene.n ? `all ${scene.n}` : `${view.keep} of ${scene.n}`);
       parts.opacity.value = view.opacity;
-      parts.opacityText.textContent = `${view.opacity} %`;
+      say(parts.opacityText, `${view.opacity} %`);
       parts.fates.checked = view.fates;
       parts.sinks.checked = view.sinks;
       parts.common.checked = view.common;
@@ -104,7 +104,7 @@
       if (view.stage !== null && view.stage >= 0) parts.stage.value = String(view.stage);
       this.refreshScale(map);
       T.showLegend(owner);
-      parts.lead.textContent = this.walk.current() ? this.walk.sentence() : T.leadSentence(owner);
+      say(parts.lead, this.walk.current() ? this.walk.sentence() : T.leadSentence(owner));
       this.follow();
       this.gallery.refresh();
     }
@@ -129,23 +129,37 @@
       const shares = view.map === "attention" ? scene.shares(view) : null, sunk = shares && scene.sinkShares(view);
       const top = shares ? Math.max(...shares, 0.01) : 1;
       this.drawBars(layers, shares, sunk, top);
-      for (const [name, value] of [["min", 0], ["max", layers - 1], ["now", view.layer]]) parts.bars.setAttribute(`aria-value${name}`, String(value));
+      for (const [name, value] of [["min", 0], ["max", layers - 1], ["now", view.layer]]) mark(parts.bars, `aria-value${name}`, value);
       const where = view.map === "tower" ? "Vision tower layer" : "Layer";
-      parts.bars.setAttribute("aria-valuetext", `${where} ${view.layer}${shares ? `, ${T.percent(shares[view.layer])} of the attention on the image` : ""}`);
-      fill(parts.layerLabel, `${where} `, el("b", {}, String(view.layer)), ` of 0–${layers - 1}`);
-      parts.layerNote.textContent = shares
+      mark(parts.bars, "aria-valuetext", `${where} ${view.layer}${shares ? `, ${T.percent(shares[view.layer])} of the attention on the image` : ""}`);
+      this.layerText(where, view.layer, layers - 1);
+      say(parts.layerNote, shares
         ? `Bars: share of attention on the image, at most ${T.percent(top)}${sunk && sunk.some((s) => s > 0.005) ? "; striped: the part on sinks" : ""}.`
-        : "";
+        : "");
       parts.layerNote.hidden = !shares;
       this.refreshHeads(map);
     }
 
+    layerText(where, layer, last) {
+      const { layerLabel } = this.parts;
+      if (layerLabel.childNodes.length !== 3) fill(layerLabel, document.createTextNode(""), el("b"), document.createTextNode(""));
+      const [before, number, after] = layerLabel.childNodes;
+      before.data = `${where} `;
+      say(number, layer);
+      after.data = ` of 0–${last}`;
+    }
+
+    /* Heights and titles follow the words; a step to another layer only moves a class. */
     drawBars(layers, shares, sunk, top) {
-      const { parts, owner } = this;
+      const { parts, owner } = this, now = parts.bars.querySelector(".tv-now"), key = JSON.stringify([layers, shares && Array.from(shares), sunk]);
       if (parts.bars.childElementCount !== layers)
-        fill(parts.bars, ...Array.from({ length: layers }, (_, i) => el("span", { "data-layer": String(i) }, el("i"), el("b"))));
-      Array.from(parts.bars.children).forEach((bar, i) => {
-        bar.className = i === owner.view.layer ? "tv-bar tv-now" : "tv-bar";
+        fill(parts.bars, ...Array.from({ length: layers }, (_, i) => el("span", { class: "tv-bar", "data-layer": String(i) }, el("i"), el("b"))));
+      const bars = parts.bars.children;
+      if (now && now !== bars[owner.view.layer]) now.classList.remove("tv-now");
+      if (bars[owner.view.layer]) bars[owner.view.layer].classList.add("tv-now");
+      if (this.barKey === key) return;
+      this.barKey = key;
+      Array.from(bars).forEach((bar, i) => {
         bar.title = shares ? `layer ${i}: ${T.percent(shares[i])} of the attention is on the image` : `layer ${i}`;
         bar.firstChild.style.height = `${shares ? (100 * shares[i]) / top : 45}%`;
         bar.lastChild.style.height = sunk ? `${(100 * shares[i] * sunk[i]) / top}%` : "0";
@@ -167,9 +181,9 @@
       const { parts, owner } = this, { low, high } = owner.range, { scaling } = owner.view;
       const drawn = Boolean(owner.look.norm), rank = scaling === "rank";
       parts.scale.classList.toggle("tv-blank", !drawn);
-      parts.low.textContent = rank ? "lowest" : T.number(low);
-      parts.high.textContent = rank ? "highest" : T.number(high);
-      parts.unit.textContent = drawn ? T.unitText(map, scaling) : "";
+      say(parts.low, rank ? "lowest" : T.number(low));
+      say(parts.high, rank ? "highest" : T.number(high));
+      say(parts.unit, drawn ? T.unitText(map, scaling) : "");
     }
 
     tip(token, event) {

@@ -14,6 +14,7 @@
       for (const name of arrays) this[name] = T.unpack(payload[{ groups: "group", places: "place" }[name] || name]);
       this.roles = payload.roles || [];
       this.memory = new Map();
+      this.rankMemory = new WeakMap();
       this.layers = this.attention ? this.attention.shape[1] : this.phi ? this.phi.shape[0] : 0;
       this.headCount = this.heads ? this.heads.shape[2] : 0;
       this.towerHeads = this.tower_heads ? this.tower_heads.shape[1] : 0;
@@ -113,6 +114,26 @@
       return text.length ? text : this.words.map((_, i) => i);
     }
 
+    /* The numbers of a view, the last one's kept: moving another slider must not add them up again. */
+    shown(view) {
+      const key = `${view.map} ${view.layer} ${view.head} ${this.chosen(view)} ${view.words.size || view.peek !== null}`;
+      if (this.shownKey !== key) Object.assign(this, { shownKey: key, shownValues: this.values(view) });
+      return this.shownValues;
+    }
+
+    /* The same numbers as shares of the colour scale, 0 to 1; NaN where there is none. */
+    normal(values, { low, high }, scaling) {
+      const key = [values, low, high, scaling];
+      if (this.normalKey && key.every((part, i) => part === this.normalKey[i])) return this.normalShares;
+      const span = high - low, last = Math.max(this.n - 1, 1), ranks = scaling === "rank" ? this.ranks(values) : null;
+      this.normalKey = key;
+      this.normalShares = values.map((value, i) => {
+        if (!Number.isFinite(value)) return NaN;
+        return ranks ? 1 - (ranks[i] - 1) / last : T.scaled(span > 0 ? (value - low) / span : 0, scaling);
+      });
+      return this.normalShares;
+    }
+
     /* The numbers of a view, one per token. Chosen words are summed; all words are averaged. */
     values(view) {
       const out = new Float32Array(this.n).fill(NaN);
@@ -193,6 +214,11 @@
       return pane.role === "thumbnail" ? `small view${of}` : `tile ${this.tile.values[token]}${of}`;
     }
 
+    /* Tokens that are no patches: row ends and separators. */
+    get markTokens() {
+      return this.once("marks", () => Array.from(this.kind.values.keys()).filter((i) => this.kind.values[i] !== 0));
+    }
+
     get anySink() { return this.once("anySink", () => Boolean(this.sinks && this.sinks.values.some(Boolean))); }
 
     /* Every head of the view's layer: its numbers, their sum, and one range for all of them. */
@@ -223,16 +249,24 @@
       return heads ? heads.range : this.range(values, view);
     }
 
+    /* u1 [n]: the sinks of the view's layer, or null where its map knows none. */
+    sinkRow(view) {
+      if (!this.anySink || (view.map !== "attention" && view.map !== "phi")) return null;
+      const layer = Math.min(view.layer, this.sinks.shape[0] - 1);
+      return this.once(`sinks${layer}`, () => this.sinks.values.subarray(layer * this.n, (layer + 1) * this.n));
+    }
+
     isSink(view, token) {
-      if (!this.sinks || (view.map !== "attention" && view.map !== "phi")) return false;
-      return this.sinks.values[Math.min(view.layer, this.sinks.shape[0] - 1) * this.n + token] === 1;
+      const row = this.sinkRow(view);
+      return Boolean(row) && row[token] === 1;
     }
 
     /* Range of a view's numbers; sinks are left out unless asked for. */
     range(values, view) {
+      const sinks = view.sinks ? null : this.sinkRow(view);
       let low = Infinity, high = -Infinity;
       for (let i = 0; i < this.n; i++) {
-        if (!Number.isFinite(values[i]) || (!view.sinks && this.anySink && this.isSink(view, i))) continue;
+        if (!Number.isFinite(values[i]) || (sinks && sinks[i])) continue;
         low = Math.min(low, values[i]);
         high = Math.max(high, values[i]);
       }
@@ -242,11 +276,17 @@
 
     /* Rank of each token, 1 = highest; ties go to the lower index; tokens without a number come last. */
     ranks(values) {
-      const order = Array.from({ length: this.n }, (_, i) => i);
-      const key = (i) => (Number.isFinite(values[i]) ? values[i] : -Infinity);
-      order.sort((a, b) => key(b) - key(a) || a - b);
+      if (!this.rankMemory.has(values)) this.rankMemory.set(values, this.rank(values));
+      return this.rankMemory.get(values);
+    }
+
+    /* Sorted as plain numbers, which takes a tenth of the time that a comparison in a function takes: the bits of a
+       32-bit float, turned so that larger values come first, then the token's index. */
+    rank(values) {
+      const bits = new Int32Array(Float32Array.from(values, (value) => (Number.isFinite(value) ? value + 0 : -Infinity)).buffer);
+      const keys = Float64Array.from(bits, (bit, i) => (bit < 0 ? bit & 0x7fffffff : -bit) * this.n + i).sort();
       const ranks = new Int32Array(this.n);
-      order.forEach((token, place) => { ranks[token] = place + 1; });
+      keys.forEach((key, place) => { ranks[key - this.n * Math.floor(key / this.n)] = place + 1; });
       return ranks;
     }
   };

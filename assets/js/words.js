@@ -54,7 +54,7 @@
     refresh() {
       const { view } = this.owner;
       this.nodes.forEach((node, i) => {
-        node.setAttribute("aria-pressed", String(view.words.has(i)));
+        T.mark(node, "aria-pressed", view.words.has(i));
         node.classList.toggle("tv-peek", view.peek === i);
       });
       this.detail(view.peek !== null ? view.peek : [...view.words].pop());
@@ -64,7 +64,7 @@
     detail(number) {
       const { scene, parts } = this.owner, word = scene.words[number];
       if (!word) {
-        parts.detail.textContent = scene.words.length ? "Hover a word to see its map, click to hold it, click more to add them up." : "";
+        T.say(parts.detail, scene.words.length ? "Hover a word to see its map, click to hold it, click more to add them up." : "");
         return;
       }
       const others = word.candidates.filter(([text]) => text.trim() !== word.text).slice(0, 4);
@@ -78,7 +78,8 @@
       const { scene, view } = this.owner, use = token >= 0 && scene.words.length ? scene.users(view, token) : null;
       const top = use ? Math.max(...use.filter(Number.isFinite), 1e-9) : 1;
       this.nodes.forEach((node, i) => {
-        node.style.setProperty("--use", use ? (Math.max(use[i] || 0, 0) / top).toFixed(3) : "0");
+        const share = use ? (Math.max(use[i] || 0, 0) / top).toFixed(2) : "0";
+        if (node.dataset.use !== share) { node.dataset.use = share; node.style.setProperty("--use", share); }
         node.classList.toggle("tv-lit", Boolean(use) && use[i] === top);
       });
       if (!use) return [];

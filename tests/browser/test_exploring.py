@@ -122,3 +122,27 @@ def test_an_own_picture_is_no_example(watched, url):
     answered(page, "blue")
     expect(current).to_have_count(0)
     assert explorer(page, "x.scene.payload.example") == ""
+
+
+RANKS = """(values) => {
+  const scene = new window.__tokviz.Scene(window.__tokviz.explorers[0].scene.payload);
+  scene.n = values.length;
+  return Array.from(scene.ranks(Float32Array.from(values, (value) => value ?? NaN)));
+}"""
+
+
+def test_ranks_put_ties_by_index_and_missing_numbers_last(watched, url):
+    """Numbers are sorted by their bits, so signs, zeros and infinities must not mislead."""
+    page = watched(url)
+    values = [0.5, -1.0, 0.0, None, 0.5, -0.0, 1e-30, -1e-30, 3e8]
+    assert page.evaluate(RANKS, values) == [2, 8, 5, 9, 3, 6, 4, 7, 1]
+
+
+def test_the_explorer_is_as_tall_as_what_is_in_it(watched, url):
+    """Its box is laid out apart from the page, so it must follow when something opens inside."""
+    page = watched(url)
+    tall = "() => [...document.querySelectorAll('.tv-island')].map((box) => [box.offsetHeight, box.firstElementChild.offsetHeight])"  # noqa: E501
+    before = page.evaluate(tall)
+    page.get_by_role("button", name="Paint tokens").click()
+    page.wait_for_function(f"(before) => ({tall})()[0][0] > before", arg=before[0][0])
+    assert all(box == content for box, content in page.evaluate(tall))
