@@ -4,31 +4,44 @@ import logging
 import os
 from pathlib import Path
 
+from components.uploads import keep_clean, own_folder
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+if "GRADIO_TEMP_DIR" not in os.environ:
+    os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
 from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
 from components.page import build, theme  # noqa: E402
-from components.service import app_kwargs, listen_for_stop  # noqa: E402
+from components.service import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
 from components.state import Settings, Site  # noqa: E402
 from components.widget import head  # noqa: E402
 
 
 def read_settings() -> Settings:
     """Return the settings from TOKVIZ_* in the environment; docs/server.md lists them."""
-    names = os.environ.get("TOKVIZ_MODELS", "embedded")
+    names = os.environ.get("TOKVIZ_MODELS", "embedded").split(",")
+    models = tuple(name.strip() for name in names if name.strip())
+    if not models:
+        raise SystemExit("TOKVIZ_MODELS must be names separated by commas, such as embedded.")
+    auth, mcp = read_auth(os.environ.get("TOKVIZ_AUTH", "")), os.environ.get("TOKVIZ_MCP") == "1"
+    if auth and mcp:
+        raise SystemExit(
+            "TOKVIZ_MCP cannot be used with TOKVIZ_AUTH: MCP clients have no way to sign in, so "
+            "the tools would be open to everybody. Leave one of them out."
+        )
     return Settings(
-        models=tuple(name.strip() for name in names.split(",") if name.strip()),
+        models=models,
         max_new_tokens=whole_number("TOKVIZ_MAX_NEW_TOKENS", 64, 1, 1024),
         queue=whole_number("TOKVIZ_QUEUE", 64, 1, 10_000),
         upload_mb=whole_number("TOKVIZ_UPLOAD_MB", 20, 1, 20),
         max_seconds=whole_number("TOKVIZ_MAX_SECONDS", 300, 1, 86_400),
         requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
-        auth=read_auth(os.environ.get("TOKVIZ_AUTH", "")),
+        auth=auth,
         trust_proxy=os.environ.get("TOKVIZ_TRUST_PROXY", "SPACE_ID" in os.environ and "1") == "1",
         metrics=os.environ.get("TOKVIZ_METRICS") == "1",
-        mcp=os.environ.get("TOKVIZ_MCP") == "1",
+        mcp=mcp,
         json_logs=os.environ.get("TOKVIZ_LOG") == "json",
     )
 
@@ -64,6 +77,10 @@ def main() -> None:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
     listen_for_stop()
+    lasting: set[str] = set().union(
+        *(getattr(block, "keep_in_cache", set()) for block in demo.blocks.values())
+    )
+    keep_clean(Path(os.environ["GRADIO_TEMP_DIR"]), lasting)
     try:
         serve(on_space)
     except KeyboardInterrupt:
@@ -75,7 +92,7 @@ def serve(on_space: bool) -> None:
     everywhere = "0.0.0.0"
     demo.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME", everywhere if on_space else "127.0.0.1"),
-        server_port=int(os.environ.get("GRADIO_SERVER_PORT", "7860")),
+        server_port=whole_number("GRADIO_SERVER_PORT", 7860, 1, 65_535),
         root_path=os.environ.get("GRADIO_ROOT_PATH"),
         theme=theme(),
         head=head(),
@@ -89,7 +106,9 @@ def serve(on_space: bool) -> None:
         auth=list(settings.auth) or None,
         app_kwargs=app_kwargs(settings),
         mcp_server=settings.mcp,
+        prevent_thread_lock=True,
     )
+    serve_until_stopped(demo)
 
 
 if __name__ == "__main__":

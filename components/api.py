@@ -21,6 +21,15 @@ from tokviz import catalog, export
 PUBLIC = {"api_visibility": "public"}
 
 
+class Options(gr.JSON):
+    """Names and values. Says that it is an object, which the tools of MCP clients need to know."""
+
+    is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": "names and values"}
+
+
 class Endpoints:
     """The functions that need the site."""
 
@@ -43,7 +52,8 @@ class Endpoints:
         reduced to `keep` (the list of methods names them), and both answers come back.
 
         Args:
-            image: the picture, an uploaded file; addresses are not fetched.
+            image: the picture, an uploaded file, or data:image/png;base64,... of at most 1.5 MB;
+                addresses are not fetched.
             prompt: the question.
             model: one of the models that this server offers; empty = the first.
             method: a reduction method's name, or empty for the full answer alone.
@@ -92,14 +102,14 @@ def analyses() -> list[dict[str, Any]]:
     return catalog.rows("analyses")
 
 
-def models(site: Site) -> Any:
+def listing(site: Site) -> Any:
     """Return the endpoint that lists what this server offers."""
 
-    def offered() -> list[str]:
+    def models() -> list[str]:
         """List the names of the vision-language models that this server offers."""
         return list(site.models.names)
 
-    return offered
+    return models
 
 
 def add_api(site: Site) -> None:
@@ -111,7 +121,7 @@ def add_api(site: Site) -> None:
             gr.Textbox("", label="model"),
             gr.Textbox("", label="method"),
             gr.Number(0, label="keep", precision=None),
-            gr.JSON({}, label="options"),
+            Options({}, label="options"),
         ]
         found = gr.JSON(label="records")
         button = gr.Button()
@@ -119,4 +129,4 @@ def add_api(site: Site) -> None:
     button.click(ask, given, found, api_name="answer", **{**MODEL, **PUBLIC})
     gr.api(methods, api_name="methods", queue=False)
     gr.api(analyses, api_name="analyses", queue=False)
-    gr.api(models(site), api_name="models", queue=False)
+    gr.api(listing(site), api_name="models", queue=False)

@@ -1,14 +1,18 @@
 """Which model answers? Models are loaded once, on first use, and shared by all visitors."""
 
+import logging
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import tokviz
-from tokviz.errors import InputError
+from tokviz.errors import InputError, ModelError
+
+log = logging.getLogger(__name__)
 
 MOST_LOADED = 2
 _ALL: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
@@ -18,14 +22,29 @@ def _find(key: str) -> "Models":
     return _ALL[key]
 
 
+def offered(places: Sequence[str]) -> dict[str, str]:
+    """Return name -> place. A folder goes by its last part: the server's paths are not shown."""
+    found: dict[str, str] = {}
+    for place in dict.fromkeys(places):
+        path = Path(place)
+        plain = path.name if path.is_absolute() or path.is_dir() else place
+        name, number = plain, 2
+        while name in found:
+            name, number = f"{plain} ({number})", number + 1
+        found[name] = place
+    return found
+
+
 class Models:
     """The models that the page offers; at most MOST_LOADED stay in memory."""
 
     def __init__(
-        self, names: Sequence[str] = ("embedded",), load: Callable[[str], Any] | None = None
+        self, places: Sequence[str] = ("embedded",), load: Callable[[str], Any] | None = None
     ) -> None:
-        """Args: names that `tokviz.load` takes; another function to load them with."""
-        self.names = tuple(names)
+        """Args: places that `tokviz.load` takes; another function to load them with."""
+        self._places = offered(places)
+        self.names = tuple(self._places)
+        "What visitors call them."
         self._load = load or tokviz.load
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Any] = OrderedDict()
@@ -56,6 +75,20 @@ class Models:
             if name not in self._loaded:
                 while len(self._loaded) >= MOST_LOADED:
                     self._loaded.popitem(last=False)
-                self._loaded[name] = self._load(name)
+                self._loaded[name] = self._read(name)
             self._loaded.move_to_end(name)
             return self._loaded[name]
+
+    def _read(self, name: str) -> Any:
+        """Load a model; where it lies and why it cannot be read is for the log alone."""
+        place = self._places[name]
+        try:
+            found = self._load(place)
+        except ModelError as error:
+            log.warning("the model at %s: %s", place, error)
+            raise ModelError(
+                f"the model {name[:60]!r} could not be loaded on this server; its log says why. "
+                "Choose another model."
+            ) from error
+        found.name = name
+        return found

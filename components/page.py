@@ -15,6 +15,7 @@ from components.numbers_panel import numbers_panel
 from components.opening import opened, wire_opening
 from components.show_panel import show_panel
 from components.state import Site
+from components.uploads import EVERY, LIFE
 from components.wiring import Screen
 
 TITLE = "tokviz: see which visual tokens a model really uses"
@@ -31,8 +32,6 @@ PLACES = "".join(
         "tv-debug": "Debug a hallucination",
     }.items()
 )
-UPLOADS_LIVE = (600, 3600)
-"""Every so many seconds, uploads older than so many seconds are deleted."""
 
 
 def theme() -> gr.themes.Base:
@@ -46,7 +45,7 @@ def build(site: Site) -> gr.Blocks:
     """Build the page. Nothing is loaded but the stored examples."""
     first: dict[str, Any] = opened(site)
     with gr.Blocks(
-        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=UPLOADS_LIVE
+        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(EVERY, LIFE)
     ) as page:
         gr.HTML(
             f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'

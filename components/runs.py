@@ -14,11 +14,13 @@ from typing import Any
 
 from PIL import Image
 
+from tokviz.errors import InputError
 from tokviz.trace import Trace
 
 ROOM = 512 * 2**20
 """Bytes of traces that are kept for all users together."""
 GONE = "This run is no longer kept on the server. Ask again."
+CLOSED = "the server is about to stop and takes no new questions. Ask again in a minute."
 FULL = -1
 """The lane of the full answer; the others count from 0."""
 MOST_LANES = 3
@@ -98,12 +100,19 @@ class Stops:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flags: dict[str, Stop] = {}
+        self._closed = False
 
     @contextmanager
     def run(self, session: str) -> Iterator[Stop]:
-        """Hold a session's flag for one run; an older run of that session is stopped."""
+        """Hold a session's flag for one run; an older run of that session is stopped.
+
+        Raises:
+            InputError: the server is to stop, and takes no new runs.
+        """
         flag = Stop()
         with self._lock:
+            if self._closed:
+                raise InputError(CLOSED)
             old = self._flags.get(session)
             self._flags[session] = flag
         if old is not None:
@@ -128,11 +137,13 @@ class Stops:
             flag.set()
         return flag is not None
 
-    def stop_all(self) -> None:
-        """Raise every flag: the server is to stop."""
+    def stop_all(self) -> bool:
+        """Raise every flag and take no new runs: the server is to stop. Returns whether any ran."""
         with self._lock:
+            self._closed = True
             for flag in self._flags.values():
                 flag.set()
+            return bool(self._flags)
 
 
 RUNS = Runs()

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import Any
 
+import gradio as gr
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -21,7 +22,9 @@ from components.state import Settings
 
 log = logging.getLogger(__name__)
 PATIENCE = 5.0
-"""Seconds that running answers get to be handed over once the server is told to stop."""
+"""Seconds that running answers get to end once the server is told to stop."""
+HANDOVER = 1.0
+"""Seconds for what was said last to reach the browser."""
 
 stopping = threading.Event()
 
@@ -58,19 +61,25 @@ def app_kwargs(settings: Settings) -> dict[str, Any]:
     return {"routes": routes, "middleware": [Middleware(Door, limits=limits)]}  # type: ignore
 
 
-def stop_gracefully(signum: int, frame: Any) -> None:
-    """Refuse health checks, let running answers end at their next token, then close."""
-    if stopping.is_set():
-        return
-    stopping.set()
+def listen_for_stop() -> None:
+    """Stop gracefully on SIGTERM, as containers send it."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
+
+
+def serve_until_stopped(page: gr.Blocks) -> None:
+    """Stay; once told to stop, let running answers end at their next token, then close."""
+    while not stopping.wait(1.0):
+        pass
     log.info("stopping")
-    STOPS.stop_all()
+    hand_over()
+    page.close(verbose=False)
+
+
+def hand_over() -> None:
+    """Refuse new runs, wait for those that run to end and for what they said to arrive."""
+    busy = STOPS.stop_all()
     deadline = time.monotonic() + PATIENCE
     while STOPS.running and time.monotonic() < deadline:
         time.sleep(0.05)
-    raise KeyboardInterrupt
-
-
-def listen_for_stop() -> None:
-    """Stop gracefully on SIGTERM, as containers send it."""
-    signal.signal(signal.SIGTERM, stop_gracefully)
+    if busy:
+        time.sleep(HANDOVER)

@@ -1,39 +1,46 @@
 """The program itself, as a container starts and stops it."""
 
-import os
+import json
 import signal
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
+from gradio_client import Client, handle_file
 
 import app
+from tests.serving import ROOT, serving
 
-ROOT = Path(__file__).parents[1]
-
-
-def environment(**settings):
-    return {**os.environ, "TOKVIZ_LOG": "json", **settings}
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+SLOW = """
+import tokviz
+from tests.components.fake_vlm import FakeVLM
+vlm = FakeVLM(steps=100_000)
+vlm.pause = 0.02
+tokviz.load = lambda place: vlm
+import app
+app.main()
+"""
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TOKVIZ_QUEUE", "many"), ("TOKVIZ_MAX_NEW_TOKENS", "0"), ("TOKVIZ_AUTH", "ann")],
+    [
+        ("TOKVIZ_QUEUE", "many"),
+        ("TOKVIZ_MAX_NEW_TOKENS", "0"),
+        ("TOKVIZ_AUTH", "ann"),
+        ("TOKVIZ_MODELS", " , "),
+    ],
 )
 def test_a_setting_that_cannot_be_used_ends_the_program_with_a_sentence(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=f"{name} must be"):
+        app.read_settings()
+
+
+def test_tools_are_not_offered_where_one_has_to_sign_in(monkeypatch):
+    """An MCP client cannot sign in, and Gradio leaves its lists open to everybody."""
+    monkeypatch.setenv("TOKVIZ_AUTH", "ann:secret")
+    monkeypatch.setenv("TOKVIZ_MCP", "1")
+    with pytest.raises(SystemExit, match="cannot be used with TOKVIZ_AUTH"):
         app.read_settings()
 
 
@@ -42,30 +49,24 @@ def test_names_and_passwords_are_read(monkeypatch):
     assert app.read_settings().auth == (("ann", "a:b"), ("ben", "c"))
 
 
-def test_the_server_comes_up_well_and_stops_when_told_to():
-    port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=ROOT, env=environment(GRADIO_SERVER_PORT=str(port)),
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        assert health(port, server) == 200
-        server.send_signal(signal.SIGTERM)
-        text, _ = server.communicate(timeout=60)
-    finally:
-        server.kill()
-    assert server.returncode == 0, text
-    assert '"message": "stopping"' in text
+def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
+    """The answer that is being written ends and arrives, who waits is told, status 0, no files."""
+    picture = handle_file(ROOT / "assets/examples/scene_1.png")
+    with serving("-c", SLOW, TMPDIR=str(tmp_path)) as server:
+        client = Client(server.address, verbose=False)
+        jobs = []
+        for state in ("PROCESSING", "IN_QUEUE"):
+            jobs.append(client.submit(image=picture, prompt="what ?", api_name="/answer"))
+            while jobs[-1].status().code.name != state:
+                time.sleep(0.05)
+        running, waiting = jobs
+        server.process.send_signal(signal.SIGTERM)
+        assert running.result(60)["full"]["tokens"]
+        assert "about to stop" in waiting.result(60)["error"]
+        text, _ = server.process.communicate(timeout=120)
+    assert server.process.returncode == 0, text
     assert "Traceback" not in text
-
-
-def health(port, server):
-    """Wait until the server answers; return its status."""
-    for _ in range(600):
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-                return answer.status
-        except (URLError, ConnectionError):
-            assert server.poll() is None, server.stdout.read()
-            time.sleep(0.2)
-    return None
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert "stopping" in [line["message"] for line in lines]
+    assert [line["outcome"] for line in lines if line["message"] == "run"] == ["stopped", "refused"]
+    assert not list(tmp_path.glob("tokviz-uploads-*"))

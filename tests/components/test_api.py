@@ -30,6 +30,12 @@ def test_there_are_four_endpoints_and_each_is_described(client):
     ]  # fmt: skip
 
 
+def test_options_are_an_object_that_any_program_can_read(client):
+    """Gradio's own JSON field has no type, at which MCP clients stop."""
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert named["/answer"]["parameters"][-1]["type"]["type"] == "object"
+
+
 def test_a_question_gets_the_full_answer(client, blue):
     got = client.predict(image=handle_file(blue), prompt="what ?", api_name="/answer")
     assert got["full"]["answer"] == "blue dog."

@@ -1,0 +1,82 @@
+"""Visitors' files on this machine: in a folder of the process's own, and gone after an hour.
+
+Gradio deletes what its upload fields have taken in. It forgets what an upload that broke off, or a
+tool of an MCP client, has left behind; so the whole folder is looked through here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Container
+from pathlib import Path
+from typing import IO
+
+with contextlib.suppress(ImportError):  # Windows: what a killed process left stays there
+    import fcntl
+
+PREFIX = "tokviz-uploads-"
+LOCK = "lock"
+EVERY, LIFE = 600, 3600
+"""Every so many seconds, files older than so many seconds are deleted."""
+
+
+def own_folder(place: str | None = None) -> str:
+    """Make a folder that goes when this process ends; clear what killed ones have left.
+
+    Args:
+        place: where; None = the system's folder for temporary files.
+    """
+    home = Path(place or tempfile.gettempdir())
+    for folder in home.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if is_left(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
+    lock = (folder / LOCK).open("w")
+    hold(lock)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(lock.close)
+    return str(folder)
+
+
+def hold(lock: IO[str]) -> bool:
+    """Hold a lock for as long as this process lives; return whether nobody else does."""
+    if "fcntl" not in globals():
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_left(folder: Path) -> bool:
+    """Return whether the process that made a folder is gone."""
+    with (folder / LOCK).open() as lock:
+        return hold(lock)
+
+
+def delete_old(folder: Path, kept: Container[str] = (), life: float = LIFE) -> None:
+    """Delete files that have been in a folder for longer than `life` seconds, but not the kept."""
+    now = time.time()
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            old = path.is_file() and now - path.lstat().st_ctime > life
+            if old and path.name != LOCK and str(path) not in kept:
+                path.unlink()
+
+
+def keep_clean(folder: Path, kept: Container[str] = ()) -> None:
+    """Delete old files again and again, beside everything else, until the process ends."""
+
+    def work() -> None:
+        while True:
+            time.sleep(EVERY)
+            delete_old(folder, kept)
+
+    threading.Thread(target=work, name="tokviz-uploads", daemon=True).start()

@@ -1,0 +1,55 @@
+"""app.py in a process of its own, as a container starts it."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).parents[1]
+
+
+class Server:
+    """A running server."""
+
+    def __init__(self, process: subprocess.Popen, port: int) -> None:
+        self.process, self.port = process, port
+        self.address = f"http://127.0.0.1:{port}"
+
+    def await_health(self) -> None:
+        """Wait until it answers."""
+        for _ in range(900):
+            try:
+                with urlopen(f"{self.address}/healthz", timeout=5) as answer:
+                    assert answer.status == 200
+                    return
+            except (URLError, ConnectionError, TimeoutError):
+                assert self.process.poll() is None, self.process.stdout.read()
+                time.sleep(0.2)
+        raise AssertionError("the server did not come up")
+
+
+@contextmanager
+def serving(*program: str, **settings: str) -> Iterator[Server]:
+    """Run app.py, or another program, with settings in its environment until the block ends."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    names = {"GRADIO_SERVER_PORT": str(port), "PYTHONPATH": str(ROOT), "TOKVIZ_LOG": "json"}
+    process = subprocess.Popen(
+        [sys.executable, *(program or ("app.py",))],
+        cwd=ROOT, env={**os.environ, **names, **settings},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    server = Server(process, port)
+    try:
+        server.await_health()
+        yield server
+    finally:
+        process.kill()
+        process.wait()
