@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from tokviz.reduction import METHODS, reduce
+from tokviz.reduction.centerclip import shifted
 from tokviz.reduction.kmedoids import kkz_start
 
 LINE = np.array([[0.0], [1], [2], [10], [11], [20]], np.float32)
@@ -49,3 +50,21 @@ def test_spectral_clusters_follow_chains():
 
 def test_one_stage_after_seven_twelfths():
     assert [(s.layer, s.keep) for s in METHODS["centerclip"].stages(49, 20, 12)] == [(7, 20)]
+
+
+def test_the_shift_keeps_the_order_and_makes_each_token_its_own_nearest():
+    rows = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    distances = torch.cdist(rows, rows)
+    below = shifted(distances)
+    assert below.max() <= -1
+    assert below.argmin(1).tolist() == list(range(9))
+    others = ~torch.eye(9, dtype=torch.bool)
+    order = distances[others].argsort(stable=True).tolist()
+    assert below[others].argsort(stable=True).tolist() == order
+
+
+def test_of_two_look_alikes_one_stays_whatever_the_distance(at_angles):
+    hidden = at_angles([0, 0, 90, 90, 180, 180])
+    for distance in ("euclidean", "cosine"):
+        r = reduce("centerclip", {"hidden": hidden}, 3, distance=distance)
+        assert sorted(r.kept // 2) == [0, 1, 2]

@@ -29,6 +29,15 @@ def spectral_rows(distances: torch.Tensor, k: int, sigma: float) -> torch.Tensor
     return bipartite.unit(vectors).float()
 
 
+def shifted(distances: torch.Tensor) -> torch.Tensor:
+    """Return the distances [n, n] below -1 and each token nearest to itself, as official code does.
+
+    The order stays, but for float32 rounding, which settles who of two is their cluster's medoid.
+    """
+    below = distances - distances.max() - 1
+    return below - torch.eye(len(below))
+
+
 def _schedule(n: int, keep: int, layers: int, **options):
     return [schedules.Stage(min(round(7 * layers / 12), layers - 1), keep)]
 
@@ -63,16 +72,18 @@ def centerclip(
     cluster's mean takes its place. "spectral" clusters the eigenvectors of a normalised Laplacian.
 
     Published for video, where the tokens of neighbouring frames are clustered together and their
-    [CLS] tokens averaged, in a trained model; the clustering itself needs no training. The
-    neighbourhood masks of the official code are left out.
+    [CLS] tokens averaged, in a trained model; the clustering itself needs no training. Here every
+    image is clustered by itself: the towers see each alone. The neighbourhood masks of the official
+    code are left out. The two tokens of a pair are equally central: there as here the rounding of
+    float32 says which is the medoid.
     """
     x = signals["hidden"].cpu()
-    rows = bipartite.unit(x) if distance == "cosine" else x
+    rows = x / (x.norm(dim=1, keepdim=True) + 1e-6)
     apart = 1 - rows @ rows.T if distance == "cosine" else torch.cdist(x, x)
     if clustering == "spectral":
         x = spectral_rows(apart, keep, sigma)
         apart = torch.cdist(x, x)
-    medoids, cluster = kmedoids(x, apart, keep)
+    medoids, cluster = kmedoids(x, shifted(apart), keep)
     if tokens == "medoid":
         return Reduction.select(medoids, len(x), order=medoids, roles={"medoid": medoids})
     return merge_labels(

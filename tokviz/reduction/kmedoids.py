@@ -18,7 +18,7 @@ def kkz_start(x: torch.Tensor, distances: torch.Tensor, k: int) -> torch.Tensor:
     nearest = torch.full((len(x),), float("inf"))
     while len(chosen) < k:
         nearest = torch.minimum(nearest, distances[:, chosen[-1]])
-        nearest[chosen[-1]] = -1  # never twice, not even among duplicates
+        nearest[chosen[-1]] = -torch.inf  # never twice, not even among duplicates
         chosen.append(int(nearest.argmax()))
     return torch.tensor(chosen)
 

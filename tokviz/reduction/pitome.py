@@ -65,6 +65,10 @@ def pitome(
     margin * (1 - layer / layers); 0.9 is the value for CLIP. Each layer keeps the same share of its
     tokens, at least half. Output order: protected in energy order, then the second half.
 
+    Similarities are computed in float64 and rounded, energies added in float32. The official code
+    does both in float32: where two energies, or two similarities to the second half, differ by less
+    than its rounding, it may take the other token (in 0 to 1 % of random trials).
+
     `variant`: the energy above the margin, cos - margin in the code; the paper's form is second
     hand. `tome_first`: ToMe up to the middle layer (0 to 12 of 24), as the code does for CLIP. That
     code also takes plain means and, for other towers, leaves out the sizes in attention.

@@ -142,6 +142,11 @@ def sparsevlm(
     "192" is keep = 113 here, because its schedule 300, 200, 110 ends with 110 and 3 merged rows.
     Other budgets take equal steps on a log scale.
 
+    The official code adds noise below 1e-6 to densities, because two tokens that are each other's
+    nearest are equally dense: in small pools (two clusters) the noise often decides. Here the one
+    with more attention counts as denser; with such noise the official code makes the same rows.
+    Where two splits into chosen and merged add up to `keep`, the one that chooses more is taken.
+
     version 1.0 chooses as many as the rank of the attention between raters and image, times
     `rank_scale`, at most what `keep` allows. 2.0 merges nothing, divides by the bias of rotary
     positions where that signal is given, averages the `heads` that then attend to the image most,

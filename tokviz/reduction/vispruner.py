@@ -56,7 +56,10 @@ def vispruner(
 
     The choice is numerically unstable: near-equal similarities change places in the split, so
     float32 and float64, or two devices, may share only 70 to 90 % of the kept patches. On one
-    device the products are computed as the official code does, bit for bit.
+    device the products are computed as the official code does, bit for bit, but that code sorts
+    without an order for equal similarities, and float32 has some in most images: here the lower
+    place comes first. With a stable sort it keeps the same patches as this file; as released it
+    did in 90 of 96 trials without duplicate patches, and with duplicates never.
     """
     score, notes = cls_score(signals, layer)
     ranked = top_k(score, len(score)).cpu().numpy()
