@@ -6,8 +6,9 @@ model's work is put together, for prompts that are equally long after the remova
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 
@@ -19,7 +20,17 @@ MOST = 50
 """Prompts in one batch."""
 
 
-def answers(vlm: Any, arrived: Sequence[Arrived], new_tokens: int) -> list[str]:
+class Spoken(NamedTuple):
+    """One greedy answer."""
+
+    text: str
+    tokens: tuple[str, ...]
+    "Without the end token."
+    probabilities: np.ndarray
+    "float32 [t], of each token where it was chosen."
+
+
+def answers(vlm: Any, arrived: Sequence[Arrived], new_tokens: int) -> list[Spoken]:
     """Return the greedy answer of each prompt, as `VLM.answer` would write it.
 
     Args:
@@ -30,17 +41,16 @@ def answers(vlm: Any, arrived: Sequence[Arrived], new_tokens: int) -> list[str]:
     groups: dict[int, list[int]] = defaultdict(list)
     for number, one in enumerate(arrived):
         groups[one.input_ids.shape[1]].append(number)
-    texts = [""] * len(arrived)
+    found: dict[int, Spoken] = {}
     for members in groups.values():
         for start in range(0, len(members), MOST):
             part = members[start : start + MOST]
             said = write(vlm, [arrived[i] for i in part], new_tokens)
-            for number, text in zip(part, said, strict=True):
-                texts[number] = text
-    return texts
+            found |= zip(part, said, strict=True)
+    return [found[number] for number in range(len(arrived))]
 
 
-def write(vlm: Any, batch: Sequence[Arrived], new_tokens: int) -> list[str]:
+def write(vlm: Any, batch: Sequence[Arrived], new_tokens: int) -> list[Spoken]:
     """Return the greedy answers of prompts of one length."""
     ids = torch.cat([one.input_ids for one in batch])
     positions = torch.cat([one.positions for one in batch], -2)
@@ -49,7 +59,7 @@ def write(vlm: Any, batch: Sequence[Arrived], new_tokens: int) -> list[str]:
     )
     cache = DynamicCache(config=vlm.model.config.get_text_config())
     ends, more = torch.tensor(sorted(end_tokens(vlm.model))), {"image": features}
-    written, seen = [], ids.shape[1]
+    written, chances, seen = [], [], ids.shape[1]
     given: dict[str, Any] = {"mm_encoder_outputs": more}
     for number in range(new_tokens):
         output = vlm.model(
@@ -61,16 +71,21 @@ def write(vlm: Any, batch: Sequence[Arrived], new_tokens: int) -> list[str]:
             logits_to_keep=1,
             **given,
         )
-        ids, given = output.logits[:, -1].float().argmax(-1, keepdim=True), {}
+        logits = output.logits[:, -1].float()
+        ids, given = logits.argmax(-1, keepdim=True), {}
         positions = positions[..., -1:] + 1
         written.append(ids[:, 0])
+        chances.append(logits.softmax(-1).gather(-1, ids)[:, 0])
         if torch.isin(torch.stack(written), ends).any(0).all():
             break
-    return [spoken(vlm, row, ends) for row in torch.stack(written, 1)]
+    rows = zip(torch.stack(written, 1), torch.stack(chances, 1), strict=True)
+    return [spoken(vlm, row, chance, ends) for row, chance in rows]
 
 
-def spoken(vlm: Any, row: torch.Tensor, ends: torch.Tensor) -> str:
-    """Return the text of a row of tokens up to its first end token."""
+def spoken(vlm: Any, row: torch.Tensor, chance: torch.Tensor, ends: torch.Tensor) -> Spoken:
+    """Return what a row of tokens says up to its first end token."""
     stop = torch.isin(row, ends).nonzero()
-    kept = row[: int(stop[0])] if len(stop) else row
-    return vlm.tokenizer.decode(kept.tolist(), skip_special_tokens=True)
+    kept = (row[: int(stop[0])] if len(stop) else row).tolist()
+    text = vlm.tokenizer.decode(kept, skip_special_tokens=True)
+    tokens = tuple(vlm.tokenizer.convert_ids_to_tokens(kept))
+    return Spoken(text, tokens, chance[: len(kept)].cpu().numpy())

@@ -13,7 +13,7 @@ from typing import Any
 import tokviz
 from components.runs import FULL, RUNS, Run
 from tokviz.counterfactual import Certificate
-from tokviz.diagnosis import Report
+from tokviz.diagnosis import Report, how_often
 from tokviz.errors import InputError
 from tokviz.trace import Trace
 from tokviz.view import desk
@@ -74,6 +74,7 @@ def case_value(run: Run) -> dict[str, Any]:
         "answer": full.answer,
         "note": case.note,
         "flags": desk.flags(words),
+        "how_often": how_often(),
         "words": words,
         "forced": [desk.outcome(i, title, run.traces[i], full) for i, title in forced.items()],
         "remedies": remedies,

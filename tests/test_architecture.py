@@ -44,6 +44,7 @@ RANK = {
     "tokviz.diagnosis": 7,
     "tokviz.analyse_command": 8,
     "tokviz.catalog": 8,
+    "tokviz.examine_commands": 8,
     "tokviz.cli": 9,
     "tokviz.__main__": 10,
     "components": 10,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import tokviz
-from benchmarks.diagnosis import precision, wilson
+from benchmarks import diagnosis as measured
+from benchmarks.batched import Spoken
 from tests.fakes import six_token_trace
-from tokviz.diagnosis import box_of, decided_layers, reason_of
+from tokviz.diagnosis import FIGURES, UNSURE, box_of, decided_layers, how_often, reason_of
 
 SCENE = Path(__file__).parents[1] / "assets/examples/scene_1.png"
 
@@ -46,12 +47,44 @@ def test_the_box_holds_half_of_the_map():
     assert box_of(np.zeros(6), trace) is None
 
 
-def test_intervals_and_precision():
-    assert wilson(0, 0) == (0.0, 1.0)
-    low, high = wilson(5, 10)
-    assert (round(low, 2), round(high, 2)) == (0.24, 0.76)
-    wrong, right = np.array([True, False]), np.array([True] + [False] * 9)
-    assert precision(wrong, right, 0.2) == pytest.approx(0.1 / 0.18)
+def test_only_words_that_claim_something_make_an_answer_unsure():
+    said = Spoken("a dog.", (" a", " do", "g", "."), np.array([0.1, 0.9, 0.5, 0.2]))
+    assert measured.least_sure(said) == pytest.approx(0.45)
+    assert measured.least_sure(Spoken(".", (".",), np.array([0.2]))) == 1
+
+
+def test_a_threshold_is_chosen_by_f1_and_of_equal_ones_the_lowest():
+    question = None
+    marked = [
+        measured.Marked(0, question, right, least)
+        for right, least in [(False, 0.55), (False, 0.75), (True, 0.55), (True, 0.95)]
+    ]
+    thresholds = {str(t): measured.counts(marked, t) for t in (0.5, 0.6, 0.8, 0.9)}
+    assert thresholds["0.8"] == {"caught": 2, "alarms": 1}
+    assert measured.f1(thresholds["0.8"], 2) == pytest.approx(0.8)
+    assert measured.best_threshold({"wrong": 2, "thresholds": thresholds}) == 0.8
+
+
+def test_what_users_are_told_about_the_flag_is_what_was_measured():
+    """A changed rule, or figures that were edited by hand, fail here until they are measured."""
+    committed = json.loads(FIGURES.read_text())
+    held = committed["held_out"]
+    assert committed["unsure"] == UNSURE == measured.best_threshold(committed["choosing"])
+    assert measured.DOCS.read_text() == measured.page(committed)
+    assert held["scenes"][0] > committed["choosing"]["scenes"][1]
+    assert f"{held['caught']} of {held['wrong']} wrong answers were flagged" in how_often()
+    assert how_often({"caught": 2, "alarms": 1, "wrong": 5}).endswith(
+        "2 of 3 flagged answers were wrong, and 2 of 5 wrong answers were flagged."
+    )
+
+
+def test_a_batch_is_as_sure_of_its_words_as_a_single_run():
+    vlm = tokviz.load("embedded")
+    (first, *_) = measured.mark(vlm, range(1000, 1001))
+    (view,) = measured.held_out(1, 1000)
+    report = tokviz.diagnose(vlm, view.image, first.question.text)
+    least = min(w.probability for w in report.words if measured.claims(w.text))
+    assert first.least == pytest.approx(least, abs=1e-5)
 
 
 def test_a_report_on_the_embedded_model():
@@ -66,3 +99,5 @@ def test_a_report_on_the_embedded_model():
     assert set(word.dependence) == {"blank", "blurred", "noise", "removed"}
     json.dumps(report.as_record(), allow_nan=False)
     assert "dog" in str(report)
+    assert str(report).endswith(how_often())
+    assert report.as_record()["how_often"] == how_often()

@@ -17,6 +17,7 @@ import tokviz
 from tokviz import catalog, export
 from tokviz.analyse_command import add_analyse
 from tokviz.errors import InputError, TokvizError
+from tokviz.examine_commands import add_examine
 from tokviz.imports import read_decisions
 from tokviz.sweeps.command import add_sweep
 
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_answer(commands.add_parser("answer", help="ask a model about an image"))
     add_analyse(commands.add_parser("analyse", help="ask how an answer came about"))
+    add_examine(commands.add_parser)
     _add_import(commands.add_parser("import", help="show what another method decided"))
     add_sweep(commands.add_parser("sweep", help="measure many questions, methods and budgets"))
     for name, what in catalog.LISTS.items():

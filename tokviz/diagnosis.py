@@ -5,13 +5,17 @@
 
 One run, the same answer scored again with control images, and one reading of every layer. The
 flag is a rule of thumb, written out in `reason_of`: a word that claims something and is unsure.
-How often it is right was measured (docs/diagnosis.md), and so was what image dependence adds to it
-on the embedded model: false alarms. It is shown, and does not flag.
+How often it is right was measured on the embedded model (docs/diagnosis.md): `how_often` reads
+those figures, and every report says them. So was what image dependence adds to it: false alarms.
+It is shown, and does not flag.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +35,8 @@ UNSURE = 0.8
 "A word less probable than this is flagged."
 CARRIED = 0.1
 "A word to which the image adds fewer bits than this over every control needs no image."
+FIGURES = Path(__file__).parents[1] / "assets/model/diagnosis.json"
+"""How often the flag was right: what `python -m benchmarks.diagnosis --write` measured."""
 MASS = 0.5
 "The box holds the tokens with this share of the word's map."
 
@@ -78,8 +84,8 @@ class Report:
         return tuple(word for word in self.words if word.flagged)
 
     def as_record(self) -> dict[str, Any]:
-        """Return the report as JSON-ready values."""
-        return asdict(self)
+        """Return the report as JSON-ready values, with how often its flag was right."""
+        return {**asdict(self), "how_often": how_often()}
 
     def __str__(self) -> str:
         lines = [f"{self.prompt} → {self.answer}"]
@@ -91,7 +97,7 @@ class Report:
                 f"attention on image {word.image_share:.0%}  "
                 f"decided at layer {word.decided_at}  {word.reason}"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, how_often()])
 
 
 def diagnose(
@@ -160,9 +166,32 @@ def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
     return Report(str(trace.model.get("name", "")), trace.prompt, trace.answer, tuple(words))
 
 
+def how_often(figures: Mapping[str, Any] | None = None) -> str:
+    """Say how often the flag was right.
+
+    Args:
+        figures: of one set of scenes, as `benchmarks.diagnosis` counts them; default the committed
+            ones of scenes that had no part in choosing the rule.
+    """
+    if figures is None:
+        if not FIGURES.is_file():
+            return "How often this flag is right has not been measured here."
+        figures = json.loads(FIGURES.read_text(encoding="utf-8"))["held_out"]
+    caught, alarms, wrong = (figures[name] for name in ("caught", "alarms", "wrong"))
+    return (
+        f"The flag on held-out pictures of the embedded model: {caught} of {caught + alarms} "
+        f"flagged answers were wrong, and {caught} of {wrong} wrong answers were flagged."
+    )
+
+
+def claims(text: str) -> bool:
+    """Return whether a word says something about the picture; articles and marks do not."""
+    return text.lower() not in FUNCTION_WORDS and any(c.isalnum() for c in text)
+
+
 def reason_of(text: str, probability: float, gain: dict[str, float]) -> tuple[bool, str]:
     """Say whether a word is flagged, and why."""
-    if text.lower() in FUNCTION_WORDS or not any(c.isalnum() for c in text):
+    if not claims(text):
         return False, "claims nothing"
     most = max(gain, key=gain.__getitem__)
     if probability < UNSURE:

@@ -106,7 +106,9 @@ SCHEMA: dict[str, Field] = {
         "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
     ),
     "own_rows": Field("p", "i4", "indices in prompt_ids of the user's own words, ascending."),
-    "own_guess": Field("p", "i4", "most probable next token at each of these rows."),
+    "own_guess": Field(
+        "p", "i4", "most probable next token at the first of these rows; -1 = not read."
+    ),
     "answer_entropy": Field(
         "t", "f4", "entropy in nats of the whole distribution that each answer token came from."
     ),

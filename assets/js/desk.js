@@ -56,11 +56,11 @@
     }
 
     words() {
-      const { prompt, words, flags, note } = this.value.case;
+      const { prompt, words, flags, how_often, note } = this.value.case;
       fill(this.parts.words, el("h2", {}, "The answer, word by word"), el("p", { class: "tv-q" }, prompt),
         el("p", { class: "tv-deskwords" }, ...words.flatMap((word, i) => [el("button", { type: "button", class: word.flagged ? "tv-deskword tv-flagged" : "tv-deskword",
           title: word.reason, "aria-pressed": String(i === this.at), onclick: () => { this.at = i; this.words(); this.word(); } }, word.flagged ? `⚑ ${word.text}` : word.text), " "])),
-        el("p", {}, flags), note ? el("p", { class: "tv-fine" }, note) : null);
+        el("p", {}, flags), el("p", { class: "tv-fine" }, how_often), note ? el("p", { class: "tv-fine" }, note) : null);
     }
 
     word() {

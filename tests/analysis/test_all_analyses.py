@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tokviz
+from benchmarks import agreement
 from tokviz.analysis import ANALYSES, ASKS
 from tokviz.analysis.declare import SWITCHES
 from tokviz.errors import InputError, MissingSignal
@@ -116,6 +117,14 @@ def test_an_answer_without_tokens_is_no_crash(name, make_trace, runs):
             tokviz.analyse(name, trace, runs=supplied)
         return
     assert entry.compute(trace, **supplied) is not None
+
+
+def test_a_map_of_tokens_is_held_against_removal(name, toy, runs):
+    """Every importance score has its row in the table of agreement, or a reason for having none."""
+    result = tokviz.analyse(name, toy, runs=given(name, runs))
+    shown = {analysis for analysis, _, _ in agreement.SCORES.values()}
+    excused = {*agreement.REFERENCES, *agreement.NOT_HERE}
+    assert ("n" in result.axes.split()) == (name in shown | excused)
 
 
 def test_an_unknown_option_is_refused(name, toy, runs):

@@ -37,6 +37,7 @@ def test_carrying_a_row_back_equals_multiplying_whole_matrices():
 
 def test_rollout_steps_are_half_attention_half_identity():
     np.testing.assert_allclose(mixed(A1[None]), (A1 + np.eye(3)) / 2)
+    np.testing.assert_allclose((mixed(A2[None]) @ mixed(A1[None]))[2], [0.385, 0.165, 0.45])
     np.testing.assert_allclose(mixed(np.stack([A1, A2]), "max").sum(1), 1)
     np.testing.assert_allclose(mixed(A1[None], without_first=True)[2], [0, 0.1875, 0.8125])
 

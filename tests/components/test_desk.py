@@ -11,6 +11,7 @@ from components.models import Models
 from components.runs import FULL, RUNS
 from components.state import Site
 from components.widget import ASSETS
+from tokviz.diagnosis import how_often
 from tokviz.trace import open_trace
 
 pytestmark = pytest.mark.skipif(
@@ -53,6 +54,7 @@ def test_every_word_has_reasons_numbers_and_candidates(case):
     assert word["candidates"][0]["chosen"]
     assert "no" in [one["text"].strip() for one in word["candidates"]]
     assert "mistake" in case["note"]
+    assert case["how_often"] == how_often()
 
 
 def test_a_case_is_a_copy_so_that_a_shared_example_stays_as_it_was(case, mistake):
@@ -103,6 +105,7 @@ def test_mitigations_answer_again_and_the_case_is_saved(desk, case):
     assert all(run.traces[one["lane"]].mitigation for one in remedies)
     run.prompt = "<script>alert(1)</script>"
     page = base64.b64decode(save_case({"run": case["run"], "kind": "page"})["data"]).decode()
+    assert how_often() in page
     assert len(page) < 5 * 2**20
     assert "<script" not in page
     assert "&lt;script&gt;" in page

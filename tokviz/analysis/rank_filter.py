@@ -11,6 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 LEAST_VARIATION = 1e-6
+SORTING = (
+    (0, 3), (1, 7), (2, 5), (4, 8), (0, 7), (2, 4), (3, 8), (5, 6), (0, 2), (1, 3), (4, 5), (7, 8),
+    (1, 4), (3, 6), (5, 7), (0, 1), (2, 4), (3, 5), (6, 8), (2, 3), (4, 5), (6, 7), (1, 2), (3, 4),
+    (5, 6),
+)  # fmt: skip
+"""Compared pairs that sort nine planes at once: many times faster than sorting each window."""
 
 
 def rank_gaussian_filter(maps: np.ndarray) -> np.ndarray:
@@ -25,16 +31,27 @@ def rank_gaussian_filter(maps: np.ndarray) -> np.ndarray:
     rows, cols = maps.shape[-2:]
     flat = np.ascontiguousarray(maps, np.float32).reshape(-1, rows, cols)
     padded = np.pad(flat, ((0, 0), (1, 1), (1, 1)), mode="reflect")
-    windows = np.stack(
-        [padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)], axis=-1
-    )
-    windows.sort(axis=-1)
-    mean = windows.mean(-1)
-    variation = windows.std(-1) / np.where(mean > 0, mean, 1)
-    one = np.exp(-0.5 / np.maximum(variation, LEAST_VARIATION) ** 2)
-    weights = [one**distance for distance in (1, 4, 9, 16)]
-    total, smoothed = 1 + 2 * sum(weights), windows[..., 4].copy()
-    for step, weight in enumerate(weights, 1):
-        smoothed += weight * (windows[..., 4 - step] + windows[..., 4 + step])
-    smoothed = np.where(mean > 0, smoothed / total, 0).astype(np.float32)
+    planes = [padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
+    for low, high in SORTING:
+        first, second = planes[low], planes[high]
+        planes[low], planes[high] = np.minimum(first, second), np.maximum(first, second)
+    smoothed = _around_the_median(planes)
     return smoothed.reshape(maps.shape)
+
+
+def _around_the_median(planes: list[np.ndarray]) -> np.ndarray:
+    """Return the weighted sum of nine sorted planes, 0 where all are 0."""
+    mean = sum(planes[1:], planes[0]) / 9
+    spread = np.zeros_like(mean)
+    for plane in planes:
+        spread += (plane - mean) ** 2
+    variation = np.sqrt(spread / 9) / np.where(mean > 0, mean, 1)
+    one = np.exp(-0.5 / np.maximum(variation, LEAST_VARIATION) ** 2)
+    two = one * one
+    four = two * two
+    weights = (one, four, four * four * one, (four * four) ** 2)
+    total, smoothed = np.ones_like(mean), planes[4].copy()
+    for step, weight in enumerate(weights, 1):
+        total += 2 * weight
+        smoothed += weight * (planes[4 - step] + planes[4 + step])
+    return np.where(mean > 0, smoothed / total, 0).astype(np.float32)

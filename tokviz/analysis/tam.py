@@ -8,7 +8,8 @@ the earlier text and denoised.
 Departures: only the rows of the head that are needed are multiplied (`readout`), the scale is the
 closed form of the least-squares fit, repeats are told by token id. The official code explains the
 first answer token with the id of the last prompt token, and the first prompt token with the word
-that the model would have said there; `reference_compat` does the same, for comparisons only.
+that the model would have said there; `reference_compat` does the same, for comparisons only (the
+second where the run read that word, with `Capture(lens=5)`).
 """
 
 from __future__ import annotations

@@ -43,11 +43,11 @@ def final_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str
         "state_similarity": spread[asked.layout.position].T.astype(np.float16),
     }
     rows = arrival.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
-    own = np.flatnonzero(np.isin(rows, asked.own_rows))
-    if len(own) == len(asked.own_rows):
-        weight = lane.family.head_weight(lane.model)
-        guess = (prompt[torch.as_tensor(own, device=prompt.device)] @ weight.T).argmax(-1)
-        arrays["own_guess"] = guess.cpu().numpy().astype(np.int32)
+    first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
+    if lane.capture.lens and len(first):  # a product with the whole head, as the lens makes
+        guess = prompt[int(first[0])] @ lane.family.head_weight(lane.model).T
+        arrays["own_guess"] = np.full(len(asked.own_rows), -1, np.int32)
+        arrays["own_guess"][0] = int(guess.argmax())
     return arrays
 
 

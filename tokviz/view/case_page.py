@@ -29,7 +29,8 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
     """Return the page of a case.
 
     Args:
-        case: the desk's value: prompt, answer, note, words, forced, found, remedies.
+        case: the desk's value: prompt, answer, note, flags, how_often, words, forced, found,
+            remedies.
         trace: the run whose answer was examined.
 
     Raises:
@@ -39,7 +40,8 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
         f"<h1>{escape(str(case['prompt']))}</h1>",
         *(_image(_jpeg(trace.images[0]), "the picture") if trace.images else ()),
         f"<p><b>Answer:</b> {_answer(case['words'])}</p>",
-        f'<p class="fine">{escape(case["flags"])} {escape(str(case.get("note", "")))}</p>',
+        f'<p class="fine">{escape(case["flags"])} {escape(case["how_often"])} '
+        f"{escape(str(case.get('note', '')))}</p>",
         "<h2>Word by word</h2>",
         *map(_word, case["words"]),
         *_section("Another word was forced", case["forced"], _outcome),

@@ -1,0 +1,31 @@
+"""The table of agreement: which rows it has, and what its numbers are made of."""
+
+import numpy as np
+
+import tokviz
+from benchmarks import agreement
+
+
+def test_rows_that_are_equal_everywhere_are_one():
+    pairs = [[0.5, 0.25], [0.25, 0.5]]
+    lines = agreement.table({"a": pairs, "b": [[1.0, 1.0]] * 2, "c": pairs}).splitlines()
+    assert lines[2:] == [
+        "| b | +1.00 ± 0.00 | +1.00 ± 0.00 |",
+        "| a, c | +0.38 ± 0.24 | +0.38 ± 0.24 |",
+    ]
+
+
+def test_blocks_add_up_their_tokens_and_leave_out_the_rest():
+    block = np.array([0, 0, 1, -1])
+    np.testing.assert_array_equal(agreement.by_block(np.array([1.0, 2, 3, 9]), block), [3, 3])
+
+
+def test_methods_give_their_own_scores():
+    """FasterVLM chooses by [CLS] attention, which is an analysis too."""
+    vlm = tokviz.load("embedded")
+    view, question = next(agreement.place_questions(1))
+    scores = dict(agreement.method_scores(vlm, view.image, question.text))
+    trace = vlm.answer(view.image, question.text, None, 1)
+    cls = tokviz.analyse("cls_attention", trace).values
+    np.testing.assert_allclose(scores["`fastervlm`"], cls, atol=1e-3)
+    assert {"`fastv`", "`norm`", "`centre`"} <= set(scores)
