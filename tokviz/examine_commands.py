@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from tokviz.capture import Capture
 from tokviz.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.errors import InputError
 from tokviz.faithfulness import Faithfulness, Verdict, check_map
-from tokviz.models import VLM
 from tokviz.trace import Trace
+
+if TYPE_CHECKING:
+    from tokviz.models import VLM
 
 LIMIT_S = 60.0
 
