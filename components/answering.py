@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.asking import Request, make_plan
 from components.borrowed import borrowed
 from components.journal import JOURNAL, Entry
-from components.models import Models
+from components.models import MOST_LOADED, Models
 from components.runs import FULL, RUNS, STOPS, Run, Stop
 from components.showing import card, lanes_value, machine_line
 from tokviz.errors import InputError, TokvizError
@@ -103,16 +103,21 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
     if not request.image:
         raise InputError(NO_IMAGE)
     image = open_image(request.image)
-    if not models.is_loaded(request.model):
+    plans, refused = _plans(request.plans, models)
+    prompts = [request.plans[number].get("prompt") or request.prompt for number in plans]
+    names = [request.plans[number].get("model") or request.model for number in plans]
+    if len({request.model, *names}) > MOST_LOADED:
+        raise InputError(f"at most {MOST_LOADED} models can be compared at once.")
+    if not all(map(models.is_loaded, {request.model, *names})):
         yield Progress("Loading the model: only the first time.")
     vlm = models.get(request.model)
-    run = Run(image, request.prompt, request.model, example=request.example)
-    plans, refused = _plans(request.plans)
+    run = Run(image, request.prompt, request.model)
+    run.example, run.source = request.example, request.source
     yield Progress("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []
     deadline = time.monotonic() + request.seconds
-    prompts = [request.plans[number].get("prompt") or request.prompt for number in plans]
-    with closing(stream(models, request, image, list(plans.values()), flag, prompts)) as stages:
+    lanes = list(plans.values())
+    with closing(stream(models, request, image, lanes, flag, prompts, names)) as stages:
         for views in stages:
             now = time.monotonic()
             if views[0].error:
@@ -144,6 +149,7 @@ def seconds_needed(
     plans: Sequence[Plan],
     flag: Stop,
     prompts: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> int:
     """Return how long to borrow a GPU for: reading, then every token of every lane."""
     return 10 + int(0.06 * request.limit * (1 + len(plans)))
@@ -157,28 +163,30 @@ def stream(
     plans: Sequence[Plan],
     flag: Stop,
     prompts: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> Iterator[list[LaneView]]:
     """Run all lanes. Everything that goes in or comes out can be pickled (see `borrowed`).
 
-    Lanes with the same question share one reading of the picture; `prompts` has one for each plan,
-    or is empty when all are asked the request's.
+    Lanes with the same model and question share one reading of the picture. `prompts` and `names`
+    (of models) have one for each plan, or are empty when all are as the request's.
     """
-    vlm, all_plans = models.get(request.model), [None, *plans]
+    all_plans = [None, *plans]
     asked = [request.prompt, *(prompts or [request.prompt] * len(plans))]
-    groups: dict[str, list[int]] = {}
-    for number, prompt in enumerate(asked):
-        groups.setdefault(prompt, []).append(number)
+    with_models = [request.model, *(names or [request.model] * len(plans))]
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, key in enumerate(zip(with_models, asked, strict=True)):
+        groups.setdefault(key, []).append(number)
     found: dict[int, LaneView] = {}
     with ExitStack() as stack:
         runs = [
             stack.enter_context(
                 closing(
-                    vlm.stream(
+                    models.get(model).stream(
                         [image], prompt, [all_plans[i] for i in lanes], request.limit, stop=flag
                     )
                 )
             )
-            for prompt, lanes in groups.items()
+            for (model, prompt), lanes in groups.items()
         ]
         for steps in zip_longest(*runs):
             for lanes, views in zip(groups.values(), steps, strict=True):
@@ -196,12 +204,15 @@ def closing_words(vlm: Any, run: Run, stopped: bool) -> tuple[str, str]:
     return " ".join(said), "warn" if said else ""
 
 
-def _plans(lanes: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Plan], dict[int, str]]:
+def _plans(
+    lanes: Sequence[Mapping[str, Any]], models: Models
+) -> tuple[dict[int, Plan], dict[int, str]]:
     """Return the plans that can be run and, for the others, why not."""
     plans: dict[int, Plan] = {}
     refused: dict[int, str] = {}
     for number, lane in enumerate(lanes):
         try:
+            models.check(lane.get("model") or models.names[0])
             plans[number] = make_plan(lane)
         except TokvizError as error:
             refused[number] = str(error)

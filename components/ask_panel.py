@@ -9,7 +9,7 @@ from components.ask_widgets import AskPanel
 from components.asking import ask_about
 from components.examples import Examples
 from components.notice import notice
-from components.runs import STOPS, shown_example, shown_picture
+from components.runs import STOPS, shown_example, shown_picture, shown_source
 from components.safe_upload import SafeImage, SafeUpload
 from components.sentences import sentence
 from components.state import Site
@@ -71,7 +71,10 @@ class Asking:
         """Answer with all tokens about the given picture, or the one that is shown."""
         picture = image or shown_picture(session)
         example = "" if image else shown_example(session, prompt)
-        asked = ask_about(self.site.settings, picture, prompt, model, example=example)
+        source = "" if image else shown_source(session)
+        asked = ask_about(
+            self.site.settings, picture, prompt, model, example=example, source=source
+        )
         yield from play(self.site, asked, str(request.session_hash))
 
 

@@ -18,6 +18,8 @@ BY_HAND = "by hand"
 BY_HAND_TITLE = "chosen by hand"
 MOST_TOKENS = 100_000
 MAX_FORCED = 64
+MOST_SAID = 60
+"""Characters that a lane says of the words it was made to begin with."""
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Request:
     seconds: float = 300.0
     example: str = ""
     "Stored example whose picture and question these are, or nothing."
+    source: str = ""
+    "Stored example whose picture this is, or nothing."
 
 
 def ask_about(
@@ -41,10 +45,11 @@ def ask_about(
     model: str,
     plans: Sequence[Mapping[str, Any]] = (),
     example: str = "",
+    source: str = "",
 ) -> Request:
     """Return a visitor's request within the server's limits."""
     limit, seconds = settings.max_new_tokens, settings.max_seconds
-    return Request(image, prompt or "", model, list(plans), limit, seconds, example)
+    return Request(image, prompt or "", model, list(plans), limit, seconds, example, source)
 
 
 def read_plans(sent: Any) -> list[dict[str, Any]]:
@@ -60,29 +65,39 @@ def read_plans(sent: Any) -> list[dict[str, Any]]:
         raise InputError(
             f"at most {MOST_LANES} methods and one choice by hand can be compared, got {len(sent)}."
         )
-    lanes = []
-    for lane in sent:
-        options = lane.get("options") or {}
-        if not isinstance(options, Mapping) or not all(isinstance(k, str) for k in options):
+    return [_read_lane(lane) for lane in sent]
+
+
+def _read_lane(lane: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one lane with what can be read of it."""
+    options, extra = lane.get("options") or {}, lane.get("mitigation_options") or {}
+    for given in (options, extra):
+        if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
             raise InputError("the options of a lane must be names and values.")
-        named = {name: lane.get(name) for name in ("method", "keep", "positions")}
-        named |= {name: lane[name] for name in ("mitigation", "forced") if lane.get(name)}
-        if lane.get("prompt"):
-            if not isinstance(lane["prompt"], str):
-                raise InputError("the question of a lane must be a text.")
-            named["prompt"] = lane["prompt"]
-        if named["method"] == BY_HAND:
-            named |= {"tokens": lane.get("tokens"), "n": lane.get("n")}
-        lanes.append(named | {"options": options})
-    return lanes
+    named = {name: lane.get(name) for name in ("method", "keep", "positions")}
+    named |= {name: lane[name] for name in ("mitigation", "forced", "model") if lane.get(name)}
+    if lane.get("prompt"):
+        if not isinstance(lane["prompt"], str):
+            raise InputError("the question of a lane must be a text.")
+        named["prompt"] = lane["prompt"]
+    if lane.get("mitigation") and extra:
+        named["mitigation_options"] = dict(extra)
+    if isinstance(lane.get("forcedText"), str):
+        named["forcedText"] = lane["forcedText"][:MOST_SAID]
+    if _whole(lane.get("layer")):
+        named["layer"] = lane["layer"]
+    if named["method"] == BY_HAND:
+        named |= {"tokens": lane.get("tokens"), "n": lane.get("n")}
+    return named | {"options": options}
 
 
 def make_plan(lane: Mapping[str, Any]) -> Plan:
     """Return the plan of one lane; raises InputError with a sentence."""
     method, keep = lane["method"], lane["keep"]
+    mitigation = read_mitigation(lane.get("mitigation"), lane.get("mitigation_options"))
+    extra = Plan((), mitigation, read_forced(lane.get("forced")))
     if method == BY_HAND:
-        return chosen(read_tokens(lane.get("tokens"), lane.get("n")), BY_HAND_TITLE)
-    extra = Plan((), read_mitigation(lane.get("mitigation")), read_forced(lane.get("forced")))
+        return chosen(read_tokens(lane.get("tokens"), lane.get("n")), BY_HAND_TITLE).then(extra)
     if method == "":
         return extra
     if not isinstance(method, str):
@@ -93,13 +108,13 @@ def make_plan(lane: Mapping[str, Any]) -> Plan:
     return Plan((step,)).then(extra)
 
 
-def read_mitigation(name: Any) -> Mitigated | None:
-    """Return the mitigation that a browser names, with its published options, or None."""
+def read_mitigation(name: Any, options: Mapping[str, Any] | None = None) -> Mitigated | None:
+    """Return the mitigation that a browser names, or None; options not given are as published."""
     if not name:
         return None
     if not isinstance(name, str):
         raise InputError("a mitigation is given by its name.")
-    return Mitigated(name)
+    return Mitigated(name, options or {})
 
 
 def read_forced(ids: Any) -> tuple[int, ...]:

@@ -41,7 +41,8 @@ class Case:
 
 def new_case(run: Run, model: str, trace: Trace, report: Report, note: str) -> Run:
     """Return a run of its own, kept, with a case about the answer."""
-    copied = Run(run.image, run.prompt, model, {FULL: trace}, example=run.example, file=run.file)
+    copied = Run(run.image, run.prompt, model, {FULL: trace}, file=run.file)
+    copied.example, copied.source = run.example, run.source
     copied.case = Case(report, note)
     return RUNS.put(copied)
 

@@ -1,16 +1,17 @@
 """Compare: the full answer beside up to three methods, run for real."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from components.ask_panel import stop
-from components.asking import ask_about, read_plans
+from components.asking import Request, ask_about, read_plans
 from components.compare_widgets import ComparePanel
 from components.lanes import Lanes
+from components.links import read_lane, read_query, read_view
 from components.notice import notice
-from components.runs import FULL, GONE, RUNS, shown_example, shown_picture
+from components.runs import FULL, GONE, RUNS, shown_example, shown_picture, shown_source
 from components.sentences import sentence
 from components.showing import charts, explorer
 from components.state import Site
@@ -18,15 +19,15 @@ from components.wiring import MODEL, QUICK, Screen, frame, play
 from tokviz.errors import InputError
 
 
-def compare_panel(first: dict[str, Any]) -> ComparePanel:
-    """Build the comparison."""
+def compare_panel(first: dict[str, Any], names: Sequence[str]) -> ComparePanel:
+    """Build the comparison; `names` are the models that a lane may choose from."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-compare"):
         gr.HTML(
             "<h2>Compare</h2><p>What does the model answer when it gets only part of the picture's "
             "tokens? The same picture and question as above.</p>",
             elem_classes="tv-title",
         )
-        lanes = Lanes(first, elem_id="tv-lanes")
+        lanes = Lanes(first | {"models": list(names)}, elem_id="tv-lanes")
     return ComparePanel(lanes)
 
 
@@ -46,15 +47,41 @@ class Comparing:
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens and with each lane's method, together."""
+        link = read_query(event._data.get("link"))
         try:
             plans = read_plans(event._data.get("plans"))
+            asked = (
+                self.linked(link, plans)
+                if link
+                else self.shown(image, prompt, model, session, plans)
+            )
         except InputError as error:
             yield frame(said=notice(sentence(error), "bad"))
             return
+        view = (read_lane(link), read_view(link)) if link else (None, None)
+        yield from play(self.site, asked, str(request.session_hash), *view)
+
+    def shown(
+        self, image: str | None, prompt: str, model: str, session: str, plans: list[dict[str, Any]]
+    ) -> Request:
+        """Return the request about what the page shows."""
         picture = image or shown_picture(session)
-        example = "" if image else shown_example(session, prompt)
-        asked = ask_about(self.site.settings, picture, prompt, model, plans, example)
-        yield from play(self.site, asked, str(request.session_hash))
+        example, source = shown_example(session, prompt), shown_source(session)
+        sources = ("", "") if image else (example, source)
+        return ask_about(self.site.settings, picture, prompt, model, plans, *sources)
+
+    def linked(self, link: Mapping[str, str], plans: list[dict[str, Any]]) -> Request:
+        """Return the request about what a link that was opened shows."""
+        example = self.site.stored.all.get(link.get("example", ""))
+        if example is None:
+            raise InputError("there is no such example here.")
+        known, names = example.run.prompt, self.site.models.names
+        prompt = link.get("prompt") or known
+        model = link["model"] if link.get("model") in names else names[0]
+        asked = example.name if prompt.strip() == known.strip() else ""
+        return ask_about(
+            self.site.settings, example.run.image, prompt, model, plans, asked, example.name
+        )
 
 
 def explore(session: str, event: gr.EventData) -> tuple[Any, ...]:

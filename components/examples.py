@@ -81,7 +81,7 @@ class Stored:
         traces |= {number: open_trace(path) for number, path in enumerate(lanes)}
         full = traces[FULL]
         image = open_image(self.assets / entry["file"] if entry.get("file") else full.images[0])
-        run = Run(image, full.prompt, "embedded", traces, f"example-{name}", name, True)
+        run = Run(image, full.prompt, "embedded", traces, f"example-{name}", name, name, True)
         run.file = f"assets/{entry['file']}" if entry.get("file") else ""
         RUNS.pin(run)
         tag, note = entry.get("tag", ""), entry.get("note", "")

@@ -17,7 +17,7 @@ from components.asking import Request, ask_about, make_plan, read_plans
 from components.borrowed import borrowed
 from components.models import Models
 from components.opened_lane import open_lane
-from components.runs import FULL, RUNS, Run, Stop, shown_example, shown_picture
+from components.runs import FULL, RUNS, Run, Stop, shown_example, shown_picture, shown_source
 from components.sentences import sentence
 from components.state import Site
 from components.widget import Widget
@@ -139,16 +139,17 @@ def sweeping(models: Models, request: Request, n: int, session: str) -> Iterator
     if not request.image:
         raise InputError(NO_IMAGE)
     request = replace(request, image=open_image(request.image))
-    run = Run(request.image, request.prompt, request.model, example=request.example)
+    run = Run(request.image, request.prompt, request.model)
+    run.example, run.source = request.example, request.source
     sweep = Sweep(run, ladder(n), request.plans[0])
     deadline = sweep.began + request.seconds
     with held(request, session) as (flag, entry):
         plans = [None, *map(make_plan, sweep.lanes)]
         yield from _run_budgets(models, request, sweep, plans, flag, deadline)
-        while not flag.is_set() and (keep := next_budget(sweep.cells)) not in (
-            None,
-            *sweep.budgets,
-        ):
+        while not flag.is_set():
+            keep = next_budget(sweep.cells)
+            if keep is None or keep in sweep.budgets:
+                break
             sweep.budgets.append(keep)
             plans = [make_plan(sweep.lanes[-1])]
             yield from _run_budgets(models, request, sweep, plans, flag, deadline)
@@ -224,7 +225,9 @@ class Sweeping:
             plans = read_plans([sent | {"keep": 1}])
             make_plan(plans[0])
             picture, example = shown_picture(session), shown_example(session, prompt)
-            asked = ask_about(self.site.settings, picture, prompt, model, plans, example)
+            asked = ask_about(
+                self.site.settings, picture, prompt, model, plans, example, shown_source(session)
+            )
             yield from sweeping(
                 self.site.models, asked, count_tokens(session), str(request.session_hash)
             )

@@ -59,6 +59,14 @@ class Models:
         """Return whether `get` will be quick."""
         return name in self._loaded
 
+    def check(self, name: Any) -> None:
+        """Raise InputError for a name that this page does not offer."""
+        if not isinstance(name, str) or name not in self.names:
+            known = ", ".join(self.names)
+            raise InputError(
+                f"this page does not offer the model {str(name)[:60]!r}, only {known}."
+            )
+
     def get(self, name: str) -> Any:
         """Return a model, loading it if need be.
 
@@ -66,11 +74,7 @@ class Models:
             InputError: a name that this page does not offer.
             ModelError: it cannot be loaded.
         """
-        if name not in self.names:
-            known = ", ".join(self.names)
-            raise InputError(
-                f"this page does not offer the model {str(name)[:60]!r}, only {known}."
-            )
+        self.check(name)
         with self._lock:
             if name not in self._loaded:
                 while len(self._loaded) >= MOST_LOADED:

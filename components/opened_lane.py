@@ -21,7 +21,8 @@ def open_lane(name: Any, lane: Any) -> tuple[Any, ...]:
     numbers = [FULL] if lane == FULL else [FULL, lane]
     traces = {FULL + i: run.traces[number] for i, number in enumerate(numbers)}
     plans = {0: run.plans[lane]} if lane in run.plans else {}
-    opened = Run(run.image, run.prompt, run.model, traces, example=run.example, plans=plans)
+    opened = Run(run.image, run.prompt, run.model, traces, plans=plans)
+    opened.example, opened.source = run.example, run.source
     RUNS.put(opened)
     shown = max(traces)
     said = notice("Shown here and in Compare.")

@@ -4,7 +4,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.links import read_compare, read_lane, read_view
+from components.links import read_compare, read_lane, read_pictures, read_start, read_view
 from components.notice import notice
 from components.runs import FULL, RUNS, Run
 from components.sentences import sentence
@@ -14,6 +14,9 @@ from components.wiring import QUICK, SKIP, Screen, frame, show_run
 from tokviz.errors import TraceError
 from tokviz.images import open_image
 from tokviz.trace import open_trace
+
+LANES_AT = 6
+"""Place of the comparison among the values that an opened example has."""
 
 
 def opened(site: Site) -> dict[str, Any]:
@@ -67,10 +70,15 @@ class Opening:
         if not query.get("example"):
             return (SKIP, SKIP, SKIP, *frame(), SKIP)
         lane, name, plans = read_lane(query), query["example"], read_compare(query)
-        lane = FULL if lane is None else lane
+        lane, start = FULL if lane is None else lane, read_start(query)
         model = query.get("model", "")
         chosen = model if model in self.site.models.names else SKIP
-        return (*show_example(self.site, name, lane, read_view(query), plans), chosen)
+        shown = list(show_example(self.site, name, lane, read_view(query), plans))
+        place = LANES_AT
+        if isinstance(shown[place], dict):
+            shown[place] = shown[place] | {"start": start} | read_pictures(query)
+            shown[1] = query.get("prompt") or shown[1]
+        return (*shown, chosen)
 
 
 def open_file(path: str | None) -> tuple[Any, ...]:

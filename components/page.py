@@ -60,7 +60,7 @@ def build(site: Site) -> gr.Blocks:
         with gr.Row(elem_id="tv-main"):
             ask = ask_panel(site, first)
             show = show_panel(first["overlay"])
-        compare = compare_panel(first["lanes"])
+        compare = compare_panel(first["lanes"], site.models.names)
         strip = keep_sweep()
         desk = desk_panel()
         numbers = numbers_panel(first["run"])

@@ -38,6 +38,8 @@ class Run:
     name: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     example: str = ""
     "Name of the stored example this is, or whose picture and question it has, or nothing."
+    source: str = ""
+    "Name of the stored example whose picture it has, whatever was asked about it, or nothing."
     stored: bool = False
     "This is the stored example itself, so that a link to any of its lanes opens again."
 
@@ -154,6 +156,12 @@ def shown_example(session: str, prompt: str) -> str:
     """Return the stored example that a session shows, if the same question is asked again."""
     run = RUNS.get(session or "")
     return run.example if run and run.prompt.strip() == (prompt or "").strip() else ""
+
+
+def shown_source(session: str) -> str:
+    """Return the stored example whose picture a session shows, or nothing."""
+    run = RUNS.get(session or "")
+    return run.source if run else ""
 
 
 def shown_picture(session: str) -> Image.Image | None:

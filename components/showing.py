@@ -12,7 +12,7 @@ from components.runs import FULL, MOST_LANES, Run
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
 from tokviz.view.explorer import explorer_payload, find_sinks
-from tokviz.view.lanes import lane_card, method_card
+from tokviz.view.lanes import lane_card, method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
 
 DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
@@ -57,7 +57,24 @@ def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) 
     return payload | {
         "savable": True,
         "example": run.example,
-        "lane": lane if lane >= 0 and run.stored else None,
+        "lane": lane if lane >= 0 else None,
+        "link": link_words(run, lane),
+    }
+
+
+def link_words(run: Run, lane: int) -> dict[str, Any]:
+    """Return what a link needs to show this run again: nothing without a stored picture.
+
+    `run` says that the model must answer first; the page makes it `compare` for lanes.
+    """
+    if not run.source:
+        return {}
+    return {
+        "example": run.source,
+        "prompt": None if run.example else run.prompt,
+        "lane": lane if lane >= 0 else None,
+        "model": run.model,
+        "run": None if run.stored else "ask",
     }
 
 
@@ -77,11 +94,7 @@ def catalogue(has_cls: bool) -> list[dict[str, Any]]:
 
 def mitigation_menu() -> list[dict[str, Any]]:
     """Return the mitigations that a lane can have; those that only measure are left out."""
-    return [
-        {"name": m.name, "title": m.title, "summary": m.summary, "verified": m.verified}
-        for m in tokviz.MITIGATIONS.values()
-        if m.kinds != ("diagnostic",)
-    ]
+    return [mitigation_card(m) for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
 
 
 def default_plans(n: int) -> list[dict[str, Any]]:
@@ -119,16 +132,21 @@ def lanes_value(
 
 def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
     """Return a lane's card; its picture is there once the lane has a trace."""
-    asked = run.plans.get(number, {}).get("prompt")
-    own = bool(asked) and asked != run.prompt
-    shown = lane_card(lane, None if own else full)
-    if own and not lane.error:
-        shown["verdict"] = "An answer to its own question, so it is not compared word by word."
+    asked, model = (run.plans.get(number, {}).get(name) for name in ("prompt", "model"))
+    own_question = bool(asked) and asked != run.prompt
+    own_model = bool(model) and model != run.model
+    shown = lane_card(lane, None if own_question else full)
     trace = getattr(lane, "trace", None)
-    shown["overlay"] = None
+    shown |= {"overlay": None, "by": model if own_model else "", "n": trace.n if trace else 0}
+    if own_question and not lane.error:
+        shown["verdict"] = "An answer to its own question, so it is not compared word by word."
+    if own_model:
+        shown["distances"] = []
     if lane.done and not lane.error and trace is not None:
-        name = f"{run.name}:{number}"
-        shown["overlay"] = overlay_payload(trace, name, titles=titles(), slim=True)
+        sinks, _ = find_sinks(trace)
+        shown["overlay"] = overlay_payload(
+            trace, f"{run.name}:{number}", titles=titles(), sinks=sinks, slim=True
+        )
     return shown
 
 
@@ -175,8 +193,9 @@ def with_plans(value: dict[str, Any], plans: Sequence[Mapping[str, Any]] | None)
 
 
 def _plan_key(plan: Mapping[str, Any]) -> str:
-    extra = (plan.get("mitigation"), plan.get("forced"), plan.get("prompt"))
-    return repr((plan["method"], plan["keep"], sorted((plan.get("options") or {}).items()), extra))
+    named = ("method", "keep", "mitigation", "forced", "prompt", "model", "positions", "tokens")
+    options = (sorted((plan.get(n) or {}).items()) for n in ("options", "mitigation_options"))
+    return repr((*(plan.get(name) or None for name in named), *options))
 
 
 def plan_of(trace: Trace) -> dict[str, Any]:

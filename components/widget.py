@@ -11,6 +11,7 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCRIPTS = (
     *EXPLORER_SCRIPTS,
     "plan_form",
+    "lane_more",
     "lanes",
     "strip",
     "desk",

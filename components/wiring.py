@@ -74,17 +74,27 @@ def show_run(
     )
 
 
-def play(site: Site, request: Request, session: str) -> Iterator[tuple[Any, ...]]:
-    """Run the model and yield frames; whatever goes wrong becomes a sentence in the notice."""
+def play(
+    site: Site, request: Request, session: str, lane: int | None = None, view: Any = None
+) -> Iterator[tuple[Any, ...]]:
+    """Run the model and yield frames; whatever goes wrong becomes a sentence in the notice.
+
+    Args:
+        site: where the models are.
+        request: what to ask.
+        session: whose stop button stops it.
+        lane: the one that the big picture shows in the end, if it has an answer; None = all tokens.
+        view: how to look at it then.
+    """
     yield frame(said=notice("Starting …", "busy"), running=True)
     try:
         for step in answer(site.models, request, session):
-            yield _frame_of(step)
+            yield _frame_of(step, lane, view)
     except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
         yield frame(said=notice(sentence(error), "bad"), running=False)
 
 
-def _frame_of(step: Progress) -> tuple[Any, ...]:
+def _frame_of(step: Progress, lane: int | None, view: Any) -> tuple[Any, ...]:
     said = notice(step.text, step.kind)
     if step.run is None:
         return frame(
@@ -92,11 +102,12 @@ def _frame_of(step: Progress) -> tuple[Any, ...]:
             overlay=step.picture if step.picture is not None else SKIP,
             lanes=step.lanes if step.lanes is not None else SKIP,
         )
+    shown = lane if lane in step.run.traces else FULL
     return frame(
         session=step.run.name,
         said=said,
-        overlay=explorer(step.run),
+        overlay=explorer(step.run, shown, view),
         lanes=step.lanes,
-        figures=charts(step.run),
+        figures=charts(step.run, shown),
         running=False,
     )

@@ -82,6 +82,9 @@
       this.look = null;
       this.panel.refresh();
       this.soon();
+      if (this.told === this.view.layer) return;
+      this.told = this.view.layer;
+      document.dispatchEvent(new CustomEvent("tv-layer"));
     }
 
     /* Only the pointer moved. */

@@ -20,6 +20,9 @@
     return [i && apart ? " " : "", T.markedWord(word)];
   });
 
+  /* What an answer depends on; the layer of its picture is not part of that. */
+  const answerKey = (plan) => T.planKey({ ...plan, layer: null, forcedText: null });
+
   T.Lanes = class {
     constructor(root, { trigger }) {
       this.root = root;
@@ -28,23 +31,56 @@
       root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
       this.columns = [];
       this.plans = [];
+      this.mitigations = [];
+      this.models = [];
+      this.counts = {};
+      this.opened = new Set();
+      this.pictures = "fates";
       T.lanes.push(this);
+      document.addEventListener("tv-layer", () => this.repaint());
     }
 
     load(value) {
       if (!value || !value.catalogue) return;
       const first = !this.value;
-      const reset = value.plans && JSON.stringify(value.plans) !== JSON.stringify(this.plans);
+      const sent = value.plans && value.plans.map(T.planKey).join(), reset = sent && ![this.sent, this.plans.map(T.planKey).join()].includes(sent);
       const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
       const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
       this.value = { ...value, lanes: [...value.lanes] };
+      this.mitigations = value.mitigations || [];
+      if (value.models) this.models = value.models;
+      if (value.pictures) this.pictures = value.pictures;
+      for (const [i, lane] of value.lanes.entries()) if (lane && lane.by && lane.n) this.counts[lane.by] = lane.n;
       for (const plan of this.plans) if (plan.method !== T.BY_HAND) plan.keep = Math.max(1, Math.round(plan.keep * grown));
-      if (reset) this.plans = value.plans.map((plan) => ({ ...plan, options: { ...plan.options } }));
+      if (reset) { this.adopt(value.plans); this.sent = this.ran = null; }
       if (reset || relimit) this.rebuild();
       this.results();
       this.tellHand();
       document.dispatchEvent(new CustomEvent("tv-catalogue"));
+      if (value.start) this.begin(value.start);
     }
+
+    /* A link that was opened shows answers which only the model can give: ask for them, once. */
+    begin(start) {
+      if (this.begun) return;
+      this.begun = true;
+      this.trigger("compare", { plans: start === "compare" ? this.plans : [], link: window.location.search });
+    }
+
+    /* The comparison in the words of a link. */
+    words() { return { compare: T.plansText(this.plans), pictures: this.pictures === "looked" ? "looked" : null }; }
+
+    answered() { return this.value.lanes.some(Boolean); }
+
+    /* Other settings; forms that were open stay so. */
+    adopt(plans) {
+      const open = this.plans.map((plan) => this.opened.has(plan));
+      this.plans = plans.map((plan) => ({ ...plan, options: { ...plan.options }, mitigation_options: { ...plan.mitigation_options } }));
+      this.opened = new Set(this.plans.filter((_, i) => open[i]));
+    }
+
+    /* Visual tokens of the picture in a lane's model; 0 until it has run once. */
+    tokensOf(plan) { return plan.model && plan.model !== this.value.model ? this.counts[plan.model] || 0 : this.value.n; }
 
     busy() { return this.value.phase === "running"; }
 
@@ -56,7 +92,10 @@
 
     results() {
       const { full, lanes } = this.value;
-      this.columns.forEach((column, i) => column.show(i ? lanes[i - 1] || null : full, this.value.phase));
+      this.columns.forEach((column, i) => {
+        column.show(i ? lanes[i - 1] || null : full, this.value.phase);
+        if (i && this.ran && this.ran[i - 1] !== answerKey(this.plans[i - 1])) column.edited();
+      });
       this.bar();
     }
 
@@ -66,11 +105,36 @@
         this.busy() ? el("button", { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) }, "Stop")
           : el("button", { type: "button", class: "tv-go", disabled: !this.value.ready, onclick: () => this.run() }, this.plans.length ? "Compare" : "Ask with all tokens"),
         room ? el("button", { type: "button", class: "tv-tool", disabled: this.busy(), onclick: () => this.add() }, "+ Add a method") : null,
-        el("span", { class: "tv-fine" }, this.value.hint || ""));
+        this.choice(), el("span", { class: "tv-fine" }, this.value.hint || ""));
       this.parts.foot.textContent = this.value.foot || "";
     }
 
-    run() { this.trigger("compare", { plans: this.plans }); }
+    /* What the lanes' pictures show. */
+    choice() {
+      const select = el("select", { "aria-label": "What the pictures show", onchange: () => this.show(select.value) },
+        el("option", { value: "fates" }, "what became of each token"), el("option", { value: "looked" }, "where the model looked"));
+      select.value = this.pictures;
+      return el("label", { class: "tv-shows" }, "Pictures show ", select);
+    }
+
+    show(pictures) {
+      this.pictures = pictures;
+      this.bar();
+      this.repaint();
+    }
+
+    /* After a change of what is shown: one colour scale for all lanes. */
+    repaint() {
+      const looks = this.pictures === "looked" ? this.columns.map((column) => column.looked()) : [];
+      this.high = Math.max(0, ...looks.filter(Boolean).map(({ high }) => high));
+      for (const column of this.columns) column.redraw();
+    }
+
+    run() {
+      this.sent = this.plans.map(T.planKey).join();
+      this.ran = this.plans.map(answerKey);
+      this.trigger("compare", { plans: this.plans });
+    }
 
     /* A lane with exactly these tokens, run at once; returns a sentence when that is not possible. */
     askByHand(tokens) {
@@ -107,6 +171,7 @@
 
     remove(index) {
       this.plans.splice(index, 1);
+      this.ran = null;
       this.value.lanes.splice(index, 1);
       this.rebuild();
       this.results();
@@ -143,28 +208,8 @@
       if (this.plan.method === T.BY_HAND)
         return [el("h3", {}, "Chosen by hand"), el("p", { class: "tv-fine" }, `Exactly the ${T.plural(this.plan.keep, "token")} painted in above, at their own places.`)];
       this.form = new T.PlanForm(this.owner, this.index, () => this.edited());
-      return [...this.form.nodes, this.mitigation(), this.question(), this.forced()];
-    }
-
-    /* Two questions side by side: a lane may have its own. */
-    question() {
-      const { plan } = this, line = el("input", { type: "text", placeholder: "same as above", "aria-label": `Question of lane ${this.index + 1}`, oninput: () => {
-        plan.prompt = line.value.trim() || null;
-        this.edited();
-      } });
-      line.value = plan.prompt || "";
-      return el("label", { class: "tv-option tv-question" }, "question", line);
-    }
-
-    /* Answering back at a hallucination: an attention edit or a contrast, on what the method leaves. */
-    mitigation() {
-      const { plan } = this, option = (one) => el("option", { value: one.name, title: one.summary }, one.title + (one.verified ? "" : " (stand-in)"));
-      const select = el("select", { "aria-label": `Mitigation of lane ${this.index + 1}`, onchange: () => {
-        plan.mitigation = select.value || null;
-        this.edited();
-      } }, el("option", { value: "" }, "no mitigation"), ...(this.owner.value.mitigations || []).map(option));
-      select.value = plan.mitigation || "";
-      return el("label", { class: "tv-option" }, "mitigation", select);
+      this.more = new T.LaneMore(this);
+      return [...this.form.nodes, this.more.node, this.forced()];
     }
 
     forced() {
@@ -187,6 +232,7 @@
 
     show(lane, phase) {
       const fresh = lane !== this.lane;
+      if (lane && lane.by && this.form) this.form.keepLabel();
       this.lane = lane;
       if (fresh) this.node.classList.remove("tv-stale");
       this.node.classList.toggle("tv-waiting", phase === "running" && !(lane && lane.done));
@@ -209,7 +255,7 @@
       if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, lane.error));
       else if (lane.words.length) fill(this.answer, ...T.markedWords(lane.words));
       else this.answer.textContent = lane.text || "…";
-      this.verdict.textContent = lane.verdict;
+      fill(this.verdict, lane.by ? el("span", { class: "tv-by" }, `Answered by ${lane.by}. `) : null, lane.verdict);
       this.verdict.classList.toggle("tv-changed", lane.changed);
     }
 
@@ -237,12 +283,36 @@
       if (this.overlay !== overlay.id) return;
       this.scene = scene;
       this.width = 0;
+      if (this.more) this.more.layers(scene.layers);
+      this.owner.repaint();
+    }
+
+    /* Attention of all words together in this lane's layer, or nothing when fates are shown. */
+    looked() {
+      const { scene, owner } = this;
+      if (!scene || owner.pictures !== "looked" || !scene.attention) return null;
+      const linked = T.explorers[0] ? T.explorers[0].view.layer : 0, own = this.plan ? this.plan.layer : null;
+      const view = { map: "attention", layer: Math.min(own ?? linked, scene.layers - 1), head: -1, words: new Set(), peek: null, sinks: false };
+      const values = scene.values(view);
+      return { view, values, high: scene.range(values, view).high };
+    }
+
+    redraw() {
+      if (!this.scene) return;
+      this.lookOf = null;
       this.describeLegend();
       this.paint();
     }
 
     describeLegend() {
-      const { scene } = this, fates = scene.fatesAt(null), totals = [0, 0, 0];
+      const looked = this.looked(), { scene } = this;
+      if (looked) {
+        const from = this.plan && Number.isInteger(this.plan.layer) ? "its own" : "as above";
+        fill(this.legend, el("li", {}, el("span", { class: "tv-ramp", style: `background: linear-gradient(to right, ${T.palette.ramp.filter((_, i) => i % 51 === 0).join(",")})` }),
+          `attention in layer ${looked.view.layer} (${from}): 0 to ${T.number(this.owner.high)} in every lane`));
+        return;
+      }
+      const fates = scene.fatesAt(null), totals = [0, 0, 0];
       for (let i = 0; i < scene.n; i++) totals[fates ? fates[i] : 0]++;
       const groups = new Set(fates ? Array.from(scene.group.values).filter((group, i) => group >= 0 && fates[i] === 1) : []).size;
       const entries = [["kept", `kept ${totals[0]}`], ["merged", `merged ${totals[1]} into ${groups}`], ["pruned", `pruned ${totals[2]}`]];
@@ -253,10 +323,16 @@
       const width = Math.floor(this.frame.clientWidth);
       if (!this.scene || !width || !this.painter.images) return;
       if (width !== this.width) { this.width = width; this.painter.arrange(width, 420); }
-      const { scene } = this, roles = scene.fatesAt(null);
-      if (this.lookOf !== scene) Object.assign(this, { lookOf: scene, look: { norm: null, opacity: 0, roles, groups: scene.groupsAt(null),
-        places: scene.placesAt(null), members: scene.membersAt(null), sinks: null, pinned: -1 } });
+      const { scene } = this;
+      if (this.lookOf !== scene) Object.assign(this, { lookOf: scene, look: this.compose() });
       this.painter.draw(Object.assign(this.look, { hover }));
+    }
+
+    compose() {
+      const { scene, owner } = this, looked = this.looked();
+      if (!looked) return { norm: null, opacity: 0, roles: scene.fatesAt(null), groups: scene.groupsAt(null), places: scene.placesAt(null), members: scene.membersAt(null), sinks: null, pinned: -1 };
+      const sinks = scene.anySink ? Uint8Array.from({ length: scene.n }, (_, i) => +scene.isSink(looked.view, i)) : null;
+      return { norm: looked.values.map((value) => (owner.high > 0 ? value / owner.high : 0)), opacity: 0.65, roles: null, groups: null, places: null, members: null, sinks, sinksIncluded: false, pinned: -1 };
     }
 
     listen() {
@@ -273,8 +349,9 @@
     }
 
     lines(token) {
-      const { scene } = this, fates = scene.fatesAt(null);
+      const { scene } = this, fates = scene.fatesAt(null), looked = this.looked();
       const lines = [`token ${token} · row ${scene.row.values[token]}, column ${scene.col.values[token]}`];
+      if (looked) lines.push(Number.isFinite(looked.values[token]) ? `attention ${T.number(looked.values[token])} in layer ${looked.view.layer}` : `not there in layer ${looked.view.layer}`);
       if (!fates) return [...lines, "kept"];
       const group = scene.group.values[token], size = (scene.members.get(group) || []).length;
       const stage = scene.payload.stages[scene.went.values[token]];

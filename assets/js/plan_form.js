@@ -12,9 +12,9 @@
       this.changed = changed;
       this.method = this.methodSelect();
       this.keepText = el("b");
-      this.keep = el("input", { type: "range", min: "1", max: String(Math.max(owner.value.n, 1)), "aria-label": `Tokens to keep in ${name}`,
+      this.keep = el("input", { type: "range", min: "1", max: String(Math.max(this.total || this.plan.keep, 1)), "aria-label": `Tokens to keep in ${name}`,
         oninput: () => { this.plan.keep = +this.keep.value; this.keepLabel(); changed(); } });
-      this.keep.value = this.plan.keep = Math.min(this.plan.keep, Math.max(owner.value.n, 1));
+      this.keep.value = this.plan.keep = Math.min(this.plan.keep, Math.max(this.total || this.plan.keep, 1));
       this.badges = el("p", { class: "tv-badges" });
       this.more = el("details", { class: "tv-options" });
       this.slide = el("label", { class: "tv-slide" }, el("span", { class: "tv-label" }, "Keep ", this.keepText), this.keep);
@@ -27,8 +27,13 @@
 
     get entry() { return this.owner.value.catalogue.find((method) => method.name === this.plan.method); }
 
+    /* Visual tokens that this lane's model makes of the picture; 0 until it is known. */
+    get total() { return this.owner.tokensOf ? this.owner.tokensOf(this.plan) : this.owner.value.n; }
+
     keepLabel() {
-      const { n } = this.owner.value;
+      const n = this.total;
+      this.keep.max = String(Math.max(n || this.owner.value.n, this.plan.keep, 1));
+      this.keep.value = String(this.plan.keep);
       this.keepText.textContent = n ? `${this.plan.keep} of ${n} (${Math.round((100 * this.plan.keep) / n)} %)` : String(this.plan.keep);
     }
 
@@ -65,7 +70,7 @@
       this.badges.title = entry.summary;
       const paper = /^https:\/\//.test(entry.paper) ? el("a", { href: entry.paper, target: "_blank", rel: "noopener noreferrer" }, `paper${entry.year ? `, ${entry.year}` : ""}`) : null;
       fill(this.more, el("summary", {}, `About and ${T.plural(entry.options.length + 1, "option")}`),
-        el("p", { class: "tv-fine" }, `${entry.summary} `, paper), this.positions(entry), ...entry.options.map((option) => this.option(option)));
+        el("p", { class: "tv-fine" }, `${entry.summary} `, paper), this.positions(entry), ...entry.options.map((option) => T.optionField(option, this.plan.options, this.changed)));
     }
 
     positions(entry) {
@@ -77,40 +82,41 @@
       select.value = this.plan.positions || "";
       return el("label", { class: "tv-option" }, "position ids", select);
     }
+  };
 
-    option(option) {
-      const { plan } = this, value = plan.options[option.name] ?? option.default;
-      const label = option.name.replaceAll("_", " ");
-      const set = (next) => { plan.options[option.name] = next; this.changed(); };
-      if (option.choices.length) {
-        const select = el("select", { onchange: () => set(option.choices[select.selectedIndex]) },
-          ...option.choices.map((choice) => el("option", { value: String(choice) }, String(choice))));
-        select.value = String(value);
-        return el("label", { class: "tv-option" }, label, select);
-      }
-      if (option.type === "bool") {
-        const box = el("input", { type: "checkbox", checked: Boolean(value), onchange: () => set(box.checked) });
-        return el("label", { class: "tv-option" }, label, box);
-      }
-      if (option.type === "str") {
-        const line = el("input", { type: "text", value: value ?? "", onchange: () => set(line.value) });
-        return el("label", { class: "tv-option" }, label, line);
-      }
-      return this.numberOption(option, label, value, set);
+  /* One option from the registry as a labelled field; `values` holds what was set. */
+  T.optionField = (option, values, changed) => {
+    const value = values[option.name] ?? option.default, label = option.name.replaceAll("_", " ");
+    const set = (next) => { values[option.name] = next; changed(); };
+    if (option.choices.length) {
+      const select = el("select", { onchange: () => set(option.choices[select.selectedIndex]) },
+        ...option.choices.map((choice) => el("option", { value: String(choice) }, String(choice))));
+      select.value = String(value);
+      return el("label", { class: "tv-option" }, label, select);
     }
+    if (option.type === "bool") {
+      const box = el("input", { type: "checkbox", checked: Boolean(value), onchange: () => set(box.checked) });
+      return el("label", { class: "tv-option" }, label, box);
+    }
+    if (option.type === "str") {
+      const line = el("input", { type: "text", value: value ?? "", onchange: () => set(line.value) });
+      return el("label", { class: "tv-option" }, label, line);
+    }
+    return numberField(option, label, value, set);
+  };
 
-    numberOption(option, label, value, set) {
-      const ranged = option.low !== null && option.high !== null, whole = option.type === "int";
-      const step = option.step ?? (whole ? 1 : ranged ? (option.high - option.low) / 100 : "any");
-      const shown = el("b", {}, value === null ? "auto" : String(value));
-      const input = el("input", { type: ranged ? "range" : "number", step: String(step), min: ranged ? String(option.low) : null, max: ranged ? String(option.high) : null,
-        placeholder: "auto", oninput: () => {
-          const next = input.value === "" ? null : +input.value;
-          shown.textContent = next === null ? "auto" : String(next);
-          set(next);
-        } });
-      input.value = value === null ? "" : String(value);
-      return el("label", { class: "tv-option" }, label, ranged ? shown : null, input);
-    }
+  const numberField = (option, label, value, set) => {
+    const ranged = option.low !== null && option.high !== null, whole = option.type === "int";
+    const slides = ranged && (!whole || option.high - option.low <= 1000);
+    const step = option.step ?? (whole ? 1 : ranged ? (option.high - option.low) / 100 : "any");
+    const shown = el("b", {}, value === null ? "auto" : String(value));
+    const input = el("input", { type: slides && option.default !== null ? "range" : "number", step: String(step), min: ranged ? String(option.low) : null, max: ranged ? String(option.high) : null,
+      placeholder: "auto", oninput: () => {
+        const next = input.value === "" ? null : +input.value;
+        shown.textContent = next === null ? "auto" : String(next);
+        set(next);
+      } });
+    input.value = value === null ? "" : String(value);
+    return el("label", { class: "tv-option" }, label, input.type === "range" ? shown : null, input);
   };
 })();

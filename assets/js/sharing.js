@@ -35,25 +35,22 @@
     /* What this view is, in the words of components/links.py. */
     state() {
       const { scene, view, panel } = this.owner, { brush } = panel;
-      return { map: view.map, layer: view.layer, head: view.head >= 0 ? view.head : null, words: view.words.size ? [...view.words].join(",") : null,
-        keep: view.keep < scene.n ? view.keep : null, opacity: view.opacity, fates: scene.fates && !view.fates ? 0 : null,
-        stage: view.fates && view.stage !== null && view.stage >= 0 ? view.stage : null, token: view.pinned >= 0 ? view.pinned : null,
-        scaling: view.scaling === "linear" ? null : view.scaling, common: view.common ? 1 : null, sinks: view.sinks ? 1 : null,
-        hand: brush.active ? T.packBits(brush.inside) : null };
+      return T.viewWords(view, { n: scene.n, fates: Boolean(scene.fates), hand: brush.active ? brush.inside : null });
     }
 
     address() {
-      const { payload } = this.owner.scene, url = new URL(window.location.href), theme = url.searchParams.get("__theme"), lanes = T.lanes[0];
+      const { link } = this.owner.scene.payload, url = new URL(window.location.href), theme = url.searchParams.get("__theme"), lanes = T.lanes[0];
+      const compared = lanes && lanes.value ? lanes : null;
       url.search = "";
       url.hash = "";
-      const all = { example: payload.example, lane: payload.lane ?? null, model: payload.model || null, ...this.state(),
-        compare: lanes && lanes.value ? T.plansText(lanes.plans) : null, __theme: theme };
+      const all = { ...link, ...this.state(), ...(compared ? compared.words() : {}), __theme: theme };
+      if (link.run && compared && compared.answered()) all.run = "compare";
       for (const [name, value] of Object.entries(all)) if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
       return url.href;
     }
 
     async link() {
-      if (!this.owner.scene.payload.example)
+      if (!(this.owner.scene.payload.link || {}).example)
         return this.say("Your own picture stays with you, so a link cannot show it. Save the trace and send that file instead.");
       const address = this.address();
       try {
@@ -118,16 +115,4 @@
       this.say(`${said}This makes the same numbers in a notebook:`, el("pre", { class: "tv-code", tabindex: "0", "aria-label": "Python code" }, text));
     }
   };
-
-  /* Painted tokens as hexadecimal digits, four tokens each, for a link. */
-  T.packBits = (bits) => {
-    let text = "";
-    for (let i = 0; i < bits.length; i += 4) text += (bits[i] * 8 + (bits[i + 1] || 0) * 4 + (bits[i + 2] || 0) * 2 + (bits[i + 3] || 0)).toString(16);
-    return text;
-  };
-
-  /* Lanes as "fastervlm:36,fastv:36;layer=3": read by components/links.py. */
-  T.plansText = (plans) => plans.filter((plan) => plan.method && plan.method !== T.BY_HAND)
-    .map((plan) => [`${plan.method}:${plan.keep}`, ...Object.entries({ ...plan.options, ...(plan.positions ? { positions: plan.positions } : {}) })
-      .map(([name, value]) => `${name}=${JSON.stringify(value)}`)].join(";")).join(",");
 })();

@@ -289,6 +289,40 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     assert person.clicks <= 4
 
 
+def test_task_8_the_same_for_two_prompts_side_by_side(person):
+    """Is it the question that makes the model see a moon? The mistake beside another question."""
+    page, lanes = person.page, person.page.locator("#tv-lanes .tv-lane")
+    person.click(page.locator("#tv-examples .tv-card", has_text="is there any moon ?"))
+    shows(page, "example", "mistake_1")
+    lane = lanes.nth(1)
+    person.choose(lane.locator("select.tv-method"), "")
+    person.click(lane.locator(".tv-lanemore summary"))
+    person.type(page.get_by_label("Question of lane 1"), "is there a star ?")
+    page.keyboard.press("Enter")
+    expect(lane.locator(".tv-verdict")).to_contain_text("its own question")
+    expect(lanes.first.locator(".tv-answer")).to_have_text("yes")
+    full, asked = (MODELS.get("embedded").answer(
+        Stored().all["mistake_1"].run.image, prompt
+    ) for prompt in ("is there any moon ?", "is there a star ?"))  # fmt: skip
+    expect(lane.locator(".tv-answer")).to_have_text(asked.answer)
+    person.choose(page.get_by_label("What the pictures show"), "looked")
+    expect(lane.locator(".tv-legend")).to_contain_text("attention in layer")
+    layer = explorer(page, "x.view.layer")
+    for column, trace in ((0, full), (1, asked)):
+        drawn = page.evaluate(
+            f"() => Array.from(window.__tokviz.lanes[0].columns[{column}].looked().values)"
+        )
+        mean = trace["attention"].astype(float).mean(0)[layer]
+        np.testing.assert_allclose(drawn, mean, atol=2e-3)
+    assert page.evaluate(
+        "() => new Set(window.__tokviz.lanes[0].columns.map((c) => c.owner.high)).size"
+    ) == 1  # fmt: skip
+    lanes.first.scroll_into_view_if_needed()
+    person.photograph("task_08_two_prompts")
+    assert person.clicks <= 7
+    page.get_by_label("What the pictures show").select_option("fates")
+
+
 def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
     page = person.page
     person.click_and_see(word(page, "boat"))

@@ -76,11 +76,11 @@ class FakeVLM:
     def words(self, image, plan) -> tuple[str, ...]:
         red, _, blue = image.getpixel((image.width // 3, image.height // 3))
         colour = "red" if red > blue else "blue"
-        few = plan is not None and plan.steps[-1].keep < N // 2
+        few = plan is not None and bool(plan.steps) and plan.steps[-1].keep < N // 2
         return (colour, " cat" if few else " dog", ".")
 
     def _step(self, view, plan, image, step) -> None:
-        if plan is not None and plan.steps[-1].keep > N:
+        if plan is not None and plan.steps and plan.steps[-1].keep > N:
             message = f"keep must be 1 to {N} visual tokens, got {plan.steps[-1].keep}."
             view.error, view.done = str(InputError(message)), True
             return
@@ -90,14 +90,18 @@ class FakeVLM:
     def _finish(self, view, plan, image, prompt) -> None:
         stages = ()
         keep = N
-        if plan is not None:
+        if plan is not None and plan.steps:
             keep = plan.steps[-1].keep
             step = plan.steps[-1]
             chosen = step.reduction or pruned(N, keep, seed=len(step.method))
             stages = (stage(chosen, step.method),)
         small = image.copy()
         small.thumbnail((192, 192))
-        total = 0.08 if plan is None else 0.05 + 0.1 * (plan.steps[-1].method == "divprune")
+        total = (
+            0.08
+            if plan is None or not plan.steps
+            else 0.05 + 0.1 * (plan.steps[-1].method == "divprune")
+        )
         timings = {"encode": 0.01, "decide": 0.001, "prefill": 0.01, "decode": total - 0.021,
                    "first_token": 0.02, "total": total}  # fmt: skip
         trace = fake_trace(

@@ -141,3 +141,33 @@ def test_a_lane_may_have_its_own_question():
     assert prompts == {FULL: "what ?", 0: "and this ?", 1: "what ?"}
     with pytest.raises(InputError, match="question of a lane"):
         read_plans([lane() | {"prompt": ["x"]}])
+
+
+def test_a_lane_may_have_its_own_model_and_says_so():
+    loaded = {}
+    several = Models(
+        ("embedded", "second", "third"), lambda name: loaded.setdefault(name, FakeVLM())
+    )  # noqa: E501
+    lanes = [lane(), lane() | {"model": "second"}, lane() | {"model": "nobody"}]
+    request = Request(picture(BLUE), "what ?", "embedded", lanes)
+    *_, last = answer(several, request, "s")
+    cards = last.lanes["lanes"]
+    assert [card.get("by") for card in cards] == ["", "second", None]
+    assert cards[1]["words"]
+    assert not cards[1]["distances"]
+    assert "does not offer the model 'nobody'" in cards[2]["error"]
+    assert [len(vlm.asked) for vlm in loaded.values()] == [1, 1]
+    request.plans.append(lane() | {"model": "third"})
+    with pytest.raises(InputError, match="at most 2 models"):
+        list(answer(several, request, "s"))
+
+
+def test_a_mitigation_gets_the_options_of_its_lane():
+    sent = lane() | {"mitigation": "pai", "mitigation_options": {"alpha": 0.7}}
+    (plan,) = map(make_plan, read_plans([sent]))
+    assert plan.mitigation.options == {"alpha": 0.7}
+    for bad in ({"alpha": 9}, {"strange": 1}):
+        with pytest.raises(InputError):
+            make_plan(read_plans([sent | {"mitigation_options": bad}])[0])
+    with pytest.raises(InputError, match="options of a lane"):
+        read_plans([sent | {"mitigation_options": [1]}])

@@ -1,6 +1,6 @@
 import pytest
 
-from components.links import read_compare, read_lane, read_view
+from components.links import read_compare, read_lane, read_query, read_view
 
 
 def test_a_view_is_read_back_from_its_link():
@@ -56,6 +56,26 @@ def test_lanes_come_back_with_their_options():
     assert read_compare({}) == []
     nested = "a:1;x=" + "[" * 1500
     assert read_compare({"compare": nested})[0]["options"]["x"].startswith("[")
+
+
+def test_a_lane_comes_back_with_all_it_has_of_its_own():
+    text = (
+        "all:144;.prompt=%22a%2C%3B%22;.mitigation=%22pai%22;.mitigation.alpha=0.7;.forced=%5B1%5D,"
+        "hand:2;.tokens=%2281%22;.n=8,hand:2;.n=8,a:1;.layer=3;.model=7;.strange=1;.forced=[true]"
+    )
+    assert read_compare({"compare": text}) == [
+        {
+            "method": "", "keep": 144, "options": {}, "prompt": "a,;", "mitigation": "pai",
+            "mitigation_options": {"alpha": 0.7}, "forced": [1],
+        },
+        {"method": "by hand", "keep": 2, "options": {}, "tokens": [0, 7], "n": 8},
+        {"method": "a", "keep": 1, "options": {}, "layer": 3},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", [None, 3, [], "", "?" + "a" * 300_000])
+def test_an_address_that_is_none_has_no_words(address):
+    assert read_query(address) == {}
 
 
 def test_a_long_list_of_words_is_cut():

@@ -144,10 +144,15 @@ def test_a_stored_picture_that_is_no_picture_is_left_out():
     assert overlay_payload(trace, "id")["images"][0]["src"] is None
 
 
-def test_a_lane_payload_has_fates_and_no_maps():
-    payload = overlay_payload(fake_trace(stages=(stage(pruned(6, 2)),)), "id", slim=True)
-    assert "attention" not in payload
+def test_a_lane_payload_has_fates_and_one_map_of_all_words():
+    trace = fake_trace(stages=(stage(pruned(6, 2)),))
+    payload = overlay_payload(trace, "id", slim=True)
     assert payload["fates"]
+    assert len(payload["words"]) == 1
+    sent = unpack(payload["attention"])
+    mean = trace["attention"].astype(float).mean(0, keepdims=True)
+    np.testing.assert_allclose(sent, mean, atol=1e-3, equal_nan=True)
+    assert not {"heads", "tam", "tower", "phi"} & set(payload)
 
 
 def test_while_answering_there_is_a_picture_and_words():

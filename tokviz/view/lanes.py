@@ -167,6 +167,17 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
     }
 
 
+def mitigation_card(entry: Any) -> dict[str, Any]:
+    """Return what the mitigation menu shows of one registered mitigation."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "summary": entry.summary,
+        "verified": entry.verified,
+        "options": [_option(option) for option in entry.options.values()],
+    }
+
+
 def _option(option: Any) -> Mapping[str, Any]:
     limits = option.range
     return {

@@ -92,7 +92,8 @@ def overlay_payload(
         registers: bool [n], patches that the vision tower uses as registers.
         titles: method name -> title, for the stages.
         view: how to open it.
-        slim: leave the maps out and send only the picture and the fates (a compare lane).
+        slim: send only the picture, the fates and the attention of all words together, as if of
+            one word (a compare lane).
     """
     missing: dict[str, str] = {}
     payload = {
@@ -109,7 +110,9 @@ def overlay_payload(
         **_layout_fields(trace),
         **fate_fields(trace, titles or {}),
     }
-    if not slim:
+    if slim:
+        payload |= _mean_fields(trace, sinks)
+    else:
         payload |= {
             "words": answer_words(trace),
             **_attention_fields(trace, missing),
@@ -233,6 +236,20 @@ def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     if fields["heads"] is None:
         missing["heads"] = "Single heads were not recorded, or are too large for the browser."
     return fields
+
+
+def _mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
+    """Return attention [1, l, n], the mean of the words that are text, and the sinks."""
+    if "attention" not in trace or not trace.t:
+        return {}
+    words = token_words(trace.answer_tokens)
+    text = [i for i, word in enumerate(words) if not word["special"]] or list(range(trace.t))
+    mean = trace["attention"][text].astype(np.float32).mean(0, keepdims=True)
+    return {
+        "words": [{"text": trace.answer, "lead": False, "special": False}],
+        "attention": pack_map(mean, ROOM),
+        "sinks": None if sinks is None else pack(sinks, "u1"),
+    }
 
 
 def image_share(trace: Trace) -> np.ndarray:

@@ -21,7 +21,7 @@ from tokviz.view.overlay import overlay_payload
 ASSETS = Path(__file__).parents[2] / "assets"
 SCRIPTS = (
     "dom", "arrays", "palette", "scene", "mosaic", "painter", "legend", "words", "facts", "heads",
-    "brush", "walk", "svg", "figure", "sharing", "panel", "explorer",
+    "brush", "walk", "svg", "figure", "links", "sharing", "panel", "explorer",
 )  # fmt: skip
 """Scripts of the explorer, in the order in which they build on each other."""
 MAX_BYTES = 5 * 2**20
