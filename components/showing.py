@@ -210,9 +210,12 @@ def machine_line(trace: Trace) -> str:
     device, dtype = trace.model.get("device", ""), trace.model.get("dtype", "")
     if not device:
         return ""
+    how = "lanes taking turns one token at a time"
+    if trace.timings.get("shared"):
+        how += " at first, then all in one batch (shared steps, which are not compared)"
     return (
-        f"Times were measured in this run on {device} ({dtype}), lanes taking turns one token at a "
-        "time; the picture is encoded once and counted in every lane."
+        f"Times were measured in this run on {device} ({dtype}), {how}; the picture is encoded "
+        "once and counted in every lane."
     )
 
 

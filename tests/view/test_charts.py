@@ -29,3 +29,11 @@ def test_times_are_stacked_by_phase():
     figure = time_chart(["all", "one"], [{"encode": 1.0, "decode": 2.0}, {"encode": 1.0}])
     assert [bar.name for bar in figure.data] == ["encode", "decode"]
     assert list(figure.data[1].x) == [2.0, 0.0]
+
+
+def test_shared_steps_are_no_lanes_own_time():
+    figure = time_chart(["all"], [{"decode": 2.0, "shared": 1.5}])
+    assert {bar.name: list(bar.x) for bar in figure.data} == {
+        "decode": [0.5],
+        "shared steps": [1.5],
+    }

@@ -81,6 +81,13 @@ class AttentionCall:
             weights[0, :, here] = theirs[:, there]
         return weights
 
+    def all_logits(self) -> torch.Tensor:
+        """Return the scaled logits of every query row, without any mask, float32 [b, h, q, k]."""
+        b, heads, queries, width = self.query.shape
+        query = self.query.reshape(b, self.key.shape[1], -1, width)
+        logits = self._capped(torch.matmul(query, self.key.transpose(-1, -2)).float())
+        return logits.reshape(b, heads, queries, -1)
+
     def put(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
         """Use other weights for some query rows, for a batch of one.
 

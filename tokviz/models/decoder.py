@@ -130,8 +130,7 @@ class DecoderStages:
         if self.effect in ("mask", "decode"):
             hooks += [(i, self._hide(i)) for i in self.rows_in]
         elif self.repacks:
-            moved = {i: self.next_position - len(rows) for i, rows in self.rows_in.items()}
-            hooks += [(i, self._shift(by, i)) for i, by in moved.items()]
+            hooks += [(i, self._shift(self.moved_at(i), i)) for i in self.rows_in]
         layers = self.decoder.layers
         handles = [
             layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
@@ -156,6 +155,29 @@ class DecoderStages:
     def rows_at(self, layer: int) -> torch.Tensor:
         """Return the sequence indices of the rows that entered a layer."""
         return self.rows_in.get(layer, torch.arange(self.length, device=self.alive.device))
+
+    def moved_at(self, layer: int) -> int:
+        """Return by how much later tokens are renumbered in a layer."""
+        rows = self.rows_in.get(layer) if self.repacks else None
+        return 0 if rows is None else self.next_position - len(rows)
+
+    def cached(self, layer: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return of the prompt's keys in a layer what later tokens need to know.
+
+        Returns:
+            The place of each as the layer's window counts [rows], which of them later tokens see
+            (bool [rows]), and the place of the first token after the prompt.
+        """
+        alive, windows = self.rows_at(layer), self.windows
+        seen = torch.ones(len(alive), dtype=torch.bool, device=alive.device)
+        if self.effect in ("mask", "decode") and layer in self.rows_in:
+            seen = ~torch.isin(alive, self._hidden_rows(layer))
+        packed = self.repacks and len(alive) < self.length
+        if windows is None or packed:
+            places, total = np.arange(len(alive)), len(alive)
+        else:
+            places, total = windows.rows[alive].cpu().numpy(), windows.total
+        return places, seen.cpu().numpy(), total
 
     def reduction_at(self, layer: int) -> Reduction:
         """Return what the stages up to a layer did to the visual tokens of layer 0."""

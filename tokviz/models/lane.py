@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,8 +20,12 @@ from tokviz.models.decoder import DecoderStages
 from tokviz.models.editing import Editing
 from tokviz.models.family import Family, Features
 from tokviz.models.prompt_records import PromptRecords
+from tokviz.models.shared_cache import Held, can_share
 from tokviz.models.vision import hooked
 from tokviz.schema import BLOCKS
+
+if TYPE_CHECKING:
+    from tokviz.models.together import Together
 
 
 @dataclass
@@ -83,7 +87,11 @@ class Lane:
         self.entropies: list[float] = []
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.logits: torch.Tensor | None = None
-        self.prefill_seconds = self.decode_seconds = 0.0
+        self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
+        self.steps_alone: list[float] = []
+        "Seconds of each decode step that no other lane took part in."
+        self.company: Together | None = None
+        "With whom this lane steps at the moment; they hold its cache."
 
     def prefill(
         self,
@@ -118,6 +126,7 @@ class Lane:
 
     def step(self) -> None:
         """Read the last token that was written, and predict the next."""
+        self.leave()
         began = time.perf_counter()
         written = len(self.ids)
         device = self.positions.device
@@ -127,13 +136,52 @@ class Lane:
                 attention_mask=torch.ones(
                     1, self.length + written, dtype=torch.long, device=device
                 ),
-                position_ids=self.positions[..., -1:] + written,
+                position_ids=self.next_positions(),
                 past_key_values=self.cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
         self._take(output.logits)
-        self.decode_seconds += time.perf_counter() - began
+        self.spend(time.perf_counter() - began, shared=False)
+
+    def next_positions(self) -> torch.Tensor:
+        """Return the position ids of the token that was written last, [..., 1, 1]."""
+        return self.positions[..., -1:] + len(self.ids)
+
+    def spend(self, seconds: float, shared: bool) -> None:
+        """Add the time of a decode step; a shared one counts in full for every lane in it."""
+        self.decode_seconds += seconds
+        if shared:
+            self.shared_seconds += seconds
+        else:
+            self.steps_alone.append(seconds)
+
+    # -- in company -------------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> bool:
+        """True when this lane cannot read its tokens in one forward with others."""
+        return self.editing is not None or self.keeps_entry or not can_share(self.cache)
+
+    def leave(self) -> None:
+        """Have its own cache again."""
+        if self.company is not None:
+            self.company.leave(self)
+
+    def held(self, layer: int) -> Held:
+        """Return what its own cache holds in a layer."""
+        places, seen, total = self.stages.cached(layer)
+        after = np.arange(total, total + max(len(self.ids) - 1, 0))
+        count = self.cache.layers[layer].keys.shape[-2]  # type: ignore[union-attr]
+        return Held(
+            np.concatenate([places, after])[-count:],
+            np.concatenate([seen, np.ones(len(after), bool)])[-count:],
+            total + len(after),
+        )
+
+    def kv(self) -> tuple[int, list[int]]:
+        """Return the bytes that its cache holds, and the rows of each layer."""
+        return cache_bytes(self.cache) if self.company is None else self.company.kv(self)
 
     def write(self, token: int | None = None) -> int:
         """Append the most probable next token (or the given one) to the answer; return it."""
@@ -198,10 +246,13 @@ class Lane:
         if self.in_prefill:
             self.prompt_records.see(layer, call)
         if self.capture.attention:
-            row = call.last_row()
-            # a cache with a sliding window has dropped the oldest keys: nothing falls on them
-            dropped = len(self.stages.rows_at(layer)) + len(self.ids) - row.shape[-1]
-            self.rows.attention[-1][layer] = F.pad(row, (dropped, 0)) if dropped > 0 else row
+            self.record_row(layer, call.last_row())
+
+    def record_row(self, layer: int, row: torch.Tensor) -> None:
+        """Keep a layer's softmax row [h, keys] of the token that is being read."""
+        # a cache with a sliding window has dropped the oldest keys: nothing falls on them
+        dropped = len(self.stages.rows_at(layer)) + len(self.ids) - row.shape[-1]
+        self.rows.attention[-1][layer] = F.pad(row, (dropped, 0)) if dropped > 0 else row
 
     def _keep_entry(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.entering = (args[0] if args else kwargs["hidden_states"])[0, -1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.models.decoder import StartAgain
 from tokviz.models.editing import Editing
-from tokviz.models.lane import Lane, cache_bytes
+from tokviz.models.lane import Lane
 from tokviz.models.record import Asked, build_trace, readout_words
 from tokviz.models.route import Arrived, route
 from tokviz.models.second_run import SecondRun
@@ -43,7 +44,7 @@ class LaneView:
     total_visual_tokens: int = 0
     kv_bytes: int = 0
     timings: dict[str, float] | None = None
-    "Seconds so far: encode, decide, prefill, decode, first_token, total; contrast = a second run."
+    "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
     trace: Trace | None = None
 
 
@@ -92,7 +93,16 @@ class Run:
         except TokvizError as error:
             if strict:
                 raise
-            self.view.error, self.view.done = str(error), True
+            self.fail(error)
+
+    def fail(self, error: TokvizError) -> None:
+        """End this lane with a sentence for the user."""
+        self.view.error, self.view.done = str(error), True
+
+    @property
+    def alone(self) -> bool:
+        """True when this lane cannot take its steps in one forward with others."""
+        return self.second is not None or self.lane.alone
 
     def start(self) -> None:
         """Decide, remove, and read the prompt; write the first token."""
@@ -193,7 +203,11 @@ class Run:
             "first_token": first,
             "total": first + lane.decode_seconds,
         }
-        self.view.kv_bytes = cache_bytes(lane.cache)[0]
+        if lane.steps_alone:
+            self.view.timings["per_word"] = statistics.median(lane.steps_alone)
+        if lane.shared_seconds:
+            self.view.timings["shared"] = lane.shared_seconds
+        self.view.kv_bytes = lane.kv()[0]
         if self.second:
             times, extra = self.view.timings, self.second.prefill_seconds
             times["contrast"] = extra + self.second.decode_seconds
@@ -215,6 +229,7 @@ class Run:
 
     def finish(self) -> None:
         """Freeze the lane into a trace."""
+        self.lane.leave()
         self.refresh()
         decode = self.vlm.tokenizer.decode
         candidates = [[decode([i]) for i in ids.tolist()] for ids, _ in self.lane.candidates]
@@ -247,11 +262,18 @@ class Run:
 
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
-        count = min(len(self.plan.forced), len(self.tokens))
-        if not count:
-            return list(self.arrived.notes)
-        what = "token was" if count == 1 else f"{count} tokens were"
-        return [*self.arrived.notes, f"The answer's first {what} forced, not chosen by the model."]
+        notes, count = list(self.arrived.notes), min(len(self.plan.forced), len(self.tokens))
+        if count:
+            what = "token was" if count == 1 else f"{count} tokens were"
+            notes.append(f"The answer's first {what} forced, not chosen by the model.")
+        if self.lane.shared_seconds:
+            word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
+            notes.append(
+                f"From token {word} on several lanes were computed in one batch: the time of those "
+                "steps is that of all of them, and probabilities may differ in the last digits "
+                "from an answer written alone."
+            )
+        return notes
 
     def mitigation_record(self) -> MitigationRecord | None:
         """Return what the plan's mitigation was, and the numbers it told."""

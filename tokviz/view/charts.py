@@ -88,11 +88,12 @@ def probability_chart(trace: Trace) -> go.Figure:
 
 
 def time_chart(names: Sequence[str], timings: Sequence[dict[str, float]]) -> go.Figure:
-    """Show where each lane's time went, stacked by phase."""
+    """Show where each lane's time went, stacked by phase; steps of several lanes at once apart."""
     figure = go.Figure()
     phases = {"encode": "#440154", "decide": "#b8860b", "prefill": "#21918c", "decode": "#7ad151"}
+    phases["shared steps"] = "#c8c8c8"
     for phase, colour in phases.items():
-        values = [timing.get(phase, 0.0) for timing in timings]
+        values = [_phase(timing, phase) for timing in timings]
         if any(values):
             figure.add_bar(
                 y=[escape(name) for name in names], x=values, name=phase, orientation="h",
@@ -101,6 +102,13 @@ def time_chart(names: Sequence[str], timings: Sequence[dict[str, float]]) -> go.
     figure.update_layout(barmode="stack")
     figure = style(figure, "Where the time went", "seconds", "")
     return figure.update_yaxes(autorange="reversed")
+
+
+def _phase(timing: dict[str, float], phase: str) -> float:
+    shared = timing.get("shared", 0.0)
+    if phase == "shared steps":
+        return shared
+    return timing.get(phase, 0.0) - (shared if phase == "decode" else 0.0)
 
 
 def escape(text: str) -> str:

@@ -1,0 +1,205 @@
+"""The key-value caches of several lanes in one, so that they read their next tokens in one forward.
+
+Every layer holds the keys of all lanes behind each other, without padding: lanes differ in length,
+and after stages inside the language model layers of one lane do too. What a lane may see is a mask
+over the columns: its own keys, none that a method hides, none that has slid out of a window. While
+lanes are together nothing is trimmed; a lane that leaves gets its own cache back, as short as it
+would be alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
+
+
+@dataclass
+class Held:
+    """What one layer's cache of one lane holds, and how its windows count."""
+
+    places: np.ndarray
+    "int [keys] place of each key, as the layer's window counts, ascending."
+    seen: np.ndarray
+    "bool [keys], False = hidden from every token that is still to come."
+    next: int
+    "Place of the next token."
+
+    @property
+    def key(self) -> tuple[bytes, bytes, int]:
+        """Equal for layers that hold the same."""
+        return self.places.tobytes(), self.seen.tobytes(), self.next
+
+
+class SharedLayer(CacheLayerMixin):
+    """One layer's keys and values of all lanes, [1, h, columns, d]."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def __init__(self, parts: Sequence[DynamicLayer]) -> None:
+        """Take the tensors out of the lanes' own layers."""
+        super().__init__()
+        self.keys = torch.cat([part.keys for part in parts], -2)  # type: ignore[misc]
+        self.values = torch.cat([part.values for part in parts], -2)  # type: ignore[misc]
+        self.is_initialized = True
+        for part in parts:
+            part.keys, part.values = part.keys[..., :0, :], part.values[..., :0, :]  # type: ignore
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append one column per lane, from [lanes, h, 1, d]; return all columns."""
+        self.keys = torch.cat([self.keys, key_states.transpose(0, 2)], -2)
+        self.values = torch.cat([self.values, value_states.transpose(0, 2)], -2)
+        return self.keys, self.values
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Nothing: the tensors are there from the start."""
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Let the library make no mask: it would know nothing of the lanes."""
+        return query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Return the number of columns; positions are given to the model, not made from it."""
+        return self.keys.shape[-2]
+
+    def get_max_length(self) -> int:
+        """No limit."""
+        return -1
+
+    def of(self, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return keys and values of some columns."""
+        columns = columns.to(self.keys.device)
+        return self.keys[..., columns, :], self.values[..., columns, :]
+
+
+class Columns:
+    """Whose the columns are, of all layers in which the lanes hold the same rows."""
+
+    def __init__(self, held: Sequence[Held], window: int | None, device: torch.device) -> None:
+        """Args: what each lane holds; the layers' window in tokens; where masks are needed."""
+        lengths = [len(one.places) for one in held]
+        self.lane = np.repeat(np.arange(len(held)), lengths)
+        self.places = np.concatenate([one.places for one in held])
+        self.seen = np.concatenate([one.seen for one in held])
+        self.next = np.array([one.next for one in held])
+        self.counts = np.array(lengths)
+        "[lanes] columns of each."
+        self.window, self.device = window, device
+        self.sees = torch.empty(0)
+        "bool [lanes, columns], True = the lane's new token may attend."
+        self.hidden = torch.empty(0)
+        "The opposite."
+
+    def grow(self, slots: np.ndarray) -> None:
+        """Add one column for each lane that is still there, and work out what it sees."""
+        self.lane = np.concatenate([self.lane, slots])
+        self.places = np.concatenate([self.places, self.next[slots]])
+        self.seen = np.concatenate([self.seen, np.ones(len(slots), bool)])
+        mask = (self.lane == slots[:, None]) & self.seen
+        if self.window is not None:
+            mask &= self.places > self.next[slots, None] - self.window
+        self.sees = torch.as_tensor(mask, device=self.device)
+        self.hidden = ~self.sees
+        self.next[slots] += 1
+        self.counts[slots] += 1
+
+    def of(self, slot: int) -> torch.Tensor:
+        """Return the columns of one lane, ascending."""
+        return torch.as_tensor(np.flatnonzero(self.lane == slot), device=self.device)
+
+    def drop(self, slot: int) -> torch.Tensor:
+        """Forget a lane's columns; return which of the old ones are left."""
+        left = self.lane != slot
+        self.lane, self.places, self.seen = self.lane[left], self.places[left], self.seen[left]
+        return torch.as_tensor(np.flatnonzero(left), device=self.device)
+
+
+class SharedCache(Cache):
+    """The caches of several lanes; a lane's number, its slot, stays when others leave."""
+
+    def __init__(
+        self,
+        caches: Sequence[DynamicCache],
+        held: Sequence[Sequence[Held]],
+        windows: dict[int, int],
+        device: torch.device,
+    ) -> None:
+        """Put caches together; the lanes' own are empty until `give_back`.
+
+        Args:
+            caches: one per lane.
+            held: per lane, what each layer holds.
+            windows: decoder layer -> its window in tokens, of the layers that have one.
+            device: where masks are needed.
+        """
+        self.caches, self.steps = list(caches), 0
+        self.slots = np.arange(len(caches))
+        "Numbers of the lanes that are still there, ascending; row i of a step is lane slots[i]."
+        known: dict[Any, Columns] = {}
+        self.columns: list[Columns] = []
+        "Per layer; layers in which everything is the same share one object."
+        for layer, parts in enumerate(zip(*held, strict=True)):
+            window = windows.get(layer)
+            key = (window, *(part.key for part in parts))
+            if key not in known:
+                known[key] = Columns(parts, window, device)
+            self.columns.append(known[key])
+        layers = zip(*(cache.layers for cache in caches), strict=True)
+        self.shared = [SharedLayer(parts) for parts in layers]  # type: ignore[arg-type]
+        super().__init__(layers=list(self.shared))
+        self.row_bytes = [
+            (s.keys.nbytes + s.values.nbytes) // s.keys.shape[-2] for s in self.shared
+        ]
+        "Per layer, of one column."
+
+    @property
+    def groups(self) -> list[Columns]:
+        """Every different set of columns once, in the order of the layers."""
+        return list({id(one): one for one in self.columns}.values())
+
+    def grow(self) -> None:
+        """Make ready for one step of all lanes."""
+        self.steps += 1
+        for group in self.groups:
+            group.grow(self.slots)
+
+    def get_query_offset(self, layer_idx: int = 0) -> int:
+        """Return 0: see `SharedLayer.get_mask_sizes`."""
+        return 0
+
+    def lengths(self, slot: int) -> list[int]:
+        """Return how many keys each layer of a lane's own cache would hold."""
+        found = [(int(columns.counts[slot]), columns.window) for columns in self.columns]
+        return [count if limit is None else min(count, limit - 1) for count, limit in found]
+
+    def bytes(self, slot: int) -> int:
+        """Return how many bytes a lane's own cache would hold."""
+        return sum(n * size for n, size in zip(self.lengths(slot), self.row_bytes, strict=True))
+
+    def give_back(self, slot: int) -> None:
+        """Let a lane leave, with its own keys in its own cache."""
+        for own, layer, columns in zip(
+            self.caches[slot].layers, self.shared, self.columns, strict=True
+        ):
+            mine = columns.of(slot)
+            if isinstance(own, DynamicSlidingWindowLayer):
+                own.cumulative_length += self.steps
+                mine = mine[-own.sliding_window + 1 :]
+            own.keys, own.values = layer.of(mine)
+        left = {id(group): group.drop(slot) for group in self.groups}
+        self.slots = self.slots[self.slots != slot]
+        for layer, columns in zip(self.shared, self.columns, strict=True):
+            layer.keys, layer.values = layer.of(left[id(columns)])
+
+
+def can_share(cache: DynamicCache) -> bool:
+    """Return whether every layer of a cache is of a kind that can be put together."""
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
