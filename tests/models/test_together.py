@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tokviz
-from tests.models.test_promises import pictures, tower_refuses
+from tests.models.test_promises import pictures
 from tokviz.matrix import Reduction
 from tokviz.models.together import Together
 from tokviz.plans import Plan, chosen
@@ -15,22 +15,19 @@ PROMPT = "what is this?"
 NEW = 5
 
 
-def plans_of(model, prepared):
-    """Plans of every place and effect that the family can carry out."""
-    n = prepared.asked.layout.n
+def plans_of(n):
+    """Plans of every place and position policy, for n visual tokens."""
     keep = max(n // 3, 2)
-    found = {
-        "all": None,
-        "every token chosen": chosen(Reduction.identity(n)),
-        "before, kept positions": tokviz.plan("divprune", keep=keep, positions="keep"),
-        "before, renumbered": tokviz.plan("divprune", keep=keep, positions="repack"),
-        "merged": tokviz.plan("prumerge", keep=keep),
-        "inside, kept positions": tokviz.plan("fastv", keep=keep, layer=2, positions="keep"),
-        "inside, renumbered": tokviz.plan("fastv", keep=keep, layer=1, positions="repack"),
-    }
-    if not tower_refuses(model, prepared):
-        found["tower"] = tokviz.plan("tome", keep=keep)
-    return found
+    return [
+        None,
+        chosen(Reduction.identity(n)),
+        tokviz.plan("tome", keep=keep),
+        tokviz.plan("divprune", keep=keep, positions="keep"),
+        tokviz.plan("divprune", keep=keep, positions="repack"),
+        tokviz.plan("prumerge", keep=keep),
+        tokviz.plan("fastv", keep=keep, layer=2, positions="keep"),
+        tokviz.plan("fastv", keep=keep, layer=1, positions="repack"),
+    ]
 
 
 def last(stream):
@@ -61,7 +58,7 @@ def assert_same(ours, theirs, atol=1e-5):
 def test_lanes_together_write_what_they_write_in_turns(model, cat):
     with model.guarded():
         prepared = model.prepare(pictures(cat, 2), PROMPT)
-    turns, joined = both(model, prepared, list(plans_of(model, prepared).values()))
+    turns, joined = both(model, prepared, plans_of(prepared.asked.layout.n))
     assert all("shared" in lane.timings for lane in joined)
     assert not any("shared" in lane.timings for lane in turns)
     assert_same(joined, turns)
