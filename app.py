@@ -2,6 +2,7 @@
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
 from components.uploads import keep_clean, own_folder
@@ -10,6 +11,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
+import tokviz  # noqa: E402
 from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
@@ -62,10 +64,19 @@ def read_auth(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), password) for name, _, password in pairs)
 
 
+def load_options() -> dict[str, str | int]:
+    """Return device, dtype, bits and device_map for `tokviz.load`, as far as they are set."""
+    texts = {name: os.environ.get(f"TOKVIZ_{name.upper()}", "") for name in LOAD_OPTIONS}
+    return {name: int(text) if text.isdecimal() else text for name, text in texts.items() if text}
+
+
+LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
 settings = read_settings()
 examples = os.environ.get("TOKVIZ_EXAMPLES", "")
 stored = Stored(more=Path(examples) if examples else None)
-demo = build(Site(settings, stored, Models(settings.models)))
+demo = build(
+    Site(settings, stored, Models(settings.models, partial(tokviz.load, **load_options())))
+)
 demo.queue(max_size=settings.queue, default_concurrency_limit=8)
 
 

@@ -70,3 +70,9 @@ def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
     assert "stopping" in [line["message"] for line in lines]
     assert [line["outcome"] for line in lines if line["message"] == "run"] == ["stopped", "refused"]
     assert not list(tmp_path.glob("tokviz-uploads-*"))
+
+
+def test_how_models_are_loaded_is_read_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TOKVIZ_BITS", "4")
+    monkeypatch.setenv("TOKVIZ_DEVICE_MAP", "auto")
+    assert app.load_options() == {"bits": 4, "device_map": "auto"}

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 RANK = {
     "tokviz.errors": 0,
+    "tokviz.model_flags": 0,
     "tokviz.capture": 1,
     "tokviz.evaluation": 1,
     "tokviz.images": 1,

@@ -235,3 +235,28 @@ def test_a_trace_with_a_hostile_mitigation_is_refused(told):
     used = MitigationRecord("opera", {}, ("diagnostic",), True, told)
     with pytest.raises(TraceError):
         open_trace(replace(six_token_trace(), mitigation=used).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "command", [["answer", "a.png"], ["analyse", "a.png", "--analysis", "tam"]]
+)
+def test_how_a_model_is_loaded_follows_the_flags(monkeypatch, capsys, command):
+    asked = {}
+
+    def load(name, **options):
+        asked.update(options, name=name)
+        raise InputError("seen")
+
+    monkeypatch.setattr(tokviz, "load", load, raising=False)
+    flags = ["--model", "x/y", "--bits", "4", "--device-map", "auto", "--revision", "main"]
+    status, _, err = run(capsys, *command, "--prompt", "?", *flags)
+    assert (status, err) == (2, "tokviz: seen\n")
+    assert asked == {"name": "x/y", "bits": 4, "device_map": "auto", "revision": "main"}
+
+
+def test_bits_without_the_package_are_one_sentence(capsys, monkeypatch):
+    monkeypatch.setattr("tokviz.models.loading.find_spec", lambda name: None)
+    status, out, err = run(capsys, "answer", "a.png", "--prompt", "?", "--bits", "4")
+    assert (status, out) == (2, "")
+    assert "bits=4 needs the package" in err
+    assert "pip install" in err

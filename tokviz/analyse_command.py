@@ -13,6 +13,7 @@ import numpy as np
 import tokviz
 from tokviz.analysis import ANALYSES, Result
 from tokviz.errors import InputError
+from tokviz.model_flags import add_model_flags, load_options
 from tokviz.trace import open_trace
 
 
@@ -23,7 +24,7 @@ def add_analyse(command: argparse.ArgumentParser) -> None:
     add("--prompt", help="the question")
     add("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     add("--from-trace", metavar="FILE", help="a stored run to look at, in place of a new one")
-    add("--model", default="embedded", help="embedded, a Hub id or a folder (default: embedded)")
+    add_model_flags(command)
     add("--method", help="reduce the visual tokens with this method (see: tokviz methods)")
     add("--keep", type=int, help="visual tokens to leave; goes with --method")
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the analysis")
@@ -52,7 +53,7 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
     plan = tokviz.plan(arguments.method, keep=arguments.keep) if arguments.method else None
     folder = "folder" in ANALYSES[arguments.analysis].asks
     images = arguments.image if folder else [arguments.image]
-    return tokviz.load(arguments.model).analyse(
+    return tokviz.load(arguments.model, **load_options(arguments)).analyse(
         arguments.analysis,
         images,
         arguments.prompt,

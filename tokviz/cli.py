@@ -19,6 +19,7 @@ from tokviz.analyse_command import add_analyse
 from tokviz.errors import InputError, TokvizError
 from tokviz.examine_commands import add_examine
 from tokviz.imports import read_decisions
+from tokviz.model_flags import add_model_flags, load_options
 from tokviz.sweeps.command import add_sweep
 
 MAX_NEW_TOKENS = 64
@@ -60,7 +61,7 @@ def _add_answer(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("image", metavar="IMAGE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF file")
     add("--prompt", required=True, help="the question")
-    add("--model", default="embedded", help="embedded, a Hub id or a folder (default: embedded)")
+    add_model_flags(command)
     add("--method", help="reduce the visual tokens with this method (see: tokviz methods)")
     add("--keep", help="visual tokens to leave; goes with --method")
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="option of the method")
@@ -79,7 +80,7 @@ def _add_answer(command: argparse.ArgumentParser) -> None:
 def _answer(arguments: argparse.Namespace) -> None:
     limit = _whole("--max-new-tokens", arguments.max_new_tokens)
     plan = _plan(arguments)
-    vlm = tokviz.load(arguments.model)
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
     trace = vlm.answer([arguments.image], arguments.prompt, plan=plan, max_new_tokens=limit)
     if arguments.trace:
         _save(trace, arguments.trace)

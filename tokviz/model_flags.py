@@ -1,0 +1,26 @@
+"""Where and in which number type a model runs: the same flags for every command that loads one."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+NAMES = ("device", "dtype", "bits", "device_map", "revision")
+"""Arguments of `tokviz.load`; each is a flag, with a hyphen for an underscore."""
+
+
+def add_model_flags(command: argparse.ArgumentParser) -> None:
+    """Give a command the flags that say which model, and how it is loaded."""
+    add = command.add_argument
+    add("--model", default="embedded", help="embedded, a Hub id or a folder (default: embedded)")
+    add("--revision", help="branch, tag or commit on the Hub")
+    add("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU when there is one)")
+    add("--dtype", help="float32, float16 or bfloat16 (default: float32 on a CPU, 16 bits on GPUs)")
+    add("--bits", type=int, metavar="4|8", help="round weights (needs accelerate, bitsandbytes)")
+    add("--device-map", help="auto ...: spread layers over GPUs (needs accelerate)")
+
+
+def load_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for, by the names of `tokviz.load`; nothing for flags left out."""
+    asked = {name: getattr(arguments, name) for name in NAMES}
+    return {name: value for name, value in asked.items() if value is not None}
