@@ -5,11 +5,13 @@ the run that the same browser tab started and no other.
 """
 
 import secrets
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -90,10 +92,40 @@ class Runs:
 
 
 class Stop(threading.Event):
-    """A stop flag. Pickled into another process it arrives as a fresh one that nobody raises."""
+    """A stop flag. Pickled into another process of this machine it is raised there by a file."""
 
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        return (Stop, ())
+    path: Path | None = None
+
+    def __reduce__(self) -> tuple[type, tuple[Path]]:
+        self.path = self.path or Path(tempfile.gettempdir(), f"tokviz-stop-{secrets.token_hex(8)}")
+        if self.is_set():
+            self.path.touch()
+        return (FarStop, (self.path,))
+
+    def set(self) -> None:
+        super().set()
+        if self.path is not None:
+            self.path.touch()
+
+    def forget(self) -> None:
+        """Delete the file, if there is one."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class FarStop:
+    """A stop flag as another process sees it."""
+
+    path: Path
+
+    def is_set(self) -> bool:
+        """Return whether it was raised."""
+        return self.path.exists()
+
+    def set(self) -> None:
+        """Raise it."""
+        self.path.touch()
 
 
 class Stops:
@@ -122,6 +154,7 @@ class Stops:
         try:
             yield flag
         finally:
+            flag.forget()
             with self._lock:
                 if self._flags.get(session) is flag:
                     del self._flags[session]
