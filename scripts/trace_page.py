@@ -1,7 +1,16 @@
 """docs/trace_format.md, written from tokviz/schema.py."""
 
 from tokviz import trace_io
-from tokviz.schema import AXES, BLOCKS, CONTROLS, HEADER, MODALITIES, SCHEMA, STAGE_ARRAYS
+from tokviz.schema import (
+    AXES,
+    BLOCKS,
+    CONTROLS,
+    HEADER,
+    MODALITIES,
+    SCHEMA,
+    STAGE_ARRAYS,
+    STAGE_SCORE,
+)
 
 REQUIRED = ("token_tile", "token_row", "token_col", "token_kind", "token_position")
 
@@ -35,7 +44,7 @@ Required are the header and the arrays marked *; an analysis that needs another 
 STAGES = """
 Stage `i` of `stages` is a sparse matrix W [m, n] from the tokens that the stages before it left
 (the first: all visual tokens) to its own. Y = W X: a row with one entry of weight 1 keeps a
-token, a row with several merges them, a column without entries is pruned. Four arrays per stage:
+token, a row with several merges them, a column without entries is pruned. Arrays per stage:
 """
 
 PICTURES = """
@@ -61,7 +70,8 @@ def page():
         for name, f in SCHEMA.items()
     ]
     header = [(f"`{name}`", kind, meaning) for name, (kind, meaning) in HEADER.items()]
-    stages = [(f"`stage.i.{name}`", s.axes, s.dtype, s.meaning) for name, s in STAGE_ARRAYS.items()]
+    per_stage = {**STAGE_ARRAYS, "score": STAGE_SCORE}
+    stages = [(f"`stage.i.{name}`", s.axes, s.dtype, s.meaning) for name, s in per_stage.items()]
     axes = [(f"`{letter}`", meaning) for letter, meaning in AXES.items()]
     parts = [
         INTRO,

@@ -106,6 +106,13 @@ def test_arrays_that_do_not_fit_are_refused(arrays, message):
         trace(arrays={**layout_arrays(layout()), **arrays})
 
 
+def test_a_stage_keeps_its_scores_and_the_names_that_its_method_gave():
+    named = Reduction.select([0, 4], 6, score=np.arange(6), roles={"anchor": [4]})
+    again = open_trace(trace(stages=(StageRecord("a", "before", None, named),)).to_bytes())
+    assert again.stages[0].reduction.score.tolist() == [0, 1, 2, 3, 4, 5]
+    assert {k: v.tolist() for k, v in again.stages[0].reduction.roles.items()} == {"anchor": [4]}
+
+
 def test_stages_that_do_not_follow_each_other_are_refused():
     with pytest.raises(TraceError, match="a stage takes 4 tokens, but 6 were left"):
         trace(stages=(StageRecord("a", "before", None, Reduction.select([0], 4)),))
@@ -136,7 +143,9 @@ def changed(**header):
         (changed(sizes=[[0, 40]]), "image size in the trace is out of range"),
         (changed(tiles=[[0, 2, 3, [0, 0, -1, 40], "whole"]]), "lies nowhere"),
         (changed(tiles=[[0, 1, 1, [0, 0, 60, 40], "whole"]]), "outside its tile's grid"),
-        (changed(stages=[]), None),
+        (changed(roles=[{"anchor": [6]}]), "points outside the 6"),
+        (changed(roles=[{"anchor": [True, "x"]}]), "points outside the 6"),
+        (changed(stages=[], roles=[]), None),
     ],
     ids=[
         "empty",
@@ -150,6 +159,8 @@ def changed(**header):
         "size-zero",
         "tile-nowhere",
         "cell-outside",
+        "role-outside",
+        "role-no-number",
         "no-stages",
     ],
 )

@@ -60,6 +60,10 @@ HEADER: dict[str, tuple[str, str]] = {
         "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
         "decides on; effect: remove, restart, mask, bypass, unmerge or decode.",
     ),
+    "roles": (
+        "list of objects",
+        "per stage, the method's own names for tokens that it decided on: name -> their numbers.",
+    ),
     "mitigation": (
         "object or null",
         "what was done to attention or logits: name, options, kinds, verified, told; null = "
@@ -76,7 +80,7 @@ HEADER: dict[str, tuple[str, str]] = {
     "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
     "notes": ("list of texts", "sentences for the reader."),
 }
-"""Field of the JSON header -> (type, meaning). `words` and `mitigation` may be missing."""
+"""Field of the JSON header -> (type, meaning). `words`, `roles`, `mitigation` may be missing."""
 
 SCHEMA: dict[str, Field] = {
     "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),
@@ -166,6 +170,8 @@ STAGE_ARRAYS: dict[str, Field] = {
     "position": Field("m", "i4", "source token whose place each output token takes."),
 }
 """The matrix of one stage, as `stage.0.rows` and so on."""
+STAGE_SCORE = Field("n", "f4", "optional: importance by which the method decided; NaN = none.")
+"""`stage.0.score` and so on, n being the tokens that the stage decides on."""
 BLOCKS = ("before", "image", "text", "answer")
 """Names along axis b of `mass` and of `flow`."""
 CONTROLS = ("blank", "blurred", "noise", "removed")

@@ -21,7 +21,15 @@ from tokviz import trace_io
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.layout import KINDS, Layout, Tile
 from tokviz.matrix import Reduction
-from tokviz.schema import BLOCKS, CONTROLS, MODALITIES, PROMPT_INDICES, SCHEMA, STAGE_ARRAYS
+from tokviz.schema import (
+    BLOCKS,
+    CONTROLS,
+    MODALITIES,
+    PROMPT_INDICES,
+    SCHEMA,
+    STAGE_ARRAYS,
+    STAGE_SCORE,
+)
 
 MAX_TEXT = 200_000
 Scalar = bool | int | float | str | None
@@ -157,6 +165,8 @@ class Trace:
         for i, stage in enumerate(self.stages):
             for name, spec in STAGE_ARRAYS.items():
                 arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(spec.dtype)
+            if stage.reduction.score is not None:
+                arrays[f"stage.{i}.score"] = stage.reduction.score.astype(STAGE_SCORE.dtype)
         return trace_io.pack(_header(self), arrays)
 
 
@@ -173,6 +183,10 @@ def _header(trace: Trace) -> dict[str, Any]:
         "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
         "stages": [
             [s.method, s.place, s.layer, s.reduction.n, s.seconds, s.effect] for s in trace.stages
+        ],
+        "roles": [
+            {name: tokens.tolist() for name, tokens in s.reduction.roles.items()}
+            for s in trace.stages
         ],
         "timings": dict(trace.timings),
         "kv_bytes": trace.kv_bytes,
@@ -295,7 +309,7 @@ def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
         arrays=named,
         candidate_tokens=tuple(_texts(c) for c in header["candidate_tokens"]),
         words={int(token): _text(text) for token, text in header.get("words", {}).items()},
-        stages=tuple(_stage(i, s, arrays) for i, s in enumerate(header["stages"])),
+        stages=_stages(header, arrays),
         images=tuple(images),
         timings={_text(k): float(v) for k, v in header["timings"].items()},
         kv_bytes=int(header["kv_bytes"]),
@@ -339,12 +353,35 @@ def _tile(entry: Sequence[Any], images: int) -> Tile:
     return Tile(int(image), _length(rows), _length(cols), (x0, y0, x1, y1), _text(role))
 
 
-def _stage(number: int, entry: Sequence[Any], arrays: Mapping[str, np.ndarray]) -> StageRecord:
+def _stages(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[StageRecord, ...]:
+    entries = header["stages"]
+    roles = header.get("roles") or [{}] * len(entries)
+    return tuple(
+        _stage(number, entry, named, arrays)
+        for number, (entry, named) in enumerate(zip(entries, roles, strict=True))
+    )
+
+
+def _stage(
+    number: int, entry: Sequence[Any], named: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> StageRecord:
     method, place, layer, n, seconds, effect = entry
     rows, cols, weights, position = (arrays[f"stage.{number}.{name}"] for name in STAGE_ARRAYS)
-    reduction = Reduction.from_entries(rows, cols, weights, int(n), len(position), position)
+    score = arrays.get(f"stage.{number}.score")
+    if score is not None and score.shape != (int(n),):
+        raise TraceError(f"a stage that decides on {n} tokens has scores for {score.size}.")
+    roles = {_text(name): _members(tokens, int(n)) for name, tokens in named.items()}
+    reduction = Reduction.from_entries(
+        rows, cols, weights, int(n), len(position), position, score=score, roles=roles
+    )
     where = None if layer is None else int(layer)
     return StageRecord(_text(method), _text(place), where, reduction, float(seconds), _text(effect))
+
+
+def _members(tokens: Sequence[Any], n: int) -> np.ndarray:
+    if not all(type(token) is int and 0 <= token < n for token in tokens):
+        raise TraceError(f"a method's name for tokens points outside the {n} that it decided on.")
+    return np.array(tokens, np.int64)
 
 
 def _check_layout(layout: Layout) -> None:

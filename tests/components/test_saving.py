@@ -7,7 +7,9 @@ import plotly.io
 import pytest
 from PIL import Image
 
-import tokviz
+from components.answering import answer
+from components.asking import BY_HAND, Request, read_plans
+from components.models import Models
 from components.runs import FULL, GONE, RUNS, Run
 from components.saving import BAD, save_file
 from components.widget import ASSETS
@@ -70,4 +72,37 @@ def test_the_python_of_an_example_gives_the_numbers_of_its_trace(tmp_path, monke
     assert names["trace"].answer == trace.answer
     shown = trace["attention"][0, 3].astype(np.float32)
     np.testing.assert_allclose(names["values"], shown, atol=2e-4)
-    assert tokviz.__version__
+    fresh, score = names["trace"], trace.stages[0].reduction.score
+    assert set(fresh.arrays) == set(trace.arrays), "run scripts.store_examples again"
+    np.testing.assert_allclose(fresh.stages[0].reduction.score, score, atol=2e-4)
+
+
+EXAMPLE = ASSETS / "examples" / "scene_1.png"
+LANES = {
+    "a mitigation": {"method": "fastervlm", "keep": 36, "mitigation": "pai"},
+    "a question of its own": {"method": "fastv", "keep": 36, "prompt": "is there a dog ?"},
+    "painted tokens": {"method": BY_HAND, "keep": 3, "tokens": [70, 3, 141], "n": 144},
+}
+
+
+@pytest.fixture(scope="module")
+def models():
+    return Models(("embedded",))
+
+
+@pytest.mark.parametrize("name", LANES)
+def test_the_python_of_any_lane_gives_its_numbers(name, models, tmp_path, monkeypatch):
+    """What was asked on the page is asked again by the code that the page hands out."""
+    lanes = read_plans([LANES[name]])
+    *_, last = answer(models, Request(str(EXAMPLE), "where is the dog ?", "embedded", lanes), "s")
+    last.run.file = str(EXAMPLE)
+    view = {"map": "attention", "layer": 2, "words": "0"}
+    code = save_file({"id": f"{last.run.name}:0", "kind": "code", "view": view})
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(base64.b64decode(code["data"]).decode(), names)
+    there = last.run.traces[0]
+    assert names["trace"].answer == there.answer
+    assert names["trace"].prompt == there.prompt
+    shown = there["attention"][0, 2].astype(np.float32)
+    np.testing.assert_allclose(names["values"], shown, atol=1e-3, equal_nan=True)
