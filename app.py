@@ -16,6 +16,7 @@ from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
 from components.page import build, theme  # noqa: E402
+from components.runs import RUNS  # noqa: E402
 from components.service import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
 from components.state import Settings, Site  # noqa: E402
 from components.widget import head  # noqa: E402
@@ -38,6 +39,7 @@ def read_settings() -> Settings:
         max_new_tokens=whole_number("TOKVIZ_MAX_NEW_TOKENS", 64, 1, 1024),
         queue=whole_number("TOKVIZ_QUEUE", 64, 1, 10_000),
         upload_mb=whole_number("TOKVIZ_UPLOAD_MB", 20, 1, 20),
+        runs_mb=whole_number("TOKVIZ_RUNS_MB", 512, 1, 1_000_000),
         max_seconds=whole_number("TOKVIZ_MAX_SECONDS", 300, 1, 86_400),
         requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
         auth=auth,
@@ -74,6 +76,7 @@ LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
 settings = read_settings()
 examples = os.environ.get("TOKVIZ_EXAMPLES", "")
 stored = Stored(more=Path(examples) if examples else None)
+RUNS.room = settings.runs_mb * 2**20
 demo = build(
     Site(settings, stored, Models(settings.models, partial(tokviz.load, **load_options())))
 )

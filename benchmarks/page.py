@@ -72,14 +72,14 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def served() -> Iterator[str]:
-    """Run app.py on a free port; yield its address once it answers."""
+def served(**more: str) -> Iterator[str]:
+    """Run app.py on a free port with further settings; yield its address once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}/"
     settings = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "app.py"], env=os.environ | settings)
+    process = subprocess.Popen([sys.executable, "app.py"], env=os.environ | settings | more)
     try:
         await_answer(process, address)
         yield address

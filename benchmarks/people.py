@@ -1,14 +1,13 @@
 """python -m benchmarks.people [--people 100] [--runs 1000] [--write]: many visitors at one server.
 
-Starts app.py with the embedded model and lets real clients (gradio_client, and the plain requests
-of a browser where an event is the page's own) open the page, open stored examples and ask, all at
-once. While they do, others crash: pictures that are none, a model that cannot be loaded, visitors
-who leave in the middle. Everybody asks about a picture of their own; an answer counts as right only
-if each word and its probability is what the same picture got when it was alone on the server.
-At the end one visitor asks `--runs` times and the server's memory is read as it goes.
+Starts app.py with the embedded model and lets visitors open the page, open stored examples and ask,
+all at once. While they do, others crash: pictures that are none, a model that cannot be loaded,
+visitors who leave in the middle; and one presses Stop. Everybody asks about a picture of their own;
+an answer counts as right only if each word and its probability is what the same picture got when it
+was alone on the server. Then `benchmarks.memory` asks `--runs` times a server of its own.
 
---write puts the table into docs/load.md. Clients and server share this machine, so latencies hold
-the clients' own work too.
+--write puts table and sentences into docs/load.md. Clients and server share this machine, so
+latencies hold the clients' own work too. On two quiet cores the whole takes about ten minutes.
 """
 
 import argparse
@@ -25,12 +24,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import httpx
 from gradio_client import Client, handle_file
 
+from benchmarks import memory
 from benchmarks.page import served
+from benchmarks.tab import Tab
 from benchmarks.table import Row, markdown
 from embedded.world import scene
 
@@ -41,14 +40,13 @@ ARRIVING = 10.0
 """Seconds within which everybody comes."""
 ASKING = 0.3
 """Share of the visitors who also ask."""
-SAMPLES = 20
 DOCUMENT = Path(__file__).parents[1] / "docs" / "load.md"
 HEAD = """# Many people at once
 
 `python -m benchmarks.people --write` wrote this page. Visitors open the page, open {looks} stored
 examples each, and {share:.0%} of them ask about a picture of their own, while others send a broken
-picture, ask a model that cannot be loaded, or leave in the middle. Clients and server share the
-machine.
+picture, ask a model that cannot be loaded, or leave in the middle, and one presses Stop. Clients
+and server share the machine.
 
 """
 
@@ -63,6 +61,10 @@ class Diary:
     answered: list[float] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     "Places in the queue that were told to somebody who waited."
+    promised: list[float] = field(default_factory=list)
+    "Seconds left that were told to somebody who waited."
+    stopped: list[float] = field(default_factory=list)
+    "Seconds from pressing Stop to the end of the run."
     wrong: list[str] = field(default_factory=list)
     "Answers and examples that belonged to somebody else."
     errors: list[str] = field(default_factory=list)
@@ -70,14 +72,10 @@ class Diary:
     "What those were told who crashed on purpose."
 
 
-class Visitor:
-    """One browser tab: the page, its own events, and the public endpoint for questions."""
+class Program:
+    """A visitor who asks by the public endpoint, as gradio_client does."""
 
-    def __init__(self, address: str, number: int) -> None:
-        self.address, self.number = address, number
-        self.http = httpx.Client(timeout=300)
-        page = self.http.get(address)
-        page.raise_for_status()
+    def __init__(self, address: str) -> None:
         self.client = Client(
             address,
             verbose=False,
@@ -85,40 +83,18 @@ class Visitor:
             download_files=False,
             httpx_kwargs={"timeout": 300},
         )
-        self.config = self.client.config
-
-    def event(self, name: str) -> dict[str, Any]:
-        """Return the page's first event of this name, as the server announces it."""
-        for one in self.config["dependencies"]:
-            if any(target[1] == name for target in one["targets"]):
-                return one
-        raise LookupError(name)
-
-    def look(self, example: str) -> bool:
-        """Open a stored example as a click on it does; return whether it is what came back."""
-        event = self.event("pick")
-        body = {
-            "data": [],
-            "event_data": {"example": example},
-            "fn_index": event["id"],
-            "trigger_id": event["targets"][0][0],
-            "session_hash": self.client.session_hash,
-        }
-        answer = self.http.post(f"{self.address}gradio_api/run/predict", json=body)
-        answer.raise_for_status()
-        return any(
-            isinstance(v, dict) and v.get("example") == example for v in answer.json()["data"]
-        )
 
     def ask(self, picture: Path, diary: Diary | None = None, model: str = "") -> dict[str, Any]:
-        """Ask about a picture; note the places in the queue that were told."""
+        """Ask about a picture; note the places in the queue and the times that were told."""
         job = self.client.submit(
             handle_file(str(picture)), QUESTION, model, "", 0, {}, api_name="/answer"
         )
         while not job.done():
-            rank = job.status().rank
-            if diary is not None and rank is not None:
-                diary.places.append(rank)
+            told = job.status()
+            if diary is not None and told.rank is not None:
+                diary.places.append(told.rank)
+            if diary is not None and told.eta is not None:
+                diary.promised.append(told.eta)
             time.sleep(0.25)
         return job.result()
 
@@ -135,25 +111,26 @@ def visit(address: str, number: int, picture: Path | None, alone: str, diary: Di
     time.sleep(dice.random() * ARRIVING)
     try:
         began = time.perf_counter()
-        visitor = Visitor(address, number)
+        tab = Tab(address)
         diary.opened.append(time.perf_counter() - began)
         if picture is not None:
-            question(visitor, picture, alone, diary)
+            question(Program(address), number, picture, alone, diary)
         for _ in range(LOOKS):
             time.sleep(dice.random())
             example = f"scene_{dice.randrange(1, 7)}"
+            tab.config  # noqa: B018  read before the clock starts: a browser has it with the page
             began = time.perf_counter()
-            if not visitor.look(example):
+            if not tab.look(example):
                 diary.wrong.append(f"visitor {number} did not get {example}")
             diary.looked.append(time.perf_counter() - began)
     except Exception as error:  # noqa: BLE001  counted: that is what this is about
         diary.errors.append(f"{type(error).__name__}: {error}"[:200])
 
 
-def question(visitor: Visitor, picture: Path, alone: str, diary: Diary) -> None:
+def question(program: Program, number: int, picture: Path, alone: str, diary: Diary) -> None:
     """Ask, and compare with what the picture got when nobody else was there."""
     began = time.perf_counter()
-    record = visitor.ask(picture, diary)
+    record = program.ask(picture, diary)
     took = time.perf_counter() - began
     if "error" in record:
         diary.errors.append(record["error"])
@@ -161,25 +138,37 @@ def question(visitor: Visitor, picture: Path, alone: str, diary: Diary) -> None:
     diary.answered.append(took)
     diary.waited.append(max(0.0, took - record["full"]["seconds"]["total"]))
     if fingerprint(record) != alone:
-        diary.wrong.append(f"visitor {visitor.number} got another picture's answer")
+        diary.wrong.append(f"visitor {number} got another picture's answer")
 
 
 def crash(address: str, home: Path, broken_model: str, diary: Diary) -> None:
     """Do what breaks: a picture that is none, a model that is none, leaving in the middle."""
-    visitor = Visitor(address, -1)
+    program = Program(address)
     bad = home / "bad.png"
     bad.write_bytes(b"\x89PNG\r\n\x1a\n" + b"not a picture" * 50)
     good = home / "0.png"
     for picture, model in ((bad, ""), (good, broken_model)):
-        record = visitor.ask(picture, model=model)
+        record = program.ask(picture, model=model)
         told = re.sub(r"'/[^']*'", "…", record.get("error", "answered"))
         diary.crashes.append(told[:80])
     for _ in range(3):
-        leaver = Visitor(address, -2)
+        leaver = Program(address)
         leaver.client.submit(handle_file(str(good)), QUESTION, "", "", 0, {}, api_name="/answer")
         time.sleep(0.3)
-        leaver.http.close()
         leaver.client.close()
+
+
+def stop(address: str, diary: Diary) -> None:
+    """Start a long run (one method at many budgets), press Stop, and wait for its end."""
+    tab, pressed = Tab(address), 0.0
+    wanted = {"method": "fastervlm", "options": {}}
+    for message in tab.queued("sweep", [QUESTION, "embedded", None], wanted):
+        if message["msg"] == "process_generating" and not pressed:
+            halt = Tab(address)
+            halt.session = tab.session
+            pressed = time.perf_counter()
+            halt.quick("halt", {})
+    diary.stopped.append(time.perf_counter() - pressed)
 
 
 def crowd(address: str, people: int, home: Path, broken_model: str) -> tuple[Diary, float]:
@@ -188,59 +177,28 @@ def crowd(address: str, people: int, home: Path, broken_model: str) -> tuple[Dia
     pictures = [home / f"{number}.png" for number in range(asking)]
     for number, path in enumerate(pictures):
         scene(number, "test").image.save(path)
-    first = Visitor(address, 0)
+    first = Program(address)
     alone = [fingerprint(first.ask(path)) for path in pictures]
     if len(set(alone)) < len(alone):
         raise SystemExit("two pictures have the same answer: a mix-up would not be seen")
     diary, began = Diary(), time.perf_counter()
-    breaker = threading.Thread(target=crash, args=(address, home, broken_model, diary))
-    breaker.start()
+    others = [
+        threading.Thread(target=crash, args=(address, home, broken_model, diary)),
+        threading.Thread(target=stop, args=(address, diary)),
+    ]
+    for other in others:
+        other.start()
     with ThreadPoolExecutor(people) as pool:
         for number in range(people):
             mine = number if number < asking else None
             picture = None if mine is None else pictures[mine]
             pool.submit(visit, address, number, picture, "" if mine is None else alone[mine], diary)
-    breaker.join()
+    for other in others:
+        other.join()
     took = time.perf_counter() - began
     if fingerprint(first.ask(pictures[0])) != alone[0]:
         diary.wrong.append("after the crowd the first picture has another answer")
     return diary, took
-
-
-def memory(address: str, home: Path, runs: int) -> Iterator[tuple[int, float]]:
-    """Ask again and again; yield (runs so far, MiB that the server holds)."""
-    visitor, server = Visitor(address, 0), listener(urlparse(address).port or 0)
-    for number in range(runs + 1):
-        if number % max(1, runs // SAMPLES) == 0:
-            yield number, resident(server)
-        if number < runs:
-            picture = handle_file(str(home / "0.png"))
-            visitor.client.predict(picture, QUESTION, "", "", 0, {}, api_name="/answer")
-
-
-def listener(port: int) -> int:
-    """Return the process that listens on a port of this machine (Linux)."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    inodes = {
-        line.split()[9]
-        for line in lines
-        if line.split()[3] == "0A" and int(line.split()[1].split(":")[1], 16) == port
-    }
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            target = str(link.readlink())
-        except OSError:
-            continue
-        if target[8:-1] in inodes and target.startswith("socket:["):
-            return int(link.parts[2])
-    raise SystemExit(f"nothing listens on port {port}")
-
-
-def resident(process: int) -> float:
-    """Return the MiB of memory that a process holds (Linux)."""
-    status = Path(f"/proc/{process}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
 
 
 def told(seconds: Sequence[float]) -> str:
@@ -256,13 +214,17 @@ def rows(diary: Diary, people: int, took: float) -> Iterator[Row]:
     """Yield the lines about the crowd."""
     asked = max(1, round(people * ASKING))
     yield Row("visitors", str(people), f"came within {ARRIVING:.0f} s, all gone after {took:.0f} s")
-    yield Row("page opened", told(diary.opened), "page, configuration, client ready")
+    yield Row("page opened", told(diary.opened), "the whole page has arrived")
     how = f"{len(diary.looked)} of {people * LOOKS}, while the model was busy"
     yield Row("stored example opened", told(diary.looked), how)
     how = f"{len(diary.answered)} of {asked} questions; embedded model, one at a time"
     yield Row("answer there", told(diary.answered), how)
     how = f"places told: up to {max(diary.places, default=0)}"
+    if diary.promised:
+        how += f"; time left told {len(diary.promised)} times: up to {max(diary.promised):.0f} s"
     yield Row("of which waiting", told(diary.waited), how)
+    how = "from pressing Stop in a keep sweep to the end of the run"
+    yield Row("stopped", told(diary.stopped), how)
     yield Row("somebody else's picture or answer", str(len(diary.wrong)), "words and probabilities")
     yield Row(
         "errors", str(len(diary.errors)), "; ".join(sorted(set(diary.errors)))[:200] or "none"
@@ -271,12 +233,16 @@ def rows(diary: Diary, people: int, took: float) -> Iterator[Row]:
     yield Row("crashed on purpose", str(len(diary.crashes) + 3), f"{how}; the next was answered")
 
 
-def remembered(samples: Sequence[tuple[int, float]], took: float) -> Row:
-    """Return the line about memory."""
-    line = ", ".join(f"{runs}: {mib:.0f}" for runs, mib in samples)
-    half = [mib for runs, mib in samples if runs >= samples[-1][0] / 2]
-    grown = f"{half[-1] - half[0]:+.0f} MiB in the second half"
-    return Row(f"memory over {samples[-1][0]} runs", grown, f"MiB after runs: {line}; {took:.0f} s")
+def sentences(diary: Diary, people: int) -> str:
+    """Say what the figures about the crowd mean."""
+    asked, wrong = max(1, round(people * ASKING)), len(diary.wrong)
+    mixed = "Nobody saw another's picture or answer." if not wrong else f"{wrong} mix-ups!"
+    lost = asked - len(diary.answered)
+    served_all = "every question was answered" if not lost else f"{lost} questions had no answer"
+    return (
+        f"{mixed} Of {people} visitors {asked} asked and {served_all}; a stored example took "
+        f"{statistics.median(diary.looked):.2f} s in the middle while the model was busy."
+    )
 
 
 def main() -> None:
@@ -292,15 +258,15 @@ def main() -> None:
         broken = home / "broken-model"
         broken.mkdir()
         (broken / "config.json").write_text('{"model_type": "llava"}')
-        os.environ["TOKVIZ_MODELS"] = f"embedded,{broken}"
-        with served() as address:
+        with served(
+            TOKVIZ_MODELS=f"embedded,{broken}", TOKVIZ_REQUESTS_PER_MINUTE="1000000"
+        ) as address:
             diary, took = crowd(address, arguments.people, home, str(broken))
-            table = list(rows(diary, arguments.people, took))
-            began = time.perf_counter()
-            samples = list(memory(address, home, arguments.runs))
-            table.append(remembered(samples, time.perf_counter() - began))
+        samples, seconds = memory.measured(home / "0.png", arguments.runs)
+    table = [*rows(diary, arguments.people, took), memory.row(samples, seconds)]
     note = f"Other work on the machine before the start: load {busy:.1f}."
-    block = markdown(table, note)
+    said = f"{sentences(diary, arguments.people)} {memory.sentence(samples)}"
+    block = f"{markdown(table, note)}\n\n{said}"
     print(block)
     for line in diary.wrong:
         print(line)

@@ -57,7 +57,7 @@ class Run:
     @property
     def size(self) -> int:
         """Bytes, roughly."""
-        pixels = 3 * self.image.width * self.image.height if self.image else 0
+        pixels = 4 * self.image.width * self.image.height if self.image else 0
         arrays = sum(a.nbytes for t in self.traces.values() for a in t.arrays.values())
         return pixels + arrays + sum(len(j) for t in self.traces.values() for j in t.images)
 

@@ -15,6 +15,8 @@ class Settings:
     queue: int = 64
     "Requests that may wait; more are turned away with a sentence."
     upload_mb: int = 20
+    runs_mb: int = 512
+    "Memory for the runs of all visitors together; the oldest are forgotten first."
     max_seconds: int = 300
     "A run is stopped after so many seconds; what is there is its answer."
     requests_per_minute: int = 600
