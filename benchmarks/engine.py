@@ -20,6 +20,7 @@ import tokviz
 from benchmarks.table import Row
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
+from tokviz.models.streaming import ALONE_WORDS
 from tokviz.plans import chosen
 
 ROUNDS, FEW_ROUNDS = 9, 7
@@ -32,6 +33,13 @@ def picture() -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
     return Image.fromarray(pixels)
 
+
+STEPPING: dict[str, int | None] = {
+    "every step in one forward": 0,
+    f"in one forward after {ALONE_WORDS} words each, as on the page": ALONE_WORDS,
+    "every step in turns": None,
+}
+"""How lanes take their steps -> `together_after`."""
 
 NAMES = {
     "off": "tokviz, capture off",
@@ -127,14 +135,14 @@ def ways(vlm: Any, image: Image.Image) -> dict[str, Callable[[], Any]]:
 
 
 def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]:
-    """Time four lanes together against the same four answers in turn."""
+    """Time four lanes in every way of stepping against one lane and against four answers."""
     names = ("fastervlm", "divprune", "visionzip")
     plans = [None, *(tokviz.plan(name, keep=keep) for name in names)]
     begun: list[float] = []
 
-    def together() -> None:
+    def stream(after: int | None) -> None:
         start, waiting = time.perf_counter(), True
-        for views in vlm.stream([image], PROMPT, plans, NEW_TOKENS):
+        for views in vlm.stream([image], PROMPT, plans, NEW_TOKENS, together_after=after):
             if waiting and all(view.tokens or view.error for view in views):
                 begun.append(time.perf_counter() - start)
                 waiting = False
@@ -146,10 +154,17 @@ def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]
         for plan in plans:
             vlm.answer([image], PROMPT, plan=plan, max_new_tokens=NEW_TOKENS)
 
-    typical = race({"together": together, "in turn": in_turn}, rounds)
-    what = f"full, {', '.join(names)} at {keep} tokens"
-    ratio = typical["together"] / typical["in turn"]
-    yield Row("4 lanes together / 4 answers in turn", f"{ratio:.2f} ×", what)
+    ways: dict[str, Callable[[], Any]] = {
+        "one": lambda: vlm.answer([image], PROMPT, max_new_tokens=NEW_TOKENS),
+        "in turn": in_turn,
+    }
+    ways |= {name: lambda after=after: stream(after) for name, after in STEPPING.items()}
+    typical = race(ways, rounds)
+    what = f"of one answer with all tokens; full, {', '.join(names)} at {keep} tokens"
+    for name in STEPPING:
+        yield Row(f"4 lanes, {name}", f"{typical[name] / typical['one']:.2f} ×", what)
+    ratio = typical["in turn"] / typical["one"]
+    yield Row("4 answers one after the other", f"{ratio:.2f} ×", "of one answer with all tokens")
     share = statistics.median(begun) / typical["in turn"]
     yield Row(
         "all 4 lanes have begun to write", f"{share:.2f} ×", "of the time of 4 answers in turn"

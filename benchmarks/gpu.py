@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 import tokviz
-from benchmarks.engine import race
+from benchmarks.engine import STEPPING, race
 from benchmarks.shapes import SHAPES, Shape, make
 from benchmarks.table import Row, machine, markdown
 from tokviz.analysis import analyse
@@ -68,9 +68,17 @@ class Bench:
 
     # -- looking ------------------------------------------------------------------------------
 
-    def ask(self, plans: list[Plan | None], capture: Capture | None, new: int) -> list[Any]:
-        """Answer with tokviz and return the lanes."""
-        *_, lanes = self.vlm.stream_prepared(self.prepared, plans, new, capture, strict=True)
+    def ask(
+        self,
+        plans: list[Plan | None],
+        capture: Capture | None,
+        new: int,
+        after: int | None = None,
+    ) -> list[Any]:
+        """Answer with tokviz and return the lanes; in one forward `after` so many words."""
+        *_, lanes = self.vlm.stream_prepared(
+            self.prepared, plans, new, capture, strict=True, together_after=after
+        )
         return lanes
 
     def generate(self, new: int, attention: str, **more: Any) -> Any:
@@ -203,13 +211,15 @@ class Bench:
         """Four lanes together against one."""
         names = (METHOD, "divprune", "fastv")
         plans = [None, *(tokviz.plan(name, keep=self.kept(10)) for name in names)]
-        ways = {
-            "one": lambda: self.ask([None], None, 1 + NEW),
-            "four": lambda: self.ask(plans, None, 1 + NEW),
+        ways: dict[str, Callable[[], Any]] = {"one": lambda: self.ask([None], None, 1 + NEW)}
+        ways |= {
+            name: lambda after=after: self.ask(plans, None, 1 + NEW, after)
+            for name, after in STEPPING.items()
         }
         seconds = race(ways, self.rounds)
         how = f"of one lane with all tokens; the others {', '.join(names)} at 10 %"
-        yield self.row("4 lanes together", f"{seconds['four'] / seconds['one']:.2f} ×", how)
+        for name in STEPPING:
+            yield self.row(f"4 lanes, {name}", f"{seconds[name] / seconds['one']:.2f} ×", how)
 
     def tam(self) -> Row:
         """The token activation map of a long answer."""

@@ -270,8 +270,8 @@ class Run:
             word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
             notes.append(
                 f"From token {word} on several lanes were computed in one batch: the time of those "
-                "steps is that of all of them, and probabilities may differ in the last digits "
-                "from an answer written alone."
+                "steps is that of all of them, and rounding differs from an answer written alone "
+                "(in bfloat16 a word may change where two are nearly as likely)."
             )
         return notes
 
