@@ -7,6 +7,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from tests.models import test_qwen_checkpoints, test_tiles_checkpoints
 from tests.models.test_tiles_checkpoints import sizes, so400m
 from tokviz.models import FAMILIES, MODELS
+from tokviz.models.cards import REPORTED
 
 CLIP = {
     "model_type": "clip_vision_model",
@@ -67,6 +68,7 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
         model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
     family = FAMILIES[config.model_type]
     count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == REPORTED.get(name, count)
     written = f"{count / 1e9:.1f} B" if count > 1e9 else f"{count / 1e6:.0f} M"
     assert (written, card.memory_gb) == (card.parameters, pytest.approx(2 * count / 1e9, rel=0.06))
     assert family.has_cls(model) is card.has_cls

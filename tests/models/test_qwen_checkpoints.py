@@ -7,6 +7,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from tokviz.models import MODELS
+from tokviz.models.cards import REPORTED
 from tokviz.models.loading import family_of
 
 SECTIONS = {"type": "mrope", "mrope_section": [16, 24, 24]}
@@ -86,6 +87,7 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
         model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
     family = family_of(config.model_type)
     count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == REPORTED.get(name, count)
     assert f"{count / 1e9:.1f} B" == card.parameters
     assert 2 * count / 1e9 == pytest.approx(card.memory_gb, rel=0.06)
     assert family.has_cls(model) is card.has_cls is False

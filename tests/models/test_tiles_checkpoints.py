@@ -5,6 +5,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tokviz.models import MODELS
+from tokviz.models.cards import REPORTED
 from tokviz.models.loading import family_of
 from tokviz.models.windows import sliding_layers
 
@@ -83,6 +84,7 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
         model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
     family = family_of(config.model_type)
     count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == REPORTED.get(name, count)
     written = f"{count / 1e9:.1f} B" if count > 1e9 else f"{count / 1e6:.0f} M"
     assert (written, card.memory_gb) == (card.parameters, pytest.approx(2 * count / 1e9, rel=0.06))
     assert family.has_cls(model) is card.has_cls is False
