@@ -27,6 +27,7 @@ from tokviz.cost import tokens_per_layer
 from tokviz.errors import TokvizError
 from tokviz.models.route import route
 from tokviz.models.run import Prepared, Run
+from tokviz.models.streaming import with_relevance
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan, plan
 from tokviz.reduction import METHODS, Stage
@@ -82,13 +83,18 @@ def easyvqa_questions(count: int) -> Iterator[tuple[Any, str, str]]:
 
 
 def see(vlm: Any, scenes: int, easy: int, plans: Sequence[Plan]) -> list[Asked]:
-    """Encode every picture once, with all that the plans' methods read from the tower."""
+    """Encode every picture once, with all that the plans' methods read from the tower.
+
+    For the oracle every picture is answered in full as well, and its relevance traced back.
+    """
     found = []
     sources = {"scenes": scene_questions(scenes), "easyvqa": easyvqa_questions(easy)}
     for source, questions in sources.items():
         for image, text, answer in questions:
             with vlm.guarded():
                 prepared = vlm.prepare([image], text)
+            prepared = with_relevance(vlm, prepared, plans, strict=True)
+            with vlm.guarded():
                 vision = vlm.encode(prepared, plans, Capture.nothing())
             found.append(Asked(source, answer, prepared, vision))
     return found
@@ -178,7 +184,8 @@ def main() -> None:
     arguments = parser.parse_args()
     vlm = tokviz.load("embedded")
     done = {(row.method, row.share) for row in read(arguments.rows)}
-    plans = [plan(name, 1) for name in arguments.only or METHODS]
+    names = arguments.only or METHODS
+    plans = [plan(name, 1) for name in names if {(name, s) for s in SHARES[1:]} - done]
     asked = see(vlm, arguments.scenes, arguments.easyvqa, plans)
     for name, share, keep in wanted(asked[0].prepared.asked.layout.n):
         if (name, share) in done or (arguments.only and name not in arguments.only):

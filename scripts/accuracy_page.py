@@ -26,8 +26,9 @@ that was trained on small pictures says little about LLaVA-1.5: published number
 [methods.md](methods.md) and are not comparable with these. At 100 % every method keeps every
 token, except those that choose fewer by themselves (*adaptive*); those may also leave fewer than
 the budget elsewhere. A dash: not measured yet, or not possible (the last section says why).
-Methods inside the language model see all tokens in their first layers: the last table shows what
-each layer computes with, on average.
+Methods inside the language model see all tokens in their first layers: the table of tokens shows
+what each layer computes with, on average. `relevance` is an oracle, not a method: it has seen the
+full answer, and its decision time counts that answer and the backward passes through it.
 """
 SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
 SHARES = (100, 50, 25, 11, 5)
@@ -99,4 +100,8 @@ def failures(rows: dict[tuple[str, int], Row]) -> list[str]:
         for name, errors in sorted(said.items())
         for error, shares in errors.items()
     ]
-    return ["## What could not run", "\n".join(lines)]
+    why = (
+        "The embedded model sees one picture in one crop, so methods that share a budget out among "
+        "crops or frames have nothing to do."
+    )
+    return ["## What could not run", why, "\n".join(lines)]

@@ -8,7 +8,14 @@ import re
 from functools import partial
 from pathlib import Path
 
-from scripts import accuracy_page, family_page, list_pages, method_pages, trace_page
+from scripts import (
+    accuracy_page,
+    family_page,
+    list_pages,
+    method_pages,
+    prefill_page,
+    trace_page,
+)
 from tokviz import catalog
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +24,7 @@ PAGES = {
     "docs/methods.md": method_pages.methods_page,
     "docs/signals.md": method_pages.signals_page,
     "docs/accuracy.md": accuracy_page.page,
+    "docs/prefills.md": prefill_page.page,
     "docs/families.md": family_page.page,
     "docs/trace_format.md": trace_page.page,
     "docs/analyses.md": list_pages.analyses_page,

@@ -51,3 +51,9 @@ def test_the_oracle_keeps_what_the_full_answer_was_read_from(vlm, cat):
     best = np.sort(np.argsort(-found, kind="stable")[:9])
     assert trace.reduction.kept.tolist() == best.tolist()
     assert any("relevance map took a full answer" in note for note in trace.notes)
+
+
+def test_the_oracle_runs_in_turn_too(vlm, cat):
+    *_, views = vlm.in_turn(cat, PROMPT, [None, tokviz.plan("relevance", keep=9)], 2)
+    alone = vlm.answer(cat, PROMPT, tokviz.plan("relevance", keep=9), 2)
+    assert views[1].trace.reduction.kept.tolist() == alone.reduction.kept.tolist()

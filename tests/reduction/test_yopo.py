@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from tokviz.reduction import METHODS, reduce
-from tokviz.reduction.yopo import active_heads, mask_heads, neighbours, vision_ratio
+from tokviz.reduction.yopo import (
+    active_heads,
+    cut_channels,
+    mask_heads,
+    neighbours,
+    vision_ratio,
+)
 
 
 def test_neighbours_of_a_window_of_three():
@@ -33,6 +39,13 @@ def test_masked_rows_are_not_renormalised():
     assert masked[0, 0].tolist() == [0.38, 0.12, 0.50]
     assert masked[1, 0].tolist() == [0.38, 0, 0.50]
     assert attention[1, 0, 1] == 0.12
+
+
+def test_visual_rows_lose_the_channels_beyond_half():
+    inner = np.arange(1.0, 16).reshape(3, 5)
+    cut = cut_channels(inner, np.array([1]))
+    assert cut.tolist() == [[1, 2, 3, 4, 5], [6, 7, 0, 0, 0], [11, 12, 13, 14, 15]]
+    assert inner[1, 4] == 10
 
 
 def test_the_cut_hides_the_whole_image():

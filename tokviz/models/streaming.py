@@ -51,8 +51,7 @@ def stream(
     check_length(max_new_tokens)
     if not 1 <= len(plans) <= MAX_LANES:
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
-    if prepared.relevance is None and any(asks_relevance(plan) for plan in plans):
-        prepared = replace(prepared, relevance=relevance(vlm, prepared, strict))
+    prepared = with_relevance(vlm, prepared, plans, strict)
     runs = lanes(vlm, prepared, plans, capture)
     views = [run.view for run in runs]
     for _ in write(runs, max_new_tokens, stop, strict, together_after):
@@ -73,6 +72,7 @@ def in_turn(
 ) -> Iterator[list[LaneView]]:
     """Run any number of plans one after the other; see `VLM.in_turn`."""
     check_length(max_new_tokens)
+    prepared = with_relevance(vlm, prepared, plans, strict=False)
     runs = lanes(vlm, prepared, plans, capture)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
@@ -134,6 +134,15 @@ def step_together(runs: Sequence[Run], company: Together, strict: bool) -> None:
         return
     for run in runs:
         run.advance(run.write, strict)
+
+
+def with_relevance(
+    vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
+) -> Prepared:
+    """Return the question with the oracle's signal, where a plan asks for it."""
+    if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
+        return prepared
+    return replace(prepared, relevance=relevance(vlm, prepared, strict))
 
 
 def relevance(vlm: VLM, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:

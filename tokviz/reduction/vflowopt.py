@@ -44,12 +44,13 @@ def vflowopt(
     mean attention, plus `entropy` x softmax of each patch's pixel entropy (0 in all released
     settings). n - keep + int(n / cell²) of the least important tokens are recycled: those in one
     cell x cell square become one mean, weighted by importance, in the place of their best member.
-    Threshold and cell follow from the budget by the published presets, cell scaled to the grid; the
-    Bayesian search that found them (300 calls over a set of prompts) is not part of this method.
+    Threshold and cell follow from the budget by the published presets, cell scaled to the grid. To
+    search them for a model and prompts of one's own, together with the stages inside the language
+    model, there is `tokviz.models.schedule_search.search_vflowopt`.
 
     The official count of squares may miss the budget; here a few more or fewer tokens are recycled
     until it is met, and a cell that leaves too many squares grows. Inside the language model the
-    published method prunes again; that is not part of this one.
+    published method prunes again: chain the method "vflowopt_stages".
     """
     n, share = signals.n, keep / signals.n
     if threshold is None:

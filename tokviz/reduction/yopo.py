@@ -60,6 +60,19 @@ def mask_heads(attention: np.ndarray, visual: np.ndarray, active: np.ndarray) ->
     return masked
 
 
+def cut_channels(inner: np.ndarray, visual: np.ndarray, ratio: float = 2.0) -> np.ndarray:
+    """Return a feed-forward module's inner activations with fewer channels for visual rows.
+
+    Args:
+        inner: [a, m], what enters the down projection, all rows of the prompt.
+        visual: int64 [n], the visual rows.
+        ratio: the first m / ratio channels stay for them; published: 2.
+    """
+    cut = inner.copy()
+    cut[visual, int(inner.shape[1] / ratio) :] = 0
+    return cut
+
+
 def _schedule(n: int, keep: int, layers: int, **options):
     return [Stage(clamped(round(options["cut"] * layers), layers), keep)]
 
@@ -92,8 +105,10 @@ def yopo(
     attend to visual tokens; nothing is removed. With `everything` off, `keep` tokens stay visible,
     those that the last row attends to most. keep = all tokens switches the cut off.
 
-    The other savings of the paper are functions of this module: attention among patches in a
-    window (`neighbours`), heads that ignore the image (`vision_ratio`, `active_heads`,
-    `mask_heads`). They are masks on edges, not on tokens, so no token's fate shows them.
+    Only this cut is carried out on a model. The other savings of the paper are functions of this
+    module, for arrays of one's own: attention among patches in a window (`neighbours`), heads that
+    ignore the image (`vision_ratio`, `active_heads`, `mask_heads`), half of the feed-forward
+    channels for visual rows (`cut_channels`). They are masks on edges and channels, not on tokens,
+    so no token's fate shows them; the window and the channels need the paper's fine-tuning.
     """
     return leave(signals["llm_attn_last"].mean(0), keep, everything)
