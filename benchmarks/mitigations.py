@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.mitigations [--scenes N] [--write]`` asks about held-out scenes whether a
 thing is there: one that is, and one that is not, chosen as POPE's three splits do. --write puts
-the table into docs/mitigations.md. About six minutes on one core.
+the table into docs/mitigations.md. About eight minutes on one core.
 """
 
 import argparse
@@ -82,6 +82,14 @@ def scored(questions: list[Question], answers: dict[tuple[str, str], str]) -> Po
     return agreement([q.label for q in questions], [answers[q.image, q.text] for q in questions])
 
 
+def by_scene(questions: list[Question]) -> list[list[Question]]:
+    """Return the questions of each scene."""
+    groups = defaultdict(list)
+    for question in questions:
+        groups[question.image].append(question)
+    return list(groups.values())
+
+
 def resampled(groups: list[list[Question]], answers: dict, picks: np.ndarray) -> list[PopeScores]:
     """Score one setting on resampled scenes, `picks` [resamples, scenes] of the groups."""
     each = np.array([astuple(scored(group, answers)) for group in groups])
@@ -99,10 +107,7 @@ def lines(questions: dict[str, list[Question]], answers: Answers, refused: dict)
     rng = np.random.default_rng(0)
     found = []
     for split, some in questions.items():
-        by_scene = defaultdict(list)
-        for question in some:
-            by_scene[question.image].append(question)
-        groups = list(by_scene.values())
+        groups = by_scene(some)
         picks = rng.integers(0, len(groups), (RESAMPLES, len(groups)))
         draws = {name: resampled(groups, said, picks) for name, said in answers.items()}
         for name in settings():

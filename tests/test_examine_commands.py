@@ -22,7 +22,8 @@ def said(capsys, *arguments):
 def test_diagnose_prints_a_line_for_each_word_and_how_often_its_flag_is_right(capsys):
     lines = said(capsys, "diagnose", *ASKED).splitlines()
     assert "top left ? → dog" in lines[0]
-    assert lines[1].startswith("  dog ")
+    assert "! = flagged" in lines[1]
+    assert lines[2].startswith("  dog ")
     assert "wrong answers were flagged" in lines[-1]
 
 

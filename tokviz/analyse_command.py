@@ -32,6 +32,16 @@ def add_analyse(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=run)
 
 
+AXES = {
+    "t": "answer tokens", "n": "visual tokens", "l": "layers", "h": "heads", "s": "prompt tokens",
+    "p": "words of the question", "e": "words of question and answer", "v": "words of the answer",
+    "x": "controls", "u": "tower layers", "k": "words read out", "w": "words", "b": "blocks",
+}  # fmt: skip
+"""Letters of axes in words; others are said as they are."""
+MOST_ROWS = 40
+"""Answer tokens that are listed one by one."""
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Run the analysis and print what it found."""
     options = dict(_option(arguments.analysis, pair) for pair in arguments.option)
@@ -66,13 +76,23 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
 
 def plain(result: Result) -> str:
     """Return an analysis' result as a few lines of text."""
-    lines = [f"{result.title}: {_summary(result.values, result.axes)}"]
+    lines = [f"{result.title} ({result.exactness})", f"  {_summary(result.values, result.axes)}"]
     if "n" in result.axes.split():
         lines.append(f"  most at visual tokens {_most(result)}")
+    lines += _rows(result)
     for name, part in result.parts.items():
         lines.append(f"  {name}: {_summary(part.values, part.axes)} ({part.meaning})")
     told = (result.meaning, result.not_meaning, *result.notes, f"Cost: {result.cost}")
     return "\n".join([*lines, *told])
+
+
+def _rows(result: Result) -> list[str]:
+    """Return a line for each answer token with its mean and range, where that is what was found."""
+    axes, tokens = result.axes.split(), result.labels.get("t", ())
+    if "t" not in axes or "n" in axes or not 0 < len(tokens) <= MOST_ROWS:
+        return []
+    values = np.moveaxis(np.asarray(result.values, np.float64), axes.index("t"), 0)
+    return [f"  {token:<12} {_range(row)}" for token, row in zip(tokens, values, strict=True)]
 
 
 def _most(result: Result) -> str:
@@ -87,13 +107,19 @@ def _summary(values: Any, axes: str) -> str:
     array = np.asarray(values, np.float64)
     if not array.ndim:
         return f"{array:.4g}"
-    shape = " × ".join(
-        f"{length} {axis}" for axis, length in zip(axes.split(), array.shape, strict=True)
-    )
+    sizes = zip(axes.split(), array.shape, strict=True)
+    shape = " × ".join(f"{length} {AXES.get(axis, axis)}" for axis, length in sizes)
+    return f"[{shape}] {_range(array)}"
+
+
+def _range(array: np.ndarray) -> str:
+    """Return the extremes and the mean of what is finite."""
     finite = array[np.isfinite(array)]
     if not finite.size:
-        return f"[{shape}] nothing recorded"
-    return f"[{shape}] {finite.min():.4g} to {finite.max():.4g}, mean {finite.mean():.4g}"
+        return "nothing recorded"
+    if finite.size == 1:
+        return f"{finite.item():.4g}"
+    return f"{finite.min():.4g} to {finite.max():.4g}, mean {finite.mean():.4g}"
 
 
 def _option(name: str, pair: str) -> tuple[str, Any]:

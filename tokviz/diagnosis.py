@@ -37,8 +37,21 @@ CARRIED = 0.1
 "A word to which the image adds fewer bits than this over every control needs no image."
 FIGURES = Path(__file__).parents[1] / "assets/model/diagnosis.json"
 """How often the flag was right: what `python -m benchmarks.diagnosis --write` measured."""
+INSTEAD = {
+    "blank": "a blank image",
+    "blurred": "a blurred image",
+    "noise": "noise",
+    "removed": "no image",
+}
+"What stands in for the image, by the name of the control."
 MASS = 0.5
 "The box holds the tokens with this share of the word's map."
+
+
+LEGEND = (
+    "(! = flagged; p = probability; image = bits by which the image makes the word more probable "
+    "than control images do, least to most)"
+)
 
 
 @dataclass(frozen=True)
@@ -88,9 +101,9 @@ class Report:
         return {**asdict(self), "how_often": how_often()}
 
     def __str__(self) -> str:
-        lines = [f"{self.prompt} → {self.answer}"]
+        lines = [f"{self.prompt} → {self.answer}", LEGEND]
         for word in self.words:
-            least, most = min(word.dependence.values()), max(word.dependence.values())
+            least, most = (round(f(word.dependence.values()), 1) + 0.0 for f in (min, max))
             lines.append(
                 f"{'!' if word.flagged else ' '} {word.text:<12} p {word.probability:.2f}  "
                 f"image {least:+.1f} to {most:+.1f} bits  "
@@ -198,7 +211,7 @@ def reason_of(text: str, probability: float, gain: dict[str, float]) -> tuple[bo
         return True, f"unsure: probability {probability:.2f}"
     if gain[most] < CARRIED:
         return False, "sure, but as probable with every control: no proof that it was seen"
-    return False, f"sure, and less probable with the image {most} (by {gain[most]:.1f} bits)"
+    return False, f"sure, and less probable with {INSTEAD[most]} (by {gain[most]:.1f} bits)"
 
 
 def decided_layers(words: np.ndarray, trace: Trace) -> np.ndarray:

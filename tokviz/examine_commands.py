@@ -108,9 +108,10 @@ def verdict_text(title: str, verdict: Verdict) -> str:
     if "without sinks" not in verdict.rivals:
         lines.append("No sinks are known here, so there is no order without them.")
     lines.append(
-        f"Tokens were really removed, {verdict.forwards} forwards. Areas under the answer's "
-        "log-probability, 1 = with all tokens, 0 = with none. A good map: deletion, sufficiency "
-        "low; insertion, gap, comprehensiveness high."
+        f"Tokens were really removed, {verdict.forwards} forwards. The answer's log-probability is "
+        f"{verdict.full:.2f} with all tokens and {verdict.none:.2f} with none; areas are under "
+        "curves where these are 1 and 0. A good map: deletion, sufficiency low; insertion, gap, "
+        "comprehensiveness high."
     )
     return "\n".join(lines)
 
@@ -154,11 +155,11 @@ def certificate_text(found: Certificate) -> str:
     """Return a certificate with the answers before and after."""
     gone = "without the set" if found.kind == "necessary" else "with the set alone"
     lines = [found.sentence()]
-    if found.found:
-        lines.append(f"Tokens: {', '.join(map(str, found.tokens)) or 'none'}")
+    if found.found and len(found.tokens):
+        lines.append(f"Tokens: {', '.join(map(str, found.tokens))}")
         lines.append(f"Answer with all tokens: {found.before}")
         lines.append(f"Answer {gone}: {found.after}")
-    if found.found and found.minimal:
+    if len(found.tokens) and found.minimal:
         lines.append("No single token can be left out of this set; other sets may do as well.")
     return "\n".join([*lines, f"{found.runs} answers written in {found.seconds:.1f} s."])
 

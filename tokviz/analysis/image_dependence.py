@@ -20,6 +20,12 @@ from tokviz.trace import Trace
 
 LEAST = 1e-12
 "Probabilities below this count as this, so that a difference stays finite."
+MEASURES = {
+    "kl": "divergence of the distribution with the image from that with the control, nats",
+    "js": "how far apart both distributions are, Jensen-Shannon: 0 = equal, 1 = disjoint",
+    "tv": "the same by total variation: 0 = equal, 1 = disjoint",
+    "flips": "1 = another token is the most probable with the control",
+}
 
 
 def log_ratio(with_image: np.ndarray, without: np.ndarray) -> np.ndarray:
@@ -106,7 +112,7 @@ def _from_distributions(
         for measure, values in divergences(whole, distribution).items():
             found.setdefault(measure, []).append(values)
         given[name] = np.asarray(distribution)[steps, ids]
-    parts = {name: Part(np.stack(v), "x t", f"{name} of the two") for name, v in found.items()}
+    parts = {name: Part(np.stack(v), "x t", MEASURES[name]) for name, v in found.items()}
     return np.asarray(whole, np.float64)[steps, ids], parts
 
 

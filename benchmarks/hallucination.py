@@ -1,0 +1,140 @@
+"""POPE and CHAIR of the embedded model, with all visual tokens and with few.
+
+``python -m benchmarks.hallucination [--scenes N] [--write]`` asks about held-out scenes whether a
+thing is there, one that is and one that is not, chosen as POPE's three splits do; then it has every
+scene described and counts the things that are not there. --write puts the tables into
+docs/hallucination.md. About five minutes on one core.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tokviz
+from benchmarks.batched import answers
+from benchmarks.mitigations import METHOD, RESAMPLES, asked, by_scene, interval, resampled, scored
+from benchmarks.table import machine
+from embedded.evaluate import FIRST, held_out
+from embedded.things import NAMES, plural
+from embedded.world import Scene
+from tokviz.capture import Capture
+from tokviz.evaluation import ChairScores, ObjectList, chair
+from tokviz.models.route import route
+from tokviz.plans import Plan, plan
+
+PAGE = Path(__file__).parents[1] / "docs/hallucination.md"
+SCENES, CHUNK = 200, 25
+BUDGETS = (144, 36, 16, 8)
+DESCRIBE, MOST_TOKENS = "describe the image .", 64
+OBJECTS = ObjectList.from_lines(f"{name}, {plural(name)}" for name in NAMES)
+
+
+def said(vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int, new_tokens: int) -> list[str]:
+    """Return the greedy answers to (picture, question) pairs with `keep` visual tokens."""
+    chosen, found = Plan(()) if keep == BUDGETS[0] else plan(METHOD, keep), []
+    for start in range(0, len(pairs), CHUNK):
+        with vlm.guarded():
+            arrived = []
+            for image, text in pairs[start : start + CHUNK]:
+                prepared = vlm.prepare(image, text)
+                vision = vlm.encode(prepared, [chosen], Capture.nothing())
+                arrived.append(route(vlm.family, vlm.model, prepared, vision, chosen))
+            found += [one.text for one in answers(vlm, arrived, new_tokens)]
+    return found
+
+
+def pope_lines(vlm: Any, scenes: int) -> Iterator[str]:
+    """Yield one row per split and budget, resampled over whole scenes."""
+    questions, images = asked(scenes)
+    keys = sorted({(q.image, q.text) for some in questions.values() for q in some})
+    for keep in BUDGETS:
+        texts = said(vlm, [(images[image], text) for image, text in keys], keep, 1)
+        told = dict(zip(keys, texts, strict=True))
+        for split, some in questions.items():
+            groups = by_scene(some)
+            picks = np.random.default_rng(0).integers(0, len(groups), (RESAMPLES, len(groups)))
+            whole, draws = scored(some, told), resampled(groups, told, picks)
+            cells = [
+                f"{100 * getattr(whole, name):.1f} ({interval([getattr(d, name) for d in draws])})"
+                for name in ("accuracy", "precision", "recall", "f1", "yes_ratio")
+            ]
+            yield f"| {split} | {keep} | {' | '.join(cells)} |"
+
+
+def chair_lines(vlm: Any, views: Sequence[Scene]) -> Iterator[str]:
+    """Yield one row per budget, resampled over scenes."""
+    there = [{thing.name for thing in view.things} for view in views]
+    picks = np.random.default_rng(0).integers(0, len(views), (RESAMPLES, len(views)))
+    for keep in BUDGETS:
+        texts = said(vlm, [(view.image, DESCRIBE) for view in views], keep, MOST_TOKENS)
+        whole = chair(texts, there, OBJECTS)
+        each = [chair([text], [names], OBJECTS) for text, names in zip(texts, there, strict=True)]
+        draws = [added([each[i] for i in pick]) for pick in picks]
+        shares: tuple[Callable[[ChairScores], float], ...] = (
+            lambda s: s.chair_i, lambda s: s.chair_s, lambda s: s.recall,
+        )  # fmt: skip
+        cells = [f"{100 * of(whole):.1f} ({interval([of(d) for d in draws])})" for of in shares]
+        yield f"| {keep} | {whole.mentions} | {' | '.join(cells)} |"
+
+
+def added(scores: Sequence[ChairScores]) -> ChairScores:
+    """Return the counts of several descriptions together."""
+    names = ("descriptions", "with_hallucination", "mentions", "hallucinated", "there", "found")
+    return ChairScores(*(sum(getattr(one, name) for one in scores) for name in names))
+
+
+def page(scenes: int) -> str:
+    """Measure; return docs/hallucination.md."""
+    vlm = tokviz.load("embedded")
+    return "\n".join(
+        [
+            "# POPE and CHAIR of the embedded model",
+            "",
+            "`python -m benchmarks.hallucination --write` writes this page. Held-out scenes",
+            f"{FIRST} to {FIRST + scenes - 1}, greedy decoding; with fewer visual tokens FasterVLM",
+            "chooses them. Brackets hold the middle 95 % of 1,000 resamplings of whole scenes.",
+            "What mitigations change is [another page](mitigations.md).",
+            "",
+            "## POPE",
+            "",
+            "Two questions per scene and split: a thing that is there, and one that is not, drawn",
+            "at random, among the most frequent (popular), or among those that most often come",
+            "with what is there (adversarial). The official reading of the answer. In per cent.",
+            "",
+            "| Split | Tokens | Accuracy | Precision | Recall | F1 | Yes |",
+            "| --- | ---: | --- | --- | --- | --- | --- |",
+            *pope_lines(vlm, scenes),
+            "",
+            "## CHAIR",
+            "",
+            f'"{DESCRIBE}", one description per scene. CHAIR_i: mentions of things that are not',
+            "there, of all mentions; CHAIR_s: descriptions with such a mention; recall: things",
+            "there that are mentioned. In per cent.",
+            "",
+            "| Tokens | Mentions | CHAIR_i | CHAIR_s | Recall |",
+            "| ---: | ---: | --- | --- | --- |",
+            *chair_lines(vlm, held_out(scenes)),
+            "",
+            f"Machine: {machine()}.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Print the page; with --write put it into docs/."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hallucination", description=__doc__)
+    parser.add_argument("--scenes", type=int, default=SCENES, help=f"default: {SCENES}")
+    parser.add_argument("--write", action="store_true", help="write docs/hallucination.md")
+    arguments = parser.parse_args()
+    text = page(arguments.scenes)
+    print(text)
+    if arguments.write:
+        PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
