@@ -36,10 +36,11 @@ AXES = {
     "t": "answer tokens", "n": "visual tokens", "l": "layers", "h": "heads", "s": "prompt tokens",
     "p": "words of the question", "e": "words of question and answer", "v": "words of the answer",
     "x": "controls", "u": "tower layers", "k": "words read out", "w": "words", "b": "blocks",
+    "i": "items",
 }  # fmt: skip
 """Letters of axes in words; others are said as they are."""
 MOST_ROWS = 40
-"""Answer tokens that are listed one by one."""
+"""Answer tokens, layers or windows that are listed one by one."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -87,12 +88,14 @@ def plain(result: Result) -> str:
 
 
 def _rows(result: Result) -> list[str]:
-    """Return a line for each answer token with its mean and range, where that is what was found."""
-    axes, tokens = result.axes.split(), result.labels.get("t", ())
-    if "t" not in axes or "n" in axes or not 0 < len(tokens) <= MOST_ROWS:
+    """Return a line for each named item along the first named axis; none for maps of tokens."""
+    axes = result.axes.split()
+    axis = next((one for one in axes if one in result.labels), "n")
+    names = result.labels.get(axis, ())
+    if "n" in axes or not 0 < len(names) <= MOST_ROWS:
         return []
-    values = np.moveaxis(np.asarray(result.values, np.float64), axes.index("t"), 0)
-    return [f"  {token:<12} {_range(row)}" for token, row in zip(tokens, values, strict=True)]
+    values = np.moveaxis(np.asarray(result.values, np.float64), axes.index(axis), 0)
+    return [f"  {name:<12} {_range(row)}" for name, row in zip(names, values, strict=True)]
 
 
 def _most(result: Result) -> str:

@@ -88,7 +88,10 @@ def test_control_images_are_recorded_when_asked_for(embedded, stored):
 def test_the_command_line_prints_text_and_json(capsys, stored, tmp_path):
     asked = ["analyse", str(SCENE), "--prompt", PROMPT, "--analysis"]
     assert main([*asked, "knockout", "--option", "window=2"]) == 0
-    assert "Attention knockout: [5 i]" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Attention knockout (exact)"
+    assert lines[1].startswith("  [5 items] ")
+    assert [line[2:8] for line in lines[2:7]] == [f"{i} to {i + 1}" for i in range(5)]
     stored.save(tmp_path / "run.safetensors")
     kept = ["analyse", "--from-trace", str(tmp_path / "run.safetensors"), "--analysis"]
     assert main([*kept, "block_flow", "--json"]) == 0
