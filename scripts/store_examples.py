@@ -62,7 +62,8 @@ def store(vlm: Any, case: dict[str, Any], assets: Path, home: Path) -> dict[str,
     image = image or open_image(assets / case["file"])
     n = vlm.answer([image], case["prompt"], max_new_tokens=1).n
     plans = [None, *(tokviz.plan(name, keep=n // SHARE) for name in LANES)]
-    *_, views = vlm.stream([image], case["prompt"], plans)
+    # in turns to the end: every lane's own time is stored
+    *_, views = vlm.stream([image], case["prompt"], plans, together_after=None)
     for number, view in enumerate(views):
         end = "" if number == 0 else f"--{number}-{LANES[number - 1]}"
         if view.trace is None:

@@ -6,10 +6,11 @@ one shared cache without padding (see `shared_cache`), so lanes may differ in le
 in positions and in windows. A lane that changes attention or has a second run steps alone.
 
 A batched product rounds in another order than that of one row. Measured on a CPU, tiny models of
-all families, 12 words: in float32 every word is the same and probabilities differ by less than
-1e-6, but few are equal to the bit; in bfloat16 by up to 7e-3, and a word may change where two are
-nearly as likely. Only a lane that steps alone equals `generate()` bit for bit: hence
-`together_after` in `VLM.stream`, and a note in the trace.
+all families and the embedded one, 12 words: in float32 every word is the same and probabilities
+differ by less than 2e-6, but few are equal to the bit; in bfloat16 by up to 0.03, and a word may
+change where two are nearly as likely. Only a lane that steps alone equals `generate()` bit for bit:
+hence `together_after` in `VLM.stream`, and a note in the trace. What judges whether an answer stays
+(keep sweep) writes in turns.
 """
 
 from __future__ import annotations
