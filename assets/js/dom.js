@@ -16,10 +16,16 @@
     return node;
   };
 
+  /* Give a node other children; who is inside with the keyboard stays at the same place in it. */
   T.fill = (node, ...children) => {
+    const active = document.activeElement, inside = active !== node && node.contains(active);
+    const place = inside ? stops(node).indexOf(active) : -1;
     node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
+    if (place >= 0) stops(node)[place]?.focus({ preventScroll: true });
     return node;
   };
+
+  const stops = (node) => [...node.querySelectorAll("button, input, select, summary, a[href], [tabindex]")];
 
   /* Write a text only where it differs: writing makes the browser lay the place out again. */
   T.say = (node, text) => {

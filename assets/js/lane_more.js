@@ -42,7 +42,7 @@
         oninput: () => { this.plan.prompt = line.value.trim() || null; this.changed(); },
         onkeydown: (event) => { if (event.key === "Enter" && !this.owner.busy()) this.owner.run(); } });
       line.value = this.plan.prompt || "";
-      return el("label", { class: "tv-option tv-question" }, "question", line);
+      return el("label", { class: "tv-option" }, "question", line);
     }
 
     /* Answering back at a hallucination: an attention edit or a contrast, on what the method leaves. */
@@ -71,7 +71,7 @@
       const select = el("select", { "aria-label": `Model of ${this.name}`, onchange: () => { this.plan.model = select.value || null; this.changed(); this.owner.rebuild(); this.owner.results(); } },
         el("option", { value: "" }, "same as above"), ...models.map((name) => el("option", { value: name }, name)));
       select.value = this.plan.model || "";
-      return el("label", { class: "tv-option tv-question", title: `Now: ${value.model}` }, "model", select);
+      return el("label", { class: "tv-option", title: `Now: ${value.model}` }, "model", select);
     }
 
     /* The lane's picture shows the layer of the big one, or always the same. */

@@ -274,7 +274,7 @@
     distances(words) {
       const title = "Total variation distance of each next-word distribution from the full run's, at least: proven by the most probable words of both, up to where the answers part";
       return el("tr", { title }, el("th", { scope: "row" }, "next word apart"),
-        el("td", { colSpan: 2, class: "tv-apart" }, ...words.flatMap(({ text, share }) => [el("span", {}, text, " ", el("b", {}, `≥ ${share}`)), " "])));
+        el("td", { colSpan: 2, class: "tv-apart" }, ...words.flatMap(({ text, share }) => [el("span", { style: `--share: ${share}`, title: `${text}: at least ${share}` }, text, share === "0%" ? "" : el("b", {}, ` ≥${share}`)), " "])));
     }
 
     async open(overlay) {

@@ -4,6 +4,7 @@ import base64
 from io import BytesIO
 
 import numpy as np
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -75,6 +76,20 @@ def answered(page: Page, text: str) -> None:
         return p && p.n > 0 && p.answer.includes(text); }}""",
         arg=text,
     )
+
+
+def nothing_serious(page: Page) -> None:
+    """Fail when axe-core finds something serious on the page as it is now.
+
+    Gradio's own empty chart box carries a label that it may not have; the rest is ours.
+    """
+    page.wait_for_function(
+        "() => !document.getAnimations().some((a) => a instanceof CSSTransition)"
+    )
+    options = {"exclude": [["[aria-label='Empty value']"]]}
+    found = Axe().run(page, context=options).response["violations"]
+    bad = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in bad]
 
 
 def png(image: Image.Image) -> bytes:

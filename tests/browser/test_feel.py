@@ -6,11 +6,19 @@ from io import BytesIO, StringIO
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.browser.driving import answered, ask, explorer, png, settled, token_point
+from tests.browser.driving import (
+    EXPLORER,
+    answered,
+    ask,
+    explorer,
+    nothing_serious,
+    png,
+    settled,
+    token_point,
+)
 from tests.view.fakes import BLUE, picture, tiled_trace
 
 PASTE = """async (bytes) => {
@@ -98,11 +106,91 @@ def test_every_image_and_tile_has_its_tokens_in_place(watched, url, tmp_path):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(watched, url, theme):
-    """Gradio's own empty chart box carries a label it may not have; the rest is ours."""
+    """First screen with the brush open; four answered lanes with open forms; small; presented."""
     page = watched(url, f"?__theme={theme}")
     page.get_by_role("button", name="Paint tokens").click()
+    nothing_serious(page)
     settled(page, lambda: page.keyboard.press("Escape"))
-    options = {"exclude": [["[aria-label='Empty value']"]]}
-    found = Axe().run(page, context=options).response["violations"]
-    bad = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in bad]
+    compare_with_open_forms(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    nothing_serious(page)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.locator("#tv-present").click()
+    nothing_serious(page)
+
+
+def compare_with_open_forms(page) -> None:
+    """Four answered lanes, every form open, a mitigation's options too."""
+    for summary in page.locator("#tv-lanes .tv-options summary").all():
+        if summary.is_visible():
+            summary.click()
+    page.get_by_label("Mitigation of lane 2").select_option("pai")
+    page.locator("#tv-lanes .tv-go").click()
+    expect(page.locator("#tv-lanes .tv-lane")).to_have_count(4)
+    expect(page.locator("#tv-lanes tr", has_text="first token")).to_have_count(4)
+    page.get_by_label("What the pictures show").select_option("looked")
+
+
+OUTSIDE = """() => Array.from(document.querySelectorAll(".tv *, .tv-masthead *"))
+  .filter((node) => !node.closest(".tv-tip, [hidden]") && node.checkVisibility())
+  .filter((node) => {
+    const box = node.getBoundingClientRect(), lane = node.closest(".tv-lane");
+    const edge = Math.min(window.innerWidth, lane ? lane.getBoundingClientRect().right : Infinity);
+    return box.width && (box.right > edge + 1 || box.left < -1);
+  }).map((node) => node.outerHTML.slice(0, 100))"""
+"""Elements that stick out of the window or of their lane."""
+MAIN = ("#tv-prompt textarea", "#tv-ask-go", "#tv-explorer canvas", "#tv-lanes .tv-go",
+        "#tv-strip .tv-go", "#tv-desk .tv-go", "#tv-teach", "#tv-present")  # fmt: skip
+
+
+def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, url):
+    page = watched(url)
+    compare_with_open_forms(page)
+    for width in (360, 1000, 1440, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(f"() => {EXPLORER}.width <= {width}")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(OUTSIDE) == []
+        for control in MAIN:
+            page.locator(control).first.click(trial=True)
+
+
+def test_the_main_job_is_done_with_keys_alone(watched, url):
+    """Ask, pin a word, change the layer, compare with an own question, without a pointer."""
+    page = watched(url)
+    press = page.keyboard.press
+
+    def tab_to(selector: str) -> None:
+        for _ in range(90):
+            if page.evaluate(f"() => Boolean(document.activeElement?.matches({selector!r}))"):
+                return
+            press("Tab")
+        raise AssertionError(f"{selector} is not reached with Tab")
+
+    tab_to("#tv-prompt textarea")
+    press("ControlOrMeta+a")
+    page.keyboard.type("which animal ?")
+    tab_to("#tv-ask-go")
+    press("Enter")
+    page.wait_for_function(f"() => {EXPLORER}.scene.payload.prompt === 'which animal ?'")
+    answered(page, "dog")
+    tab_to("#tv-explorer .tv-word")
+    press("ArrowRight")
+    settled(page, lambda: press("Enter"))
+    assert explorer(page, "[...x.view.words]") == [1]
+    tab_to("#tv-explorer [data-part=bars]")
+    before = explorer(page, "x.view.layer")
+    settled(page, lambda: press("ArrowLeft" if before else "ArrowRight"))
+    assert explorer(page, "x.view.layer") != before
+    tab_to("#tv-lanes .tv-go")
+    tab_to("#tv-lanes .tv-lanemore summary")
+    press("Enter")
+    tab_to("#tv-lanes input[aria-label='Question of lane 1']")
+    page.keyboard.type("and now ?")
+    press("Enter")
+    lane = page.locator("#tv-lanes .tv-lane").nth(1)
+    expect(lane.locator(".tv-verdict")).to_contain_text("its own question")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == (
+        "Question of lane 1"
+    )

@@ -17,7 +17,7 @@ from components.models import Models
 from components.state import Settings, Site
 from components.widget import ASSETS
 from tests.browser.conftest import PAINTED, WAIT, serve
-from tests.browser.driving import EXPLORER, cell_pixels, explorer, pixels
+from tests.browser.driving import EXPLORER, cell_pixels, explorer, nothing_serious, pixels
 from tests.browser.person import Person
 from tests.view.fakes import fake_trace
 from tokviz.trace import Trace, open_trace
@@ -277,6 +277,9 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     person.press("Try them all")
     remedied = desk.locator(".tv-remedied")
     expect(remedied).to_contain_text("DAMRO changes the answer")
+    page.evaluate("() => document.body.classList.add('dark')")
+    nothing_serious(page)
+    page.evaluate("() => document.body.classList.remove('dark')")
     first = desk.locator("[data-part=remedies] .tv-outcome").first
     expect(first.locator("ins")).to_have_text("no")
     expect(first).to_contain_text("× the time")
@@ -368,3 +371,13 @@ def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_mod
     me.photograph("task_10_a_colleagues_trace")
     context.close()
     assert me.clicks <= 2
+
+
+def test_an_open_lesson_has_nothing_serious(person):
+    page = person.page
+    person.press("Lessons")
+    person.click(page.locator("#tv-lesson-menu input"))
+    person.click(page.locator("#tv-lessons [role=option]").nth(1))
+    expect(page.locator("#tv-lesson-text")).to_contain_text("1 of")
+    nothing_serious(page)
+    person.press("Lessons")
