@@ -36,7 +36,7 @@ AXES = {
     "t": "answer tokens", "n": "visual tokens", "l": "layers", "h": "heads", "s": "prompt tokens",
     "p": "words of the question", "e": "words of question and answer", "v": "words of the answer",
     "x": "controls", "u": "tower layers", "k": "words read out", "w": "words", "b": "blocks",
-    "i": "items",
+    "i": "items", "j": "images",
 }  # fmt: skip
 """Letters of axes in words; others are said as they are."""
 MOST_ROWS = 40

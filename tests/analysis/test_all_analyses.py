@@ -1,5 +1,7 @@
 """One matrix over all analyses: what each declares must be true of it."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,8 @@ def test_it_says_what_it_means_and_what_not(name, toy, runs):
     for text in (entry.summary, result.meaning, result.not_meaning, result.cost):
         assert text.endswith(".")
         assert len(text) > 10
+    assert re.search("run|forward|prefill|pass", result.cost), "how many passes of the model?"
+    assert "emory" in result.cost
     assert result.title == entry.title
     assert result.exactness in ("exact", "heuristic")
     assert all(part.meaning for part in result.parts.values())

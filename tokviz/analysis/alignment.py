@@ -65,7 +65,7 @@ def pairwise_alignment(means: np.ndarray, centred: bool = False) -> np.ndarray:
     not_meaning="Over many runs it goes along with fewer hallucinations; for a single answer it "
     "predicts nothing.",
     exactness="exact",
-    cost="No further run; two mean states per layer.",
+    cost="No further run. Memory: two mean states per layer.",
     paper="https://arxiv.org/abs/2405.16700",
     year=2024,
 )

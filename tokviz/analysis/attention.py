@@ -17,7 +17,7 @@ from tokviz.trace import Trace
     not_meaning="It does not mean that the token was used: values and later layers may cancel it, "
     "and sinks draw attention without content.",
     exactness="exact",
-    cost="No further run; one row of n numbers per answer token and layer.",
+    cost="No further run. Memory: n numbers per answer token and layer.",
 )
 def attention(trace: Trace, *, layer: int | None = None, head: int | None = None) -> Result:
     """Show the attention of each answer token to each visual token.

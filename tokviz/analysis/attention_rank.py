@@ -52,8 +52,8 @@ def attention_ranks(maps: np.ndarray) -> tuple[float, float]:
     not_meaning="It does not show that the layer can be skipped without harm, and it grows with "
     "the number of rows.",
     exactness="exact",
-    cost="One forward over prompt and answer that keeps whole maps; one singular value "
-    "decomposition per head and layer, cubic in the rows.",
+    cost="One forward over prompt and answer; one singular value decomposition per head and "
+    "layer, cubic in the rows. Memory: the whole maps of one layer at a time.",
     paper="https://arxiv.org/abs/2410.13859",
     year=2024,
 )

@@ -56,7 +56,7 @@ def block_mass(attention: np.ndarray, block: np.ndarray) -> np.ndarray:
     "block: what was read from where, layer by layer.",
     not_meaning="Attention is not influence: a large share on the first tokens is mostly a sink.",
     exactness="exact",
-    cost="No further run; blocks x blocks numbers per layer.",
+    cost="No further run. Memory: blocks x blocks numbers per layer.",
     paper="https://arxiv.org/abs/2411.19628",
     year=2024,
 )

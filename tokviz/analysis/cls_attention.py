@@ -20,7 +20,7 @@ NO_CLS = "This tower has no [CLS] token: shown is the mean attention that each p
     not_meaning="It knows nothing of the question, and in late layers it favours registers: "
     "patches that hold global instead of local information.",
     exactness="exact",
-    cost="No further run; n numbers per tower layer.",
+    cost="No further run. Memory: n numbers per tower layer.",
 )
 def cls_attention(trace: Trace, *, layer: int | None = None, head: int | None = None) -> Result:
     """Show the attention of the vision tower's [CLS] token to each patch.

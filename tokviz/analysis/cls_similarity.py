@@ -16,7 +16,7 @@ from tokviz.trace import Trace
     not_meaning="[CLS] and patch states are trained for different ends: it says nothing about the "
     "question, and registers come out bright.",
     exactness="exact",
-    cost="No further run; n numbers per tower layer.",
+    cost="No further run. Memory: n numbers per tower layer.",
 )
 def cls_similarity(trace: Trace, *, layer: int | None = None) -> Result:
     """Show the cosine of the [CLS] state and each patch after a tower layer.

@@ -40,7 +40,7 @@ def token_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     "stays as it is.",
     not_meaning="It is an oracle that knows the answer: it does not tell beforehand where to stop.",
     exactness="exact",
-    cost="One teacher-forced forward per layer, and one of the full model.",
+    cost="One teacher-forced forward per layer, and one of the full model. Memory: one prefill.",
     paper="https://arxiv.org/abs/2411.19628",
     year=2024,
 )

@@ -23,7 +23,7 @@ from tokviz.trace import Trace
     not_meaning="A high value does not promise the same answer: a small turn can change the most "
     "probable word, and later words can differ.",
     exactness="exact",
-    cost="One prefill with all tokens, one with the reduction.",
+    cost="One prefill with all tokens, one with the reduction. Memory: one state of each.",
 )
 def fidelity(trace: Trace, full: Trace) -> Result:
     """Compare the last prompt row's final state with that of the run with all tokens."""

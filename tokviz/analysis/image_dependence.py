@@ -67,7 +67,8 @@ def _kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     not_meaning="A high value does not mean that the word is true, a low one not that it is "
     "false; the number depends on the control.",
     exactness="exact",
-    cost="One teacher-forced forward per control.",
+    cost="One teacher-forced forward per control. Memory: answer tokens x vocabulary numbers "
+    "for each of them.",
 )
 def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = None) -> Result:
     """Compare the probability of each answer token with the image and with each control.

@@ -28,7 +28,8 @@ from tokviz.trace import Trace
     not_meaning="A low value does not show that the window does nothing: other layers may carry "
     "the same information.",
     exactness="exact",
-    cost="One teacher-forced forward per window, and one with nothing cut.",
+    cost="One teacher-forced forward per window, and one with nothing cut. Memory: one "
+    "prefill, and the whole maps of one layer at a time.",
 )
 def knockout(
     trace: Trace,

@@ -59,7 +59,8 @@ def mean_off_diagonal(matrix: np.ndarray) -> float:
     "other does too.",
     not_meaning="Agreement does not show that the order is right, and sinks make layers agree.",
     exactness="exact",
-    cost="No further run; layers x layers comparisons of n numbers.",
+    cost="No further run; layers x layers comparisons of n numbers. Memory: n numbers per "
+    "answer token and layer.",
     paper="https://arxiv.org/abs/2412.00556",
     year=2024,
 )

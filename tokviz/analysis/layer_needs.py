@@ -20,7 +20,7 @@ from tokviz.trace import Trace
     not_meaning="It counts where attention goes, not what the answer needs: a layer that looks at "
     "a sink alone needs one token by this count.",
     exactness="exact",
-    cost="No further run.",
+    cost="No further run. Memory: n numbers per answer token and layer.",
     paper="https://arxiv.org/abs/2412.00556",
     year=2024,
 )

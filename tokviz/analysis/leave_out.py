@@ -30,7 +30,8 @@ from tokviz.trace import Trace
     not_meaning="Two blocks that show the same thing both get 0, since either is enough; the "
     "values do not add up to the whole.",
     exactness="exact",
-    cost="One forward per block and one of the whole, eight at a time.",
+    cost="One forward per block and one of the whole, eight at a time. Memory: up to eight "
+    "prefills.",
 )
 def leave_out(
     trace: Trace,

@@ -43,7 +43,8 @@ def lens_reading(states: np.ndarray, head: np.ndarray, words: int) -> tuple[np.n
     not_meaning="The head was trained on the last layer of text rows: early layers read as noise "
     "though they may hold the content.",
     exactness="exact",
-    cost="No further run; one product of the visual rows with the whole head per recorded layer.",
+    cost="No further run; in the run, one product of the visual rows with the whole head per "
+    "layer. Memory: a few words with their probabilities per visual token and layer.",
 )
 def logit_lens(trace: Trace, *, layer: int = -1) -> Result:
     """Show the word that the logit lens reads at each visual token.

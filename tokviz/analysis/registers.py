@@ -42,7 +42,7 @@ def robust_z(values: np.ndarray) -> np.ndarray:
     not_meaning="A large norm does not say what the patch holds, nor that the language model "
     "reads it.",
     exactness="heuristic",
-    cost="No further run; n numbers per tower layer.",
+    cost="No further run. Memory: n numbers per tower layer.",
     paper="https://arxiv.org/abs/2309.16588",
     year=2023,
 )

@@ -50,7 +50,7 @@ def mixed(maps: np.ndarray, heads: str = "mean", without_first: bool = False) ->
     not_meaning="It knows neither values nor feed-forward layers and is the same for every word "
     "that could have been said: it shows where information could have come from.",
     exactness="heuristic",
-    cost="One forward over prompt and answer that gives whole maps, one layer at a time.",
+    cost="One forward over prompt and answer. Memory: the whole maps of one layer at a time.",
     paper="https://arxiv.org/abs/2005.00928",
     year=2020,
 )

@@ -71,7 +71,7 @@ def exact_values(worth: np.ndarray) -> np.ndarray:
     "training count as much as natural ones.",
     exactness="exact",
     cost="Samples x blocks + 1 forwards, or 2 to the power of the blocks where that is less; "
-    "eight at a time.",
+    "eight at a time. Memory: up to eight prefills.",
     paper="https://arxiv.org/abs/1705.07874",
     year=2017,
 )

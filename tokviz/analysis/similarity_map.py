@@ -31,7 +31,7 @@ def rescale(maps: np.ndarray) -> np.ndarray:
     not_meaning="It compares states, not words: unlike the Token Activation Map it does not know "
     "which word was chosen from the state.",
     exactness="exact",
-    cost="No further run; one row of n numbers per answer token.",
+    cost="No further run. Memory: n numbers per answer token.",
 )
 def similarity_map(trace: Trace, *, without_shared: bool = False) -> Result:
     """Show the cosine of each visual token's last state with each answer token's.

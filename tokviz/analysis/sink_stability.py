@@ -35,7 +35,8 @@ def jaccard(masks: np.ndarray) -> np.ndarray:
     not_meaning="A stable sink belongs to the image and the model; it does not say that the token "
     "holds nothing.",
     exactness="exact",
-    cost="No further run; for other questions one run each.",
+    cost="No further run; for other questions one run each. Memory: one number per prompt row "
+    "and layer.",
     paper="https://arxiv.org/abs/2503.03321",
     year=2025,
 )

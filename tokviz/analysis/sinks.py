@@ -32,7 +32,7 @@ FIRST_LAYER = 2
     not_meaning="It is not proof that the token is useless; some sinks hold global information "
     "from the vision tower.",
     exactness="exact",
-    cost="No further run; one number per prompt row and layer.",
+    cost="No further run. Memory: one number per prompt row and layer.",
     paper="https://arxiv.org/abs/2503.03321",
     year=2025,
 )

@@ -123,7 +123,8 @@ def denoise(maps: np.ndarray, layout: Layout) -> np.ndarray:
     not_meaning="It is a linear read-out of the last layer: it does not show that removing the "
     "token would change the word.",
     exactness="heuristic",
-    cost="No further run: (visual tokens + text rows) x (words of prompt and answer) numbers.",
+    cost="No further run. Memory: (visual tokens + text rows) x (words of prompt and answer) "
+    "numbers.",
     paper="https://arxiv.org/abs/2506.23270",
     year=2025,
 )

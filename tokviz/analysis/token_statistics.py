@@ -82,7 +82,7 @@ def cluster_directions(features: np.ndarray, clusters: int) -> np.ndarray:
     not_meaning="Kinds are clusters of directions in feature space, not concepts; their number "
     "is chosen, not found.",
     exactness="heuristic",
-    cost="One pass of the vision tower per image.",
+    cost="One pass of the vision tower per image. Memory: the features of all images.",
 )
 def token_statistics(
     trace: Trace | None,

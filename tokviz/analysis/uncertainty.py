@@ -77,7 +77,8 @@ def claim_conditioned(probability: Sequence[float], relations: Sequence[str]) ->
     not_meaning="A sure model can be wrong, and an unsure one may only hesitate between two ways "
     "of saying the same.",
     exactness="exact",
-    cost="No further run; with an entailment model as judge two of its runs per alternative.",
+    cost="No further run; with an entailment model as judge two of its runs per alternative. "
+    "Memory: a few candidates per answer token.",
 )
 def uncertainty(trace: Trace, judge: Judge = same_word) -> Result:
     """Show the surprisal of each answer token, its entropy, and the doubt about its claim.
