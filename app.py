@@ -1,5 +1,6 @@
 """Read the settings, build the page, launch."""
 
+import gc
 import logging
 import os
 from functools import partial
@@ -99,6 +100,7 @@ def main() -> None:
         serve(on_space)
     except KeyboardInterrupt:
         demo.close(verbose=False)
+    gc.freeze()  # Python would look through every object once more: seconds, for nothing
 
 
 def serve(on_space: bool) -> None:

@@ -14,6 +14,7 @@ from components.asking import ask_about, read_plans
 from components.runs import shown_picture
 from components.sentences import sentence
 from components.state import Site
+from components.widget import told
 from components.wiring import MODEL, Screen
 
 
@@ -35,7 +36,7 @@ class Brushing:
         """Return the tokens that a method would keep, or a sentence, for the browser's brush."""
         try:
             plans = read_plans(
-                [{"method": event._data.get("method"), "keep": event._data.get("keep")}]
+                [{"method": told(event).get("method"), "keep": told(event).get("keep")}]
             )
             picture = shown_picture(session) or image
             asked = replace(ask_about(self.site.settings, picture, prompt, model, plans), limit=1)

@@ -15,6 +15,7 @@ from components.runs import FULL, GONE, RUNS, shown_example, shown_picture, show
 from components.sentences import sentence
 from components.showing import charts, explorer
 from components.state import Site
+from components.widget import told
 from components.wiring import MODEL, QUICK, Screen, frame, play
 from tokviz.errors import InputError
 
@@ -47,9 +48,9 @@ class Comparing:
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens and with each lane's method, together."""
-        link = read_query(event._data.get("link"))
+        link = read_query(told(event).get("link"))
         try:
-            plans = read_plans(event._data.get("plans"))
+            plans = read_plans(told(event).get("plans"))
             asked = (
                 self.linked(link, plans)
                 if link
@@ -86,7 +87,7 @@ class Comparing:
 
 def explore(session: str, event: gr.EventData) -> tuple[Any, ...]:
     """Show one lane of the last run in the big picture."""
-    lane, run = event._data.get("lane"), RUNS.get(session)
+    lane, run = told(event).get("lane"), RUNS.get(session)
     if run is None or not isinstance(lane, int) or lane not in run.traces:
         return frame(said=notice(GONE, "bad"))
     what = "all tokens" if lane == FULL else f"lane {lane + 1}"

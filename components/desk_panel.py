@@ -18,7 +18,7 @@ from components.opened_lane import open_lane
 from components.runs import FULL, GONE, RUNS, Run, Stop
 from components.sentences import sentence
 from components.state import Site
-from components.widget import Widget
+from components.widget import Widget, told
 from components.wiring import MODEL, QUICK, Screen
 from tokviz.errors import InputError, TokvizError
 from tokviz.view.case_page import case_page
@@ -75,18 +75,18 @@ class Examining:
 
     def force(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Continue the answer from another word."""
-        sent = event._data
+        sent = told(event)
         work = partial(self._work(desk_work.force), at=sent.get("at"), token=sent.get("token"))
         yield from self.job(sent.get("run"), work, request)
 
     def search(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Look for tokens that the answer stands on."""
-        work = partial(self._work(desk_work.search), kind=event._data.get("kind"))
-        yield from self.job(event._data.get("run"), work, request)
+        work = partial(self._work(desk_work.search), kind=told(event).get("kind"))
+        yield from self.job(told(event).get("run"), work, request)
 
     def mitigate(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Answer again with every mitigation."""
-        yield from self.job(event._data.get("run"), self._work(desk_work.mitigate), request)
+        yield from self.job(told(event).get("run"), self._work(desk_work.mitigate), request)
 
     def _work(self, function: Callable[..., Iterator[str]]) -> Callable[..., Iterator[str]]:
         return partial(function, self.site.models)
@@ -111,7 +111,7 @@ class Examining:
 
 def open_run(event: gr.EventData) -> tuple[Any, ...]:
     """Show one further run of a case as a lane and in the big picture."""
-    return open_lane(event._data.get("run"), event._data.get("lane"))
+    return open_lane(told(event).get("run"), told(event).get("lane"))
 
 
 def save_case(asked: Any) -> dict[str, str]:

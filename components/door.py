@@ -1,9 +1,10 @@
 """What a stranger may send to the server, before any of Gradio sees it.
 
 An ASGI middleware. It limits how much, how often and how slowly an address may send, closes the
-routes by which Gradio fetches addresses for its visitors, and sets the headers that keep a page
-from talking to any other host. Whoever runs behind a proxy gives the proxy's word for the address
-with `trust_proxy`; otherwise the X-Forwarded-For header is a stranger's claim and not read.
+routes by which Gradio fetches addresses for its visitors or serves its own developers, and sets the
+headers that keep a page from talking to any other host. Whoever runs behind a proxy gives the
+proxy's word for the address with `trust_proxy`; otherwise the X-Forwarded-For header is a
+stranger's claim and not read.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 FETCHES = re.compile(r"/(?:gradio_api/)?(?:file=\s*[a-z][a-z0-9+.-]*:|proxy=)", re.I)
 """Paths by which Gradio would fetch an address (also a redirecting one) for a visitor."""
+CLOSED = re.compile(
+    r"[^=]*/(?:process_recording|deep_link|dev/reload|(?:undo-)?vibe-[a-z-]+|monitoring|profiling)"
+    r"(?:/|$)",
+    re.I,
+)
+"""Gradio's tools for whoever builds a page. One of them gives a stranger's video to ffmpeg, which
+follows addresses and paths inside of it; one holds a connection that works twenty times a second.
+"""
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -127,6 +136,8 @@ class Door:
         """Raise Refused for a request that is refused by its first lines alone."""
         if FETCHES.search(scope["path"]):
             raise Refused(404, "Addresses are not fetched here.")
+        if CLOSED.match(scope["path"]) or b"deep_link=" in scope.get("query_string", b""):
+            raise Refused(404, "There is no such thing here.")
         if scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return
         if not self.meter.allows(self.address(scope)):

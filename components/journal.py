@@ -39,7 +39,7 @@ class Entry:
     def __post_init__(self) -> None:
         self.visitor = hashlib.sha256(SALT + self.visitor.encode()).hexdigest()[:12]
         self.methods = [str(name)[:40] for name in self.methods]
-        self.model = self.model[:120]
+        self.model = str(self.model)[:120]
 
 
 class Journal:

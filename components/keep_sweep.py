@@ -20,7 +20,7 @@ from components.opened_lane import open_lane
 from components.runs import FULL, RUNS, Run, Stop, shown_example, shown_picture, shown_source
 from components.sentences import sentence
 from components.state import Site
-from components.widget import Widget
+from components.widget import Widget, told
 from components.wiring import MODEL, QUICK, Screen
 from tokviz.errors import InputError
 from tokviz.images import open_image
@@ -221,7 +221,7 @@ class Sweeping:
         """Run one method at many budgets on the picture that is shown."""
         yield strip_value("running", progress="Waiting for the model …")
         try:
-            sent = {"method": event._data.get("method"), "options": event._data.get("options")}
+            sent = {"method": told(event).get("method"), "options": told(event).get("options")}
             plans = read_plans([sent | {"keep": 1}])
             make_plan(plans[0])
             picture, example = shown_picture(session), shown_example(session, prompt)
@@ -237,7 +237,7 @@ class Sweeping:
 
 def open_cell(event: gr.EventData) -> tuple[Any, ...]:
     """Show one cell's run as a lane of the comparison and in the big picture."""
-    return open_lane(event._data.get("run"), event._data.get("lane"))
+    return open_lane(told(event).get("run"), told(event).get("lane"))
 
 
 def keep_sweep() -> Strip:

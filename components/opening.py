@@ -10,6 +10,7 @@ from components.runs import FULL, RUNS, Run
 from components.sentences import sentence
 from components.showing import default_plans, explorer, lanes_value, stored_lanes
 from components.state import Site
+from components.widget import told
 from components.wiring import QUICK, SKIP, Screen, frame, show_run
 from tokviz.errors import TraceError
 from tokviz.images import open_image
@@ -62,7 +63,7 @@ class Opening:
 
     def pick(self, event: gr.EventData) -> tuple[Any, ...]:
         """Open a stored example."""
-        return show_example(self.site, str(event._data.get("example")), FULL, {})
+        return show_example(self.site, str(told(event).get("example")), FULL, {})
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open what the page's address asks for; without an example in it nothing changes."""

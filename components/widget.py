@@ -1,5 +1,6 @@
 """A custom widget: a template and a script class from assets/, fed by one JSON value."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,11 @@ def head() -> str:
     css = "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES)
     js = "\n".join((ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
     return f"<style>{css}</style><script>{js}</script>"
+
+
+def told(event: gr.EventData) -> Mapping[str, Any]:
+    """Return what came with an event; a stranger may send anything, which counts as nothing."""
+    return event._data if isinstance(event._data, Mapping) else {}
 
 
 class Widget(gr.HTML):

@@ -10,7 +10,7 @@ from components.state import Settings, Site
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import fake_trace
 
-SETTINGS = Settings(upload_mb=1, requests_per_minute=200, metrics=True)
+SETTINGS = Settings(upload_mb=1, requests_per_minute=5000, metrics=True)
 
 
 @pytest.fixture(scope="session")

@@ -62,6 +62,26 @@ def test_no_address_is_fetched(port, path):
     assert ask(port, "GET", path)[0] == 404
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/process_recording",
+        "/gradio_api/process_recording/",
+        "/gradio_api/dev/reload",
+        "/gradio_api/deep_link?session_hash=x",
+        "/?deep_link=../../x",
+        "/gradio_api/vibe-code",
+        "/gradio_api/undo-vibe-edit/",
+        "/monitoring/summary",
+    ],
+)
+def test_what_serves_the_makers_of_a_page_is_closed(port, method, path):
+    """Gradio gives what comes to process_recording to ffmpeg, which can read our files for it."""
+    status, text, _ = ask(port, method, path)
+    assert (status, text) == (404, "There is no such thing here.")
+
+
 @pytest.mark.parametrize(
     "path",
     ["/etc/passwd", "app.py", "../../etc/passwd", "..%2f..%2fetc/passwd", "/proc/self/environ"],
