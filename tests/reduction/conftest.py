@@ -101,7 +101,7 @@ def crop_signals(n, softmax, normal):
     }
 
 
-@pytest.fixture(name="random_signals")
+@pytest.fixture(name="random_signals", scope="session")
 def make_random_signals():
     """Factory: (n, seed, crops) -> every signal a method before the language model can read."""
     return random_signals

@@ -28,7 +28,7 @@ def least(name, n):
     """The smallest count that a method reaches: FastVGGT keeps a frame, and a token per cell."""
     if name != "fastvggt":
         return 1
-    rows, cols = {18: (2, 3), 3: (1, 1), 1023: (11, 31)}[n]
+    rows, cols = {18: (2, 3), 3: (1, 1), 4095: (35, 39)}[n]
     return n // 3 + 2 * max(rows // 2, 1) * max(cols // 2, 1)
 
 
@@ -151,9 +151,19 @@ def test_half_precision_is_decided_in_float32(name, signals_for):
     assert (decide(name, half, 6).matrix() == decide(name, same, 6).matrix()).all()
 
 
-def test_a_thousand_tokens(name, signals_for):
-    n = 1023 if "crops" in METHODS[name].needs else 1024
-    check(decide(name, signals_for(name, n=n), 100), name, n, 100)
+@pytest.fixture(scope="module")
+def many(random_signals):
+    """Signals of 4,096 tokens, and of 4,095 in three crops; made once."""
+    return random_signals(4096), random_signals(4095, crops=True)
+
+
+def test_four_thousand_tokens(name, many):
+    method = METHODS[name]
+    signals = many[any("crop" in needed for needed in method.needs)]
+    asked = (*method.needs, *method.optional, "index", "num_layers")
+    given = {key: signals[key] for key in asked if key in signals}
+    n = len(signals["index"])
+    check(decide(name, given, 100), name, n, 100)
 
 
 def without(signals, *names):
@@ -173,6 +183,12 @@ def test_fallback_is_used_and_said(name, signals_for):
     for needed, instead in METHODS[name].fallbacks.items():
         plain = decide(name, signals_for(name), 4)
         signals = without(signals_for(name), needed)
+        if instead == "cell":  # places in one crop say as much as its grid
+            places = {"tile": np.zeros(18, int), "cell": np.arange(18)}
+            crop = {"crops": [("whole", *signals_for(name)["grid"], 0, 0)]}
+            alike = decide(name, {**signals_for(name), "grid": None, **crop, **places}, 4)
+            assert (alike.matrix() == plain.matrix()).all()
+            continue
         assert instead in signals
         reduction = decide(name, signals, 4)
         check(reduction, name, 18, 4)

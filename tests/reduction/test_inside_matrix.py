@@ -20,6 +20,9 @@ EXITS = {"todre_exit", "dyvte", "yopo"}
 UNTIED = {*EXITS, "gemfilter", "catp_stage2"}
 """Pooling favours the middle of the sequence, and two images are ranked apart."""
 HALVING = {"tome", "tofu", "dymu", "pitome", "mctf"}
+MANY = 4096
+SLOW = {"centerclip"}
+"""Distances of every token to every cluster: near the identity it has few rounds."""
 SOFT, NOT_A_MEAN = {"soft_merge"}, {"tofu"}
 MERGES_ONLY = [name for name in INSIDE if METHODS[name].kind == "merge" and name not in NOT_A_MEAN]
 
@@ -204,12 +207,46 @@ def test_half_precision_decides_like_float32(name):
     assert (first.matrix() == second.matrix()).all()
 
 
+@pytest.fixture(scope="module")
+def many():
+    """Signals of 4,096 tokens, made once; their attention maps are those of one head."""
+    made = inside_signals(MANY)
+    return {**made, "llm_attn_all": made["llm_attn_all"][:1]}
+
+
 @pytest.mark.parametrize("name", INSIDE)
-def test_a_thousand_tokens(name):
-    keep = max(600, smallest(name, 1024))
-    r = decide(name, 1024, keep)
-    assert r.n == 1024
+def test_four_thousand_tokens(name, many):
+    keep = max(MANY - 100 if name in SLOW else 2100, smallest(name, MANY))
+    r = reduce(name, needed(name, many), keep)
+    assert r.n == MANY
     assert r.m == keep or METHODS[name].adaptive
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_duplicate_tokens_never_cost_a_place(name):
+    flat = {k: same(k, v) for k, v in needed(name, inside_signals(24)).items()}
+    r = reduce(name, flat, 18)
+    assert r.m == 18 or METHODS[name].adaptive
+    assert len(set(r.position.tolist())) == r.m
+    assert np.isfinite(r.weights).all()
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in LANGUAGE_MODEL if METHODS[n].kind == "select" and n not in UNTIED]
+)
+def test_permuted_tokens_give_the_permuted_choice(name):
+    signals, shuffle = needed(name, inside_signals(24)), np.random.default_rng(5).permutation(24)
+    moved = {k: permuted(k, v, shuffle) for k, v in signals.items()}
+    there, back = reduce(name, signals, 9), reduce(name, moved, 9)
+    assert there.kept.tolist() == sorted(shuffle[back.kept])
+
+
+def permuted(name, value, shuffle):
+    """Return a signal with its visual tokens in another order."""
+    letters = SIGNALS[name].shape.split()
+    if "n" not in letters:
+        return value
+    return np.take(np.asarray(value), shuffle, axis=letters.index("n"))
 
 
 @pytest.mark.parametrize("name", MERGES_ONLY)
