@@ -72,7 +72,7 @@ HEADER: dict[str, tuple[str, str]] = {
     "timings": (
         "object",
         "seconds: encode, decide, prefill, decode, first_token, total; contrast: of a second run; "
-        "per_word: median of the decode steps that it took alone; shared: part of decode in steps "
+        "per_word: the fastest decode step that it took alone; shared: part of decode in steps "
         "that several lanes took in one batch, each counted in full for every lane in it (so do "
         "not compare decode or total of such runs). The last three only where they apply.",
     ),

@@ -1,6 +1,8 @@
 """Lanes that step in one forward write what each writes in its own turn."""
 
+import gc
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -130,6 +132,25 @@ def test_the_first_words_are_exactly_those_of_a_lane_alone_and_the_trace_says_so
         assert any(note.startswith("From token 4 on") for note in lane.trace.notes)
         assert 0 < lane.timings["shared"] < lane.timings["decode"]
         assert not alone.trace.notes
+
+
+def test_a_visitor_who_leaves_in_the_middle_leaves_no_cache_behind(vlm, prepared, monkeypatch):
+    made, meet = [], Together.meet
+
+    def watched(self, lanes):
+        meet(self, lanes)
+        made.append(weakref.ref(self.cache.shared[0]))
+
+    monkeypatch.setattr(Together, "meet", watched)
+    steps = vlm.stream_prepared(prepared, [None, None], 40, together_after=1)
+    while not made:
+        next(steps)
+    gc.disable()
+    try:
+        steps.close()
+        assert made[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_in_a_shared_step_ends_its_lanes_in_words(vlm, prepared, monkeypatch):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -102,17 +103,17 @@ def write(
     for run in runs:
         run.advance(run.start, strict)
         yield
-    company = Together()
-    while going := [run for run in runs if not run.view.done]:
-        stopped = stop is not None and stop.is_set()
-        last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
-        joined = [] if together_after is None else company_of(going, last, together_after)
-        for run in going:
-            if run not in joined:
-                run.advance(run.finish if run in last else run.step, strict)
-        if joined:
-            step_together(joined, company, strict)
-        yield
+    with closing(Together()) as company:
+        while going := [run for run in runs if not run.view.done]:
+            stopped = stop is not None and stop.is_set()
+            last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
+            joined = [] if together_after is None else company_of(going, last, together_after)
+            for run in going:
+                if run not in joined:
+                    run.advance(run.finish if run in last else run.step, strict)
+            if joined:
+                step_together(joined, company, strict)
+            yield
 
 
 def company_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
@@ -129,6 +130,7 @@ def step_together(runs: Sequence[Run], company: Together, strict: bool) -> None:
     except TokvizError as error:
         if strict:
             raise
+        company.close()
         for run in runs:
             run.fail(error)
         return

@@ -37,7 +37,7 @@ class Together:
 
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
-        self.cache: SharedCache
+        self.close()
 
     def step(self, lanes: Sequence[Lane]) -> None:
         """Let lanes read their last tokens and predict the next; others that were here leave.
@@ -93,6 +93,13 @@ class Together:
         self.cache.give_back(self.slots.pop(id(lane)))
         self.lanes = [one for one in self.lanes if one is not lane]
         lane.company = None
+
+    def close(self) -> None:
+        """Let the shared cache go; nobody who is still here can step any more."""
+        for lane in self.lanes:
+            lane.company = None
+        self.lanes = []
+        self.cache = SharedCache([], [], {}, torch.device("cpu"))
 
     def kv(self, lane: Lane) -> tuple[int, list[int]]:
         """Return the bytes that a lane's keys and values take, and its rows per layer."""

@@ -17,7 +17,7 @@ SLOWER = 1.02
 """Ratios of times above this count as slower; below its inverse as faster."""
 
 SLOWER_WORD = 1.1
-"""The same for the time of one word: a median of few short steps."""
+"""The same for the time of one word: the fastest of few short steps."""
 
 TIMES = {
     "first_token": ("first token", "time from the start of this answer to its first token"),
@@ -98,7 +98,7 @@ def _shared(
     rows, word = [], timings.get("per_word")
     if word:
         ratio = time_ratio(word, theirs.get("per_word"), SLOWER_WORD)
-        title = "one further word, median of those that this lane wrote alone"
+        title = "one further word: the fastest of those that this lane wrote alone"
         rows.append(_row("per word", duration(word), *ratio, title))
     part = timings.get("shared", 0.0) / timings["total"] if timings["total"] else 0.0
     title = f"encoding, deciding, prefill and decoding; {part:.0%} of it in steps that several "
