@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import tokviz  # noqa: E402
 from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
+from components.opening import draw_all  # noqa: E402
 from components.page import build, theme  # noqa: E402
 from components.runs import RUNS  # noqa: E402
 from components.service import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
@@ -78,9 +80,8 @@ settings = read_settings()
 examples = os.environ.get("TOKVIZ_EXAMPLES", "")
 stored = Stored(more=Path(examples) if examples else None)
 RUNS.room = settings.runs_mb * 2**20
-demo = build(
-    Site(settings, stored, Models(settings.models, partial(tokviz.load, **load_options())))
-)
+site = Site(settings, stored, Models(settings.models, partial(tokviz.load, **load_options())))
+demo = build(site)
 demo.queue(max_size=settings.queue, default_concurrency_limit=8)
 
 
@@ -106,6 +107,7 @@ def main() -> None:
 def serve(on_space: bool) -> None:
     """Launch, and stay until told to stop."""
     everywhere = "0.0.0.0"
+    threading.Thread(target=draw_all, args=(site,), daemon=True).start()
     demo.launch(
         server_name=os.environ.get("GRADIO_SERVER_NAME", everywhere if on_space else "127.0.0.1"),
         server_port=whole_number("GRADIO_SERVER_PORT", 7860, 1, 65_535),

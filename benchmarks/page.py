@@ -19,7 +19,7 @@ from benchmarks import painting
 from benchmarks.table import Row
 
 OPENINGS = 5
-START_SECONDS = 120
+START_SECONDS = 300
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless=new",

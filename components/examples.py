@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from components.runs import FULL, MOST_LANES, RUNS, Run
+from components.shelf import SHELF, Drawn
 from components.widget import ASSETS, Widget
 from tokviz.errors import TokvizError
 from tokviz.images import open_image, preview_jpeg
@@ -49,7 +50,7 @@ class Stored:
         """Args: our own assets, and a folder of further traces, such as a sweep's."""
         self.assets, self.more = assets, more
         self._examples: dict[str, Example] | None = None
-        self._cards: list[dict[str, Any]] = []
+        self._cards: Drawn | None = None
 
     @property
     def all(self) -> dict[str, Example]:
@@ -89,7 +90,11 @@ class Stored:
 
     def value(self, current: str = "") -> dict[str, Any]:
         """Return the value of the example row; its small pictures are made once."""
-        self._cards = self._cards or [
+        self._cards = self._cards or SHELF.put({"items": self._small_pictures()})
+        return self._cards.with_own(current=current)
+
+    def _small_pictures(self) -> list[dict[str, Any]]:
+        return [
             {
                 "id": example.name,
                 "prompt": example.run.prompt,
@@ -100,4 +105,3 @@ class Stored:
             for example in self.all.values()
             if example.run.image is not None
         ]
-        return {"items": self._cards, "current": current}

@@ -1,5 +1,6 @@
 """Opening what is stored: the first screen, an example, a copied link, a trace file."""
 
+from itertools import islice
 from typing import Any
 
 import gradio as gr
@@ -8,7 +9,7 @@ from components.links import read_compare, read_lane, read_pictures, read_start,
 from components.notice import notice
 from components.runs import FULL, RUNS, Run
 from components.sentences import sentence
-from components.showing import default_plans, explorer, lanes_value, stored_lanes
+from components.showing import charts, default_plans, explorer, lanes_value, stored_lanes
 from components.state import Site
 from components.widget import told
 from components.wiring import QUICK, SKIP, Screen, frame, show_run
@@ -16,6 +17,8 @@ from tokviz.errors import TraceError
 from tokviz.images import open_image
 from tokviz.trace import open_trace
 
+DRAWN_AHEAD = 16
+"""Stored examples that are drawn before anybody opens them."""
 LANES_AT = 6
 """Place of the comparison among the values that an opened example has."""
 
@@ -32,6 +35,14 @@ def opened(site: Site) -> dict[str, Any]:
         }
     empty = lanes_value(0, {}, default_plans(4), None, [])
     return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
+
+
+def draw_all(site: Site) -> None:
+    """Draw the first stored examples, so that nobody's click has to wait for it."""
+    for example in islice(site.stored.all.values(), DRAWN_AHEAD):
+        explorer(example.run)
+        stored_lanes(example.run)
+        charts(example.run, FULL)
 
 
 def show_example(

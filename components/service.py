@@ -18,6 +18,7 @@ import tokviz
 from components.door import Door, Limits
 from components.journal import JOURNAL
 from components.runs import STOPS
+from components.shelf import SHELF
 from components.state import Settings
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def app_kwargs(settings: Settings) -> dict[str, Any]:
         requests=settings.requests_per_minute,
         trust_proxy=settings.trust_proxy,
     )
-    routes = [Route("/healthz", healthz)]
+    routes = [Route("/healthz", healthz), SHELF.route()]
     if settings.metrics:
         routes.append(Route("/metrics", metrics))
     return {"routes": routes, "middleware": [Middleware(Door, limits=limits)]}  # type: ignore

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 import tokviz
 from components.runs import FULL, MOST_LANES, Run
+from components.shelf import SHELF, Drawn
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
 from tokviz.view.explorer import explorer_payload, find_sinks
@@ -51,8 +52,14 @@ def titles() -> dict[str, str]:
 
 def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the payload of the big picture for one lane of a run."""
+    if run.stored:
+        return stored_explorer(run, lane).with_own(view=dict(view or {}))
+    return _explorer(run, lane) | {"view": dict(view or {})}
+
+
+def _explorer(run: Run, lane: int) -> dict[str, Any]:
     payload = explorer_payload(
-        run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles(), view=view
+        run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles()
     )
     return payload | {
         "savable": True,
@@ -166,6 +173,12 @@ def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @drawn_once
+def stored_explorer(run: Run, lane: int) -> Drawn:
+    """Return the payload of the big picture for one lane of a stored run."""
+    return SHELF.put(_explorer(run, lane))
+
+
+@drawn_once
 def stored_lanes(run: Run) -> dict[str, Any]:
     """Return the comparison's value for a run whose lanes are all kept."""
     finished = {number: Finished(trace) for number, trace in run.traces.items()}
@@ -178,7 +191,8 @@ def stored_lanes(run: Run) -> dict[str, Any]:
         plans, cards = default_plans(main.n), []
     first = card(run, FULL, full, None) if full else None
     foot = machine_line(main)
-    return lanes_value(main.n, main.model, plans, first, cards, foot=foot)
+    value = lanes_value(main.n, main.model, plans, first, cards, foot=foot)
+    return SHELF.put(value) if run.stored else value
 
 
 def with_plans(value: dict[str, Any], plans: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.shelf import sent
 from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -54,14 +55,15 @@ class Widget(gr.HTML):
                 f"/* events: {quoted} */\n"
                 f"const view = new window.__tokviz.{self.script}(element, "
                 "{server: typeof server === 'undefined' ? {} : server, trigger});\n"
-                "const load = () => view.load(props.value);\nwatch('value', load);\nload();"
+                "const load = window.__tokviz.loader((value) => view.load(value));\n"
+                "watch('value', () => load(props.value));\nload(props.value);"
             ),
             apply_default_css=False,
             **kwargs,
         )
 
     def postprocess(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        return value
+        return sent(value)
 
     def preprocess(self, payload: Any) -> None:
         """Return nothing: what a widget shows is never read back from the browser."""

@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from components.examples import Stored
 from components.models import Models
 from components.page import build, theme
+from components.service import app_kwargs
 from components.state import Settings, Site
 from components.widget import head
 from tests.components.fake_vlm import FakeVLM
@@ -58,7 +59,8 @@ def serve(site: Site, **more) -> Iterator[str]:
     page.queue(max_size=16, default_concurrency_limit=4)
     _, url, _ = page.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=theme(), head=head(),
-        enable_monitoring=False, run_history=False, footer_links=[], **more,
+        enable_monitoring=False, run_history=False, footer_links=[],
+        **{"app_kwargs": app_kwargs(site.settings), **more},
     )  # fmt: skip
     yield url
     page.close()

@@ -1,0 +1,83 @@
+"""Values that never change, as files that a browser may keep: what stored examples look like.
+
+A click on an example then sends the file's name instead of a megabyte of JSON, which the server
+would have to write again for every visitor. The name is a hash of what is inside, so a file never
+grows old, and nobody who has not been told it can guess it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+KEEP = {"cache-control": "private, max-age=31536000, immutable", "vary": "accept-encoding"}
+
+
+class Drawn(dict[str, Any]):
+    """A widget's value that lies on the shelf, perhaps with fields of its own on top."""
+
+    def __init__(self, value: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> None:
+        super().__init__({**value, **own})
+        self.name, self.own = name, dict(own)
+
+    def with_own(self, **own: Any) -> Drawn:
+        """Return the same value with other fields on top."""
+        return Drawn(self, self.name, self.own | own)
+
+    @property
+    def ticket(self) -> dict[str, Any]:
+        """What is sent in its place: assets/js/dom.js fetches the rest."""
+        return {"stored": self.name, **self.own}
+
+
+class Shelf:
+    """The files by name. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self.open = False
+        "Whether the server hands the files out; until then values are sent whole."
+        self._lock = threading.Lock()
+        self._files: dict[str, bytes] = {}
+
+    def put(self, value: Mapping[str, Any]) -> Drawn:
+        """Keep a value for as long as the server runs."""
+        text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        name = hashlib.sha256(text).hexdigest()[:32]
+        with self._lock:
+            known = name in self._files
+        if not known:
+            packed = gzip.compress(text, 6, mtime=0)
+            with self._lock:
+                self._files[name] = packed
+        return Drawn(value, name, {})
+
+    def route(self) -> Route:
+        """Return the route that hands the files out; from now on names are sent."""
+        self.open = True
+        return Route("/stored/{name}", self.hand_out)
+
+    async def hand_out(self, request: Request) -> Response:
+        """Return one file."""
+        packed = self._files.get(str(request.path_params["name"]))
+        if packed is None:
+            return PlainTextResponse("There is no such file.\n", 404)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers = KEEP | {"content-encoding": "gzip"}
+            return Response(packed, headers=headers, media_type="application/json")
+        return Response(gzip.decompress(packed), headers=KEEP, media_type="application/json")
+
+
+SHELF = Shelf()
+
+
+def sent(value: Any) -> Any:
+    """Return what a widget's value is sent as."""
+    return value.ticket if isinstance(value, Drawn) and SHELF.open else value
