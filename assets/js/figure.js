@@ -3,7 +3,7 @@
   const T = window.__tokviz;
   if (T.Figure) return;
 
-  const WIDTH = 1200, EDGE = 30, INNER = WIDTH - 2 * EDGE, RATIO = 2;
+  const WIDTH = 1200, EDGE = 30, INNER = WIDTH - 2 * EDGE, RATIO = 2, MOST_LINES = 8;
   const INK = "#1b2129", SOFT = "#56606c";
 
   T.Figure = class {
@@ -27,14 +27,23 @@
       return { height, draw: (pen) => this.draw(pen, { title, asked, entries, top, high, scale, height }) };
     }
 
+    /* Lines that fit; what has no spaces is broken anywhere, and what is left out after eight lines is marked. */
     wrap(pen, text, width) {
-      const lines = [""];
+      const lines = [""], fits = (line) => pen.measureText(line).width <= width;
+      const put = (piece) => { lines[lines.length - 1] += piece; };
       for (const word of text.split(/\s+/)) {
-        const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
-        if (lines.at(-1) && pen.measureText(longer).width > width) lines.push(word);
-        else lines[lines.length - 1] = longer;
+        if (fits(`${lines.at(-1)} ${word}`.trimStart())) { put(lines.at(-1) ? ` ${word}` : word); continue; }
+        if (lines.at(-1)) lines.push("");
+        if (fits(word)) { put(word); continue; }
+        for (const sign of word) {
+          if (lines.at(-1) && !fits(lines.at(-1) + sign)) lines.push("");
+          put(sign);
+        }
       }
-      return lines.slice(0, 8);
+      if (lines.length <= MOST_LINES) return lines;
+      let last = lines[MOST_LINES - 1];
+      while (last && !fits(`${last} …`)) last = last.slice(0, -1);
+      return [...lines.slice(0, MOST_LINES - 1), `${last} …`];
     }
 
     entries(pen) {

@@ -156,9 +156,11 @@
       T.paints++;
     }
 
-    /* Everything with a given pen, nothing from a cache. */
+    /* Everything with a given pen, nothing from a cache and every token by itself, as print and vector files need it. */
     drawWith(pen, look) {
+      this.exact = true;
       this.onto(pen, () => { this.drawPanes(this.isGrey(look)); this.drawTokens(look); this.drawCursors(look); });
+      this.exact = false;
     }
 
     isGrey(look) { return Boolean(look.norm) && look.opacity > 0; }
@@ -201,7 +203,7 @@
       const { pen, scene } = this, { norm, sinks } = look, { packed } = T.palette;
       const left = (i) => scene.kind.values[i] !== 0 || (sinks && sinks[i] && !look.sinksIncluded);
       pen.globalAlpha = look.opacity;
-      if (pen.vector) {
+      if (this.exact) {
         this.eachCell((i) => Number.isFinite(norm[i]) && !left(i), (i, x, y, w, h) => { pen.fillStyle = T.palette.colour(norm[i]); pen.fillRect(x, y, w, h); });
       } else {
         const key = [norm, sinks, look.sinksIncluded];
@@ -224,7 +226,7 @@
     hatch(name, test) {
       const { pen, scene } = this, pattern = (on) => { on.fillStyle = T.palette.pattern(on, name, this.ratio); };
       const inside = (i) => scene.kind.values[i] === 0 && test(i);
-      if (pen.vector) {
+      if (this.exact) {
         pattern(pen);
         this.eachCell(inside, (i, x, y, w, h) => pen.fillRect(x, y, w, h));
         return;

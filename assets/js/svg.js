@@ -8,7 +8,7 @@
 
   T.SvgPen = class {
     constructor(width, height) {
-      Object.assign(this, { vector: true, width, height, parts: [], defs: new Map(), dash: [], fillStyle: "#000", strokeStyle: "#000",
+      Object.assign(this, { width, height, parts: [], defs: new Map(), dash: [], fillStyle: "#000", strokeStyle: "#000",
         lineWidth: 1, globalAlpha: 1, font: "16px sans-serif", filter: "none", path: "" });
     }
 

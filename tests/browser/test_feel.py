@@ -82,6 +82,27 @@ def test_the_saved_files_hold_what_is_shown(watched, url, tmp_path):
     assert not troubles
 
 
+WRAPPED = """async (text) => {
+  const T = window.__tokviz, figure = new T.Figure(T.explorers[0]), pen = new T.SvgPen(1200, 10);
+  pen.font = "19px system-ui, sans-serif";
+  const lines = figure.wrap(pen, text, 1140);
+  return [lines, Math.max(...lines.map((line) => pen.measureText(line).width))];
+}"""
+
+
+def test_captions_of_saved_pictures_are_never_cut_off_in_silence(watched, url):
+    """Languages without spaces and endless words are broken; what is too long ends in dots."""
+    page = watched(url)
+    for text in ("画像の中に犬はいますか" * 20, "w" * 300, "is there a dog ? " * 12):
+        lines, widest = page.evaluate(WRAPPED, text)
+        assert widest <= 1140
+        assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    lines, widest = page.evaluate(WRAPPED, "word " * 2000)
+    assert len(lines) == 8
+    assert widest <= 1140
+    assert lines[-1].endswith(" …")
+
+
 def test_every_image_and_tile_has_its_tokens_in_place(watched, url, tmp_path):
     page = watched(url)
     path, trace = tmp_path / "tiles.safetensors", tiled_trace()
