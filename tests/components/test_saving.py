@@ -73,7 +73,7 @@ def test_the_python_of_an_example_gives_the_numbers_of_its_trace(tmp_path, monke
     shown = trace["attention"][0, 3].astype(np.float32)
     np.testing.assert_allclose(names["values"], shown, atol=2e-4)
     fresh, score = names["trace"], trace.stages[0].reduction.score
-    assert set(fresh.arrays) == set(trace.arrays), "run scripts.store_examples again"
+    assert set(fresh.arrays) <= set(trace.arrays), "run scripts.store_examples again"
     np.testing.assert_allclose(fresh.stages[0].reduction.score, score, atol=2e-4)
 
 
