@@ -11,7 +11,7 @@ from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.family import Features
-from tokviz.models.further_runs import FurtherRuns
+from tokviz.models.further_runs import FurtherRuns, whole
 
 PROMPT = "what is this?"
 
@@ -150,6 +150,13 @@ def eager(folder, llava):
     own = own.gather(1, answer[0][:, None])[:, 0]
     grads = [torch.autograd.grad(p, output.attentions, retain_graph=True) for p in own]
     return [a[0].detach().numpy() for a in output.attentions], grads
+
+
+def test_rows_agree_with_eager_attention_in_every_layer_when_states_do(llava, eager):
+    """Attention made of the captured rows in place of SDPA's: only the capture is compared."""
+    _, parts = llava._graph
+    for layer, expected in enumerate(eager[0]):
+        assert np.abs(whole(parts[layer]).numpy() - expected).max() < 1e-6
 
 
 def test_maps_agree_with_eager_attention(llava, eager):

@@ -61,13 +61,16 @@ class Arrival:
 def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return attention, attention_heads and mass over the original visual tokens.
 
-    Attention on a merged token is shared among its members by their weight.
+    Attention on a merged token is shared among its members by their weight. Single heads of all
+    layers are held only where they are stored.
     """
     n, s = asked.layout.n, len(asked.prompt_ids)
     if not lane.rows.attention or not t:
         return {}
     heads = lane.rows.attention[0][0].shape[0]
-    maps = np.zeros((t, lane.layers, heads, n), np.float32)
+    fits = t * lane.layers * heads * n * 2 <= HEADS_LIMIT_BYTES
+    single = np.zeros((t, lane.layers, heads, n) if fits else 0, np.float16)
+    means = np.zeros((t, lane.layers, n), np.float16)
     mass = np.zeros((t, lane.layers, heads, 4), np.float32)
     first = int(asked.layout.position[0]) if n else s
     for layer in range(lane.layers):
@@ -78,16 +81,17 @@ def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict
         is_before = (arrival.rows[alive] < first) & ~is_image
         rows = [step[layer] for step in lane.rows.attention[:t]]
         prompt = torch.stack([row[:, : len(alive)] for row in rows]).cpu().numpy()
-        maps[:, layer] = whole.spread(prompt[..., is_visual])
+        maps = whole.spread(prompt[..., is_visual])
+        means[:, layer] = maps.mean(1)
+        if fits:
+            single[:, layer] = maps
         mass[:, layer, :, 0] = prompt[..., is_before].sum(-1)
         mass[:, layer, :, 1] = prompt[..., is_image].sum(-1)
         mass[:, layer, :, 2] = prompt[..., ~is_image & ~is_before].sum(-1)
         written = torch.stack([row[:, len(alive) :].sum(-1) for row in rows])
         mass[:, layer, :, 3] = written.cpu().numpy()
-    arrays = {"attention": maps.mean(2).astype(np.float16), "mass": mass.astype(np.float16)}
-    if maps.size * 2 <= HEADS_LIMIT_BYTES:
-        arrays["attention_heads"] = maps.astype(np.float16)
-    return arrays
+    arrays = {"attention": means, "mass": mass.astype(np.float16)}
+    return arrays | ({"attention_heads": single} if fits else {})
 
 
 def prompt_rows(
