@@ -1,5 +1,7 @@
 """Where and how a model is loaded, and the sentence when it cannot be."""
 
+import shutil
+
 import pytest
 import torch
 from huggingface_hub.utils.tqdm import _create_progress_bar
@@ -49,6 +51,16 @@ def test_too_little_memory_says_what_to_lower(monkeypatch, folder):
         tokviz.load(folder, device="cpu")
     assert "GB in its files, on cpu: choose a smaller model, bits=8, bits=4" in str(told.value)
     assert "dtype bfloat16" in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_half_written_file_is_a_sentence(folder, tmp_path, name):
+    """What a download that was cut off leaves behind."""
+    half = shutil.copytree(folder, tmp_path / "half")
+    whole = (half / name).read_bytes()
+    (half / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="could not be loaded"):
+        tokviz.load(half)
 
 
 def test_loading_says_how_far_it_is(folder):

@@ -5,7 +5,6 @@ Only safetensors, and never a repository's own code.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
 
@@ -155,7 +155,7 @@ def load_parts(
             model.to(placement.device)
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise ModelError(_out_of_memory(name, placement, folder)) from error
-    except (OSError, ValueError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         log.warning("loading %s failed", source, exc_info=True)
         raise ModelError(
             f"the model {name!r} could not be loaded: {_first_line(error)} "
