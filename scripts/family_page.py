@@ -22,8 +22,8 @@ says in which words. Whether an answer is any good is another question ([accurac
 python -m scripts.family_matrix
 ```
 
-tries everything again (about two minutes on one core) and writes one line per attempt to
-[families.jsonl](families.jsonl); `make docs` writes this page from those lines."""
+tries everything again (13 minutes on a core shared with other work) and writes one line per
+attempt to [families.jsonl](families.jsonl); `make docs` writes this page from those lines."""
 NOTES = """One example each; other methods and families are refused in the same words, with
 their own names and numbers."""
 

@@ -56,7 +56,7 @@ def test_tower_signals_equal_eager_maps(model, cat, eager):
     prepared = model.prepare(pictures(cat, 2), PROMPT)
     family = model.family
     with model.guarded():
-        wanted = {"recv_attn", "cls_attn", "full_attn"}
+        wanted = dict.fromkeys(("recv_attn", "cls_attn", "full_attn"))
         vision = encode(family, model.model, prepared.inputs, prepared.asked.layout, wanted)
         copy, seen = eager
         family.image_features(copy, prepared.inputs)

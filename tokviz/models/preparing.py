@@ -68,34 +68,57 @@ def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) 
 
 def encode(vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
     """Run the tower once, recording what the plans and the capture ask for."""
-    asked = [
-        (step, name)
-        for plan in plans
-        for step in (plan.steps if plan else ())
-        if step.entry is not None
-        for name in (*step.entry.needs, *step.entry.optional, *step.entry.fallbacks.values())
-        if name in TOWER_SIGNALS
-    ]
-    wanted = {name for _, name in asked}
-    wanted |= {name for plan in plans if plan for name in plan.recipe.needs}
-    maps = {layer_of(step) for step, name in asked if name == "full_attn"}
-    if capture.tower:
-        wanted.add("cls_attn" if vlm.family.has_cls(vlm.model) else "recv_attn")
     began = time.perf_counter()
     vision = run_tower(
         vlm.family,
         vlm.model,
         prepared.inputs,
         prepared.asked.layout,
-        wanted,
+        asked_layers(vlm, plans, capture),
         norms=capture.tower,
-        maps=None if None in maps else {layer for layer in maps if layer is not None},
     )
     vision.seconds = time.perf_counter() - began
     return vision
 
 
-def layer_of(step: Step) -> int | None:
-    """Return the tower layer that a step reads, by its option `layer`; None without one."""
-    layer = step.entry.check_options(step.options).get("layer")  # type: ignore[union-attr]
-    return layer if isinstance(layer, int) else None
+def asked_layers(
+    vlm: VLM, plans: Sequence[Plan | None], capture: Capture
+) -> dict[str, set[int] | None]:
+    """Return which of TOWER_SIGNALS are asked for, and of which layers; None = of all.
+
+    Methods inside the tower ask while their own tokens run through it, not here.
+    """
+    found: dict[str, set[int] | None] = {}
+
+    def ask(name: str, layers: set[int] | None) -> None:
+        known = found.get(name, set())
+        found[name] = None if layers is None or known is None else known | layers
+
+    for plan in filter(None, plans):
+        for name in plan.recipe.needs:
+            ask(name, None)
+        for step in plan.steps:
+            entry = step.entry
+            if entry is None or step.place == "tower":
+                continue
+            for name in (*entry.needs, *entry.optional, *entry.fallbacks.values()):
+                if name in TOWER_SIGNALS:
+                    ask(name, layers_of(step, vlm.family.feature_layer(vlm.model)))
+    if capture.tower:
+        ask("cls_attn" if vlm.family.has_cls(vlm.model) else "recv_attn", None)
+    return found
+
+
+def layers_of(step: Step, feature_layer: int) -> set[int] | None:
+    """Return the tower layers that a step reads, negative ones from the end; None = all.
+
+    A method says so by its options `layer` and `..._layer`. Inside the language model these are
+    layers of that; what is carried there from the tower is of the layer of the features.
+    """
+    if step.place == "language_model":
+        return {feature_layer}
+    options = step.entry.check_options(step.options)  # type: ignore[union-attr]
+    layers = [v for k, v in options.items() if k == "layer" or k.endswith("_layer")]
+    if not layers or not all(isinstance(layer, int) for layer in layers):
+        return None
+    return set(layers)

@@ -153,7 +153,7 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
     """Return [CLS] or received attention and norms per visual token and tower layer.
 
     A token formed from several patches has the sum of their attention and the mean of their norms;
-    newline tokens have 0.
+    newline tokens have 0. Attention that was recorded for a method in some layers only is left out.
     """
     attention, norms = vision.sources.share, vision.sources.mean
 
@@ -163,12 +163,13 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
         return torch.stack([by(layers[i].float()) for i in sorted(layers)]).cpu().numpy()
 
     arrays: dict[str, np.ndarray] = {}
-    if vision.layers.get("cls_attn"):
+    whole = {name for name, layers in vision.layers.items() if len(layers) == vision.blocks}
+    if "cls_attn" in whole:
         heads = per_token(vision.layers["cls_attn"], attention)
         arrays["cls_attention"] = heads.mean(1).astype(np.float16)
         if heads.size * 2 <= HEADS_LIMIT_BYTES:
             arrays["cls_attention_heads"] = heads.astype(np.float16)
-    if vision.layers.get("recv_attn"):
+    if "recv_attn" in whole:
         received = per_token(vision.layers["recv_attn"], attention)
         arrays["received_attention"] = received.astype(np.float16)
     if vision.similarity:

@@ -39,7 +39,7 @@ class TowerRun:
         """Args: `packed` True where the tower takes all rows as one sequence."""
         self.family, self.model, self.step = family, model, step
         self.rows, self.packed = list(rows), packed
-        self.observer = TowerObserver(family, model, set())
+        self.observer = TowerObserver(family, model, {})
         self.layers = family.feature_layer(model) + 1
         entry = step.entry
         self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,24 +57,25 @@ class TowerObserver:
         self,
         family: Family,
         model: nn.Module,
-        wanted: set[str],
+        wanted: Mapping[str, set[int] | None],
         spans: list[int] | None = None,
-        maps: set[int] | None = None,
     ) -> None:
         """Describe what to collect.
 
         Args:
             family: the model's family.
             model: the model.
-            wanted: names of TOWER_SIGNALS.
+            wanted: names of TOWER_SIGNALS -> layers, negative ones from the end; None = all.
             spans: as from `Family.image_patches`.
-            maps: layers whose whole maps are kept, negative ones from the end; None = all.
         """
         count = len(family.tower_layers(model))
-        self.maps = None if maps is None else {layer % count for layer in maps}
+        every, known = set(range(count)), set(range(-count, count))
+        self.wanted = {
+            name: every if layers is None or layers - known else {i % count for i in layers}
+            for name, layers in wanted.items()
+        }
         self.spans = spans
         self.has_cls = family.has_cls(model)
-        self.wanted = wanted
         self.layer_of = {
             id(module): number
             for number, block in enumerate(family.tower_layers(model))
@@ -95,9 +96,9 @@ class TowerObserver:
         layer = self.layer_of.get(id(call.module))
         if layer is None:
             return
-        for name in self.wanted:
-            if name == "full_attn" and self.maps is not None and layer not in self.maps:
-                continue  # h n n numbers: only where somebody looks
+        for name, layers in self.wanted.items():
+            if layer not in layers:
+                continue  # maps and column sums cost time: only where somebody looks
             value = self.compute(name, call)
             if value is not None:
                 self.seen[name].setdefault(layer, []).append(value)
@@ -151,9 +152,8 @@ def encode(
     model: nn.Module,
     inputs: Inputs,
     layout: Layout,
-    wanted: set[str],
+    wanted: Mapping[str, set[int] | None],
     norms: bool = False,
-    maps: set[int] | None = None,
 ) -> Vision:
     """Run the tower and the projector once and keep the wanted signals.
 
@@ -162,11 +162,10 @@ def encode(
         model: the model.
         inputs: the processor's output, on the model's device.
         layout: where the visual tokens lie.
-        wanted: names of TOWER_SIGNALS to record in every layer.
+        wanted: which of TOWER_SIGNALS to record in which layers, see TowerObserver.
         norms: record the norm of every patch after every layer, and its likeness to [CLS].
-        maps: layers of the signal full_attn, see TowerObserver.
     """
-    observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs), maps)
+    observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
     pre: list[torch.Tensor] = []
     states: dict[int, torch.Tensor] = {}
     recorded: dict[int, torch.Tensor] = {}
