@@ -62,9 +62,9 @@ def flowcut(signals, keep: int, *, variant: Literal["code", "paper"] = "code") -
     the spec read from it says no more, so `variant="paper"` puts cosines into the same softmax.
 
     The official batch prunes by its most peaked image, here each image by itself. Without a [CLS]
-    token the relation is that of the mean query, as the official code has it for Qwen2-VL; there it
-    removes single patches before the 2 x 2 merger and so mixes patches that are no neighbours; here
-    the patches of a visual token leave together. The further cut inside the language model for
+    token the relation is that of the mean query, as the official code has it for Qwen2-VL. There
+    single patches leave before the 2 x 2 merger, which then mixes patches that are no neighbours;
+    here the patches of a token leave together. The further cut inside the language model for
     LLaVA-NeXT is left out.
 
     Given every layer of a complete tower and no `layer`, the layers are read one after the other,
