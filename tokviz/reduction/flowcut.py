@@ -58,8 +58,8 @@ def flowcut(signals, keep: int, *, variant: Literal["code", "paper"] = "code") -
     while the tower runs, so later layers attend to those that are left. The last cut, to exactly
     `keep`, is after the layer before the one that gives the features.
 
-    The similarity is a softmax of plain dot products in the code. The paper calls it a cosine and
-    the spec read from it says no more, so `variant="paper"` puts cosines into the same softmax.
+    The similarity is a softmax of plain dot products in the code. The paper calls it a cosine;
+    how it scales them could not be read, so `variant="paper"` puts cosines into the same softmax.
 
     The official batch prunes by its most peaked image, here each image by itself. Without a [CLS]
     token the relation is that of the mean query, as the official code has it for Qwen2-VL. There
