@@ -21,7 +21,7 @@ run: $(READY)  ## open the page on http://127.0.0.1:7860
 	$(PY) app.py
 
 test: $(DEV)  ## run every test; the browser tests need a Chromium
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS)
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(DEV)  ## check style and types
 	$(PY) -m ruff check .
