@@ -226,7 +226,8 @@ def machine_line(trace: Trace) -> str:
         return ""
     how = "lanes taking turns one token at a time"
     if trace.timings.get("shared"):
-        how += " at first, then all in one batch (shared steps, which are not compared)"
+        how += " at first, then all in one batch (totals count such steps at the pace of those "
+        how += "that the lane took alone)"
     return (
         f"Times were measured in this run on {device} ({dtype}), {how}; the picture is encoded "
         "once and counted in every lane."

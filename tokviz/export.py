@@ -14,7 +14,7 @@ import numpy as np
 from tokviz.matrix import FATES
 from tokviz.trace import Trace
 
-SECONDS = ("encode", "decide", "prefill", "decode", "first_token", "total", "per_word", "shared")
+SECONDS = ("encode", "decide", "prefill", "decode", "first_token", "total", "shared", "total_alone")
 
 
 def answer_record(trace: Trace) -> dict[str, Any]:

@@ -72,9 +72,10 @@ HEADER: dict[str, tuple[str, str]] = {
     "timings": (
         "object",
         "seconds: encode, decide, prefill, decode, first_token, total; contrast: of a second run; "
-        "per_word: the fastest decode step that it took alone; shared: part of decode in steps "
-        "that several lanes took in one batch, each counted in full for every lane in it (so do "
-        "not compare decode or total of such runs). The last three only where they apply.",
+        "shared: part of decode in steps that several lanes took in one batch, each counted in "
+        "full for every lane in it (so do not compare decode or total of such runs); total_alone: "
+        "total with each shared step counted as the median of the steps taken alone. The last "
+        "three only where they apply.",
     ),
     "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
     "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),

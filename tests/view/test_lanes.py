@@ -32,17 +32,24 @@ def test_small_differences_are_no_difference(seconds, trend):
     assert time_ratio(seconds, 1.0)[1] == trend
 
 
-def test_times_of_shared_steps_and_of_few_words_are_shown_and_not_compared():
+def test_a_total_with_shared_steps_is_an_estimate_and_says_so():
     fast, full = lane(0.05), lane(0.1)
-    fast.timings |= {"per_word": 0.015}
-    full.timings |= {"per_word": 0.01, "shared": 0.05}
-    rows = figures(metrics(fast, full))
-    assert rows["total time"]["ratio"] == "shared steps: not compared with full"
-    assert rows["total time"]["trend"] == ""
-    assert rows["per word"]["value"] == "15 ms"
-    assert rows["per word"]["ratio"] == ""
-    assert rows["first token"]["ratio"] == "0.50× full"
-    assert "50% of it" in figures(metrics(full, None))["total time"]["title"]
+    full.timings |= {"shared": full.timings["total"] / 2, "total_alone": 0.1}
+    fast.timings |= {"total_alone": 0.25}
+    row = figures(metrics(fast, full))["total time"]
+    assert (row["value"], row["ratio"], row["trend"]) == (
+        "≈ 250 ms",
+        "≈ 2.50× full, slower",
+        "slower",
+    )
+    assert "50% of the time measured" in figures(metrics(full, None))["total time"]["title"]
+
+
+def test_a_total_of_shared_steps_alone_is_not_compared():
+    fast, full = lane(0.05), lane(0.1)
+    fast.timings |= {"shared": 0.01}
+    row = figures(metrics(fast, full))["total time"]
+    assert (row["ratio"], row["trend"]) == ("shared steps: not compared with full", "")
 
 
 def test_the_full_answer_has_no_ratios_and_no_decision():

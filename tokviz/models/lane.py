@@ -88,6 +88,7 @@ class Lane:
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.logits: torch.Tensor | None = None
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
+        self.shared_steps = 0
         self.steps_alone: list[float] = []
         "Seconds of each decode step that no other lane took part in."
         self.company: Together | None = None
@@ -153,6 +154,7 @@ class Lane:
         self.decode_seconds += seconds
         if shared:
             self.shared_seconds += seconds
+            self.shared_steps += 1
         else:
             self.steps_alone.append(seconds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,11 +203,11 @@ class Run:
             "first_token": first,
             "total": first + lane.decode_seconds,
         }
-        if lane.steps_alone:
-            # load of the machine only adds, so the fastest tells the lane's own pace best
-            self.view.timings["per_word"] = min(lane.steps_alone)
-        if lane.shared_seconds:
+        if lane.shared_steps:
             self.view.timings["shared"] = lane.shared_seconds
+            if lane.steps_alone:
+                own = sum(lane.steps_alone) + lane.shared_steps * median(lane.steps_alone)
+                self.view.timings["total_alone"] = first + own
         self.view.kv_bytes = lane.kv()[0]
         if self.second:
             times, extra = self.view.timings, self.second.prefill_seconds
@@ -266,7 +267,7 @@ class Run:
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
             notes.append(f"The answer's first {what} forced, not chosen by the model.")
-        if self.lane.shared_seconds:
+        if self.lane.shared_steps:
             word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
             notes.append(
                 f"From token {word} on several lanes were computed in one batch: the time of those "

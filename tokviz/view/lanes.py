@@ -2,7 +2,8 @@
 
 Every figure is a measurement of that run; ratios are to the full answer of the same comparison, and
 a lane that was slower says so. Where lanes took steps in one batch, the time of those steps is that
-of all of them: then the total has no ratio, and the time per word, measured before, stands beside.
+of all of them: then the total counts each as the median of the steps that the lane took alone, and
+is marked as an estimate.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
             rows.append(_row(name, duration(seconds), note, "", title))
             continue
         if key == "total" and (timings.get("shared") or theirs.get("shared")):
-            rows += _shared(timings, full is not None)
+            rows.append(_total_alone(timings, theirs))
             continue
         ratio = time_ratio(seconds, theirs.get(key))
         rows.append(_row(name, duration(seconds), *ratio, title))
@@ -88,20 +89,24 @@ def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
     return rows
 
 
-def _shared(timings: Mapping[str, float], compared: bool) -> list[dict[str, str]]:
-    """Return the rows of a lane of which steps, or the full answer's, were shared."""
-    rows, word = [], timings.get("per_word")
-    if word:
-        title = (
-            "one further word: the fastest of those that this lane wrote alone; too few and too "
-        )
-        title += "short on a busy machine to call one lane slower than another"
-        rows.append(_row("per word", duration(word), "", "", title))
+def _total_alone(timings: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, str]:
+    """Return the row of the total when this lane, or the full answer, took shared steps."""
+    seconds, base = _alone(timings), _alone(theirs)
     part = timings.get("shared", 0.0) / timings["total"] if timings["total"] else 0.0
-    title = f"encoding, deciding, prefill and decoding; {part:.0%} of it in steps that several "
-    title += "lanes took in one batch, so it says nothing about this lane against another"
-    note = "shared steps: not compared with full" if compared else "shared steps"
-    return [*rows, _row("total time", duration(timings["total"]), note, "", title)]
+    title = "encoding, deciding, prefill and decoding, as if this lane had run alone: "
+    title += f"{part:.0%} of the time measured went into steps that several lanes took in one "
+    title += "batch; each is counted as the median of the steps that this lane took alone"
+    if seconds is None:
+        note = "shared steps: not compared with full" if theirs else "shared steps"
+        return _row("total time", duration(timings["total"]), note, "", title)
+    ratio, trend = time_ratio(seconds, base)
+    about = f"≈ {ratio}" if trend in ("slower", "faster") else ratio
+    return _row("total time", f"≈ {duration(seconds)}", about, trend, title)
+
+
+def _alone(timings: Mapping[str, float]) -> float | None:
+    """Return the total of a lane by itself; None when it took no step alone."""
+    return timings.get("total_alone", None if timings.get("shared") else timings.get("total"))
 
 
 POSITIONS = {
