@@ -11,8 +11,9 @@ ANALYSES_HEAD = """# Analyses
 
 Written from the code by `make docs`; what each analysis declares in its own file under
 `tokviz/analysis/`. *Reads*: arrays of [the trace](trace_format.md); *asks*: further runs of the
-model, which `vlm.analyse` makes. *Exact*: the numbers are what they say; *heuristic*: a reading.
-Measured on the embedded model: [what each costs](analyses_cost.md), and
+model, which `vlm.analyse` makes. *Exact*: the numbers are what they say; *sampled*: they estimate
+it; *heuristic*: a reading. Measured on the embedded model:
+[what each costs](analyses_cost.md), and
 [which maps agree with removal](agreement.md).
 """
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-Exactness = Literal["exact", "heuristic"]
-"""exact: the numbers are what they say, up to rounding. heuristic: a reading of them."""
+Exactness = Literal["exact", "sampled", "heuristic"]
+"""exact: the numbers are what they say, up to rounding. sampled: they estimate it, and a note says
+from how many samples. heuristic: a reading of them."""
 
 
 @dataclass(frozen=True, eq=False)

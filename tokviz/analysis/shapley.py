@@ -69,7 +69,7 @@ def exact_values(worth: np.ndarray) -> np.ndarray:
     "the whole image adds.",
     not_meaning="Sampled values carry noise, and sets of blocks that the model never saw in "
     "training count as much as natural ones.",
-    exactness="exact",
+    exactness="sampled",
     cost="Samples x blocks + 1 forwards, or 2 to the power of the blocks where that is less; "
     "eight at a time. Memory: up to eight prefills.",
     paper="https://arxiv.org/abs/1705.07874",
