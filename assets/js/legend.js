@@ -72,7 +72,9 @@
     if (view.map === "attention") {
       const share = scene.shares(view);
       const part = share ? `; ${T.percent(share[view.layer])} of its attention was on the image` : "";
-      return `Bright patches are where the model looked while it wrote ${words} (layer ${view.layer}, ${head}${part}).`;
+      const drawn = scene.drawnLayer(view.layer);
+      const near = drawn === view.layer ? "" : ` Drawn is layer ${drawn}: of so long an answer not every layer fits into a page.`;
+      return `Bright patches are where the model looked while it wrote ${words} (layer ${view.layer}, ${head}${part}).${near}`;
     }
     if (view.map === "tam") return `Bright patches speak for ${words} by themselves, after what earlier words explain is taken off.`;
     if (view.map === "tower") return `Bright patches stand out to the vision tower (layer ${view.layer}, ${head}), before any question is asked.`;

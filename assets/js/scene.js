@@ -15,7 +15,8 @@
       this.roles = payload.roles || [];
       this.memory = new Map();
       this.rankMemory = new WeakMap();
-      this.layers = this.attention ? this.attention.shape[1] : this.phi ? this.phi.shape[0] : 0;
+      this.sent = payload.attention_layers || null; // a long answer about many tokens: not every layer
+      this.layers = this.sent ? this.share.shape[1] : this.attention ? this.attention.shape[1] : this.phi ? this.phi.shape[0] : 0;
       this.headCount = this.heads ? this.heads.shape[2] : 0;
       this.towerHeads = this.tower_heads ? this.tower_heads.shape[1] : 0;
       this.meanShare = this.shares(null);
@@ -152,6 +153,17 @@
       return this.sum(view, layer, out);
     }
 
+    /* Where a word's attention in a layer begins; of a layer that was not sent, in the nearest that was. */
+    attentionAt(word, layer) {
+      const place = this.sent ? this.sent.indexOf(this.drawnLayer(layer)) : layer;
+      return (word * this.attention.shape[1] + place) * this.n;
+    }
+
+    drawnLayer(layer) {
+      if (!this.sent) return layer;
+      return this.sent.reduce((best, one) => (Math.abs(one - layer) < Math.abs(best - layer) ? one : best));
+    }
+
     sum(view, layer, out) {
       const words = this.chosen(view), n = this.n;
       const weight = view.words.size || view.peek !== null ? 1 : 1 / Math.max(words.length, 1);
@@ -159,7 +171,7 @@
       out.fill(0);
       for (const word of words) {
         const [source, start] = view.map === "tam" ? [this.tam, word * n]
-          : head < 0 ? [this.attention, (word * this.layers + layer) * n]
+          : head < 0 ? [this.attention, this.attentionAt(word, layer)]
             : [this.heads, ((word * this.layers + layer) * this.headCount + head) * n];
         for (let i = 0; i < n; i++) out[i] += weight * source.values[start + i];
       }
@@ -173,7 +185,7 @@
       if (!this.map(one.map).has) return null;
       return this.words.map((_, word) => {
         const layer = Math.min(view.layer, Math.max(this.layers - 1, 0));
-        const start = one.map === "tam" ? word * this.n : (word * this.layers + layer) * this.n;
+        const start = one.map === "tam" ? word * this.n : this.attentionAt(word, layer);
         return (one.map === "tam" ? this.tam : this.attention).values[start + token];
       });
     }

@@ -13,6 +13,7 @@
     let at = -1;
     stages.forEach((stage, i) => { if (!inside(stage)) frames.push({ stage: (at = i), layer: null }); });
     for (let layer = 0; layer < (scene.attention ? scene.layers : 0); layer++) {
+      if (scene.drawnLayer(layer) !== layer) continue;
       stages.forEach((stage, i) => { if (inside(stage) && stage.layer <= layer) at = i; });
       frames.push({ stage: at, layer });
     }

@@ -12,7 +12,8 @@ from tokviz.layout import Layout, Tile
 from tokviz.reduction.method import PLACES as METHOD_PLACES
 from tokviz.trace import Trace, layout_arrays
 from tokviz.view.fates import PLACES
-from tokviz.view.overlay import overlay_payload, pending_payload
+from tokviz.view.overlay import fitting_layers, overlay_payload, pending_payload
+from tokviz.view.page_file import page_html
 
 EVIL = "<script>alert(1)</script>"
 
@@ -25,6 +26,22 @@ def test_the_payload_is_plain_json_and_small():
     payload = overlay_payload(fake_trace(24, 24, ("w",) * 64, layers=32), "id")
     text = json.dumps(payload, allow_nan=False)
     assert len(text) < 5_000_000
+
+
+def test_a_long_answer_about_many_tokens_keeps_its_attention_in_fewer_layers():
+    trace = fake_trace(64, 64, tuple("w" * 64), layers=8)
+    payload = overlay_payload(trace, "id")
+    layers = payload["attention_layers"]
+    assert layers == [0, 1, 2, 4, 5, 6]
+    kept = trace["attention"][:, layers].astype(np.float32)
+    np.testing.assert_allclose(unpack(payload["attention"]), kept, atol=kept.max() / 254)
+    assert unpack(payload["share"]).shape == (64, 8)
+    assert len(page_html(payload)) < 5 * 2**20
+
+
+@pytest.mark.parametrize(("room", "layers"), [(0, []), (12, [2]), (24, [0, 2]), (99, [0, 1, 2, 3])])
+def test_layers_that_fit_are_evenly_spaced_and_hold_the_first_view(room, layers):
+    assert fitting_layers((2, 4, 6), room).tolist() == layers
 
 
 def test_the_maps_are_those_of_the_trace():

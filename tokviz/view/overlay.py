@@ -223,12 +223,17 @@ def _pane(
 
 
 def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"attention": None, "heads": None, "share": None}
+    fields: dict[str, Any] = dict.fromkeys(("attention", "attention_layers", "heads", "share"))
     if "attention" not in trace or not trace.t:
         missing["attention"] = NO_ATTENTION
         return fields
-    fields["attention"] = pack_map(trace["attention"], ROOM)
-    if fields["attention"] is None:
+    layers = fitting_layers(trace["attention"].shape, ROOM)
+    if len(layers) == trace["attention"].shape[1]:
+        fields["attention"] = pack_map(trace["attention"], ROOM)
+    elif len(layers):
+        fields["attention"] = pack_map(trace["attention"][:, layers], ROOM)
+        fields["attention_layers"] = layers.tolist()
+    else:
         missing["attention"] = "This run's attention maps are too large for the browser."
     fields["share"] = pack(image_share(trace), "f2")
     if "attention_heads" in trace:
@@ -236,6 +241,19 @@ def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     if fields["heads"] is None:
         missing["heads"] = "Single heads were not recorded, or are too large for the browser."
     return fields
+
+
+def fitting_layers(shape: Sequence[int], room: int) -> np.ndarray:
+    """Return the layers of a map [t, l, n] that fit into `room` bytes, evenly spaced, ascending.
+
+    At one byte a number; the last layer but one, where a view starts, is among them.
+    """
+    words, count, tokens = shape
+    fit = min(room // max(words * tokens, 1), count)
+    if fit in (0, count):
+        return np.arange(fit)
+    first = max(count - 2, 0)
+    return np.unique(np.linspace(first, 0, fit).round().astype(int))
 
 
 def _mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
