@@ -191,7 +191,8 @@ def page(questions: int) -> str:
             "them agrees with the other says how much of a low number is their noise.",
             "",
             "A high number says that the score orders blocks as removal does *on this model*,",
-            "whose attention was taught to mark things (see [its card][card]); on other models it",
+            "whose attention was taught to mark things (see",
+            "[its card](../assets/model/README.md)); on other models it",
             "has to be measured again. Rows in `type` are the scores by which methods choose,",
             f"at {KEEP} tokens; methods that score only what they keep have none.",
             f"`{'` and `'.join(NOT_HERE)}` have no row: this model has no sink dimensions.",
@@ -199,8 +200,6 @@ def page(questions: int) -> str:
             table(found),
             "",
             f"Machine: {machine()}.",
-            "",
-            "[card]: ../assets/model/README.md",
             "",
         ]
     )

@@ -1,8 +1,10 @@
 """FlowCut removes patches while the tower runs, and a score goes along with those that are left."""
 
+import numpy as np
 import torch
 
 import tokviz
+from tokviz.capture import Capture
 from tokviz.models.tower import encode_reduced
 
 PROMPT = "what is this?"
@@ -44,10 +46,10 @@ def test_the_tower_cuts_where_a_tower_run_by_hand_does(vlm, cat):
     prepared = vlm.prepare([cat], PROMPT)
     (step,) = tokviz.plan("flowcut", keep=KEEP).steps
     layout, inputs = prepared.asked.layout, prepared.inputs
-    with torch.no_grad():
-        vision, (done,), _ = encode_reduced(
-            vlm.family, vlm.model, inputs, layout, step, [KEEP], {"cls_attn"}
-        )
+    shared = vlm.encode(prepared, [], Capture())
+    with torch.inference_mode():
+        tiles = [(np.arange(layout.n), KEEP)]
+        done = encode_reduced(vlm.family, vlm.model, inputs, shared, layout, tiles, step)
         left, states = by_hand(vlm.model.model.vision_tower, inputs["pixel_values"])
-    assert done.kept.tolist() == left.tolist()
-    assert torch.allclose(vision.pre, states, atol=1e-5)
+    assert done.kept[0].tolist() == left.tolist()
+    assert torch.allclose(done.pre, states, atol=1e-5)

@@ -203,7 +203,7 @@ def test_the_model_is_untouched_afterwards(model, cat, name):
     prepared = model.prepare(cat, PROMPT)
     modules = {key: id(module) for key, module in model.model.named_modules()}
     before, at_rest = generate(model, prepared).logits, hooks(model.model)
-    model.answer(cat, PROMPT, tokviz.plan(name, keep=30), NEW)
+    model.answer(cat, PROMPT, tokviz.plan(name, keep=20), NEW)
     assert {key: id(module) for key, module in model.model.named_modules()} == modules
     assert hooks(model.model) == at_rest
     for ours, theirs in zip(before, generate(model, prepared).logits, strict=True):
