@@ -37,7 +37,7 @@
       this.opened = new Set();
       this.pictures = "fates";
       T.lanes.push(this);
-      document.addEventListener("tv-layer", () => this.repaint());
+      document.addEventListener("tv-layer", () => this.followLayer());
     }
 
     load(value) {
@@ -121,6 +121,13 @@
       this.pictures = pictures;
       this.bar();
       this.repaint();
+    }
+
+    /* Where the model looked depends on the big picture's layer, what became of tokens does not. Soon:
+       the lanes must never hold up the picture whose layer is being changed. */
+    followLayer() {
+      clearTimeout(this.later);
+      if (this.pictures === "looked") this.later = setTimeout(() => this.repaint(), 30);
     }
 
     /* After a change of what is shown: one colour scale for all lanes. */

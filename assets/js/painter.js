@@ -17,7 +17,7 @@
     async open(scene) {
       const urls = scene.payload.images.map((image) => image.src);
       const same = this.urls && urls.length === this.urls.length && urls.every((url, i) => url === this.urls[i]);
-      Object.assign(this, { scene, heat: null, mask: null });
+      Object.assign(this, { scene, heat: null, mask: null, heatedOf: [] });
       if (same) return;
       this.urls = urls;
       this.images = await Promise.all(urls.map((url) => new Promise((done) => {
@@ -140,11 +140,12 @@
     draw(look) {
       const started = performance.now(), { pen } = this;
       if (this.lookOf !== look || !this.bases.still) {
-        const picture = this.base(this.isGrey(look));
+        const heat = this.isGrey(look), picture = heat && look.roles ? this.heated(look) : this.base(heat);
         this.lookOf = look;
         this.onto(this.sheet("still"), () => {
           this.pen.drawImage(picture, 0, 0, this.width, this.height);
-          this.drawTokens(look);
+          if (heat && !look.roles) this.drawHeat(look);
+          this.drawSigns(look);
         });
       }
       const { still } = this.bases;
@@ -159,14 +160,31 @@
     /* Everything with a given pen, nothing from a cache and every token by itself, as print and vector files need it. */
     drawWith(pen, look) {
       this.exact = true;
-      this.onto(pen, () => { this.drawPanes(this.isGrey(look)); this.drawTokens(look); this.drawCursors(look); });
+      this.onto(pen, () => {
+        this.drawPanes(this.isGrey(look));
+        if (this.isGrey(look)) this.drawHeat(look);
+        this.drawSigns(look);
+        this.drawCursors(look);
+      });
       this.exact = false;
     }
 
     isGrey(look) { return Boolean(look.norm) && look.opacity > 0; }
 
-    drawTokens(look) {
-      if (look.norm && look.opacity > 0) this.drawHeat(look);
+    /* Pictures and heat map, kept while only the tokens' fates change: the keep slider. */
+    heated(look) {
+      const key = [look.norm, look.sinks, look.sinksIncluded, look.opacity], base = this.base(true);
+      if (this.bases.heated && key.every((part, i) => part === this.heatedOf[i])) return this.bases.heated;
+      this.heatedOf = key;
+      this.onto(this.sheet("heated"), () => {
+        this.pen.drawImage(base, 0, 0, this.width, this.height);
+        this.drawHeat(look);
+      });
+      return this.bases.heated;
+    }
+
+    /* What became of the tokens, and the marks on them. */
+    drawSigns(look) {
       if (look.roles) this.drawRoles(look);
       if (look.sinks) this.drawSinks(look);
       this.drawMarks(look);
