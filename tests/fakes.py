@@ -4,7 +4,8 @@ import numpy as np
 
 from tokviz.layout import Layout, Tile
 from tokviz.matrix import Reduction
-from tokviz.trace import StageRecord, Trace, layout_arrays
+from tokviz.records import StageRecord
+from tokviz.trace import Trace, layout_arrays
 
 
 def six_token_layout():

@@ -15,7 +15,8 @@ from tokviz import catalog
 from tokviz.cli import main
 from tokviz.errors import InputError, TraceError
 from tokviz.export import answer_record
-from tokviz.trace import MitigationRecord, open_trace
+from tokviz.records import MitigationRecord
+from tokviz.trace import open_trace
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,8 @@ import tokviz
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.layout import Layout, Tile
 from tokviz.matrix import Reduction
-from tokviz.trace import StageRecord, Trace, layout_arrays, open_trace
+from tokviz.records import StageRecord
+from tokviz.trace import Trace, layout_arrays, open_trace
 
 
 def layout():

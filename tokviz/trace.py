@@ -8,7 +8,7 @@ and `layout` need only numpy and safetensors, so that any other code can write a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -19,8 +19,9 @@ import numpy as np
 
 from tokviz import trace_io
 from tokviz.errors import MissingSignal, TraceError
-from tokviz.layout import KINDS, Layout, Tile
+from tokviz.layout import Layout
 from tokviz.matrix import Reduction
+from tokviz.records import MitigationRecord, StageRecord
 from tokviz.schema import (
     BLOCKS,
     CONTROLS,
@@ -30,42 +31,7 @@ from tokviz.schema import (
     STAGE_ARRAYS,
     STAGE_SCORE,
 )
-
-MAX_TEXT = 200_000
-Scalar = bool | int | float | str | None
-
-
-@dataclass(frozen=True)
-class StageRecord:
-    """One stage of token reduction that was carried out."""
-
-    method: str
-    place: str
-    layer: int | None
-    reduction: Reduction
-    seconds: float = 0.0
-    "Time of the decision alone."
-    effect: str = "remove"
-    "What happened to the tokens left out; only remove and restart take them away for good."
-
-    @property
-    def removes(self) -> bool:
-        """True when later stages see only what this one left."""
-        return self.effect in ("remove", "restart")
-
-
-@dataclass(frozen=True)
-class MitigationRecord:
-    """What was done to attention or logits in a run, besides removing tokens."""
-
-    name: str
-    options: Mapping[str, Scalar]
-    kinds: tuple[str, ...]
-    "attention, contrast, diagnostic."
-    verified: bool = True
-    "False: a stand-in for the published method."
-    told: Mapping[str, Scalar | Sequence[Scalar]] = field(default_factory=dict)
-    "Numbers, and lists of one number per answer token, that it measured on the way."
+from tokviz.trace_header import read_layout, read_mitigation, read_stages, read_text, read_texts
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -219,19 +185,7 @@ def check_arrays(trace: Trace) -> None:
         "m": len(MODALITIES),
     }
     for name, array in trace.arrays.items():
-        spec = SCHEMA.get(name)
-        if spec is None:
-            raise TraceError(f"a trace has no array {name[:60]!r}.")
-        if np.dtype(spec.dtype) != array.dtype:
-            raise TraceError(f"{name} must be {np.dtype(spec.dtype)}, got {array.dtype}.")
-        letters = spec.axes.split()
-        if array.ndim != len(letters):
-            raise TraceError(f"{name} must have axes [{spec.axes}], got {array.shape}.")
-        for letter, length in zip(letters, array.shape, strict=True):
-            if lengths.setdefault(letter, length) != length:
-                raise TraceError(
-                    f"{name} has {length} along {letter!r}, other parts have {lengths[letter]}."
-                )
+        _check_array(name, array, lengths)
     for name in PROMPT_INDICES:
         rows = trace.arrays.get(name, np.zeros(0, np.int32))
         if rows.size and (rows.min() < 0 or rows.max() >= lengths["s"]):
@@ -241,6 +195,23 @@ def check_arrays(trace: Trace) -> None:
         if stage.reduction.n != alive:
             raise TraceError(f"a stage takes {stage.reduction.n} tokens, but {alive} were left.")
         alive = stage.reduction.m if stage.removes else alive
+
+
+def _check_array(name: str, array: np.ndarray, lengths: dict[str, int]) -> None:
+    """Raise TraceError unless an array fits SCHEMA; put lengths of axes not known so far down."""
+    spec = SCHEMA.get(name)
+    if spec is None:
+        raise TraceError(f"a trace has no array {name[:60]!r}.")
+    if np.dtype(spec.dtype) != array.dtype:
+        raise TraceError(f"{name} must be {np.dtype(spec.dtype)}, got {array.dtype}.")
+    letters = spec.axes.split()
+    if array.ndim != len(letters):
+        raise TraceError(f"{name} must have axes [{spec.axes}], got {array.shape}.")
+    for letter, length in zip(letters, array.shape, strict=True):
+        if lengths.setdefault(letter, length) != length:
+            raise TraceError(
+                f"{name} has {length} along {letter!r}, other parts have {lengths[letter]}."
+            )
 
 
 def open_trace(source: str | Path | bytes) -> Trace:
@@ -273,128 +244,25 @@ def open_trace(source: str | Path | bytes) -> Trace:
         raise
 
 
-def _texts(values: Sequence[Any]) -> tuple[str, ...]:
-    if isinstance(values, str):
-        raise TraceError("a list of texts is expected where the trace has one text.")
-    return tuple(_text(v) for v in values)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise TraceError("a text in the trace is missing, too long or not a text.")
-    return value
-
-
 def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
     named = {name: a for name, a in arrays.items() if name in SCHEMA}
     images = [arrays[f"image.{i}"].tobytes() for i in range(len(header["sizes"]))
               if f"image.{i}" in arrays]  # fmt: skip
-    layout = Layout(
-        sizes=tuple((_length(w), _length(h)) for w, h in header["sizes"]),
-        tiles=tuple(_tile(t, len(header["sizes"])) for t in header["tiles"]),
-        tile=named["token_tile"],
-        row=named["token_row"],
-        col=named["token_col"],
-        kind=named["token_kind"],
-        position=named["token_position"],
-    )
-    _check_layout(layout)
     return Trace(
-        prompt=_text(header["prompt"]),
-        answer=_text(header["answer"]),
-        model={_text(k): v for k, v in header["model"].items()},
-        layout=layout,
-        prompt_tokens=_texts(header["prompt_tokens"]),
-        answer_tokens=_texts(header["answer_tokens"]),
+        prompt=read_text(header["prompt"]),
+        answer=read_text(header["answer"]),
+        model={read_text(k): v for k, v in header["model"].items()},
+        layout=read_layout(header, named),
+        prompt_tokens=read_texts(header["prompt_tokens"]),
+        answer_tokens=read_texts(header["answer_tokens"]),
         arrays=named,
-        candidate_tokens=tuple(_texts(c) for c in header["candidate_tokens"]),
-        words={int(token): _text(text) for token, text in header.get("words", {}).items()},
-        stages=_stages(header, arrays),
+        candidate_tokens=tuple(read_texts(c) for c in header["candidate_tokens"]),
+        words={int(token): read_text(text) for token, text in header.get("words", {}).items()},
+        stages=read_stages(header, arrays),
         images=tuple(images),
-        timings={_text(k): float(v) for k, v in header["timings"].items()},
+        timings={read_text(k): float(v) for k, v in header["timings"].items()},
         kv_bytes=int(header["kv_bytes"]),
         kv_lengths=tuple(int(k) for k in header["kv_lengths"]),
-        notes=_texts(header["notes"]),
-        mitigation=_mitigation(header.get("mitigation")),
+        notes=read_texts(header["notes"]),
+        mitigation=read_mitigation(header.get("mitigation")),
     )
-
-
-def _mitigation(entry: Mapping[str, Any] | None) -> MitigationRecord | None:
-    if entry is None:
-        return None
-    told = {
-        _text(name): [_scalar(v) for v in value] if isinstance(value, list) else _scalar(value)
-        for name, value in entry["told"].items()
-    }
-    options = {_text(name): _scalar(value) for name, value in entry["options"].items()}
-    kinds = _texts(entry["kinds"])
-    return MitigationRecord(_text(entry["name"]), options, kinds, bool(entry["verified"]), told)
-
-
-def _scalar(value: Any) -> Scalar:
-    if isinstance(value, float) and not np.isfinite(value):
-        raise TraceError("a number of the mitigation in the trace is not finite.")
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    return _text(value)
-
-
-def _length(value: Any) -> int:
-    if not isinstance(value, int) or not 1 <= value <= 1_000_000:
-        raise TraceError("an image size in the trace is out of range.")
-    return value
-
-
-def _tile(entry: Sequence[Any], images: int) -> Tile:
-    image, rows, cols, box, role = entry
-    x0, y0, x1, y1 = (float(v) for v in box)
-    if not (0 <= image < images and x0 < x1 and y0 < y1 and np.isfinite([x0, y0, x1, y1]).all()):
-        raise TraceError("a tile in the trace lies nowhere.")
-    return Tile(int(image), _length(rows), _length(cols), (x0, y0, x1, y1), _text(role))
-
-
-def _stages(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[StageRecord, ...]:
-    entries = header["stages"]
-    roles = header.get("roles") or [{}] * len(entries)
-    return tuple(
-        _stage(number, entry, named, arrays)
-        for number, (entry, named) in enumerate(zip(entries, roles, strict=True))
-    )
-
-
-def _stage(
-    number: int, entry: Sequence[Any], named: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
-) -> StageRecord:
-    method, place, layer, n, seconds, effect = entry
-    rows, cols, weights, position = (arrays[f"stage.{number}.{name}"] for name in STAGE_ARRAYS)
-    score = arrays.get(f"stage.{number}.score")
-    if score is not None and score.shape != (int(n),):
-        raise TraceError(f"a stage that decides on {n} tokens has scores for {score.size}.")
-    roles = {_text(name): _members(tokens, int(n)) for name, tokens in named.items()}
-    reduction = Reduction.from_entries(
-        rows, cols, weights, int(n), len(position), position, score=score, roles=roles
-    )
-    where = None if layer is None else int(layer)
-    return StageRecord(_text(method), _text(place), where, reduction, float(seconds), _text(effect))
-
-
-def _members(tokens: Sequence[Any], n: int) -> np.ndarray:
-    if not all(type(token) is int and 0 <= token < n for token in tokens):
-        raise TraceError(f"a method's name for tokens points outside the {n} that it decided on.")
-    return np.array(tokens, np.int64)
-
-
-def _check_layout(layout: Layout) -> None:
-    same = {len(a) for a in (layout.tile, layout.row, layout.col, layout.kind, layout.position)}
-    if len(same) != 1:
-        raise TraceError("the layout's arrays differ in length.")
-    if not layout.n:
-        return
-    if layout.tile.min() < 0 or layout.tile.max() >= len(layout.tiles):
-        raise TraceError("a visual token belongs to no tile.")
-    rows = np.array([t.rows for t in layout.tiles])[layout.tile]
-    cols = np.array([t.cols for t in layout.tiles])[layout.tile]
-    patch = layout.kind == 0
-    inside = (layout.row >= 0) & (layout.row < rows) & (layout.col >= 0) & (layout.col < cols)
-    if layout.kind.max() >= len(KINDS) or not inside[patch].all():
-        raise TraceError("a visual token lies outside its tile's grid.")

@@ -11,7 +11,8 @@ from tokviz.matrix import FATES
 from tokviz.reduction import METHODS, reduce
 from tokviz.reduction.grouping import merged_sizes
 from tokviz.reduction.method import EFFECTS
-from tokviz.signals import SIGNALS, Signals
+from tokviz.signal_table import SIGNALS
+from tokviz.signals import Signals
 
 TOWER = sorted(name for name in METHODS if METHODS[name].place == "tower")
 LANGUAGE_MODEL = sorted(name for name in METHODS if METHODS[name].place == "language_model")

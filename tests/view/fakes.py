@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw
 
 from tokviz.layout import Layout, Tile
 from tokviz.matrix import Reduction
-from tokviz.trace import StageRecord, Trace, layout_arrays
+from tokviz.records import StageRecord
+from tokviz.trace import Trace, layout_arrays
 
 RED, BLUE = (210, 40, 40), (40, 70, 200)
 

@@ -23,8 +23,8 @@ from tokviz.models.tower_row import apply_reduction
 from tokviz.models.vision import hooked
 from tokviz.models.windows import Windows
 from tokviz.plans import Step
+from tokviz.records import StageRecord
 from tokviz.reduction import Stage, reduce
-from tokviz.trace import StageRecord
 
 Kwargs = dict[str, Any]
 Rotary = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]

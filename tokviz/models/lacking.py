@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokviz.models.vision import TOWER_SIGNALS
-from tokviz.signals import OF_CROPS, SIGNALS
+from tokviz.signal_table import OF_CROPS, SIGNALS
 
 if TYPE_CHECKING:
     from tokviz.models.travel import Part, Travel

@@ -16,8 +16,9 @@ from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.vision import Vision
+from tokviz.records import StageRecord
 from tokviz.schema import BLOCKS
-from tokviz.trace import StageRecord, Trace, layout_arrays
+from tokviz.trace import Trace, layout_arrays
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tokviz.models.travel import Travel
 from tokviz.models.vision import Vision
 from tokviz.models.windows import Windows, sliding_layers
 from tokviz.plans import Plan
-from tokviz.trace import StageRecord
+from tokviz.records import StageRecord
 
 if TYPE_CHECKING:
     from tokviz.models.run import Prepared

@@ -24,7 +24,8 @@ from tokviz.models.second_run import SecondRun
 from tokviz.models.state_arrays import state_arrays, word_texts
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan, Step
-from tokviz.trace import MitigationRecord, StageRecord, Trace
+from tokviz.records import MitigationRecord, StageRecord
+from tokviz.trace import Trace
 
 if TYPE_CHECKING:
     from tokviz.models.vlm import VLM

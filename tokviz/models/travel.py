@@ -27,10 +27,10 @@ from tokviz.models.tower import Encoded, encode_reduced
 from tokviz.models.tower_row import apply_reduction
 from tokviz.models.vision import TOWER_SIGNALS, Vision, image_signals
 from tokviz.plans import Step
+from tokviz.records import StageRecord
 from tokviz.reduction import Stage, reduce
 from tokviz.reduction.method import Method, check_keep
-from tokviz.signals import SIGNALS
-from tokviz.trace import StageRecord
+from tokviz.signal_table import SIGNALS
 
 if TYPE_CHECKING:
     from tokviz.models.run import Prepared

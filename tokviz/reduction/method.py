@@ -206,7 +206,8 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> 
 
     Args:
         name: a key of METHODS.
-        signals: name -> array, see `tokviz.signals.SIGNALS`; any float type, decided in float32.
+        signals: name -> array, see `tokviz.signal_table.SIGNALS`; any float type, decided as
+            float32.
         keep: number of visual tokens to leave, 1 to n.
         **options: the method's own options.
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from tokviz.errors import MissingSignal
-from tokviz.signals import SIGNALS, Signals
+from tokviz.signal_table import SIGNALS
+from tokviz.signals import Signals
 
 NO_CLS = "This model has no [CLS] token: the mean attention that each patch receives was used."
 CLS_ROW = "The received attention is missing: the [CLS] attention was used."

@@ -1,0 +1,195 @@
+"""Every signal that a method may read: its shape and its meaning.
+
+One table, from which checking, the engine's captures and the documentation follow. Shape letters:
+n tokens that are decided on, h heads, d width, m text tokens, p crops without the thumbnail,
+l layers of the language model, a any other length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One named array."""
+
+    shape: str
+    "Shape letters, space-separated; a leading h may be left out (one head, or a head mean)."
+    meaning: str
+    "What it holds, in one sentence."
+    layered: bool = False
+    "True: one array per layer, given as {layer: array}; a bare array stands for the layer asked."
+    integer: bool = False
+
+
+CALLABLE, CROPS = "callable", "crops"
+"""Shapes of the two signals that are no arrays."""
+
+TOWER: dict[str, Signal] = {
+    "cls_attn": Signal(
+        "h n", "softmax attention of the [CLS] query to every patch, [CLS] column dropped.", True
+    ),
+    "cls_logits": Signal("h n", "the same before the softmax, already scaled.", True),
+    "recv_attn": Signal(
+        "n", "mean over heads and queries of the attention that each patch receives.", True
+    ),
+    "full_attn": Signal("h a a", "the whole softmax map, [CLS] (if any) first.", True),
+    "q": Signal("h a d", "query states, [CLS] (if any) first.", True),
+    "k": Signal("h a d", "key states, [CLS] (if any) first.", True),
+    "v": Signal("h a d", "value states, [CLS] (if any) first.", True),
+    "feats_pre": Signal("n d", "features that enter the projector (tower width)."),
+    "cls_pre": Signal("d", "the [CLS] state of the layer that gives the features."),
+    "feats_post": Signal("n d", "projected features, as they enter the language model."),
+    "cls_post": Signal("d", "the [CLS] state sent through the projector."),
+    "projector": Signal(CALLABLE, "the projector: features [a, d] in, projected features out."),
+}
+
+OF_CROPS: dict[str, Signal] = {
+    "thumb_cls_attn": Signal("h a", "cls_attn of the thumbnail, its padding included.", True),
+    "crop_cls_attn": Signal("h p a", "cls_attn of each other crop, padding included.", True),
+    "thumb_cls_logits": Signal("h a", "the same before the softmax, already scaled.", True),
+    "crop_cls_logits": Signal("h p a", "the same before the softmax, already scaled.", True),
+}
+
+TEXT: dict[str, Signal] = {
+    "text_llm": Signal("m d", "embedding rows of the prompt's text in the language model."),
+    "text_clip": Signal("m d", "text embeddings in the joint CLIP space."),
+    "img_clip": Signal("n d", "patch embeddings in the joint CLIP space."),
+}
+
+TOWER_STEP: dict[str, Signal] = {
+    "keys": Signal(
+        "h n d",
+        "this layer's key states of the current tokens, [CLS] left out; where several patches "
+        "make one visual token, their mean.",
+    ),
+    "hidden": Signal(
+        "n d", "this layer's states of the current tokens, [CLS] left out; means as for keys."
+    ),
+    "sizes": Signal("n", "how many of the first tokens each current token stands for."),
+    "prefix": Signal(
+        "",
+        "how many [CLS] and register tokens stand before the patches; they are not in the signals "
+        "and are never merged, but they count for even and odd places.",
+        integer=True,
+    ),
+    "layer": Signal("", "number of the layer at which the decision is taken.", integer=True),
+    "carried": Signal(
+        "n",
+        "score that the method itself gave to each current token at its last decision, a group "
+        "having that of its representative; missing at the first one.",
+    ),
+}
+
+STAGE: dict[str, Signal] = {
+    "llm_attn_last": Signal(
+        "h n", "attention of the last prompt row to the visual tokens, in the layer just before."
+    ),
+    "llm_peek_last": Signal(
+        "h n", "attention of the last prompt row with the coming layer's own queries and keys."
+    ),
+    "llm_attn_text": Signal(
+        "h m n", "attention of the text rows after the image, in the layer just before."
+    ),
+    "llm_hidden": Signal("n d", "states of the visual tokens that enter the coming layer."),
+    "llm_hidden_last": Signal("d", "state of the last prompt row that enters the coming layer."),
+    "llm_attn_last_before": Signal("h n", "llm_attn_last, but one layer earlier still."),
+    "llm_peek_text": Signal(
+        "h m n",
+        "attention of the text rows after the image with the coming layer's own queries and keys.",
+    ),
+    "llm_attn_text_text": Signal(
+        "h m m", "attention among the text rows after the image, in the layer just before."
+    ),
+    "llm_attn_all": Signal(
+        "h a a",
+        "softmax attention of all prompt rows to all prompt rows, in the layer just before.",
+    ),
+    "llm_visual_rows": Signal(
+        "n",
+        "row of each visual token in llm_attn_all and llm_attn, counted from 0.",
+        integer=True,
+    ),
+    "llm_attn_mean_query": Signal(
+        "h n",
+        "softmax over the visual tokens of the mean visual query times the keys / sqrt(d), both "
+        "of the coming layer and before rotary positions.",
+    ),
+    "llm_keys": Signal("h n d", "the coming layer's keys of the visual tokens, after rotation."),
+    "llm_qk_last": Signal(
+        "h n",
+        "query of the last prompt row times the keys, in the layer just before: after rotation, "
+        "neither scaled nor through a softmax, grouped keys repeated for each head.",
+    ),
+    "llm_rope_bias": Signal(
+        "m n", "dot products of two rotated all-ones vectors / sqrt(d), text rows x visual tokens."
+    ),
+    "llm_text_score": Signal(
+        "m",
+        "softmax over the text rows of (input embeddings of the visual tokens x those of the text "
+        "rows), mean over all visual tokens that entered the language model.",
+    ),
+    "llm_text_mass": Signal(
+        "a",
+        "attention of the text rows to all visual tokens together, mean over heads and rows: one "
+        "number per layer, from layer 0 to the layer just before.",
+    ),
+    "llm_transition": Signal(
+        "n", "token transition variation summed over the layers watched so far (TransPrune)."
+    ),
+    "llm_tower_map": Signal(
+        "n", "importance that the vision tower gave to each visual token that is still there."
+    ),
+    "llm_shared_neurons": Signal(
+        "n",
+        "number of feed-forward neurons that are active both for this token and for the query "
+        "row, in the layer just before.",
+    ),
+    "llm_hidden_query": Signal(
+        "d", "mean state of the query sample's tokens that enter the coming layer."
+    ),
+    "llm_image": Signal(
+        "n", "image each visual token belongs to, from 0; the last is the query.", integer=True
+    ),
+    "llm_lens_prob": Signal("n", "highest probability that the logit lens gives at each token."),
+    "llm_lens_token": Signal("n", "the vocabulary entry that has it.", integer=True),
+}
+
+WHOLE: dict[str, Signal] = {
+    "llm_attn": Signal("l h a a", "softmax maps of every layer over the rows of the prompt."),
+    "llm_attn_grad": Signal("l h a a", "gradient of the answer token's logit by llm_attn."),
+    "relevance": Signal("n", "any map over the tokens that an analysis has made."),
+}
+
+PLACES: dict[str, Signal] = {
+    "grid": Signal("a", "(rows, cols) of the tokens.", integer=True),
+    "index": Signal("n", "original number of each token that is still there.", integer=True),
+    "crops": Signal(
+        CROPS,
+        "one (role, rows, cols, row0, col0) per crop: role is whole, thumbnail or tile, row0 and "
+        "col0 say where a tile starts on the canvas of all tiles; or only its number of tokens.",
+    ),
+    "tile": Signal("n", "crop of each token; by default crop after crop.", integer=True),
+    "cell": Signal("n", "raster number of each token in its crop.", integer=True),
+    "segments": Signal("n", "coarse segment of the image each token lies in.", integer=True),
+    "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
+    "pixels": Signal("a a a", "the image that the tower saw, channels first."),
+    "num_layers": Signal("", "number of layers of the part that the layered signals come from."),
+}
+
+SECTIONS: dict[str, dict[str, Signal]] = {
+    "Vision tower": TOWER,
+    "Crops of one image (a thumbnail and tiles), each seen by the tower on its own": OF_CROPS,
+    "Text": TEXT,
+    "A step inside the tower (tokens may already be groups)": TOWER_STEP,
+    "A stage inside the language model (tokens still alive)": STAGE,
+    "The whole language model, forward and backward": WHOLE,
+    "Layout": PLACES,
+}
+"""The signals, by the part of a run that they come from."""
+
+SIGNALS: dict[str, Signal] = {
+    name: signal for section in SECTIONS.values() for name, signal in section.items()
+}
+"""Every signal by name. A plugin may add its own."""
