@@ -37,6 +37,7 @@ AXES: dict[str, str] = {
     "m": "modalities; in a stage, the tokens that it leaves",
     "z": "width of the language model",
     "e": "entries of a stage's matrix that are not zero",
+    "y": "rows of the prompt that are marks",
 }
 """Axis letter -> what it counts. Arrays with the same letter agree in length."""
 
@@ -102,7 +103,7 @@ SCHEMA: dict[str, Field] = {
         "t l h b",
         "f2",
         "share of that row's attention on the prompt before the image, the visual tokens, "
-        "the text after and between them, and the answer so far.",
+        "the text after them, the answer so far, and the marks.",
     ),
     "cls_attention": Field("u n", "f2", "head mean of the [CLS] attention to each patch."),
     "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
@@ -117,6 +118,13 @@ SCHEMA: dict[str, Field] = {
         "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
     ),
     "own_rows": Field("p", "i4", "indices in prompt_ids of the user's own words, ascending."),
+    "mark_rows": Field(
+        "y",
+        "i4",
+        "indices in prompt_ids of the marks, ascending: what the processor writes between visual "
+        "tokens and around them (names of tiles, line ends after a row of tiles, begin and end of "
+        "an image). Missing where there are none; then `b` is one shorter.",
+    ),
     "own_guess": Field(
         "p", "i4", "most probable next token at the first of these rows; -1 = not read."
     ),
@@ -162,7 +170,7 @@ SCHEMA: dict[str, Field] = {
 }
 """Every array by name. Arrays of stages (`stage.0.rows`) and images (`image.0`) come on top."""
 
-PROMPT_INDICES = ("token_position", "own_rows")
+PROMPT_INDICES = ("token_position", "own_rows", "mark_rows")
 """Arrays whose values are indices in the prompt."""
 STAGE_ARRAYS: dict[str, Field] = {
     "rows": Field("e", "i4", "output token of each entry, ascending."),
@@ -173,8 +181,8 @@ STAGE_ARRAYS: dict[str, Field] = {
 """The matrix of one stage, as `stage.0.rows` and so on."""
 STAGE_SCORE = Field("n", "f4", "optional: importance by which the method decided; NaN = none.")
 """`stage.0.score` and so on, n being the tokens that the stage decides on."""
-BLOCKS = ("before", "image", "text", "answer")
-"""Names along axis b of `mass` and of `flow`."""
+BLOCKS = ("before", "image", "text", "answer", "marks")
+"""Names along axis b of `mass` and of `flow`; the last one only with `mark_rows`."""
 CONTROLS = ("blank", "blurred", "noise", "removed")
 """Names along axis x of `control_prob`."""
 MODALITIES = ("image", "text")

@@ -180,7 +180,7 @@ def check_arrays(trace: Trace) -> None:
         "t": len(trace.answer_tokens),
         "s": len(trace.prompt_tokens),
         "q": len(trace.prompt_tokens) + max(len(trace.answer_tokens) - 1, 0),
-        "b": len(BLOCKS),
+        "b": len(BLOCKS) if "mark_rows" in trace.arrays else len(BLOCKS) - 1,
         "x": len(CONTROLS),
         "m": len(MODALITIES),
     }

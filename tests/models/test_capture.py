@@ -129,8 +129,12 @@ def blocks(full):
     return block
 
 
+LACKING = {"received_attention", "sink_dims", "sink_phi", "mark_rows"}
+"""The tower has a [CLS], the model no sinks, and nothing stands between the image's tokens."""
+
+
 def test_everything_declared_is_captured(full):
-    assert set(SCHEMA) - set(full.arrays) <= {"received_attention", "sink_dims", "sink_phi"}
+    assert set(SCHEMA) - set(full.arrays) <= LACKING
 
 
 def test_what_costs_more_is_off_unless_asked_for(trace):
@@ -150,7 +154,7 @@ def test_flow_between_blocks_equals_sums_of_eager_maps(vlm, cat, full, blocks, e
         raw = run.lane.prompt_records.flow[layer].numpy()
         assert np.isnan(raw[3]).all()
         assert np.abs(raw - expected)[:3].max() < (2e-6 if layer == 0 else 1e-5)
-        assert np.abs(full["flow"][layer] - expected)[:3].max() < 1e-3  # half precision
+        assert np.abs(full["flow"][layer] - expected[:4, :4])[:3].max() < 1e-3  # half precision
 
 
 def test_states_of_layers_equal_eager_hidden_states(full, blocks, eager):

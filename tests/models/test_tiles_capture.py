@@ -7,6 +7,7 @@ from transformers import AutoModelForImageTextToText
 
 import tokviz
 from tests.models.test_windows import continued
+from tests.models.tiny_tiles import TILES
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
 from tokviz.models.attention import observed
@@ -48,7 +49,30 @@ def test_attention_of_the_answer_equals_eager_attentions(seen):
     heads = rows[..., trace.layout.position]
     assert np.abs(trace["attention_heads"] - heads).max() < 1e-3  # stored in half precision
     assert heads.max() > 0.05
-    assert np.abs(trace["mass"][..., 3] - rows[..., first + 1 :].sum(-1)).max() < 2e-3
+
+
+def test_names_of_tiles_and_marks_of_images_are_a_block_of_their_own(seen):
+    """What the processor writes around visual tokens is no text after the image."""
+    trace, prepared, output = seen
+    tokens = np.array(trace.prompt_tokens)
+    marks = np.isin(tokens, [*TILES, "<start_of_image>", "<end_of_image>"])
+    visual = trace.layout.position
+    marks[visual[0] : visual[-1]] |= tokens[visual[0] : visual[-1]] != "<image>"
+    assert marks[trace.arrays.get("mark_rows", [])].all()
+    assert marks.sum() == len(trace.arrays.get("mark_rows", []))
+    assert marks.any() == (
+        prepared.asked.layout.tiles[0].role != "whole" or "<end_of_image>" in tokens
+    )
+    s = len(tokens)
+    block = np.full(s, 2)
+    block[: visual[0]], block[visual], block[marks] = 0, 1, 4
+    maps = torch.stack(output.attentions)[:, 0, :, s - 1 : s - 1 + trace.t].permute(2, 0, 1, 3)
+    assert trace["mass"].shape[-1] == (5 if marks.any() else 4)
+    for number in range(trace["mass"].shape[-1]):
+        there = block == number if number != 3 else np.zeros(s, bool)
+        keys = np.concatenate([there, np.full(maps.shape[-1] - s, number == 3)])
+        expected = maps[..., torch.as_tensor(keys)].sum(-1).numpy()
+        assert np.abs(trace["mass"][..., number] - expected).max() < 2e-3, number
 
 
 def test_readout_and_probabilities_are_those_of_the_capped_logits(seen):

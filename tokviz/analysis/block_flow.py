@@ -17,15 +17,18 @@ from tokviz.trace import Trace
 ANSWER = BLOCKS.index("answer")
 
 
-def block_of(layout: Layout, length: int) -> np.ndarray:
+def block_of(layout: Layout, length: int, marks: np.ndarray | None = None) -> np.ndarray:
     """Return the block of each row of a prompt, an index in BLOCKS, uint8 [s].
 
-    All rows in front of the first visual token are `before`, other rows without one are `text`.
+    All rows in front of the first visual token are `before`, other rows without one are `text`,
+    unless they are among `marks`, the rows of `mark_rows`.
     """
     block = np.full(length, BLOCKS.index("text"), np.uint8)
     first = int(layout.position[0]) if layout.n else length
     block[:first] = BLOCKS.index("before")
     block[layout.position] = BLOCKS.index("image")
+    if marks is not None:
+        block[marks] = BLOCKS.index("marks")
     return block
 
 
@@ -65,11 +68,12 @@ def block_flow(trace: Trace) -> Result:
 
     The answer's row is the mean over its tokens and heads. Rows of the prompt need the array
     `flow`; without it they are NaN. `intensity` divides by the number of keys, which takes away the
-    advantage of large blocks. Before a merge the counts are those of the original tokens.
+    advantage of large blocks. Names of tiles and other marks that the processor writes around
+    visual tokens are a block of their own where there are any. Before a merge the counts are those of the original tokens.
     """
     mass = trace["mass"].astype(np.float32)
-    layers = mass.shape[1]
-    flow = np.full((layers, len(BLOCKS), len(BLOCKS)), np.nan, np.float32)
+    layers, _, count = mass.shape[1:]
+    flow = np.full((layers, count, count), np.nan, np.float32)
     notes: tuple[str, ...] = ()
     if "flow" in trace:
         flow[:] = trace["flow"]
@@ -77,7 +81,8 @@ def block_flow(trace: Trace) -> Result:
         notes = ("Only the rows that chose the answer were recorded.",)
     if trace.t:
         flow[:, ANSWER] = mass.mean((0, 2))
-    sizes = np.bincount(block_of(trace.layout, len(trace.prompt_tokens)), minlength=len(BLOCKS))
+    block = block_of(trace.layout, len(trace.prompt_tokens), trace.arrays.get("mark_rows"))
+    sizes = np.bincount(block, minlength=count)
     sizes[ANSWER] = max(trace.t, 1)
     parts = {
         "intensity": Part(flow / np.maximum(sizes, 1), "l b b", "the same per key of the block"),
@@ -88,4 +93,4 @@ def block_flow(trace: Trace) -> Result:
             "share on the image for each head, mean over the answer",
         ),
     }
-    return Result(flow, "l b b", parts, {"b": BLOCKS, "t": trace.answer_tokens}, notes)
+    return Result(flow, "l b b", parts, {"b": BLOCKS[:count], "t": trace.answer_tokens}, notes)

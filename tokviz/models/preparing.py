@@ -41,7 +41,9 @@ def prepare(vlm: VLM, images: Any, prompt: str) -> Prepared:
     layout = vlm.family.layout(vlm.model, vlm.processor, inputs, opened)
     tokens = tuple(vlm.tokenizer.convert_ids_to_tokens(ids.tolist()))
     own = own_words(vlm.tokenizer, prompt, ids, layout.position)
-    asked = Asked(prompt, ids, tokens, layout, tuple(opened), own.numpy().astype(np.int32))
+    marks = mark_rows(vlm.tokenizer, ids, layout.position)
+    rows = own.numpy().astype(np.int32)
+    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks)
     return Prepared(asked, inputs, vlm.family.positions(vlm.model, inputs), own)
 
 
@@ -64,6 +66,33 @@ def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) 
         if ids[start : start + len(own)].tolist() == own:
             return torch.arange(start, start + len(own))
     return torch.arange(after, len(ids))
+
+
+def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
+    """Find what the processor writes around visual tokens: names of tiles, marks of images.
+
+    That is all between the first and the last of them (a person's words never are), and the
+    special tokens that touch these two, but for those that begin or end a text.
+
+    Args:
+        tokenizer: the tokenizer.
+        ids: [s], the prompt.
+        visual: [n], rows of the visual tokens, ascending.
+
+    Returns:
+        int32 [y], ascending.
+    """
+    if not len(visual):
+        return np.zeros(0, np.int32)
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special -= {getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
+    touching = np.isin(ids, list(special))
+    first, last = int(visual[0]), int(visual[-1])
+    while first > 0 and touching[first - 1]:
+        first -= 1
+    while last + 1 < len(ids) and touching[last + 1]:
+        last += 1
+    return np.setdiff1d(np.arange(first, last + 1), visual).astype(np.int32)
 
 
 def encode(vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:

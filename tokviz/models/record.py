@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tokviz.analysis.block_flow import block_of
 from tokviz.capture import HEADS_LIMIT_BYTES
 from tokviz.images import preview_jpeg
 from tokviz.layout import Layout
@@ -33,6 +34,13 @@ class Asked:
     images: tuple[Image.Image, ...]
     own_rows: np.ndarray
     "int32 [p], indices in the prompt of the user's own words."
+    mark_rows: np.ndarray
+    "int32 [y], indices in the prompt of what the processor writes around visual tokens."
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks that this prompt and its answer have."""
+        return BLOCKS if len(self.mark_rows) else BLOCKS[:-1]
 
 
 @dataclass(frozen=True)
@@ -48,12 +56,10 @@ class Arrival:
     cls_row: int | None = None
     "Row of a [CLS] token that was put before the visual tokens."
 
-    def blocks(self, layout: Layout) -> np.ndarray:
+    def blocks(self, asked: Asked) -> np.ndarray:
         """Return the block of each row that entered layer 0, int64 [rows], index in BLOCKS."""
-        first = int(layout.position[0]) if layout.n else len(self.rows)
-        block = np.full(len(self.rows), BLOCKS.index("text"))
-        block[:first] = BLOCKS.index("before")
-        block[self.visual] = BLOCKS.index("image")
+        full = block_of(asked.layout, len(asked.prompt_ids), asked.mark_rows)
+        block = full[self.rows].astype(np.int64)
         if self.cls_row is not None:
             block[self.cls_row] = BLOCKS.index("image")
         return block
@@ -65,32 +71,29 @@ def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict
     Attention on a merged token is shared among its members by their weight. Single heads of all
     layers are held only where they are stored.
     """
-    n, s = asked.layout.n, len(asked.prompt_ids)
+    n = asked.layout.n
     if not lane.rows.attention or not t:
         return {}
     heads = lane.rows.attention[0][0].shape[0]
     fits = t * lane.layers * heads * n * 2 <= HEADS_LIMIT_BYTES
     single = np.zeros((t, lane.layers, heads, n) if fits else 0, np.float16)
     means = np.zeros((t, lane.layers, n), np.float16)
-    mass = np.zeros((t, lane.layers, heads, 4), np.float32)
-    first = int(asked.layout.position[0]) if n else s
+    mass = np.zeros((t, lane.layers, heads, len(asked.blocks)), np.float32)
+    blocks = arrival.blocks(asked)
     for layer in range(lane.layers):
         alive = lane.stages.rows_at(layer).cpu().numpy()
         whole = arrival.before.then(lane.stages.reduction_at(layer))
         is_visual = np.isin(alive, arrival.visual)
-        is_image = is_visual | (alive == arrival.cls_row)
-        is_before = (arrival.rows[alive] < first) & ~is_image
         rows = [step[layer] for step in lane.rows.attention[:t]]
         prompt = torch.stack([row[:, : len(alive)] for row in rows]).cpu().numpy()
         maps = whole.spread(prompt[..., is_visual])
         means[:, layer] = maps.mean(1)
         if fits:
             single[:, layer] = maps
-        mass[:, layer, :, 0] = prompt[..., is_before].sum(-1)
-        mass[:, layer, :, 1] = prompt[..., is_image].sum(-1)
-        mass[:, layer, :, 2] = prompt[..., ~is_image & ~is_before].sum(-1)
+        for number in np.unique(blocks[alive]):
+            mass[:, layer, :, number] = prompt[..., blocks[alive] == number].sum(-1)
         written = torch.stack([row[:, len(alive) :].sum(-1) for row in rows])
-        mass[:, layer, :, 3] = written.cpu().numpy()
+        mass[:, layer, :, BLOCKS.index("answer")] = written.cpu().numpy()
     arrays = {"attention": means, "mass": mass.astype(np.float16)}
     return arrays | ({"attention_heads": single} if fits else {})
 
@@ -214,6 +217,7 @@ def build_trace(
         "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
         "answer_entropy": np.asarray(lane.entropies[:t], np.float32),
         "own_rows": asked.own_rows,
+        **({"mark_rows": asked.mark_rows} if len(asked.mark_rows) else {}),
         **layout_arrays(asked.layout),
         **attention_arrays(lane, arrival, asked, t),
         **readout_arrays(lane, arrival, asked, t),

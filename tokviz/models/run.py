@@ -156,7 +156,7 @@ class Run:
             self.arrived.positions,
             self.capture,
             self.sinks,
-            self.arrived.arrival.blocks(self.prepared.asked.layout),
+            self.arrived.arrival.blocks(self.prepared.asked),
             Editing(edit, stages, width) if edit else None,
             self.recipe.reads_early,
         )

@@ -23,7 +23,8 @@ def state_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[str
     }
     seen = lane.prompt_records
     if seen.flow:
-        arrays["flow"] = stacked(seen.flow).astype(np.float16)
+        count = len(asked.blocks)
+        arrays["flow"] = stacked(seen.flow)[:, :count, :count].astype(np.float16)
     if seen.means:
         arrays["layer_means"] = stacked(seen.means)
         arrays["visual_rank"] = np.array([seen.ranks[i] for i in sorted(seen.ranks)], np.float32)
