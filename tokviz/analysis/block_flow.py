@@ -69,7 +69,8 @@ def block_flow(trace: Trace) -> Result:
     The answer's row is the mean over its tokens and heads. Rows of the prompt need the array
     `flow`; without it they are NaN. `intensity` divides by the number of keys, which takes away the
     advantage of large blocks. Names of tiles and other marks that the processor writes around
-    visual tokens are a block of their own where there are any. Before a merge the counts are those of the original tokens.
+    visual tokens are a block of their own where there are any. Before a merge the counts are
+    those of the original tokens.
     """
     mass = trace["mass"].astype(np.float32)
     layers, _, count = mass.shape[1:]
