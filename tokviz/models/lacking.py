@@ -8,23 +8,23 @@ from tokviz.models.vision import TOWER_SIGNALS
 from tokviz.signal_table import OF_CROPS, SIGNALS
 
 if TYPE_CHECKING:
-    from tokviz.models.travel import Part, Travel
+    from tokviz.models.tokens_left import Part, TokensLeft
 
 
-def why_lacking(travel: Travel, part: Part, name: str) -> str:
+def why_lacking(state: TokensLeft, part: Part, name: str) -> str:
     """Return a clause that says why there is no signal of this name.
 
     Args:
-        travel: the visual tokens as they are now.
+        state: the visual tokens as they are now.
         part: the tokens that the method is to decide on.
         name: the signal.
     """
     meaning = SIGNALS[name].meaning.rstrip(".")
     shown = f"{name!r} ({meaning})"
-    has_cls = travel.family.has_cls(travel.model)
+    has_cls = state.family.has_cls(state.model)
     tiles = len(part.tiles)
     if "cls" in name and not has_cls:
-        return f"it needs {shown}, and the vision tower of {travel.family.title} has no [CLS] token"
+        return f"it needs {shown}, and the vision tower of {state.family.title} has no [CLS] token"
     if name in OF_CROPS:
         return f"it needs {shown}, and {_crops(tiles)}"
     if name == "grid" and tiles > 1:
@@ -34,7 +34,7 @@ def why_lacking(travel: Travel, part: Part, name: str) -> str:
         )
     if name == "grid":
         return "it needs a full grid of rows and columns, and earlier steps removed some tokens"
-    if name in TOWER_SIGNALS and any(record.place == "tower" for record in travel.records):
+    if name in TOWER_SIGNALS and any(record.place == "tower" for record in state.records):
         return (
             f"it needs {shown} of the tokens that are left, and a step inside the vision tower "
             "has changed them"

@@ -12,6 +12,7 @@ from torch import nn
 
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Family, Features
+from tokviz.models.part_signals import carried
 from tokviz.models.record import Arrival
 from tokviz.models.travel import Travel
 from tokviz.models.vision import Vision
@@ -86,7 +87,7 @@ def route(
         keep,
         int(positions.reshape(-1, len(rows))[0, -1]) + 1,
         family.head_weight(model),
-        travel.carried(inside),
+        carried(travel, inside),
         partial(family.rotary, decoder),
         windows(family, model, prepared, index, repack),
         partial(family.cap_logits, model),
