@@ -4,7 +4,6 @@ import gc
 import logging
 import os
 import threading
-from functools import partial
 from pathlib import Path
 
 from components.uploads import keep_clean, own_folder
@@ -13,7 +12,6 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
-import tokviz  # noqa: E402
 from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
@@ -80,7 +78,7 @@ settings = read_settings()
 examples = os.environ.get("TOKVIZ_EXAMPLES", "")
 stored = Stored(more=Path(examples) if examples else None)
 RUNS.room = settings.runs_mb * 2**20
-site = Site(settings, stored, Models(settings.models, partial(tokviz.load, **load_options())))
+site = Site(settings, stored, Models(settings.models, options=load_options()))
 demo = build(site)
 demo.queue(max_size=settings.queue, default_concurrency_limit=8)
 

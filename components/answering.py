@@ -108,8 +108,11 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
     names = [request.plans[number].get("model") or request.model for number in plans]
     if len({request.model, *names}) > MOST_LOADED:
         raise InputError(f"at most {MOST_LOADED} models can be compared at once.")
-    if not all(map(models.is_loaded, {request.model, *names})):
-        yield Progress("Loading the model: only the first time.")
+    for name in dict.fromkeys([request.model, *names]):
+        if not models.is_loaded(name):
+            yield Progress("Loading the model: only the first time.")
+            for line in models.coming(name):
+                yield Progress(f"Loading the model, only the first time: {line}.")
     vlm = models.get(request.model)
     run = Run(image, request.prompt, request.model)
     run.example, run.source = request.example, request.source

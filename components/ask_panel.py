@@ -43,7 +43,11 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             elem_id="tv-prompt",
         )
         model = gr.Dropdown(
-            list(names), value=names[0], label="Model", visible=len(names) > 1, elem_id="tv-model"
+            site.models.choices,
+            value=names[0],
+            label="Model",
+            visible=len(names) > 1,
+            elem_id="tv-model",
         )
         with gr.Row(equal_height=True):
             ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)

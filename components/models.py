@@ -4,7 +4,8 @@ import logging
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,6 +16,8 @@ from tokviz.errors import InputError, ModelError
 log = logging.getLogger(__name__)
 
 MOST_LOADED = 2
+PACE = 0.2
+"""Seconds between two looks at how far loading is."""
 _ALL: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
 
 
@@ -35,17 +38,42 @@ def offered(places: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def choice(name: str, place: str) -> str:
+    """Return what the list of models shows: the model's card, where there is one."""
+    card = tokviz.MODELS.get(pinned(place)[0])
+    return card.line if card else name
+
+
+def pinned(place: str) -> tuple[str, str | None]:
+    """Split a place such as owner/name@revision; a folder has no revision."""
+    name, _, revision = place.partition("@")
+    return (place, None) if Path(place).is_dir() else (name, revision or None)
+
+
 class Models:
     """The models that the page offers; at most MOST_LOADED stay in memory."""
 
     def __init__(
-        self, places: Sequence[str] = ("embedded",), load: Callable[[str], Any] | None = None
+        self,
+        places: Sequence[str] = ("embedded",),
+        load: Callable[[str], Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Args: places that `tokviz.load` takes; another function to load them with."""
+        """Say what is offered.
+
+        Args:
+            places: what `tokviz.load` takes.
+            load: another function to load them with.
+            options: further arguments of `tokviz.load`, such as device.
+        """
         self._places = offered(places)
         self.names = tuple(self._places)
         "What visitors call them."
-        self._load = load or tokviz.load
+        self.choices = [(choice(name, place), name) for name, place in self._places.items()]
+        "(what the list of models shows, name)"
+        self._load, self._options = load or self._load_here, dict(options or {})
+        self._said = ""
+        "How far the model is that is being loaded."
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._key = secrets.token_hex(8)
@@ -79,9 +107,34 @@ class Models:
             if name not in self._loaded:
                 while len(self._loaded) >= MOST_LOADED:
                     self._loaded.popitem(last=False)
+                self._said = ""
                 self._loaded[name] = self._read(name)
             self._loaded.move_to_end(name)
             return self._loaded[name]
+
+    def coming(self, name: str) -> Iterator[str]:
+        """Load a model if need be, yielding how far it is whenever there is news.
+
+        Raises: as `get`.
+        """
+        self.check(name)
+        pool, told = ThreadPoolExecutor(1), ""
+        loading = pool.submit(self.get, name)
+        pool.shutdown(wait=False)
+        while not wait([loading], PACE).done:
+            if self._said != told:
+                told = self._said
+                yield told
+        loading.result()
+
+    def _load_here(self, place: str) -> Any:
+        name, revision = pinned(place)
+        options = self._options | ({"revision": revision} if revision else {})
+        return tokviz.load(name, progress=self._say, **options)
+
+    def _say(self, line: str) -> None:
+        self._said = line
+        log.info("%s", line)
 
     def _read(self, name: str) -> Any:
         """Load a model; where it lies and why it cannot be read is for the log alone."""

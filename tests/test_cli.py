@@ -239,7 +239,16 @@ def test_a_trace_with_a_hostile_mitigation_is_refused(told):
 
 
 @pytest.mark.parametrize(
-    "command", [["answer", "a.png"], ["analyse", "a.png", "--analysis", "tam"]]
+    "command",
+    [
+        ["answer", "a.png"],
+        ["analyse", "a.png", "--analysis", "tam"],
+        ["diagnose", "a.png"],
+        ["check", "a.png", "--analysis", "tam"],
+        ["search", "a.png"],
+        ["search", "a.png", "--for", "keep", "--method", "uniform"],
+    ],
+    ids=lambda command: " ".join(command[:1] + command[2:4]),
 )
 def test_how_a_model_is_loaded_follows_the_flags(monkeypatch, capsys, command):
     asked = {}
@@ -256,7 +265,7 @@ def test_how_a_model_is_loaded_follows_the_flags(monkeypatch, capsys, command):
 
 
 def test_bits_without_the_package_are_one_sentence(capsys, monkeypatch):
-    monkeypatch.setattr("tokviz.models.loading.find_spec", lambda name: None)
+    monkeypatch.setattr("tokviz.models.placement.find_spec", lambda name: None)
     status, out, err = run(capsys, "answer", "a.png", "--prompt", "?", "--bits", "4")
     assert (status, out) == (2, "")
     assert "bits=4 needs the package" in err

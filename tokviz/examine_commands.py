@@ -22,6 +22,7 @@ from tokviz.capture import Capture
 from tokviz.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.errors import InputError
 from tokviz.faithfulness import Faithfulness, Verdict, check_map
+from tokviz.model_flags import add_model_flags, load_options
 from tokviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add = command.add_argument
     add("image", metavar="IMAGE", help="a picture")
     add("--prompt", required=True, help="the question")
-    add("--model", default="embedded", help="embedded, a Hub id or a folder (default: embedded)")
+    add_model_flags(command)
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     add("--json", action="store_true", help="print one JSON object")
     return command
@@ -60,9 +61,8 @@ def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def run_diagnose(arguments: argparse.Namespace) -> None:
     """Print a report on every word."""
-    report = tokviz.diagnose(
-        arguments.model, [arguments.image], arguments.prompt, arguments.max_new_tokens
-    )
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    report = tokviz.diagnose(vlm, [arguments.image], arguments.prompt, arguments.max_new_tokens)
     _print(arguments, report.as_record(), str(report))
 
 
@@ -165,7 +165,7 @@ def certificate_text(found: Certificate) -> str:
 
 
 def _search_budget(arguments: argparse.Namespace) -> None:
-    vlm = tokviz.load(arguments.model)
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
     with vlm.guarded():
         prepared = vlm.prepare([arguments.image], arguments.prompt)
 
@@ -190,7 +190,7 @@ def _search_budget(arguments: argparse.Namespace) -> None:
 
 
 def _answered(arguments: argparse.Namespace) -> tuple[VLM, Trace]:
-    vlm = tokviz.load(arguments.model)
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
     trace = vlm.answer([arguments.image], arguments.prompt, None, arguments.max_new_tokens)
     return vlm, trace
 

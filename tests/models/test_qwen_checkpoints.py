@@ -8,7 +8,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from tokviz.models import MODELS
 from tokviz.models.cards import REPORTED
-from tokviz.models.loading import family_of
+from tokviz.models.checkpoint import family_of
 
 SECTIONS = {"type": "mrope", "mrope_section": [16, 24, 24]}
 TOWER = {"depth": 32, "num_heads": 16, "patch_size": 14, "spatial_merge_size": 2}

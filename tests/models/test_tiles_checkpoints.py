@@ -6,7 +6,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tokviz.models import MODELS
 from tokviz.models.cards import REPORTED
-from tokviz.models.loading import family_of
+from tokviz.models.checkpoint import family_of
 from tokviz.models.windows import sliding_layers
 
 

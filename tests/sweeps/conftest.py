@@ -52,5 +52,5 @@ def write_lines():
 @pytest.fixture
 def loaded(vlm, monkeypatch):
     """Loading the tiny model in this process gives the one that is loaded already."""
-    monkeypatch.setattr(worker, "load", lambda name, device=None: vlm)
+    monkeypatch.setattr(worker, "load", lambda name, **loading: vlm)
     return vlm

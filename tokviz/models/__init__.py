@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from tokviz.errors import ModelError
 from tokviz.models.cards import MODELS, ModelCard
+from tokviz.models.checkpoint import family_of
 from tokviz.models.download import Progress
 from tokviz.models.family import FAMILIES
-from tokviz.models.loading import choose_placement, family_of, load_parts, log
+from tokviz.models.loading import check_whole, load_parts, log
+from tokviz.models.placement import choose_placement
 from tokviz.models.run import LaneView
 from tokviz.models.vlm import VLM
 
@@ -44,9 +48,22 @@ def load(
             that is missing.
     """
     if isinstance(source, tuple):
-        model, processor = source
-        family = family_of(model.config.model_type)
-        return VLM(model.eval(), processor, family, type(model).__name__, "as given")
+        asked = {"device": device, "dtype": dtype, "revision": revision, "bits": bits}
+        return _given(source, {**asked, "device_map": device_map})
     placement = choose_placement(device, dtype, device_map, bits)
     model, processor, family = load_parts(source, placement, revision, progress)
     return VLM(model, processor, family, str(source), placement.reason)
+
+
+def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any]) -> VLM:
+    """Take over a model that was loaded elsewhere, as and where it is."""
+    model, processor = pair if len(pair) == 2 else (None, None)
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if kind is None or not hasattr(processor, "tokenizer"):
+        raise ModelError("give (model, processor), both of transformers, got something else.")
+    used = [name for name, value in asked.items() if value is not None]
+    if used:
+        raise ModelError(f"a given model stays as it is: load it with {used[0]} yourself.")
+    family = family_of(kind)
+    check_whole(model)
+    return VLM(model.eval(), processor, family, type(model).__name__, "as given")

@@ -56,6 +56,13 @@ class ModelCard:
     "A key of TESTED."
 
     @property
+    def line(self) -> str:
+        """What a list of models shows of it."""
+        cls = "[CLS]" if self.has_cls else "no [CLS]"
+        size = f"{self.parameters} weights, {self.memory_gb:g} GB"
+        return f"{self.title} · {size} · {cls} · tested: {self.tested}"
+
+    @property
     def command(self) -> str:
         """What to type to try it on a picture of one's own."""
         question = 'picture.jpg --prompt "What is in the picture?"'

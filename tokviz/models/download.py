@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    HTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from tqdm import tqdm
+
+from tokviz.errors import ModelError
 
 Progress = Callable[[str], None]
 "Takes one line of text."
@@ -32,25 +42,49 @@ def local_copy(name: str, revision: str | None, progress: Progress) -> str:
         progress: told how far the download is.
 
     Raises:
-        OSError: no such repository or revision, no access, or no network and no copy.
-        ValueError: not a Hub id.
+        ModelError: no such repository or revision, no access, or no network and no copy.
+        OSError: the disk is full, or a file cannot be written.
     """
     if Path(name).is_dir():
+        if revision is not None:
+            raise ModelError("revision is for models on the Hub, and this is a folder.")
         return name
-    return snapshot_download(
-        name,
-        revision=revision,
-        allow_patterns=READ,
-        ignore_patterns=LEFT,
-        tqdm_class=reporting(name, progress),
-    )
+    try:
+        return snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=READ,
+            ignore_patterns=LEFT,
+            tqdm_class=reporting(progress),
+        )
+    except (HFValidationError, HTTPError, LocalEntryNotFoundError) as error:
+        raise ModelError(refusal(error, revision)) from error
 
 
-def reporting(name: str, progress: Progress) -> type[tqdm]:
+def refusal(error: Exception, revision: str | None) -> str:
+    """Say why the Hub gave nothing, and what to do."""
+    if isinstance(error, HFValidationError):
+        return "there is no such folder, and a Hub id has the form owner/name."
+    if isinstance(error, GatedRepoError):
+        return "the Hub wants its licence accepted first: do so on its page, then `hf auth login`."
+    if isinstance(error, RepositoryNotFoundError):
+        return "the Hub has no such model, or it is private: check the name, or `hf auth login`."
+    if isinstance(error, RevisionNotFoundError):
+        return f"the Hub has this model, but not its revision {str(revision)[:60]!r}."
+    if isinstance(error, LocalEntryNotFoundError):
+        which = f"revision {revision[:60]!r} of it" if revision else "it"
+        return (
+            f"the Hub cannot be reached from here, and no whole copy of {which} is on this machine."
+            " Connect to the network, or give a folder with config.json and .safetensors files."
+        )
+    cause = str(error).strip().partition("\n")[0][:200].rstrip(".")
+    return f"the download failed ({cause}). What came so far is kept: try again."
+
+
+def reporting(progress: Progress) -> type[tqdm]:
     """Return a progress bar that draws nothing and tells its bytes in words.
 
     Args:
-        name: what is being fetched.
         progress: told a line every few seconds, and one at the end.
     """
 
@@ -75,12 +109,7 @@ def reporting(name: str, progress: Progress) -> type[tqdm]:
             over = bool(total) and self.n >= total
             if self.counts_bytes and (over or now - self.told >= EVERY):
                 self.told = now
-                progress(f"fetching {name}: {self.n / 1e9:.2f} of {total / 1e9:.2f} GB")
+                progress(f"fetching: {self.n / 1e9:.2f} of {total / 1e9:.2f} GB")
             return drawn
 
     return Reporting
-
-
-def weight_bytes(folder: str) -> int:
-    """Return the bytes of a folder's safetensors files."""
-    return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from tokviz.errors import ModelError
+from tokviz.models.room import is_out_of_memory
 
 
 class Guard:
@@ -25,7 +26,7 @@ class Guard:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self.modes.close()
         self.lock.release()
-        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        if is_out_of_memory(error):
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             raise ModelError(

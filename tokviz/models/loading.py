@@ -6,115 +6,37 @@ Only safetensors, and never a repository's own code.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from importlib.util import find_spec
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, PretrainedConfig
+from transformers.utils.logging import set_tqdm_hook
 
 from tokviz.errors import ModelError
-from tokviz.models.download import Progress, local_copy, weight_bytes
+from tokviz.models.checkpoint import check_complete, check_folder, weight_bytes
+from tokviz.models.download import Progress, local_copy
 from tokviz.models.family import FAMILIES, Family
+from tokviz.models.placement import Placement
 from tokviz.models.processors import load_processor
+from tokviz.models.room import free_bytes, is_out_of_memory
 
 log = logging.getLogger(__name__)
 
 EMBEDDED = Path(__file__).parents[2] / "assets" / "model"
 """The model that ships with tokviz."""
-
-DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where and in which number type a model runs, with the reason."""
-
-    device: str
-    dtype: torch.dtype
-    reason: str
-    device_map: str | None = None
-    "How accelerate spreads the layers over devices; None = all on `device`."
-    bits: int | None = None
-    "4 or 8: bits of each weight; None = as the number type."
-
-
-def choose_placement(
-    device: str | None = None,
-    dtype: str | None = None,
-    device_map: str | None = None,
-    bits: int | None = None,
-) -> Placement:
-    """Choose device and number type.
-
-    Args:
-        device: cpu, cuda, cuda:1, mps ...; None = a GPU when there is one.
-        dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
-        device_map: auto, balanced, balanced_low_0 or sequential; in place of `device`.
-        bits: 4 or 8, weights rounded to as many bits.
-
-    Raises:
-        ModelError: a device that is not there, an unknown number type, device map or number of
-            bits, or a package that is missing.
-    """
-    _check_spread(device, device_map, bits)
-    wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(1, device=wanted)
-    except (RuntimeError, AssertionError) as error:
-        raise ModelError(f"the device {wanted!r} cannot be used here.") from error
-    number, reason = _number_type(wanted, dtype)
-    if bits is not None:
-        reason += f"; weights in {bits} bits, as asked: answers differ from the full model's"
-    if device_map is not None:
-        reason += f"; layers spread over devices by device_map={device_map}, as asked"
-    return Placement(wanted, number, reason, device_map, bits)
-
-
-def _number_type(device: str, dtype: str | None) -> tuple[torch.dtype, str]:
-    """Return the number type for a device, and why."""
-    if dtype is not None:
-        if dtype not in ("float32", "float16", "bfloat16"):
-            raise ModelError(f"dtype must be float32, float16 or bfloat16, got {dtype!r}.")
-        return getattr(torch, dtype), "as asked"
-    if not device.startswith("cuda"):
-        return torch.float32, "float32: exact, and no slower on a CPU"
-    if torch.cuda.is_bf16_supported():
-        return torch.bfloat16, "bfloat16: half the memory, native on this GPU"
-    return torch.float16, "float16: this GPU has no native bfloat16"
-
-
-def _check_spread(device: str | None, device_map: str | None, bits: int | None) -> None:
-    """Raise ModelError unless device map and bits can be used here."""
-    if device_map is not None and device_map not in DEVICE_MAPS:
-        raise ModelError(f"device_map must be {', '.join(DEVICE_MAPS)}, got {device_map!r}.")
-    if device_map is not None and device is not None:
-        raise ModelError("give device or device_map, not both.")
-    if bits not in (None, 4, 8):
-        raise ModelError(f"bits must be 4 or 8, got {bits!r}.")
-    needed = ["accelerate"] if device_map or bits else []
-    needed += ["bitsandbytes"] if bits else []
-    missing = [package for package in needed if find_spec(package) is None]
-    if missing:
-        asked = f"bits={bits}" if bits else f"device_map={device_map!r}"
-        raise ModelError(
-            f"{asked} needs the package{'s' * (len(missing) > 1)} {' and '.join(missing)}, not "
-            f"installed here: pip install {' '.join(missing)}, or leave it out."
-        )
-
-
-def family_of(model_type: str) -> Family:
-    """Return the family that serves a config's model_type, or raise ModelError."""
-    if model_type not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        raise ModelError(
-            f"models of type {model_type!r} are not supported yet. Supported: {known}. "
-            f"CONTRIBUTING.md says how to add a family.{FAMILIES.left_out()}"
-        )
-    return FAMILIES[model_type]
+FOREIGN = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises over files that are damaged or don't fit together."""
+_bar_lock = threading.Lock()
 
 
 def load_parts(
@@ -134,75 +56,104 @@ def load_parts(
     Raises:
         ModelError: nothing there, no network, an unsupported type, damaged files, or no memory.
     """
-    name = str(source)[:200]
+    path = str(EMBEDDED) if str(source) == "embedded" else str(source)
     len(FAMILIES)  # imports plugins first: they may bring configs that transformers does not know
-    folder = None
+    size = 0.0
     try:
-        path = str(EMBEDDED) if str(source) == "embedded" else str(source)
         folder = local_copy(path, revision, progress)
+        family = check_folder(folder)
+        size = weight_bytes(folder) / 1e9
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        family = family_of(config.model_type)
         processor = load_processor(folder, config)
-        progress(f"loading {name}: {weight_bytes(folder) / 1e9:.2f} GB of weights")
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder,
-            dtype=placement.dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            **_spread(placement),
-        )
-        if not _spread(placement):
-            model.to(placement.device)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(_out_of_memory(name, placement, folder)) from error
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        log.warning("loading %s failed", source, exc_info=True)
-        raise ModelError(
-            f"the model {name!r} could not be loaded: {_first_line(error)} "
-            "Give a Hub id (with network) or a folder with config.json and .safetensors files."
-        ) from error
-    _check_whole(model, name)
-    progress(f"{name} is ready on {model.device}, {placement.reason}")
+        _check_room(size, config, placement)
+        progress(f"loading {size:.2f} GB of weights")
+        with _told(progress):
+            model = _build(folder, placement)
+    except ModelError as error:
+        raise ModelError(_refused(source, str(error))) from error
+    except (MemoryError, *FOREIGN) as error:
+        log.info("loading %s failed", source, exc_info=True)
+        reason = placement.too_small(size) if is_out_of_memory(error) else _first_line(error)
+        raise ModelError(_refused(source, reason)) from error
+    progress(f"ready on {model.device}, {placement.reason}")
     return model.eval(), processor, family
 
 
-def _spread(placement: Placement) -> dict[str, Any]:
-    """Return what from_pretrained takes for a device map and rounded weights."""
-    found: dict[str, Any] = {}
-    if placement.device_map or placement.bits:
-        found["device_map"] = placement.device_map or {"": placement.device}
-    if placement.bits:
-        found["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=placement.bits == 4,
-            load_in_8bit=placement.bits == 8,
-            bnb_4bit_compute_dtype=placement.dtype,
-            bnb_4bit_quant_type="nf4",
-        )
-    return found
+def _build(folder: str, placement: Placement) -> nn.Module:
+    """Return the model with its weights on its devices."""
+    spread = placement.spread()
+    model, found = AutoModelForImageTextToText.from_pretrained(
+        folder,
+        dtype=placement.dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **spread,
+    )
+    check_complete(found["missing_keys"])
+    if not spread:
+        model.to(placement.device)
+    check_whole(model)
+    return model
 
 
-def _check_whole(model: nn.Module, name: str) -> None:
+def check_whole(model: nn.Module) -> None:
     """Raise ModelError when weights were left outside the devices that compute."""
     if any(parameter.is_meta for parameter in model.parameters()):
         raise ModelError(
-            f"{name!r} does not fit on the devices here: device_map would keep a part of it in "
-            "main memory or on disk, which tokviz cannot look into. Choose a smaller model, "
-            "bits=4, or device cpu."
+            "it does not fit on the devices here: device_map would keep a part of it in main "
+            "memory or on disk and carry it over at every step, which tokviz does not look into. "
+            "Choose a smaller model, bits=4, or device cpu."
         )
 
 
-def _out_of_memory(name: str, placement: Placement, folder: str | None) -> str:
-    """Say what did not fit, and what to lower."""
-    size = f", {weight_bytes(folder) / 1e9:.1f} GB in its files," if folder else ""
-    lower = [f"bits={bits}" for bits in (8, 4) if not placement.bits or bits < placement.bits]
-    if placement.dtype == torch.float32:
-        lower.append("dtype bfloat16 (half of float32)")
-    if placement.device != "cpu":
-        lower.append("device cpu")
-    choices = ", ".join(["a smaller model", *lower])
-    return f"not enough memory for {name!r}{size} on {placement.device}: choose {choices}."
+def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> None:
+    """Raise ModelError when weights of `size` GB in their files would not fit on one device."""
+    stored = config.dtype.itemsize if isinstance(config.dtype, torch.dtype) else 2
+    size *= (placement.bits or 8 * placement.dtype.itemsize) / (8 * stored)
+    free = None if placement.device_map else free_bytes(placement.device)
+    if free is not None and size * 1e9 > free:
+        raise ModelError(f"{placement.too_small(size)[:-1]}; {free / 1e9:.1f} GB are free.")
+
+
+@contextmanager
+def _told(progress: Progress) -> Iterator[None]:
+    """Tell in words how far transformers is with the weights, in place of its bar.
+
+    The hook is transformers' own and process-wide: it is there while this thread loads, one load
+    at a time, and passes the bars of other threads on.
+    """
+    mine = threading.get_ident()
+
+    def bar(factory: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() != mine or not args:
+            return factory(*args, **kwargs)
+        return _counted(args[0], progress)
+
+    with _bar_lock:
+        before = set_tqdm_hook(bar)
+        try:
+            yield
+        finally:
+            set_tqdm_hook(before)
+
+
+def _counted(items: Any, progress: Progress) -> Iterator[Any]:
+    """Yield items, telling every quarter."""
+    total = len(items)
+    for number, item in enumerate(items):
+        yield item
+        if total >= 4 and (number + 1) * 4 // total > number * 4 // total:
+            progress(f"loading the weights: {100 * (number + 1) // total} %")
+
+
+def _refused(source: str | Path, reason: str) -> str:
+    return f"the model {str(source)[:200]!r} could not be loaded: {reason}"
 
 
 def _first_line(error: Exception) -> str:
+    """Return what transformers says of files that it cannot use."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300].rstrip(".") + "."
+    # the reason of a wrong config stands in the second line
+    found = lines[1] if isinstance(error, StrictDataclassError) and len(lines) > 1 else lines[0]
+    return f"{found.strip()[:300].rstrip('.')}. Its files are damaged or don't fit together."

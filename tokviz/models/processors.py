@@ -27,7 +27,7 @@ def load_processor(path: str, config: PretrainedConfig, revision: str | None = N
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
     if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
         return AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
-    return still_images(kind).from_pretrained(path, revision=revision)
+    return still_images(kind).from_pretrained(path, revision=revision, trust_remote_code=False)
 
 
 def still_images(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:

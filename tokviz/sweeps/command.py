@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokviz.errors import InputError
+from tokviz.model_flags import add_loading_flags, loading
 from tokviz.sweeps.question import KINDS
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     what = "of a method or mitigation"
     add("--option", action="append", default=[], metavar="METHOD.NAME=VALUE", help=what)
     add("--model", action="append", default=[], help="embedded, Hub ids or folders")
-    add("--device", help="cpu, cuda ... (default: a GPU when there is one)")
+    add_loading_flags(command)
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     add("--faithfulness", action="store_true", help="test each method's score, too (slow)")
     add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
@@ -67,12 +68,12 @@ def run(arguments: argparse.Namespace) -> None:
         limit=arguments.limit,
         max_new_tokens=arguments.max_new_tokens,
         faithfulness=arguments.faithfulness,
-        device=arguments.device,
         out=arguments.out,
         engine=engine(arguments),
         traces=arguments.traces,
         lab=arguments.lab,
         progress=not arguments.quiet,
+        **loading(arguments),
     )
     report(result, arguments.json)
 

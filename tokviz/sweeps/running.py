@@ -18,6 +18,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tokviz.errors import InputError
+from tokviz.model_flags import NAMES
 from tokviz.models.loading import EMBEDDED
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
@@ -67,12 +68,12 @@ def sweep(
     limit: int | None = None,
     max_new_tokens: int = 64,
     faithfulness: bool = False,
-    device: str | None = None,
     out: str | Path = "sweep",
     engine: Engine | None = None,
     traces: int = 0,
     lab: str = "http://127.0.0.1:7860",
     progress: bool = False,
+    **loading: Any,
 ) -> Sweep:
     """Answer every question with every method, budget and model, and say what it did.
 
@@ -93,12 +94,13 @@ def sweep(
         max_new_tokens: longest answer.
         faithfulness: also hold each method's score against the full answer; dozens of forwards
             per question.
-        device: where the models run; None = a GPU when there is one.
         out: folder of the rows; the same folder goes on where it was stopped.
         engine: who measures, such as `RayEngine(workers=2)`; None = this process.
         traces: store the runs of so many flipped questions, for the report's links to the lab.
         lab: the lab's address.
         progress: show a bar with the time left on stderr.
+        **loading: how the models are loaded: device, dtype, bits, device_map, revision, as for
+            `tokviz.load`.
 
     Raises:
         InputError: a source, method, option or budget that cannot be used, or a full disk.
@@ -107,6 +109,7 @@ def sweep(
     arrow_library()
     if not lab.startswith(("http://", "https://")):
         raise InputError(f"the lab's address must begin with http(s)://, got {lab[:60]!r}.")
+    check_loading(loading)
     asked = settings(methods, budgets, options, mitigations)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
@@ -115,7 +118,7 @@ def sweep(
         )
     questions = list(source)[:limit]
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
-    terms = Terms(max_new_tokens, device, faithfulness, lines)
+    terms = Terms(max_new_tokens, loading, faithfulness, lines)
     check_questions(questions, terms)
     with store.locked():
         plan = {name: wanted(questions, asked, name, terms) for name in dict.fromkeys(models)}
@@ -124,6 +127,13 @@ def sweep(
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
         store.write("report.html", page(report).encode("utf-8", "replace"))
     return result
+
+
+def check_loading(loading: Mapping[str, Any]) -> None:
+    """Raise InputError for an argument that neither a sweep nor `tokviz.load` knows."""
+    unknown = sorted(set(loading) - set(NAMES))
+    if unknown:
+        raise InputError(f"a sweep has no argument {unknown[0]!r}; of loading: {', '.join(NAMES)}.")
 
 
 def carry_out(

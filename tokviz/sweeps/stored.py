@@ -50,7 +50,7 @@ def store_flips(
     model: tuple[str, VLM] | None = None
     for (name, question), pairs in chosen:
         if model is None or model[0] != name:
-            model = (name, load(name, device=terms.device))
+            model = (name, load(name, **terms.loading))
         run = f"sweep-{question[:12]}-{digest(name)[:6]}"
         for lane, (_, row) in enumerate(pairs[:LANES]):
             links[row["key"]] = (run, lane)

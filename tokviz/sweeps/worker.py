@@ -6,8 +6,8 @@ model answers first, because everything else is held against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -16,6 +16,7 @@ from tokviz.capture import Capture
 from tokviz.errors import TokvizError
 from tokviz.evaluation import ObjectList
 from tokviz.faithfulness import Memo, Score, order_of, removal_curves
+from tokviz.model_flags import ANSWERING
 from tokviz.models import VLM, load
 from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.measured import Measured, measure
@@ -63,7 +64,8 @@ class Terms:
     """What all rows of a sweep have in common."""
 
     max_new_tokens: int = 64
-    device: str | None = None
+    loading: Mapping[str, Any] = field(default_factory=dict)
+    "How the models are loaded: arguments of `tokviz.load`."
     faithfulness: bool = False
     "Also hold each method's score against the answer; dozens of forwards per question."
     objects: tuple[str, ...] = ()
@@ -73,7 +75,8 @@ class Terms:
         """Return what the rows of a kind of question follow from."""
         listed = {"objects": list(self.objects)} if kind == "chair" else {}
         more = {"faithfulness": True} if self.faithfulness else {}
-        return {"max_new_tokens": self.max_new_tokens, **listed, **more}
+        how = {name: self.loading[name] for name in ANSWERING if name in self.loading}
+        return {"max_new_tokens": self.max_new_tokens, **listed, **more, **how}
 
     @property
     def object_list(self) -> ObjectList | None:
@@ -87,7 +90,7 @@ class Worker:
     def __init__(self, model: str, terms: Terms) -> None:
         """Load the model; raise ModelError when that fails."""
         self.name, self.terms = model, terms
-        self.vlm: VLM = load(model, device=terms.device)
+        self.vlm: VLM = load(model, **terms.loading)
         info = self.vlm.info
         self.device = f"{info['device']} {info['dtype']}"
         self.objects = terms.object_list

@@ -1,0 +1,47 @@
+"""Is there enough memory, before the system ends the program, and was that error a lack of it?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""Words of errors that PyTorch raises without a type of their own."""
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error says that memory did not suffice, on a CPU or a GPU."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+def free_bytes(device: str) -> int | None:
+    """Return how much memory new tensors may take on a device, None where that is not known."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    if device != "cpu":
+        return None
+    known = [left for left in (_machine(), _container()) if left is not None]
+    return min(known, default=None)
+
+
+def _machine() -> int | None:
+    """Read what Linux says is available."""
+    if not MEMINFO.is_file():
+        return None
+    lines = (line.split() for line in MEMINFO.read_text().splitlines())
+    return next((int(words[1]) * 1024 for words in lines if words[0] == "MemAvailable:"), None)
+
+
+def _container() -> int | None:
+    """Read what is left to a container with a limit (cgroup 2), cached files counted as free."""
+    try:
+        limit, used = ((GROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        stat = dict(line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
+    except OSError:
+        return None
+    cached = int(stat.get("inactive_file", 0))
+    return None if limit.strip() == "max" else max(int(limit) - int(used) + cached, 0)
