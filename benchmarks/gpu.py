@@ -26,8 +26,8 @@ from tokviz.analysis import analyse
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.attention import use_tokviz_attention
+from tokviz.models.prepared import Prepared
 from tokviz.models.route import route
-from tokviz.models.run import Prepared
 from tokviz.plans import Plan, chosen
 
 PAGE = Path(__file__).parents[1] / "docs" / "gpu.md"

@@ -14,7 +14,7 @@ from transformers import AttentionInterface
 
 from tokviz.layout import PATCH
 from tokviz.models.attention import NAME, attention_forward
-from tokviz.models.vision import hooked
+from tokviz.models.hooks import hooked
 
 GREY, RED = (90, 120, 150), (255, 0, 0)
 PROBES = 5

@@ -5,7 +5,7 @@ import pytest
 import tokviz
 from tokviz.capture import Capture
 from tokviz.models.preparing import asked_layers
-from tokviz.models.vision import TOWER_SIGNALS
+from tokviz.models.tower_watch import TOWER_SIGNALS
 from tokviz.plans import Step
 from tokviz.reduction import METHODS
 

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from tokviz.matrix import Reduction
+from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.hooks import hooked
 from tokviz.models.stage_signals import StageState, Watch
-from tokviz.models.tower_row import apply_reduction
-from tokviz.models.vision import hooked
 from tokviz.models.windows import Windows
 from tokviz.plans import Step
 from tokviz.records import StageRecord

@@ -19,10 +19,10 @@ from tokviz.errors import InputError
 from tokviz.models.attention import AttentionCall
 from tokviz.models.control_images import MAKERS
 from tokviz.models.family import Features
+from tokviz.models.hooks import hooked
 from tokviz.models.leaving import Leaving
+from tokviz.models.prepared import Prepared
 from tokviz.models.rereading import Rereading, equal_sizes, take
-from tokviz.models.run import Prepared
-from tokviz.models.vision import hooked
 from tokviz.schema import CONTROLS
 from tokviz.trace import Trace
 

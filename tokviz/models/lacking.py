@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokviz.models.vision import TOWER_SIGNALS
+from tokviz.models.tower_watch import TOWER_SIGNALS
 from tokviz.signal_table import OF_CROPS, SIGNALS
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.editing import Editing
 from tokviz.models.family import Family, Features
+from tokviz.models.hooks import hooked
 from tokviz.models.prompt_records import PromptRecords
 from tokviz.models.shared_cache import Held, can_share
-from tokviz.models.vision import hooked
 from tokviz.schema import BLOCKS
 
 if TYPE_CHECKING:

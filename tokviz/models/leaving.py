@@ -17,8 +17,8 @@ import torch
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.decoder import DecoderStages
+from tokviz.models.hooks import hooked
 from tokviz.models.rereading import Rereading
-from tokviz.models.vision import hooked
 from tokviz.models.windows import reading_mask, sliding_layers
 from tokviz.reduction import Stage
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokviz.capture import Capture
-from tokviz.models.run import Prepared, Run
+from tokviz.models.prepared import Prepared
+from tokviz.models.run import Run
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan
 

@@ -11,7 +11,8 @@ from tokviz.errors import MissingSignal
 from tokviz.models.crops import crop_signals
 from tokviz.models.lacking import why_lacking
 from tokviz.models.tokens_left import Part, TokensLeft
-from tokviz.models.vision import TOWER_SIGNALS, image_signals
+from tokviz.models.tower_watch import TOWER_SIGNALS
+from tokviz.models.vision import image_signals
 from tokviz.plans import Step
 from tokviz.reduction.method import Method
 from tokviz.signal_table import SIGNALS

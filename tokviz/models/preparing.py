@@ -12,9 +12,9 @@ import torch
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.images import open_image
-from tokviz.models.record import Asked
-from tokviz.models.run import Prepared
-from tokviz.models.vision import TOWER_SIGNALS, Vision
+from tokviz.models.prepared import Asked, Prepared
+from tokviz.models.tower_watch import TOWER_SIGNALS
+from tokviz.models.vision import Vision
 from tokviz.models.vision import encode as run_tower
 from tokviz.plans import Plan, Step
 from tokviz.prompts import check_prompt

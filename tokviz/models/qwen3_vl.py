@@ -15,10 +15,10 @@ import torch
 from torch import nn
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
+from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Features, Inputs, family
 from tokviz.models.qwen2_vl import Qwen2VL
-from tokviz.models.tower_row import apply_reduction
 
 
 @family

@@ -8,39 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from tokviz.analysis.block_flow import block_of
 from tokviz.capture import HEADS_LIMIT_BYTES
 from tokviz.images import preview_jpeg
-from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.lane import Lane, cache_bytes
+from tokviz.models.prepared import Asked
 from tokviz.models.vision import Vision
 from tokviz.records import StageRecord
 from tokviz.schema import BLOCKS
 from tokviz.trace import Trace, layout_arrays
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The part of a run that all its lanes share."""
-
-    prompt: str
-    prompt_ids: np.ndarray
-    "int32 [s]"
-    prompt_tokens: tuple[str, ...]
-    layout: Layout
-    images: tuple[Image.Image, ...]
-    own_rows: np.ndarray
-    "int32 [p], indices in the prompt of the user's own words."
-    mark_rows: np.ndarray
-    "int32 [y], indices in the prompt of what the processor writes around visual tokens."
-
-    @property
-    def blocks(self) -> tuple[str, ...]:
-        """The blocks that this prompt and its answer have."""
-        return BLOCKS if len(self.mark_rows) else BLOCKS[:-1]
 
 
 @dataclass(frozen=True)
@@ -184,6 +162,27 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
     return arrays
 
 
+def prompt_arrays(asked: Asked) -> dict[str, np.ndarray]:
+    """Return what is known before the run: ids of the prompt, whose rows they are, the layout."""
+    arrays = {"prompt_ids": asked.prompt_ids, "own_rows": asked.own_rows}
+    marks = {"mark_rows": asked.mark_rows} if len(asked.mark_rows) else {}
+    return arrays | marks | layout_arrays(asked.layout)
+
+
+def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
+    """Return the ids of the answer, and what else the model held for probable."""
+    arrays = {
+        "answer_ids": np.asarray(lane.ids[:t], np.int32),
+        "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
+        "answer_entropy": np.asarray(lane.entropies[:t], np.float32),
+    }
+    if t:
+        ids, probabilities = zip(*lane.candidates[:t], strict=True)
+        arrays["candidate_ids"] = torch.stack(ids).cpu().numpy().astype(np.int32)
+        arrays["candidate_prob"] = torch.stack(probabilities).float().cpu().numpy()
+    return arrays
+
+
 def build_trace(
     lane: Lane,
     arrival: Arrival,
@@ -211,23 +210,6 @@ def build_trace(
     """
     answer_tokens, candidate_tokens, answer, texts = words
     t = len(answer_tokens)
-    arrays = {
-        "prompt_ids": asked.prompt_ids,
-        "answer_ids": np.asarray(lane.ids[:t], np.int32),
-        "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
-        "answer_entropy": np.asarray(lane.entropies[:t], np.float32),
-        "own_rows": asked.own_rows,
-        **({"mark_rows": asked.mark_rows} if len(asked.mark_rows) else {}),
-        **layout_arrays(asked.layout),
-        **attention_arrays(lane, arrival, asked, t),
-        **readout_arrays(lane, arrival, asked, t),
-        **sink_arrays(lane, arrival, asked),
-        **others,
-    }
-    if t:
-        ids, probabilities = zip(*lane.candidates[:t], strict=True)
-        arrays["candidate_ids"] = torch.stack(ids).cpu().numpy().astype(np.int32)
-        arrays["candidate_prob"] = torch.stack(probabilities).float().cpu().numpy()
     kv_bytes, kv_lengths = cache_bytes(lane.cache)
     all_stages = (*stages, *lane.stages.records())
     notes = [*notes, *(note for stage in all_stages for note in stage.reduction.notes)]
@@ -238,7 +220,14 @@ def build_trace(
         layout=asked.layout,
         prompt_tokens=asked.prompt_tokens,
         answer_tokens=tuple(answer_tokens),
-        arrays=arrays,
+        arrays={
+            **prompt_arrays(asked),
+            **answer_arrays(lane, t),
+            **attention_arrays(lane, arrival, asked, t),
+            **readout_arrays(lane, arrival, asked, t),
+            **sink_arrays(lane, arrival, asked),
+            **others,
+        },
         candidate_tokens=tuple(tuple(c) for c in candidate_tokens),
         words=texts,
         stages=all_stages,

@@ -20,8 +20,9 @@ from transformers import DynamicCache
 
 from tokviz.models.attention import Observer, observed
 from tokviz.models.family import Features
-from tokviz.models.run import Prepared, end_tokens
-from tokviz.models.vision import hooked
+from tokviz.models.hooks import hooked
+from tokviz.models.prepared import Prepared
+from tokviz.models.run import end_tokens
 from tokviz.models.windows import reading_mask, sliding_layers
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,15 +12,13 @@ from torch import nn
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Family, Features
 from tokviz.models.part_signals import carried
+from tokviz.models.prepared import Prepared
 from tokviz.models.record import Arrival
 from tokviz.models.travel import Travel
 from tokviz.models.vision import Vision
 from tokviz.models.windows import Windows, sliding_layers
 from tokviz.plans import Plan
 from tokviz.records import StageRecord
-
-if TYPE_CHECKING:
-    from tokviz.models.run import Prepared
 
 
 @dataclass
@@ -44,6 +41,30 @@ class Arrived:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class Sequence:
+    """Which rows of the full prompt enter layer 0."""
+
+    rows: np.ndarray
+    "int64 [rows], ascending."
+    visual: np.ndarray
+    "int64 [m], which of them are visual tokens."
+    cls_row: int | None = None
+    "Which of them is a [CLS] token, put before the visual tokens."
+
+    @classmethod
+    def of(cls, travel: Travel) -> Sequence:
+        """Return the rows of the text and of the visual tokens that are left."""
+        placed = travel.layout.position[travel.whole.position]
+        rows = np.sort(np.concatenate([travel.text_rows(), placed]))
+        return cls(rows, np.flatnonzero(np.isin(rows, placed)))
+
+    def with_cls(self) -> Sequence:
+        """Return it with a [CLS] token, which takes the place of the first visual token."""
+        first = int(self.visual[0])
+        return Sequence(np.insert(self.rows, first, self.rows[first]), self.visual + 1, first)
+
+
 def route(
     family: Family, model: nn.Module, prepared: Prepared, shared: Vision, plan: Plan
 ) -> Arrived:
@@ -53,45 +74,16 @@ def route(
         InputError: a budget out of range.
         MissingSignal: a method needs what this model does not have.
     """
-    layout = prepared.asked.layout
-    for step in plan.steps:
-        if step.entry is not None:
-            step.entry.check_images(len(layout.sizes))
-    travel = Travel(family, model, prepared, shared)
-    for step in plan.at("tower"):
-        travel.through_tower(step)
-    for step in plan.at("before"):
-        travel.before(step)
-    inside = next(iter(plan.at("language_model")), None)
-    repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
-    keep, features = travel.whole.position, travel.features
-    rows = np.sort(np.concatenate([travel.text_rows(), layout.position[keep]]))
-    visual = np.flatnonzero(np.isin(rows, layout.position[keep]))
-    cls_row = None
+    travel = carry_out(Travel(family, model, prepared, shared), plan)
+    features, sequence = travel.features, Sequence.of(travel)
     if travel.whole.prefix_cls:
-        features = travel.with_cls(features)
-        cls_row = int(visual[0])
-        rows, visual = np.insert(rows, cls_row, rows[cls_row]), visual + 1
-    index = torch.as_tensor(rows, device=prepared.positions.device)
+        features, sequence = travel.with_cls(features), sequence.with_cls()
+    repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
+    index = torch.as_tensor(sequence.rows, device=prepared.positions.device)
     positions = prepared.positions[..., index]
-    if repack and travel.whole.m < layout.n:
-        packed = torch.arange(len(rows), device=positions.device)
+    if repack and travel.whole.m < travel.layout.n:
+        packed = torch.arange(len(index), device=positions.device)
         positions = prepared.positions[..., :1] + packed
-    decoder = family.decoder(model)
-    stages = DecoderStages(
-        decoder,
-        inside,
-        travel.inside_stages(inside, len(decoder.layers)),  # type: ignore[arg-type]
-        torch.as_tensor(visual, device=index.device),
-        len(rows),
-        keep,
-        int(positions.reshape(-1, len(rows))[0, -1]) + 1,
-        family.head_weight(model),
-        carried(travel, inside),
-        partial(family.rotary, decoder),
-        windows(family, model, prepared, index, repack),
-        partial(family.cap_logits, model),
-    )
     ids = prepared.inputs["input_ids"]
     return Arrived(
         ids[:, index],
@@ -102,12 +94,59 @@ def route(
             if value.shape == ids.shape and name not in ("input_ids", "attention_mask")
         },
         features,
-        stages,
-        Arrival(travel.whole, rows, visual, cls_row),
+        inside(travel, plan, sequence, positions, windows(family, model, prepared, index, repack)),
+        Arrival(travel.whole, sequence.rows, sequence.visual, sequence.cls_row),
         travel.records,
         travel.encode_seconds,
         travel.decide_seconds,
         travel.notes,
+    )
+
+
+def carry_out(travel: Travel, plan: Plan) -> Travel:
+    """Carry out the steps in the tower and before the language model."""
+    for step in plan.steps:
+        if step.entry is not None:
+            step.entry.check_images(len(travel.layout.sizes))
+    for step in plan.at("tower"):
+        travel.through_tower(step)
+    for step in plan.at("before"):
+        travel.before(step)
+    return travel
+
+
+def inside(
+    travel: Travel,
+    plan: Plan,
+    sequence: Sequence,
+    positions: torch.Tensor,
+    sliding: Windows | None,
+) -> DecoderStages:
+    """Set up the step inside the language model, if there is one.
+
+    Args:
+        travel: what arrives.
+        plan: the plan.
+        sequence: the rows that enter layer 0.
+        positions: [..., 1, rows], their position ids.
+        sliding: their sliding windows.
+    """
+    family, model = travel.family, travel.model
+    decoder = family.decoder(model)
+    step = next(iter(plan.at("language_model")), None)
+    return DecoderStages(
+        decoder,
+        step,
+        travel.inside_stages(step, len(decoder.layers)),  # type: ignore[arg-type]
+        torch.as_tensor(sequence.visual, device=positions.device),
+        len(sequence.rows),
+        travel.whole.position,
+        int(positions.reshape(-1, len(sequence.rows))[0, -1]) + 1,
+        family.head_weight(model),
+        carried(travel, step),
+        partial(family.rotary, decoder),
+        sliding,
+        partial(family.cap_logits, model),
     )
 
 

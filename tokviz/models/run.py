@@ -9,7 +9,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from tokviz.capture import Capture
@@ -18,7 +17,8 @@ from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.models.decoder import StartAgain
 from tokviz.models.editing import Editing
 from tokviz.models.lane import Lane
-from tokviz.models.record import Asked, build_trace, readout_words
+from tokviz.models.prepared import Prepared
+from tokviz.models.record import build_trace, readout_words
 from tokviz.models.route import Arrived, route
 from tokviz.models.second_run import SecondRun
 from tokviz.models.state_arrays import state_arrays, word_texts
@@ -47,19 +47,6 @@ class LaneView:
     timings: dict[str, float] | None = None
     "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
     trace: Trace | None = None
-
-
-@dataclass
-class Prepared:
-    """A prompt with its images, ready for the model."""
-
-    asked: Asked
-    inputs: dict[str, torch.Tensor]
-    positions: torch.Tensor
-    text_rows: torch.Tensor
-    "Indices in the prompt of the user's own words."
-    relevance: tuple[np.ndarray, float] | None = None
-    "[n] for methods that ask for the signal of that name, and the seconds that it took."
 
 
 class Run:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tokviz.models.vision import hooked
+from tokviz.models.hooks import hooked
 from tokviz.sink_dims import SinkSearch
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from tokviz.models.lane import Lane
+from tokviz.models.prepared import Asked
 from tokviz.models.prompt_records import stacked
-from tokviz.models.record import Arrival, Asked, prompt_rows, readout_words
+from tokviz.models.record import Arrival, prompt_rows, readout_words
 
 TOKEN_CHUNK = 64
 "Visual tokens whose distribution over the whole vocabulary is held at once."

@@ -21,8 +21,9 @@ from tokviz.analysis import ANALYSES, analyse
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
 from tokviz.models.further_runs import FurtherRuns
+from tokviz.models.prepared import Prepared
 from tokviz.models.record import tower_arrays
-from tokviz.models.run import LaneView, Prepared, Run
+from tokviz.models.run import LaneView, Run
 from tokviz.models.together import Together
 from tokviz.plans import Plan
 from tokviz.trace import Trace

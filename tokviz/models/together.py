@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from tokviz.models.attention import AttentionCall, capped_attention, observed
+from tokviz.models.hooks import hooked
 from tokviz.models.lane import Lane
 from tokviz.models.shared_cache import Columns, SharedCache
-from tokviz.models.vision import hooked
 from tokviz.models.windows import sliding_layers
 
 Hook = Callable[[nn.Module, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,12 +11,10 @@ from torch import nn
 from tokviz.layout import PATCH, Layout
 from tokviz.matrix import Reduction
 from tokviz.models.family import Family
+from tokviz.models.prepared import Prepared
 from tokviz.models.vision import Vision
 from tokviz.plans import Step
 from tokviz.records import StageRecord
-
-if TYPE_CHECKING:
-    from tokviz.models.run import Prepared
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from tokviz.matrix import Reduction
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.family import Family, Features, Inputs
 from tokviz.models.tower_row import TowerRow
-from tokviz.models.vision import TOWER_SIGNALS, TowerObserver, Vision
+from tokviz.models.tower_watch import TOWER_SIGNALS, TowerObserver
+from tokviz.models.vision import Vision
 from tokviz.plans import Step
 from tokviz.reduction import reduce
 

@@ -16,9 +16,11 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.attention import AttentionCall
 from tokviz.models.sources import Sources
-from tokviz.models.vision import TowerObserver, joined, token_signal
+from tokviz.models.tower_watch import TowerObserver, joined
+from tokviz.models.vision import token_signal
 from tokviz.reduction import Stage
 
 Follow = dict[str, torch.Tensor]
@@ -171,19 +173,3 @@ def _mean(values: torch.Tensor, axis: int) -> torch.Tensor:
     if values.shape[axis] == 1:
         return values.squeeze(axis)
     return values.float().mean(axis).to(values.dtype)
-
-
-def apply_reduction(x: torch.Tensor, reduction: Reduction) -> torch.Tensor:
-    """Return W x for x [n, d]; a selection is a plain gather, bit for bit.
-
-    Args:
-        x: [n, d] on any device, in any float type; merging sums in float32.
-        reduction: the W to apply.
-    """
-    cols = torch.as_tensor(reduction.cols, device=x.device)
-    if reduction.is_selection:
-        return x[cols]
-    rows = torch.as_tensor(reduction.rows, device=x.device)
-    weights = torch.as_tensor(reduction.weights, device=x.device)
-    out = torch.zeros(reduction.m, x.shape[1], device=x.device)
-    return out.index_add_(0, rows, weights[:, None] * x[cols].float()).to(x.dtype)

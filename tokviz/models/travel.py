@@ -15,13 +15,13 @@ import torch.nn.functional as F
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.family import Features
 from tokviz.models.part_signals import part_signals
 from tokviz.models.side_by_side import shares, with_newlines
 from tokviz.models.sources import Sources
 from tokviz.models.tokens_left import Part, TokensLeft
 from tokviz.models.tower import Encoded, encode_reduced
-from tokviz.models.tower_row import apply_reduction
 from tokviz.models.vision import Vision
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce

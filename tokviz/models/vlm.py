@@ -22,7 +22,8 @@ from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.family import Family
 from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.guard import Guard
-from tokviz.models.run import LaneView, Prepared
+from tokviz.models.prepared import Prepared
+from tokviz.models.run import LaneView
 from tokviz.models.sinks import search_sinks
 from tokviz.models.streaming import ALONE_WORDS
 from tokviz.models.vision import Vision

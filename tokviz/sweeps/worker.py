@@ -20,7 +20,7 @@ from tokviz.model_flags import ANSWERING
 from tokviz.models import VLM, load
 from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.measured import Measured, measure
-from tokviz.models.run import Prepared
+from tokviz.models.prepared import Prepared
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan
 from tokviz.sweeps.judging import judge

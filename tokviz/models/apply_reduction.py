@@ -1,0 +1,23 @@
+"""A reduction's matrix, applied to features on the model's device."""
+
+from __future__ import annotations
+
+import torch
+
+from tokviz.matrix import Reduction
+
+
+def apply_reduction(x: torch.Tensor, reduction: Reduction) -> torch.Tensor:
+    """Return W x for x [n, d]; a selection is a plain gather, bit for bit.
+
+    Args:
+        x: [n, d] on any device, in any float type; merging sums in float32.
+        reduction: the W to apply.
+    """
+    cols = torch.as_tensor(reduction.cols, device=x.device)
+    if reduction.is_selection:
+        return x[cols]
+    rows = torch.as_tensor(reduction.rows, device=x.device)
+    weights = torch.as_tensor(reduction.weights, device=x.device)
+    out = torch.zeros(reduction.m, x.shape[1], device=x.device)
+    return out.index_add_(0, rows, weights[:, None] * x[cols].float()).to(x.dtype)

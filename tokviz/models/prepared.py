@@ -1,0 +1,46 @@
+"""A prompt with its images: as every lane shares it, and as the model reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from tokviz.layout import Layout
+from tokviz.schema import BLOCKS
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The part of a run that all its lanes share."""
+
+    prompt: str
+    prompt_ids: np.ndarray
+    "int32 [s]"
+    prompt_tokens: tuple[str, ...]
+    layout: Layout
+    images: tuple[Image.Image, ...]
+    own_rows: np.ndarray
+    "int32 [p], indices in the prompt of the user's own words."
+    mark_rows: np.ndarray
+    "int32 [y], indices in the prompt of what the processor writes around visual tokens."
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks that this prompt and its answer have."""
+        return BLOCKS if len(self.mark_rows) else BLOCKS[:-1]
+
+
+@dataclass
+class Prepared:
+    """A prompt with its images, ready for the model."""
+
+    asked: Asked
+    inputs: dict[str, torch.Tensor]
+    positions: torch.Tensor
+    text_rows: torch.Tensor
+    "Indices in the prompt of the user's own words."
+    relevance: tuple[np.ndarray, float] | None = None
+    "[n] for methods that ask for the signal of that name, and the seconds that it took."
