@@ -6,7 +6,7 @@ from skimage import data
 
 import tokviz
 from tests.models.tiny import TINY, save
-from tests.models.tiny_tiles import TINY_KIN, TINY_TILES
+from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN, TINY_TILES
 
 TINY.update(TINY_TILES)
 
@@ -18,7 +18,7 @@ def checkpoint(tmp_path_factory):
 
     def folder_of(name):
         if name not in made:
-            kind = (TINY | TINY_KIN)[name]
+            kind = (TINY | TINY_KIN | TINY_FORMS)[name]
             made[name] = save(kind, tmp_path_factory.mktemp(name))
         return made[name]
 

@@ -9,15 +9,16 @@ import tokviz
 from tests.models import test_family_geometry as geometry
 from tests.models import test_further_runs as further_runs
 from tests.models import test_promises as promises
-from tests.models.tiny_tiles import TINY_KIN
+from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN
 from tokviz.capture import Capture
 from tokviz.models.idefics3 import Run, tiled_layout
 from tokviz.models.processors import still_images
 
 PROMPT = "what is this?"
+KIN = TINY_KIN | TINY_FORMS
 
 
-@pytest.fixture(scope="module", params=sorted(TINY_KIN))
+@pytest.fixture(scope="module", params=sorted(KIN))
 def kin(request, checkpoint):
     """A model whose code is mostly that of another family."""
     return request.param, tokviz.load(checkpoint(request.param))
@@ -26,7 +27,7 @@ def kin(request, checkpoint):
 # -- the promises on models that share a family file ---------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["none", "before", "language_model"])
+@pytest.mark.parametrize("place", ["none", "before", "tower", "language_model"])
 def test_keeping_every_token_of_a_kindred_model_equals_generate(kin, cat, place):
     prepared = kin[1].prepare(promises.pictures(cat, 2), PROMPT)
     plan = promises.everywhere(prepared.asked.layout.n).get(place)
@@ -40,7 +41,7 @@ def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat):
     inside(vlm, cat, 1)
     promises.test_the_model_is_untouched_afterwards(vlm, cat, "divprune")
     square = geometry.test_the_token_whose_box_holds_a_changed_square_is_the_one_that_moves
-    square(vlm, TINY_KIN[name])
+    square(vlm, KIN[name])
 
 
 def test_further_runs_of_a_kindred_model_agree_with_each_other(kin, cat):

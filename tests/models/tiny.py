@@ -125,14 +125,14 @@ def shake(model: torch.nn.Module) -> torch.nn.Module:
     return model.eval()
 
 
-def llava() -> tuple:
+def llava(layers: int | list[int] = -2, strategy: str = "default") -> tuple:
     """A CLIP tower with [CLS]; the processor cuts the centre out of the picture."""
     config = LlavaConfig(
         vision_config=clip(),
         text_config=LlamaConfig(**text_sizes(max_position_embeddings=512)),
         image_token_id=4,
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
+        vision_feature_layer=layers,
+        vision_feature_select_strategy=strategy,
     )
     processor = LlavaProcessor(
         CLIPImageProcessor(
@@ -140,12 +140,17 @@ def llava() -> tuple:
         ),
         byte_tokenizer(),
         patch_size=8,
-        vision_feature_select_strategy="default",
+        vision_feature_select_strategy=strategy,
         num_additional_image_tokens=1,
         image_token="<image>",
         chat_template=None,
     )
     return LlavaForConditionalGeneration(config), processor
+
+
+def llava_full() -> tuple:
+    """Two tower layers side by side, and the [CLS] state is a visual token too."""
+    return llava([1, -2], "full")
 
 
 PINPOINTS = [[48, 96], [96, 48], [96, 96], [144, 48], [48, 144]]
@@ -172,6 +177,25 @@ def llava_next() -> tuple:
         vision_feature_select_strategy="default",
         num_additional_image_tokens=1,
         image_token="<image>",
+    )
+    return LlavaNextForConditionalGeneration(config), processor
+
+
+def granite() -> tuple:
+    """Granite Vision: LLaVA-NeXT with a SigLIP tower and four of its states side by side."""
+    _, processor = llava_next()
+    processor.num_additional_image_tokens = 0
+    processor.vision_feature_select_strategy = "full"
+    tower = clip().to_dict()
+    names = ("intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size")
+    tower = {name: tower[name] for name in (*names, "hidden_size", "patch_size")}
+    config = LlavaNextConfig(
+        vision_config=SiglipVisionConfig(**tower),
+        text_config=LlamaConfig(**text_sizes()),
+        image_token_id=4,
+        image_grid_pinpoints=PINPOINTS,
+        vision_feature_layer=[-5, 1, -2, -1],
+        vision_feature_select_strategy="full",
     )
     return LlavaNextForConditionalGeneration(config), processor
 

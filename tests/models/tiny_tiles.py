@@ -24,7 +24,7 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-from tests.models.tiny import Tiny, byte_tokenizer, text_sizes
+from tests.models.tiny import Tiny, byte_tokenizer, granite, llava_full, text_sizes
 from tokviz.models.processors import still_images
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
@@ -132,3 +132,9 @@ TINY_KIN: dict[str, Tiny] = {
     "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
 }
 """Models served by a file above in the main; test_tiles.py tests the promises on them."""
+
+TINY_FORMS: dict[str, Tiny] = {
+    "granite_vision": Tiny(granite, ((240, 96),)),
+    "llava_full": Tiny(llava_full, ((131, 97),)),
+}
+"""Checkpoints of a family whose features are taken from the tower in another way."""

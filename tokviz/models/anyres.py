@@ -62,12 +62,22 @@ class Tokens:
     index: list[np.ndarray] = field(default_factory=list)
     "[n, 4] flat tower outputs, -1 = none."
     weight: list[np.ndarray] = field(default_factory=list)
+    unit: list[np.ndarray] = field(default_factory=list)
+    "[n, any], the patches that leave the tower with a token, see `Sources.units`."
     tower_rows: int = 0
 
     def add(
         self, tile: np.ndarray, row: np.ndarray, col: np.ndarray, index: np.ndarray, **more: Any
     ) -> None:
-        """Add tokens; `index` [a] or [a, 4], `weight` [a, 4], `kind` a value of Layout.kind."""
+        """Add tokens.
+
+        Args:
+            tile: [a], as in the layout; so are row and col.
+            row: [a].
+            col: [a].
+            index: [a] or [a, 4], flat tower outputs.
+            **more: weight [a, 4], unit [a, any], kind (a value of Layout.kind).
+        """
         count = len(tile)
         sources, weight = np.full((count, 4), -1, np.int64), np.zeros((count, 4), np.float32)
         wide = index.reshape(count, -1)
@@ -79,6 +89,7 @@ class Tokens:
         self.col.append(col)
         self.index.append(sources)
         self.weight.append(weight)
+        self.unit.append(more.get("unit", sources[:, :1]))
         self.kind.append(np.full(count, more.get("kind", PATCH), np.uint8))
 
     def structural(self, kind: int) -> None:
@@ -131,7 +142,9 @@ class Tokens:
         patches = self.cutting.grid**2
         if (index[:, 1:] < 0).all():
             return Sources(index[:, :1], self.tower_rows, patches)
-        return Sources(index, self.tower_rows, patches, weight)
+        most = max(unit.shape[1] for unit in self.unit)
+        units = [np.pad(unit, [(0, 0), (0, most - unit.shape[1])], "edge") for unit in self.unit]
+        return Sources(index, self.tower_rows, patches, weight, np.concatenate(units))
 
 
 class Canvas:
@@ -165,7 +178,7 @@ class Canvas:
         self.tokens.tiles.append(Tile(self.image, *shape, (x0, y0, x1, y1), "tile"))
         return len(self.tokens.tiles) - 1
 
-    def flat(self, row: np.ndarray, col: np.ndarray) -> np.ndarray:
+    def flat(self, row: np.ndarray | int, col: np.ndarray) -> np.ndarray:
         """Return the flat tower output of cells of the canvas."""
         g = self.tokens.cutting.grid
         tower_row = self.tokens.tower_rows + (row // g) * self.across + col // g
@@ -185,21 +198,83 @@ class Canvas:
                 self.tokens.structural(NEWLINE)
 
     def shrunk(self, rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> None:
-        """Add the canvas scaled down to `shape`, each token between up to four patches."""
-        number = self.tile(rows, cols, shape)
-        near_rows, row_weight = bilinear(len(rows), shape[0])
-        near_cols, col_weight = bilinear(len(cols), shape[1])
+        """Add the canvas scaled down to `shape`, each token between up to four patches.
+
+        A token lies in the tile that holds its middle.
+        """
+        g = self.tokens.cutting.grid
+        down, across = Axis(rows, g, shape[0]), Axis(cols, g, shape[1])
         pairs = [(a, b) for a in range(2) for b in range(2)]
-        for row in range(shape[0]):
-            cells = [
-                self.flat(np.full(shape[1], rows[near_rows[row, a]]), cols[near_cols[:, b]])
-                for a, b in pairs
-            ]
-            weight = np.stack([row_weight[row, a] * col_weight[:, b] for a, b in pairs], 1)
-            tile, here = np.full(shape[1], number), np.full(shape[1], row)
-            index = np.stack(cells, 1)
-            self.tokens.add(tile, here, np.arange(shape[1]), index, weight=weight)
-            self.tokens.structural(NEWLINE)
+        for own_rows in down.parts():
+            parts = across.parts()
+            numbers = [self.part(rows, cols, shape, own_rows, own) for own in parts]
+            tile = np.repeat(numbers, [len(own) for own in parts])
+            col = np.concatenate([np.arange(len(own)) for own in parts])
+            for local, row in enumerate(own_rows):
+                near = [self.flat(down.near[row, a], across.near[:, b]) for a, b in pairs]
+                weight = [down.weight[row, a] * across.weight[:, b] for a, b in pairs]
+                unit = [self.flat(cell, own) for cell in down.own[row] for own in across.own.T]
+                self.tokens.add(
+                    tile,
+                    np.full(shape[1], local),
+                    col,
+                    np.stack(near, 1),
+                    weight=np.stack(weight, 1),
+                    unit=np.stack(unit, 1),
+                )
+                self.tokens.structural(NEWLINE)
+
+    def part(
+        self,
+        rows: np.ndarray,
+        cols: np.ndarray,
+        shape: tuple[int, int],
+        own_rows: np.ndarray,
+        own_cols: np.ndarray,
+    ) -> int:
+        """Add the layout's tile of some rows and columns of a scaled canvas; return its number.
+
+        Args:
+            rows: of the canvas, all.
+            cols: likewise.
+            shape: rows and columns that it is scaled to.
+            own_rows: of these, the tile's.
+            own_cols: likewise.
+        """
+        edges = []
+        for axis, (cells, own) in enumerate(((rows, own_rows), (cols, own_cols))):
+            begin, end = self.span(cells, axis)
+            step = (end - begin) / shape[axis]
+            edges.append([begin + step * edge for edge in (own[0], own[-1] + 1)])
+        (y0, y1), (x0, x1) = edges
+        box = float(x0), float(y0), float(x1), float(y1)
+        self.tokens.tiles.append(Tile(self.image, len(own_rows), len(own_cols), box, "tile"))
+        return len(self.tokens.tiles) - 1
+
+
+class Axis:
+    """One axis of a canvas that is scaled down: which cells a point blends, and which it owns."""
+
+    def __init__(self, cells: np.ndarray, grid: int, count: int) -> None:
+        """Args: `cells` [length] of the canvas, `grid` cells of a tile, `count` points."""
+        near, self.weight = bilinear(len(cells), count)
+        self.near = cells[near]
+        "[count, 2], the two cells that each point lies between; `weight` says how much of each."
+        place = (np.arange(count) + 0.5) * (len(cells) / count) - 0.5
+        self.tile = cells[np.floor(place + 0.5).astype(np.int64)] // grid
+        "[count], the tile of each point."
+        far = np.abs(np.arange(len(cells)) - place[:, None])
+        far[self.tile[:, None] != cells // grid] = np.inf
+        owner = np.where(np.isinf(far).all(0), -1, far.argmin(0))
+        own = [cells[owner == point] for point in range(count)]
+        most = max(len(one) for one in own)
+        self.own = np.stack([one[np.arange(most) * len(one) // most] for one in own])
+        "[count, most], the cells of its tile that are nearest to each point, some written twice."
+
+    def parts(self) -> list[np.ndarray]:
+        """Return the points of each tile."""
+        ends = np.flatnonzero(np.diff(self.tile)) + 1
+        return np.split(np.arange(len(self.tile)), ends)
 
 
 def unpadded(original: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
-from tokviz.layout import SEPARATOR, Layout
+from tokviz.layout import Layout
 from tokviz.models.sources import Sources
 from tokviz.registry import Registry
 
@@ -214,21 +214,11 @@ class Family(ABC):
         why = None
         if type(self).tower_attend is Family.tower_attend:
             why = f"{self.title} has no reduction inside the vision tower yet"
-        elif sources.weight is not None:
+        elif sources.weight is not None and len(self.tower_joins(model)) > 1:
             why = (
-                f"{self.title} scales the tokens of so large an image down after the vision tower: "
-                "neighbouring tokens are blends of the same patches, so no patch can leave the "
-                "tower with its token. A smaller image is not scaled down"
-            )
-        elif isinstance(getattr(model.config, "vision_feature_layer", None), (list, tuple)):
-            why = (
-                "this checkpoint joins the outputs of several tower layers into a token, so no "
-                "token can leave between them"
-            )
-        elif self.has_cls(model) and (layout.kind == SEPARATOR).any():
-            why = (
-                "this checkpoint gives the tower's [CLS] state to the language model as a visual "
-                "token, which reduction inside the tower cannot do yet"
+                f"{self.title} scales the tokens of so large an image down after the vision tower, "
+                "and this checkpoint joins the outputs of several tower layers into a token: both "
+                "together cannot be followed yet. A smaller image is not scaled down"
             )
         return why and f"{why}. Choose a method that acts before or inside the language model."
 
@@ -245,6 +235,13 @@ class Family(ABC):
             given: keyword arguments that the library gave the first block.
         """
         return {}
+
+    def tower_joins(self, model: nn.Module) -> list[int]:
+        """Return the tower layers whose outputs, side by side, give the features.
+
+        -1 is what enters the first layer. One layer in most checkpoints.
+        """
+        return [self.feature_layer(model)]
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
         """Return what the projector gets, [m, d_pre], of the feature layer's states [m, k, d_v].

@@ -44,6 +44,13 @@ class Llava(SiglipBlocks):
         )
         return self._block(model, last)
 
+    def tower_joins(self, model: nn.Module) -> list[int]:
+        """Return the layers that `vision_feature_layer` lists, in its order (Granite Vision)."""
+        chosen = getattr(model.config, "vision_feature_layer", None)
+        if not isinstance(chosen, (list, tuple)):
+            return super().tower_joins(model)
+        return [self._block(model, layer) for layer in chosen]
+
     def _block(self, model: nn.Module, hidden_state: int) -> int:
         """hidden_states[0] is the embedding, so hidden_states[i] leaves block i - 1."""
         count = len(self.tower_layers(model))

@@ -35,6 +35,9 @@ class Sources:
     "Patches of each row."
     weight: np.ndarray | None = None
     "float32 [n, k], how much each source counts; None = all the same."
+    units: np.ndarray | None = None
+    """int64 [n, j], the patches that leave the tower together with a token, each of them with one
+    token only and all in one row; written twice where a token has fewer than j. None = `index`."""
 
     @classmethod
     def grid(cls, layout: Layout, factor: int = 1) -> Sources:
@@ -66,9 +69,18 @@ class Sources:
 
     @cached_property
     def row(self) -> np.ndarray:
-        """int64 [n], tower row of each token's first source, -1 without one."""
-        best = self.index.max(1)
+        """int64 [n], tower row in which each token lies, -1 without a source."""
+        best = (self.index if self.units is None else self.units).max(1)
         return np.where(best < 0, -1, best // self.patches)
+
+    def leaving(self, tokens: np.ndarray) -> np.ndarray:
+        """Return the patches that leave the tower with each of some tokens, int64 [tokens, j]."""
+        if self.units is None:
+            return self.index[tokens]
+        units = self.units[tokens]
+        again = (units == units[:, :1]).all(0)
+        again[0] = False
+        return units[:, ~again]
 
     def whole_row(self, tokens: np.ndarray) -> int | None:
         """Return the tower row whose patches, one each and in order, the tokens are, or None."""
@@ -79,7 +91,7 @@ class Sources:
         return row if (index[:, 0] == row * self.patches + np.arange(self.patches)).all() else None
 
     @cached_property
-    def _means(self) -> np.ndarray:
+    def means(self) -> np.ndarray:
         """float64 [n, k], rows that add up to 1, or to 0 without a source."""
         weight = np.ones(self.index.shape) if self.weight is None else self.weight
         weight = np.where(self.index < 0, 0.0, weight)
@@ -90,8 +102,8 @@ class Sources:
         """float64 [n, k], weights of each patch that add up to 1 over the tokens formed from it."""
         there = self.index >= 0
         total = np.zeros(self.rows * self.patches)
-        np.add.at(total, self.index[there], self._means[there])
-        return np.where(there, self._means / np.maximum(total[self.index], 1e-12), 0.0)
+        np.add.at(total, self.index[there], self.means[there])
+        return np.where(there, self.means / np.maximum(total[self.index], 1e-12), 0.0)
 
     def mean(self, values: torch.Tensor, tokens: np.ndarray | None = None) -> torch.Tensor:
         """Return the mean over each token's sources.
@@ -103,7 +115,7 @@ class Sources:
         Returns:
             [..., tokens], in the type of `values`.
         """
-        return self._combine(values, self._means, tokens)
+        return self._combine(values, self.means, tokens)
 
     def share(self, values: torch.Tensor, tokens: np.ndarray | None = None) -> torch.Tensor:
         """Return what the patches have, dealt out to the tokens: [rows, ..., patches] -> [..., n].

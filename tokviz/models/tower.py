@@ -23,7 +23,9 @@ from tokviz.errors import InputError
 from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.blending import blended
 from tokviz.models.family import Family, Features, Inputs
+from tokviz.models.sources import Sources
 from tokviz.models.tower_row import TowerRow
 from tokviz.models.tower_watch import TOWER_SIGNALS, TowerObserver
 from tokviz.models.vision import Vision
@@ -42,11 +44,14 @@ class TowerRun:
         self.rows, self.packed = list(rows), packed
         self.observer = TowerObserver(family, model, {})
         self.layers = family.feature_layer(model) + 1
+        self.joins = family.tower_joins(model)
         entry = step.entry
         self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]
 
     def through(self) -> None:
-        """Run every layer up to the one that gives the features."""
+        """Run every layer up to the last one that gives the features."""
+        for row in self.rows if -1 in self.joins else ():
+            row.join(-1)
         for layer in range(self.layers):
             if self.unmerges:
                 self.attend_merged(layer)
@@ -58,6 +63,8 @@ class TowerRun:
                 self.apart(group, states)
             for row in self.rows:
                 row.deep += self.family.tower_deep(self.model, layer, row.squares())
+                if layer in self.joins:
+                    row.join(layer)
 
     @property
     def unmerges(self) -> bool:
@@ -85,6 +92,16 @@ class TowerRun:
         parts = states[0].split([len(row.states) for row in group]) if self.packed else states
         for row, own in zip(group, parts, strict=True):
             row.states = own
+
+    # -- what gives the features ------------------------------------------------------------------
+
+    def squares(self, row: TowerRow) -> torch.Tensor:
+        """Return the states of a row's visual tokens, joined layers side by side, [u, k, d]."""
+        return torch.cat([row.joined[layer] for layer in self.joins], -1)
+
+    def cls_state(self, row: TowerRow) -> torch.Tensor:
+        """Return the [CLS] state of the same layers, [d]."""
+        return torch.cat([row.joined_cls[layer][0] for layer in self.joins], -1)
 
     # -- attention --------------------------------------------------------------------------------
 
@@ -197,7 +214,7 @@ class Encoded:
     cls_attn: dict[int, torch.Tensor]
     "Tower layer -> [h, m], of the layers that saw the tokens that are left."
     cls_state: torch.Tensor | None
-    "[tiles, d]"
+    "[tiles, d_v], as in `Vision`."
     seconds: float
     "Spent on deciding."
 
@@ -253,7 +270,7 @@ def encode_reduced(
         rows.append(TowerRow(states, skip, units, follow, (tile.rows, tile.cols), by_layer))
     run = TowerRun(family, model, step, rows, packed)
     run.through()
-    return _left(family, model, run)
+    return _left(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
 
 
 def _tower_rows(
@@ -269,7 +286,7 @@ def _tower_rows(
     follow = family.tower_follow(model, inputs, kwargs)
     starts = np.cumsum([0, *lengths]) if lengths else None
     for tokens, keep in tiles:
-        index = shared.sources.index[tokens]
+        index = shared.sources.leaving(tokens)
         if starts is None:
             row = int(index[0, 0]) // shared.sources.patches
             begin, own = row * shared.sources.patches, states[row]
@@ -282,30 +299,47 @@ def _tower_rows(
         yield (tokens, keep), own, rest, units
 
 
-def _left(family: Family, model: nn.Module, run: TowerRun) -> Encoded:
+def _left(
+    family: Family,
+    model: nn.Module,
+    run: TowerRun,
+    sources: Sources,
+    tokens: Sequence[np.ndarray],
+) -> Encoded:
     """Return what is left after the last layer, in raster order within each tile."""
-    kept, reductions, squares, deep, cls_attn = [], [], [], [], []
-    for row in run.rows:
-        order = np.argsort(row.whole.position, kind="stable")
-        place = torch.as_tensor(order, device=row.units.device)
-        kept.append(row.whole.position[order])
-        reductions.append(row.latest[1] if row.latest and run.unmerges else row.whole)
-        squares.append(row.squares()[place])
-        deep.append([one[place] for one in row.deep])
-        cls_attn.append(_of_the_left(row, place, run.unmerges))
-    pre = family.tower_leave(model, torch.cat(squares))
+    orders = [np.argsort(row.whole.position, kind="stable") for row in run.rows]
+    places = [
+        torch.as_tensor(order, device=row.units.device)
+        for row, order in zip(run.rows, orders, strict=True)
+    ]
+    pairs = list(zip(run.rows, places, strict=True))
+    if sources.weight is None:
+        pre = family.tower_leave(model, torch.cat([run.squares(row)[at] for row, at in pairs]))
+        made = family.project(model, pre)
+    else:
+        pre, made = blended(family, model, run.rows, tokens, sources)
+        at = torch.cat([at + begin for at, begin in zip(places, begins(places), strict=True)])
+        pre, made = pre[at], made[at]
+    deep = [[one[at] for one in row.deep] for row, at in pairs]
     extra = tuple(torch.cat(layer) for layer in zip(*deep, strict=True))
+    cls_attn = [_of_the_left(row, at, run.unmerges) for row, at in pairs]
     common = set.intersection(*(set(one) for one in cls_attn))
-    states = [row.states[0] for row in run.rows if row.skip]
+    states = [run.cls_state(row) for row in run.rows if row.skip]
+    last = [row.latest[1] if row.latest and run.unmerges else row.whole for row in run.rows]
     return Encoded(
-        kept,
-        [one.in_raster_order() for one in reductions],
-        Features(family.project(model, pre), extra),
+        [row.whole.position[order] for row, order in zip(run.rows, orders, strict=True)],
+        [one.in_raster_order() for one in last],
+        Features(made, extra),
         pre,
         {layer: torch.cat([one[layer] for one in cls_attn], -1) for layer in sorted(common)},
         torch.stack(states) if states else None,
         sum(row.seconds for row in run.rows),
     )
+
+
+def begins(parts: Sequence[torch.Tensor]) -> list[int]:
+    """Return where each part starts when they follow each other."""
+    return [0, *np.cumsum([len(part) for part in parts])[:-1].tolist()]
 
 
 def _of_the_left(row: TowerRow, order: torch.Tensor, unmerges: bool) -> dict[int, torch.Tensor]:

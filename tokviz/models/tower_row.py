@@ -35,7 +35,8 @@ class TowerRow:
     skip: int
     "1 with [CLS], else 0."
     units: torch.Tensor
-    "int64 [u, k], the patches of each visual token, counted without [CLS]."
+    """int64 [u, k], the patches of each visual token, counted without [CLS]; some are written
+    twice where a token has fewer than k."""
     follow: Follow
     "What goes with a patch, [p, ...] each: angles, the window it lies in."
     grid: tuple[int, int]
@@ -46,6 +47,10 @@ class TowerRow:
     "Of the latest layer; several where the row attends window by window."
     deep: list[torch.Tensor] = field(default_factory=list)
     "[u, d] features of earlier layers, for later layers of the language model."
+    joined: dict[int, torch.Tensor] = field(default_factory=dict)
+    "Tower layer -> [u, k, d], of the layers whose outputs give the features."
+    joined_cls: dict[int, torch.Tensor] = field(default_factory=dict)
+    "Tower layer -> [skip, d], likewise."
     cls_attn: dict[int, torch.Tensor] = field(default_factory=dict)
     "Tower layer -> [h, u]."
     latest: tuple[int, Reduction] | None = None
@@ -76,6 +81,10 @@ class TowerRow:
     def squares(self) -> torch.Tensor:
         """States of the visual tokens' patches, [u, k, d]."""
         return self.states[self.skip :][self.units]
+
+    def join(self, layer: int) -> None:
+        """Keep the current states as a layer's part of the features."""
+        self.joined[layer], self.joined_cls[layer] = self.squares(), self.states[: self.skip]
 
     def key_bias(self) -> torch.Tensor:
         """Log of how many patches each key stands for, [skip + p] (proportional attention)."""
@@ -124,18 +133,24 @@ class TowerRow:
         patches, joint = self.states[self.skip :], self.units.shape[1]
         made = apply_reduction(self.squares().flatten(1), done).unflatten(1, (joint, -1))
         position = torch.as_tensor(done.position, device=self.units.device)
-        came = torch.cat([self.others, self.units[position].flatten()])
+        own, slot = self.units[position].flatten().unique(return_inverse=True)
+        came = torch.cat([self.others, own])
         order = came.argsort(stable=True)
-        values = torch.cat([patches[self.others], made.flatten(0, 1)])[order]
-        place = order.argsort()
+        values = torch.cat([patches[self.others], gathered(made.flatten(0, 1), slot, len(own))])
+        values, place = values[order], order.argsort()
         left = TowerRow(
             torch.cat([self.states[: self.skip], values]),
             self.skip,
-            place[len(self.others) :].view(-1, joint),
+            place[len(self.others) + slot].view(-1, joint),
             {name: value[came[order]] for name, value in self.follow.items()},
             self.grid,
             self.stages,
             deep=[apply_reduction(deep, done) for deep in self.deep],
+            joined={
+                layer: apply_reduction(states.flatten(1), done).unflatten(1, (joint, -1))
+                for layer, states in self.joined.items()
+            },
+            joined_cls=self.joined_cls,
             cls_attn=self.cls_attn,
             latest=self.latest,
             seconds=self.seconds,
@@ -164,7 +179,9 @@ class TowerRow:
         states, patches = self.states.clone(), added[self.skip :]
         states[: self.skip] += added[: self.skip]
         states[self.skip + self.others] += patches[merged.others]
-        states[self.skip + self.units] += patches[merged.units[group]]
+        own, slot = self.units.flatten().unique(return_inverse=True)
+        values = patches[merged.units[group]].flatten(0, 1)
+        states[self.skip + own] += gathered(values, slot, len(own))
         self.states = states
 
 
@@ -173,3 +190,18 @@ def _mean(values: torch.Tensor, axis: int) -> torch.Tensor:
     if values.shape[axis] == 1:
         return values.squeeze(axis)
     return values.float().mean(axis).to(values.dtype)
+
+
+def gathered(values: torch.Tensor, slot: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the mean of the values [m, d] of each of `count` slots; bit for bit where m = count.
+
+    Args:
+        values: [m, d].
+        slot: int64 [m], where each belongs; every slot has a value.
+        count: number of slots.
+    """
+    if len(values) == count:
+        return values[slot.argsort()]
+    sums = torch.zeros(count, values.shape[1], device=values.device)
+    sums.index_add_(0, slot, values.float())
+    return (sums / slot.bincount(minlength=count)[:, None]).to(values.dtype)

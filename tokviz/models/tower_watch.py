@@ -107,24 +107,31 @@ def joined(name: str, parts: list[torch.Tensor], spans: list[int] | None) -> tor
 class TowerWatch:
     """Keeps what is looked at during one pass through the tower, by hooks on its modules."""
 
-    def __init__(self, skip: int, feature_layer: int, norms: bool) -> None:
+    def __init__(self, skip: int, joins: Sequence[int], norms: bool) -> None:
         """Describe what to keep.
 
         Args:
             skip: [CLS] tokens in front of the patches, 0 or 1.
-            feature_layer: the layer whose states are kept.
+            joins: the layers whose [CLS] state is kept, see `Family.tower_joins`.
             norms: keep the norm of every patch after every layer, and its likeness to [CLS].
         """
-        self.skip, self.feature_layer, self.record_norms = skip, feature_layer, norms
+        self.skip, self.joins, self.record_norms = skip, joins, norms
         self.pre: list[torch.Tensor] = []
         "What entered the projector, call by call."
-        self.state: torch.Tensor | None = None
-        "[b, skip + patches, d_v] after the feature layer."
+        self.first: dict[int, torch.Tensor] = {}
+        "Layer of `joins` -> [b, skip, d_v], the [CLS] state after it."
         self.norms: dict[int, torch.Tensor] = {}
         self.similarity: dict[int, torch.Tensor] = {}
         self.entered: tuple[torch.Tensor, dict[str, Any]] | None = None
         self.entered_at = 0.0
         "When the first block was reached, on the clock of `time.perf_counter`."
+
+    @property
+    def cls_state(self) -> torch.Tensor | None:
+        """[b, d_v], the [CLS] state of the layers of `joins` side by side; None without [CLS]."""
+        if not self.skip:
+            return None
+        return torch.cat([self.first[layer] for layer in self.joins], -1)[:, 0]
 
     def hooks(self, blocks: Sequence[nn.Module], projector: nn.Module) -> list[Any]:
         """Hang the hooks in; return their handles."""
@@ -138,6 +145,8 @@ class TowerWatch:
         given = dict(kwargs)
         self.entered = (args[0] if args else given.pop("hidden_states"), given)
         self.entered_at = time.perf_counter()
+        if -1 in self.joins:
+            self.first[-1] = self.entered[0][:, : self.skip]
 
     def _after(self, layer: int, module: nn.Module, args: Any, output: Any) -> None:
         state = output[0] if isinstance(output, tuple) else output
@@ -147,8 +156,8 @@ class TowerWatch:
             self.norms[layer] = patches.norm(dim=-1)
             if self.skip:
                 self.similarity[layer] = torch.cosine_similarity(state[:, :1].float(), patches, -1)
-        if layer == self.feature_layer:
-            self.state = state
+        if layer in self.joins:
+            self.first[layer] = state[:, : self.skip]
 
     def _at_projector(self, module: nn.Module, args: tuple[Any, ...]) -> None:
         self.pre.append(args[0].reshape(-1, args[0].shape[-1]))

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from tokviz.errors import InputError
+from tokviz.layout import SEPARATOR
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.family import Features
@@ -26,6 +27,12 @@ from tokviz.models.vision import Vision
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
 from tokviz.reduction.method import Method, check_keep
+
+BLENDS = (
+    "This picture was scaled down after the vision tower, so its visual tokens are blends of "
+    "neighbouring patches: where a neighbour left inside the tower, its patches are no longer in "
+    "the blend."
+)
 
 
 class Travel(TokensLeft):
@@ -48,6 +55,8 @@ class Travel(TokensLeft):
         passed = time.perf_counter() - began - done.seconds
         self.encode_seconds = self.vision.entered_seconds + passed
         self.say_shares(step, split)
+        if self.vision.sources.weight is not None:
+            self.notes.append(BLENDS)
         numbers = [own[kept] for own, kept in zip(tokens, done.kept, strict=True)]
         joint, stay = self.with_newlines(done.reductions, tokens, np.concatenate(numbers))
         self.take(done, np.concatenate([*numbers, stay]), split)
@@ -64,6 +73,7 @@ class Travel(TokensLeft):
         """
         order = torch.as_tensor(np.argsort(numbers, kind="stable"), device=self.pre.device)
         stay = torch.as_tensor(numbers[len(done.pre) :], device=self.pre.device)
+        self.with_own_cls(done, split)
 
         def ordered(own: torch.Tensor, all_tokens: torch.Tensor) -> torch.Tensor:
             return torch.cat([own, all_tokens[stay]])[order] if len(stay) else own[order]
@@ -89,6 +99,19 @@ class Travel(TokensLeft):
             {},
             done.cls_state,
         )
+
+    def with_own_cls(self, done: Encoded, split: Sequence[Part]) -> None:
+        """Replace [CLS] states that are visual tokens (feature strategy "full") by those now."""
+        own = np.flatnonzero(self.layout.kind == SEPARATOR)
+        if done.cls_state is None or not len(own):
+            return
+        tile = {part.tiles[0]: number for number, part in enumerate(split)}
+        row = torch.as_tensor([tile[int(self.layout.tile[i])] for i in own], dtype=torch.long)
+        place = torch.as_tensor(own, device=self.pre.device)
+        self.pre, tokens = self.pre.clone(), self.features.tokens.clone()
+        self.pre[place] = done.cls_state[row.to(place.device)]
+        tokens[place] = self.family.project(self.model, self.pre[place])
+        self.features = Features(tokens, self.features.extra)
 
     def before(self, step: Step) -> None:
         """Decide on the tokens that are left, and apply W to their features."""

@@ -36,7 +36,7 @@ class Vision:
     norms: dict[int, torch.Tensor]
     "Tower layer -> [b, patches], L2 norm of each patch's state."
     cls_state: torch.Tensor | None
-    "[b, d_v], the [CLS] state of the feature layer; None without [CLS]."
+    "[b, d_v], the [CLS] state of the layers that give the features; None without [CLS]."
     blocks: int = 0
     "Layers of the tower; 0 = as many as the signals say."
     seconds: float = 0.0
@@ -67,7 +67,7 @@ def encode(
         norms: record the norm of every patch after every layer, and its likeness to [CLS].
     """
     observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
-    watch = TowerWatch(int(observer.has_cls), family.feature_layer(model), norms)
+    watch = TowerWatch(int(observer.has_cls), family.tower_joins(model), norms)
     blocks = family.tower_layers(model)
     handles = watch.hooks(blocks, family.projector(model))
     began = time.perf_counter()
@@ -81,7 +81,7 @@ def encode(
         whole_rows(layout, sources),
         observer.layers,
         watch.norms,
-        watch.state[:, 0] if observer.has_cls else None,  # type: ignore[index]
+        watch.cls_state,
         len(blocks),
         entered=watch.entered,
         entered_seconds=watch.entered_at - began,
