@@ -19,6 +19,7 @@ from components.opening import draw_all  # noqa: E402
 from components.page import build, theme  # noqa: E402
 from components.runs import RUNS  # noqa: E402
 from components.service import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
+from components.sessions import remember_little  # noqa: E402
 from components.state import Settings, Site  # noqa: E402
 from components.widget import head  # noqa: E402
 
@@ -124,6 +125,7 @@ def serve(on_space: bool) -> None:
         mcp_server=settings.mcp,
         prevent_thread_lock=True,
     )
+    remember_little(demo)
     serve_until_stopped(demo)
 
 
