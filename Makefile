@@ -17,8 +17,9 @@ JOBS   ?= 2
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-run: $(READY)  ## open the page on http://127.0.0.1:7860
-	$(PY) app.py
+run: $(READY)  ## serve the page on http://127.0.0.1:7860
+	@echo "Starting, half a minute or so. Then open http://127.0.0.1:7860 in a browser; Ctrl+C ends it."
+	@$(PY) app.py
 
 test: $(DEV)  ## run every test; the browser tests need a Chromium
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal

@@ -52,7 +52,6 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
         with gr.Row(equal_height=True):
             ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
             stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
-        examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
         trace = SafeUpload(
             "Open a trace file",
             file_types=[".safetensors"],
@@ -60,6 +59,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             elem_id="tv-open-trace",
             variant="secondary",
         )
+        examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
     return AskPanel(image, prompt, model, ask, stop, examples, trace)
 
 

@@ -90,8 +90,8 @@ def explore(session: str, event: gr.EventData) -> tuple[Any, ...]:
     lane, run = told(event).get("lane"), RUNS.get(session)
     if run is None or not isinstance(lane, int) or lane not in run.traces:
         return frame(said=notice(GONE, "bad"))
-    what = "all tokens" if lane == FULL else f"lane {lane + 1}"
-    said = notice(f"Shown above: the answer of {what}.")
+    what = "the answer with all tokens" if lane == FULL else f"lane {lane + 1} of the comparison"
+    said = notice(f"Shown here: {what}.")
     return frame(said=said, overlay=explorer(run, lane), figures=charts(run, lane))
 
 

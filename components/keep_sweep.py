@@ -244,9 +244,9 @@ def keep_sweep() -> Strip:
     """Build the sweep."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-sweep"):
         gr.HTML(
-            "<h2>Keep sweep</h2><p>How few tokens hold the answer? One method at many budgets, the "
-            "answer written anew at each, then narrowed down to the smallest that holds; click a "
-            "budget to look at its run.</p>",
+            "<h2>How few tokens?</h2><p>A keep sweep: one method at many budgets, the answer "
+            "written anew at each, then narrowed down to the smallest that holds the full answer. "
+            "Click a budget to look at its run.</p>",
             elem_classes="tv-title",
         )
         return Strip(strip_value(), elem_id="tv-strip")

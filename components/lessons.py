@@ -25,6 +25,7 @@ from tokviz.trace import Trace
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 * 1024
+NOT_YOURS = "Not yet: what is shown came with the page. Run it yourself."
 HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.S)
 STEP = re.compile(r"^## +(.+)$", re.M)
 BLOCK = re.compile(r"^```(page|task)\n(.*?)^```\n?", re.M | re.S)
@@ -139,8 +140,9 @@ def check(task: Task, run: Run | None, given: Any) -> tuple[bool, str]:
         run: the run that the visitor sees.
         given: the chosen text, the typed number, or nothing for something to do.
     """
-    right = _is_right(task, run, given)
-    if right:
+    if task.kind == "done" and run is not None and run.stored:
+        return False, f"{NOT_YOURS} {task.hint}".strip()
+    if _is_right(task, run, given):
         return True, f"Right. {task.why}".strip()
     return False, f"Not yet. {task.hint}".strip()
 
@@ -162,26 +164,25 @@ def _was_done(doing: Mapping[str, Any], run: Run) -> bool:
     full = run.traces.get(FULL)
     lanes = [trace for number, trace in run.traces.items() if number != FULL]
     prompt = run.prompt.lower()
+    if full is None:
+        return False
     if len(lanes) < doing.get("lanes_at_least", 0):
         return False
     if str(doing.get("prompt_has", "")).lower() not in prompt:
         return False
     if "prompt_lacks" in doing and str(doing["prompt_lacks"]).lower() in prompt:
         return False
-    wanted = [t for t in lanes if _fits(t, doing)]
-    if ("method" in doing or "keep_at_most" in doing) and not wanted:
+    of_one_lane = doing.keys() & {"method", "keep_at_most", "answer"}
+    return not of_one_lane or any(_fits(trace, doing, full.answer) for trace in lanes)
+
+
+def _fits(trace: Trace, doing: Mapping[str, Any], full: str) -> bool:
+    if "method" in doing and doing["method"] not in {stage.method for stage in trace.stages}:
         return False
-    if "answer" not in doing or full is None:
-        return full is not None
-    changed = any(trace.answer != full.answer for trace in wanted or lanes)
-    return changed == (doing["answer"] == "changes")
-
-
-def _fits(trace: Trace, doing: Mapping[str, Any]) -> bool:
-    methods = {stage.method for stage in trace.stages}
-    return ("method" not in doing or doing["method"] in methods) and trace.reduction.m <= doing.get(
-        "keep_at_most", trace.n
-    )
+    if trace.reduction.m > doing.get("keep_at_most", trace.n):
+        return False
+    said = "stays" if trace.answer == full else "changes"
+    return doing.get("answer", said) == said
 
 
 # -- reading --------------------------------------------------------------------------------------
@@ -252,7 +253,11 @@ def _mapping(text: str, where: str, known: tuple[str, ...]) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise LessonError(f"{where}: this is not YAML ({type(error).__name__}).") from None
+        at = getattr(error, "problem_mark", None)
+        line = f", line {at.line + 1}" if at else ""
+        raise LessonError(
+            f"{where}{line}: this is not YAML. A text that holds a colon needs quotes around it."
+        ) from None
     if not isinstance(found, dict):
         raise LessonError(f"{where}: write one 'name: value' per line.")
     strange = [key for key in found if key not in known]

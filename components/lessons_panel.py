@@ -54,6 +54,9 @@ class Teaching:
     def move(self, place: list[Any], by: int) -> tuple[Any, ...]:
         """Go some steps on or back."""
         name, number = place or ["", 0]
+        lesson, names = self.lessons.get(name), list(self.lessons)
+        if lesson and number + by == len(lesson.steps) and name != names[-1]:
+            return self.go(names[names.index(name) + 1], 0)
         return self.go(name, number + by)
 
     def back(self, place: list[Any]) -> tuple[Any, ...]:
@@ -61,7 +64,7 @@ class Teaching:
         return self.move(place, -1)
 
     def onward(self, place: list[Any]) -> tuple[Any, ...]:
-        """Go a step on."""
+        """Go a step on, after the last one to the next lesson."""
         return self.move(place, 1)
 
     def go(self, name: str, number: int) -> tuple[Any, ...]:
@@ -74,7 +77,7 @@ class Teaching:
         page = (SKIP, SKIP, SKIP, *frame(said=notice()))
         if step.page.get("example"):
             page = show_example(self.site, str(step.page["example"]), step.lane, step.view)
-        return (*shown(lesson, number, step), *page)
+        return (*shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1]), *page)
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open the lesson that the page's address names."""
@@ -94,23 +97,23 @@ class Teaching:
         return f"{'✅' if done else '➡️'} {text}"
 
 
-def shown(lesson: Lesson, number: int, step: Step) -> tuple[Any, ...]:
-    """Return the panel's values for a step."""
-    task, last = step.task, len(lesson.steps) - 1
+def shown(lesson: Lesson, number: int, step: Step, *, last: bool) -> tuple[Any, ...]:
+    """Return the panel's values for a step; `last` when no lesson follows this one."""
+    task, end = step.task, number == len(lesson.steps) - 1
     kind = task.kind if task else ""
     button = {"choose": "Check", "number": "Check", "done": "Check what I did"}.get(kind, "Check")
     return (
         gr.Sidebar(open=True),
         [lesson.name, number],
         lesson.name,
-        f"### {number + 1} of {last + 1}: {step.title}\n\n{step.text}",
+        f"### {number + 1} of {len(lesson.steps)}: {step.title}\n\n{step.text}",
         gr.Markdown(f"**Task.** {task.ask}" if task else "", visible=task is not None),
         gr.Radio(list(task.choices) if task else [], value=None, visible=kind == "choose"),
         gr.Number(None, visible=kind == "number"),
         gr.Button(button, visible=task is not None),
         "",
         gr.Button(interactive=number > 0),
-        gr.Button(interactive=number < last),
+        gr.Button("Next lesson" if end and not last else "Next", interactive=not (end and last)),
     )
 
 

@@ -20,8 +20,8 @@ from components.wiring import Screen
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = (
-    "See which parts of a picture a vision-language model really uses, throw visual tokens away "
-    "for real, and read the answers side by side."
+    "See which parts of a picture a vision-language model really uses, throw tokens away for real, "
+    'compare the answers. New here? <a href="?lesson=01-visual-tokens">Take the first lesson.</a>'
 )
 PLACES = "".join(
     f'<a href="#{place}">{name}</a>'

@@ -62,6 +62,7 @@
       this.active = !this.active;
       if (this.active) { this.fillStart(); Object.assign(this.owner.view, { fates: false, heat: false }); }
       this.owner.parts.canvas.classList.toggle("tv-painting", this.active);
+      this.owner.parts.brush.parentElement.classList.toggle("tv-byhand", this.active);
       this.refresh();
       this.owner.update();
     }

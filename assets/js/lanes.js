@@ -140,6 +140,7 @@
     run() {
       this.sent = this.plans.map(T.planKey).join();
       this.ran = this.plans.map(answerKey);
+      document.dispatchEvent(new CustomEvent("tv-asked"));
       this.trigger("compare", { plans: this.plans });
     }
 
@@ -206,7 +207,8 @@
     }
 
     fullHead() {
-      return [el("h3", {}, "All tokens"), el("p", { class: "tv-fine" }, `The full answer, with all ${this.owner.value.n || ""} visual tokens. Everything else is measured against it.`)];
+      this.asked = el("p", { class: "tv-q" });
+      return [el("h3", {}, "All tokens"), this.asked, el("p", { class: "tv-fine" }, `The full answer, with all ${this.owner.value.n || ""} visual tokens. Everything else is measured against it.`)];
     }
 
     get plan() { return this.owner.plans[this.index]; }
@@ -240,6 +242,7 @@
     show(lane, phase) {
       const fresh = lane !== this.lane;
       if (lane && lane.by && this.form) this.form.keepLabel();
+      if (this.asked) T.say(this.asked, (lane && lane.prompt) || "");
       this.lane = lane;
       if (fresh) this.node.classList.remove("tv-stale");
       this.node.classList.toggle("tv-waiting", phase === "running" && !(lane && lane.done));

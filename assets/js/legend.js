@@ -56,7 +56,8 @@
     const parts = [`${count(0)} kept`];
     if (count(1)) parts.push(`${count(1)} merged into ${T.plural(groups, "group")}`);
     if (count(2)) parts.push(`${count(2)} pruned`);
-    return `What became of the ${scene.n} visual tokens: ${parts.join(", ")}. The answer was written from what is left.`;
+    const hint = count(1) ? " Point at a merged token to see its whole group." : "";
+    return `What became of the ${scene.n} visual tokens: ${parts.join(", ")}. The answer was written from what is left.${hint}`;
   };
 
   /* One sentence that says what one sees. */
@@ -66,7 +67,7 @@
     const held = view.words.size || view.peek !== null;
     const words = held ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "") : "its answer";
     const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
-    if (look.painted) return "Paint with the pointer. Hatched tokens are left out when you ask again.";
+    if (look.painted) return "Paint over what the model shall not get: hatched tokens are left out when you ask again.";
     if (look.preview) return `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: a preview by this map. Compare below removes tokens for real.`;
     if (look.roles) return T.fateSentence(scene, look.roles, view.stage);
     if (view.map === "attention") {

@@ -93,7 +93,7 @@
       this.words.refresh();
       this.refreshLayers(map);
       parts.keep.value = view.keep;
-      say(parts.keepText, view.keep >= scene.n ? `all ${scene.n}` : `${view.keep} of ${scene.n}`);
+      say(parts.keepText, view.keep >= scene.n ? `all ${scene.n}` : `the top ${view.keep} of ${scene.n}`);
       parts.opacity.value = view.opacity;
       say(parts.opacityText, `${view.opacity} %`);
       parts.fates.checked = view.fates;
@@ -134,10 +134,16 @@
       mark(parts.bars, "aria-valuetext", `${where} ${view.layer}${shares ? `, ${T.percent(shares[view.layer])} of the attention on the image` : ""}`);
       this.layerText(where, view.layer, layers - 1);
       say(parts.layerNote, shares
-        ? `Bars: share of attention on the image, at most ${T.percent(top)}${sunk && sunk.some((s) => s > 0.005) ? "; striped: the part on sinks" : ""}.`
+        ? `Bars: share of attention on the image, at most ${T.percent(top)}${sunk && sunk.some((s) => s > 0.005) ? "; striped: the part on sinks" : ""}.${this.beforeImage(view, scene)}`
         : "");
       parts.layerNote.hidden = !shares;
       this.refreshHeads(map);
+    }
+
+    /* What rests on the first tokens of the prompt: the sink that is not in the picture. */
+    beforeImage(view, scene) {
+      const before = scene.shares(view, scene.before);
+      return before ? ` Layer ${view.layer} puts ${T.percent(before[view.layer])} on the tokens before the image.` : "";
     }
 
     layerText(where, layer, last) {
@@ -198,5 +204,6 @@
     }
   };
 
-  T.unitText = (map, scaling) => `${map.label}${{ log: ", log scale", rank: ", by rank" }[scaling] || ""}`;
+  const UNITS = { attention: "share of attention", tower: "share of attention" };
+  T.unitText = (map, scaling) => `${UNITS[map.id] || map.label}${{ log: ", log scale", rank: ", by rank" }[scaling] || ""}`;
 })();

@@ -3,7 +3,7 @@
   const T = window.__tokviz;
   if (T.Scene) return;
 
-  const arrays = ["box", "pane", "tile", "row", "col", "kind", "attention", "heads", "share", "tower",
+  const arrays = ["box", "pane", "tile", "row", "col", "kind", "attention", "heads", "share", "before", "tower",
     "tower_heads", "tam", "phi", "sinks", "fates", "groups", "places", "went", "score", "registers"];
 
   T.Scene = class {
@@ -190,12 +190,12 @@
       });
     }
 
-    /* Share of attention on the image per layer, mean over the chosen words. */
-    shares(view) {
-      if (!this.share) return null;
-      const [t, l] = this.share.shape, out = new Float32Array(l);
+    /* Share of attention on the image per layer, mean over the chosen words; or another field [t, l]. */
+    shares(view, field = this.share) {
+      if (!field) return null;
+      const [t, l] = field.shape, out = new Float32Array(l);
       const words = view ? this.chosen(view) : Array.from({ length: t }, (_, i) => i);
-      for (const word of words) for (let i = 0; i < l; i++) out[i] += this.share.values[word * l + i] / words.length;
+      for (const word of words) for (let i = 0; i < l; i++) out[i] += field.values[word * l + i] / words.length;
       return out;
     }
 

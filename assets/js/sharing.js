@@ -103,7 +103,7 @@
       if (!answer) return;
       const bytes = Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0));
       T.download(answer.name, new Blob([bytes], { type: answer.type }));
-      this.say(kind === "trace" ? "Trace saved. “Open a trace” shows it again, without a model." : `Saved as ${answer.name}.`);
+      this.say(kind === "trace" ? "Trace saved. “Open a trace file” shows it again, without a model." : `Saved as ${answer.name}.`);
     }
 
     async code() {

@@ -5,6 +5,12 @@
   const { el, fill } = T;
   const STATES = { holds: ["✓", "stays"], changes: ["≠", "changes"], running: ["…", "writing"], waiting: ["·", "waits"], refused: ["!", "cannot run"] };
 
+  /* Which question about which picture is shown above. */
+  const about = () => {
+    const { scene } = T.explorers[0] || {}, payload = scene && scene.payload;
+    return payload ? JSON.stringify([payload.prompt, payload.images.map((image) => image.src && image.src.length)]) : "";
+  };
+
   T.Strip = class {
     constructor(root, { trigger }) {
       this.trigger = trigger;
@@ -13,6 +19,7 @@
       root.querySelectorAll("[data-part]").forEach((node) => { this.parts[node.dataset.part] = node; });
       this.plans = [{ method: "", keep: 1, options: {} }];
       document.addEventListener("tv-catalogue", () => this.menu());
+      document.addEventListener("tv-shown", () => this.said());
     }
 
     load(value) {
@@ -49,13 +56,15 @@
 
     run() {
       const { method, options } = this.plans[0];
+      this.about = about();
       this.trigger("sweep", { method, options });
     }
 
     said() {
-      const { error, said, title, phase } = this.shown;
+      const { error, said, title, phase, cells } = this.shown, old = cells.length > 0 && this.about !== about();
+      this.parts.cells.classList.toggle("tv-old", old);
       this.parts.said.classList.toggle("tv-error", Boolean(error));
-      this.parts.said.textContent = error || (said && phase === "done" ? `${title}: ${said}` : "");
+      this.parts.said.textContent = error || (said && phase === "done" ? `${old ? "About another picture or question. " : ""}${title}: ${said}` : "");
     }
 
     cell(cell, index) {

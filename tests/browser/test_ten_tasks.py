@@ -111,6 +111,23 @@ def test_task_1_find_the_patches_behind_a_word(person):
     assert person.clicks <= 1
 
 
+def test_task_2_find_the_sink_of_the_model_that_ships(person):
+    """It has none among the visual tokens: its attention rests on the text before the image."""
+    page = person.page
+    person.click(page.locator("#tv-examples .tv-card", has_text="is there any moon ?"))
+    shows(page, "example", "mistake_1")
+    note = page.locator("#tv-explorer [data-part=sinkNote]")
+    expect(note).to_contain_text(re.compile(r"the 3 tokens before it take \d+ % .* in layer 1"))
+    person.click_and_see(page.locator("#tv-explorer [data-layer='1']"))
+    bars = page.locator("#tv-explorer [data-part=layerNote]")
+    expect(bars).to_contain_text("Layer 1 puts")
+    told = int(re.search(r"puts (\d+) % on the tokens before", bars.inner_text())[1])
+    mass = open_trace(ASSETS / "traces/mistake_1.safetensors")["mass"].astype(float)
+    assert told == round(100 * mass[0, 1, :, 0].mean())
+    person.photograph("task_02_the_sink_outside_the_image")
+    assert person.clicks <= 2
+
+
 def sink_trace(sink: int = 35) -> Trace:
     """A run in which one token takes half of the image's attention from layer 2 on."""
     plain = fake_trace(6, 6, prompt="where is the sink ?")
@@ -127,7 +144,7 @@ def sink_trace(sink: int = 35) -> Trace:
 
 
 def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
-    """The embedded model has no sink dimensions, so the run is one of a model that has them."""
+    """A sink among the visual tokens: the run of a model that has sink dimensions."""
     page, path = person.page, tmp_path / "sinks.safetensors"
     trace = sink_trace()
     trace.save(path)
@@ -160,6 +177,7 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
     lanes = page.locator("#tv-lanes .tv-lane")
     person.choose(lanes.nth(2).locator("select.tv-method"), "divprune")
     person.press("Compare")
+    expect(page.locator(".tv-edge")).to_be_visible()  # the notice itself is far up
     for number, method in ((1, "fastervlm"), (2, "divprune"), (3, "fastv")):
         lane = lanes.nth(number)
         expect(lane.locator("select.tv-method")).to_have_value(method)

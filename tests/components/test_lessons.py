@@ -66,10 +66,12 @@ def test_a_choice_is_checked():
     assert not check(task, None, None)[0]
 
 
-def run_with(*stages, answer=("a", " cat")):
+def run_with(**stages):
+    """A run with a lane per stage: fastervlm answers otherwise, visionzip as with all tokens."""
     traces = {FULL: fake_trace(6, 6)}
-    for number, one in enumerate(stages):
-        traces[number] = fake_trace(6, 6, answer, stages=(one,))
+    for number, (name, one) in enumerate(stages.items()):
+        said = {"answer": ("a", " cat")} if name == "fastervlm" else {}
+        traces[number] = fake_trace(6, 6, stages=(one,), **said)
     return Run(None, "Is there a CAT ?", "m", traces)
 
 
@@ -86,14 +88,26 @@ def run_with(*stages, answer=("a", " cat")):
         ("{prompt_has: dog}", False),
         ("{prompt_lacks: cat}", False),
         ("{answer: changes}", True),
-        ("{answer: stays}", False),
+        ("{answer: stays}", True),
+        ("{answer: stays, method: fastervlm}", False),
+        ("{answer: stays, method: visionzip}", True),
+        ("{answer: changes, method: visionzip}", False),
     ],
 )
 def test_what_was_done_is_seen_in_the_run(doing, done):
     task = lesson(f"ask: Q\ndone: {doing}").steps[0].task
-    run = run_with(stage(pruned(36, 9)), stage(merged(36, 5), "visionzip"))
+    run = run_with(fastervlm=stage(pruned(36, 9)), visionzip=stage(merged(36, 5), "visionzip"))
     assert check(task, run, None)[0] is done
     assert not check(task, None, None)[0]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_no_lesson_finds_done_what_came_with_the_page(name, site):
+    """Stored examples have lanes; a task to run something must not pass by looking at them."""
+    for step in LESSONS[name].steps:
+        if step.task and step.task.kind == "done":
+            for example in site.stored.all.values():
+                assert not check(step.task, example.run, None)[0], step.title
 
 
 @pytest.mark.parametrize(
@@ -131,9 +145,12 @@ def test_steps_are_walked_and_the_ends_hold(site):
     place = teaching.choose(name)[1]
     assert place == [name, 0]
     assert teaching.back(place)[1] == [name, 0]
-    for _ in range(4):
+    names, seen = list(LESSONS), [place]
+    for _ in range(sum(len(lesson.steps) for lesson in LESSONS.values())):
         place = teaching.onward(place)[1]
-    assert place == [name, len(LESSONS[name].steps) - 1]
+        seen.append(place)
+    assert [at for at in seen if at[1] == 0] == [[each, 0] for each in names]
+    assert place == [names[-1], len(LESSONS[names[-1]].steps) - 1]
 
 
 @pytest.mark.parametrize("place", [None, ["", 0], ["../x", 3], ["01-visual-tokens", 99]])

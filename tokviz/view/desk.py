@@ -52,8 +52,8 @@ def word_facts(word: Any, layers: int) -> list[list[str]]:
     ]
     for control, bits in word.dependence.items():
         name = CONTROL_NAMES.get(control, control)
-        title = "how much more probable the picture makes the word than this does; 0 = no help"
-        rows.append([f"picture against {name}", f"{bits:+.1f} bits", title])
+        title = "how much more probable the picture makes the word than this does; 1× = no help"
+        rows.append([f"likelier than with {name}", f"{times(bits)} ({bits:+.1f} bits)", title])
     rows.append(
         ["attention on the picture", f"{word.image_share:.0%}", "mean over layers and heads"]
     )
@@ -65,6 +65,12 @@ def word_facts(word: Any, layers: int) -> list[list[str]]:
     area = f"{word.area:.0%} of the tokens"
     rows.append(["its map covers", area, "share of tokens that hold 85 % of its map"])
     return rows
+
+
+def times(bits: float) -> str:
+    """Return 2 to the power of bits as a factor that can be read at a glance."""
+    factor = 2.0 ** min(max(bits, -20.0), 20.0)
+    return f"{factor:,.0f}×" if factor >= 10 else f"{factor:.2g}×"
 
 
 def candidates(trace: Trace, at: int) -> list[dict[str, Any]]:

@@ -14,9 +14,13 @@ import numpy as np
 from tokviz.analysis import analyse
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
-from tokviz.view.overlay import overlay_payload
+from tokviz.view.overlay import overlay_payload, share_before
 
-NO_SINK_TEST = "No sink dimensions are known for this model, so sinks cannot be told apart here."
+NO_SINK_TEST = (
+    "No sink dimensions are known for this model, so no visual token can be called a sink."
+)
+MUCH = 2.5
+"""Tokens before the image are called a sink when they take so many times an even share."""
 NO_SINKS = "No attention sinks were found among the visual tokens of this run."
 
 
@@ -69,7 +73,7 @@ def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
     try:
         result = analyse("sinks", trace)
     except TokvizError:
-        return None, NO_SINK_TEST
+        return None, f"{NO_SINK_TEST}{sink_before(trace)}"
     mask = result.values.astype(bool)
     if not mask.any():
         return mask, NO_SINKS
@@ -78,6 +82,22 @@ def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
     return mask, (
         f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
         "they show, so they are hatched and left out of the colours."
+    )
+
+
+def sink_before(trace: Trace) -> str:
+    """Return a sentence about the attention that rests on the tokens before the image, or ''."""
+    if "mass" not in trace or not trace.t or not trace.n:
+        return ""
+    share = share_before(trace).mean(0)
+    layer, count = int(share.argmax()), int(trace["token_position"].min())
+    even = count / len(trace.prompt_tokens)
+    if not 0 < MUCH * even < share[layer]:
+        return ""
+    return (
+        f" Outside the image there is one: the {count} tokens before it take "
+        f"{100 * share[layer]:.0f} % of the attention in layer {layer}, "
+        f"{share[layer] / even:.0f} times an even share."
     )
 
 

@@ -18,6 +18,7 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
     heads            f2 or u1 [t, l, h, n], likewise
     share            f2 [t, l], attention on all visual tokens together
+    before           f2 [t, l], attention on the prompt before the image, or null
     tower            f2 [u, n], attention of [CLS] to each patch, or what each patch receives
     tower_heads      f2 [u, g, n] or null; tower_kind is "cls" or "received"
     tam              f2 [t, n], Token Activation Map of each answer token
@@ -46,6 +47,7 @@ from PIL import Image
 
 from tokviz.errors import TokvizError
 from tokviz.images import PREVIEW_SIDE, open_image, preview_jpeg
+from tokviz.schema import BLOCKS
 from tokviz.trace import Trace
 from tokviz.view.encode import data_url, pack, pack_map
 from tokviz.view.fates import fate_fields
@@ -223,7 +225,9 @@ def _pane(
 
 
 def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict.fromkeys(("attention", "attention_layers", "heads", "share"))
+    fields: dict[str, Any] = dict.fromkeys(
+        ("attention", "attention_layers", "heads", "share", "before")
+    )
     if "attention" not in trace or not trace.t:
         missing["attention"] = NO_ATTENTION
         return fields
@@ -236,6 +240,8 @@ def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     else:
         missing["attention"] = "This run's attention maps are too large for the browser."
     fields["share"] = pack(image_share(trace), "f2")
+    if "mass" in trace:
+        fields["before"] = pack(share_before(trace), "f2")
     if "attention_heads" in trace:
         fields["heads"] = pack_map(trace["attention_heads"], ROOM)
     if fields["heads"] is None:
@@ -275,6 +281,11 @@ def image_share(trace: Trace) -> np.ndarray:
     if "mass" in trace:
         return trace["mass"][..., 1].astype(np.float32).mean(2)
     return np.nansum(trace["attention"].astype(np.float32), 2)
+
+
+def share_before(trace: Trace) -> np.ndarray:
+    """Return [t, l], the share of attention on the prompt before the image, mean over heads."""
+    return trace["mass"][..., BLOCKS.index("before")].astype(np.float32).mean(2)
 
 
 def _tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
