@@ -91,8 +91,8 @@ def main() -> None:
     if settings.json_logs:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
-    if not settings.json_logs:
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asking itself whether it is up
+    if not settings.json_logs:  # Gradio asks itself whether it is up
+        logging.getLogger("httpx").setLevel(logging.WARNING)
     listen_for_stop()
     lasting: set[str] = set().union(
         *(getattr(block, "keep_in_cache", set()) for block in demo.blocks.values())

@@ -49,7 +49,8 @@ def test_every_word_has_reasons_numbers_and_candidates(case):
     (word,) = [word for word in case["words"] if word["text"].startswith("yes")]
     assert word["reason"]
     names = [name for name, *_ in word["facts"]]
-    assert {"probability", "likelier than with no picture", "attention on the picture"} <= set(names)
+    known = {"probability", "likelier than with no picture", "attention on the picture"}
+    assert known <= set(names)
     assert "yes" in word["candidates"][0]["text"]
     assert word["candidates"][0]["chosen"]
     assert "no" in [one["text"].strip() for one in word["candidates"]]
