@@ -32,8 +32,8 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "scaling.md"
 HEAD = """# A sweep on two workers
 
 `python -m benchmarks.ray_scaling --write` wrote this page: the same questions measured in one
-process, on Ray with one worker and on Ray with two, one torch thread each. Loading is not counted.
-Ray runs its workers at low priority (niceness 15): other work on the machine slows them first.
+process, on Ray with one worker and on Ray with two. Every process has one torch thread and the same
+priority. Starting and loading are not counted; their line says what they took.
 
 """
 
@@ -41,27 +41,31 @@ Ray runs its workers at low priority (niceness 15): other work on the machine sl
 class Here:
     """The engine of this process, with its own clock."""
 
-    began = 0.0
+    called = began = ended = 0.0
 
     def __call__(self, model: str, units: Sequence[Unit], terms: Terms) -> Generator[list[Any]]:
         """Yield the rows of each question."""
+        self.called = time.perf_counter()
         torch.set_num_threads(1)
         worker = Worker(model, terms)
         list(worker.measure(units[0]))
         self.began = time.perf_counter()
         for unit in units:
             yield from worker.measure(unit)
+        self.ended = time.perf_counter()
 
 
 class OnRay(RayEngine):
     """The engine of Ray, with a clock that starts when every worker is warm."""
 
-    began = 0.0
+    called = began = ended = 0.0
 
     def __call__(self, model: str, units: Sequence[Unit], terms: Terms) -> Generator[list[Any]]:
         """Yield the rows of each unit."""
+        self.called = time.perf_counter()
         self.first = units[0]
         yield from super().__call__(model, units, terms)
+        self.ended = time.perf_counter()
 
     def actors(self, model: str, terms: Terms, count: int) -> list[Any]:
         """Start the workers and let each measure one unit."""
@@ -71,16 +75,16 @@ class OnRay(RayEngine):
         return actors
 
 
-def timed(engine: Any, questions: Sequence[Question]) -> tuple[float, list[str]]:
-    """Measure all questions in a fresh folder; return the seconds and the answers."""
+def timed(engine: Any, questions: Sequence[Question]) -> tuple[float, float, list[str]]:
+    """Measure all questions in a fresh folder; return seconds, those before, and the answers."""
     with tempfile.TemporaryDirectory() as folder:
         result = running.sweep(
             questions, methods=METHODS, budgets=BUDGETS, max_new_tokens=8, out=folder, engine=engine
         )
-        took = time.perf_counter() - engine.began
     if result.failed:
         raise SystemExit(result.failed[0]["error"])
-    return took, [row["answer"] for row in result.rows]
+    answers = [row["answer"] for row in result.rows]
+    return engine.ended - engine.began, engine.began - engine.called, answers
 
 
 def questions_about(pictures: int) -> list[Question]:
@@ -96,11 +100,13 @@ def rows(pictures: int, rounds: int) -> list[Row]:
     asked = questions_about(pictures)
     engines = {"this process": Here(), "Ray, 1 worker": OnRay(1), "Ray, 2 workers": OnRay(2)}
     seconds: dict[str, list[float]] = {name: [] for name in engines}
+    starts: dict[str, list[float]] = {name: [] for name in engines}
     answers: list[list[str]] = []
     for _ in range(rounds):
         for name, engine in engines.items():
-            took, said = timed(engine, asked)
+            took, start, said = timed(engine, asked)
             seconds[name].append(took)
+            starts[name].append(start)
             answers.append(said)
     here, one, two = (median(found) for found in seconds.values())
     count = len(answers[0])
@@ -108,11 +114,13 @@ def rows(pictures: int, rounds: int) -> list[Row]:
         Row(name, f"{count / median(found):.1f} rows/s", each(found))
         for name, found in seconds.items()
     ]
+    starting = [f"{name}: {median(found):.1f} s" for name, found in starts.items()]
     same = all(said == answers[0] for said in answers)
     return [
         *table,
         Row("two workers against one", f"{one / two:.2f} times as fast", "2 = linear"),
         Row("Ray against this process", f"{one / here:.2f} times the time", "one worker"),
+        Row("starting and loading", "not counted", ", ".join(starting)),
         Row("same answers", "yes" if same else "NO", f"{count} rows, {len(answers)} sweeps"),
     ]
 

@@ -54,16 +54,28 @@ def open_dataset(name: str, split: str) -> Any:
     try:
         if Path(name).is_dir() and any(Path(name).glob("*.json")):
             found = library.load_from_disk(name)
-            found = found[split] if hasattr(found, "keys") else found
+            found = _part(found, split) if hasattr(found, "keys") else found
         else:
             found = library.load_dataset(name, split=split)
         for column, feature in (found.features or {}).items():
             if isinstance(feature, library.Image):
                 found = found.cast_column(column, library.Image(decode=False))
         return found
+    except InputError:
+        raise
     except Exception as error:  # noqa: BLE001  the library raises whatever its back ends raise
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise InputError(f"the data set {name[:100]!r}, split {split[:40]!r}: {first}") from error
+        raise InputError(
+            f"the data set {name[:100]!r}, split {split[:40]!r}: {first.rstrip('.')}. Give a Hub "
+            "id (with network) or a folder that its save_to_disk wrote, and a split that it has."
+        ) from error
+
+
+def _part(found: Mapping[str, Any], split: str) -> Any:
+    if split not in found:
+        known = ", ".join(map(str, found))[:200]
+        raise InputError(f"there is no split {split[:40]!r} in that folder; it has: {known}.")
+    return found[split]
 
 
 def _on_disk(row: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -45,7 +45,7 @@ def check_truth(question: Question, objects: ObjectList | None) -> None:
             raise InputError(f"the right answer must be yes or no, got {question.truth!r:.40}.")
         judge(question, "", objects)
     except InputError as error:
-        raise InputError(f"{question.name or question.prompt[:60]!r}: {error}") from error
+        raise InputError(f"{question.name or repr(question.prompt[:60])}: {error}") from error
 
 
 def letter_of(truth: str, choices: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ from tokviz.errors import InputError, ModelError, TokvizError
 from tokviz.sweeps.rows import Row
 from tokviz.sweeps.worker import Terms, Unit, Worker
 
+LOCAL = {"include_dashboard": False, "_system_config": {"worker_niceness": 0}}
+"How Ray is started here; its usual niceness (15) would let other work lengthen measured times."
 RESTARTS = 4
 "How often a worker may die, and how often a unit is tried again, before the sweep stops."
 
@@ -77,8 +79,8 @@ class RayEngine:
             self.ray.init(
                 address=self.address,
                 log_to_driver=False,
-                include_dashboard=False if self.address is None else None,
                 logging_level="error",
+                **({} if self.address else LOCAL),
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise InputError(f"Ray cannot be reached or started: {str(error)[:300]}") from error

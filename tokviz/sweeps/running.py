@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from tokviz.errors import InputError
 from tokviz.model_flags import NAMES
 from tokviz.models.loading import EMBEDDED
+from tokviz.models.streaming import check_length
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
 from tokviz.sweeps.rows import Row, row_key, sort_key
@@ -91,7 +92,7 @@ def sweep(
         objects: for CHAIR, a file with one object per line, synonyms after commas; default every
             object that the questions name.
         limit: the first so many questions only.
-        max_new_tokens: longest answer.
+        max_new_tokens: longest answer, 1 to 1024.
         faithfulness: also hold each method's score against the full answer; dozens of forwards
             per question.
         out: folder of the rows; the same folder goes on where it was stopped.
@@ -117,13 +118,14 @@ def sweep(
             source, images=images, prompts=prompts, kind=kind, limit=limit, store=store.folder
         )
     questions = list(source)[:limit]
+    check_length(max_new_tokens)
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
     check_questions(questions, terms)
     with store.locked():
         plan = {name: wanted(questions, asked, name, terms) for name in dict.fromkeys(models)}
         result = carry_out(plan, terms, store, engine or in_process, progress)
-        stored = store_flips(result.rows, asked, terms, store, traces)
+        stored = store_flips(result.rows, asked, terms, store, traces, progress)
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
         store.write("report.html", page(report).encode("utf-8", "replace"))
     return result
@@ -147,11 +149,12 @@ def carry_out(
     with bar, store.writing() as part:
         for model, asks in plan.items():
             units = list(units_of(without(asks, have)))
-            bar.set_postfix_str(model[-40:])
+            bar.set_postfix_str(f"loading {model[-40:]}" if units else model[-40:])
             with closing(engine(model, units, terms)) as found:
                 for rows in found:
                     part.add(rows)
                     known.update((row["key"], row) for row in rows)
+                    bar.set_postfix_str(model[-40:], refresh=False)
                     bar.update(len(rows))
     done = tuple(sorted((known[key] for key in keys), key=sort_key))
     store.write_result(done)

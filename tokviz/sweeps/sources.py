@@ -23,6 +23,7 @@ from tokviz.sweeps.tables import (
     MAX_FILE_BYTES,
     folder_of_images,
     inside,
+    named,
     read_folder,
     read_table,
     size_of,
@@ -81,11 +82,13 @@ def read_pope(path: Path, images: Path | None, limit: int | None = None) -> list
     if size_of(path) > MAX_FILE_BYTES:
         raise InputError(f"{path.name!r} is over {MAX_FILE_BYTES >> 20} MB; split it.")
     home = folder_of_images(images or path.parent)
-    return [
-        Question((str(inside(home, q.image, path.name)),), q.text, q.label, "yes_no",
-                 name=f"{path.name} {q.question_id}"[:200])
-        for q in pope.read_questions(path)[:limit]
-    ]  # fmt: skip
+    found = []
+    for q in pope.read_questions(path)[:limit]:
+        name = f"{path.name} {q.question_id}"[:200]
+        with named(name):
+            image = str(inside(home, q.image))
+            found.append(Question((image,), q.text, q.label, "yes_no", name=name))
+    return found
 
 
 def read_easy_vqa(split: str = "test", limit: int | None = None) -> list[Question]:

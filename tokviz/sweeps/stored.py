@@ -12,6 +12,8 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 
+from tqdm.auto import tqdm
+
 from tokviz.errors import TokvizError
 from tokviz.models import VLM, load
 from tokviz.sweeps.question import digest
@@ -27,7 +29,12 @@ FOLDER = "traces"
 
 
 def store_flips(
-    rows: Sequence[Row], settings: Sequence[Setting], terms: Terms, store: Store, most: int
+    rows: Sequence[Row],
+    settings: Sequence[Setting],
+    terms: Terms,
+    store: Store,
+    most: int,
+    progress: bool = False,
 ) -> dict[str, tuple[str, int]]:
     """Run the first flipped questions again, recording what the lab shows.
 
@@ -37,6 +44,7 @@ def store_flips(
         terms: of the same sweep.
         store: its folder.
         most: so many questions; 0 = none.
+        progress: show a bar on stderr.
 
     Returns:
         Row key -> (name of the stored run, its lane).
@@ -48,7 +56,8 @@ def store_flips(
     links: dict[str, tuple[str, int]] = {}
     notes: list[dict[str, str]] = []
     model: tuple[str, VLM] | None = None
-    for (name, question), pairs in chosen:
+    hidden = not (progress and chosen)
+    for (name, question), pairs in tqdm(chosen, "runs for the lab", unit="run", disable=hidden):
         if model is None or model[0] != name:
             model = (name, load(name, **terms.loading))
         run = f"sweep-{question[:12]}-{digest(name)[:6]}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,9 @@ def csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(16 * MAX_TEXT)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+            parted = delimiter(path, file.readline(16 * MAX_TEXT))
+            file.seek(0)
+            table = csv.DictReader(file, delimiter=parted)
             for row in table:
                 if None in row:
                     raise InputError(
@@ -94,11 +96,21 @@ def csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                     )
                 yield row
     except (csv.Error, ValueError) as error:
-        raise InputError(f"{path.name!r} is not a CSV file in UTF-8: {error}.") from error
+        raise InputError(
+            f"{path.name!r} is not a CSV file in UTF-8: {error}. Save it as CSV with UTF-8."
+        ) from error
+
+
+def delimiter(path: Path, head: str) -> str:
+    """Return what parts the fields: tabs in .tsv, semicolons where the first line has no comma."""
+    if path.suffix == ".tsv":
+        return "\t"
+    return ";" if ";" in head and "," not in head else ","
 
 
 def json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the objects of a JSON-lines file, or of one JSON array; raise InputError."""
+    number = 1
     try:
         with path.open(encoding="utf-8-sig") as file:
             if path.suffix == ".json" and file.read(1) == "[":
@@ -111,7 +123,8 @@ def json_rows(path: Path) -> Iterator[Mapping[str, Any]]:
                     yield from _objects([json.loads(line.lstrip("\ufeff"))], path, number)
     except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path.name!r} must hold one JSON object per line, in UTF-8 ({type(error).__name__})."
+            f"{path.name!r} must hold one JSON object per line, in UTF-8; line {number} does not "
+            f"({type(error).__name__})."
         ) from error
 
 
@@ -151,7 +164,10 @@ def questions_of(
             count += 1
             if count > MAX_QUESTIONS:
                 raise InputError(f"{source!r} has over {MAX_QUESTIONS:,} questions; give --limit.")
-            yield _question(parts, prompt, home, kind, f"{source} row {number}")
+            place = f"{source} row {number}"
+            with named(place):
+                question = _question(parts, prompt, home, kind, place)
+            yield question
     if not count:
         raise InputError(f"{source!r} holds no questions.")
 
@@ -160,7 +176,7 @@ def _question(
     parts: Mapping[str, Any], prompt: str, home: Path, kind: str | None, name: str
 ) -> Question:
     images = parts["image"] if isinstance(parts["image"], list) else [parts["image"]]
-    paths = tuple(str(inside(home, _text(image), name)) for image in images)
+    paths = tuple(str(inside(home, _text(image))) for image in images)
     truth = None if parts["truth"] in (None, "") else _listed(parts["truth"])
     judged = _text(parts["kind"] or kind or ("exact" if truth else "open"))
     label = _text(parts["name"])[:200] if parts["name"] not in (None, "") else name
@@ -175,7 +191,16 @@ def folder_of_images(folder: Path) -> Path:
     raise InputError(f"there is no folder {str(folder)[:200]!r} with the images.")
 
 
-def inside(home: Path, name: str, where: str) -> Path:
+@contextmanager
+def named(place: str) -> Iterator[None]:
+    """Begin the sentence of an InputError with where it is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def inside(home: Path, name: str) -> Path:
     """Return the path of an image inside a folder.
 
     Raises:
@@ -184,11 +209,11 @@ def inside(home: Path, name: str, where: str) -> Path:
     try:
         path = (home / name).resolve()
         if home not in path.parents:
-            raise InputError(f"{where}: the image {name[:100]!r} lies outside the image folder.")
+            raise InputError(f"the image {name[:100]!r} lies outside the image folder.")
         if not path.is_file():
-            raise InputError(f"{where}: there is no image {name[:100]!r} in the image folder.")
+            raise InputError(f"there is no image {name[:100]!r} in the image folder.")
     except (OSError, ValueError) as error:
-        raise InputError(f"{where}: the image path {name[:100]!r} cannot be used.") from error
+        raise InputError(f"the image path {name[:100]!r} cannot be used.") from error
     return path
 
 

@@ -6,6 +6,7 @@ model answers first, because everything else is held against it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -13,7 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from tokviz.capture import Capture
-from tokviz.errors import TokvizError
+from tokviz.errors import ModelError, TokvizError
 from tokviz.evaluation import ObjectList
 from tokviz.faithfulness import Memo, Score, order_of, removal_curves
 from tokviz.model_flags import ANSWERING
@@ -28,6 +29,8 @@ from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import Row, empty_row, failed
 from tokviz.sweeps.setting import Setting
 from tokviz.trace import Trace
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,9 @@ class Worker:
                 yield list(self.answer(ask, prepared, vision, rows))
             except TokvizError as error:
                 yield [failed(row, error) for row in rows.values()]
+            except Exception as error:
+                log.exception("%s failed", ask.question.name)
+                yield [failed(row, mistake(error)) for row in rows.values()]
 
     def prepare(self, question: Question) -> Prepared:
         """Read the pictures and the prompt."""
@@ -155,6 +161,18 @@ class Worker:
                 yield row | judged | outcome(found, full) | faithful(found.score, n, likely)
             except TokvizError as error:
                 yield failed(row, error)
+            except Exception as error:  # a plugin's mistake must not end a long sweep
+                log.exception("%s failed on %s", setting, row["name"])
+                yield failed(row, mistake(error))
+
+
+def mistake(error: Exception) -> ModelError:
+    """Return an error that nobody foresaw as a sentence; a resumed sweep tries its row again."""
+    first = (str(error).strip().splitlines() or ["no message"])[0][:200].rstrip(".")
+    return ModelError(
+        f"{type(error).__name__}: {first}. This is a mistake in the method or in tokviz; the log "
+        "has the details."
+    )
 
 
 def faithful(importance: np.ndarray | None, n: int, likely: Score | None) -> Row:
