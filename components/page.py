@@ -1,5 +1,6 @@
 """The page: panels in their places, and what connects them."""
 
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,7 @@ from components.show_panel import show_panel
 from components.state import Site
 from components.uploads import EVERY, LIFE
 from components.wiring import Screen
+from tokviz import ANALYSES, METHODS, MITIGATIONS
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = (
@@ -41,6 +43,14 @@ def theme() -> gr.themes.Base:
     return gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=system, font_mono=mono)
 
 
+def left_out() -> str:
+    """Return a sentence that names the plugins that failed, as HTML; "" when none did."""
+    names = sorted(name for table in (METHODS, ANALYSES, MITIGATIONS) for name in table.broken)
+    if not names:
+        return ""
+    return escape(f"Plugins that were left out (the log says why): {', '.join(names)}.")
+
+
 def build(site: Site) -> gr.Blocks:
     """Build the page. Nothing is loaded but the stored examples."""
     first: dict[str, Any] = opened(site)
@@ -56,6 +66,8 @@ def build(site: Site) -> gr.Blocks:
             elem_id="tv-head",
             apply_default_css=False,
         )
+        if left_out():
+            gr.HTML(f'<p class="tv-fine">{left_out()}</p>', apply_default_css=False)
         session = gr.State(first["run_name"], time_to_live=7200)
         with gr.Row(elem_id="tv-main"):
             ask = ask_panel(site, first)

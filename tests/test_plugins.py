@@ -35,6 +35,7 @@ print(json.dumps({
     "broken": [tokviz.METHODS.broken, tokviz.ANALYSES.broken, tokviz.FAMILIES.broken],
     "there": [len(tokviz.METHODS), len(tokviz.ANALYSES), "half" in tokviz.METHODS],
     "refused": refused,
+    "fastv": tokviz.METHODS["fastv"].title,
 }))
 """
 
@@ -86,11 +87,17 @@ def test_broken_plugins_are_named_and_left_out_whole(seen):
     assert methods == {
         "half_done": "RuntimeError: this plugin was made for another version",
         "absent": "ModuleNotFoundError: No module named 'tokviz_absent'",
+        "taken": "ValueError: the method name 'fastv' is already taken.",
+        "wrong": "TypeError: the method 'wrong' must be a Method, got function; register it with "
+        "the decorator.",
+        "nothing": "ValueError: it registered no method; is the decorator missing?",
+        "no_such_name": "AttributeError: module 'tokviz_nothing' has no attribute 'something'",
     }
+    assert seen["fastv"] == "FastV"
     assert analyses == {"leaves": "SystemExit: no licence found"}
     assert families == {}
     assert seen["there"][0] > 50
     assert seen["there"][1] > 20
     assert not seen["there"][2]
-    assert "left out: absent, half_done (the log says why)" in seen["refused"]
+    assert "left out: absent, half_done, no_such_name, nothing, taken, wrong " in seen["refused"]
     assert "'half_done' was left out: this plugin was made for another version" in seen["log"]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 2 when the input cannot be used."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        with _warnings_in_lines():
+            arguments.run(arguments)
     except TokvizError as error:
         print(f"tokviz: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+class _Line(logging.Formatter):
+    """A warning as one line; what failed is told in the sentence at the end."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Leave the traceback out."""
+        return f"tokviz: {record.getMessage()}"
+
+
+@contextmanager
+def _warnings_in_lines() -> Iterator[None]:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Line())
+    log = logging.getLogger("tokviz")
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,8 +2,8 @@
 
 A package's own modules are imported first, then every entry point of the group (`tokviz.methods`,
 `tokviz.analyses`, `tokviz.mitigations`, `tokviz.families`). Importing a module runs its decorator,
-which registers it. A plugin that fails to import is named in `broken` and left out with all that it
-had registered; the rest works.
+which registers it. A plugin that fails to import, takes a name that is taken, or registers nothing
+or something else is named in `broken` and left out with all that it had registered; the rest works.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
@@ -24,15 +24,27 @@ T = TypeVar("T")
 class Registry(Mapping[str, T], Generic[T]):
     """A read-only mapping that fills itself on first use."""
 
-    def __init__(self, kind: str, package: str, group: str) -> None:
-        """Args: the word for one entry ("method"), the package to import, the entry-point group."""
-        self.kind, self.package, self.group = kind, package, group
+    def __init__(self, kind: str, package: str, group: str, of: Callable[[], type[T]]) -> None:
+        """Fill nothing yet.
+
+        Args:
+            kind: the word for one entry, such as "method".
+            package: whose modules are the built-in entries.
+            group: of entry points.
+            of: gives the class of every entry.
+        """
+        self.kind, self.package, self.group, self.of = kind, package, group, of
         self.broken: dict[str, str] = {}
         self._entries: dict[str, T] = {}
         self._loaded = False
 
     def add(self, name: str, entry: T) -> T:
-        """Register an entry; a name used twice raises ValueError."""
+        """Register an entry; a name used twice raises ValueError, a stranger's object TypeError."""
+        if not isinstance(entry, self.of()):
+            raise TypeError(
+                f"the {self.kind} {name!r} must be a {self.of().__name__}, got "
+                f"{type(entry).__name__}; register it with the decorator."
+            )
         if name in self._entries:
             raise ValueError(f"the {self.kind} name {name!r} is already taken.")
         self._entries[name] = entry
@@ -80,6 +92,8 @@ class Registry(Mapping[str, T], Generic[T]):
             before = dict(self._entries)
             try:
                 point.load()
+                if self._entries == before and point.name not in before:
+                    raise ValueError(f"it registered no {self.kind}; is the decorator missing?")
             except (Exception, SystemExit) as error:  # a stranger's code must not stop us
                 log.warning("the %s plugin %r was left out: %s", self.kind, point.name, error)
                 self.broken[point.name] = f"{type(error).__name__}: {error}"[:300]

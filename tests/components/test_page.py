@@ -14,6 +14,7 @@ from components.state import Settings, Site
 from components.widget import SCRIPTS, STYLES, head
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
+from tokviz import METHODS
 
 SAID, OVERLAY, LANES = 1, 2, 3
 """Places in a frame."""
@@ -51,6 +52,13 @@ def test_everything_that_runs_the_model_takes_turns(page):
     running = [b for b in page.fns.values() if b.name in ("ask", "compare", "answer")]
     assert len(running) == 3
     assert {(b.concurrency_id, b.concurrency_limit) for b in running} == {("model", 1)}
+
+
+def test_plugins_that_failed_are_named_on_the_page(site, monkeypatch):
+    monkeypatch.setattr(METHODS, "broken", {"<b>mine": "ImportError: no"})
+    texts = [str(c["props"].get("value")) for c in build(site).config["components"]]
+    named = "Plugins that were left out (the log says why): &lt;b&gt;mine."
+    assert any(named in text for text in texts)
 
 
 def test_every_script_and_style_is_on_the_page():

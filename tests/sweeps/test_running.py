@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tokviz.errors import InputError, ModelError
 from tokviz.faithfulness import check_map
 from tokviz.models.further_runs import FurtherRuns
 from tokviz.models.vlm import VLM
+from tokviz.reduction import METHODS
 from tokviz.sweeps import running, store
 from tokviz.sweeps.rows import COLUMNS, MEASURED
 from tokviz.sweeps.running import sweep
@@ -110,6 +112,22 @@ def test_nothing_is_measured_twice_and_more_can_be_asked_later(ask, monkeypatch)
     assert facts(first.rows) == [r for r in facts(more.rows) if r["budget"] != "4"]
     monkeypatch.setattr(running, "Worker", None)
     assert ask().measured == 0
+
+
+def test_a_mistake_in_a_method_costs_its_own_rows_and_is_tried_again(ask, monkeypatch):
+    def fails(signals, keep, **options):
+        raise ZeroDivisionError("of a plugin")
+
+    entry = METHODS["fastervlm"]
+    monkeypatch.setitem(METHODS._entries, "fastervlm", replace(entry, decide=fails))
+    result = ask(budgets=[9])
+    assert {row["method"] for row in result.failed} == {"fastervlm"}
+    assert {row["error"].partition(". ")[0] for row in result.failed} == {
+        "ZeroDivisionError: of a plugin"
+    }
+    monkeypatch.setitem(METHODS._entries, "fastervlm", entry)
+    again = ask(budgets=[9])
+    assert (again.measured, again.failed) == (3, [])
 
 
 def test_a_bad_budget_or_picture_fails_its_own_rows_only(ask, pictures):

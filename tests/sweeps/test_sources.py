@@ -26,6 +26,11 @@ def test_a_table_gives_questions_with_how_they_are_judged(pictures):
     assert found[0].images == (str(pictures / "0.png"),)
 
 
+def test_a_table_with_semicolons_and_a_byte_order_mark_is_read(pictures):
+    found = read_questions(table(pictures, "\ufeffimage;question;answer\n0.png;a, b?;x\n"))
+    assert [(q.prompt, q.truth) for q in found] == [("a, b?", "x")]
+
+
 def test_a_folder_asks_every_prompt_about_every_picture(pictures):
     found = read_questions(pictures, prompts=["a?", "b?"])
     assert [(q.name, q.prompt, q.kind) for q in found] == [
@@ -101,7 +106,7 @@ def test_the_same_question_has_the_same_digest_wherever_its_file_lies(pictures, 
         ("image,question\n0.png,a?,b,c\n", "more fields than columns"),
         ("image,question\n", "holds no questions"),
         ("", "holds no questions"),
-        ("image,question,kind\n0.png,a?,magic\n", "kind must be one of"),
+        ("image,question,kind\n0.png,a?,magic\n", "t.csv row 1: kind must be one of"),
         (f"image,question\n0.png,{'x' * 9000}\n", "at most 8,000"),
         (f"image,question\n0.png,{'x' * 200_000}\n", "not a CSV file"),
         ("image,question,answer,choices\n0.png,a?,b,[1\n", "choices"),

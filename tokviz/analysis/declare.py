@@ -14,7 +14,9 @@ from tokviz.registry import Registry
 from tokviz.schema import SCHEMA
 from tokviz.trace import Trace
 
-ANALYSES: Registry[Analysis] = Registry("analysis", "tokviz.analysis", "tokviz.analyses")
+ANALYSES: Registry[Analysis] = Registry(
+    "analysis", "tokviz.analysis", "tokviz.analyses", lambda: Analysis
+)
 
 ASKS: dict[str, str] = {
     "score": "a function: list of kept sets (arrays of visual tokens) -> log-probability of the "

@@ -17,7 +17,7 @@ KINDS: dict[str, str] = {
 }
 
 MITIGATIONS: Registry[Mitigation] = Registry(
-    "mitigation", "tokviz.mitigation", "tokviz.mitigations"
+    "mitigation", "tokviz.mitigation", "tokviz.mitigations", lambda: Mitigation
 )
 
 

@@ -265,7 +265,9 @@ class Family(ABC):
         raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
 
 
-FAMILIES: Registry[Family] = Registry("model type", "tokviz.models", "tokviz.families")
+FAMILIES: Registry[Family] = Registry(
+    "model type", "tokviz.models", "tokviz.families", lambda: Family
+)
 """config.model_type -> family."""
 F = TypeVar("F", bound=type[Family])
 

@@ -66,7 +66,7 @@ TILES: dict[str, str] = {
 VARIANTS = ("paper", "code")
 """What `variant` chooses where the publication and its official code differ."""
 
-METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods")
+METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods", lambda: Method)
 
 
 @dataclass(frozen=True)
