@@ -1,0 +1,5 @@
+"""Forgets the decorator."""
+
+
+def nothing(signals, keep: int):
+    """Do nothing."""
