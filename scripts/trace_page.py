@@ -7,6 +7,7 @@ from tokviz.schema import (
     CONTROLS,
     HEADER,
     MODALITIES,
+    REQUIRED_FIELDS,
     SCHEMA,
     STAGE_ARRAYS,
     STAGE_SCORE,
@@ -38,7 +39,7 @@ trace_io.add_stage(header, arrays, "my method", kept=[3, 17, 210])
 trace_io.write("run.safetensors", header, arrays)
 ```
 
-Required are the header and the arrays marked *; an analysis that needs another one names it.
+Required are the fields and arrays marked *; an analysis that needs another one names it.
 """
 
 STAGES = """
@@ -69,7 +70,10 @@ def page():
         )
         for name, f in SCHEMA.items()
     ]
-    header = [(f"`{name}`", kind, meaning) for name, (kind, meaning) in HEADER.items()]
+    header = [
+        (f"`{name}`{' *' if name in REQUIRED_FIELDS else ''}", kind, meaning)
+        for name, (kind, meaning) in HEADER.items()
+    ]
     per_stage = {**STAGE_ARRAYS, "score": STAGE_SCORE}
     stages = [(f"`stage.i.{name}`", s.axes, s.dtype, s.meaning) for name, s in per_stage.items()]
     axes = [(f"`{letter}`", meaning) for letter, meaning in AXES.items()]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes import six_token_trace, two_kept_two_merged_two_pruned
 from tokviz import schema, trace_io
+from tokviz.errors import TraceError
 from tokviz.trace import open_trace
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,21 @@ def test_the_documented_header_is_the_written_one():
     assert staged == set(schema.STAGE_ARRAYS)
     letters = {letter for f in schema.SCHEMA.values() for letter in f.axes.split()}
     assert letters <= set(schema.AXES)
+
+
+def test_only_required_fields_are_needed_and_each_mistake_names_its_field():
+    header, arrays = trace_io.start(prompt="a", answer="b", image_size=(3, 3), grid=(3, 3))
+    for name in schema.REQUIRED_FIELDS[1:]:
+        less = {key: value for key, value in header.items() if key != name}
+        with pytest.raises(TraceError, match=f"the header has no '{name}'"):
+            open_trace(trace_io.pack(less, arrays))
+    bare = {name: header[name] for name in schema.REQUIRED_FIELDS[1:]}
+    assert open_trace(trace_io.pack(bare, arrays)).answer == "b"
+    bad = {**bare, "stages": [["m", "before", None, 9, None, "remove"]]}
+    with pytest.raises(TraceError, match="'stages' needs 'stage.0.rows', which is not there"):
+        open_trace(trace_io.pack(bad, arrays))
+    with pytest.raises(TraceError, match="'kv_bytes' in the header is not as docs"):
+        open_trace(trace_io.pack({**bare, "kv_bytes": "many"}, arrays))
 
 
 def test_what_is_no_trace_is_said():

@@ -59,7 +59,8 @@ HEADER: dict[str, tuple[str, str]] = {
     "stages": (
         "list of [method, place, layer, n, seconds, effect]",
         "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
-        "decides on; effect: remove, restart, mask, bypass, unmerge or decode.",
+        "decides on; seconds: what the decision took, 0 = not measured; effect: remove, restart, "
+        "mask, bypass, unmerge or decode.",
     ),
     "roles": (
         "list of objects",
@@ -82,7 +83,11 @@ HEADER: dict[str, tuple[str, str]] = {
     "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
     "notes": ("list of texts", "sentences for the reader."),
 }
-"""Field of the JSON header -> (type, meaning). `words`, `roles`, `mitigation` may be missing."""
+"""Field of the JSON header -> (type, meaning)."""
+REQUIRED_FIELDS = (
+    "version", "prompt", "answer", "model", "prompt_tokens", "answer_tokens", "sizes", "tiles",
+)  # fmt: skip
+"""Fields without which a file is refused; the others may be missing."""
 
 SCHEMA: dict[str, Field] = {
     "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,14 @@ from tokviz.schema import (
     STAGE_ARRAYS,
     STAGE_SCORE,
 )
-from tokviz.trace_header import read_layout, read_mitigation, read_stages, read_text, read_texts
+from tokviz.trace_header import (
+    read_field,
+    read_layout,
+    read_mitigation,
+    read_stages,
+    read_text,
+    read_texts,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -246,23 +253,24 @@ def open_trace(source: str | Path | bytes) -> Trace:
 
 def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
     named = {name: a for name, a in arrays.items() if name in SCHEMA}
-    images = [arrays[f"image.{i}"].tobytes() for i in range(len(header["sizes"]))
+    images = [arrays[f"image.{i}"].tobytes() for i in range(read_field(header, "sizes", len))
               if f"image.{i}" in arrays]  # fmt: skip
+    part = partial(read_field, header)
     return Trace(
-        prompt=read_text(header["prompt"]),
-        answer=read_text(header["answer"]),
-        model={read_text(k): v for k, v in header["model"].items()},
-        layout=read_layout(header, named),
-        prompt_tokens=read_texts(header["prompt_tokens"]),
-        answer_tokens=read_texts(header["answer_tokens"]),
+        prompt=part("prompt", read_text),
+        answer=part("answer", read_text),
+        model=part("model", lambda found: {read_text(k): v for k, v in found.items()}),
+        layout=part("tiles", lambda _: read_layout(header, named)),
+        prompt_tokens=part("prompt_tokens", read_texts),
+        answer_tokens=part("answer_tokens", read_texts),
         arrays=named,
-        candidate_tokens=tuple(read_texts(c) for c in header["candidate_tokens"]),
-        words={int(token): read_text(text) for token, text in header.get("words", {}).items()},
-        stages=read_stages(header, arrays),
+        candidate_tokens=part("candidate_tokens", lambda all_: tuple(map(read_texts, all_)), ()),
+        words=part("words", lambda found: {int(i): read_text(w) for i, w in found.items()}, {}),
+        stages=part("stages", lambda _: read_stages(header, arrays), ()),
         images=tuple(images),
-        timings={read_text(k): float(v) for k, v in header["timings"].items()},
-        kv_bytes=int(header["kv_bytes"]),
-        kv_lengths=tuple(int(k) for k in header["kv_lengths"]),
-        notes=read_texts(header["notes"]),
-        mitigation=read_mitigation(header.get("mitigation")),
+        timings=part("timings", lambda all_: {read_text(k): float(v) for k, v in all_.items()}, {}),
+        kv_bytes=part("kv_bytes", int, 0),
+        kv_lengths=part("kv_lengths", lambda found: tuple(map(int, found)), ()),
+        notes=part("notes", read_texts, ()),
+        mitigation=part("mitigation", read_mitigation, None),
     )

@@ -7,8 +7,8 @@ that into a TraceError, too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,23 @@ from tokviz.records import MitigationRecord, Scalar, StageRecord
 from tokviz.schema import STAGE_ARRAYS
 
 MAX_TEXT = 200_000
+T = TypeVar("T")
+
+
+def read_field(header: Mapping[str, Any], name: str, read: Callable[[Any], T], *default: Any) -> T:
+    """Return what a field of the header means; raise TraceError that names it."""
+    if name not in header and not default:
+        raise TraceError(f"the header has no {name!r} (docs/trace_format.md lists its fields).")
+    try:
+        return read(header.get(name, *default))
+    except TraceError as error:
+        raise TraceError(f"{name!r} in the header: {error}") from error
+    except KeyError as error:
+        raise TraceError(f"{name!r} needs {str(error)[:60]}, which is not there.") from error
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        raise TraceError(
+            f"{name!r} in the header is not as docs/trace_format.md says: {str(error)[:200]}."
+        ) from error
 
 
 def read_text(value: Any) -> str:
@@ -84,7 +101,7 @@ def read_stages(
     header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> tuple[StageRecord, ...]:
     """Return the stages of token reduction, in order."""
-    entries = header["stages"]
+    entries = header.get("stages", ())
     roles = header.get("roles") or [{}] * len(entries)
     return tuple(
         _stage(number, entry, named, arrays)
