@@ -24,7 +24,8 @@ run: $(READY)  ## serve the page on http://127.0.0.1:7860
 test: $(DEV)  ## run every test; the browser tests need a Chromium
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
-lint: $(DEV)  ## check style and types
+lint: $(DEV)  ## check style and types (Gradio's generated stubs would hide our own)
+	@rm -f components/*.pyi app.pyi
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -167,7 +167,7 @@ def stream(
     flag: Stop,
     prompts: Sequence[str] = (),
     names: Sequence[str] = (),
-) -> Iterator[list[LaneView]]:
+) -> Generator[list[LaneView]]:
     """Run all lanes. Everything that goes in or comes out can be pickled (see `borrowed`).
 
     Lanes with the same model and question share one reading of the picture. `prompts` and `names`

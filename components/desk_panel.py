@@ -68,8 +68,8 @@ class Examining:
             with held(asked, str(request.session_hash)):
                 report = desk_work.examine(self.site.models, asked, trace)
             example = self.site.stored.all.get(run.example)
-            known = example is not None and example.run is run
-            yield desk_value(new_case(run, model, trace, report, example.note if known else ""))
+            note = example.note if example is not None and example.run is run else ""
+            yield desk_value(new_case(run, model, trace, report, note))
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
             yield desk_value(error=sentence(error))
 

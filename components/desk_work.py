@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -137,7 +137,7 @@ def search_seconds(
 @borrowed(search_seconds)
 def searched(
     models: Models, request: Request, trace: Trace, kind: Any, limit: float, flag: Stop
-) -> Iterator[tuple[int, int] | Certificate]:
+) -> Generator[tuple[int, int] | Certificate]:
     """Search in a thread; yield (runs so far, smallest set so far), then the certificate."""
     runs = models.get(request.model).further_runs(
         request.image, request.prompt, trace, request.limit

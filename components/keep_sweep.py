@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -116,7 +116,7 @@ def seconds_needed(
 @borrowed(seconds_needed)
 def stream_in_turn(
     models: Models, request: Request, image: Any, plans: Sequence[Plan | None], flag: Stop
-) -> Iterator[list[LaneView]]:
+) -> Generator[list[LaneView]]:
     """Run lanes one after the other. What goes in or comes out can be pickled (see `borrowed`)."""
     vlm = models.get(request.model)
     lanes = vlm.in_turn([image], request.prompt, plans, request.limit, stop=flag)

@@ -222,7 +222,8 @@ def read_lesson(name: str, text: str) -> Lesson:
     parts = STEP.split(text[head.end() :])
     if len(parts) < 3:
         raise LessonError(f"{name}: a lesson has steps, each under a line '## Title'.")
-    opening, steps = parts[0].strip(), []
+    opening = parts[0].strip()
+    steps: list[Step] = []
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         steps.append(_step(f"{name}, step {len(steps) + 1}", title.strip(), body))
     if opening:
@@ -273,10 +274,10 @@ def _task(where: str, found: dict[str, Any]) -> Task:
     if len(kinds) != 1 or not isinstance(found.get("ask"), str):
         raise LessonError(f"{where}: a task has an 'ask' and one of {', '.join(TASKS)}.")
     kind, value = kinds[0], found[kinds[0]]
-    places = {k: found[k] for k in ("lane", "layer", "word") if k in found}
+    places: dict[str, int] = {k: found[k] for k in ("lane", "layer", "word") if k in found}
     if not all(isinstance(v, int) for v in places.values()):
         raise LessonError(f"{where}: lane, layer and word are whole numbers.")
-    said = {"hint": str(found.get("hint", "")), "why": str(found.get("why", ""))}
+    said: dict[str, Any] = {"hint": str(found.get("hint", "")), "why": str(found.get("why", ""))}
     ask = found["ask"]
     if kind == "choose":
         right = found.get("right")

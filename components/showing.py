@@ -190,7 +190,7 @@ def stored_lanes(run: Run) -> dict[str, Any]:
     cards = [card(run, number, finished[number], full) for number in numbers]
     main = run.traces[FULL] if FULL in run.traces else next(iter(run.traces.values()))
     if not plans:
-        plans, cards = default_plans(main.n), []
+        plans, cards = list(default_plans(main.n)), []
     first = card(run, FULL, full, None) if full else None
     foot = machine_line(main)
     value = lanes_value(main.n, main.model, plans, first, cards, foot=foot)

@@ -62,7 +62,9 @@ class Widget(gr.HTML):
             **kwargs,
         )
 
-    def postprocess(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
+    def postprocess(  # type: ignore[override]  gr.HTML takes text
+        self, value: dict[str, Any] | None
+    ) -> dict[str, Any] | None:
         return sent(value)
 
     def preprocess(self, payload: Any) -> None:

@@ -19,9 +19,13 @@ from components.showing import charts, explorer, stored_lanes, with_plans
 from components.state import Site
 
 SKIP = gr.skip()
-MODEL = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "private"}
+MODEL: dict[str, Any] = {
+    "concurrency_limit": 1,
+    "concurrency_id": "model",
+    "api_visibility": "private",
+}
 """Settings that every event which runs the model shares: they take turns."""
-QUICK = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Settings of events that only show what is there."""
 
 
