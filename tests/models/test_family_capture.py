@@ -9,6 +9,7 @@ from transformers import AutoModelForImageTextToText
 
 from tests.models.test_promises import pictures
 from tokviz.capture import Capture
+from tokviz.models.attention import observed
 from tokviz.models.vision import encode
 
 PROMPT = "what is this?"
@@ -106,3 +107,36 @@ def test_what_the_tower_shows_per_token_adds_up(model, cat):
     trace = model.answer(pictures(cat, 2), PROMPT, None, 2)
     assert not trace["feature_norm"][:, layout.kind != 0].any()
     assert (trace["feature_norm"][:, layout.kind == 0] > 0).all()
+
+
+def test_rows_of_a_padded_prompt_equal_eager_ones(model, cat, eager):
+    """Two questions of different length in one batch; rows of padding are not compared."""
+    copy, seen = eager
+    texts = [model.render(question, 1) for question in (PROMPT, "what is to be seen on the left?")]
+    side = model.tokenizer.padding_side
+    model.tokenizer.padding_side = "left"
+    try:
+        batch = model.processor(
+            text=texts, images=[[cat], [cat]], padding=True, return_tensors="pt"
+        )
+    finally:
+        model.tokenizer.padding_side = side
+    batch.pop("labels", None)
+    calls = {}
+
+    def keep(call):
+        if getattr(call.module, "layer_idx", None) is not None:
+            calls[id(call.module)] = call.rows(torch.arange(call.query.shape[2]))
+
+    with torch.inference_mode():
+        with observed(keep):
+            model.model(**batch)
+        copy(**batch)
+    real = batch["attention_mask"].bool()
+    assert not real.all()
+    layers = [model.family.decoder(one).layers for one in (model.model, copy)]
+    for own, other in zip(*layers, strict=True):
+        ours = next(calls[id(module)] for module in own.modules() if id(module) in calls)
+        theirs = maps_of(seen, other)[0]
+        ours, theirs = (maps.movedim(1, 2)[real] for maps in (ours, theirs))
+        assert (ours - theirs).abs().max() < 1e-4

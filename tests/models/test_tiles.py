@@ -9,6 +9,7 @@ import tokviz
 from tests.models import test_family_geometry as geometry
 from tests.models import test_further_runs as further_runs
 from tests.models import test_promises as promises
+from tests.models.test_promises import asked  # noqa: F401
 from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN
 from tokviz.capture import Capture
 from tokviz.models.idefics3 import Run, tiled_layout
@@ -34,12 +35,13 @@ def test_keeping_every_token_of_a_kindred_model_equals_generate(kin, cat, place)
     promises.assert_equals_generate(kin[1], prepared, plan, Capture())
 
 
-def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat):
+def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat, asked):  # noqa: F811
     name, vlm = kin
-    promises.test_removing_before_the_language_model_equals_masking(vlm, cat, 0.5, 1)
+    promises.test_removing_before_the_language_model_equals_masking(vlm, asked, 0.5, 2, True)
     inside = promises.test_removing_inside_the_language_model_equals_masking_from_that_layer
-    inside(vlm, cat, 1)
-    promises.test_the_model_is_untouched_afterwards(vlm, cat, "divprune")
+    inside(vlm, asked, 1, True)
+    promises.test_the_model_is_untouched_afterwards(vlm, cat, promises.UNTOUCHED[0])
+    promises.test_users_in_three_threads_never_change_each_others_answers(vlm, cat)
     square = geometry.test_the_token_whose_box_holds_a_changed_square_is_the_one_that_moves
     square(vlm, KIN[name])
 

@@ -10,7 +10,6 @@ from tests.models.test_windows import continued
 from tests.models.tiny_tiles import TILES
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
-from tokviz.models.attention import observed
 from tokviz.reduction import METHODS
 
 PROMPT = "what is this?"
@@ -94,30 +93,6 @@ def test_tower_maps_equal_eager_ones(pair, seen):
     received = [layer.mean((1, 2)).flatten().numpy()[sources.index].sum(1) for layer in maps]
     assert np.abs(trace["received_attention"] - np.stack(received)).max() < 1e-3
     assert "cls_attention" not in trace
-
-
-def test_rows_of_a_padded_prompt_equal_eager_ones(pair, cat):
-    vlm, eager = pair
-    texts = [vlm.render(PROMPT, 1), vlm.render("what is to be seen on the left?", 1)]
-    vlm.tokenizer.padding_side = "left"
-    batch = vlm.processor(text=texts, images=[[cat], [cat]], padding=True, return_tensors="pt")
-    batch.pop("labels", None)
-    calls = {}
-
-    def keep(call):
-        layer = getattr(call.module, "layer_idx", None)
-        if layer is not None:
-            calls[layer] = call.rows(torch.arange(call.query.shape[2]))
-
-    with torch.inference_mode():
-        with observed(keep):
-            vlm.model(**batch)
-        output = eager(**batch, output_attentions=True)
-    real = batch["attention_mask"].bool()
-    assert not real.all()
-    for layer, expected in enumerate(output.attentions):
-        ours, theirs = (maps.movedim(1, 2)[real] for maps in (calls[layer], expected))
-        assert (ours - theirs).abs().max() < 1e-4
 
 
 def test_a_soft_cap_gives_what_the_librarys_own_attention_gives_to_the_bit(checkpoint, cat):

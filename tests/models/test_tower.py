@@ -152,6 +152,22 @@ def test_removing_inside_the_tower_equals_masking_from_that_layer(
     assert not torch.allclose(masked.tokens[stay], full.features.tokens[stay], atol=1e-2)
 
 
+def test_in_bfloat16_removing_inside_the_tower_equals_masking_within_its_rounding(
+    half_model, cat, every_third, monkeypatch
+):
+    prepared = half_model.prepare(pictures(cat, 2), PROMPT)
+    keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
+    full = half_model.encode(prepared, [], Capture())
+    _, run = run_lane(half_model, prepared, Plan((replace(every_third, keep=keep),)))
+    stay = run.arrived.arrival.before.position
+    dead = hidden_with(half_model, prepared, full, stay)
+    monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(half_model, list(dead)))
+    with half_model.guarded():
+        masked = half_model.family.image_features(half_model.model, prepared.inputs).tokens[stay]
+    off = (run.arrived.features.tokens - masked).float()
+    assert off.square().mean().sqrt() < 0.03 * masked.float().std()
+
+
 @pytest.mark.parametrize("name", ["granite_vision", "llava_full", "paligemma2", "smolvlm"])
 def test_so_it_does_where_several_layers_or_the_cls_state_are_features(
     checkpoint, cat, name, every_third, monkeypatch

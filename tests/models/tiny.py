@@ -334,7 +334,7 @@ SHAPES = ((96, 96), (240, 96), (96, 240), (131, 97))
 
 TINY: dict[str, Tiny] = {
     "internvl": Tiny(internvl, (*SHAPES, (40, 40))),
-    "llava": Tiny(llava, SHAPES),
+    "llava": Tiny(llava, (*SHAPES, (400, 100), (100, 400))),
     "llava_next": Tiny(llava_next, (*SHAPES, (300, 100))),
     "llava_onevision": Tiny(llava_onevision, (*SHAPES, (34, 34), (140, 136))),
     "qwen2_vl": Tiny(qwen2_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
