@@ -62,7 +62,7 @@ class Widget(gr.HTML):
             **kwargs,
         )
 
-    def postprocess(  # type: ignore[override]  gr.HTML takes text
+    def postprocess(  # type: ignore[override]
         self, value: dict[str, Any] | None
     ) -> dict[str, Any] | None:
         return sent(value)
