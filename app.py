@@ -12,6 +12,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
+from components.api import speak_json  # noqa: E402
 from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
@@ -128,6 +129,7 @@ def serve(on_space: bool) -> None:
         prevent_thread_lock=True,
     )
     remember_little(demo)
+    speak_json(demo.mcp_server_obj)
     serve_until_stopped(demo)
 
 

@@ -5,6 +5,7 @@ docs/api.md) and, when the server is started with TOKVIZ_MCP=1, as tools of an M
 page's own events are private.
 """
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -110,6 +111,22 @@ def listing(site: Site) -> Any:
         return list(site.models.names)
 
     return models
+
+
+def speak_json(server: Any) -> None:
+    """Make the tools of one MCP server answer in JSON, where Gradio writes Python's own notation.
+
+    Args:
+        server: Gradio's MCP server of a launched page; None = there is none.
+    """
+    if server is None:
+        return
+
+    def content(data: list[Any], root_url: str) -> list[Any]:
+        texts = (json.dumps(one, ensure_ascii=False) for one in data)
+        return [server.types.TextContent(type="text", text=text) for text in texts]
+
+    server.postprocess_output_data = content
 
 
 def add_api(site: Site) -> None:
