@@ -75,7 +75,7 @@ def grid(rows: list[Attempt], notes: dict[str, tuple[int, str]]) -> str:
     lines = [
         [f"`{name}`", *(cells.get(f, "") for f in families)] for name, cells in by_name.items()
     ]
-    return table(["", *families], lines)
+    return table(["name", *families], lines)
 
 
 def alike(row: Attempt) -> str:
