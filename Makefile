@@ -10,6 +10,8 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 JOBS   ?= 2
+# 20,000 files would be compiled, of which few are ever imported; Python compiles those when they are.
+INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fix docs bench audit docker-steps
@@ -52,9 +54,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(READY): requirements.txt | $(VENV)/bin/python
-	$(PY) -m pip install --quiet -r requirements.txt
+	$(INSTALL) -r requirements.txt
 	@touch $@
 
 $(DEV): requirements.txt requirements-dev.txt | $(VENV)/bin/python
-	$(PY) -m pip install --quiet -r requirements-dev.txt
+	$(INSTALL) -r requirements-dev.txt
 	@touch $@ $(READY)

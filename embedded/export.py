@@ -13,9 +13,6 @@ from embedded.model import build_processor
 from embedded.state import State, load_state
 
 MODEL = Path(__file__).parents[1] / "assets" / "model"
-WRITTEN = ("config.json", "generation_config.json", "processor_config.json", "chat_template.jinja",
-           "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json",
-           "special_tokens_map.json")  # fmt: skip
 
 
 def export(state: State, folder: Path = MODEL) -> None:

@@ -6,6 +6,7 @@ its own package; a new top-level module needs a line there.
 
 import ast
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,14 +92,15 @@ def unit_of(module):
     return ".".join(module.split(".")[:depth])
 
 
-def imports_of(path):
+@cache
+def imports_of(file):
     """Every module that a file imports, at any depth, type-checking blocks included."""
     found = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} imports relatively; write the full name"
+            assert node.level == 0, f"{file} imports relatively; write the full name"
             below = {f"{node.module}.{alias.name}" for alias in node.names}
             modules = {name for name in below if is_module(name)}
             found |= modules or {node.module}
@@ -112,32 +114,41 @@ def is_module(name):
 
 def packages_of(path):
     """Top-level names of what a file imports from outside the project and the standard library."""
-    tops = {name.split(".")[0] for name in imports_of(path)}
+    tops = {name.split(".")[0] for name in imports_of(ROOT / path)}
     return tops - set(sys.stdlib_module_names) - {"tokviz", "components", "app"}
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p != FACADE], ids=str)
-def test_imports_point_down(path):
+def test_imports_point_down():
+    for path in SOURCES:
+        if path != FACADE:
+            check_arrows(path)
+
+
+def check_arrows(path):
     unit = unit_of(module_of(path))
     assert unit in RANK, f"give {unit} a line in RANK"
-    for name in imports_of(path):
+    for name in imports_of(ROOT / path):
         other = unit_of(name)
         if name.split(".")[0] in ("tokviz", "components", "app", "embedded") and other != unit:
             assert other in RANK, f"{path} imports {name}, which has no line in RANK"
             assert RANK[other] < RANK[unit], f"{path} must not import {name}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=str)
-def test_heavy_libraries_stay_in_their_place(path):
+def test_heavy_libraries_stay_in_their_place():
+    for path in SOURCES:
+        check_libraries(path)
+
+
+def check_libraries(path):
     unit, packages = unit_of(module_of(path)), packages_of(path)
     if unit.startswith("tokviz"):
-        assert "gradio" not in packages, "no gradio in the library"
+        assert "gradio" not in packages, f"{path}: no gradio in the library"
     if unit != "tokviz.models":
-        assert "transformers" not in packages, "only tokviz/models/ talks to transformers"
+        assert "transformers" not in packages, f"{path}: only tokviz/models/ talks to transformers"
     if unit == "tokviz.view":
-        assert "torch" not in packages, "a view draws arrays"
+        assert "torch" not in packages, f"{path}: a view draws arrays"
     if unit in NUMPY_ONLY:
-        assert packages <= {"numpy", "safetensors"}
+        assert packages <= {"numpy", "safetensors"}, path
 
 
 def test_the_check_sees_a_wrong_arrow(tmp_path, monkeypatch):
@@ -149,9 +160,9 @@ def test_the_check_sees_a_wrong_arrow(tmp_path, monkeypatch):
     (tmp_path / wrong).write_text("def draw():\n    from tokviz import models\n    import torch\n")
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     with pytest.raises(AssertionError, match="must not import"):
-        test_imports_point_down(wrong)
+        check_arrows(wrong)
     with pytest.raises(AssertionError, match="a view draws arrays"):
-        test_heavy_libraries_stay_in_their_place(wrong)
+        check_libraries(wrong)
 
 
 def test_no_module_has_a_name_that_says_nothing():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,3 @@ def numbers(values: Any, count: int) -> np.ndarray:
     if len(scores) != count or not np.isfinite(scores).all():
         raise InputError(f"score must return {count} finite numbers, got {scores[:4]}.")
     return scores
-
-
-def kept_without(n: int, removed: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Return the kept set that is left when each set of tokens is removed from all n."""
-    everything = np.arange(n)
-    return [np.setdiff1d(everything, gone) for gone in removed]

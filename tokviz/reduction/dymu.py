@@ -11,9 +11,6 @@ from tokviz.reduction import bipartite, schedules
 from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.method import Published, Range, method
 
-CLIP_LARGE = (0.996, 0.973, 0.941, 0.910, 0.879)
-"""First thresholds that the authors print for CLIP-L/14-336; they go on down to 0.816."""
-
 
 def find_threshold(best_edges: Sequence[torch.Tensor], r: int) -> float:
     """Return the similarity above which r merges per image happen on average.
