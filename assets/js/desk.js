@@ -89,7 +89,7 @@
 
     outcome(one) {
       return el("div", { class: "tv-outcome" }, el("p", { title: one.summary || null }, el("b", {}, one.title), " ", el("span", { class: one.changed ? "tv-state tv-changes" : "tv-fine" }, one.verdict), " ", el("span", { class: "tv-fine" }, one.cost || "")),
-        el("p", { class: "tv-said" }, ...T.markedWords(one.words)), this.opener(one.lane));
+        el("p", { class: "tv-said" }, ...T.markedWords(one.words)), one.summary && one.changed ? el("p", { class: "tv-fine" }, one.summary) : null, this.opener(one.lane));
     }
 
     opener(lane) {

@@ -1,5 +1,6 @@
 // The masthead's buttons. Presenter mode is larger and shows only what is talked about; it is also
-// switched on by ?present=1 in the address. Lessons opens and closes the sidebar.
+// switched on by ?present=1 in the address. Lessons opens and closes the sidebar; a step of a lesson
+// begins at the picture.
 (() => {
   "use strict";
   const MODE = "tv-present";
@@ -19,6 +20,7 @@
   };
 
   document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#tv-lesson-next, #tv-lesson-back")) window.__tokviz.bring("#tv-main");
     const pressed = event.target.closest ? event.target.closest(".tv-modes button") : null;
     if (!pressed) return;
     if (pressed.id === "tv-present") set(!document.documentElement.classList.contains(MODE));

@@ -68,7 +68,7 @@
         return;
       }
       const others = word.candidates.filter(([text]) => text.trim() !== word.text).slice(0, 4);
-      const sure = Number.isFinite(word.prob) ? ` ${T.percent(word.prob)}` : "";
+      const sure = Number.isFinite(word.prob) ? ` ${T.percent(word.prob)} sure` : "";
       fill(parts.detail, el("b", {}, `“${word.special ? "end of answer" : word.text}”`), sure,
         others.length ? " · instead: " : "", ...others.flatMap(([text, prob], i) => [i ? ", " : "", el("q", {}, text), ` ${T.percent(prob)}`]));
     }
