@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlavaForConditionalGeneration
 
 import tokviz
 from tokviz.analysis.attention_rank import effective_rank
 from tokviz.analysis.block_flow import block_mass
 from tokviz.capture import COSTLY, Capture
+from tokviz.models import run as run_module
 from tokviz.models.run import Run
 from tokviz.schema import SCHEMA
 
@@ -59,9 +61,52 @@ def test_attention_is_captured_to_float32_accuracy(vlm, cat, eager, trace):
         run = Run(vlm, prepared, vlm.encode(prepared, [None], Capture()), {}, None, Capture())
         run.start()
     rows = chosen_rows(trace, eager[1])
-    for layer, row in run.lane.rows.attention[0].items():
+    for layer, (row,) in run.lane.attention.heads.items():
         difference = np.abs(row.numpy() - rows[0, layer, :, : row.shape[1]]).max()
         assert difference < (1e-6 if layer == 0 else 1e-5)
+
+
+def test_single_heads_are_let_go_once_they_are_too_many_to_be_stored(vlm, cat, monkeypatch):
+    """Means and masses stay, and are those of a run that keeps the heads."""
+    monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", None)
+    full = vlm.answer(cat, PROMPT, max_new_tokens=4)
+    token = full["attention_heads"][0].nbytes
+    monkeypatch.setattr(run_module, "HEADS_LIMIT_BYTES", 2 * token)
+    prepared = vlm.prepare(cat, PROMPT)
+    with vlm.guarded():
+        run = Run(vlm, prepared, vlm.encode(prepared, [None], Capture()), {}, None, Capture())
+        run.start()
+        kept = [len(run.lane.attention.heads[0])]
+        for _ in range(3):
+            run.step()
+            kept.append(len(run.lane.attention.heads.get(0, ())))
+        run.finish()
+    assert kept == [1, 2, 3, 0]
+    trace = run.view.trace
+    assert "attention_heads" not in trace
+    for name in ("attention", "mass"):
+        np.testing.assert_array_equal(trace[name], full[name])
+
+
+def test_a_step_is_read_back_once(vlm, cat):
+    """On a GPU each read waits for all that was asked of it before."""
+    reads = []
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func._schema.name in ("aten::item", "aten::_local_scalar_dense", "aten::all"):
+                reads.append(func._schema.name)
+            return func(*args, **(kwargs or {}))
+
+    prepared = vlm.prepare(cat, PROMPT)
+    with vlm.guarded():
+        run = Run(vlm, prepared, vlm.encode(prepared, [None], Capture()), {}, None, Capture())
+        run.start()
+        with Counting():
+            run.step()
+    # the library asks whether the mask hides anything; what is written comes in one list
+    assert reads.count("aten::all") <= 1
+    assert len(reads) <= 2
 
 
 def test_the_four_shares_of_attention_add_up_to_one(trace):

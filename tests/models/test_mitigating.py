@@ -274,7 +274,7 @@ def test_sinks_that_were_pruned_are_gone_and_the_others_still_give(vlm, prepared
     assert all(step.isfinite().all() for step in logits)
     for memory in run.lane.editing.memory.values():
         assert len(memory["sinks"]) == run.lane.length
-    sums = torch.stack([row[3].sum(-1) for row in run.lane.rows.attention])
+    sums = torch.stack(run.lane.attention.mass[3]).sum(-1)
     torch.testing.assert_close(sums, torch.ones_like(sums))
 
 

@@ -130,6 +130,18 @@ class AttentionCall:
                 logits = logits + mask.float()
         return logits.softmax(-1)
 
+    def last_products(self) -> torch.Tensor | None:
+        """Return the last query row's dot products [h, k], before `scaling`, float32 and softmax.
+
+        For a batch of one; None where more than that makes the row: a mask, a soft cap, an edit.
+        """
+        if self.mask is not None or self.softcap is not None or self.edits:
+            return None
+        kv_heads, width = self.key.shape[1], self.query.shape[-1]
+        query = self.query[0, :, -1].reshape(kv_heads, -1, width)
+        products = torch.matmul(query, self.key[0].transpose(-1, -2))
+        return products.reshape(self.query.shape[1], -1)
+
     def received(self) -> torch.Tensor:
         """Return the attention that each key receives, mean over heads and queries, [b, k]."""
         total = torch.zeros(self.key.shape[0], self.key.shape[2], device=self.key.device)
@@ -175,16 +187,20 @@ def attention_forward(
     """Compute attention with SDPA; show the call to the open observer first, who may change it."""
     observer, softcap = _observer.get(), kwargs.get("softcap")
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap)
 
-    def unedited() -> torch.Tensor:
-        if softcap is not None:
-            return capped_attention(call)
+    def plain() -> torch.Tensor:
         output, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal,
             **kwargs,
         )  # fmt: skip
         return output
+
+    if observer is None and softcap is None:
+        return plain(), None
+    call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap)
+
+    def unedited() -> torch.Tensor:
+        return plain() if softcap is None else capped_attention(call)
 
     replaced = observer(call) if observer is not None else None
     if replaced is None:

@@ -75,7 +75,7 @@ class DecoderStages:
         self.index: torch.Tensor = torch.as_tensor(index, device=visual.device)
         self.index_at_start = self.index
         self.entered = len(visual)
-        self.alive = torch.arange(length, device=visual.device)
+        self.alive = self.every_row = torch.arange(length, device=visual.device)
         self.length, self.next_position = length, next_position
         self.done: list[tuple[int, Reduction, float]] = []
         self.head, self.carried = head, dict(carried or {})
@@ -154,7 +154,7 @@ class DecoderStages:
 
     def rows_at(self, layer: int) -> torch.Tensor:
         """Return the sequence indices of the rows that entered a layer."""
-        return self.rows_in.get(layer, torch.arange(self.length, device=self.alive.device))
+        return self.rows_in.get(layer, self.every_row)
 
     def moved_at(self, layer: int) -> int:
         """Return by how much later tokens are renumbered in a layer."""

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 from transformers import DynamicCache
 
 from tokviz.capture import Capture
 from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.attention_rows import AttentionRows
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.editing import Editing
 from tokviz.models.family import Family, Features
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 class Rows:
     """The recorded rows of one lane, on the model's device until the lane is done."""
 
-    attention: list[dict[int, torch.Tensor]] = field(default_factory=list)
-    "Per computed last row: decoder layer -> softmax row [h, keys]."
     states: list[torch.Tensor] = field(default_factory=list)
     "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
     phi: dict[int, torch.Tensor] = field(default_factory=dict)
@@ -54,6 +52,7 @@ class Lane:
         blocks: np.ndarray | None = None,
         editing: Editing | None = None,
         keeps_entry: bool = False,
+        heads_of: int = 0,
     ) -> None:
         """Prepare an empty cache.
 
@@ -67,6 +66,7 @@ class Lane:
             blocks: int [rows], index in BLOCKS of each row; None = all text.
             editing: a change of attention.
             keeps_entry: keep what `early_logits` reads.
+            heads_of: answer tokens up to which attention is kept for each head.
         """
         self.family, self.model, self.stages, self.capture = family, model, stages, capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
@@ -79,6 +79,7 @@ class Lane:
         which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
         block = torch.as_tensor(which, device=self.device)
         self.prompt_records = PromptRecords(capture, stages, block)
+        self.attention = AttentionRows(stages, block, heads_of) if capture.attention else None
         self.editing, self.keeps_entry = editing, keeps_entry
         self.entering: torch.Tensor | None = None
         "[d], state of the last row that was read, before any layer."
@@ -87,6 +88,8 @@ class Lane:
         self.entropies: list[float] = []
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.logits: torch.Tensor | None = None
+        self._read_from: torch.Tensor | None = None
+        self._said = (0, 0.0, 0.0)
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
         self.shared_steps = 0
         self.steps_alone: list[float] = []
@@ -187,19 +190,39 @@ class Lane:
 
     def write(self, token: int | None = None) -> int:
         """Append the most probable next token (or the given one) to the answer; return it."""
-        log_probabilities = self.logits.log_softmax(-1)  # type: ignore[union-attr]
+        chosen, probability, entropy = self._next()
+        log_probabilities = self.log_probabilities
+        if token is not None and token != chosen:
+            chosen, probability = token, float(log_probabilities[token].exp())
         best = log_probabilities.topk(min(self.capture.candidates, len(log_probabilities)))
-        chosen = self.best() if token is None else token
         self.ids.append(chosen)
-        self.probabilities.append(float(log_probabilities[chosen].exp()))
+        self.probabilities.append(probability)
         self.candidates.append((best.indices, best.values.exp()))
-        probabilities = log_probabilities.exp()
-        self.entropies.append(float(-(probabilities * log_probabilities.clamp_min(-1e4)).sum()))
+        self.entropies.append(entropy)
         return chosen
+
+    def candidate_ids(self) -> list[list[int]]:
+        """Return the most probable tokens of every step, in one read."""
+        ids = [best for best, _ in self.candidates]
+        return torch.stack(ids).tolist() if ids else []
 
     def best(self) -> int:
         """Return the most probable next token, the lowest id on a tie (as generate() does)."""
-        return int(self.logits.argmax())  # type: ignore[union-attr]
+        return self._next()[0]
+
+    def _next(self) -> tuple[int, float, float]:
+        """Return the most probable token, its probability and the entropy: one read per token."""
+        if self._read_from is not self.logits:
+            self._read_from = self.logits
+            self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
+            best = self.logits.argmax()  # type: ignore[union-attr]
+            entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
+            # not logs[best]: an index without axes is read back by itself
+            chance = logs.gather(-1, best[None])[0].exp()
+            said = torch.stack([best.double(), chance.double(), entropy.double()])
+            token, *numbers = said.tolist()
+            self._said = (int(token), *numbers)
+        return self._said
 
     def early_logits(self) -> torch.Tensor:
         """Return the head's logits of the last row's input state, no layer and no norm, [v]."""
@@ -216,8 +239,6 @@ class Lane:
     @contextmanager
     def _recording(self, prefill: bool) -> Iterator[None]:
         """Observe attention, final states and, in the prefill, the residual stream."""
-        if self.capture.attention:
-            self.rows.attention.append({})
         handles: list[Any] = []
         if self.keeps_entry:
             first = self.decoder.layers[0]  # type: ignore[index]
@@ -236,6 +257,8 @@ class Lane:
         looks = self.capture.attention or (prefill and wanted) or self.editing is not None
         with hooked(*handles), observed(self._see if looks else None):
             yield
+        if self.attention is not None:
+            self.attention.close(len(self.ids))
 
     def _see(self, call: AttentionCall) -> None:
         layer = getattr(call.module, "layer_idx", None)
@@ -244,17 +267,11 @@ class Lane:
         if self.editing is not None:
             phi = None if self.ids else self.rows.phi.get(layer)
             self.editing.see(call, layer, len(self.ids), phi)
-        self.stages.watch.see(call)
         if self.in_prefill:
+            self.stages.watch.see(call)
             self.prompt_records.see(layer, call)
-        if self.capture.attention:
-            self.record_row(layer, call.last_row())
-
-    def record_row(self, layer: int, row: torch.Tensor) -> None:
-        """Keep a layer's softmax row [h, keys] of the token that is being read."""
-        # a cache with a sliding window has dropped the oldest keys: nothing falls on them
-        dropped = len(self.stages.rows_at(layer)) + len(self.ids) - row.shape[-1]
-        self.rows.attention[-1][layer] = F.pad(row, (dropped, 0)) if dropped > 0 else row
+        if self.attention is not None:
+            self.attention.see(layer, call)
 
     def _keep_entry(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.entering = (args[0] if args else kwargs["hidden_states"])[0, -1]

@@ -13,6 +13,7 @@ from tokviz.analysis.block_flow import block_of
 from tokviz.capture import HEADS_LIMIT_BYTES
 from tokviz.images import preview_jpeg
 from tokviz.matrix import Reduction
+from tokviz.models.attention_rows import stacked
 from tokviz.models.lane import Lane, cache_bytes
 from tokviz.models.prepared import Asked
 from tokviz.models.vision import Vision
@@ -49,30 +50,27 @@ def attention_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict
     Attention on a merged token is shared among its members by their weight. Single heads of all
     layers are held only where they are stored.
     """
-    n = asked.layout.n
-    if not lane.rows.attention or not t:
+    n, rows = asked.layout.n, lane.attention
+    if rows is None or not rows.steps or not t:
         return {}
-    heads = lane.rows.attention[0][0].shape[0]
-    fits = t * lane.layers * heads * n * 2 <= HEADS_LIMIT_BYTES
+    heads = rows.mass[0][0].shape[0]
+    fits = t <= rows.most
     single = np.zeros((t, lane.layers, heads, n) if fits else 0, np.float16)
     means = np.zeros((t, lane.layers, n), np.float16)
-    mass = np.zeros((t, lane.layers, heads, len(asked.blocks)), np.float32)
-    blocks = arrival.blocks(asked)
-    for layer in range(lane.layers):
-        alive = lane.stages.rows_at(layer).cpu().numpy()
-        whole = arrival.before.then(lane.stages.reduction_at(layer))
+    mass = np.zeros((t, lane.layers, heads, len(asked.blocks)), np.float16)
+    for layers in rows.alike(sorted(rows.means)):
+
+        def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:
+            return stacked(of, layers, t, lane.device).cpu().numpy()
+
+        alive = lane.stages.rows_at(layers[0]).cpu().numpy()
+        whole = arrival.before.then(lane.stages.reduction_at(layers[0]))
         is_visual = np.isin(alive, arrival.visual)
-        rows = [step[layer] for step in lane.rows.attention[:t]]
-        prompt = torch.stack([row[:, : len(alive)] for row in rows]).cpu().numpy()
-        maps = whole.spread(prompt[..., is_visual])
-        means[:, layer] = maps.mean(1)
+        means[:, layers] = whole.spread(kept(rows.means)[..., is_visual])
+        mass[:, layers] = kept(rows.mass)[..., : len(asked.blocks)]
         if fits:
-            single[:, layer] = maps
-        for number in np.unique(blocks[alive]):
-            mass[:, layer, :, number] = prompt[..., blocks[alive] == number].sum(-1)
-        written = torch.stack([row[:, len(alive) :].sum(-1) for row in rows])
-        mass[:, layer, :, BLOCKS.index("answer")] = written.cpu().numpy()
-    arrays = {"attention": means, "mass": mass.astype(np.float16)}
+            single[:, layers] = whole.spread(kept(rows.heads)[..., is_visual])
+    arrays = {"attention": means, "mass": mass}
     return arrays | ({"attention_heads": single} if fits else {})
 
 
@@ -99,15 +97,17 @@ def readout_arrays(lane: Lane, arrival: Arrival, asked: Asked, t: int) -> dict[s
     words = readout_words(lane, asked, t)
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
 
-    def read(states: torch.Tensor) -> np.ndarray:
+    def read(states: torch.Tensor) -> torch.Tensor:
         logits = (states @ weight.to(states.dtype).T).float()
-        return lane.family.cap_logits(lane.model, logits).cpu().numpy()
+        return lane.family.cap_logits(lane.model, logits)
 
-    prompt = prompt_rows(lane, arrival, asked, read(lane.rows.states[0]), lane.layers - 1)
-    decoded = [read(state) for state in lane.rows.states[1:t]]
+    # one product per state, as they were computed; one copy to the host for all
+    every = torch.cat([read(state) for state in lane.rows.states[: max(t, 1)]]).cpu().numpy()
+    count = len(lane.rows.states[0])
+    prompt = prompt_rows(lane, arrival, asked, every[:count], lane.layers - 1)
     return {
         "readout_ids": words,
-        "readout": np.concatenate([prompt, *decoded]).astype(np.float32),
+        "readout": np.concatenate([prompt, every[count:]]).astype(np.float32),
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from tokviz.capture import Capture
+from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.models.decoder import StartAgain
@@ -146,9 +146,16 @@ class Run:
             self.arrived.arrival.blocks(self.prepared.asked),
             Editing(edit, stages, width) if edit else None,
             self.recipe.reads_early,
+            self.heads_of(),
         )
         arrived = self.arrived
         self.lane.prefill(arrived.input_ids, arrived.features, arrived.row_inputs)
+
+    def heads_of(self) -> int:
+        """Return for how many answer tokens attention is stored for each head."""
+        text = self.vlm.model.config.get_text_config()  # type: ignore[union-attr, operator]
+        n = max(self.prepared.asked.layout.n, 1)
+        return HEADS_LIMIT_BYTES // (2 * n * text.num_hidden_layers * text.num_attention_heads)
 
     def check_forced(self) -> None:
         """Raise InputError unless the forced tokens are words of the model."""
@@ -221,8 +228,8 @@ class Run:
         self.lane.leave()
         self.refresh()
         decode = self.vlm.tokenizer.decode
-        candidates = [[decode([i]) for i in ids.tolist()] for ids, _ in self.lane.candidates]
         arrival, asked, t = self.arrived.arrival, self.prepared.asked, len(self.tokens)
+        candidates = [[decode([i]) for i in row] for row in self.lane.candidate_ids()]
         states = state_arrays(self.lane, arrival, asked, t)
         trace = build_trace(
             self.lane,

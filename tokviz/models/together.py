@@ -137,8 +137,6 @@ class Together:
 
     def _hand_out_rows(self) -> None:
         """Give each lane its attention rows of this step: its own columns, in order."""
-        for lane in self.lanes:
-            lane.rows.attention.append({})
         layers: dict[int, list[int]] = {}
         by_id: dict[int, Columns] = {}
         for layer, columns in enumerate(self.cache.columns):
@@ -149,8 +147,9 @@ class Together:
             for number, lane in enumerate(self.lanes):
                 mine = by_id[key].of(self.slots[id(lane)])
                 own = stacked[:, :, number].index_select(-1, mine)
-                for layer, row in zip(members, own, strict=True):
-                    lane.record_row(layer, row)
+                lane.attention.take(members, own, len(lane.ids))  # type: ignore[union-attr]
+        for lane in self.lanes:
+            lane.attention.end_step()  # type: ignore[union-attr]
 
     # -- hooks ------------------------------------------------------------------------------------
 
