@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText
 
 from tests.models.test_promises import pictures
 from tokviz.capture import Capture
-from tokviz.models.attention import observed
+from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.vision import encode
 
 PROMPT = "what is this?"
@@ -140,3 +140,13 @@ def test_rows_of_a_padded_prompt_equal_eager_ones(model, cat, eager):
         theirs = maps_of(seen, other)[0]
         ours, theirs = (maps.movedim(1, 2)[real] for maps in (ours, theirs))
         assert (ours - theirs).abs().max() < 1e-4
+
+
+def test_attention_received_in_sixteen_bits_is_that_of_float32_maps():
+    """Summed without float32 maps; queries that share keys, more of them than one chunk."""
+    torch.manual_seed(0)
+    query, key = (torch.randn(2, heads, 150, 8).bfloat16() for heads in (4, 2))
+    half = AttentionCall(torch.nn.Identity(), query, key, key, None, None, causal=False)
+    whole = AttentionCall(half.module, query.float(), key.float(), key, None, None, causal=False)
+    assert (half.received() * 150 - whole.received() * 150).abs().max() < 0.02
+    assert half.received().dtype == torch.float32

@@ -82,7 +82,7 @@ def load_parts(
 def _build(folder: str, placement: Placement) -> nn.Module:
     """Return the model with its weights on its devices."""
     spread = placement.spread()
-    model, found = AutoModelForImageTextToText.from_pretrained(
+    built: Any = AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=placement.dtype,
         use_safetensors=True,
@@ -90,6 +90,7 @@ def _build(folder: str, placement: Placement) -> nn.Module:
         output_loading_info=True,
         **spread,
     )
+    model, found = built
     check_complete(found["missing_keys"])
     if not spread:
         model.to(placement.device)

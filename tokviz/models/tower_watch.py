@@ -49,10 +49,13 @@ class TowerObserver:
             for module in block.modules()
         }
         self.seen: dict[str, dict[int, list[torch.Tensor]]] = {name: {} for name in wanted}
+        self.waiting: list[AttentionCall] = []
+        "The calls of one layer whose column sums are still to be taken."
 
     @property
     def layers(self) -> dict[str, dict[int, torch.Tensor]]:
         """Signal -> layer -> value. Calls of one layer (images, windows) are joined in order."""
+        self.sum_columns()
         return {
             name: {layer: joined(name, parts, self.spans) for layer, parts in values.items()}
             for name, values in self.seen.items()
@@ -66,9 +69,35 @@ class TowerObserver:
         for name, layers in self.wanted.items():
             if layer not in layers:
                 continue  # maps and column sums cost time: only where somebody looks
+            if name == "recv_attn":
+                self.wait(call)
+                continue
             value = self.compute(name, call)
             if value is not None:
                 self.seen[name].setdefault(layer, []).append(value)
+
+    def wait(self, call: AttentionCall) -> None:
+        """Put a call's column sums off until its layer is over: windows are summed together."""
+        if self.waiting and self.waiting[0].module is not call.module:
+            self.sum_columns()
+        self.waiting.append(call)
+
+    def sum_columns(self) -> None:
+        """Take the attention received in the calls that wait, equally large ones in one batch."""
+        calls, self.waiting = self.waiting, []
+        if not calls:
+            return
+        alike: dict[Any, list[int]] = {}
+        for number, call in enumerate(calls):
+            key = call.query.shape if call.mask is None else number
+            alike.setdefault(key, []).append(number)
+        found: dict[int, torch.Tensor] = {}
+        for numbers in alike.values():
+            sums = batched([calls[number] for number in numbers]).received()
+            parts = sums.split(len(calls[numbers[0]].query))
+            found |= zip(numbers, parts, strict=True)
+        skip, layer = int(self.has_cls), self.layer_of[id(calls[0].module)]
+        self.seen["recv_attn"][layer] = [found[number][:, skip:] for number in range(len(calls))]
 
     def compute(self, name: str, call: AttentionCall) -> torch.Tensor | None:
         """Return one signal [b, ...] of a call, None where it does not exist."""
@@ -84,6 +113,17 @@ class TowerObserver:
         if name == "full_attn":
             return call.rows(torch.arange(call.query.shape[2], device=call.query.device))
         return {"q": call.query, "k": call.key, "v": call.value}[name]
+
+
+def batched(calls: Sequence[AttentionCall]) -> AttentionCall:
+    """Return calls of one module and shape as one; a tower with windows makes hundreds a layer."""
+    first = calls[0]
+    if len(calls) == 1:
+        return first
+    query, key = (torch.cat([getattr(c, name) for c in calls]) for name in ("query", "key"))
+    return AttentionCall(
+        first.module, query, key, key, None, first.scaling, first.causal, first.softcap
+    )
 
 
 def joined(name: str, parts: list[torch.Tensor], spans: list[int] | None) -> torch.Tensor:
