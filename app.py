@@ -13,11 +13,13 @@ if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
 from components.api import speak_json  # noqa: E402
+from components.connections import guard  # noqa: E402
 from components.examples import Stored  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
 from components.opening import draw_all  # noqa: E402
 from components.page import build, theme  # noqa: E402
+from components.queueing import queued  # noqa: E402
 from components.runs import RUNS  # noqa: E402
 from components.service import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
 from components.sessions import remember_little  # noqa: E402
@@ -47,7 +49,8 @@ def read_settings() -> Settings:
         requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
         auth=auth,
         trust_proxy=os.environ.get("TOKVIZ_TRUST_PROXY", "SPACE_ID" in os.environ and "1") == "1",
-        metrics=os.environ.get("TOKVIZ_METRICS") == "1",
+        connections=whole_number("TOKVIZ_CONNECTIONS", 500, 20, 1_000_000),
+        metrics=read_metrics(os.environ.get("TOKVIZ_METRICS", "")),
         mcp=mcp,
         json_logs=os.environ.get("TOKVIZ_LOG") == "json",
     )
@@ -69,6 +72,16 @@ def read_auth(text: str) -> tuple[tuple[str, str], ...]:
     return tuple((name.strip(), password) for name, _, password in pairs)
 
 
+def read_metrics(word: str) -> str:
+    """Return the word that opens /metrics, or end the program with a sentence."""
+    if word and not (len(word) >= 8 and word.isascii() and word.isprintable()):
+        raise SystemExit(
+            "TOKVIZ_METRICS must be a secret word of at least 8 plain characters, which whoever "
+            "asks for /metrics sends as Authorization: Bearer <word>."
+        )
+    return word
+
+
 def load_options() -> dict[str, str | int]:
     """Return device, dtype, bits and device_map for `tokviz.load`, as far as they are set."""
     texts = {name: os.environ.get(f"TOKVIZ_{name.upper()}", "") for name in LOAD_OPTIONS}
@@ -81,8 +94,7 @@ examples = os.environ.get("TOKVIZ_EXAMPLES", "")
 stored = Stored(more=Path(examples) if examples else None)
 RUNS.room = settings.runs_mb * 2**20
 site = Site(settings, stored, Models(settings.models, options=load_options()))
-demo = build(site)
-demo.queue(max_size=settings.queue, default_concurrency_limit=8)
+demo = queued(build(site), settings.queue)
 
 
 def main() -> None:
@@ -128,6 +140,7 @@ def serve(on_space: bool) -> None:
         mcp_server=settings.mcp,
         prevent_thread_lock=True,
     )
+    guard(demo.server, settings.connections, settings.trust_proxy)
     remember_little(demo)
     speak_json(demo.mcp_server_obj)
     serve_until_stopped(demo)

@@ -4,7 +4,7 @@ An ASGI middleware. It limits how much, how often and how slowly an address may 
 routes by which Gradio fetches addresses for its visitors or serves its own developers, and sets the
 headers that keep a page from talking to any other host. Whoever runs behind a proxy gives the
 proxy's word for the address with `trust_proxy`; otherwise the X-Forwarded-For header is a
-stranger's claim and not read.
+stranger's claim and not read. What comes before a request's headers is `components.connections`'s.
 """
 
 from __future__ import annotations
@@ -16,12 +16,17 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
+
+from components.connections import Hall, visitor
+from components.queueing import VISITOR
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 
+BODILESS = ("GET", "HEAD", "OPTIONS")
 FETCHES = re.compile(r"/(?:gradio_api/)?(?:file=\s*[a-z][a-z0-9+.-]*:|proxy=)", re.I)
 """Paths by which Gradio would fetch an address (also a redirecting one) for a visitor."""
 CLOSED = re.compile(
@@ -32,6 +37,12 @@ CLOSED = re.compile(
 """Gradio's tools for whoever builds a page. One of them gives a stranger's video to ffmpeg, which
 follows addresses and paths inside of it; one holds a connection that works twenty times a second.
 """
+DRAWN = re.compile(
+    r"/(?:$|config|theme\.css|manifest|pwa_icon|gradio_api/(?:info|openapi|mcp))", re.I
+)
+"""Pages that are made for each request, so that they are counted; the others are files."""
+OWN_TURNS = "/gradio_api/mcp"
+"""These requests wait for others that they make to us, so they must not hold those up."""
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -55,9 +66,17 @@ class Limits:
     "Largest body of a request that is no upload."
     upload_bytes: int = 21 * 2**20
     requests: int = 600
-    "Requests with a body that one address may send in a minute; a classroom shares an address."
+    "Requests that cost work and that one address may send in a minute; a classroom shares one."
+    logins: int = 60
+    "Passwords that one address may try in a minute."
+    open_requests: int = 500
+    "Requests of one address that may be open at the same time, streams of answers among them."
+    at_once: int = 8
+    "Requests with a body of one address that are worked on at the same time; the others wait."
     patience: float = 30.0
-    "Seconds to wait for the next part of a body."
+    "Seconds to wait for the next part of a body, and for a body of no bytes."
+    least_bytes: float = 4096.0
+    "A body must come with so many bytes per second."
     trust_proxy: bool = False
     "Read a visitor's address from X-Forwarded-For, as the proxy in front of us wrote it."
 
@@ -95,8 +114,20 @@ class Visit:
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self._turn: asyncio.Semaphore | None = None
         self.begun = False
         self.refused: Refused | None = None
+
+    async def take_turn(self, turn: asyncio.Semaphore) -> None:
+        """Wait until the address's earlier requests leave room for this one."""
+        await turn.acquire()
+        self._turn = turn
+
+    def end_turn(self) -> None:
+        """Let the address's next request be worked on."""
+        if self._turn is not None:
+            self._turn.release()
+            self._turn = None
 
     async def send(self, message: Message) -> None:
         """Pass the application's answer on, unless the request was refused before it began."""
@@ -116,31 +147,41 @@ class Door:
 
     def __init__(self, app: App, limits: Limits | None = None) -> None:
         self.app, self.limits = app, limits or Limits()
-        self.meter = Meter(self.limits.requests)
+        self.meter, self.logins = Meter(self.limits.requests), Meter(self.limits.logins)
+        self.open = Hall(self.limits.open_requests, most=10**9)
+        self.turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one request, or say why not."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        visit = Visit(send)
+        visit, address = Visit(send), self.address(scope)
+        enters, scope[VISITOR] = self.open.enter(address), address
         try:
-            self.check(scope)
+            self.check(scope, address, enters)
             await self.app(scope, self.measured(scope, receive, visit), visit.send)
         except Refused as refused:
             visit.refused = refused
+        finally:
+            self.open.leave(address)
+            visit.end_turn()
         if visit.refused and not visit.begun:
             await refuse(visit.refused, visit.headed)
 
-    def check(self, scope: Any) -> None:
+    def check(self, scope: Any, address: str, enters: bool = True) -> None:
         """Raise Refused for a request that is refused by its first lines alone."""
+        if not enters:
+            raise Refused(503, "Too many requests of this address are open: close some tabs.")
         if FETCHES.search(scope["path"]):
             raise Refused(404, "Addresses are not fetched here.")
         if CLOSED.match(scope["path"]) or b"deep_link=" in scope.get("query_string", b""):
             raise Refused(404, "There is no such thing here.")
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        bodiless = scope["method"] in BODILESS
+        if bodiless and not DRAWN.match(scope["path"]):
             return
-        if not self.meter.allows(self.address(scope)):
+        guess = scope["path"].rstrip("/").endswith("/login")
+        if not self.meter.allows(address) or (guess and not self.logins.allows(address)):
             raise Refused(429, "Too many requests from this address: wait a minute.")
         length = header(scope, b"content-length")
         if length.isdigit() and int(length) > self.most(scope):
@@ -148,14 +189,17 @@ class Door:
 
     def measured(self, scope: Any, receive: Receive, visit: Visit) -> Receive:
         """Return a receive that gives up on bodies which are too long or come too slowly."""
-        got, over = 0, scope["method"] in ("GET", "HEAD", "OPTIONS")
+        got, over = 0, scope["method"] in BODILESS
+        clock = asyncio.get_running_loop().time
+        began = clock()
 
         async def receiving() -> Message:
             nonlocal got, over
             if over:
                 return await receive()
+            left = began + self.limits.patience + got / self.limits.least_bytes - clock()
             try:
-                message = await asyncio.wait_for(receive(), self.limits.patience)
+                message = await asyncio.wait_for(receive(), min(left, self.limits.patience))
             except TimeoutError:
                 visit.refused = Refused(408, "The request came too slowly.")
                 raise visit.refused from None
@@ -164,9 +208,18 @@ class Door:
             if got > self.most(scope):
                 visit.refused = self.too_long(scope)
                 raise visit.refused
+            if over and not scope["path"].startswith(OWN_TURNS):
+                await visit.take_turn(self.turn_of(self.address(scope)))
             return message
 
         return receiving
+
+    def turn_of(self, address: str) -> asyncio.Semaphore:
+        """Return what the requests of an address take turns by."""
+        turn = self.turns.get(address)
+        if turn is None:
+            turn = self.turns[address] = asyncio.Semaphore(self.limits.at_once)
+        return turn
 
     def too_long(self, scope: Any) -> Refused:
         """Return the refusal of a body that is too long."""
@@ -181,7 +234,7 @@ class Door:
         """Return whose request it is, as far as requests are counted."""
         told = header(scope, b"x-forwarded-for") if self.limits.trust_proxy else ""
         client = scope.get("client") or ("", 0)
-        return told.rsplit(",", 1)[-1].strip()[:60] or str(client[0])
+        return visitor(told.rsplit(",", 1)[-1].strip()[:60] or str(client[0]))
 
 
 def header(scope: Any, name: bytes) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import signal
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -38,8 +40,12 @@ def healthz(request: Request) -> Response:
     )
 
 
-def metrics(request: Request) -> Response:
-    """Return the counts in Prometheus' text format."""
+def metrics(secret: str, request: Request) -> Response:
+    """Return the counts in Prometheus' text format to whoever knows the secret."""
+    sent = request.headers.get("authorization", "").encode()
+    if not hmac.compare_digest(sent, f"Bearer {secret}".encode()):
+        text = "Send the word that TOKVIZ_METRICS is set to: Authorization: Bearer <word>\n"
+        return PlainTextResponse(text, 401, {"www-authenticate": "Bearer"})
     try:
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  an extra
     except ImportError:
@@ -54,11 +60,12 @@ def app_kwargs(settings: Settings) -> dict[str, Any]:
     limits = Limits(
         upload_bytes=(settings.upload_mb + 1) * 2**20,
         requests=settings.requests_per_minute,
+        open_requests=settings.connections,
         trust_proxy=settings.trust_proxy,
     )
     routes = [Route("/healthz", healthz), SHELF.route()]
     if settings.metrics:
-        routes.append(Route("/metrics", metrics))
+        routes.append(Route("/metrics", partial(metrics, settings.metrics)))
     return {"routes": routes, "middleware": [Middleware(Door, limits=limits)]}  # type: ignore
 
 

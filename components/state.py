@@ -21,12 +21,14 @@ class Settings:
     "A run is stopped after so many seconds; what is there is its answer."
     requests_per_minute: int = 600
     "Requests that one address may send; a classroom often shares one."
+    connections: int = 500
+    "Connections that one address may hold."
     auth: tuple[tuple[str, str], ...] = ()
     "Names and passwords; empty = everybody may come in."
     trust_proxy: bool = False
     "A proxy in front of the server writes X-Forwarded-For."
-    metrics: bool = False
-    "Serve counts at /metrics."
+    metrics: str = ""
+    "Serve counts at /metrics to whoever sends this word; empty = to nobody."
     mcp: bool = False
     "Offer the endpoints as tools of the Model Context Protocol."
     json_logs: bool = False

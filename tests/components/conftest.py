@@ -1,16 +1,18 @@
 """A page with a fake model on a real port, to be spoken to as programs and strangers do."""
 
+import gradio as gr
 import pytest
 
 from components.examples import Stored
 from components.models import Models
 from components.page import build, theme
+from components.queueing import queued
 from components.service import app_kwargs
 from components.state import Settings, Site
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import fake_trace
 
-SETTINGS = Settings(upload_mb=1, requests_per_minute=5000, metrics=True)
+SETTINGS = Settings(upload_mb=1, requests_per_minute=5000, metrics="open sesame")
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +20,8 @@ def port(tmp_path_factory):
     home = tmp_path_factory.mktemp("assets")
     (home / "traces").mkdir()
     fake_trace().save(home / "traces" / "one.safetensors")
-    page = build(Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM())))
+    site = Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM()))
+    page = queued(build(site), SETTINGS.queue)
     _, url, _ = page.launch(
         server_name="127.0.0.1",
         prevent_thread_lock=True,
@@ -30,4 +33,14 @@ def port(tmp_path_factory):
         app_kwargs=app_kwargs(SETTINGS),
     )
     yield int(url.rstrip("/").rsplit(":", 1)[1])
+    page.close()
+
+
+@pytest.fixture
+def own_page():
+    """A page of a test's own and its port."""
+    with gr.Blocks() as page:
+        gr.Markdown("x")
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    yield page, int(url.rstrip("/").rsplit(":", 1)[1])
     page.close()

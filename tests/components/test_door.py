@@ -1,14 +1,13 @@
 """The server as a stranger meets it: a real page on a real port, spoken to over plain HTTP."""
 
+import asyncio
 import http.client
 import json
 import logging
 import socket
-import time
 
 import gradio as gr
 import pytest
-from starlette.middleware import Middleware
 
 from components.door import Door, Limits, Meter
 from components.journal import JOURNAL, Entry, Journal, JsonLines
@@ -131,10 +130,14 @@ def test_a_body_that_never_says_its_length_is_counted(port):
         connection.close()
 
 
-def test_counts_are_served_without_what_anybody_asked(port):
+def test_counts_are_served_to_the_operator_and_without_what_anybody_asked(port):
     JOURNAL.write(Entry("embedded", "tab", ["fastervlm"], 36, 3, 0.2))
     pytest.importorskip("prometheus_client")
-    status, text, _ = ask(port, "GET", "/metrics")
+    assert ask(port, "GET", "/metrics")[0] == 401
+    wrong = {"authorization": "Bearer open sesam\u00e9"}
+    assert ask(port, "GET", "/metrics", headers=wrong)[0] == 401
+    right = {"authorization": "Bearer open sesame"}
+    status, text, _ = ask(port, "GET", "/metrics", headers=right)
     assert status == 200
     assert 'tokviz_runs_total{outcome="done"}' in text
     assert "tab" not in text.replace("tokviz", "")
@@ -149,26 +152,116 @@ def test_one_address_cannot_ask_without_end():
     assert meter.allows("a")
 
 
-def test_a_body_that_comes_too_slowly_is_given_up(port_of_the_impatient):
-    began = time.monotonic()
-    head = b"POST /gradio_api/queue/join HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n{"
-    assert b" 408 " in first_line(port_of_the_impatient, head)
-    assert time.monotonic() - began < 15
+class Asked:
+    """One request at a Door, whose body comes as the test says."""
+
+    def __init__(self, door, path="/x", address="192.0.2.1", method="POST"):
+        self.door, self.parts, self.sent = door, asyncio.Queue(), []
+        self.scope = {"type": "http", "method": method, "path": path, "headers": []}
+        self.scope |= {"client": (address, 1), "query_string": b""}
+
+    async def send(self, message):
+        self.sent.append(message)
+
+    async def run(self, *parts):
+        for part in parts:
+            self.parts.put_nowait({"type": "http.request", "body": part, "more_body": bool(part)})
+        await self.door(self.scope, self.parts.get, self.send)
+        return self.sent[0]["status"]
 
 
-@pytest.fixture
-def port_of_the_impatient():
-    with gr.Blocks() as page:
-        gr.Markdown("x")
-    middleware = [Middleware(Door, limits=Limits(patience=0.3))]
-    _, url, _ = page.launch(
-        server_name="127.0.0.1",
-        prevent_thread_lock=True,
-        quiet=True,
-        app_kwargs={"middleware": middleware},
-    )
-    yield int(url.rstrip("/").rsplit(":", 1)[1])
-    page.close()
+async def reading(scope, receive, send):
+    """Read a body, then answer."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200})
+
+
+def test_a_body_that_stops_coming_is_given_up():
+    door = Door(reading, Limits(patience=0.1))
+    assert asyncio.run(Asked(door).run(b"{")) == 408
+
+
+def test_a_body_that_comes_drop_by_drop_is_given_up():
+    """Without the least number of bytes per second this one would never end."""
+
+    async def dripping():
+        asked = Asked(Door(reading, Limits(patience=0.2, least_bytes=10**9)))
+        asked.parts.get = lambda: asyncio.sleep(0, {"body": b"x", "more_body": True})
+        return await asked.run()
+
+    assert asyncio.run(dripping()) == 408
+
+
+def test_one_address_cannot_take_every_worker():
+    """Of four requests of one address two are worked on; another address need not wait."""
+    working, go = [], asyncio.Event()
+
+    async def slow(scope, receive, send):
+        await receive()
+        working.append(scope["client"][0])
+        await go.wait()
+        await send({"type": "http.response.start", "status": 200})
+
+    async def visits():
+        door = Door(slow, Limits(at_once=2))
+        asked = [Asked(door, address=a) for a in ["192.0.2.1"] * 4 + ["192.0.2.2"]]
+        tasks = [asyncio.create_task(one.run(b"")) for one in asked]
+        while "192.0.2.2" not in working:
+            await asyncio.sleep(0)
+        assert working.count("192.0.2.1") == 2
+        go.set()
+        assert await asyncio.gather(*tasks) == [200] * 5
+        assert not door.open.held
+
+    asyncio.run(visits())
+
+
+def test_an_address_that_holds_too_many_streams_gets_no_more():
+    async def visits():
+        held = asyncio.Event()
+
+        async def stream(scope, receive, send):
+            await send({"type": "http.response.start", "status": 200})
+            await held.wait()
+
+        door = Door(stream, Limits(open_requests=2))
+        streams = [Asked(door, method="GET") for _ in range(2)]
+        tasks = [asyncio.create_task(one.run()) for one in streams]
+        while not all(one.sent for one in streams):
+            await asyncio.sleep(0)
+        assert await Asked(door, method="GET").run() == 503
+        held.set()
+        await asyncio.gather(*tasks)
+        assert await Asked(door, method="GET", address="192.0.2.2").run() == 200
+
+    asyncio.run(visits())
+
+
+@pytest.mark.parametrize(
+    ("limits", "method", "path"),
+    [
+        (Limits(requests=2), "GET", "/"),
+        (Limits(requests=2), "GET", "/config"),
+        (Limits(requests=2), "GET", "/gradio_api/info"),
+        (Limits(logins=2), "POST", "/login"),
+        (Limits(logins=2), "POST", "/login/"),
+    ],
+)
+def test_drawn_pages_and_passwords_are_counted(limits, method, path):
+    async def visits():
+        door = Door(reading, limits)
+        return [await Asked(door, path, method=method).run(b"") for _ in range(3)]
+
+    assert asyncio.run(visits()) == [200, 200, 429]
+
+
+def test_files_of_the_page_are_not_counted():
+    async def visits():
+        door = Door(reading, Limits(requests=1))
+        return [await Asked(door, "/assets/index.js", method="GET").run(b"") for _ in range(3)]
+
+    assert asyncio.run(visits()) == [200] * 3
 
 
 def test_the_log_names_no_visitor_and_no_text(caplog):

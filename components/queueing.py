@@ -1,0 +1,111 @@
+"""Who is next? Gradio's queue, so that nobody can fill it alone, and nothing is left in it.
+
+Gradio takes whoever came first, until the queue is full: one visitor with many questions keeps all
+others waiting, or out. Here every address has a share of the places, and its second question waits
+behind everybody's first. What a run has said and nobody has fetched is thrown away, and so are
+Gradio's own statistics: they grow with every event and are made again from the start after each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from gradio import Blocks
+from gradio.data_classes import PredictBodyInternal
+from gradio.queueing import Event, Queue
+from starlette.requests import Request
+
+VISITOR = "tokviz.visitor"
+"""Key of a request's scope under which the Door writes whose request it is."""
+SHARE = 0.75
+"""Part of the places that one address may have; a classroom often shares one."""
+UNREAD = 2000
+"""Messages that a run may say before anybody listens; then nobody will."""
+FETCHED_WITHIN = 120.0
+"""Seconds in which what a finished run has said must be fetched."""
+
+
+def visitor_of(event: Event) -> str:
+    """Return whose event it is."""
+    return str(event.request.scope.get(VISITOR, ""))
+
+
+def in_turns(events: Sequence[Event]) -> list[Event]:
+    """Return events with everybody's first one before anybody's second, else in their order."""
+    before: Counter[str] = Counter()
+    ranks = []
+    for event in events:
+        ranks.append(before[visitor_of(event)])
+        before[visitor_of(event)] += 1
+    order = sorted(range(len(events)), key=ranks.__getitem__)
+    return [events[number] for number in order]
+
+
+class FairQueue(Queue):
+    """Gradio's queue with a share for everybody."""
+
+    async def push(self, body: PredictBodyInternal, request: Any, username: str | None) -> Any:
+        """Take an event in, or say why not."""
+        waiting, places = self.waiting(request), self.max_size or 10**9
+        if waiting >= max(1, int(SHARE * places)) or len(self) >= places:
+            whose = f"{waiting} of them from your address" if waiting else "none of them yours"
+            text = f"{len(self)} questions wait already, {whose}. Try again in a minute."
+            return False, text, "queue_full"
+        pushed = await super().push(body, request, username)
+        for line in self.event_queue_per_concurrency_id.values():
+            line.queue[:] = in_turns(line.queue)
+        return pushed
+
+    def waiting(self, request: Request) -> int:
+        """Return how many events of a request's address wait."""
+        address = str(request.scope.get(VISITOR, ""))
+        queues = self.event_queue_per_concurrency_id.values()
+        return sum(visitor_of(event) == address for one in queues for event in one.queue)
+
+    def send_message(self, event: Event, event_message: Any) -> None:
+        """Say something to an event's visitor; end a run that nobody has listened to for long."""
+        if event.session_hash not in self.pending_messages_per_session:
+            event.alive = False
+        super().send_message(event, event_message)
+        unread = self.pending_messages_per_session.get(event.session_hash)
+        if unread is not None and unread.qsize() > UNREAD:
+            event.alive = False
+            self.pending_messages_per_session.pop(event.session_hash)
+
+    async def process_events(self, events: list[Event], *args: Any) -> None:
+        """Run events; forget what they have said if nobody fetches it."""
+        try:
+            await super().process_events(events, *args)
+        finally:
+            later = asyncio.get_running_loop().call_later
+            for event in events:
+                later(FETCHED_WITHIN, self.forget, event.session_hash)
+
+    def forget(self, session: str) -> None:
+        """Drop a session's messages, unless it has asked for more."""
+        if not any(event.session_hash == session for event in self.event_ids_to_events.values()):
+            self.pending_messages_per_session.pop(session, None)
+            self.pending_event_ids_session.pop(session, None)
+
+    def compute_analytics_summary(self, records: Any) -> Any:
+        """Return nothing: nobody may see it."""
+        return self.cached_event_analytics_summary
+
+
+def queued(page: Blocks, places: int) -> Blocks:
+    """Give a page a fair queue with so many places; return the page."""
+    page.queue(max_size=places, default_concurrency_limit=8)
+    old = page._queue
+    page._queue = FairQueue(
+        live_updates=old.live_updates,
+        concurrency_count=old.max_thread_count,
+        update_intervals=old.update_intervals,
+        max_size=places,
+        blocks=page,
+        default_concurrency_limit=old.default_concurrency_limit,
+    )
+    page._queue.ANALYTICS_MAX_EVENTS = 1
+    return page
