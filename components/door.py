@@ -37,10 +37,12 @@ CLOSED = re.compile(
 """Gradio's tools for whoever builds a page. One of them gives a stranger's video to ffmpeg, which
 follows addresses and paths inside of it; one holds a connection that works twenty times a second.
 """
-DRAWN = re.compile(
-    r"/(?:$|config|theme\.css|manifest|pwa_icon|gradio_api/(?:info|openapi|mcp))", re.I
+DRAWN = re.compile(r"/(?:$|config|theme\.css|gradio_api/(?:info|openapi))", re.I)
+"""Pages that are made anew for each request, of a megabyte and more; the others are files."""
+COUNTED = re.compile(
+    r"/(?:gradio_api/)?(?:queue/data|call/|heartbeat/|upload_progress|stream/|mcp)", re.I
 )
-"""Pages that are made for each request, so that they are counted; the others are files."""
+"""Streams: whoever asks for one that is none makes Gradio write a page of log."""
 OWN_TURNS = "/gradio_api/mcp"
 """These requests wait for others that they make to us, so they must not hold those up."""
 HEADERS = [
@@ -72,7 +74,7 @@ class Limits:
     open_requests: int = 500
     "Requests of one address that may be open at the same time, streams of answers among them."
     at_once: int = 8
-    "Requests with a body of one address that are worked on at the same time; the others wait."
+    "Requests of one address that are worked on at the same time, files and streams aside."
     patience: float = 30.0
     "Seconds to wait for the next part of a body, and for a body of no bytes."
     least_bytes: float = 4096.0
@@ -148,6 +150,7 @@ class Door:
     def __init__(self, app: App, limits: Limits | None = None) -> None:
         self.app, self.limits = app, limits or Limits()
         self.meter, self.logins = Meter(self.limits.requests), Meter(self.limits.logins)
+        self.pages = Meter(max(1, self.limits.requests // 2))
         self.open = Hall(self.limits.open_requests, most=10**9)
         self.turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -160,6 +163,8 @@ class Door:
         enters, scope[VISITOR] = self.open.enter(address), address
         try:
             self.check(scope, address, enters)
+            if scope["method"] in BODILESS and DRAWN.match(scope["path"]):
+                await visit.take_turn(self.turn_of(address))
             await self.app(scope, self.measured(scope, receive, visit), visit.send)
         except Refused as refused:
             visit.refused = refused
@@ -178,10 +183,12 @@ class Door:
         if CLOSED.match(scope["path"]) or b"deep_link=" in scope.get("query_string", b""):
             raise Refused(404, "There is no such thing here.")
         bodiless = scope["method"] in BODILESS
-        if bodiless and not DRAWN.match(scope["path"]):
+        drawn, path = bodiless and DRAWN.match(scope["path"]), scope["path"].rstrip("/")
+        if bodiless and not drawn and not COUNTED.match(path):
             return
-        guess = scope["path"].rstrip("/").endswith("/login")
-        if not self.meter.allows(address) or (guess and not self.logins.allows(address)):
+        meter = self.pages if drawn else self.meter
+        guess = path.endswith("/login")
+        if not meter.allows(address) or (guess and not self.logins.allows(address)):
             raise Refused(429, "Too many requests from this address: wait a minute.")
         length = header(scope, b"content-length")
         if length.isdigit() and int(length) > self.most(scope):

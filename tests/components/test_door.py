@@ -193,7 +193,8 @@ def test_a_body_that_comes_drop_by_drop_is_given_up():
     assert asyncio.run(dripping()) == 408
 
 
-def test_one_address_cannot_take_every_worker():
+@pytest.mark.parametrize(("method", "path"), [("POST", "/x"), ("GET", "/")])
+def test_one_address_cannot_take_every_worker(method, path):
     """Of four requests of one address two are worked on; another address need not wait."""
     working, go = [], asyncio.Event()
 
@@ -205,7 +206,7 @@ def test_one_address_cannot_take_every_worker():
 
     async def visits():
         door = Door(slow, Limits(at_once=2))
-        asked = [Asked(door, address=a) for a in ["192.0.2.1"] * 4 + ["192.0.2.2"]]
+        asked = [Asked(door, path, a, method) for a in ["192.0.2.1"] * 4 + ["192.0.2.2"]]
         tasks = [asyncio.create_task(one.run(b"")) for one in asked]
         while "192.0.2.2" not in working:
             await asyncio.sleep(0)
@@ -241,9 +242,11 @@ def test_an_address_that_holds_too_many_streams_gets_no_more():
 @pytest.mark.parametrize(
     ("limits", "method", "path"),
     [
-        (Limits(requests=2), "GET", "/"),
-        (Limits(requests=2), "GET", "/config"),
-        (Limits(requests=2), "GET", "/gradio_api/info"),
+        (Limits(requests=4), "GET", "/"),
+        (Limits(requests=4), "GET", "/config"),
+        (Limits(requests=4), "HEAD", "/gradio_api/info"),
+        (Limits(requests=2), "GET", "/gradio_api/queue/data"),
+        (Limits(requests=2), "GET", "/gradio_api/call/answer/0"),
         (Limits(logins=2), "POST", "/login"),
         (Limits(logins=2), "POST", "/login/"),
     ],
