@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,9 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the sweep that a command line asks for; only now torch's models are imported."""
-    result = import_module("tokviz.sweeps.running").sweep(
+    result = stoppable(
+        arguments.out,
+        import_module("tokviz.sweeps.running").sweep,
         arguments.source,
         methods=split(arguments.method),
         budgets=split(arguments.keep),
@@ -76,6 +79,18 @@ def run(arguments: argparse.Namespace) -> None:
         **loading(arguments),
     )
     report(result, arguments.json)
+
+
+def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any) -> Sweep:
+    """Sweep; on Ctrl-C say in a sentence how to go on, and leave with a shell's status for that."""
+    try:
+        return sweep(*given, **more)
+    except KeyboardInterrupt:
+        sys.stderr.write(
+            f"\ntokviz: stopped. What was measured is in {folder!r}; the same command goes on from "
+            "there.\n"
+        )
+        raise SystemExit(130) from None
 
 
 def engine(arguments: argparse.Namespace) -> Any:

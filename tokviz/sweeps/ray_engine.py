@@ -9,6 +9,7 @@ the pictures and local model folders must lie under the same path on every machi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -17,6 +18,8 @@ from typing import Any
 from tokviz.errors import InputError, ModelError, TokvizError
 from tokviz.sweeps.rows import Row
 from tokviz.sweeps.worker import Terms, Unit, Worker
+
+log = logging.getLogger(__name__)
 
 LOCAL = {"include_dashboard": False, "_system_config": {"worker_niceness": 0}}
 "How Ray is started here; its usual niceness (15) would let other work lengthen measured times."
@@ -57,7 +60,9 @@ class RayEngine:
         if not units:
             return
         self.connect()
-        actors = self.actors(model, terms, min(self.workers, len(units)))
+        count = min(self.workers, len(units))
+        self.check_room(count)
+        actors = self.actors(model, terms, count)
         try:
             yield from self.pool(actors).map_unordered(
                 lambda actor, unit: actor.rows.remote(unit), list(units)
@@ -84,6 +89,23 @@ class RayEngine:
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise InputError(f"Ray cannot be reached or started: {str(error)[:300]}") from error
+
+    def check_room(self, count: int) -> None:
+        """Raise InputError where workers would wait for ever for a machine that is too small.
+
+        A cluster may grow, so that there is only a warning about it.
+        """
+        there = self.ray.cluster_resources()
+        for name, each in (("CPU", self.cpus), ("GPU", self.gpus)):
+            if count * each <= there.get(name, 0):
+                continue
+            text = (
+                f"{count} worker(s) with {each:g} {name}s each need {count * each:g}, Ray has "
+                f"{there.get(name, 0):g}"
+            )
+            if self.address is None:
+                raise InputError(f"{text}: take fewer workers, or less for each of them.")
+            log.warning("%s now; those without a place wait until the cluster has grown.", text)
 
     def actors(self, model: str, terms: Terms, count: int) -> list[Any]:
         """Start the workers."""

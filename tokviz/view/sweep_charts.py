@@ -125,6 +125,6 @@ def colour(number: int) -> str:
 
 def tall(figure: go.Figure) -> go.Figure:
     """Give a chart the size of a report, and its quality in percent."""
-    figure.update_layout(height=420, showlegend=True, legend={"orientation": "v", "x": 1.02, "y": 1,
-                                                              "xanchor": "left"})  # fmt: skip
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.22, "yanchor": "top"}
+    figure.update_layout(height=460, showlegend=True, legend=below)
     return figure.update_yaxes(tickformat=".0%", rangemode="normal")

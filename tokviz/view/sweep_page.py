@@ -17,6 +17,7 @@ body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding
 background:#fff;color:#1c2128}
 table{border-collapse:collapse;width:100%;font-size:13px}
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #d0d7de;vertical-align:top}
+td.number,th.number,td:first-child{white-space:nowrap}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
 img{max-width:96px;max-height:96px;display:block}
 p.note,td small{color:#59636e}
@@ -25,6 +26,11 @@ p.note,td small{color:#59636e}
 @media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}
 th,td{border-color:#30363d}a{color:#58a6ff}}
 """
+LEGEND = (
+    '<p class="note">★ nothing else here is both faster to the first token and better. Times are '
+    "medians. KL (nats) and total variation: how far the next-token distributions lie from the "
+    "full answer's, 0 = not at all.</p>"
+)
 TURNS = {"lost": "right, now wrong", "gained": "wrong, now right", "": "another answer"}
 
 
@@ -121,7 +127,7 @@ def table(points: Sequence[Point]) -> str:
         "<tr>" + "".join(f"<td{_number(i)}>{escape(t)}</td>" for i, t in enumerate(row)) + "</tr>"
         for row in rows
     )
-    return f'<div class="scroll"><table><tr>{heads}</tr>{body}</table></div>'
+    return f'<div class="scroll"><table><tr>{heads}</tr>{body}</table></div>{LEGEND}'
 
 
 def _number(column: int) -> str:
@@ -143,9 +149,9 @@ def flips(report: Report) -> str:
     rows = "".join(_flip(flip, report.lab) for flip in report.flips)
     more = f'<p class="note">{report.left_out:,} more are in rows.parquet.</p>'
     return (
-        "<h2>Flips</h2><p>Questions that are answered differently with fewer tokens.</p>"
+        "<h2>Flips</h2><p>Questions that a setting answers differently from the full model.</p>"
         '<div class="scroll"><table><tr><th></th><th>question</th><th>truth</th>'
-        "<th>all tokens</th><th>with fewer</th><th>setting</th><th>see it</th></tr>"
+        "<th>full model</th><th>with the setting</th><th>setting</th><th>see it</th></tr>"
         f"{rows}</table></div>{more if report.left_out else ''}"
     )
 
