@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from tokviz.cli import main
+from tokviz.sweeps import running
 
 FLAGS = ["--max-new-tokens", "3", "--quiet"]
 
@@ -26,3 +29,14 @@ def test_a_bad_flag_is_one_sentence_and_status_2(pictures, capsys, tmp_path):
     assert capsys.readouterr().err == "tokviz: --option must be METHOD.NAME=VALUE, got 'x'.\n"
     assert main(["sweep", source, "--method", "fastv", "--out", str(tmp_path / "o")]) == 2
     assert "methods need budgets" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def stopped(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "sweep", stopped)
+    with pytest.raises(SystemExit) as left:
+        main(["sweep", "easy-vqa:test", "--out", "here"])
+    assert left.value.code == 130
+    assert "is in 'here'; the same command goes on" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import ray as ray_library
@@ -59,6 +60,26 @@ def test_a_model_that_no_worker_can_load_is_a_sentence(ray, pictures, tmp_path):
     empty.mkdir()
     with pytest.raises(ModelError, match="could not be loaded"):
         sweep(source, models=[str(empty)], out=tmp_path / "out", engine=RayEngine(cpus=0.5))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"workers": 3}, r"3 worker\(s\) with 1 CPUs each need 3, Ray has 2: take fewer"),
+        ({"gpus": 0.5}, r"with 0.5 GPUs each need 0.5, Ray has 0"),
+        ({"workers": 4, "cpus": 0.5}, ""),
+    ],
+    ids=["cores", "no GPU", "room"],
+)
+def test_workers_that_would_wait_for_ever_are_refused(monkeypatch, asked, words):
+    engine = RayEngine(**asked)
+    there = SimpleNamespace(cluster_resources=lambda: {"CPU": 2.0})
+    monkeypatch.setattr(engine, "ray", there)
+    if not words:
+        engine.check_room(engine.workers)
+        return
+    with pytest.raises(InputError, match=words):
+        engine.check_room(engine.workers)
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
