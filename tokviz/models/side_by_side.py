@@ -17,7 +17,7 @@ from tokviz.matrix import Reduction
 
 
 def shares(keep: int, sizes: Sequence[int], unit: str) -> list[int]:
-    """Split a budget over images or crops in proportion to their tokens.
+    """Split a budget over images or crops in proportion to their tokens, at least one each.
 
     Args:
         keep: tokens to leave in all.
@@ -27,11 +27,14 @@ def shares(keep: int, sizes: Sequence[int], unit: str) -> list[int]:
     Raises:
         InputError: too few for one token each.
     """
-    split = [keep * size // sum(sizes) for size in sizes]
-    for i in range(keep - sum(split)):
+    if keep < len(sizes):
+        raise InputError(f"keep must be at least one token per {unit} ({len(sizes)}), got {keep}.")
+    split = [max(keep * size // sum(sizes), 1) for size in sizes]
+    room = [i for i, size in enumerate(sizes) if split[i] < size]
+    for i in room[: max(keep - sum(split), 0)]:
         split[i] += 1
-    if min(split) < 1:
-        raise InputError(f"keep must be at least one token per {unit} ({len(sizes)}).")
+    while sum(split) > keep:  # small ones were given their one token: the largest give it
+        split[split.index(max(split))] -= 1
     return split
 
 
