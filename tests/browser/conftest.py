@@ -31,6 +31,20 @@ ARGS = (
     "--use-fake-ui-for-media-stream",
 )
 PAINTED = "() => window.__tokviz && window.__tokviz.explorers.some((x) => x.look && x.scene)"
+WINDOW = {"width": 1440, "height": 900}
+AFRESH = """async () => {
+  const x = window.__tokviz.explorers[0], { paints } = window.__tokviz;
+  document.activeElement.blur();
+  window.scrollTo(0, 0);
+  x.touchedLayer = false;
+  Object.assign(x.view, { map: "attention", head: -1, opacity: 65, scaling: "linear" });
+  Object.assign(x.view, { common: false, sinks: false });
+  x.begin(x.scene.payload);
+  x.panel.build();
+  x.update();
+  while (window.__tokviz.paints === paints) await new Promise(requestAnimationFrame);
+}"""
+"""Puts the explorer's view back to what it is when the page opens."""
 WAIT = int(os.environ.get("TOKVIZ_TEST_WAIT", "180000"))
 """Milliseconds before a test gives up; generous, so that a busy machine does not fail it."""
 expect.set_options(timeout=WAIT)
@@ -88,29 +102,54 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+def opened(browser: Browser, url: str, query: str, troubles: list[str], **options) -> Page:
+    """Open a page in a context of its own; what it logs or asks of other hosts is a trouble."""
+    page = browser.new_context(viewport=WINDOW, **options).new_page()
+    page.set_default_timeout(WAIT)
+    page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("dialog", lambda dialog: (troubles.append("a dialog opened"), dialog.dismiss()))
+    page.on("request", lambda r: troubles.append(r.url) if foreign(r.url, url) else None)
+    page.goto(url + query, timeout=WAIT)
+    page.wait_for_function(PAINTED)
+    return page
+
+
 @pytest.fixture
 def watched(browser) -> Iterator:
     """Opens pages; at the end none may have logged an error or asked another host."""
     troubles: list[str] = []
-    contexts = []
+    pages = []
 
     def open_page(url: str, query: str = "", **options) -> Page:
-        context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: (troubles.append("a dialog opened"), dialog.dismiss()))
-        page.on("request", lambda r: troubles.append(r.url) if foreign(r.url, url) else None)
-        page.goto(url + query, timeout=WAIT)
-        page.wait_for_function(PAINTED)
-        return page
+        pages.append(opened(browser, url, query, troubles, **options))
+        return pages[-1]
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.context.close()
     assert not troubles
+
+
+@pytest.fixture(scope="session")
+def first_screen(browser, url) -> Iterator[tuple[Page, list[str]]]:
+    """The first example, opened once for all tests that only look at it."""
+    troubles: list[str] = []
+    page = opened(browser, url, "", troubles)
+    yield page, troubles
+    page.context.close()
+
+
+@pytest.fixture
+def page(first_screen) -> Iterator[Page]:
+    """The first example as it opens; a test may change the view, nothing else. See `watched`."""
+    page, troubles = first_screen
+    page.mouse.move(2, 2)
+    page.evaluate(AFRESH)
+    yield page
+    found = troubles.copy()
+    troubles.clear()
+    assert not found
 
 
 def foreign(address: str, url: str) -> bool:

@@ -12,8 +12,7 @@ def use_of(page, word: int) -> float:
     return float(node.evaluate("(node) => node.style.getPropertyValue('--use')"))
 
 
-def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(watched, url):
-    page = watched(url)
+def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(page):
     page.mouse.move(*token_point(page, 14))
     facts = page.locator("#tv-explorer [data-part=facts]")
     expect(facts.locator("h2")).to_have_text("Token 14")
@@ -27,8 +26,7 @@ def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(watched, u
     expect(facts.locator("h2")).to_have_text("Token 14 (held)")
 
 
-def test_heads_are_sorted_by_what_they_put_on_the_image(watched, url):
-    page = watched(url)
+def test_heads_are_sorted_by_what_they_put_on_the_image(page):
     heads = page.locator("#tv-explorer .tv-head")
     expect(heads).to_have_count(2)
     layer = explorer(page, "x.view.layer")
@@ -41,8 +39,7 @@ def test_heads_are_sorted_by_what_they_put_on_the_image(watched, url):
     np.testing.assert_allclose(explorer(page, "x.range.high"), both, rtol=0.01)
 
 
-def test_tab_turns_the_direction_and_arrows_move_between_words(watched, url):
-    page = watched(url)
+def test_tab_turns_the_direction_and_arrows_move_between_words(page):
     page.locator("#tv-explorer .tv-frame canvas").focus()
     page.keyboard.press("Tab")
     settled(page, lambda: page.keyboard.press("ArrowRight"))
@@ -131,9 +128,8 @@ RANKS = """(values) => {
 }"""
 
 
-def test_ranks_put_ties_by_index_and_missing_numbers_last(watched, url):
+def test_ranks_put_ties_by_index_and_missing_numbers_last(page):
     """Numbers are sorted by their bits, so signs, zeros and infinities must not mislead."""
-    page = watched(url)
     values = [0.5, -1.0, 0.0, None, 0.5, -0.0, 1e-30, -1e-30, 3e8]
     assert page.evaluate(RANKS, values) == [2, 8, 5, 9, 3, 6, 4, 7, 1]
 

@@ -90,9 +90,8 @@ WRAPPED = """async (text) => {
 }"""
 
 
-def test_captions_of_saved_pictures_are_never_cut_off_in_silence(watched, url):
+def test_captions_of_saved_pictures_are_never_cut_off_in_silence(page):
     """Languages without spaces and endless words are broken; what is too long ends in dots."""
-    page = watched(url)
     for text in ("画像の中に犬はいますか" * 20, "w" * 300, "is there a dog ? " * 12):
         lines, widest = page.evaluate(WRAPPED, text)
         assert widest <= 1140

@@ -34,8 +34,7 @@ def test_the_first_screen_is_an_analysed_example(watched, url):
     assert np.abs(bright.mean((0, 1)) - dark.mean((0, 1))).max() > 40
 
 
-def test_hovering_shows_the_numbers_that_were_sent(watched, url):
-    page = watched(url)
+def test_hovering_shows_the_numbers_that_were_sent(page):
     page.mouse.move(*token_point(page, 14))
     tip = page.locator("#tv-explorer .tv-tip")
     expect(tip).to_contain_text("token 14 · row 2, column 2")
@@ -48,8 +47,7 @@ def test_hovering_shows_the_numbers_that_were_sent(watched, url):
     expect(tip).to_contain_text("pixels x 64–96, y 64–96")
 
 
-def test_sliders_and_layers_never_call_the_server(watched, url):
-    page = watched(url)
+def test_sliders_and_layers_never_call_the_server(page):
     sent = []
     page.on("request", lambda request: sent.append(request.url))
     settled(page, page.locator("#tv-explorer .tv-word").first.click)
@@ -68,8 +66,7 @@ def test_sliders_and_layers_never_call_the_server(watched, url):
     assert not [address for address in sent if "/gradio_api/" in address]
 
 
-def test_the_keep_slider_hatches_what_would_go(watched, url):
-    page = watched(url)
+def test_the_keep_slider_hatches_what_would_go(page):
     keep = page.locator("#tv-explorer input[data-part=keep]")
     settled(page, lambda: keep.fill("6"))
     ranks = explorer(page, "Array.from(x.ranks)")
@@ -80,8 +77,7 @@ def test_the_keep_slider_hatches_what_would_go(watched, url):
     expect(page.locator("#tv-explorer .tv-legend")).to_contain_text("would be pruned 30")
 
 
-def test_words_are_clicked_and_add_up(watched, url):
-    page = watched(url)
+def test_words_are_clicked_and_add_up(page):
     words = page.locator("#tv-explorer .tv-word")
     settled(page, words.nth(1).click)
     expect(words.nth(1)).to_have_attribute("aria-pressed", "true")
@@ -94,8 +90,7 @@ def test_words_are_clicked_and_add_up(watched, url):
     np.testing.assert_allclose(explorer(page, "Array.from(x.values)"), expected, rtol=0.01)
 
 
-def test_keys_change_layer_move_and_clear(watched, url):
-    page = watched(url)
+def test_keys_change_layer_move_and_clear(page):
     canvas = page.locator("#tv-explorer .tv-frame canvas")
     canvas.focus()
     before = explorer(page, "x.view.layer")
@@ -109,8 +104,7 @@ def test_keys_change_layer_move_and_clear(watched, url):
     assert explorer(page, "x.view.pinned") == -1
 
 
-def test_kept_merged_and_pruned_look_different_without_colour(watched, url):
-    page = watched(url)
+def test_kept_merged_and_pruned_look_different_without_colour(page):
     page.wait_for_function("() => window.__tokviz.lanes[0].columns.every((c) => c.scene)")
     fates = page.evaluate("() => window.__tokviz.lanes[0].columns.map((c) => c.scene.fates ? Array.from(c.scene.fatesAt(null)) : null)")  # fmt: skip  # noqa: E501
     texture = {}
@@ -238,10 +232,9 @@ def test_two_visitors_do_not_see_each_other(watched, url):
     assert sources[0] != sources[1]
 
 
-@pytest.mark.parametrize("width", [360, 768, 2560])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_fits_its_window(watched, url, width, theme):
-    page = watched(url, f"?__theme={theme}")
-    page.set_viewport_size({"width": width, "height": 900})
-    page.wait_for_function(f"() => {EXPLORER}.width <= {width}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+def test_the_page_fits_its_window(watched, url):
+    page = watched(url, "?__theme=dark")
+    for width in (2560, 768, 360):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(f"() => {EXPLORER}.width <= {width}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
