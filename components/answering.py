@@ -261,5 +261,7 @@ def refused_card(reason: str) -> dict[str, Any]:
 
 def _card(run: Run, number: int, view: LaneView, full: LaneView | None, phase: str) -> Any:
     if phase == "running":
-        return lane_card(view, None) | {"overlay": None, "metrics": [], "words": []}
+        return lane_card(view, None) | {
+            "overlay": None, "metrics": [], "words": [], "prompt": run.prompt
+        }  # fmt: skip
     return card(run, number, view, full)

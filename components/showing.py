@@ -145,8 +145,7 @@ def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
     shown = lane_card(lane, None if own_question else full)
     trace = getattr(lane, "trace", None)
     shown |= {"overlay": None, "by": model if own_model else "", "n": trace.n if trace else 0}
-    if number == FULL:
-        shown["prompt"] = run.prompt
+    shown["prompt"] = run.prompt
     if own_question and not lane.error:
         shown["verdict"] = "An answer to its own question, so it is not compared word by word."
     if own_model:

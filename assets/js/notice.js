@@ -32,8 +32,8 @@
     atEdge() {
       const { kind, text } = this.value;
       this.edge.hidden = this.near || !text || !kind;
-      this.edge.className = `tv tv-notice tv-edge tv-${kind}`;
-      T.fill(this.edge, kind === "busy" ? T.el("span", { class: "tv-spin" }) : null, T.el("span", {}, text || ""));
+      this.edge.className = this.edge.hidden ? "tv tv-edge" : `tv tv-notice tv-edge tv-${kind}`;
+      T.fill(this.edge, ...(this.edge.hidden ? [] : [kind === "busy" ? T.el("span", { class: "tv-spin" }) : null, T.el("span", {}, text)]));
     }
   };
 })();

@@ -220,6 +220,8 @@ def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
     assert held == full != changed
     number = re.compile(f"^{least}$")
     expect(strip.locator(".tv-cell-holds b", has_text=number)).to_be_visible()
+    person.click(page.locator("#tv-examples .tv-card").first)
+    expect(said).to_contain_text("About another picture or question.")
 
 
 def test_task_5_see_where_a_merged_group_came_from(person):
@@ -261,6 +263,8 @@ def test_task_6_paint_an_object_away_and_ask_again(person):
     page = person.page
     assert "whale" in explorer(page, "x.scene.payload.answer")
     person.press("Paint tokens")
+    ask = page.get_by_role("button", name="Ask again with exactly these")
+    expect(ask).to_be_in_viewport()  # or the other Ask, with all tokens, is taken for it
     person.choose(page.get_by_label("Brush size in tokens"), "2")
     person.drag(5 * 12 + 1, 5 * 12 + 2)
     expect(page.locator(".tv-count")).to_have_text("119 of 144 tokens are in.")
@@ -397,5 +401,7 @@ def test_an_open_lesson_has_nothing_serious(person):
     person.click(page.locator("#tv-lesson-menu input"))
     person.click(page.locator("#tv-lessons [role=option]").nth(1))
     expect(page.locator("#tv-lesson-text")).to_contain_text("1 of")
+    for part in ("canvas", "words", "bars"):
+        expect(page.locator(f"#tv-explorer [data-part={part}]")).to_be_in_viewport()
     nothing_serious(page)
     person.press("Lessons")
