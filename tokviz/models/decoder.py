@@ -8,7 +8,6 @@ Rows are spoken of by their index in the sequence that entered layer 0.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from torch import nn
 
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.clock import now
 from tokviz.models.hooks import hooked
 from tokviz.models.stage_signals import StageState, Watch
 from tokviz.models.windows import Windows
@@ -208,13 +208,13 @@ class DecoderStages:
 
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: Kwargs) -> torch.Tensor:
         """Ask the method about the visual rows of `hidden` [1, rows, d], and do what it says."""
-        began = time.perf_counter()
+        began = now(hidden.device)
         state = StageState(self, layer, hidden, kwargs)
         step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
         signals = state.signals(step.entry)  # type: ignore[union-attr]
         done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
         done = done if self.repacks else done.in_raster_order()
-        self.done.append((layer, done, time.perf_counter() - began))
+        self.done.append((layer, done, now(hidden.device) - began))
         if self.effect == "restart":
             raise StartAgain
         if self.effect in ("mask", "decode"):

@@ -16,6 +16,7 @@ from transformers import DynamicCache
 from tokviz.capture import Capture
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.attention_rows import AttentionRows
+from tokviz.models.clock import now
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.editing import Editing
 from tokviz.models.family import Family, Features
@@ -231,8 +232,7 @@ class Lane:
 
     def _take(self, logits: torch.Tensor) -> None:
         self.logits = logits[0, -1].float()
-        if self.logits.device.type == "cuda":
-            torch.cuda.synchronize()
+        now(self.logits.device)
 
     # -- recording --------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import torch
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.images import open_image
+from tokviz.models.clock import now
 from tokviz.models.prepared import Asked, Prepared
 from tokviz.models.tower_watch import TOWER_SIGNALS
 from tokviz.models.vision import Vision
@@ -97,7 +97,7 @@ def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray
 
 def encode(vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
     """Run the tower once, recording what the plans and the capture ask for."""
-    began = time.perf_counter()
+    began = now(vlm.device)
     vision = run_tower(
         vlm.family,
         vlm.model,
@@ -106,7 +106,7 @@ def encode(vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: 
         asked_layers(vlm, plans, capture),
         norms=capture.tower,
     )
-    vision.seconds = time.perf_counter() - began
+    vision.seconds = now(vlm.device) - began
     return vision
 
 

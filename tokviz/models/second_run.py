@@ -6,7 +6,6 @@ the first lane writes. Attention edits of the first lane never touch it.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.layout import PATCH
 from tokviz.mitigation import Contrast, EarlyExit, FewTokens, NoisedImage
+from tokviz.models.clock import now
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Features
 from tokviz.models.lane import Lane, cache_bytes
@@ -35,9 +35,10 @@ class SecondRun:
     def __init__(self, run: Run, contrast: Contrast) -> None:
         """Read the branch's prompt; the run has read its own."""
         self.run, self.contrast = run, contrast
-        began = time.perf_counter()
+        device = run.lane.device
+        began = now(device)
         self.lane: Lane | None = self.read()
-        self.prefill_seconds = time.perf_counter() - began
+        self.prefill_seconds = now(device) - began
         self.combine()
 
     def read(self) -> Lane | None:

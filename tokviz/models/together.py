@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tokviz.models.attention import AttentionCall, capped_attention, observed
+from tokviz.models.clock import now
 from tokviz.models.hooks import hooked
 from tokviz.models.lane import Lane
 from tokviz.models.shared_cache import Columns, SharedCache
@@ -68,9 +69,7 @@ class Together:
         logits = output.logits[:, -1].float()
         if first.capture.attention:
             self._hand_out_rows()
-        if logits.device.type == "cuda":
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - began
+        seconds = now(logits.device) - began
         for lane, row in zip(self.lanes, logits, strict=True):
             lane.logits = row
             lane.spend(seconds, shared=True)

@@ -9,7 +9,6 @@ bit. Each row decides by itself, and on whole visual tokens (`tokviz.models.towe
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from tokviz.layout import Layout
 from tokviz.matrix import Reduction
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.blending import blended
+from tokviz.models.clock import now
 from tokviz.models.family import Family, Features, Inputs
 from tokviz.models.sources import Sources
 from tokviz.models.tower_row import TowerRow
@@ -149,7 +149,7 @@ class TowerRun:
         stage = row.stages.get(layer)
         if stage is None:
             return None
-        began = time.perf_counter()
+        began = now(row.states.device)
         given = row.given(self.asked, self.observer)
         given |= {"layer": layer, "num_layers": self.layers}
         for name in self.asked & set(TOWER_SIGNALS):
@@ -158,7 +158,7 @@ class TowerRun:
         keep = min(stage.keep, len(row.units))
         done = reduce(self.step.method, signals, keep, **self.step.options)
         row.latest = (layer, done)
-        row.seconds += time.perf_counter() - began
+        row.seconds += now(row.states.device) - began
         return done
 
 

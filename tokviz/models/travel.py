@@ -6,7 +6,6 @@ in the tower and before the language model. `tokviz.models.route` puts what arri
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +16,7 @@ from tokviz.errors import InputError
 from tokviz.layout import SEPARATOR
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.clock import now
 from tokviz.models.family import Features
 from tokviz.models.part_signals import part_signals
 from tokviz.models.side_by_side import shares, with_newlines
@@ -46,13 +46,13 @@ class Travel(TokensLeft):
         if whole_budget(step, tokens, budgets):
             self.note(step, Reduction.identity(self.layout.n), 0.0)
             return
-        began = time.perf_counter()
+        began = now(self.pre.device)
         asked = list(zip(tokens, budgets, strict=True))
         inputs = self.prepared.inputs
         done = encode_reduced(
             self.family, self.model, inputs, self.vision, self.layout, asked, step
         )
-        passed = time.perf_counter() - began - done.seconds
+        passed = now(self.pre.device) - began - done.seconds
         self.encode_seconds = self.vision.entered_seconds + passed
         self.say_shares(step, split)
         if self.vision.sources.weight is not None:
@@ -116,7 +116,7 @@ class Travel(TokensLeft):
     def before(self, step: Step) -> None:
         """Decide on the tokens that are left, and apply W to their features."""
         keep = self.budget(step)
-        began = time.perf_counter()
+        began = now(self.pre.device)
         done = step.reduction or self.decide(step, keep)
         if done.n != self.whole.m:
             raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
@@ -126,7 +126,7 @@ class Travel(TokensLeft):
             merged = torch.as_tensor(~done.is_copy, device=plain.device)
             plain[merged] = self.family.project(self.model, self.pre[merged])
         self.features, self.since = Features(plain, tuple(extra)), self.since.then(done)
-        self.note(step, done, time.perf_counter() - began)
+        self.note(step, done, now(self.pre.device) - began)
 
     def budget(self, step: Step) -> int:
         """Return how many of the tokens that are left a step leaves.
