@@ -44,6 +44,7 @@ def read_settings() -> Settings:
         max_new_tokens=whole_number("TOKVIZ_MAX_NEW_TOKENS", 64, 1, 1024),
         queue=whole_number("TOKVIZ_QUEUE", 64, 1, 10_000),
         upload_mb=whole_number("TOKVIZ_UPLOAD_MB", 20, 1, 20),
+        uploads_mb=whole_number("TOKVIZ_UPLOADS_MB", 1000, 50, 1_000_000),
         runs_mb=whole_number("TOKVIZ_RUNS_MB", 512, 1, 1_000_000),
         max_seconds=whole_number("TOKVIZ_MAX_SECONDS", 300, 1, 86_400),
         requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
@@ -110,7 +111,9 @@ def main() -> None:
     lasting: set[str] = set().union(
         *(getattr(block, "keep_in_cache", set()) for block in demo.blocks.values())
     )
-    keep_clean(Path(os.environ["GRADIO_TEMP_DIR"]), lasting)
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_clean(folder, settings.uploads_mb * 2**20, lasting)
     try:
         serve(on_space)
     except KeyboardInterrupt:

@@ -10,6 +10,8 @@ stranger's claim and not read. What comes before a request's headers is `compone
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import re
 import time
 from collections import OrderedDict
@@ -21,6 +23,7 @@ from weakref import WeakValueDictionary
 from components.connections import Hall, visitor
 from components.queueing import VISITOR
 
+log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -43,6 +46,10 @@ COUNTED = re.compile(
     r"/(?:gradio_api/)?(?:queue/data|call/|heartbeat/|upload_progress|stream/|mcp)", re.I
 )
 """Streams: whoever asks for one that is none makes Gradio write a page of log."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when a file cannot be written for lack of room."""
+UPLOADS = 10
+"""So many of the largest uploads one address may send in a minute."""
 OWN_TURNS = "/gradio_api/mcp"
 """These requests wait for others that they make to us, so they must not hold those up."""
 HEADERS = [
@@ -83,6 +90,12 @@ class Limits:
     "Read a visitor's address from X-Forwarded-For, as the proxy in front of us wrote it."
 
 
+FULL_DISK = (
+    "The server has no room for this file at the moment: nothing of it was kept, and what you had "
+    "is still there. Try a smaller file, or again in a few minutes."
+)
+
+
 class Refused(Exception):  # noqa: N818 - a signal inside this file
     """A request that is not served."""
 
@@ -99,12 +112,12 @@ class Meter:
         self.minute = -1
         self.counts: OrderedDict[str, int] = OrderedDict()
 
-    def allows(self, address: str) -> bool:
-        """Count a request; return whether it is within the limit."""
+    def allows(self, address: str, count: int = 1) -> bool:
+        """Count a request, or bytes; return whether they are within the limit."""
         minute = int(self.clock() // 60)
         if minute != self.minute or len(self.counts) > 100_000:
             self.minute, self.counts = minute, OrderedDict()
-        self.counts[address] = self.counts.get(address, 0) + 1
+        self.counts[address] = self.counts.get(address, 0) + count
         return self.counts[address] <= self.most
 
 
@@ -151,6 +164,7 @@ class Door:
         self.app, self.limits = app, limits or Limits()
         self.meter, self.logins = Meter(self.limits.requests), Meter(self.limits.logins)
         self.pages = Meter(max(1, self.limits.requests // 2))
+        self.uploads = Meter(UPLOADS * self.limits.upload_bytes)
         self.open = Hall(self.limits.open_requests, most=10**9)
         self.turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -168,6 +182,11 @@ class Door:
             await self.app(scope, self.measured(scope, receive, visit), visit.send)
         except Refused as refused:
             visit.refused = refused
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            log.warning("no room for an upload: %s", error.strerror)
+            visit.refused = Refused(507, FULL_DISK)
         finally:
             self.open.leave(address)
             visit.end_turn()
@@ -210,10 +229,16 @@ class Door:
             except TimeoutError:
                 visit.refused = Refused(408, "The request came too slowly.")
                 raise visit.refused from None
-            got += len(message.get("body", b""))
+            part = len(message.get("body", b""))
+            got += part
             over = not message.get("more_body", False)
             if got > self.most(scope):
                 visit.refused = self.too_long(scope)
+                raise visit.refused
+            if is_upload(scope) and not self.uploads.allows(self.address(scope), part):
+                visit.refused = Refused(
+                    429, "Too much was uploaded from this address: wait a minute."
+                )
                 raise visit.refused
             if over and not scope["path"].startswith(OWN_TURNS):
                 await visit.take_turn(self.turn_of(self.address(scope)))
@@ -234,14 +259,18 @@ class Door:
 
     def most(self, scope: Any) -> int:
         """Return the largest body in bytes that a path takes."""
-        upload = scope["path"].endswith("/upload")
-        return self.limits.upload_bytes if upload else self.limits.body_bytes
+        return self.limits.upload_bytes if is_upload(scope) else self.limits.body_bytes
 
     def address(self, scope: Any) -> str:
         """Return whose request it is, as far as requests are counted."""
         told = header(scope, b"x-forwarded-for") if self.limits.trust_proxy else ""
         client = scope.get("client") or ("", 0)
         return visitor(told.rsplit(",", 1)[-1].strip()[:60] or str(client[0]))
+
+
+def is_upload(scope: Any) -> bool:
+    """Return whether a request brings a file."""
+    return str(scope["path"]).rstrip("/").endswith("/upload")
 
 
 def header(scope: Any, name: bytes) -> str:

@@ -15,6 +15,8 @@ class Settings:
     queue: int = 64
     "Requests that may wait; more are turned away with a sentence."
     upload_mb: int = 20
+    uploads_mb: int = 1000
+    "Room for the uploads of all visitors together; the oldest go first."
     runs_mb: int = 512
     "Memory for the runs of all visitors together; the oldest are forgotten first."
     max_seconds: int = 300

@@ -1,4 +1,4 @@
-"""Visitors' files on this machine: in a folder of the process's own, and gone after an hour.
+"""Visitors' files on this machine: in a folder of the process's own, bounded, gone after an hour.
 
 Gradio deletes what its upload fields have taken in. It forgets what an upload that broke off, or a
 tool of an MCP client, has left behind; so the whole folder is looked through here.
@@ -21,7 +21,7 @@ with contextlib.suppress(ImportError):  # Windows: what a killed process left st
 
 PREFIX = "tokviz-uploads-"
 LOCK = "lock"
-EVERY, LIFE = 600, 3600
+EVERY, LIFE = 10, 3600
 """Every so many seconds, files older than so many seconds are deleted."""
 
 
@@ -71,12 +71,36 @@ def delete_old(folder: Path, kept: Container[str] = (), life: float = LIFE) -> N
                 path.unlink()
 
 
-def keep_clean(folder: Path, kept: Container[str] = ()) -> None:
-    """Delete old files again and again, beside everything else, until the process ends."""
+def make_room(folder: Path, room: int, kept: Container[str] = ()) -> None:
+    """Delete the oldest files until those that may be deleted hold at most `room` bytes."""
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and path.name != LOCK and str(path) not in kept:
+                found.append((path.lstat().st_ctime, path.lstat().st_size, path))
+    left = sum(size for _, size, _ in found)
+    for _, size, path in sorted(found):
+        if left <= room:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+        left -= size
+
+
+def keep_clean(folder: Path, room: int, kept: Container[str] = ()) -> None:
+    """Delete old files again and again, beside everything else, until the process ends.
+
+    Args:
+        folder: where uploads lie.
+        room: bytes for all of them, but never more than half of their disk.
+        kept: files that are not uploads.
+    """
+    room = min(room, shutil.disk_usage(folder).total // 2)
 
     def work() -> None:
         while True:
             time.sleep(EVERY)
             delete_old(folder, kept)
+            make_room(folder, room, kept)
 
     threading.Thread(target=work, name="tokviz-uploads", daemon=True).start()

@@ -1,6 +1,7 @@
 """The server as a stranger meets it: a real page on a real port, spoken to over plain HTTP."""
 
 import asyncio
+import errno
 import http.client
 import json
 import logging
@@ -9,7 +10,7 @@ import socket
 import gradio as gr
 import pytest
 
-from components.door import Door, Limits, Meter
+from components.door import FULL_DISK, Door, Limits, Meter
 from components.journal import JOURNAL, Entry, Journal, JsonLines
 from components.safe_upload import SafeImage, SafeUpload
 from components.service import stopping
@@ -257,6 +258,34 @@ def test_drawn_pages_and_passwords_are_counted(limits, method, path):
         return [await Asked(door, path, method=method).run(b"") for _ in range(3)]
 
     assert asyncio.run(visits()) == [200, 200, 429]
+
+
+def test_a_full_disk_is_a_sentence_and_the_next_request_works():
+    disk = [OSError(errno.ENOSPC, "No space left on device")]
+
+    async def saving(scope, receive, send):
+        await receive()
+        if disk:
+            raise disk.pop()
+        await send({"type": "http.response.start", "status": 200})
+
+    async def visits():
+        door = Door(saving)
+        asked = [Asked(door, "/gradio_api/upload") for _ in range(2)]
+        found = [await one.run(b"") for one in asked]
+        return found, asked[0].sent[1]["body"], dict(door.open.held)
+
+    assert asyncio.run(visits()) == ([507, 200], FULL_DISK.encode(), {})
+
+
+def test_one_address_cannot_fill_the_disk():
+    async def visits():
+        door = Door(reading, Limits(upload_bytes=10))
+        path, mine, yours = "/gradio_api/upload", "192.0.2.1", "192.0.2.2"
+        asked = [Asked(door, path, mine) for _ in range(11)] + [Asked(door, path, yours)]
+        return [await one.run(b"x" * 10, b"") for one in asked]
+
+    assert asyncio.run(visits()) == [200] * 10 + [429, 200]
 
 
 def test_files_of_the_page_are_not_counted():

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from components import uploads
-from components.uploads import delete_old, own_folder
+from components.uploads import delete_old, make_room, own_folder
 
 MAKE = "import sys, time; from components.uploads import own_folder; "
 TELL = "print(own_folder(sys.argv[1]), flush=True); "
@@ -56,3 +56,15 @@ def test_only_old_files_are_deleted_and_not_the_page_s_own(tmp_path, monkeypatch
     monkeypatch.setattr(uploads.time, "time", lambda: now + 3700)
     delete_old(tmp_path, {str(ours)})
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["lock", "ours.png", "some"]
+
+
+def test_when_room_is_short_the_oldest_files_go(tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for number, path in enumerate([*paths, tmp_path / "lock"]):
+        path.write_bytes(b"x" * 10)
+        while path.stat().st_ctime_ns == paths[number - 1].stat().st_ctime_ns and number:
+            path.write_bytes(b"x" * 10)
+    make_room(tmp_path, 20, kept={str(paths[0])})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0.png", "2.png", "3.png", "lock",
+    ]  # fmt: skip
