@@ -75,7 +75,7 @@ class Comparing:
         """Return the request about what a link that was opened shows."""
         example = self.site.stored.all.get(link.get("example", ""))
         if example is None:
-            raise InputError("there is no such example here.")
+            raise InputError("there is no such example here: click one of those that are shown.")
         known, names = example.run.prompt, self.site.models.names
         prompt = link.get("prompt") or known
         model = link["model"] if link.get("model") in names else names[0]

@@ -126,7 +126,7 @@ def _from_path(source: str | Path) -> Image.Image:
 
 def _from_bytes(data: bytes, name: str) -> Image.Image:
     if not data:
-        raise InputError(f"{name} is empty (0 bytes).")
+        raise InputError(f"{name} is empty (0 bytes): choose another file.")
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{name} is over {MAX_FILE_BYTES >> 20} MB; send a smaller file.")
     for what, magic in FOREIGN:
@@ -137,7 +137,9 @@ def _from_bytes(data: bytes, name: str) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise InputError(f"{name} is not a picture that can be read. Allowed: {ALLOWED}.") from None
     except BOMBS:
-        raise InputError(f"{name} has over {MAX_PIXELS // 10**6} megapixels.") from None
+        raise InputError(
+            f"{name} has over {MAX_PIXELS // 10**6} megapixels: make it smaller."
+        ) from None
     except DECODER_ERRORS as error:
         raise _damaged(name, error) from error
     return _decoded(picture, name)
@@ -152,7 +154,9 @@ def _decoded(picture: Image.Image, name: str) -> Image.Image:
     except DECODER_ERRORS as error:
         raise _damaged(name, error) from error
     except BOMBS:
-        raise InputError(f"{name} has over {MAX_PIXELS // 10**6} megapixels.") from None
+        raise InputError(
+            f"{name} has over {MAX_PIXELS // 10**6} megapixels: make it smaller."
+        ) from None
     rgb.info = {}
     return rgb
 
@@ -166,7 +170,7 @@ def _damaged(name: str, error: Exception) -> InputError:
 
 def _check_size(width: int, height: int, name: str) -> None:
     if not width or not height:
-        raise InputError(f"{name} has no pixels ({width} × {height}).")
+        raise InputError(f"{name} has no pixels ({width} × {height}): choose another.")
     if width * height > MAX_PIXELS:
         raise InputError(
             f"{name} has {width} × {height} = {width * height / 1e6:.0f} megapixels; "

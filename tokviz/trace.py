@@ -244,7 +244,9 @@ def open_trace(source: str | Path | bytes) -> Trace:
         OverflowError,
         MemoryError,
     ) as error:
-        raise TraceError(f"the trace is damaged ({type(error).__name__}).") from error
+        raise TraceError(
+            f"the trace is damaged ({type(error).__name__}): save it again."
+        ) from error
     except Exception as error:
         if type(error).__module__.startswith("tokviz"):
             raise TraceError(f"the trace contradicts itself: {error}") from error

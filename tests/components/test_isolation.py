@@ -36,7 +36,7 @@ class Visitor:
         return post(self.port, f"/gradio_api/{where}", body)[1]
 
     def submit(self, path):
-        event = next(e for e in self.events if e["targets"] and e["targets"][0][1] == "submit")
+        event = next(e for e in self.events if "submit" in str(e["targets"]))
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
         accepted = self.send(event, [file, f"{SECRET} ?", "embedded", None], "queue/join")
         heard = ask(self.port, "GET", f"/gradio_api/queue/data?session_hash={self.session}")[1]

@@ -59,12 +59,13 @@ def test_only_old_files_are_deleted_and_not_the_page_s_own(tmp_path, monkeypatch
 
 
 def test_when_room_is_short_the_oldest_files_go(tmp_path):
-    paths = [tmp_path / f"{number}.png" for number in range(4)]
-    for number, path in enumerate([*paths, tmp_path / "lock"]):
+    names, last = ("0.png", "1.png", "2.png", "3.png", "lock"), 0
+    for path in (tmp_path / name for name in names):
         path.write_bytes(b"x" * 10)
-        while path.stat().st_ctime_ns == paths[number - 1].stat().st_ctime_ns and number:
+        while path.stat().st_ctime_ns == last:  # the file system's clock ticks
             path.write_bytes(b"x" * 10)
-    make_room(tmp_path, 20, kept={str(paths[0])})
+        last = path.stat().st_ctime_ns
+    make_room(tmp_path, 20, kept={str(tmp_path / "0.png")})
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "0.png", "2.png", "3.png", "lock",
     ]  # fmt: skip
