@@ -52,7 +52,8 @@ COLUMNS: dict[str, Column] = {
     "kl": Column(
         "real",
         "Kullback-Leibler divergence in nats of the next-token distribution from the full model's, "
-        "mean over the answer up to and with the first token that differs.",
+        "mean over the answer up to and with the first token that differs. What a mitigation rules "
+        "out counts as a log-probability of -1000.",
     ),
     "total_variation": Column("real", "the same with half the L1 distance, 0 to 1."),
     "gap": Column("real", "faithfulness of the method's score: area between LeRF and MoRF curve."),
