@@ -88,7 +88,17 @@ class RayEngine:
                 **({} if self.address else LOCAL),
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            raise InputError(f"Ray cannot be reached or started: {str(error)[:300]}") from error
+            hint = (
+                ""
+                if self.address is None
+                else (
+                    " Is it running there? A cluster that asks for a token needs RAY_AUTH_MODE=token "
+                    "here, too."
+                )
+            )
+            raise InputError(
+                f"Ray cannot be reached or started: {str(error)[:300].rstrip('.')}.{hint}"
+            ) from error
 
     def check_room(self, count: int) -> None:
         """Raise InputError where workers would wait for ever for a machine that is too small.
