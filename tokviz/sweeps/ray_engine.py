@@ -88,16 +88,10 @@ class RayEngine:
                 **({} if self.address else LOCAL),
             )
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            hint = (
-                ""
-                if self.address is None
-                else (
-                    " Is it running there? A cluster that asks for a token needs RAY_AUTH_MODE=token "
-                    "here, too."
-                )
-            )
+            hint = " Where the cluster asks for a token, set RAY_AUTH_MODE=token."
             raise InputError(
-                f"Ray cannot be reached or started: {str(error)[:300].rstrip('.')}.{hint}"
+                f"Ray cannot be reached or started: {str(error)[:300].rstrip('.')}."
+                + (hint if self.address else "")
             ) from error
 
     def check_room(self, count: int) -> None:
