@@ -1,12 +1,15 @@
 """Configurations of published LLaVA and InternVL checkpoints, on a device without memory."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tests.models import test_qwen_checkpoints, test_tiles_checkpoints
 from tests.models.test_tiles_checkpoints import sizes, so400m
+from tokviz.layout import PATCH
 from tokviz.models import FAMILIES, MODELS
+from tokviz.models.anyres import Cutting, Tokens
 from tokviz.models.cards import REPORTED
 
 CLIP = {
@@ -76,6 +79,25 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     assert family.feature_layer(model) == layers - (
         2 if card.family.startswith("llava") and card.has_cls else 1
     )
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (2304, 2304), (1999, 2310)])
+def test_on_a_real_onevision_every_patch_leaves_the_tower_with_one_token_of_its_tile(size):
+    """384 pixels, 14 to a patch, 36 canvases: pictures of these sizes are scaled to nine tiles."""
+    canvases = [(384 * rows, 384 * cols) for rows in range(1, 7) for cols in range(1, 7)]
+    tokens = Tokens(Cutting(384, 14, canvases, most_tiles=9))
+    tokens.cut(0, size)
+    sources, patch = tokens.sources(), np.concatenate(tokens.kind) == PATCH
+    tile, units = np.concatenate(tokens.tile)[patch], sources.units[patch]
+    assert patch.sum() - 27**2 <= 9 * 27**2
+    rows = units // sources.patches
+    assert (rows == rows[:, :1]).all()
+    pairs = np.unique(np.stack([tile, rows[:, 0]], 1), axis=0)
+    assert len(pairs) == len(set(pairs[:, 0])) == len(set(pairs[:, 1])) == len(tokens.tiles)
+    owned = [np.unique(unit) for unit in units]
+    together = np.concatenate(owned)
+    assert len(np.unique(together)) == len(together)
+    assert np.array_equal(np.sort(together), np.unique(sources.index[sources.index >= 0]))
 
 
 def test_every_card_was_checked_and_the_smallest_of_a_family_comes_first():

@@ -76,7 +76,7 @@ def encoded(vlm, prepared, step, tiles, shared):
         )
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, 3])
 def test_the_tower_run_by_hand_is_the_librarys(model, cat, count):
     """Bit for bit with one image; several tiles, a window order and deepstack included."""
     prepared = model.prepare(pictures(cat, count), PROMPT)
@@ -131,7 +131,7 @@ def hidden_with(vlm, prepared, full, stay):
     return dead
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, 3])
 def test_removing_inside_the_tower_equals_masking_from_that_layer(
     model, cat, count, every_third, monkeypatch
 ):

@@ -269,7 +269,7 @@ class Axis:
         own = [cells[owner == point] for point in range(count)]
         most = max(len(one) for one in own)
         self.own = np.stack([one[np.arange(most) * len(one) // most] for one in own])
-        "[count, most], the cells of its tile that are nearest to each point, some written twice."
+        "[count, most], the cells of its tile that are nearest to each point, some more than once."
 
     def parts(self) -> list[np.ndarray]:
         """Return the points of each tile."""
