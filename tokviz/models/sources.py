@@ -37,7 +37,8 @@ class Sources:
     "float32 [n, k], how much each source counts; None = all the same."
     units: np.ndarray | None = None
     """int64 [n, j], the patches that leave the tower together with a token, each of them with one
-    token only and all in one row; some written again where a token has fewer than j. None = `index`."""
+    token only and all in one row; some written again where a token has fewer than j. None =
+    `index`."""
 
     @classmethod
     def grid(cls, layout: Layout, factor: int = 1) -> Sources:
