@@ -166,7 +166,7 @@ MAIN = ("#tv-prompt textarea", "#tv-ask-go", "#tv-explorer canvas", "#tv-lanes .
 def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, url):
     page = watched(url)
     compare_with_open_forms(page)
-    for width in (360, 1000, 1440, 2560):
+    for width in (360, 768, 1000, 1440, 2560):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function(f"() => {EXPLORER}.width <= {width}")
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")

@@ -157,8 +157,7 @@ def test_a_lane_opens_in_the_big_picture(watched, url):
     expect(page.locator("#tv-explorer .tv-tip")).to_contain_text("pruned (FasterVLM")
 
 
-def test_a_link_opens_the_same_view(watched, url):
-    page = watched(url)
+def test_a_link_opens_the_same_view(page, watched, url):
     settled(page, page.locator("#tv-explorer .tv-word").nth(2).click)
     settled(page, page.locator("#tv-explorer [data-layer='1']").click)
     settled(page, lambda: page.locator("#tv-explorer input[data-part=keep]").fill("12"))
@@ -230,11 +229,3 @@ def test_two_visitors_do_not_see_each_other(watched, url):
     assert names[0] != names[1]
     sources = [explorer(page, "x.scene.payload.images[0].src") for page in (first, second)]
     assert sources[0] != sources[1]
-
-
-def test_the_page_fits_its_window(watched, url):
-    page = watched(url, "?__theme=dark")
-    for width in (2560, 768, 360):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(f"() => {EXPLORER}.width <= {width}")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
