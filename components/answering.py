@@ -7,7 +7,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from PIL import Image
 
 from components.asking import Request, make_plan
 from components.borrowed import borrowed
@@ -31,6 +34,12 @@ PATIENCE = 5.0
 NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
 
 
+NO_FILE = (
+    "this picture is no longer kept: uploads are deleted after an hour, or when the server needs "
+    "the room. Choose it again."
+)
+
+
 @dataclass
 class Progress:
     """One update of the page."""
@@ -50,9 +59,7 @@ def choose(models: Models, request: Request, session: str) -> list[int]:
     Raises:
         TokvizError: there is no picture, or the method cannot be used on it.
     """
-    if not request.image:
-        raise InputError(NO_IMAGE)
-    image, wanted = open_image(request.image), make_plan(request.plans[0])
+    image, wanted = opened(request), make_plan(request.plans[0])
     with (
         STOPS.run(session) as flag,
         closing(stream(models, request, image, [wanted], flag)) as steps,
@@ -62,6 +69,15 @@ def choose(models: Models, request: Request, session: str) -> list[int]:
     if lane.error or lane.trace is None:
         raise InputError(lane.error or "the method was stopped before it had chosen.")
     return sorted(set(lane.trace.reduction.position.tolist()))
+
+
+def opened(request: Request) -> Image.Image:
+    """Return the picture of a request; raises InputError where there is none (any more)."""
+    if not request.image:
+        raise InputError(NO_IMAGE)
+    if isinstance(request.image, str) and not Path(request.image).exists():
+        raise InputError(NO_FILE)
+    return open_image(request.image)
 
 
 def answer(models: Models, request: Request, session: str) -> Iterator[Progress]:
@@ -100,9 +116,7 @@ def held(request: Request, session: str) -> Iterator[tuple[Stop, Entry]]:
 
 def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress]:
     """Do the work of `answer`; a raised flag ends it after the token that is being written."""
-    if not request.image:
-        raise InputError(NO_IMAGE)
-    image = open_image(request.image)
+    image = opened(request)
     plans, refused = _plans(request.plans, models)
     prompts = [request.plans[number].get("prompt") or request.prompt for number in plans]
     names = [request.plans[number].get("model") or request.model for number in plans]

@@ -91,8 +91,7 @@ class Limits:
 
 
 FULL_DISK = (
-    "The server has no room for this file at the moment: nothing of it was kept, and what you had "
-    "is still there. Try a smaller file, or again in a few minutes."
+    "The server has no room for this file at the moment. Try a smaller file, or again in a minute."
 )
 
 

@@ -72,14 +72,20 @@ def delete_old(folder: Path, kept: Container[str] = (), life: float = LIFE) -> N
 
 
 def make_room(folder: Path, room: int, kept: Container[str] = ()) -> None:
-    """Delete the oldest files until those that may be deleted hold at most `room` bytes."""
-    found = []
+    """Delete files until those that may be deleted hold at most `room` bytes.
+
+    Halves of uploads that broke off go first (a whole one is moved into a folder of its own), then
+    the oldest.
+    """
+    found, now = [], time.time()
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
             if path.is_file() and path.name != LOCK and str(path) not in kept:
-                found.append((path.lstat().st_ctime, path.lstat().st_size, path))
-    left = sum(size for _, size, _ in found)
-    for _, size, path in sorted(found):
+                about = path.lstat()
+                half = path.parent == folder and now - about.st_mtime > EVERY / 2
+                found.append((not half, about.st_ctime, about.st_size, path))
+    left = sum(size for _, _, size, _ in found)
+    for _, _, size, path in sorted(found):
         if left <= room:
             return
         with contextlib.suppress(OSError):

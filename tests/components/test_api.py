@@ -1,8 +1,10 @@
 """The endpoints as other programs use them: gradio_client, and plain HTTP as with curl."""
 
 import json
+from pathlib import Path
 from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 
@@ -86,3 +88,14 @@ def test_lists_can_be_read_with_plain_http(port):
     data = next(line for line in lines if line.startswith("data: "))
     names = {row["name"] for row in json.loads(data.removeprefix("data: "))[0]}
     assert {"fastervlm", "divprune", "fastv"} <= names
+
+
+def test_a_picture_that_was_deleted_meanwhile_is_asked_for_again(blue, port):
+    """The page may have been left open for longer than uploads are kept."""
+    given = {"files": ("blue.png", blue.read_bytes())}
+    path = httpx.post(f"http://127.0.0.1:{port}/gradio_api/upload", files=given).json()[0]
+    Path(path).unlink()
+    picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    base = f"http://127.0.0.1:{port}/gradio_api/call/answer"
+    event = httpx.post(base, json={"data": [picture, "what ?", "", "", 0, {}]}).json()["event_id"]
+    assert "Choose it again" in httpx.get(f"{base}/{event}", timeout=60).text

@@ -69,3 +69,12 @@ def test_when_room_is_short_the_oldest_files_go(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "0.png", "2.png", "3.png", "lock",
     ]  # fmt: skip
+
+
+def test_halves_of_uploads_go_before_whole_ones(tmp_path):
+    (tmp_path / "some").mkdir()
+    for name in ("some/old.png", "half", "coming"):
+        (tmp_path / name).write_bytes(b"x" * 10)
+    os.utime(tmp_path / "half", (0, 0))
+    make_room(tmp_path, 20)
+    assert {path.name for path in tmp_path.rglob("*")} == {"some", "old.png", "coming"}
