@@ -89,7 +89,8 @@ def nothing_serious(page: Page) -> None:
     options = {"exclude": [["[aria-label='Empty value']"]]}
     found = Axe().run(page, context=options).response["violations"]
     bad = [v for v in found if v["impact"] in ("serious", "critical")]
-    assert not [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in bad]
+    serious = [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in bad]
+    assert not serious, serious
 
 
 def png(image: Image.Image) -> bytes:
