@@ -17,7 +17,7 @@
       this.view = fresh();
       this.panel = new T.ExplorerPanel(this);
       this.listen();
-      T.island(root.querySelector(".tv-island"));
+      root.querySelectorAll(".tv-island").forEach(T.island);
       new ResizeObserver(() => this.resize()).observe(this.parts.frame);
       T.explorers.push(this);
     }
@@ -131,15 +131,13 @@
 
     listen() {
       const { canvas } = this.parts;
-      const at = (event) => {
-        const box = canvas.getBoundingClientRect();
-        return this.scene ? this.painter.hit(event.clientX - box.left, event.clientY - box.top) : -1;
-      };
+      const on = (event) => { const box = canvas.getBoundingClientRect(); return { x: event.clientX - box.left, y: event.clientY - box.top }; };
+      const at = (event, { x, y } = on(event)) => (this.scene ? this.painter.hit(x, y) : -1);
       canvas.addEventListener("pointermove", (event) => {
-        const token = at(event);
+        const spot = on(event), token = at(event, spot);
         this.panel.brush.stroke(token, event);
         this.point(token);
-        this.panel.tip(token, event);
+        this.panel.tip(token, spot);
       });
       canvas.addEventListener("pointerleave", () => { this.point(-1); this.panel.tip(-1); });
       canvas.addEventListener("pointerdown", (event) => this.panel.brush.press(at(event), event));

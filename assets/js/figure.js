@@ -72,7 +72,7 @@
       Object.assign(pen, { fillStyle: INK, font: "19px system-ui, sans-serif" });
       const below = top + high + 24 + scale;
       for (const { name, text, x, row } of entries) {
-        pen.drawImage(T.swatch(name), x, below + 34 * row, 36, 25);
+        pen.drawImage(T.drawSwatch(name), x, below + 34 * row, 36, 25);
         pen.fillStyle = INK;
         pen.fillText(text, x + 46, below + 34 * row + 19);
       }

@@ -2,7 +2,7 @@
 (() => {
   const T = window.__tokviz;
   if (T.HeadGallery) return;
-  const { el, fill } = T;
+  const { el, fill, say, mark } = T;
   const SIDE = 72;
 
   T.HeadGallery = class {
@@ -26,8 +26,8 @@
       owner.parts.gallery.style.visibility = maps ? "" : "hidden";
       if (!maps) return;
       const map = scene.map(view.map), where = view.map === "tower" ? "vision tower layer" : "layer";
-      this.title.textContent = `Heads of ${where} ${view.layer}`;
-      this.note.textContent = `${view.map === "attention" ? "Most attention on the image first" : "Highest sum first"}. One colour scale: 0 to ${T.number(maps.range.high)}.`;
+      say(this.title, `Heads of ${where} ${view.layer}`);
+      say(this.note, `${view.map === "attention" ? "Most attention on the image first" : "Highest sum first"}. One colour scale: 0 to ${T.number(maps.range.high)}.`);
       if (this.tiles.length !== map.heads) this.build(map.heads);
       const spots = this.spots();
       maps.heads.forEach((head, place) => this.tile(this.tiles[place], head, maps.range.high, spots));
@@ -78,9 +78,9 @@
       }
       pen.putImageData(image, 0, 0);
       const label = `${head} · ${view.map === "attention" ? T.percent(mass) : T.number(mass)}`;
-      tile.text.textContent = `head ${label}`;
-      tile.node.setAttribute("aria-pressed", String(view.head === head));
-      tile.node.setAttribute("aria-label", `head ${label}${view.map === "attention" ? " on the image" : ""}`);
+      say(tile.text, `head ${label}`);
+      mark(tile.node, "aria-pressed", view.head === head);
+      mark(tile.node, "aria-label", `head ${label}${view.map === "attention" ? " on the image" : ""}`);
     }
   };
 })();

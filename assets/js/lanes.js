@@ -199,7 +199,7 @@
       this.figures = el("table", { class: "tv-figures" });
       this.tools = el("div", { class: "tv-tools" });
       this.node = el("article", { class: index < 0 ? "tv-lane tv-full" : "tv-lane" },
-        el("header", { class: "tv-lanehead" }, ...(index < 0 ? this.fullHead() : this.head())),
+        el("form", { class: "tv-lanehead", onsubmit: (event) => event.preventDefault() }, ...(index < 0 ? this.fullHead() : this.head())),
         this.answer, this.verdict, this.frame, this.legend, this.figures, this.tools);
       this.painter = new T.Painter(this.canvas);
       this.listen();

@@ -31,9 +31,16 @@
     entries.forEach(([, text], i) => T.say(legend.children[i].lastChild, text));
   };
 
-  /* A small picture of a role for the legend. */
+  /* A small picture of a role for the legend: an image, since a browser keeps a layer for every canvas and goes through
+     all layers at every move. */
+  const swatches = new Map();
   T.swatch = (name) => {
-    const canvas = el("canvas", { width: 40, height: 28, class: "tv-swatch", "aria-hidden": "true" }), pen = canvas.getContext("2d");
+    if (!swatches.has(name)) swatches.set(name, T.drawSwatch(name).toDataURL());
+    return el("img", { src: swatches.get(name), class: "tv-swatch", alt: "", width: "20", height: "14" });
+  };
+
+  T.drawSwatch = (name) => {
+    const canvas = el("canvas", { width: 40, height: 28 }), pen = canvas.getContext("2d");
     pen.scale(2, 2);
     pen.fillStyle = "#9fb6c9";
     pen.fillRect(0, 0, 20, 14);

@@ -16,12 +16,16 @@
       this.share = new T.Sharing(owner);
       this.drawBar();
       this.wire();
+      this.watchTip();
     }
 
+    /* The sliders are a form of their own: a browser looks through the whole form at every change, in case it is one to
+       be filled in, and without one through the page. */
     wire() {
       const { parts, owner } = this, view = () => owner.view, map = { fates: false, heat: false };
       const set = (change) => { this.walk.stop(); change(); owner.update(); };
       const on = (name, kind, change) => parts[name].addEventListener(kind, () => set(() => Object.assign(view(), change(parts[name]))));
+      parts.sliders.addEventListener("submit", (event) => event.preventDefault());
       on("keep", "input", (node) => ({ keep: +node.value, ...map }));
       on("opacity", "input", (node) => ({ opacity: +node.value }));
       on("fates", "change", (node) => ({ fates: node.checked, heat: false }));
@@ -37,6 +41,16 @@
       };
       parts.bars.addEventListener("pointerdown", (event) => { event.preventDefault(); parts.bars.focus(); pick(event); });
       parts.bars.addEventListener("pointermove", (event) => { if (event.buttons & 1) pick(event); });
+    }
+
+    watchTip() {
+      const { tip } = this.parts;
+      this.size = [0, 0];
+      new ResizeObserver(([{ borderBoxSize: [box] }]) => {
+        if (tip.hidden) return;
+        this.size = [box.inlineSize, box.blockSize];
+        this.placeTip();
+      }).observe(tip);
     }
 
     drawBar() {
@@ -86,6 +100,7 @@
     refresh() {
       const { owner, parts } = this, { scene, view } = owner;
       if (!scene) return;
+      this.tipped = null;
       owner.look = owner.compose();
       const map = scene.map(view.map);
       parts.maps.querySelectorAll("input").forEach((radio) => { radio.checked = radio.value === view.map; });
@@ -174,7 +189,7 @@
 
     refreshHeads(map) {
       const { parts, owner } = this;
-      parts.headLabel.hidden = !map.heads;
+      if (parts.headLabel.hidden !== !map.heads) parts.headLabel.hidden = !map.heads;
       if (+parts.head.dataset.count !== map.heads) {
         const choices = Array.from({ length: map.heads }, (_, head) => el("option", { value: String(head) }, String(head)));
         fill(parts.head, el("option", { value: "-1" }, `mean of ${map.heads}`), ...choices);
@@ -192,15 +207,28 @@
       say(parts.unit, drawn ? T.unitText(map, scaling) : "");
     }
 
-    tip(token, event) {
-      const { tip, frame } = this.parts;
-      tip.hidden = token < 0;
-      if (token < 0 || !event) return;
-      fill(tip, ...this.facts.lines(token).map((line, i) => el(i ? "span" : "b", {}, line)));
-      const box = frame.getBoundingClientRect(), x = event.clientX - box.left, y = event.clientY - box.top;
-      const left = x + 16 + tip.offsetWidth > box.width ? x - tip.offsetWidth - 12 : x + 16;
-      const top = y + 16 + tip.offsetHeight > box.height ? y - tip.offsetHeight - 8 : y + 16;
-      tip.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, top)}px)`;
+    /* What the pointer is on, beside it. Where it goes follows from its size, which a ResizeObserver tells: to ask for
+       it here would lay the page out once more for every move. */
+    tip(token, spot) {
+      const { tip } = this.parts;
+      if (tip.hidden !== token < 0) tip.hidden = token < 0;
+      if (token < 0 || !spot) return;
+      if (token !== this.tipped) this.tell(this.facts.lines(token));
+      Object.assign(this, { tipped: token, spot });
+      this.placeTip();
+    }
+
+    /* Into lines that stay: where a node comes or goes, a browser asks every :has() of the page again. */
+    tell(lines) {
+      const { tip } = this.parts;
+      while (tip.childElementCount < lines.length) tip.append(el(tip.childElementCount ? "span" : "b"));
+      Array.from(tip.children, (node, i) => say(node, lines[i] || ""));
+    }
+
+    placeTip() {
+      const { spot: { x, y }, size: [wide, high] } = this, { width, height } = this.owner.painter;
+      const left = x + 16 + wide > width ? x - wide - 12 : x + 16, top = y + 16 + high > height ? y - high - 8 : y + 16;
+      this.parts.tip.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, top)}px)`;
     }
   };
 

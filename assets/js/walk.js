@@ -2,7 +2,7 @@
 (() => {
   const T = window.__tokviz;
   if (T.Walk) return;
-  const { el, fill } = T;
+  const { el, fill, say } = T;
 
   const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -51,7 +51,7 @@
 
     label() {
       const name = this.timer ? "❚❚ Pause" : still() ? "Next step ▸" : "▶ Walk through the layers";
-      this.play.textContent = name;
+      say(this.play, name);
     }
 
     press() {
