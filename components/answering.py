@@ -83,16 +83,24 @@ def opened(request: Request) -> Image.Image:
 def answer(models: Models, request: Request, session: str) -> Iterator[Progress]:
     """Run the full answer and the lanes together, yielding what the page should show.
 
+    A run that was left (`Stops.leave`) ends without a further word.
+
     Raises:
         TokvizError: the whole request cannot be run; the message is for the visitor.
     """
     with held(request, session) as (flag, entry):
-        for step in answering(models, request, flag):
-            if step.run is not None:
-                full = step.run.traces[FULL]
-                entry.visual_tokens, entry.answer_tokens = full.n, len(full.answer_tokens)
-                entry.outcome = "stopped" if flag.is_set() else "done"
-            yield step
+        try:
+            for step in answering(models, request, flag):
+                if flag.left:
+                    return
+                if step.run is not None:
+                    full = step.run.traces[FULL]
+                    entry.visual_tokens, entry.answer_tokens = full.n, len(full.answer_tokens)
+                    entry.outcome = "stopped" if flag.is_set() else "done"
+                yield step
+        except InputError:
+            if not flag.left:
+                raise
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from components.ask_widgets import AskPanel
 from components.asking import ask_about
@@ -99,10 +100,10 @@ def check_image(image: str | None) -> dict[str, Any]:
     return notice()
 
 
-def wire_ask(site: Site, screen: Screen) -> None:
-    """Connect the left column."""
+def wire_ask(site: Site, screen: Screen) -> Dependency:
+    """Connect the left column; return the event that asks."""
     panel = screen.ask
-    gr.on(
+    asking = gr.on(
         [panel.ask.click, panel.prompt.submit],
         Asking(site).ask,
         [panel.image, panel.prompt, panel.model, screen.session],
@@ -113,3 +114,4 @@ def wire_ask(site: Site, screen: Screen) -> None:
     )
     panel.stop.click(stop, None, screen.show.notice, **QUICK)
     panel.image.upload(check_image, panel.image, screen.show.notice, **QUICK)
+    return asking

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from components.ask_panel import stop
 from components.asking import Request, ask_about, read_plans
@@ -95,10 +96,10 @@ def explore(session: str, event: gr.EventData) -> tuple[Any, ...]:
     return frame(said=said, overlay=explorer(run, lane), figures=charts(run, lane))
 
 
-def wire_compare(site: Site, screen: Screen) -> None:
-    """Connect the comparison."""
+def wire_compare(site: Site, screen: Screen) -> Dependency:
+    """Connect the comparison; return the event that runs it."""
     lanes, ask = screen.compare.lanes, screen.ask
-    lanes.compare(
+    comparing: Dependency = lanes.compare(
         Comparing(site).compare,
         [ask.image, ask.prompt, ask.model, screen.session],
         screen.outputs,
@@ -108,3 +109,4 @@ def wire_compare(site: Site, screen: Screen) -> None:
     )
     lanes.halt(stop, None, screen.show.notice, **QUICK)
     lanes.explore(explore, screen.session, screen.outputs, **QUICK)
+    return comparing

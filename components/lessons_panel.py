@@ -8,7 +8,7 @@ import gradio as gr
 from components.lessons import Lesson, Step, check, read_lessons
 from components.notice import notice
 from components.opening import show_example
-from components.runs import RUNS
+from components.runs import RUNS, STOPS
 from components.state import Site
 from components.wiring import QUICK, SKIP, Screen, frame
 
@@ -47,28 +47,31 @@ class Teaching:
     def __init__(self, site: Site, lessons: dict[str, Lesson]) -> None:
         self.site, self.lessons = site, lessons
 
-    def choose(self, name: str) -> tuple[Any, ...]:
+    def choose(self, name: str, request: gr.Request) -> tuple[Any, ...]:
         """Open a lesson at its first step."""
-        return self.go(name, 0)
+        return self.go(name, 0, request)
 
-    def move(self, place: list[Any], by: int) -> tuple[Any, ...]:
+    def move(self, place: list[Any], by: int, request: gr.Request) -> tuple[Any, ...]:
         """Go some steps on or back."""
         name, number = place or ["", 0]
         lesson, names = self.lessons.get(name), list(self.lessons)
         if lesson and number + by == len(lesson.steps) and name != names[-1]:
-            return self.go(names[names.index(name) + 1], 0)
-        return self.go(name, number + by)
+            return self.go(names[names.index(name) + 1], 0, request)
+        return self.go(name, number + by, request)
 
-    def back(self, place: list[Any]) -> tuple[Any, ...]:
+    def back(self, place: list[Any], request: gr.Request) -> tuple[Any, ...]:
         """Go a step back."""
-        return self.move(place, -1)
+        return self.move(place, -1, request)
 
-    def onward(self, place: list[Any]) -> tuple[Any, ...]:
+    def onward(self, place: list[Any], request: gr.Request) -> tuple[Any, ...]:
         """Go a step on, after the last one to the next lesson."""
-        return self.move(place, 1)
+        return self.move(place, 1, request)
 
-    def go(self, name: str, number: int) -> tuple[Any, ...]:
-        """Show a step and set the page as it says; an unknown lesson changes nothing."""
+    def go(self, name: str, number: int, request: gr.Request) -> tuple[Any, ...]:
+        """Show a step and set the page as it says; an unknown lesson changes nothing.
+
+        A step with an example leaves an answer that is still being written.
+        """
         lesson = self.lessons.get(name)
         if lesson is None:
             return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame())
@@ -76,6 +79,7 @@ class Teaching:
         step = lesson.steps[number]
         page = (SKIP, SKIP, SKIP, *frame(said=notice()))
         if step.page.get("example"):
+            STOPS.leave(str(request.session_hash))
             page = show_example(self.site, str(step.page["example"]), step.lane, step.view)
         return (*shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1]), *page)
 
@@ -84,7 +88,7 @@ class Teaching:
         query = dict(request.query_params)
         number = str(query.get("step", "1"))
         at = int(number) - 1 if number.isdecimal() and len(number) < 4 else 0
-        return self.go(str(query.get("lesson", "")), at)
+        return self.go(str(query.get("lesson", "")), at, request)
 
     def check(self, place: list[Any], session: str, chosen: str | None, number: Any) -> str:
         """Say whether the step's task is done."""

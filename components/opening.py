@@ -4,10 +4,11 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from components.links import read_compare, read_lane, read_pictures, read_start, read_view
 from components.notice import notice
-from components.runs import FULL, RUNS, Run
+from components.runs import FULL, RUNS, STOPS, Run
 from components.sentences import sentence
 from components.showing import charts, default_plans, explorer, lanes_value, stored_lanes
 from components.state import Site
@@ -72,8 +73,9 @@ class Opening:
     def __init__(self, site: Site) -> None:
         self.site = site
 
-    def pick(self, event: gr.EventData) -> tuple[Any, ...]:
-        """Open a stored example."""
+    def pick(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        """Open a stored example; an answer that is still being written is left."""
+        STOPS.leave(str(request.session_hash))
         return show_example(self.site, str(told(event).get("example")), FULL, {})
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
@@ -93,14 +95,15 @@ class Opening:
         return (*shown, chosen)
 
 
-def open_file(path: str | None) -> tuple[Any, ...]:
-    """Show a trace file that somebody saved; no model is needed."""
+def open_file(path: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """Show a trace file that somebody saved; an answer that is still being written is left."""
     try:
         if not path:
             return (SKIP, SKIP, *frame())
         trace = open_trace(path)
         if not trace.n:
             raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
+        STOPS.leave(str(request.session_hash))
         image = open_image(trace.images[0]) if trace.images else None
         run = RUNS.put(Run(image, trace.prompt, "", {FULL: trace}))
         said = notice("A stored trace: nothing was run here.")
@@ -109,10 +112,11 @@ def open_file(path: str | None) -> tuple[Any, ...]:
         return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
 
 
-def wire_opening(site: Site, screen: Screen, page: gr.Blocks) -> None:
-    """Connect examples, links and trace files."""
+def wire_opening(site: Site, screen: Screen, page: gr.Blocks, waiting: list[Dependency]) -> None:
+    """Connect examples, links and trace files; a question that still waits is not asked then."""
     ask, opening = screen.ask, Opening(site)
     everything = [ask.image, ask.prompt, ask.examples, *screen.outputs]
-    ask.examples.pick(opening.pick, None, everything, **QUICK)
+    ask.examples.pick(opening.pick, None, everything, cancels=waiting, **QUICK)
     page.load(opening.open_link, None, [*everything, ask.model], **QUICK)
-    ask.trace.upload(open_file, ask.trace, [ask.image, ask.prompt, *screen.outputs], **QUICK)
+    file = [ask.image, ask.prompt, *screen.outputs]
+    ask.trace.upload(open_file, ask.trace, file, cancels=waiting, **QUICK)

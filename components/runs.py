@@ -95,6 +95,8 @@ class Stop(threading.Event):
     """A stop flag. Pickled into another process of this machine it is raised there by a file."""
 
     path: Path | None = None
+    left = False
+    "Something newer is on the screen: nothing of this run is to be shown any more."
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         self.path = self.path or Path(tempfile.gettempdir(), f"tokviz-stop-{secrets.token_hex(8)}")
@@ -171,6 +173,14 @@ class Stops:
         if flag is not None:
             flag.set()
         return flag is not None
+
+    def leave(self, session: str) -> None:
+        """Stop a session's run and have nothing more of it shown: something newer is shown now."""
+        with self._lock:
+            flag = self._flags.get(session)
+        if flag is not None:
+            flag.left = True
+            flag.set()
 
     def stop_all(self) -> bool:
         """Raise every flag and take no new runs: the server is to stop. Returns whether any ran."""

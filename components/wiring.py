@@ -75,6 +75,7 @@ def show_run(
         overlay=explorer(run, lane, view),
         lanes=with_plans(stored_lanes(run), plans),
         figures=charts(run, lane),
+        running=False,
     )
 
 

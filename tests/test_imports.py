@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_a_trace_of_it_opens_in_the_page(picture, tmp_path):
     assert trace.reduction.kept.tolist() == [0, 4]
     assert trace.layout.box[4].tolist() == [10, 10, 20, 20]
     trace.save(tmp_path / "t.safetensors")
-    shown = open_file(str(tmp_path / "t.safetensors"))
+    shown = open_file(str(tmp_path / "t.safetensors"), SimpleNamespace(session_hash="tab"))
     assert shown[1] == "what ?"
     assert "nothing was run" in str(shown).lower()
 

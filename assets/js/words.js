@@ -78,7 +78,7 @@
       const { scene, view } = this.owner, use = token >= 0 && scene.words.length ? scene.users(view, token) : null;
       const top = use ? Math.max(...use.filter(Number.isFinite), 1e-9) : 1;
       this.nodes.forEach((node, i) => {
-        const share = use ? Math.round((20 * Math.max(use[i] || 0, 0)) / top) / 20 : 0;
+        const share = use ? Math.round((100 * Math.max(use[i] || 0, 0)) / top) / 100 : 0;
         if (node.use !== share) { node.use = share; node.style.setProperty("--use", share); }
         node.classList.toggle("tv-lit", Boolean(use) && use[i] === top);
       });

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from components.runs import STOPS
 from tests.browser.driving import (
     EXPLORER,
     answered,
@@ -45,6 +46,23 @@ def test_stop_ends_a_run_and_keeps_what_there_is(watched, url, vlm, monkeypatch)
     stop.click()
     expect(page.locator("#tv-notice")).to_contain_text("Stopped")
     answered(page, "red")
+
+
+def test_an_example_opened_while_an_answer_streams_stays(watched, url, vlm, monkeypatch):
+    monkeypatch.setattr(vlm, "pause", 0.2)
+    monkeypatch.setattr(vlm, "steps", 400)
+    page = watched(url)
+    ask(page, None, "what ?")
+    page.wait_for_function(f"() => {EXPLORER}.scene.payload.phase === 'streaming'")
+    page.locator("#tv-examples [data-example=tile]").click()
+    page.wait_for_function(f"() => {EXPLORER}.scene.payload.example === 'tile'")
+    expect(page.locator("#tv-stop")).to_be_disabled()
+    while STOPS.running:
+        page.wait_for_timeout(50)
+    monkeypatch.setattr(vlm, "steps", 3)
+    assert explorer(page, "x.scene.payload.example") == "tile"
+    ask(page, None, "and now ?")
+    answered(page, "blue")
 
 
 def test_a_picture_is_pasted(watched, url):

@@ -1,6 +1,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,16 +140,19 @@ def test_a_broken_file_leaves_the_other_lessons_alone(tmp_path, caplog):
     assert "1.md" in caplog.text
 
 
+TAB = SimpleNamespace(session_hash="tab")
+
+
 def test_steps_are_walked_and_the_ends_hold(site):
     teaching = Teaching(site, LESSONS)
     name = next(iter(LESSONS))
-    place = teaching.choose(name)[1]
+    place = teaching.choose(name, TAB)[1]
     assert place == [name, 0]
-    assert teaching.back(place)[1] == [name, 0]
+    assert teaching.back(place, TAB)[1] == [name, 0]
     names, seen = list(LESSONS), [place]
     for _ in range(sum(len(lesson.steps) for lesson in LESSONS.values())):
-        place = teaching.onward(place)[1]
-        seen.append(place)
+        place = teaching.onward(place, TAB)[1]
+        seen.append(place, TAB)
     assert [at for at in seen if at[1] == 0] == [[each, 0] for each in names]
     assert place == [names[-1], len(LESSONS[names[-1]].steps) - 1]
 

@@ -5,6 +5,8 @@ import pytest
 from components.ask_panel import Asking, check_image, stop
 from components.compare_panel import Comparing, explore
 from components.examples import Stored
+from components.lessons import Lesson, Step
+from components.lessons_panel import Teaching
 from components.models import Models
 from components.opening import Opening, open_file
 from components.page import build
@@ -113,14 +115,33 @@ def test_exploring_a_lane_that_is_not_there_says_so(lane):
 
 
 def test_an_example_opens_with_its_lanes(site):
-    _, prompt, row, *shown = Opening(site).pick(event(example="one"))
+    _, prompt, row, *shown = Opening(site).pick(event(example="one"), request())
     assert prompt == "what is this ?"
     assert row["current"] == "one"
     assert shown[LANES]["plans"] == [{"method": "fastervlm", "keep": 2, "options": {}}]
 
 
+@pytest.mark.parametrize("newer", ["example", "file", "lesson"])
+def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
+    """The answer's last frame once took the place of the example that had been opened."""
+    name = RUNS.put(Run(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
+    frames = Asking(site).ask(None, "what ?", "embedded", name, request())
+    while "phase" not in next(frames)[OVERLAY]:
+        pass
+    path = tmp_path / "t.safetensors"
+    fake_trace().save(path)
+    if newer == "example":
+        Opening(site).pick(event(example="one"), request())
+    elif newer == "file":
+        open_file(str(path), request())
+    else:
+        lesson = Lesson("a", "A", 1, (Step("S", "", {"example": "one"}, None),))
+        Teaching(site, {"a": lesson}).choose("a", request())
+    assert list(frames) == []
+
+
 def test_an_unknown_example_changes_nothing_but_the_notice(site):
-    shown = Opening(site).pick(event(example="<script>"))[3:]
+    shown = Opening(site).pick(event(example="<script>"), request())[3:]
     assert shown[SAID]["kind"] == "bad"
 
 
@@ -144,10 +165,10 @@ def test_a_link_brings_its_model_and_its_lanes(site):
 def test_a_trace_file_opens_and_a_foreign_one_is_refused(tmp_path):
     path = tmp_path / "t.safetensors"
     fake_trace().save(path)
-    shown = open_file(str(path))[2:]
+    shown = open_file(str(path), request())[2:]
     assert shown[OVERLAY]["answer"] == "a dog."
     path.write_bytes(path.read_bytes()[:200])
-    assert open_file(str(path))[2:][SAID]["kind"] == "bad"
+    assert open_file(str(path), request())[2:][SAID]["kind"] == "bad"
 
 
 def test_an_upload_is_checked_at_once(tmp_path):
