@@ -152,7 +152,7 @@ def test_steps_are_walked_and_the_ends_hold(site):
     names, seen = list(LESSONS), [place]
     for _ in range(sum(len(lesson.steps) for lesson in LESSONS.values())):
         place = teaching.onward(place, TAB)[1]
-        seen.append(place, TAB)
+        seen.append(place)
     assert [at for at in seen if at[1] == 0] == [[each, 0] for each in names]
     assert place == [names[-1], len(LESSONS[names[-1]].steps) - 1]
 
