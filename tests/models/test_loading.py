@@ -10,7 +10,7 @@ from huggingface_hub.utils.tqdm import _create_progress_bar
 
 import tokviz
 from tokviz.errors import ModelError
-from tokviz.models import download, loading, placement, room
+from tokviz.models import download, loading, placement, room, route
 from tokviz.models.placement import choose_placement
 
 
@@ -193,3 +193,10 @@ def test_a_download_is_told_in_gigabytes_by_a_bar_that_draws_nothing(monkeypatch
         "fetching: 2.00 of 2.00 GB",
     ]
     assert capfd.readouterr().err == ""
+
+
+def test_a_decoder_spread_over_devices_is_said_by_methods_inside_it(vlm):
+    route.check_one_device(vlm.model.parameters())
+    spread = [torch.empty(1), torch.empty(1, device="meta")]
+    with pytest.raises(ModelError, match="one device; device_map put them on cpu, meta"):
+        route.check_one_device(spread)

@@ -39,7 +39,7 @@ def load(
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
         revision: branch, tag or commit on the Hub.
         device_map: auto, balanced, balanced_low_0 or sequential: layers spread over several GPUs
-            (needs accelerate; not tested on more than one device).
+            (needs accelerate; never run on two real GPUs).
         bits: 4 or 8: weights rounded to as many bits (needs accelerate and bitsandbytes).
         progress: told in one line at a time how far download and loading are; default the log.
 

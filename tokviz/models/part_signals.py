@@ -48,9 +48,10 @@ def part_signals(state: TokensLeft, entry: Method, part: Part) -> dict[str, Any]
 
 def text_embeddings(state: TokensLeft) -> torch.Tensor:
     """Return the embedding rows of the prompt's text, [m, d]."""
-    rows = state.prepared.text_rows.to(state.pre.device)
-    words = state.prepared.inputs["input_ids"][0][rows]
-    return state.model.get_input_embeddings()(words)  # type: ignore[operator]
+    words = state.prepared.inputs["input_ids"][0]
+    words = words[state.prepared.text_rows.to(words.device)]
+    # with a device_map the tower may be on another GPU than the embeddings
+    return state.model.get_input_embeddings()(words).to(state.pre.device)  # type: ignore[operator]
 
 
 def placed(state: TokensLeft, entry: Method, part: Part) -> dict[str, Any]:

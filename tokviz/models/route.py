@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tokviz.errors import ModelError
 from tokviz.models.decoder import DecoderStages
 from tokviz.models.family import Family, Features
 from tokviz.models.part_signals import carried
@@ -63,6 +65,17 @@ class Sequence:
         """Return it with a [CLS] token, which takes the place of the first visual token."""
         first = int(self.visual[0])
         return Sequence(np.insert(self.rows, first, self.rows[first]), self.visual + 1, first)
+
+
+def check_one_device(weights: Iterable[torch.Tensor]) -> None:
+    """Raise ModelError when a device_map has spread the decoder's layers over several devices."""
+    devices = sorted({str(weight.device) for weight in weights})
+    if len(devices) > 1:
+        raise ModelError(
+            f"methods inside the language model need all layers on one device; device_map put "
+            f"them on {', '.join(devices)}. Choose a method that acts before it, or load the model "
+            "with device or bits in place of device_map."
+        )
 
 
 def route(
@@ -134,6 +147,8 @@ def inside(
     family, model = travel.family, travel.model
     decoder = family.decoder(model)
     step = next(iter(plan.at("language_model")), None)
+    if step is not None:
+        check_one_device(family.decoder(model).parameters())
     return DecoderStages(
         decoder,
         step,
