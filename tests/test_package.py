@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from setuptools import find_namespace_packages
 
 import tokviz
 
@@ -33,3 +35,12 @@ def test_writing_and_reading_traces_needs_neither_torch_nor_transformers():
         "sys.exit(bool({'torch', 'transformers', 'gradio'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_an_installed_tokviz_has_its_model_and_its_scripts():
+    """Everything under assets/ goes into the wheel, beside the package, where it is looked for."""
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packed = find_namespace_packages(ROOT, include=setup["packages"]["find"]["include"])
+    files = [path for path in (ROOT / "assets").rglob("*") if path.is_file()]
+    assert {".".join(path.parent.relative_to(ROOT).parts) for path in files} <= set(packed)
+    assert setup["package-data"] == {"*": ["*"]}
