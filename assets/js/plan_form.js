@@ -34,7 +34,7 @@
       const n = this.total;
       this.keep.max = String(Math.max(n || this.owner.value.n, this.plan.keep, 1));
       this.keep.value = String(this.plan.keep);
-      this.keepText.textContent = n ? `${this.plan.keep} of ${n} (${Math.round((100 * this.plan.keep) / n)} %)` : String(this.plan.keep);
+      this.keepText.textContent = n ? `${this.plan.keep} of ${n} (${Math.round((100 * this.plan.keep) / n)} %)` : `${this.plan.keep} (of how many is known after its first run)`;
     }
 
     methodSelect() {
