@@ -17,13 +17,16 @@ PROMPT = "what is this?"
 
 @pytest.fixture
 def eager(family, checkpoint, monkeypatch):
-    """A second copy of the model whose eager attention writes down its maps, module by module.
+    """A second copy of the model that writes down its maps."""
+    return writing_down(checkpoint(family), monkeypatch)
+
+
+def writing_down(folder, monkeypatch):
+    """A copy of a model whose eager attention writes down its maps, module by module.
 
     Some towers do not return their maps (they return the attention's output in that place).
     """
-    copy = AutoModelForImageTextToText.from_pretrained(
-        checkpoint(family), attn_implementation="eager"
-    )
+    copy = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager")
     seen = {}
     for place in {type(module).__module__ for module in copy.modules()}:
         module = sys.modules[place]

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 import tokviz
+from tests.models import test_family_capture as capture
 from tests.models import test_family_geometry as geometry
 from tests.models import test_further_runs as further_runs
 from tests.models import test_promises as promises
@@ -44,6 +45,21 @@ def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat, asked):  #
     promises.test_users_in_three_threads_never_change_each_others_answers(vlm, cat)
     square = geometry.test_the_token_whose_box_holds_a_changed_square_is_the_one_that_moves
     square(vlm, KIN[name])
+
+
+def test_a_kindred_model_keeps_the_promises_in_bfloat16(kin, checkpoint, cat, asked):  # noqa: F811
+    half = tokviz.load(checkpoint(kin[0]), dtype="bfloat16")
+    prepared = asked(half, 2, True)
+    for plan in promises.everywhere(prepared.asked.layout.n).values():
+        promises.assert_equals_generate(half, prepared, plan)
+    within = promises.test_in_bfloat16_removing_equals_masking_within_its_rounding
+    for place in ("before", "language_model"):
+        within(half, asked, place)
+
+
+def test_a_padded_prompt_of_a_kindred_model_gives_eager_rows(kin, checkpoint, cat, monkeypatch):
+    eager = capture.writing_down(checkpoint(kin[0]), monkeypatch)
+    capture.test_rows_of_a_padded_prompt_equal_eager_ones(kin[1], cat, eager)
 
 
 def test_further_runs_of_a_kindred_model_agree_with_each_other(kin, cat):
