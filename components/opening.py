@@ -4,7 +4,6 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
-from gradio.events import Dependency
 
 from components.links import read_compare, read_lane, read_pictures, read_start, read_view
 from components.notice import notice
@@ -112,7 +111,9 @@ def open_file(path: str | None, request: gr.Request) -> tuple[Any, ...]:
         return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
 
 
-def wire_opening(site: Site, screen: Screen, page: gr.Blocks, waiting: list[Dependency]) -> None:
+def wire_opening(
+    site: Site, screen: Screen, page: gr.Blocks, waiting: list[dict[str, Any]]
+) -> None:
     """Connect examples, links and trace files; a question that still waits is not asked then."""
     ask, opening = screen.ask, Opening(site)
     everything = [ask.image, ask.prompt, ask.examples, *screen.outputs]
