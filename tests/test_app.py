@@ -15,7 +15,7 @@ import tokviz
 from tests.components.fake_vlm import FakeVLM
 vlm = FakeVLM(steps=100_000)
 vlm.pause = 0.02
-tokviz.load = lambda place: vlm
+tokviz.load = lambda place, **options: vlm
 import app
 app.main()
 """
@@ -57,7 +57,8 @@ def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
         jobs = []
         for state in ("PROCESSING", "IN_QUEUE"):
             jobs.append(client.submit(image=picture, prompt="what ?", api_name="/answer"))
-            while jobs[-1].status().code.name != state:
+            while (found := jobs[-1].status().code.name) != state:
+                assert found != "FINISHED", jobs[-1].result()
                 time.sleep(0.05)
         running, waiting = jobs
         server.process.send_signal(signal.SIGTERM)
