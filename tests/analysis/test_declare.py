@@ -75,7 +75,7 @@ def test_why_not_is_empty_when_nothing_is_missing(brightest, toy, make_trace):
 def test_every_recorded_array_says_which_run_gives_it():
     always = {name for name in SCHEMA if name.startswith("token_")}
     always |= {"prompt_ids", "answer_ids", "answer_prob"}
-    extras = {"own_rows", "answer_entropy"}
+    extras = {"own_rows", "mark_rows", "answer_entropy"}
     assert set(SWITCHES) == set(SCHEMA) - always - extras
 
 

@@ -14,6 +14,7 @@ from components.door import FULL_DISK, Door, Limits, Meter
 from components.journal import JOURNAL, Entry, Journal, JsonLines
 from components.safe_upload import SafeImage, SafeUpload
 from components.service import stopping
+from tests.loops import finished
 
 
 def ask(port, method, path, body=None, headers=None):
@@ -180,7 +181,7 @@ async def reading(scope, receive, send):
 
 def test_a_body_that_stops_coming_is_given_up():
     door = Door(reading, Limits(patience=0.1))
-    assert asyncio.run(Asked(door).run(b"{")) == 408
+    assert finished(Asked(door).run(b"{")) == 408
 
 
 def test_a_body_that_comes_drop_by_drop_is_given_up():
@@ -191,7 +192,7 @@ def test_a_body_that_comes_drop_by_drop_is_given_up():
         asked.parts.get = lambda: asyncio.sleep(0, {"body": b"x", "more_body": True})
         return await asked.run()
 
-    assert asyncio.run(dripping()) == 408
+    assert finished(dripping()) == 408
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/x"), ("GET", "/")])
@@ -216,7 +217,7 @@ def test_one_address_cannot_take_every_worker(method, path):
         assert await asyncio.gather(*tasks) == [200] * 5
         assert not door.open.held
 
-    asyncio.run(visits())
+    finished(visits())
 
 
 def test_an_address_that_holds_too_many_streams_gets_no_more():
@@ -237,7 +238,7 @@ def test_an_address_that_holds_too_many_streams_gets_no_more():
         await asyncio.gather(*tasks)
         assert await Asked(door, method="GET", address="192.0.2.2").run() == 200
 
-    asyncio.run(visits())
+    finished(visits())
 
 
 @pytest.mark.parametrize(
@@ -257,7 +258,7 @@ def test_drawn_pages_and_passwords_are_counted(limits, method, path):
         door = Door(reading, limits)
         return [await Asked(door, path, method=method).run(b"") for _ in range(3)]
 
-    assert asyncio.run(visits()) == [200, 200, 429]
+    assert finished(visits()) == [200, 200, 429]
 
 
 def test_a_full_disk_is_a_sentence_and_the_next_request_works():
@@ -275,7 +276,7 @@ def test_a_full_disk_is_a_sentence_and_the_next_request_works():
         found = [await one.run(b"") for one in asked]
         return found, asked[0].sent[1]["body"], dict(door.open.held)
 
-    assert asyncio.run(visits()) == ([507, 200], FULL_DISK.encode(), {})
+    assert finished(visits()) == ([507, 200], FULL_DISK.encode(), {})
 
 
 def test_one_address_cannot_fill_the_disk():
@@ -285,7 +286,7 @@ def test_one_address_cannot_fill_the_disk():
         asked = [Asked(door, path, mine) for _ in range(11)] + [Asked(door, path, yours)]
         return [await one.run(b"x" * 10, b"") for one in asked]
 
-    assert asyncio.run(visits()) == [200] * 10 + [429, 200]
+    assert finished(visits()) == [200] * 10 + [429, 200]
 
 
 def test_files_of_the_page_are_not_counted():
@@ -293,7 +294,7 @@ def test_files_of_the_page_are_not_counted():
         door = Door(reading, Limits(requests=1))
         return [await Asked(door, "/assets/index.js", method="GET").run(b"") for _ in range(3)]
 
-    assert asyncio.run(visits()) == [200] * 3
+    assert finished(visits()) == [200] * 3
 
 
 def test_the_log_names_no_visitor_and_no_text(caplog):

@@ -1,6 +1,5 @@
 """What the server remembers of a visitor does not grow with what the visitor does."""
 
-import asyncio
 from datetime import datetime
 
 import gradio as gr
@@ -8,6 +7,7 @@ import pytest
 from gradio.state_holder import SessionState
 
 from components.sessions import IDLE, Session, Sessions, remember_little
+from tests.loops import finished
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def use(page: gr.Blocks, visitor: SessionState, times: int = 20) -> int:
     """Send the page's events so many times; return how many components are remembered then."""
     events = {event.targets[0][1]: event for event in page.fns.values()}
     for turn in range(times):
-        asyncio.run(page.process_api(events["submit"], [f"text {turn}"], state=visitor))
-        asyncio.run(page.process_api(events["change"], [], state=visitor))
+        finished(page.process_api(events["submit"], [f"text {turn}"], state=visitor))
+        finished(page.process_api(events["change"], [], state=visitor))
     return len(visitor.blocks_config.blocks)
 
 
