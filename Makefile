@@ -27,7 +27,7 @@ test: $(DEV)  ## run every test; the browser tests need a Chromium
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 lint: $(DEV)  ## check style and types (Gradio's generated stubs would hide our own)
-	@rm -f components/*.pyi app.pyi
+	@find components app.pyi -name "*.pyi" -delete 2>/dev/null || true
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

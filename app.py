@@ -6,23 +6,23 @@ import os
 import threading
 from pathlib import Path
 
-from components.uploads import keep_clean, own_folder
+from components.server.upload_folder import keep_clean, own_folder
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
 from components.api import speak_json  # noqa: E402
-from components.connections import guard  # noqa: E402
-from components.examples import Stored  # noqa: E402
-from components.journal import JsonLines  # noqa: E402
-from components.models import Models  # noqa: E402
-from components.opening import draw_all  # noqa: E402
+from components.ask.examples import Stored  # noqa: E402
+from components.ask.opening import draw_all  # noqa: E402
 from components.page import build, theme  # noqa: E402
-from components.queueing import queued  # noqa: E402
-from components.runs import RUNS  # noqa: E402
-from components.service import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
-from components.sessions import remember_little  # noqa: E402
+from components.runs.journal import JsonLines  # noqa: E402
+from components.runs.models import Models  # noqa: E402
+from components.runs.runs import RUNS  # noqa: E402
+from components.server.connections import guard  # noqa: E402
+from components.server.fair_queue import queued  # noqa: E402
+from components.server.lifecycle import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
+from components.server.session_memory import remember_little  # noqa: E402
 from components.state import Settings, Site  # noqa: E402
 from components.widget import head  # noqa: E402
 

@@ -25,8 +25,8 @@ from tokviz.analysis.blocks import block_count, block_numbers
 from tokviz.analysis.ranks import spearman
 from tokviz.capture import Capture
 from tokviz.errors import TokvizError
-from tokviz.models.measured import measure
-from tokviz.models.route import route
+from tokviz.models.before.prefill_input import route
+from tokviz.models.runs.measured import measure
 from tokviz.plans import plan
 from tokviz.reduction import METHODS
 from tokviz.trace import Trace

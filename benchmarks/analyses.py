@@ -23,9 +23,10 @@ from tokviz.analysis import ANALYSES, analyse
 from tokviz.analysis.rank_filter import rank_gaussian_filter
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
-from tokviz.layout import Layout, Tile
-from tokviz.models.analysing import forwards
-from tokviz.trace import Trace, layout_arrays
+from tokviz.models.runs.analysing import forwards
+from tokviz.trace import Trace
+from tokviz.trace.layout import Layout, Tile
+from tokviz.trace.trace import layout_arrays
 
 PAGE = Path(__file__).parents[1] / "docs/analyses_cost.md"
 EXAMPLES = Path(__file__).parents[1] / "assets/examples"

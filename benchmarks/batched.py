@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from tokviz.models.family import Features
-from tokviz.models.route import Arrived
-from tokviz.models.run import end_tokens
+from tokviz.models.before.prefill_input import PrefillInput
+from tokviz.models.families.family import Features
+from tokviz.models.runs.run import end_tokens
 
 MOST = 50
 """Prompts in one batch."""
@@ -30,12 +30,12 @@ class Spoken(NamedTuple):
     "float32 [t], of each token where it was chosen."
 
 
-def answers(vlm: Any, arrived: Sequence[Arrived], new_tokens: int) -> list[Spoken]:
+def answers(vlm: Any, arrived: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
     """Return the greedy answer of each prompt, as `VLM.answer` would write it.
 
     Args:
         vlm: a loaded model.
-        arrived: what enters layer 0, from `tokviz.models.route.route`; no stages inside.
+        arrived: what enters layer 0, from `tokviz.models.before.prefill_input.route`; no stages inside.
         new_tokens: tokens after which an answer is cut.
     """
     groups: dict[int, list[int]] = defaultdict(list)
@@ -50,7 +50,7 @@ def answers(vlm: Any, arrived: Sequence[Arrived], new_tokens: int) -> list[Spoke
     return [found[number] for number in range(len(arrived))]
 
 
-def write(vlm: Any, batch: Sequence[Arrived], new_tokens: int) -> list[Spoken]:
+def write(vlm: Any, batch: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
     """Return the greedy answers of prompts of one length."""
     ids = torch.cat([one.input_ids for one in batch])
     positions = torch.cat([one.positions for one in batch], -2)

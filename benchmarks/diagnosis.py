@@ -25,8 +25,8 @@ from embedded.evaluate import FIRST, ask_all, held_out
 from embedded.questions import Question
 from tokviz.analysis.words import word_spans
 from tokviz.capture import Capture
-from tokviz.diagnosis import CARRIED, FIGURES, UNSURE, Report, claims
-from tokviz.models.route import route
+from tokviz.examine.diagnosis import CARRIED, FIGURES, UNSURE, Report, claims
+from tokviz.models.before.prefill_input import route
 from tokviz.plans import Plan
 
 DOCS = Path(__file__).parents[1] / "docs/diagnosis.md"

@@ -20,7 +20,7 @@ import tokviz
 from benchmarks.table import Row
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
-from tokviz.models.streaming import ALONE_WORDS
+from tokviz.models.runs.streaming import ALONE_WORDS
 from tokviz.plans import chosen
 
 ROUNDS, FEW_ROUNDS = 9, 7

@@ -15,9 +15,9 @@ from benchmarks.shapes import Shape, make
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.attention import use_tokviz_attention
+from tokviz.models.before.prefill_input import PrefillInput, route
 from tokviz.models.clock import now
-from tokviz.models.route import Arrived, route
-from tokviz.models.run import Prepared
+from tokviz.models.runs.run import Prepared
 from tokviz.plans import Plan, chosen
 
 PROMPT = "describe the picture in detail"
@@ -119,7 +119,7 @@ class Bench:
             **arrived.row_inputs,
         }
 
-    def arrived(self, kept: np.ndarray) -> Arrived:
+    def arrived(self, kept: np.ndarray) -> PrefillInput:
         """Return what enters the language model when only these visual tokens are left."""
         vlm = self.vlm
         with vlm.guarded():

@@ -22,7 +22,7 @@ from embedded.things import NAMES, plural
 from embedded.world import Scene
 from tokviz.capture import Capture
 from tokviz.evaluation import ChairScores, ObjectList, chair
-from tokviz.models.route import route
+from tokviz.models.before.prefill_input import route
 from tokviz.plans import Plan, plan
 
 PAGE = Path(__file__).parents[1] / "docs/hallucination.md"

@@ -25,11 +25,11 @@ from embedded.world import scene
 from tokviz.capture import Capture
 from tokviz.cost import tokens_per_layer
 from tokviz.errors import TokvizError
+from tokviz.models.before.prefill_input import route
 from tokviz.models.prepared import Prepared
-from tokviz.models.route import route
-from tokviz.models.run import Run
-from tokviz.models.streaming import with_relevance
-from tokviz.models.vision import Vision
+from tokviz.models.runs.run import Run
+from tokviz.models.runs.streaming import with_relevance
+from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, plan
 from tokviz.reduction import METHODS, Stage
 

@@ -14,8 +14,9 @@ import numpy as np
 from playwright.sync_api import CDPSession, Page
 
 from benchmarks.table import Row, spread
-from tokviz.layout import Layout, Tile
-from tokviz.trace import Trace, layout_arrays
+from tokviz.trace import Trace
+from tokviz.trace.layout import Layout, Tile
+from tokviz.trace.trace import layout_arrays
 
 MOVES = 60
 PAUSE = 25

@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from tokviz.models.processors import still_images
+from tokviz.models.families.processors import still_images
 
 MARKS = ("<image>", "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 SPECIAL = ("<unk>", "<s>", "</s>", "<pad>", *MARKS)

@@ -10,14 +10,15 @@ from typing import Any
 
 import gradio as gr
 
-from components.answering import answer
-from components.asking import ask_about, read_plans
-from components.runs import FULL
+from components.runs.answering import answer
+from components.runs.asking import ask_about, read_plans
+from components.runs.runs import FULL
 from components.safe_upload import SafeImage
+from components.screen import MODEL
 from components.sentences import sentence
 from components.state import Site
-from components.wiring import MODEL
-from tokviz import catalog, export
+from tokviz import catalog
+from tokviz.trace import export
 
 PUBLIC = {"api_visibility": "public"}
 

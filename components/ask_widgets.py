@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from components.examples import Examples
+from components.ask.examples import Examples
 from components.safe_upload import SafeImage
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from components.lanes import Lanes
+from components.compare.lanes import Lanes
 
 
 @dataclass

@@ -6,18 +6,18 @@ from typing import Any
 import gradio as gr
 
 from components.api import add_api
-from components.ask_panel import ask_panel, wire_ask
-from components.brushing import wire_brush
-from components.compare_panel import compare_panel, wire_compare
-from components.desk_panel import desk_panel, wire_desk
-from components.keep_sweep import keep_sweep, wire_sweep
-from components.lessons_panel import wire_lessons
-from components.numbers_panel import numbers_panel
-from components.opening import opened, wire_opening
-from components.show_panel import show_panel
+from components.ask.opening import opened, wire_opening
+from components.ask.panel import ask_panel, wire_ask
+from components.compare.brush import wire_brush
+from components.compare.keep_sweep import keep_sweep, wire_sweep
+from components.compare.panel import compare_panel, wire_compare
+from components.desk.panel import desk_panel, wire_desk
+from components.lessons.panel import wire_lessons
+from components.look.charts import numbers_panel
+from components.look.panel import show_panel
+from components.screen import Screen
+from components.server.upload_folder import EVERY, LIFE
 from components.state import Site
-from components.uploads import EVERY, LIFE
-from components.wiring import Screen
 from tokviz import ANALYSES, METHODS, MITIGATIONS
 
 TITLE = "tokviz: see which visual tokens a model really uses"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from components.examples import Stored
-from components.models import Models
+from components.ask.examples import Stored
+from components.runs.models import Models
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,14 @@
 """A custom widget: a template and a script class from assets/, fed by one JSON value."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from components.shelf import sent
+from components.payload_cache import sent
+from tokviz.shipped_files import ASSETS
 from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCRIPTS = (
     *EXPLORER_SCRIPTS,
     "plan_form",

@@ -4,7 +4,7 @@ from scripts.method_pages import code, official, options_table, table
 from tokviz import catalog
 from tokviz.analysis import ANALYSES
 from tokviz.mitigation import KINDS, MITIGATIONS
-from tokviz.models.cards import TESTED
+from tokviz.models.checkpoints.cards import TESTED
 from tokviz.reduction import METHODS
 
 ANALYSES_HEAD = """# Analyses

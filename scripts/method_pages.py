@@ -1,7 +1,7 @@
 """docs/methods.md and docs/signals.md, written from what methods and signals declare."""
 
 from tokviz.reduction.method import EFFECTS, IMAGES, METHODS, TILES
-from tokviz.signal_table import CALLABLE, CROPS, SECTIONS
+from tokviz.reduction.signal_table import CALLABLE, CROPS, SECTIONS
 
 NONE = "–"
 SHAPES = {CALLABLE: "a function", CROPS: "a list of crops", "": "a number"}
@@ -39,8 +39,8 @@ measured by this project, and none of this project's measurements is among them.
 
 SIGNALS_HEAD = """# Signals
 
-Written from `tokviz/signal_table.py` by `make docs`. A method decides from named arrays and from
-nothing else, so that any method can be tried on a file of arrays:
+Written from `tokviz/reduction/signal_table.py` by `make docs`. A method decides from named
+arrays and from nothing else, so that any method can be tried on a file of arrays:
 
 ```python
 import tokviz

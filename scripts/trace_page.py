@@ -1,7 +1,7 @@
-"""docs/trace_format.md, written from tokviz/schema.py."""
+"""docs/trace_format.md, written from tokviz/trace/schema.py."""
 
-from tokviz import trace_io
-from tokviz.schema import (
+from tokviz.trace import trace_io
+from tokviz.trace.schema import (
     AXES,
     BLOCKS,
     CONTROLS,
@@ -17,7 +17,7 @@ REQUIRED = ("token_tile", "token_row", "token_col", "token_kind", "token_positio
 
 INTRO = f"""# The trace format, version {trace_io.VERSION}
 
-Written from `tokviz/schema.py` by `make docs`; do not edit.
+Written from `tokviz/trace/schema.py` by `make docs`; do not edit.
 
 A trace is one [safetensors](https://github.com/huggingface/safetensors) file: arrays by name, and
 in the file's metadata `format` = `{trace_io.FORMAT}` and `header`, a JSON text. No pickle; nothing
@@ -26,11 +26,12 @@ in it is executed. At most {trace_io.MAX_FILE_BYTES >> 20} MB, of which
 that do not fit the table or each other, and numbers that lead nowhere; arrays that it does not
 know are passed over.
 
-[tokviz/trace_io.py](../tokviz/trace_io.py) reads and writes the file with numpy and safetensors
-only: copy it into your repository. This is a whole trace, which opens in the page:
+[tokviz/trace/trace_io.py](../tokviz/trace/trace_io.py) reads and writes the file
+with numpy and safetensors only: copy it into your repository. This is a whole trace, which opens in
+the page:
 
 ```python
-import trace_io  # in tokviz: from tokviz import trace_io
+import trace_io  # in tokviz: from tokviz.trace import trace_io
 
 header, arrays = trace_io.start(
     prompt="is there a dog ?", answer="yes", image_size=(640, 480), grid=(24, 24)

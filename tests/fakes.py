@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from tokviz.layout import Layout, Tile
 from tokviz.matrix import Reduction
-from tokviz.records import StageRecord
-from tokviz.trace import Trace, layout_arrays
+from tokviz.trace import Trace
+from tokviz.trace.layout import Layout, Tile
+from tokviz.trace.stages import StageRecord
+from tokviz.trace.trace import layout_arrays
 
 
 def six_token_layout():

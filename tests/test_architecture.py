@@ -1,7 +1,9 @@
-"""Arrows point one way: app → components → view, analysis, reduction, models → trace → errors.
+"""Arrows point down: app -> components -> models, view -> analysis, reduction -> trace -> errors.
 
-Reads the imports of every file, runs nothing. A module may import what stands lower in RANK, and
-its own package; a new top-level module needs a line there.
+Reads the imports of every file and runs nothing: imports at any depth, relative ones, and modules
+that are named in a call of `import_module`. A unit (a package, or a module that stands alone) may
+import what stands in a lower line of LAYERS, and itself; a new unit needs a place there. Imports
+for type checking alone are passed over.
 """
 
 import ast
@@ -13,48 +15,37 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-RANK = {
-    "tokviz.errors": 0,
-    "tokviz.model_flags": 0,
-    "tokviz.capture": 1,
-    "tokviz.evaluation": 1,
-    "tokviz.images": 1,
-    "tokviz.layout": 1,
-    "tokviz.matrix": 1,
-    "tokviz.options": 1,
-    "tokviz.prompts": 1,
-    "tokviz.registry": 1,
-    "tokviz.signal_table": 0,
-    "tokviz.signals": 1,
-    "tokviz.sink_dims": 1,
-    "tokviz.trace_io": 0,
-    "tokviz.records": 2,
-    "tokviz.schema": 2,
-    "tokviz.trace_header": 2.5,
-    "tokviz.trace": 3,
-    "tokviz.analysis": 4,
-    "tokviz.export": 4,
-    "tokviz.imports": 4,
-    "tokviz.pointing": 4,
-    "tokviz.reduction": 4,
-    "tokviz.mitigation": 4.5,
-    "tokviz.cost": 5,
-    "tokviz.faithfulness": 5,
-    "tokviz.plans": 5,
-    "tokviz.view": 5,
-    "tokviz.counterfactual": 6,
-    "tokviz.models": 6,
-    "tokviz.sweeps": 7,
-    "tokviz": 7,
-    "tokviz.diagnosis": 7,
-    "tokviz.analyse_command": 8,
-    "tokviz.catalog": 8,
-    "tokviz.examine_commands": 8,
-    "tokviz.cli": 9,
-    "tokviz.__main__": 10,
-    "components": 10,
-    "app": 11,
-}
+LAYERS = [
+    line.split()
+    for line in """
+app
+components
+tokviz.__main__
+tokviz.cli
+tokviz.catalog
+tokviz
+tokviz.examine tokviz.sweeps
+tokviz.models
+tokviz.models.vlm
+tokviz.models.runs
+tokviz.models.before
+tokviz.models.decoder
+tokviz.models.tower
+tokviz.models.prepared tokviz.models.model_lock
+tokviz.models.checkpoints
+tokviz.models.families
+tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
+tokviz.view tokviz.plans tokviz.cost
+tokviz.mitigation
+tokviz.analysis tokviz.reduction
+tokviz.trace
+tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
+tokviz.registry tokviz.sink_dims
+tokviz.errors tokviz.load_options tokviz.notebook_display tokviz.old_paths tokviz.shipped_files
+""".strip().splitlines()
+]
+"""From the top down; units in one line do not import each other."""
+HEIGHT = {unit: -row for row, line in enumerate(LAYERS) for unit in line}
 SOURCES = sorted(
     path.relative_to(ROOT)
     for path in (*ROOT.glob("tokviz/**/*.py"), *ROOT.glob("components/**/*.py"), ROOT / "app.py")
@@ -62,21 +53,10 @@ SOURCES = sorted(
 )
 FACADE = Path("tokviz/__init__.py")
 NUMPY_ONLY = {
-    "tokviz.analysis",
-    "tokviz.counterfactual",
     "tokviz.errors",
     "tokviz.evaluation",
-    "tokviz.export",
-    "tokviz.faithfulness",
-    "tokviz.layout",
     "tokviz.matrix",
-    "tokviz.pointing",
-    "tokviz.records",
-    "tokviz.schema",
-    "tokviz.signal_table",
     "tokviz.trace",
-    "tokviz.trace_header",
-    "tokviz.trace_io",
 }
 
 
@@ -87,24 +67,53 @@ def module_of(path):
 
 
 def unit_of(module):
-    """The part of the program a module belongs to: tokviz.view.overlay -> tokviz.view."""
-    depth = 2 if module.startswith("tokviz.") else 1
-    return ".".join(module.split(".")[:depth])
+    """The unit a module belongs to, by the longest name in LAYERS: tokviz.view.x -> tokviz.view."""
+    parts = module.split(".")
+    names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+    # the facade is a unit by itself, not the home of modules that have no place
+    return next((n for n in names if n in HEIGHT and (n != "tokviz" or module == n)), module)
+
+
+def type_checking_nodes(tree):
+    """Every node under an `if TYPE_CHECKING:`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from (inner for statement in node.body for inner in ast.walk(statement))
 
 
 @cache
-def imports_of(file):
-    """Every module that a file imports, at any depth, type-checking blocks included."""
+def imports_of(file, for_types=True):
+    """Every module that a file imports, at any depth and also by `import_module("...")`."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    passed = set() if for_types else set(type_checking_nodes(tree))
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
+        if node in passed:
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file} imports relatively; write the full name"
-            below = {f"{node.module}.{alias.name}" for alias in node.names}
-            modules = {name for name in below if is_module(name)}
-            found |= modules or {node.module}
+            home = absolute(file, node)
+            below = {f"{home}.{alias.name}" for alias in node.names}
+            found |= {name for name in below if is_module(name)} or {home}
+        elif isinstance(node, ast.Call):
+            found |= imported_by_call(node)
     return found
+
+
+def absolute(file, node):
+    """The full name of the module that a from-import takes from."""
+    if not node.level:
+        return node.module
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join([*parts[: -node.level], *([node.module] if node.module else [])])
+
+
+def imported_by_call(node):
+    """The module that a call of `import_module` or `__import__` with a literal name loads."""
+    called = ast.unparse(node.func).rpartition(".")[2]
+    literal = node.args and isinstance(node.args[0], ast.Constant)
+    return {node.args[0].value} if called in ("import_module", "__import__") and literal else set()
 
 
 def is_module(name):
@@ -126,12 +135,37 @@ def test_imports_point_down():
 
 def check_arrows(path):
     unit = unit_of(module_of(path))
-    assert unit in RANK, f"give {unit} a line in RANK"
-    for name in imports_of(ROOT / path):
+    assert unit in HEIGHT, f"give {unit} a place in LAYERS"
+    for name in imports_of(ROOT / path, for_types=False):
         other = unit_of(name)
         if name.split(".")[0] in ("tokviz", "components", "app", "embedded") and other != unit:
-            assert other in RANK, f"{path} imports {name}, which has no line in RANK"
-            assert RANK[other] < RANK[unit], f"{path} must not import {name}"
+            assert other in HEIGHT, f"{path} imports {name}, which has no place in LAYERS"
+            assert HEIGHT[other] < HEIGHT[unit], f"{path} must not import {name}"
+
+
+def circles(arrows):
+    """Groups of files that import each other, directly or over others."""
+
+    def reach(start):
+        seen, waiting = set(), list(arrows[start])
+        while waiting:
+            name = waiting.pop()
+            if name not in seen:
+                seen.add(name)
+                waiting += arrows.get(name, ())
+        return seen
+
+    reached = {name: reach(name) for name in arrows}
+    return {name for name in arrows if name in reached[name]}
+
+
+def test_no_file_imports_itself_over_others():
+    arrows = {module_of(path): imports_of(ROOT / path, for_types=False) for path in SOURCES}
+    assert not circles(arrows)
+
+
+def test_a_circle_is_seen():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == {"b", "c"}
 
 
 def test_heavy_libraries_stay_in_their_place():
@@ -143,7 +177,7 @@ def check_libraries(path):
     unit, packages = unit_of(module_of(path)), packages_of(path)
     if unit.startswith("tokviz"):
         assert "gradio" not in packages, f"{path}: no gradio in the library"
-    if unit != "tokviz.models":
+    if not unit.startswith("tokviz.models"):
         assert "transformers" not in packages, f"{path}: only tokviz/models/ talks to transformers"
     if unit == "tokviz.view":
         assert "torch" not in packages, f"{path}: a view draws arrays"
@@ -156,13 +190,16 @@ def test_the_check_sees_a_wrong_arrow(tmp_path, monkeypatch):
     (tmp_path / "tokviz/view").mkdir(parents=True)
     (tmp_path / "tokviz/models").mkdir()
     (tmp_path / "tokviz/models/__init__.py").touch()
-    wrong = Path("tokviz/view/overlay.py")
-    (tmp_path / wrong).write_text("def draw():\n    from tokviz import models\n    import torch\n")
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
-    with pytest.raises(AssertionError, match="must not import"):
-        check_arrows(wrong)
-    with pytest.raises(AssertionError, match="a view draws arrays"):
-        check_libraries(wrong)
+    for number, line in enumerate(
+        ("from tokviz import models", "from .. import models", 'import_module("tokviz.models")')
+    ):
+        wrong = Path(f"tokviz/view/overlay{number}.py")
+        (tmp_path / wrong).write_text(f"def draw():\n    {line}\n    import_module('torch')\n")
+        with pytest.raises(AssertionError, match="must not import"):
+            check_arrows(wrong)
+        with pytest.raises(AssertionError, match="a view draws arrays"):
+            check_libraries(wrong)
 
 
 def test_no_module_has_a_name_that_says_nothing():

@@ -12,9 +12,9 @@ from tokviz.cost import (
 )
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.records import StageRecord
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import Stage
+from tokviz.trace.stages import StageRecord
 
 
 def percent(name, keep, **options):

@@ -24,7 +24,9 @@ def desk(tmp_path, monkeypatch):
     """A working folder with a picture; what a document registers goes again."""
     for name in ("picture.png", "picture.jpg"):
         shutil.copy(ROOT / "assets/examples/scene_1.png", tmp_path / name)
-    shutil.copy(ROOT / "tokviz/trace_io.py", tmp_path)  # the file that others are told to copy
+    shutil.copy(
+        ROOT / "tokviz/trace/trace_io.py", tmp_path
+    )  # the file that others are told to copy
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     for registry in (ANALYSES, FAMILIES, METHODS, MITIGATIONS):

@@ -12,10 +12,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokviz.notebook_display import draw_with
+from tokviz.old_paths import MOVED, keep_old_paths
+
 if TYPE_CHECKING:
     from tokviz.analysis import ANALYSES, analyse
-    from tokviz.diagnosis import diagnose
     from tokviz.errors import InputError, MissingSignal, ModelError, TokvizError, TraceError
+    from tokviz.examine.diagnosis import diagnose
     from tokviz.matrix import Reduction
     from tokviz.mitigation import MITIGATIONS
     from tokviz.models import FAMILIES, MODELS, load
@@ -40,7 +43,7 @@ _HOME = {
     "Trace": "tokviz.trace",
     "TraceError": "tokviz.errors",
     "analyse": "tokviz.analysis",
-    "diagnose": "tokviz.diagnosis",
+    "diagnose": "tokviz.examine.diagnosis",
     "load": "tokviz.models",
     "open_trace": "tokviz.trace",
     "plan": "tokviz.plans",
@@ -73,6 +76,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name's home on first use."""
+    if f"{__name__}.{name}" in MOVED:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'tokviz' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)
@@ -83,3 +88,11 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List the public names, imported or not."""
     return sorted({*globals(), *__all__})
+
+
+def _notebook_frame(trace: Trace) -> str:
+    return import_module("tokviz.view.notebook").frame(trace)
+
+
+draw_with(_notebook_frame)
+keep_old_paths()

@@ -1,7 +1,7 @@
-"""python -m tokviz: see tokviz.cli."""
+"""python -m tokviz: see tokviz.cli.main."""
 
 import sys
 
-from tokviz.cli import main
+from tokviz.cli.main import main
 
 sys.exit(main())

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokviz.errors import InputError
-from tokviz.records import StageRecord
 from tokviz.reduction.method import Method, Stage
+from tokviz.trace.stages import StageRecord
 
 
 @dataclass(frozen=True)

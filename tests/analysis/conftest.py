@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from tokviz.layout import Layout, Tile
-from tokviz.trace import Trace, layout_arrays
+from tokviz.trace import Trace
+from tokviz.trace.layout import Layout, Tile
+from tokviz.trace.trace import layout_arrays
 
 PROMPT = ("<bos>", *["<image>"] * 6, "▁a", "▁dog", "?", "ASSISTANT:")
 OWN, S = [7, 8, 9], 11

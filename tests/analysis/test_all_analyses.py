@@ -12,7 +12,7 @@ from tokviz.analysis import ANALYSES, ASKS
 from tokviz.analysis.declare import SWITCHES
 from tokviz.analysis.result import Exactness
 from tokviz.errors import InputError, MissingSignal
-from tokviz.schema import SCHEMA
+from tokviz.trace.schema import SCHEMA
 
 pytestmark = pytest.mark.parametrize("name", list(ANALYSES))
 

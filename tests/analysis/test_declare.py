@@ -10,7 +10,7 @@ from tokviz.analysis import ANALYSES, Part, Result, analysis
 from tokviz.analysis.declare import SWITCHES
 from tokviz.errors import InputError, MissingSignal
 from tokviz.options import Range
-from tokviz.schema import SCHEMA
+from tokviz.trace.schema import SCHEMA
 
 
 @pytest.fixture

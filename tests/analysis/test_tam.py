@@ -7,7 +7,7 @@ import tokviz
 from tokviz.analysis.rank_filter import rank_gaussian_filter
 from tokviz.analysis.tam import denoise, interference, joint_normalise
 from tokviz.errors import MissingSignal
-from tokviz.layout import Layout, Tile
+from tokviz.trace.layout import Layout, Tile
 
 FEATURES = np.array([[4, 0], [2, 1], [0, 3], [0, 0]], float)
 CONTEXT_WORD, TARGET_WORD = np.array([1.0, 0]), np.array([1.0, 1])

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import prefills
 from scripts import prefill_page
 from tokviz.matrix import Reduction
-from tokviz.records import StageRecord
+from tokviz.trace.stages import StageRecord
 
 
 def stages(*records):

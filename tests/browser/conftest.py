@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from components.examples import Stored
-from components.models import Models
+from components.ask.examples import Stored
 from components.page import build, theme
-from components.service import app_kwargs
+from components.runs.models import Models
+from components.server.lifecycle import app_kwargs
 from components.state import Settings, Site
 from components.widget import head
 from tests.components.fake_vlm import FakeVLM

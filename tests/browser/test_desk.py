@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from components.examples import Stored
-from components.models import Models
+from components.ask.examples import Stored
+from components.runs.models import Models
 from components.state import Settings, Site
 from components.widget import ASSETS
 from tests.browser.conftest import serve

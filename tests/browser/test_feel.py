@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from components.runs import STOPS
+from components.runs.runs import STOPS
 from tests.browser.driving import (
     EXPLORER,
     answered,

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from components.examples import Stored
-from components.models import Models
-from components.service import app_kwargs
+from components.ask.examples import Stored
+from components.runs.models import Models
+from components.server.lifecycle import app_kwargs
 from components.state import Settings, Site
 from tests.browser.conftest import PAINTED, WAIT, foreign, serve, store_examples
 from tests.browser.driving import EXPLORER, answered, ask, explorer, png, token_point

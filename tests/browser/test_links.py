@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect
 
-from components.asking import BY_HAND, read_plans
-from components.examples import Stored
-from components.links import MAPS, SCALINGS, read_compare, read_query, read_view
-from components.models import Models
+from components.ask.examples import Stored
+from components.runs.asking import BY_HAND, read_plans
+from components.runs.links import MAPS, SCALINGS, read_compare, read_query, read_view
+from components.runs.models import Models
 from components.state import Settings, Site
 from components.widget import ASSETS
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from components.examples import Stored
-from components.models import Models
-from components.service import app_kwargs
+from components.ask.examples import Stored
+from components.runs.models import Models
+from components.server.lifecycle import app_kwargs
 from components.state import Settings, Site
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import answered, ask, explorer, png

@@ -3,11 +3,11 @@
 import gradio as gr
 import pytest
 
-from components.examples import Stored
-from components.models import Models
+from components.ask.examples import Stored
 from components.page import build, theme
-from components.queueing import queued
-from components.service import app_kwargs
+from components.runs.models import Models
+from components.server.fair_queue import queued
+from components.server.lifecycle import app_kwargs
 from components.state import Settings, Site
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import fake_trace

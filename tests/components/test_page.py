@@ -2,16 +2,16 @@ import types
 
 import pytest
 
-from components.ask_panel import Asking, check_image, stop
-from components.compare_panel import Comparing, explore
-from components.examples import Stored
-from components.lessons import Lesson, Step
-from components.lessons_panel import Teaching
-from components.models import Models
-from components.opening import Opening, open_file
+from components.ask.examples import Stored
+from components.ask.opening import Opening, open_file
+from components.ask.panel import Asking, check_image, stop
+from components.compare.panel import Comparing, explore
+from components.lessons.lessons import Lesson, Step
+from components.lessons.panel import Teaching
 from components.page import build
-from components.runs import FULL, RUNS, Run
-from components.showing import charts
+from components.runs.models import Models
+from components.runs.runs import FULL, RUNS, Run
+from components.runs.showing import charts
 from components.state import Settings, Site
 from components.widget import SCRIPTS, STYLES, head
 from tests.components.fake_vlm import FakeVLM

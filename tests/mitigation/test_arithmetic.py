@@ -16,8 +16,8 @@ from tokviz.mitigation.var import image_centric, redistributed
 from tokviz.mitigation.vasparse import less_early
 from tokviz.mitigation.vcd import kept_signal, noised
 from tokviz.mitigation.yopo_heads import cut_off, head_ratio
-from tokviz.reduction.selection import top_k
-from tokviz.signals import Signals
+from tokviz.reduction.parts.selection import top_k
+from tokviz.reduction.signals import Signals
 
 
 def close(ours, theirs, tolerance=1e-6):

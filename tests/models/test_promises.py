@@ -8,15 +8,15 @@ import torch
 
 import tokviz
 from tokviz.capture import Capture
-from tokviz.layout import NEWLINE, PATCH
 from tokviz.matrix import Reduction
-from tokviz.models.decoder import DecoderStages
-from tokviz.models.family import Features
-from tokviz.models.lane import Lane
-from tokviz.models.run import Run
-from tokviz.models.windows import sliding_layers
+from tokviz.models.decoder.lane import Lane
+from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.windows import sliding_layers
+from tokviz.models.families.family import Features
+from tokviz.models.runs.run import Run
 from tokviz.plans import Plan, Step, chosen
 from tokviz.reduction import METHODS, Stage, method
+from tokviz.trace.layout import NEWLINE, PATCH
 
 PROMPT = "what is this?"
 NEW = 6

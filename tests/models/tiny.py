@@ -49,7 +49,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from tokviz.models.processors import still_images
+from tokviz.models.families.processors import still_images
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from tests.models.tiny import Tiny, byte_tokenizer, granite, llava_full, text_sizes
-from tokviz.models.processors import still_images
+from tokviz.models.families.processors import still_images
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
 TOWER |= {"num_attention_heads": 4, "image_size": 48}

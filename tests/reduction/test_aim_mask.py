@@ -4,7 +4,7 @@ import torch
 
 from tokviz.reduction import METHODS, reduce
 from tokviz.reduction.aim_mask import page_rank
-from tokviz.reduction.schedules import linear
+from tokviz.reduction.parts.schedules import linear
 
 LOGITS = [
     [[1], [0.2, 0.1], [0.1, 0.3, 0], [0, 0.2, 0.1, 0.1]],

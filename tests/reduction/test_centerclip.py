@@ -4,7 +4,7 @@ import torch
 
 from tokviz.reduction import METHODS, reduce
 from tokviz.reduction.centerclip import shifted
-from tokviz.reduction.kmedoids import kkz_start
+from tokviz.reduction.parts.kmedoids import kkz_start
 
 LINE = np.array([[0.0], [1], [2], [10], [11], [20]], np.float32)
 

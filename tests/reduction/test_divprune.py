@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from tokviz.reduction import reduce
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.similarity import cosines
 
 
 def test_worked_example(t9):

@@ -5,8 +5,8 @@ import torch
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
 from tokviz.reduction.flowcut import NO_CLS, combined, layer_scores, prune_count
-from tokviz.reduction.selection import top_k
-from tokviz.signals import Signals
+from tokviz.reduction.parts.selection import top_k
+from tokviz.reduction.signals import Signals
 
 RELATION = torch.tensor([0.2, 0.045, 0.035, 0.21, 0.065, 0.025, 0.06, 0.14, 0.07])
 SEMANTIC = torch.tensor([0.1, 0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1])

@@ -3,9 +3,9 @@ import pytest
 
 from tokviz.errors import InputError
 from tokviz.reduction import reduce
-from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.globalcom2 import combined, crop_ratios, region_sums, resized
-from tokviz.signals import Signals
+from tokviz.reduction.parts.crops import CropLayout
+from tokviz.reduction.signals import Signals
 
 CROPS = [("thumbnail", 2, 2, 0, 0), ("tile", 2, 2, 0, 0), ("tile", 2, 2, 0, 2)]
 THUMB = [8.0, 1.0, 3.0, 2.0]

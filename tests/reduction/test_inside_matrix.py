@@ -9,10 +9,10 @@ import torch
 from tokviz.errors import InputError
 from tokviz.matrix import FATES
 from tokviz.reduction import METHODS, reduce
-from tokviz.reduction.grouping import merged_sizes
 from tokviz.reduction.method import EFFECTS
-from tokviz.signal_table import SIGNALS
-from tokviz.signals import Signals
+from tokviz.reduction.parts.grouping import merged_sizes
+from tokviz.reduction.signal_table import SIGNALS
+from tokviz.reduction.signals import Signals
 
 TOWER = sorted(name for name in METHODS if METHODS[name].place == "tower")
 LANGUAGE_MODEL = sorted(name for name in METHODS if METHODS[name].place == "language_model")

@@ -3,7 +3,7 @@ import pytest
 
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
-from tokviz.signals import Signals
+from tokviz.reduction.signals import Signals
 
 
 @pytest.fixture

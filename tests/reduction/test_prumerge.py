@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from tokviz.reduction import reduce
+from tokviz.reduction.parts.selection import single_head_cls
 from tokviz.reduction.prumerge import outliers
-from tokviz.reduction.selection import single_head_cls
-from tokviz.signals import Signals
+from tokviz.reduction.signals import Signals
 
 FEATURES = np.stack([np.arange(9.0), 10 * np.arange(9.0)], 1).astype(np.float32)
 ATTENTION = [0.4, 0.04, 0.05, 0.3, 0.03, 0.05, 0.04, 0.04, 0.05]

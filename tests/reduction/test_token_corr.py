@@ -1,7 +1,7 @@
 import torch
 
 from tokviz.reduction import reduce
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.similarity import cosines
 from tokviz.reduction.token_corr import look_alikes
 
 

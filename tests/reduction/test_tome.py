@@ -4,8 +4,8 @@ import torch
 
 import tokviz.reduction as reduction
 from tokviz.errors import InputError
-from tokviz.reduction.bipartite import best_edges, halves
-from tokviz.reduction.grouping import merged_sizes
+from tokviz.reduction.parts.bipartite import best_edges, halves
+from tokviz.reduction.parts.grouping import merged_sizes
 
 VALUES = np.array([[1.0], [2], [3], [4], [5]], np.float32)
 

@@ -4,7 +4,7 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
-from tokviz.reduction.destinations import cell_destinations
+from tokviz.reduction.parts.destinations import cell_destinations
 
 
 def toy():

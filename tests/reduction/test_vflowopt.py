@@ -2,8 +2,8 @@ import numpy as np
 import torch
 
 from tokviz.reduction import reduce
+from tokviz.reduction.signals import Signals
 from tokviz.reduction.vflowopt import importance_map, patch_entropy
-from tokviz.signals import Signals
 
 MEAN = [0.2, 0.045, 0.035, 0.21, 0.065, 0.025, 0.06, 0.14, 0.07]
 SIGNALS = {"recv_attn": MEAN, "grid": [3, 3]}

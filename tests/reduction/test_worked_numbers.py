@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tokviz.reduction import bipartite, reduce
+from tokviz.reduction import reduce
 from tokviz.reduction.flowcut import combined, prune_count
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts import bipartite
+from tokviz.reduction.parts.similarity import cosines
 from tokviz.reduction.vflowopt import importance_map
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from tokviz.reduction import reduce
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.similarity import cosines
 from tokviz.reduction.zoo_prune import sensitive_and_diverse, sensitivity
 
 X = torch.tensor([[1.0, 0], [2, 0], [1, 1], [0, 3], [0, 1]])

@@ -22,8 +22,8 @@ def test_comments_go_and_continued_lines_are_joined():
     ("path", "out"),
     [
         ("app.py", False),
-        ("tokviz/trace.py", False),
-        ("tests/test_cli.py", True),
+        ("tokviz/trace/trace.py", False),
+        ("tests/cli/test_main.py", True),
         (".git/config", True),
         ("tokviz/__pycache__/trace.pyc", True),
         ("components/overlay.pyi", True),

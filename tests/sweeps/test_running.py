@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tokviz.errors import InputError, ModelError
-from tokviz.faithfulness import check_map
-from tokviz.models.further_runs import FurtherRuns
+from tokviz.examine.faithfulness import check_map
+from tokviz.models.runs.further_runs import FurtherRuns
 from tokviz.models.vlm import VLM
 from tokviz.reduction import METHODS
 from tokviz.sweeps import running, store

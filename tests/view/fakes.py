@@ -5,10 +5,11 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tokviz.layout import Layout, Tile
 from tokviz.matrix import Reduction
-from tokviz.records import StageRecord
-from tokviz.trace import Trace, layout_arrays
+from tokviz.trace import Trace
+from tokviz.trace.layout import Layout, Tile
+from tokviz.trace.stages import StageRecord
+from tokviz.trace.trace import layout_arrays
 
 RED, BLUE = (210, 40, 40), (40, 70, 200)
 

@@ -8,9 +8,10 @@ import pytest
 
 from tests.view.fakes import fake_trace, merged, picture, pruned, stage
 from tests.view.test_encode import unpack
-from tokviz.layout import Layout, Tile
 from tokviz.reduction.method import PLACES as METHOD_PLACES
-from tokviz.trace import Trace, layout_arrays
+from tokviz.trace import Trace
+from tokviz.trace.layout import Layout, Tile
+from tokviz.trace.trace import layout_arrays
 from tokviz.view.fates import PLACES
 from tokviz.view.overlay import fitting_layers, overlay_payload, pending_payload
 from tokviz.view.page_file import page_html

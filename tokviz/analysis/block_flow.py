@@ -10,9 +10,9 @@ import numpy as np
 
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result
-from tokviz.layout import Layout
-from tokviz.schema import BLOCKS
 from tokviz.trace import Trace
+from tokviz.trace.layout import Layout
+from tokviz.trace.schema import BLOCKS
 
 ANSWER = BLOCKS.index("answer")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tokviz.analysis.supplied import Progress, numbers
-from tokviz.layout import PATCH, Layout
+from tokviz.trace.layout import PATCH, Layout
 
 Score = Callable[[list[np.ndarray]], Any]
 "Kept sets -> log-probability of the run's own answer, one number per set."

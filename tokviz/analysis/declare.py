@@ -8,11 +8,11 @@ from typing import Any
 
 from tokviz.analysis.result import Exactness, Result
 from tokviz.errors import InputError, MissingSignal
-from tokviz.layout import Layout
 from tokviz.options import Option, check_options, read_off
 from tokviz.registry import Registry
-from tokviz.schema import SCHEMA
 from tokviz.trace import Trace
+from tokviz.trace.layout import Layout
+from tokviz.trace.schema import SCHEMA
 
 ANALYSES: Registry[Analysis] = Registry(
     "analysis", "tokviz.analysis", "tokviz.analyses", lambda: Analysis

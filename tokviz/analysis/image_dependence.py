@@ -15,8 +15,8 @@ import numpy as np
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result
 from tokviz.errors import InputError, MissingSignal
-from tokviz.schema import CONTROLS
 from tokviz.trace import Trace
+from tokviz.trace.schema import CONTROLS
 
 LEAST = 1e-12
 "Probabilities below this count as this, so that a difference stays finite."

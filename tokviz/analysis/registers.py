@@ -14,9 +14,9 @@ from tokviz.analysis.declare import analysis
 from tokviz.analysis.pick import check_index
 from tokviz.analysis.ranks import top_k
 from tokviz.analysis.result import Part, Result, number
-from tokviz.layout import PATCH
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layout import PATCH
 
 MOST_ATTENDED = 10
 

@@ -25,9 +25,9 @@ from tokviz.analysis.rank_filter import rank_gaussian_filter
 from tokviz.analysis.result import Part, Result
 from tokviz.analysis.words import word_spans
 from tokviz.errors import MissingSignal
-from tokviz.layout import PATCH, Layout
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layout import PATCH, Layout
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from tokviz.mitigation.contrasting import subtract
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Contrast, FewTokens, Recipe
 from tokviz.options import Range
-from tokviz.reduction.selection import single_head_cls
-from tokviz.signals import Signals
+from tokviz.reduction.parts.selection import single_head_cls
+from tokviz.reduction.signals import Signals
 
 LAYER = -2
 """The tower's last layer but one, which gives LLaVA its features."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from tokviz.signals import Signals
+from tokviz.reduction.signals import Signals
 
 Rows = Literal["last", "after_image", "all"]
 """Which query rows of a prompt an edit sees; while decoding each of them means the new row."""

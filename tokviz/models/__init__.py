@@ -9,13 +9,13 @@ from typing import Any
 from torch import nn
 
 from tokviz.errors import ModelError
-from tokviz.models.cards import MODELS, ModelCard
-from tokviz.models.checkpoint import family_of
-from tokviz.models.download import Progress
-from tokviz.models.family import FAMILIES
-from tokviz.models.loading import check_whole, load_parts, log
-from tokviz.models.placement import choose_placement
-from tokviz.models.run import LaneView
+from tokviz.models.checkpoints.cards import MODELS, ModelCard
+from tokviz.models.checkpoints.checkpoint import family_of
+from tokviz.models.checkpoints.download import Progress
+from tokviz.models.checkpoints.loading import check_whole, load_parts, log
+from tokviz.models.checkpoints.placement import choose_placement
+from tokviz.models.families.family import FAMILIES
+from tokviz.models.runs.run import LaneView
 from tokviz.models.vlm import VLM
 
 __all__ = ["FAMILIES", "MODELS", "VLM", "LaneView", "ModelCard", "load"]

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tokviz.layout import Layout
-from tokviz.schema import BLOCKS
+from tokviz.trace.layout import Layout
+from tokviz.trace.schema import BLOCKS
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,17 @@ from torch import nn
 
 from tokviz.analysis import Result
 from tokviz.capture import Capture
-from tokviz.models import preparing, streaming
-from tokviz.models.analysing import analyse_run
 from tokviz.models.attention import use_tokviz_attention
-from tokviz.models.family import Family
-from tokviz.models.further_runs import FurtherRuns
-from tokviz.models.guard import Guard
+from tokviz.models.families.family import Family
+from tokviz.models.model_lock import Guard
 from tokviz.models.prepared import Prepared
-from tokviz.models.run import LaneView
-from tokviz.models.sinks import search_sinks
-from tokviz.models.streaming import ALONE_WORDS
-from tokviz.models.vision import Vision
+from tokviz.models.runs import preparing, streaming
+from tokviz.models.runs.analysing import analyse_run
+from tokviz.models.runs.further_runs import FurtherRuns
+from tokviz.models.runs.run import LaneView
+from tokviz.models.runs.sink_search import search_sinks
+from tokviz.models.runs.streaming import ALONE_WORDS
+from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
 from tokviz.trace import Trace
 

@@ -3,10 +3,10 @@
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite
-from tokviz.reduction.grouping import merge_labels
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import joined_heads
+from tokviz.reduction.parts import bipartite
+from tokviz.reduction.parts.grouping import merge_labels
+from tokviz.reduction.parts.selection import joined_heads
 
 
 @method(

@@ -6,10 +6,10 @@ import numpy as np
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction.coverage import greedy_cover
-from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.coverage import greedy_cover
+from tokviz.reduction.parts.crops import CropLayout
+from tokviz.reduction.parts.similarity import cosines
 
 
 @method(

@@ -5,10 +5,10 @@ from typing import Annotated
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import top_k
-from tokviz.reduction.similarity import unit
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
+from tokviz.reduction.parts.similarity import unit
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -4,8 +4,8 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, method
-from tokviz.reduction.question import tokens_and_text
-from tokviz.reduction.similarity import cosines, unit
+from tokviz.reduction.parts.question import tokens_and_text
+from tokviz.reduction.parts.similarity import cosines, unit
 
 SPENT = 1e-6
 """What is left of a token's squared length, relative to all of it, when it counts as nothing."""

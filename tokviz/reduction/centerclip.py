@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite, schedules
-from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
-from tokviz.reduction.kmedoids import kmedoids
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts import bipartite, schedules
+from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.reduction.parts.kmedoids import kmedoids
 
 
 def spectral_rows(distances: torch.Tensor, k: int, sigma: float) -> torch.Tensor:

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import top_k
-from tokviz.signals import Crop
+from tokviz.reduction.parts.crops import CropLayout
+from tokviz.reduction.parts.selection import top_k
+from tokviz.reduction.signals import Crop
 
 
 @method(

@@ -4,7 +4,7 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, method
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.similarity import cosines
 
 
 @method(

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts import schedules
 
 
 def context(probability: torch.Tensor, label: torch.Tensor, count: int) -> torch.Tensor:

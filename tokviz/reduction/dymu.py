@@ -7,9 +7,9 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite, schedules
-from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.method import Published, Range, method
+from tokviz.reduction.parts import bipartite, schedules
+from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 
 
 def find_threshold(best_edges: Sequence[torch.Tensor], r: int) -> float:

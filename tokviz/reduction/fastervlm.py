@@ -2,7 +2,7 @@
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import cls_score, top_k
+from tokviz.reduction.parts.selection import cls_score, top_k
 
 
 @method(

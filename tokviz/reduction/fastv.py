@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

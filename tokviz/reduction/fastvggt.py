@@ -7,9 +7,9 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction.crops import CropLayout
-from tokviz.reduction.destinations import cell_destinations, merge_into
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts.crops import CropLayout
+from tokviz.reduction.parts.destinations import cell_destinations, merge_into
 
 
 def destinations(

@@ -8,9 +8,9 @@ import torch
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Stage, method
-from tokviz.reduction.selection import top_k, tower_layers
-from tokviz.reduction.similarity import unit
-from tokviz.signals import Signals
+from tokviz.reduction.parts.selection import top_k, tower_layers
+from tokviz.reduction.parts.similarity import unit
+from tokviz.reduction.signals import Signals
 
 NO_CLS = (
     "This model has no [CLS] token: the mean query of all patches looked in its place, and the "

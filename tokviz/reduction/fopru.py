@@ -6,8 +6,8 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import received_score, top_k
-from tokviz.reduction.spatial import grid_of
+from tokviz.reduction.parts.selection import received_score, top_k
+from tokviz.reduction.parts.spatial import grid_of
 
 
 @method(

@@ -5,9 +5,9 @@ from typing import Annotated
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def pooled(score: torch.Tensor, kernel: int) -> torch.Tensor:

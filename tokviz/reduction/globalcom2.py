@@ -7,10 +7,10 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction.crops import CropLayout, crop_scores
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import best_of
-from tokviz.signals import Signals
+from tokviz.reduction.parts.crops import CropLayout, crop_scores
+from tokviz.reduction.parts.selection import best_of
+from tokviz.reduction.signals import Signals
 
 
 @method(

@@ -6,9 +6,9 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import in_tower, received_score, top_k
-from tokviz.reduction.spatial import grid_of
-from tokviz.signals import Signals
+from tokviz.reduction.parts.selection import in_tower, received_score, top_k
+from tokviz.reduction.parts.spatial import grid_of
+from tokviz.reduction.signals import Signals
 
 
 @method(

@@ -7,9 +7,9 @@ import numpy as np
 from tokviz.matrix import Reduction
 from tokviz.reduction.hiprune import choose
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.question import tokens_and_text
-from tokviz.reduction.selection import top_k
-from tokviz.reduction.similarity import unit
+from tokviz.reduction.parts.question import tokens_and_text
+from tokviz.reduction.parts.selection import top_k
+from tokviz.reduction.parts.similarity import unit
 
 
 @method(

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.crops import CropLayout, crop_scores
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import best_of
+from tokviz.reduction.parts.crops import CropLayout, crop_scores
+from tokviz.reduction.parts.selection import best_of
 
 
 @method(

@@ -7,9 +7,9 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import best_of, cls_score
-from tokviz.reduction.similarity import cosines
-from tokviz.reduction.spatial import grid_of, rows_cols
+from tokviz.reduction.parts.selection import best_of, cls_score
+from tokviz.reduction.parts.similarity import cosines
+from tokviz.reduction.parts.spatial import grid_of, rows_cols
 
 ATTENTION_SCALE, DIVERSITY = 1e3, 0.09
 """Constants of the official code."""

@@ -7,7 +7,7 @@ import numpy as np
 from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import best_of, cls_score
+from tokviz.reduction.parts.selection import best_of, cls_score
 
 
 @method(

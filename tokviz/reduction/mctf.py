@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite, schedules
-from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts import bipartite, schedules
+from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 
 Positive = Annotated[float, Range(0.1, 100, 0.1)]
 

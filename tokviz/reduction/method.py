@@ -10,8 +10,8 @@ from typing import Any, Literal
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.options import Option, Range, check_options, read_off
+from tokviz.reduction.signals import Signals
 from tokviz.registry import Registry
-from tokviz.signals import Signals
 
 __all__ = [
     "EFFECTS",
@@ -206,8 +206,8 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> 
 
     Args:
         name: a key of METHODS.
-        signals: name -> array, see `tokviz.signal_table.SIGNALS`; any float type, decided as
-            float32.
+        signals: name -> array, see `tokviz.reduction.signal_table.SIGNALS`; any float type,
+            decided as float32.
         keep: number of visual tokens to leave, 1 to n.
         **options: the method's own options.
 

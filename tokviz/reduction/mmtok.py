@@ -7,9 +7,9 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction.coverage import greedy_cover
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.similarity import unit
+from tokviz.reduction.parts.coverage import greedy_cover
+from tokviz.reduction.parts.similarity import unit
 
 
 @method(

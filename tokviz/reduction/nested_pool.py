@@ -4,7 +4,7 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.spatial import grid_of, rows_cols
+from tokviz.reduction.parts.spatial import grid_of, rows_cols
 
 
 @method(

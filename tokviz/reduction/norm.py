@@ -2,7 +2,7 @@
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts.selection import top_k
 
 
 @method("norm", title="Feature norm", place="before", needs=("feats_post",))

@@ -4,9 +4,9 @@ import math
 from typing import Annotated
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Range, Stage, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def ratio(layer: int, layers: int) -> float:

@@ -7,9 +7,9 @@ import numpy as np
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def ratios(slope: float, middle: float, layers: int) -> np.ndarray:

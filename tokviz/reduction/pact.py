@@ -5,11 +5,11 @@ from typing import Annotated
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
-from tokviz.reduction.grouping import merge_labels, original_numbers
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import top_k
-from tokviz.reduction.similarity import unit
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.grouping import merge_labels, original_numbers
+from tokviz.reduction.parts.selection import top_k
+from tokviz.reduction.parts.similarity import unit
 
 
 def bounded_peaks(distances: torch.Tensor, cutoff: float) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite, schedules
-from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts import bipartite, schedules
+from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.tome import tome
 
 

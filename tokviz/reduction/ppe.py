@@ -8,8 +8,8 @@ import numpy as np
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction.density import density_peaks
 from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts.density import density_peaks
 
 
 @method(

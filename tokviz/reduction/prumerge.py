@@ -7,9 +7,9 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import joined_heads, single_head_cls, top_k
-from tokviz.reduction.similarity import cosines
-from tokviz.signals import Signals
+from tokviz.reduction.parts.selection import joined_heads, single_head_cls, top_k
+from tokviz.reduction.parts.similarity import cosines
+from tokviz.reduction.signals import Signals
 
 
 @method(

@@ -7,8 +7,8 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
+from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.prumerge import attention_and_keys, merge_around, outliers
-from tokviz.reduction.selection import top_k
 
 
 @method(

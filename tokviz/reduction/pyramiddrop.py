@@ -1,9 +1,9 @@
 """PyramidDrop: are fewer and fewer visual tokens needed the deeper the layer?"""
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Published, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

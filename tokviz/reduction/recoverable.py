@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.local_outliers import count_outliers
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.question import tokens_and_text
-from tokviz.reduction.selection import joined_heads, single_head_cls, top_k
-from tokviz.reduction.similarity import cosines, unit
+from tokviz.reduction.parts.local_outliers import count_outliers
+from tokviz.reduction.parts.question import tokens_and_text
+from tokviz.reduction.parts.selection import joined_heads, single_head_cls, top_k
+from tokviz.reduction.parts.similarity import cosines, unit
 
 TEXT_WEIGHT = 50.0
 """Weight of the question against key similarity when neighbours are chosen (official code)."""

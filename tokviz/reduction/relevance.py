@@ -5,7 +5,7 @@ import torch
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts.selection import top_k
 
 
 @method(

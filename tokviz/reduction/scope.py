@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.coverage import greedy_cover
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import cls_score
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.coverage import greedy_cover
+from tokviz.reduction.parts.selection import cls_score
+from tokviz.reduction.parts.similarity import cosines
 
 
 @method(

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite, schedules
-from tokviz.reduction.grouping import token_sizes
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import bipartite, schedules
+from tokviz.reduction.parts.grouping import token_sizes
+from tokviz.reduction.parts.selection import top_k
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -7,10 +7,10 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
-from tokviz.reduction.density import density_peaks
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.density import density_peaks
+from tokviz.reduction.parts.selection import top_k
 
 RECYCLED, PER_CLUSTER, HEADS = 0.3, 10, 14
 PUBLISHED = {

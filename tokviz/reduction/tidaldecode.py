@@ -3,9 +3,9 @@
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Stage, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def attend(logits: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -6,8 +6,8 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.similarity import cosines
-from tokviz.reduction.spatial import grid_of
+from tokviz.reduction.parts.similarity import cosines
+from tokviz.reduction.parts.spatial import grid_of
 
 
 @method(

@@ -5,9 +5,9 @@ from typing import Annotated
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.exits import leave
 from tokviz.reduction.method import Range, Stage, method
-from tokviz.reduction.schedules import clamped
+from tokviz.reduction.parts.exits import leave
+from tokviz.reduction.parts.schedules import clamped
 
 
 def exit_layer(mass: torch.Tensor, start: int, threshold: float) -> int | None:

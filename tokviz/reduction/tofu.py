@@ -5,8 +5,8 @@ from typing import Literal
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import method
+from tokviz.reduction.parts import schedules
 from tokviz.reduction.tome import tome
 
 

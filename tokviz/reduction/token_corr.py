@@ -5,10 +5,10 @@ from typing import Annotated
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import best_of, cls_score, joined_heads
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.crops import CropLayout
+from tokviz.reduction.parts.selection import best_of, cls_score, joined_heads
+from tokviz.reduction.parts.similarity import cosines
 
 
 @method(

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import bipartite, schedules
-from tokviz.reduction.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.method import Range, method
-from tokviz.signals import Signals
+from tokviz.reduction.parts import bipartite, schedules
+from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.reduction.signals import Signals
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -5,9 +5,9 @@ from typing import Annotated
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.destinations import cell_destinations, merge_into
 from tokviz.reduction.method import Range, Stage, method
-from tokviz.reduction.spatial import grid_of
+from tokviz.reduction.parts.destinations import cell_destinations, merge_into
+from tokviz.reduction.parts.spatial import grid_of
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction import schedules
 from tokviz.reduction.method import Published, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts import schedules
+from tokviz.reduction.parts.selection import top_k
 
 
 def transition(

@@ -6,7 +6,7 @@ import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.spatial import grid_of
+from tokviz.reduction.parts.spatial import grid_of
 
 
 @method("uniform", title="Uniform grid", place="before", needs=(), optional=("grid", "index"))

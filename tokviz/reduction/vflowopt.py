@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.crops import CropLayout
 from tokviz.reduction.method import Range, method
-from tokviz.signals import Signals
+from tokviz.reduction.parts.crops import CropLayout
+from tokviz.reduction.signals import Signals
 
 SHARES = (0.1166, 0.2651, 0.7233)
 THRESHOLDS = (39.26, 34.76, 28.68)
@@ -46,7 +46,7 @@ def vflowopt(
     cell x cell square become one mean, weighted by importance, in the place of their best member.
     Threshold and cell follow from the budget by the published presets, cell scaled to the grid. To
     search them for a model and prompts of one's own, together with the stages inside the language
-    model, there is `tokviz.models.schedule_search.search_vflowopt`.
+    model, there is `tokviz.models.runs.schedule_search.search_vflowopt`.
 
     The official count of squares may miss the budget; here a few more or fewer tokens are recycled
     until it is met, and a cell that leaves too many squares grows. Inside the language model the

@@ -8,8 +8,8 @@ import torch
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
-from tokviz.reduction.selection import cls_score, top_k
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.selection import cls_score, top_k
+from tokviz.reduction.parts.similarity import cosines
 
 
 @method(

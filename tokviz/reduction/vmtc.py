@@ -5,9 +5,9 @@ from typing import Annotated
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.kmeans import spherical_kmeans
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import cls_score, top_k
+from tokviz.reduction.parts.kmeans import spherical_kmeans
+from tokviz.reduction.parts.selection import cls_score, top_k
 
 
 @method(

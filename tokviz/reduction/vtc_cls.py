@@ -5,7 +5,7 @@ import torch
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.selection import cls_score, in_tower, top_k, tower_layers
+from tokviz.reduction.parts.selection import cls_score, in_tower, top_k, tower_layers
 
 
 @method(

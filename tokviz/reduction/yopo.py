@@ -5,9 +5,9 @@ from typing import Annotated
 import numpy as np
 
 from tokviz.matrix import Reduction
-from tokviz.reduction.exits import leave
 from tokviz.reduction.method import Range, Stage, method
-from tokviz.reduction.schedules import clamped
+from tokviz.reduction.parts.exits import leave
+from tokviz.reduction.parts.schedules import clamped
 
 
 def neighbours(grid: tuple[int, int], window: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.similarity import cosines
+from tokviz.reduction.parts.similarity import cosines
 
 
 @method(

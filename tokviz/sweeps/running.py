@@ -18,9 +18,9 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tokviz.errors import InputError
-from tokviz.model_flags import NAMES
-from tokviz.models.loading import EMBEDDED
-from tokviz.models.streaming import check_length
+from tokviz.load_options import LOAD_OPTIONS
+from tokviz.models.checkpoints.loading import EMBEDDED
+from tokviz.models.runs.streaming import check_length
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
 from tokviz.sweeps.rows import Row, row_key, sort_key
@@ -133,9 +133,11 @@ def sweep(
 
 def check_loading(loading: Mapping[str, Any]) -> None:
     """Raise InputError for an argument that neither a sweep nor `tokviz.load` knows."""
-    unknown = sorted(set(loading) - set(NAMES))
+    unknown = sorted(set(loading) - set(LOAD_OPTIONS))
     if unknown:
-        raise InputError(f"a sweep has no argument {unknown[0]!r}; of loading: {', '.join(NAMES)}.")
+        raise InputError(
+            f"a sweep has no argument {unknown[0]!r}; of loading: {', '.join(LOAD_OPTIONS)}."
+        )
 
 
 def carry_out(

@@ -16,13 +16,13 @@ import numpy as np
 from tokviz.capture import Capture
 from tokviz.errors import ModelError, TokvizError
 from tokviz.evaluation import ObjectList
-from tokviz.faithfulness import Memo, Score, order_of, removal_curves
-from tokviz.model_flags import ANSWERING
+from tokviz.examine.faithfulness import Memo, Score, order_of, removal_curves
+from tokviz.load_options import CHANGING_ANSWERS
 from tokviz.models import VLM, load
-from tokviz.models.further_runs import FurtherRuns
-from tokviz.models.measured import Measured, measure
 from tokviz.models.prepared import Prepared
-from tokviz.models.vision import Vision
+from tokviz.models.runs.further_runs import FurtherRuns
+from tokviz.models.runs.measured import Measured, measure
+from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
 from tokviz.sweeps.judging import judge
 from tokviz.sweeps.question import Question
@@ -78,7 +78,7 @@ class Terms:
         """Return what the rows of a kind of question follow from."""
         listed = {"objects": list(self.objects)} if kind == "chair" else {}
         more = {"faithfulness": True} if self.faithfulness else {}
-        how = {name: self.loading[name] for name in ANSWERING if name in self.loading}
+        how = {name: self.loading[name] for name in CHANGING_ANSWERS if name in self.loading}
         return {"max_new_tokens": self.max_new_tokens, **listed, **more, **how}
 
     @property

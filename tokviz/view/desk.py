@@ -28,7 +28,7 @@ def word_card(word: Any, trace: Trace) -> dict[str, Any]:
     """Return one word of a report of `tokviz.diagnose`.
 
     Args:
-        word: a `tokviz.diagnosis.Word`.
+        word: a `tokviz.examine.diagnosis.Word`.
         trace: the run it is from.
 
     Returns:
@@ -115,7 +115,7 @@ def remedy(lane: int, entry: Any, trace: Trace, full: Trace, plain: float) -> di
 
 
 def proof(certificate: Any, trace: Trace | None, lane: int | None) -> dict[str, Any]:
-    """Return a certificate of `tokviz.counterfactual` with the picture of what was left."""
+    """Return a certificate of `tokviz.examine.counterfactual` with the picture of what was left."""
     minimal = "No single token can be left out of this set; other sets may do as well."
     return {
         "kind": certificate.kind,

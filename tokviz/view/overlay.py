@@ -47,8 +47,8 @@ from PIL import Image
 
 from tokviz.errors import TokvizError
 from tokviz.images import PREVIEW_SIDE, open_image, preview_jpeg
-from tokviz.schema import BLOCKS
 from tokviz.trace import Trace
+from tokviz.trace.schema import BLOCKS
 from tokviz.view.encode import data_url, pack, pack_map
 from tokviz.view.fates import fate_fields
 from tokviz.view.words import token_words

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
 from tokviz.view.overlay import overlay_payload
 
-ASSETS = Path(__file__).parents[2] / "assets"
 SCRIPTS = (
     "dom", "arrays", "palette", "scene", "mosaic", "painter", "legend", "words", "facts", "heads",
     "brush", "walk", "svg", "figure", "links", "sharing", "panel", "explorer",

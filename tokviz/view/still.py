@@ -14,9 +14,9 @@ from PIL import Image, ImageOps
 
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
-from tokviz.layout import PATCH
 from tokviz.matrix import KEPT, MERGED, PRUNED
 from tokviz.trace import Trace
+from tokviz.trace.layout import PATCH
 
 VIRIDIS = (
     "440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b",

@@ -1,6 +1,6 @@
 """Example LLaVA: LLaVA's classes under a model_type that transformers does not know.
 
-A family of your own usually overrides more; see `tokviz/models/family.py` for all it can.
+A family of your own usually overrides more; see `tokviz/models/families/family.py` for all it can.
 """
 
 from transformers import (
@@ -10,8 +10,8 @@ from transformers import (
     LlavaForConditionalGeneration,
 )
 
-from tokviz.models.family import family
-from tokviz.models.llava import Llava
+from tokviz.models.families.family import family
+from tokviz.models.families.llava import Llava
 
 
 class ExampleConfig(LlavaConfig):

@@ -6,7 +6,7 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
-from tokviz.reduction.selection import top_k
+from tokviz.reduction.parts.selection import top_k
 
 
 @method("example_border", title="Border first", place="before", needs=("grid",))

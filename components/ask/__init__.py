@@ -1,0 +1,1 @@
+"""Ask: the picture, the question, stored examples, and opening what is stored."""

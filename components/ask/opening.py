@@ -1,0 +1,123 @@
+"""Opening what is stored: the first screen, an example, a copied link, a trace file."""
+
+from itertools import islice
+from typing import Any
+
+import gradio as gr
+
+from components.notice import notice
+from components.runs.links import read_compare, read_lane, read_pictures, read_start, read_view
+from components.runs.runs import FULL, RUNS, STOPS, Run
+from components.runs.showing import charts, default_plans, explorer, lanes_value, stored_lanes
+from components.screen import QUICK, SKIP, Screen, frame, show_run
+from components.sentences import sentence
+from components.state import Site
+from components.widget import told
+from tokviz.errors import TraceError
+from tokviz.images import open_image
+from tokviz.trace import open_trace
+
+DRAWN_AHEAD = 16
+"""Stored examples that are drawn before anybody opens them."""
+LANES_AT = 6
+"""Place of the comparison among the values that an opened example has."""
+
+
+def opened(site: Site) -> dict[str, Any]:
+    """Return what the first screen shows: the first stored example."""
+    for name, example in site.stored.all.items():
+        return {
+            "run": example.run,
+            "run_name": example.run.name,
+            "example": name,
+            "overlay": explorer(example.run, view=example.view),
+            "lanes": stored_lanes(example.run),
+        }
+    empty = lanes_value(0, {}, default_plans(4), None, [])
+    return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
+
+
+def draw_all(site: Site) -> None:
+    """Draw the first stored examples, so that nobody's click has to wait for it."""
+    for example in islice(site.stored.all.values(), DRAWN_AHEAD):
+        explorer(example.run)
+        stored_lanes(example.run)
+        charts(example.run, FULL)
+
+
+def show_example(
+    site: Site,
+    name: str,
+    lane: int,
+    view: dict[str, Any],
+    plans: list[dict[str, Any]] | None = None,
+) -> tuple[Any, ...]:
+    """Return picture, prompt and frame of an example; an unknown name changes nothing.
+
+    Other plans than the stored lanes' take their places, unasked.
+    """
+    example = site.stored.all.get(name)
+    if example is None:
+        return (SKIP, SKIP, SKIP, *frame(said=notice("There is no such example here.", "bad")))
+    row = site.stored.value(name)
+    lane = lane if lane in example.run.traces else FULL
+    said = notice(example.note)
+    shown = show_run(example.run, lane, {**example.view, **view}, said, plans)
+    return (None, example.run.prompt, row, *shown)
+
+
+class Opening:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def pick(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        """Open a stored example; an answer that is still being written is left."""
+        STOPS.leave(str(request.session_hash))
+        return show_example(self.site, str(told(event).get("example")), FULL, {})
+
+    def open_link(self, request: gr.Request) -> tuple[Any, ...]:
+        """Open what the page's address asks for; without an example in it nothing changes."""
+        query = {str(k): str(v) for k, v in dict(request.query_params).items()}
+        if not query.get("example"):
+            return (SKIP, SKIP, SKIP, *frame(), SKIP)
+        lane, name, plans = read_lane(query), query["example"], read_compare(query)
+        lane, start = FULL if lane is None else lane, read_start(query)
+        model = query.get("model", "")
+        chosen = model if model in self.site.models.names else SKIP
+        shown = list(show_example(self.site, name, lane, read_view(query), plans))
+        place = LANES_AT
+        if isinstance(shown[place], dict):
+            shown[place] = shown[place] | {"start": start} | read_pictures(query)
+            shown[1] = query.get("prompt") or shown[1]
+        return (*shown, chosen)
+
+
+def open_file(path: str | None, request: gr.Request) -> tuple[Any, ...]:
+    """Show a trace file that somebody saved; an answer that is still being written is left."""
+    try:
+        if not path:
+            return (SKIP, SKIP, *frame())
+        trace = open_trace(path)
+        if not trace.n:
+            raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
+        STOPS.leave(str(request.session_hash))
+        image = open_image(trace.images[0]) if trace.images else None
+        run = RUNS.put(Run(image, trace.prompt, "", {FULL: trace}))
+        said = notice("A stored trace: nothing was run here.")
+        return (None, trace.prompt, *show_run(run, said=said))
+    except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
+        return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
+
+
+def wire_opening(
+    site: Site, screen: Screen, page: gr.Blocks, waiting: list[dict[str, Any]]
+) -> None:
+    """Connect examples, links and trace files; a question that still waits is not asked then."""
+    ask, opening = screen.ask, Opening(site)
+    everything = [ask.image, ask.prompt, ask.examples, *screen.outputs]
+    ask.examples.pick(opening.pick, None, everything, cancels=waiting, **QUICK)
+    page.load(opening.open_link, None, [*everything, ask.model], **QUICK)
+    file = [ask.image, ask.prompt, *screen.outputs]
+    ask.trace.upload(open_file, ask.trace, file, cancels=waiting, **QUICK)

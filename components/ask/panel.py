@@ -1,0 +1,117 @@
+"""Ask: a picture, a question, an answer; examples and stored traces open without a model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from components.ask.examples import Examples
+from components.ask_widgets import AskPanel
+from components.notice import notice
+from components.runs.asking import ask_about
+from components.runs.runs import STOPS, shown_example, shown_picture, shown_source
+from components.safe_upload import SafeImage, SafeUpload
+from components.screen import MODEL, QUICK, Screen, play
+from components.sentences import sentence
+from components.state import Site
+from tokviz.errors import TokvizError
+from tokviz.images import open_image
+
+PLACEHOLDER = "Drop, paste or upload a picture. Until then, the one shown is asked about."
+
+
+def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
+    """Build the left column."""
+    run, names = first["run"], site.models.names
+    with gr.Column(elem_id="tv-ask"):
+        image = SafeImage(
+            type="filepath",
+            sources=["upload", "clipboard", "webcam"],
+            label="Your picture",
+            placeholder=PLACEHOLDER,
+            height=190,
+            elem_id="tv-picture",
+            buttons=[],
+        )
+        prompt = gr.Textbox(
+            run.prompt if run else "",
+            label="Your question",
+            placeholder="is there a dog ?",
+            lines=2,
+            max_lines=6,
+            submit_btn=False,
+            elem_id="tv-prompt",
+        )
+        model = gr.Dropdown(
+            site.models.choices,
+            value=names[0],
+            label="Model",
+            visible=len(names) > 1,
+            elem_id="tv-model",
+        )
+        with gr.Row(equal_height=True):
+            ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
+            stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
+        trace = SafeUpload(
+            "Open a trace file",
+            file_types=[".safetensors"],
+            size="sm",
+            elem_id="tv-open-trace",
+            variant="secondary",
+        )
+        examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
+    return AskPanel(image, prompt, model, ask, stop, examples, trace)
+
+
+class Asking:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def ask(
+        self, image: str | None, prompt: str, model: str, session: str, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        """Answer with all tokens about the given picture, or the one that is shown."""
+        picture = image or shown_picture(session)
+        example = "" if image else shown_example(session, prompt)
+        source = "" if image else shown_source(session)
+        asked = ask_about(
+            self.site.settings, picture, prompt, model, example=example, source=source
+        )
+        yield from play(self.site, asked, str(request.session_hash))
+
+
+def stop(request: gr.Request) -> dict[str, Any]:
+    """Stop this tab's run after the token that is being written."""
+    running = STOPS.stop(str(request.session_hash))
+    return notice("Stopping …", "busy") if running else notice()
+
+
+def check_image(image: str | None) -> dict[str, Any]:
+    """Say at once when an upload cannot be used, and what is allowed."""
+    try:
+        if image:
+            width, height = open_image(image).size
+            return notice(f"Picture of {width} × {height} pixels. Type a question and press Ask.")
+    except TokvizError as error:
+        return notice(sentence(error), "bad")
+    return notice()
+
+
+def wire_ask(site: Site, screen: Screen) -> Dependency:
+    """Connect the left column; return the event that asks."""
+    panel = screen.ask
+    asking = gr.on(
+        [panel.ask.click, panel.prompt.submit],
+        Asking(site).ask,
+        [panel.image, panel.prompt, panel.model, screen.session],
+        screen.outputs,
+        show_progress="minimal",
+        show_progress_on=[screen.show.notice],
+        **MODEL,
+    )
+    panel.stop.click(stop, None, screen.show.notice, **QUICK)
+    panel.image.upload(check_image, panel.image, screen.show.notice, **QUICK)
+    return asking

@@ -1,0 +1,1 @@
+"""Compare: methods beside the full answer, the keep sweep, choosing tokens by hand."""

@@ -1,0 +1,261 @@
+"""Keep sweep: one method at many budgets, each answer written anew; where does it stay?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+import tokviz
+from components.ask.panel import stop
+from components.compare.opened_lane import open_lane
+from components.runs.answering import NO_IMAGE, PACE, PATIENCE, held
+from components.runs.asking import Request, ask_about, make_plan, read_plans
+from components.runs.models import Models
+from components.runs.runs import FULL, RUNS, Run, Stop, shown_example, shown_picture, shown_source
+from components.runs.zero_gpu import borrowed
+from components.screen import MODEL, QUICK, Screen
+from components.sentences import sentence
+from components.state import Site
+from components.widget import Widget, told
+from tokviz.errors import InputError
+from tokviz.images import open_image
+from tokviz.plans import Plan
+from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import LaneView
+
+
+class Strip(Widget):
+    """A strip of budgets. Events: sweep {method, options}, halt {}, open {run, lane}."""
+
+    script = "Strip"
+    template = "strip.html"
+    emits = ("sweep", "halt", "open")
+
+
+@dataclass
+class Sweep:
+    """One sweep while it runs: the ladder's budgets first, then those that narrow it down."""
+
+    run: Run
+    budgets: list[int]
+    plan: Mapping[str, Any]
+    views: list[LaneView] = field(default_factory=list)
+    "One per budget that has been begun, in the order of `budgets`; the first is all tokens."
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def lanes(self) -> list[dict[str, Any]]:
+        """Settings of every lane below all tokens."""
+        return [{**self.plan, "keep": keep} for keep in self.budgets[1:]]
+
+    @property
+    def cells(self) -> list[dict[str, Any]]:
+        """One per budget, most tokens first."""
+        full = self.views[0].text if self.views and self.views[0].done else None
+        pairs = enumerate(zip(self.budgets, self.views, strict=False), start=FULL)
+        found = [
+            cell(keep, self.budgets[0], view, full) | {"lane": number}
+            for number, (keep, view) in pairs
+        ]
+        return sorted(found, key=lambda one: one["keep"], reverse=True)
+
+    def value(self, phase: str) -> dict[str, Any]:
+        """Return what the strip shows of it."""
+        cells = self.cells
+        progress = self._progress() if phase == "running" else ""
+        said = smallest(cells)
+        return strip_value(phase, cells, said, progress=progress, run=self.run.name, plan=self.plan)
+
+    def _progress(self) -> str:
+        count, done = len(self.views), sum(bool(view.done) for view in self.views)
+        if count > len(ladder(self.budgets[0])):
+            return f"Narrowing it down: {self.budgets[-1]} tokens"
+        spent = time.monotonic() - self.began
+        return ", ".join(
+            filter(None, [f"{done} of {count} budgets", time_left(done, count, spent)])
+        )
+
+
+def strip_value(
+    phase: str = "empty",
+    cells: Sequence[Mapping[str, Any]] = (),
+    said: str = "",
+    *,
+    progress: str = "",
+    error: str = "",
+    run: str = "",
+    plan: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the strip's value; phase is empty, running or done."""
+    title = tokviz.METHODS[plan["method"]].title if plan else ""
+    return {
+        "phase": phase,
+        "cells": list(cells),
+        "said": said,
+        "progress": progress,
+        "error": error,
+        "run": run,
+        "title": title,
+    }
+
+
+def seconds_needed(
+    models: Models, request: Request, image: Any, plans: Sequence[Plan | None], flag: Stop
+) -> int:
+    """Return how long to borrow a GPU for."""
+    return 10 + int(0.06 * request.limit * len(plans))
+
+
+@borrowed(seconds_needed)
+def stream_in_turn(
+    models: Models, request: Request, image: Any, plans: Sequence[Plan | None], flag: Stop
+) -> Generator[list[LaneView]]:
+    """Run lanes one after the other. What goes in or comes out can be pickled (see `borrowed`)."""
+    vlm = models.get(request.model)
+    lanes = vlm.in_turn([image], request.prompt, plans, request.limit, stop=flag)
+    with closing(lanes):
+        yield from lanes
+
+
+def sweeping(models: Models, request: Request, n: int, session: str) -> Iterator[dict[str, Any]]:
+    """Yield values of the strip while one method runs at every budget of the ladder and between.
+
+    Args:
+        models: where the model is.
+        request: with one lane, whose budget is not looked at.
+        n: visual tokens of the picture.
+        session: whose stop button stops it.
+
+    Raises:
+        TokvizError: the sweep cannot be run; the message is for the visitor.
+    """
+    if not request.image:
+        raise InputError(NO_IMAGE)
+    request = replace(request, image=open_image(request.image))
+    run = Run(request.image, request.prompt, request.model)
+    run.example, run.source = request.example, request.source
+    sweep = Sweep(run, ladder(n), request.plans[0])
+    deadline = sweep.began + request.seconds
+    with held(request, session) as (flag, entry):
+        plans = [None, *map(make_plan, sweep.lanes)]
+        yield from _run_budgets(models, request, sweep, plans, flag, deadline)
+        while not flag.is_set():
+            keep = next_budget(sweep.cells)
+            if keep is None or keep in sweep.budgets:
+                break
+            sweep.budgets.append(keep)
+            plans = [make_plan(sweep.lanes[-1])]
+            yield from _run_budgets(models, request, sweep, plans, flag, deadline)
+        entry.outcome = "stopped" if flag.is_set() else "done"
+    keep_traces(sweep)
+    yield sweep.value("done")
+
+
+def _run_budgets(
+    models: Models,
+    request: Request,
+    sweep: Sweep,
+    plans: Sequence[Plan | None],
+    flag: Stop,
+    deadline: float,
+) -> Iterator[dict[str, Any]]:
+    """Run the last budgets of a sweep; yield values of the strip."""
+    before, last = list(sweep.views), 0.0
+    with closing(stream_in_turn(models, request, request.image, plans, flag)) as steps:
+        for views in steps:
+            now = time.monotonic()
+            sweep.views = [*before, *views]
+            if sweep.views[0].error:
+                raise InputError(sweep.views[0].error)
+            if now > deadline:
+                flag.set()
+            if now > deadline + PATIENCE:
+                break
+            if now - last >= PACE:
+                last = now
+                yield sweep.value("running")
+
+
+def keep_traces(sweep: Sweep) -> None:
+    """Remember what was run, so that a cell can be opened."""
+    found = enumerate(sweep.views, start=FULL)
+    sweep.run.traces = {number: view.trace for number, view in found if view.trace is not None}
+    sweep.run.plans = dict(enumerate(sweep.lanes))
+    if FULL in sweep.run.traces:
+        RUNS.put(sweep.run)
+
+
+def count_tokens(session: str) -> int:
+    """Return how many visual tokens the shown picture has.
+
+    Raises:
+        InputError: nothing has been asked yet.
+    """
+    run = RUNS.get(session or "")
+    if run is None or FULL not in run.traces:
+        raise InputError("ask a question first: the budgets come from the picture's tokens.")
+    return run.traces[FULL].n
+
+
+class Sweeping:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def sweep(
+        self,
+        prompt: str,
+        model: str,
+        session: str,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> Iterator[dict[str, Any]]:
+        """Run one method at many budgets on the picture that is shown."""
+        yield strip_value("running", progress="Waiting for the model …")
+        try:
+            sent = {"method": told(event).get("method"), "options": told(event).get("options")}
+            plans = read_plans([sent | {"keep": 1}])
+            make_plan(plans[0])
+            picture, example = shown_picture(session), shown_example(session, prompt)
+            asked = ask_about(
+                self.site.settings, picture, prompt, model, plans, example, shown_source(session)
+            )
+            yield from sweeping(
+                self.site.models, asked, count_tokens(session), str(request.session_hash)
+            )
+        except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
+            yield strip_value("done", error=sentence(error))
+
+
+def open_cell(event: gr.EventData) -> tuple[Any, ...]:
+    """Show one cell's run as a lane of the comparison and in the big picture."""
+    return open_lane(told(event).get("run"), told(event).get("lane"))
+
+
+def keep_sweep() -> Strip:
+    """Build the sweep."""
+    with gr.Column(elem_classes="tv-section", elem_id="tv-sweep"):
+        gr.HTML(
+            "<h2>How few tokens?</h2><p>A keep sweep: one method at many budgets, the answer "
+            "written anew at each, then narrowed down to the smallest that holds the full answer. "
+            "Click a budget to look at its run.</p>",
+            elem_classes="tv-title",
+        )
+        return Strip(strip_value(), elem_id="tv-strip")
+
+
+def wire_sweep(site: Site, screen: Screen, strip: Strip) -> None:
+    """Connect the sweep."""
+    ask = screen.ask
+    inputs = [ask.prompt, ask.model, screen.session]
+    strip.sweep(Sweeping(site).sweep, inputs, strip, show_progress="hidden", **MODEL)
+    strip.halt(stop, None, screen.show.notice, **QUICK)
+    strip.open(open_cell, None, screen.outputs, **QUICK)

@@ -1,0 +1,1 @@
+"""Debug a hallucination: examine an answer, force words, search tokens, try mitigations."""

@@ -1,0 +1,95 @@
+"""One examined answer: what was found out about it, kept with a run of its own.
+
+Everything that is run for a case becomes a lane of that run, so that the bound on all kept runs
+holds for it too. A case is a copy: stored examples, which everybody sees, are never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tokviz
+from components.runs.runs import FULL, RUNS, Run
+from tokviz.errors import InputError
+from tokviz.examine.counterfactual import Certificate
+from tokviz.examine.diagnosis import Report, how_often
+from tokviz.trace import Trace
+from tokviz.view import desk
+
+MOST_LANES = 40
+"""Further runs that one case holds."""
+
+
+@dataclass
+class Case:
+    """What the desk found out about one run."""
+
+    report: Report
+    note: str = ""
+    "What is known about a stored mistake."
+    forced: dict[int, str] = field(default_factory=dict)
+    "Lane -> the words that its answer was made to begin with."
+    remedies: dict[int, str] = field(default_factory=dict)
+    "Lane -> name of the mitigation."
+    plain: float = 0.0
+    "Seconds of the answer without a mitigation, measured beside them."
+    found: dict[str, tuple[Certificate, int | None]] = field(default_factory=dict)
+    "necessary, sufficient -> certificate, and the lane that was run with what was left."
+
+
+def new_case(run: Run, model: str, trace: Trace, report: Report, note: str) -> Run:
+    """Return a run of its own, kept, with a case about the answer."""
+    copied = Run(run.image, run.prompt, model, {FULL: trace}, file=run.file)
+    copied.example, copied.source = run.example, run.source
+    copied.case = Case(report, note)
+    return RUNS.put(copied)
+
+
+def add_lane(run: Run, trace: Trace, plan: Mapping[str, Any]) -> int:
+    """Keep one more run of the question; return its lane's number.
+
+    Raises:
+        InputError: the case is full.
+    """
+    number = max(run.traces) + 1
+    if number >= MOST_LANES:
+        raise InputError(f"a case holds {MOST_LANES} further runs: examine the answer again.")
+    run.traces[number], run.plans[number] = trace, plan
+    RUNS.put(run)
+    return number
+
+
+def case_value(run: Run) -> dict[str, Any]:
+    """Return a case as the desk draws it."""
+    case, full = run.case, run.traces[FULL]
+    words = [desk.word_card(word, full) for word in case.report.words]
+    forced = {lane: f"“{text}” forced" for lane, text in case.forced.items()}
+    entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.remedies.items()}
+    remedies = [desk.remedy(i, one, run.traces[i], full, case.plain) for i, one in entries.items()]
+    remedies.sort(key=lambda one: not one["changed"])
+    return {
+        "run": run.name,
+        "prompt": run.prompt,
+        "answer": full.answer,
+        "note": case.note,
+        "flags": desk.flags(words),
+        "how_often": how_often(),
+        "words": words,
+        "forced": [desk.outcome(i, title, run.traces[i], full) for i, title in forced.items()],
+        "remedies": remedies,
+        "remedied": desk.named([one["title"] for one in remedies if one["changed"]]),
+        "found": [
+            desk.proof(certificate, None if lane is None else run.traces[lane], lane)
+            for certificate, lane in case.found.values()
+        ],
+    }
+
+
+def word_pictures(run: Run, number: Any) -> list[dict[str, str]]:
+    """Return where the model looked for one word of a case; a word that is not there has none."""
+    words = run.case.report.words
+    if type(number) is not int or not 0 <= number < len(words):
+        return []
+    return desk.word_maps(range(*words[number].tokens), run.traces[FULL])

@@ -1,0 +1,187 @@
+"""The desk's work on the model: examine, force a word, search tokens, try mitigations.
+
+Each is a generator of sentences about its progress; what it finds goes into the run's case.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+
+import tokviz
+from components.compare.keep_sweep import stream_in_turn
+from components.desk.cases import add_lane
+from components.runs.asking import BY_HAND, Request, make_plan
+from components.runs.models import Models
+from components.runs.runs import FULL, Run, Stop
+from components.runs.zero_gpu import borrowed
+from tokviz.analysis import analyse
+from tokviz.errors import InputError
+from tokviz.examine.counterfactual import Certificate, find_tokens
+from tokviz.examine.diagnosis import Report, diagnose
+from tokviz.trace import Trace
+from tokviz.view.desk import candidates
+
+SEARCH_SECONDS = 30.0
+"""How long tokens are searched for; the best set so far is shown then."""
+
+
+def examine_seconds(models: Models, request: Request, trace: Trace) -> int:
+    """Return how long to borrow a GPU for: four controls and a reading of every layer."""
+    return 20 + int(0.2 * trace.t)
+
+
+@borrowed(examine_seconds)
+def examine(models: Models, request: Request, trace: Trace) -> Report:
+    """Report on every word of a finished run.
+
+    Raises:
+        InputError: another model made it.
+    """
+    vlm = models.get(request.model)
+    made, here = trace.model.get("name"), vlm.info["name"]
+    if made != here:
+        raise InputError(f"this run was made by {made}, and {here} is chosen: ask again first.")
+    return diagnose(vlm, request.image, request.prompt, request.limit, trace)
+
+
+def force(
+    models: Models, request: Request, run: Run, flag: Stop, at: Any, token: Any
+) -> Iterator[str]:
+    """Put another word at one place of the answer and let the model go on from there."""
+    full = run.traces[FULL]
+    known = [one["id"] for one in _candidates(full, at)]
+    if token not in known:
+        raise InputError("choose one of the candidates of a word.")
+    ids = [*full["answer_ids"][:at].tolist(), token]
+    number = known.index(token)
+    text = "".join([*full.answer_tokens[:at], full.candidate_tokens[at][number]]).strip()
+    plan = {"method": "", "keep": full.n, "options": {}, "forced": ids, "forcedText": text[-60:]}
+    yield "Going on from the forced word …"
+    (trace,) = _answers(models, request, [plan], flag)
+    if trace is not None:
+        run.case.forced[add_lane(run, trace, plan)] = text
+
+
+def _candidates(trace: Trace, at: Any) -> list[dict[str, Any]]:
+    if isinstance(at, bool) or not isinstance(at, int) or not 0 <= at < trace.t:
+        return []
+    return candidates(trace, at)
+
+
+def mitigate(models: Models, request: Request, run: Run, flag: Stop) -> Iterator[str]:
+    """Answer again with every mitigation that can be used on this model."""
+    names = [m.name for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
+    n = run.traces[FULL].n
+    plans = [{"method": "", "keep": n, "options": {}, "mitigation": name} for name in names]
+    for lane in run.case.remedies:
+        run.traces.pop(lane, None)
+    run.case.remedies.clear()
+    yield "Answering once more without any, to compare the times …"
+    (plain,) = _answers(models, request, [{"method": "", "keep": n, "options": {}}], flag)
+    run.case.plain = plain.timings.get("total", 0.0) if plain is not None else 0.0
+    for number, (name, plan) in enumerate(zip(names, plans, strict=True)):
+        if flag.is_set():
+            return
+        yield f"{tokviz.MITIGATIONS[name].title}: {number + 1} of {len(names)}"
+        (trace,) = _answers(models, request, [plan], flag)
+        if trace is not None:
+            run.case.remedies[add_lane(run, trace, plan)] = name
+
+
+def search(models: Models, request: Request, run: Run, flag: Stop, kind: Any) -> Iterator[str]:
+    """Look for tokens without which, or with which alone, the answer changes or stays."""
+    if kind not in ("necessary", "sufficient"):
+        raise InputError("search for necessary or for sufficient tokens.")
+    full = run.traces[FULL]
+    certificate = None
+    limit = min(SEARCH_SECONDS, request.seconds)
+    with closing(searched(models, request, full, kind, limit, flag)) as steps:
+        for step in steps:
+            if isinstance(step, Certificate):
+                certificate = step
+                continue
+            runs, least = step
+            said = f"{runs} answers written; smallest set so far: {least} tokens"
+            yield f"{said} (at most {limit:.0f} s)"
+    if certificate is None:
+        return
+    lane = None
+    kept = left_over(certificate, full.n)
+    if certificate.found and len(kept):
+        plan = {"method": BY_HAND, "keep": len(kept), "options": {}, "tokens": kept, "n": full.n}
+        (trace,) = _answers(models, request, [plan], Stop())
+        lane = None if trace is None else add_lane(run, trace, plan)
+    run.case.found[kind] = (certificate, lane)
+
+
+def left_over(certificate: Certificate, n: int) -> list[int]:
+    """Return the tokens that are kept when a certificate is tried."""
+    tokens = certificate.tokens
+    kept = tokens if certificate.kind == "sufficient" else np.setdiff1d(np.arange(n), tokens)
+    return [int(token) for token in kept]
+
+
+def search_seconds(
+    models: Models, request: Request, trace: Trace, kind: str, limit: float, flag: Stop
+) -> int:
+    """Return how long to borrow a GPU for."""
+    return 15 + int(limit)
+
+
+@borrowed(search_seconds)
+def searched(
+    models: Models, request: Request, trace: Trace, kind: Any, limit: float, flag: Stop
+) -> Generator[tuple[int, int] | Certificate]:
+    """Search in a thread; yield (runs so far, smallest set so far), then the certificate."""
+    runs = models.get(request.model).further_runs(
+        request.image, request.prompt, trace, request.limit
+    )
+    heard: queue.Queue[Any] = queue.Queue()
+
+    def work() -> None:
+        try:
+            heard.put(
+                find_tokens(
+                    runs.answers, trace.n, maps_of(trace), kind, limit_s=limit, stop=flag,
+                    progress=lambda done, least: heard.put((done, least)),
+                )
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001  handed to the thread that waits for it
+            heard.put(error)
+
+    thread = threading.Thread(target=work, name="tokviz-search", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = heard.get()
+            if isinstance(item, Exception):
+                raise item
+            yield item
+            if isinstance(item, Certificate):
+                return
+    finally:
+        flag.set()
+        thread.join()
+
+
+def maps_of(trace: Trace) -> list[np.ndarray]:
+    """Return importance maps [n] to begin the search from: attention, Token Activation Map."""
+    attention = trace["attention"].astype(np.float32).mean((0, 1))
+    tam = analyse("tam", trace).values.sum(0)
+    return [np.nan_to_num(one) for one in (attention, tam)]
+
+
+def _answers(
+    models: Models, request: Request, plans: Sequence[dict[str, Any]], flag: Stop
+) -> list[Trace | None]:
+    """Run lanes one after the other; a lane that cannot run is left out."""
+    made = [make_plan(plan) for plan in plans]
+    with closing(stream_in_turn(models, request, request.image, made, flag)) as steps:
+        views = [(), *steps][-1]
+    return [view.trace for view in views] or [None] * len(plans)

@@ -1,0 +1,1 @@
+"""Lessons: Markdown files whose steps set the page and whose tasks it checks."""

@@ -1,0 +1,39 @@
+"""Charts behind the picture."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+import plotly.graph_objects as go
+
+from components.runs.runs import Run
+from components.runs.showing import charts
+
+
+@dataclass
+class NumbersPanel:
+    """Charts that other panels write to."""
+
+    layers: gr.Plot
+    words: gr.Plot
+    times: gr.Plot
+
+    @property
+    def outputs(self) -> list[gr.Plot]:
+        """Return them in the order of `charts`."""
+        return [self.layers, self.words, self.times]
+
+
+def numbers_panel(first: Run | None) -> NumbersPanel:
+    """Build the three charts."""
+    figures: tuple[go.Figure | None, ...] = charts(first) if first else (None, None, None)
+    with gr.Column(elem_classes="tv-section"):
+        gr.HTML(
+            "<h2>Numbers behind the picture</h2><p>For the answer that is shown above.</p>",
+            elem_classes="tv-title",
+        )
+        with gr.Row():
+            plots = [
+                gr.Plot(figure, show_label=False, container=False, min_width=280)
+                for figure in figures
+            ]
+    return NumbersPanel(*plots)

@@ -1,0 +1,1 @@
+"""One request from the browser to a finished run, and what is remembered of it."""

@@ -1,0 +1,253 @@
+"""From a run to what the widgets show: explorer payload, lane cards, charts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import plotly.graph_objects as go
+
+import tokviz
+from components.payload_cache import SHELF, Drawn
+from components.runs.runs import FULL, MOST_LANES, Run
+from tokviz.trace import Trace
+from tokviz.view.charts import layer_chart, probability_chart, time_chart
+from tokviz.view.explorer import explorer_payload, find_sinks
+from tokviz.view.lanes import lane_card, method_card, mitigation_card
+from tokviz.view.overlay import overlay_payload
+
+DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
+START_HINT = "Each lane throws tokens away for real and answers again."
+
+
+@dataclass
+class Finished:
+    """A stored lane, in the shape of a lane that has just been run."""
+
+    trace: Trace
+    error: str | None = None
+    done: bool = True
+
+    @property
+    def text(self) -> str:
+        return self.trace.answer
+
+    @property
+    def timings(self) -> Mapping[str, float]:
+        return self.trace.timings
+
+    @property
+    def visual_tokens(self) -> int:
+        return self.trace.reduction.m
+
+    @property
+    def kv_bytes(self) -> int:
+        return self.trace.kv_bytes
+
+
+def titles() -> dict[str, str]:
+    """Return method name -> title."""
+    return {name: method.title for name, method in tokviz.METHODS.items()}
+
+
+def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the payload of the big picture for one lane of a run."""
+    if run.stored:
+        return stored_explorer(run, lane).with_own(view=dict(view or {}))
+    return _explorer(run, lane) | {"view": dict(view or {})}
+
+
+def _explorer(run: Run, lane: int) -> dict[str, Any]:
+    payload = explorer_payload(
+        run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles()
+    )
+    return payload | {
+        "savable": True,
+        "example": run.example,
+        "lane": lane if lane >= 0 else None,
+        "link": link_words(run, lane),
+    }
+
+
+def link_words(run: Run, lane: int) -> dict[str, Any]:
+    """Return what a link needs to show this run again: nothing without a stored picture.
+
+    `run` says that the model must answer first; the page makes it `compare` for lanes.
+    """
+    if not run.source:
+        return {}
+    return {
+        "example": run.source,
+        "prompt": None if run.example else run.prompt,
+        "lane": lane if lane >= 0 else None,
+        "model": run.model,
+        "run": None if run.stored else "ask",
+    }
+
+
+def catalogue(has_cls: bool) -> list[dict[str, Any]]:
+    """Return the method menu, with a reason where this model cannot run a method."""
+    cards = []
+    for method in tokviz.METHODS.values():
+        available = {*method.needs, *method.fallbacks.values()}
+        if not has_cls:
+            available -= {"cls_attn", "cls_logits", "cls_pre", "cls_post"}
+        lacking = method.missing(available)
+        reason = f"needs {lacking[0]}, which this model does not have" if lacking else ""
+        cards.append(method_card(method, reason))
+    order = {"before the language model": 0, "inside the language model": 1}
+    return sorted(cards, key=lambda card: (order.get(card["where"], 2), card["title"].lower()))
+
+
+def mitigation_menu() -> list[dict[str, Any]]:
+    """Return the mitigations that a lane can have; those that only measure are left out."""
+    return [mitigation_card(m) for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
+
+
+def default_plans(n: int) -> list[dict[str, Any]]:
+    """Return the lanes that a first visitor sees: a quarter of the tokens, by three methods."""
+    known = [name for name in DEFAULT_METHODS if name in tokviz.METHODS]
+    return [{"method": name, "keep": max(1, n // 4), "options": {}} for name in known]
+
+
+def lanes_value(
+    n: int,
+    model: Mapping[str, Any],
+    plans: Sequence[Mapping[str, Any]] | None,
+    full: Mapping[str, Any] | None,
+    lanes: Sequence[Mapping[str, Any] | None],
+    *,
+    phase: str = "done",
+    foot: str = "",
+) -> dict[str, Any]:
+    """Return the comparison's value; plans None leaves the visitor's settings as they are."""
+    return {
+        "catalogue": catalogue(bool(model.get("has_cls", True))),
+        "mitigations": mitigation_menu(),
+        "model": str(model.get("name", "")),
+        "n": n,
+        "most": MOST_LANES,
+        "ready": True,
+        "phase": phase,
+        "plans": None if plans is None else [dict(plan) for plan in plans],
+        "full": full,
+        "lanes": list(lanes),
+        "hint": START_HINT,
+        "foot": foot,
+    }
+
+
+def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
+    """Return a lane's card; its picture is there once the lane has a trace."""
+    asked, model = (run.plans.get(number, {}).get(name) for name in ("prompt", "model"))
+    own_question = bool(asked) and asked != run.prompt
+    own_model = bool(model) and model != run.model
+    shown = lane_card(lane, None if own_question else full)
+    trace = getattr(lane, "trace", None)
+    shown |= {"overlay": None, "by": model if own_model else "", "n": trace.n if trace else 0}
+    shown["prompt"] = run.prompt
+    if own_question and not lane.error:
+        shown["verdict"] = "An answer to its own question, so it is not compared word by word."
+    if own_model:
+        shown["distances"] = []
+    if lane.done and not lane.error and trace is not None:
+        sinks, _ = find_sinks(trace)
+        shown["overlay"] = overlay_payload(
+            trace, f"{run.name}:{number}", titles=titles(), sinks=sinks, slim=True
+        )
+    return shown
+
+
+def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a function draws of a stored run, so that the next visitor need not wait for it."""
+
+    @wraps(draw)
+    def remembered(run: Run, *args: Any) -> Any:
+        key = (draw.__name__, args)
+        if not run.stored:
+            return draw(run, *args)
+        if key not in run.drawn:
+            run.drawn[key] = draw(run, *args)
+        return run.drawn[key]
+
+    return remembered
+
+
+@drawn_once
+def stored_explorer(run: Run, lane: int) -> Drawn:
+    """Return the payload of the big picture for one lane of a stored run."""
+    return SHELF.put(_explorer(run, lane))
+
+
+@drawn_once
+def stored_lanes(run: Run) -> dict[str, Any]:
+    """Return the comparison's value for a run whose lanes are all kept."""
+    finished = {number: Finished(trace) for number, trace in run.traces.items()}
+    full = finished.get(FULL)
+    numbers = sorted(number for number in finished if number != FULL)
+    plans = [run.plans.get(number) or plan_of(run.traces[number]) for number in numbers]
+    cards = [card(run, number, finished[number], full) for number in numbers]
+    main = run.traces[FULL] if FULL in run.traces else next(iter(run.traces.values()))
+    if not plans:
+        plans, cards = list(default_plans(main.n)), []
+    first = card(run, FULL, full, None) if full else None
+    foot = machine_line(main)
+    value = lanes_value(main.n, main.model, plans, first, cards, foot=foot)
+    return SHELF.put(value) if run.stored else value
+
+
+def with_plans(value: dict[str, Any], plans: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Return a comparison's value with these lanes; those that it has not got are not asked yet."""
+    if not plans:
+        return value
+    there = {
+        _plan_key(plan): card for plan, card in zip(value["plans"], value["lanes"], strict=False)
+    }
+    wanted = [dict(plan) for plan in plans][:MOST_LANES]
+    return value | {"plans": wanted, "lanes": [there.get(_plan_key(plan)) for plan in wanted]}
+
+
+def _plan_key(plan: Mapping[str, Any]) -> str:
+    named = ("method", "keep", "mitigation", "forced", "prompt", "model", "positions", "tokens")
+    options = (sorted((plan.get(n) or {}).items()) for n in ("options", "mitigation_options"))
+    return repr((*(plan.get(name) or None for name in named), *options))
+
+
+def plan_of(trace: Trace) -> dict[str, Any]:
+    """Return the lane settings that a stored trace was made with, as far as it says."""
+    stage = trace.stages[0] if trace.stages else None
+    method = stage.method if stage else next(iter(tokviz.METHODS))
+    return {"method": method, "keep": trace.reduction.m, "options": {}}
+
+
+def machine_line(trace: Trace) -> str:
+    """Say on what the times were measured."""
+    device, dtype = trace.model.get("device", ""), trace.model.get("dtype", "")
+    if not device:
+        return ""
+    how = "lanes taking turns one token at a time"
+    if trace.timings.get("shared"):
+        how += " at first, then all in one batch (totals count such steps at the pace of those "
+        how += "that the lane took alone)"
+    return (
+        f"Times were measured in this run on {device} ({dtype}), {how}; the picture is encoded "
+        "once and counted in every lane."
+    )
+
+
+@drawn_once
+def charts(run: Run, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
+    """Return the three charts of one lane: layers, words, times of all lanes."""
+    trace = run.traces[lane]
+    sinks, _ = find_sinks(trace)
+    numbers = sorted(run.traces)
+    names = [lane_name(run.traces[number]) for number in numbers]
+    times = [dict(run.traces[number].timings) for number in numbers]
+    return layer_chart(trace, sinks), probability_chart(trace), time_chart(names, times)
+
+
+def lane_name(trace: Trace) -> str:
+    """Return a short label: the methods, or all tokens."""
+    known = titles()
+    methods = dict.fromkeys(known.get(stage.method, stage.method) for stage in trace.stages)
+    return " + ".join(methods) or "all tokens"

@@ -1,0 +1,93 @@
+"""The server around the page: is it well, what has it done, and how does it stop?"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import signal
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import gradio as gr
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+import tokviz
+from components.payload_cache import SHELF
+from components.runs.journal import JOURNAL
+from components.runs.runs import STOPS
+from components.server.request_limits import Door, Limits
+from components.state import Settings
+
+log = logging.getLogger(__name__)
+PATIENCE = 5.0
+"""Seconds that running answers get to end once the server is told to stop."""
+HANDOVER = 1.0
+"""Seconds for what was said last to reach the browser."""
+
+stopping = threading.Event()
+
+
+def healthz(request: Request) -> Response:
+    """Return 200 while the server takes requests and 503 once it was told to stop."""
+    state = "stopping" if stopping.is_set() else "ok"
+    return JSONResponse(
+        {"status": state, "version": tokviz.__version__}, 503 if stopping.is_set() else 200
+    )
+
+
+def metrics(secret: str, request: Request) -> Response:
+    """Return the counts in Prometheus' text format to whoever knows the secret."""
+    sent = request.headers.get("authorization", "").encode()
+    if not hmac.compare_digest(sent, f"Bearer {secret}".encode()):
+        text = "Send the word that TOKVIZ_METRICS is set to: Authorization: Bearer <word>\n"
+        return PlainTextResponse(text, 401, {"www-authenticate": "Bearer"})
+    try:
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  an extra
+    except ImportError:
+        return PlainTextResponse("Metrics need the package prometheus-client.\n", 501)
+    registry = CollectorRegistry()
+    registry.register(JOURNAL)  # type: ignore[arg-type]
+    return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
+
+
+def app_kwargs(settings: Settings) -> dict[str, Any]:
+    """Return what the page's web application gets beside Gradio's own routes."""
+    limits = Limits(
+        upload_bytes=(settings.upload_mb + 1) * 2**20,
+        requests=settings.requests_per_minute,
+        open_requests=settings.connections,
+        trust_proxy=settings.trust_proxy,
+    )
+    routes = [Route("/healthz", healthz), SHELF.route()]
+    if settings.metrics:
+        routes.append(Route("/metrics", partial(metrics, settings.metrics)))
+    return {"routes": routes, "middleware": [Middleware(Door, limits=limits)]}  # type: ignore
+
+
+def listen_for_stop() -> None:
+    """Stop gracefully on SIGTERM, as containers send it."""
+    signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
+
+
+def serve_until_stopped(page: gr.Blocks) -> None:
+    """Stay; once told to stop, let running answers end at their next token, then close."""
+    while not stopping.wait(1.0):
+        pass
+    log.info("stopping")
+    hand_over()
+    page.close(verbose=False)
+
+
+def hand_over() -> None:
+    """Refuse new runs, wait for those that run to end and for what they said to arrive."""
+    busy = STOPS.stop_all()
+    deadline = time.monotonic() + PATIENCE
+    while STOPS.running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if busy:
+        time.sleep(HANDOVER)

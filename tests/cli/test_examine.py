@@ -1,0 +1,91 @@
+"""diagnose, check and search from the shell, on the embedded model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tokviz.cli import examine as examine_commands
+from tokviz.cli.main import main
+from tokviz.examine import faithfulness
+from tokviz.examine.counterfactual import Certificate
+
+SCENE = str(Path(__file__).parents[2] / "assets/examples/scene_1.png")
+ASKED = [SCENE, "--prompt", "what is in the top left ?"]
+
+
+def said(capsys, *arguments):
+    assert main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def test_diagnose_prints_a_line_for_each_word_and_how_often_its_flag_is_right(capsys):
+    lines = said(capsys, "diagnose", *ASKED).splitlines()
+    assert "top left ? → dog" in lines[0]
+    assert "! = flagged" in lines[1]
+    assert lines[2].startswith("  dog ")
+    assert "wrong answers were flagged" in lines[-1]
+
+
+def test_a_map_is_checked_against_its_rivals(capsys, monkeypatch):
+    monkeypatch.setattr(faithfulness, "RANDOM_ORDERS", 1)
+    monkeypatch.setattr(faithfulness, "SHARES", (0.1,))
+    curves = faithfulness.removal_curves
+    monkeypatch.setattr(
+        faithfulness, "removal_curves", lambda score, order, fractions: curves(score, order, [0.5])
+    )
+    record = json.loads(said(capsys, "check", *ASKED, "--analysis", "cls_attention", "--json"))
+    assert set(record["orders"]) == {"the map", "random", "centre"}
+    assert record["orders"]["the map"]["most_first"][0] == pytest.approx(1)
+    gaps = {name: one["gap"] for name, one in record["orders"].items()}
+    assert record["beats_chance"] == (gaps["the map"] > max(gaps["random"], gaps["centre"]))
+
+
+def test_an_analysis_without_a_map_cannot_be_checked(capsys):
+    assert main(["check", *ASKED, "--analysis", "uncertainty"]) == 2
+    assert "no map over the visual tokens" in capsys.readouterr().err
+
+
+def test_a_search_shows_the_answers_before_and_after(capsys):
+    record = json.loads(said(capsys, "search", *ASKED, "--limit", "5", "--json"))
+    assert record["before"] == "dog"
+    assert record["after"] != "dog"
+    assert 0 < len(record["tokens"]) < 144
+    assert record["found"]
+
+
+def test_the_smallest_budget_of_a_method_is_found(capsys):
+    record = json.loads(
+        said(capsys, "search", *ASKED, "--for", "keep", "--method", "uniform", "--json")
+    )
+    tried = {int(budget): holds for budget, holds in record["tried"].items()}
+    assert all(holds for budget, holds in tried.items() if budget >= record["keep"])
+    assert not max((b for b, holds in tried.items() if not holds), default=0) > record["keep"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--for", "keep"], "go together"),
+        (["--method", "uniform"], "go together"),
+        (["--limit", "0"], "more than 0 seconds"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_in_words(arguments, complaint, capsys):
+    assert main(["search", *ASKED, *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_certificate_without_a_set_says_only_that(certificate):
+    text = examine_commands.certificate_text(certificate)
+    assert text.splitlines() == [
+        "The answer stays 'yes' with every visual token removed.",
+        "9 answers written in 1.0 s.",
+    ]
+
+
+@pytest.fixture
+def certificate():
+    """An answer that needs no image."""
+    return Certificate("necessary", np.zeros(0, int), False, "yes", "yes", True, 9, 1.0)

@@ -1,0 +1,42 @@
+"""tokviz sweep: flags reach the sweep, results and complaints go where a shell expects them."""
+
+import json
+
+import pytest
+
+from tokviz.cli.main import main
+from tokviz.sweeps import running
+
+FLAGS = ["--max-new-tokens", "3", "--quiet"]
+
+
+def test_a_table_is_swept_from_the_shell(pictures, folder, loaded, tmp_path, capsys):
+    source, out = str(pictures / "questions.csv"), str(tmp_path / "out")
+    given = ["sweep", source, "--model", str(folder), "--out", out, *FLAGS]
+    given += ["--method", "fastervlm,visionzip", "--keep", "9,50%", "--limit", "2"]
+    assert main([*given, "--option", "visionzip.contextual=0.5", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["rows"], facts["measured_now"], facts["failed"]) == (10, 10, 0)
+    assert main([*given, "--keep", "999"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("14 rows (8 measured now, 4 without an answer) in ")
+    assert said.err == "tokviz: keep must be 1 to 36 visual tokens, got 999.\n"
+
+
+def test_a_bad_flag_is_one_sentence_and_status_2(pictures, capsys, tmp_path):
+    source = str(pictures / "questions.csv")
+    assert main(["sweep", source, "--option", "x", "--out", str(tmp_path / "o")]) == 2
+    assert capsys.readouterr().err == "tokviz: --option must be METHOD.NAME=VALUE, got 'x'.\n"
+    assert main(["sweep", source, "--method", "fastv", "--out", str(tmp_path / "o")]) == 2
+    assert "methods need budgets" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def stopped(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "sweep", stopped)
+    with pytest.raises(SystemExit) as left:
+        main(["sweep", "easy-vqa:test", "--out", "here"])
+    assert left.value.code == 130
+    assert "is in 'here'; the same command goes on" in capsys.readouterr().err

@@ -1,0 +1,168 @@
+import json
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from components.ask.examples import Stored
+from components.lessons.lessons import QUANTITIES, LessonError, check, read_lesson, read_lessons
+from components.lessons.panel import Teaching
+from components.runs.runs import FULL, Run
+from components.state import Settings, Site
+from tests.view.fakes import fake_trace, merged, pruned, stage
+
+ROOT = Path(__file__).parents[3]
+LESSONS = read_lessons()
+NAMES = {e["name"] for e in json.loads((ROOT / "assets/traces/index.json").read_text())}
+
+
+@pytest.fixture(scope="module")
+def site():
+    return Site(Settings(), Stored())
+
+
+def test_there_are_ten_lessons_and_each_has_tasks():
+    assert len(LESSONS) >= 10
+    assert len(LESSONS) == len(list((ROOT / "assets/lessons").glob("*.md")))
+    for lesson in LESSONS.values():
+        assert any(step.task for step in lesson.steps), lesson.name
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_shows_what_is_there(name, site):
+    for step in LESSONS[name].steps:
+        if step.page:
+            run = site.stored.all[step.page["example"]].run
+            assert step.lane in run.traces
+            words = step.view["words"]
+            assert all(word < run.traces[step.lane].t for word in words), (name, step.title)
+            if words:
+                assert step.view.get("layer", 0) < run.traces[FULL].model["layers"]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_numbers_that_are_asked_for_can_be_computed_from_the_shown_run(name, site):
+    for step in LESSONS[name].steps:
+        task = step.task
+        if task and task.kind == "number":
+            run = site.stored.all[step.page["example"]].run
+            trace = run.traces[task.where.get("lane", FULL)]
+            value = QUANTITIES[task.quantity](trace, task.where)
+            assert check(task, run, value)[0]
+            assert not check(task, run, value + 2 * task.within + 1)[0]
+            assert not check(task, run, None)[0]
+
+
+def lesson(task, page="example: x"):
+    return read_lesson(
+        "t", f"---\ntitle: T\n---\n## S\n```page\n{page}\n```\n```task\n{task}\n```\n"
+    )
+
+
+def test_a_choice_is_checked():
+    task = lesson("ask: Q\nchoose: [a, b]\nright: 2\nwhy: W").steps[0].task
+    assert check(task, None, "b") == (True, "Right. W")
+    assert not check(task, None, "a")[0]
+    assert not check(task, None, None)[0]
+
+
+def run_with(**stages):
+    """A run with a lane per stage: fastervlm answers otherwise, visionzip as with all tokens."""
+    traces = {FULL: fake_trace(6, 6)}
+    for number, (name, one) in enumerate(stages.items()):
+        said = {"answer": ("a", " cat")} if name == "fastervlm" else {}
+        traces[number] = fake_trace(6, 6, stages=(one,), **said)
+    return Run(None, "Is there a CAT ?", "m", traces)
+
+
+@pytest.mark.parametrize(
+    ("doing", "done"),
+    [
+        ("{method: visionzip}", True),
+        ("{method: fastv}", False),
+        ("{method: visionzip, keep_at_most: 4}", False),
+        ("{method: fastervlm, keep_at_most: 9}", True),
+        ("{lanes_at_least: 2}", True),
+        ("{lanes_at_least: 3}", False),
+        ("{prompt_has: cat}", True),
+        ("{prompt_has: dog}", False),
+        ("{prompt_lacks: cat}", False),
+        ("{answer: changes}", True),
+        ("{answer: stays}", True),
+        ("{answer: stays, method: fastervlm}", False),
+        ("{answer: stays, method: visionzip}", True),
+        ("{answer: changes, method: visionzip}", False),
+    ],
+)
+def test_what_was_done_is_seen_in_the_run(doing, done):
+    task = lesson(f"ask: Q\ndone: {doing}").steps[0].task
+    run = run_with(fastervlm=stage(pruned(36, 9)), visionzip=stage(merged(36, 5), "visionzip"))
+    assert check(task, run, None)[0] is done
+    assert not check(task, None, None)[0]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_no_lesson_finds_done_what_came_with_the_page(name, site):
+    """Stored examples have lanes; a task to run something must not pass by looking at them."""
+    for step in LESSONS[name].steps:
+        if step.task and step.task.kind == "done":
+            for example in site.stored.all.values():
+                assert not check(step.task, example.run, None)[0], step.title
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no front matter", "begins with"),
+        ("---\ntitle: [1\n---\n## S\n", "not YAML"),
+        ("---\n!!python/object/apply:os.system [x]\n---\n## S\n", "not YAML"),
+        ("---\ntitle: T\nevil: 1\n---\n## S\n", "not known"),
+        ("---\ntitle: T\n---\nno steps", "has steps"),
+        ("---\ntitle: T\n---\n## S\n```task\nask: Q\n```\n", "one of"),
+        ("---\ntitle: T\n---\n## S\n```task\nask: Q\nnumber: secret\n```\n", "number must be"),
+        ("---\ntitle: T\n---\n## S\n```task\nask: Q\nchoose: [a]\nright: 2\n```\n", "1 to 1"),
+        ("---\ntitle: T\n---\n## S\n```task\nask: Q\nchoose: [yes]\nright: 1\n```\n", "quote"),
+        ("---\ntitle: T\n---\n## S\n```task\nask: Q\ndone: {x: 1}\n```\n", "done takes"),
+        ("---\ntitle: T\n---\n## S\n```page\nscript: 1\n```\n", "not known"),
+    ],
+)  # fmt: skip
+def test_a_broken_lesson_is_refused_with_a_sentence(text, said):
+    with pytest.raises(LessonError, match=said):
+        read_lesson("x", text)
+
+
+def test_a_broken_file_leaves_the_other_lessons_alone(tmp_path, caplog):
+    (tmp_path / "1.md").write_text("broken")
+    (tmp_path / "2.md").write_text("---\ntitle: T\n---\n## S\ntext")
+    (tmp_path / "3.md").write_bytes(b"\xff\xfe")
+    assert list(read_lessons(tmp_path)) == ["2"]
+    assert "1.md" in caplog.text
+
+
+TAB = SimpleNamespace(session_hash="tab")
+
+
+def test_steps_are_walked_and_the_ends_hold(site):
+    teaching = Teaching(site, LESSONS)
+    name = next(iter(LESSONS))
+    place = teaching.choose(name, TAB)[1]
+    assert place == [name, 0]
+    assert teaching.back(place, TAB)[1] == [name, 0]
+    names, seen = list(LESSONS), [place]
+    for _ in range(sum(len(lesson.steps) for lesson in LESSONS.values())):
+        place = teaching.onward(place, TAB)[1]
+        seen.append(place)
+    assert [at for at in seen if at[1] == 0] == [[each, 0] for each in names]
+    assert place == [names[-1], len(LESSONS[names[-1]].steps) - 1]
+
+
+@pytest.mark.parametrize("place", [None, ["", 0], ["../x", 3], ["01-visual-tokens", 99]])
+def test_a_strange_place_changes_nothing(site, place):
+    teaching = Teaching(site, LESSONS)
+    assert teaching.check(place, "", None, None) == ""
+
+
+def test_the_guide_names_every_quantity():
+    guide = (ROOT / "docs/lessons.md").read_text()
+    assert set(QUANTITIES) <= set(re.findall(r"`(\w+)`", guide))

@@ -1,0 +1,173 @@
+import pytest
+
+from components.runs.answering import NO_IMAGE, answer
+from components.runs.asking import Request, make_plan, read_plans
+from components.runs.models import Models
+from components.runs.runs import FULL, RUNS, STOPS
+from components.sentences import OURS, sentence
+from tests.components.fake_vlm import FakeVLM
+from tests.view.fakes import BLUE, picture
+from tokviz.errors import InputError
+
+
+def models(vlm=None) -> Models:
+    return Models(load=lambda name: vlm or FakeVLM())
+
+
+def lane(method="fastervlm", keep=9, **options):
+    return {"method": method, "keep": keep, "options": options}
+
+
+def run(plans=(), image=None, prompt="what ?", vlm=None, session="s"):
+    request = Request(image or picture(BLUE), prompt, "embedded", list(plans))
+    return list(answer(models(vlm), request, session))
+
+
+def test_the_answer_streams_and_is_remembered():
+    steps = run()
+    assert any(step.picture and step.picture["phase"] == "streaming" for step in steps)
+    last = steps[-1]
+    assert last.run.traces[FULL].answer == "blue dog."
+    assert RUNS.get(last.run.name) is last.run
+    assert last.lanes["phase"] == "done"
+
+
+def test_lanes_run_beside_the_full_answer_and_are_compared():
+    lanes = run([lane(), lane("divprune", 18)])[-1].lanes
+    assert lanes["full"]["text"] == "blue dog."
+    assert lanes["lanes"][0]["changed"]
+    assert not lanes["lanes"][1]["changed"]
+    assert lanes["lanes"][0]["overlay"]["fates"]
+    ratios = {row["name"]: row["ratio"] for row in lanes["lanes"][1]["metrics"]}
+    assert "slower" in ratios["total time"]
+
+
+@pytest.mark.parametrize("keep", [0, -1, "9", None, 2.5, True, 10**9, float("nan"), [], "<b>"])
+def test_a_budget_that_cannot_be_used_is_said_in_its_lane_and_the_rest_runs(keep):
+    lanes = run([lane(keep=keep), lane()])[-1].lanes
+    assert "keep must be" in lanes["lanes"][0]["error"]
+    assert lanes["lanes"][1]["text"]
+    assert lanes["full"]["text"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lane("nonsense"),
+        lane(method=None),
+        lane(method=["x"]),
+        lane(strange=1),
+        lane(positions="keep"),
+    ],
+)
+def test_an_unknown_method_or_option_is_said_in_its_lane(bad):
+    assert run([bad])[-1].lanes["lanes"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "x", {}, [1], [None], [lane()] * 4, [{"method": "x", "options": [1]}]]
+)
+def test_lanes_that_are_no_lanes_are_refused(sent):
+    with pytest.raises(InputError):
+        read_plans(sent)
+
+
+def test_extra_fields_of_a_lane_are_dropped():
+    read = read_plans([{"method": "fastervlm", "keep": 4, "evil": 1}])
+    assert read == [{"method": "fastervlm", "keep": 4, "positions": None, "options": {}}]
+    assert make_plan(read[0]).steps[0].keep == 4
+
+
+def test_the_position_policy_of_a_lane_reaches_the_plan():
+    step = make_plan(read_plans([lane() | {"positions": "keep"}])[0]).steps[0]
+    assert step.position_policy == "keep"
+    assert make_plan(read_plans([lane()])[0]).steps[0].position_policy == "repack"
+    with pytest.raises(InputError, match="keep or repack"):
+        make_plan(read_plans([lane() | {"positions": "sideways"}])[0])
+
+
+def test_without_a_picture_one_is_asked_for():
+    with pytest.raises(InputError, match="Choose a picture"):
+        list(answer(models(), Request(None, "p", "embedded"), "s"))
+    assert NO_IMAGE.startswith("Choose")
+
+
+def test_an_empty_prompt_is_refused_and_the_next_request_works():
+    with pytest.raises(InputError, match="empty"):
+        run(prompt=" \x00 ")
+    assert run()[-1].run
+
+
+def test_a_model_that_is_not_offered_is_refused():
+    with pytest.raises(InputError, match="does not offer"):
+        list(answer(models(), Request(picture(), "p", "../secret"), "s"))
+
+
+def test_words_the_model_does_not_know_are_named():
+    last = run(prompt="is xyzzy there ?")[-1]
+    assert "“xyzzy”" in last.text
+    assert last.kind == "warn"
+
+
+def test_a_stopped_run_keeps_what_was_written():
+    vlm = FakeVLM(steps=1000)
+    request = Request(picture(), "p", "embedded", [])
+    steps = answer(models(vlm), request, "stopper")
+    next(steps)
+    next(steps)
+    STOPS.stop("stopper")
+    last = list(steps)[-1]
+    assert last.run.traces[FULL].answer
+    assert last.text.startswith("Stopped")
+
+
+def test_only_our_own_errors_are_shown(caplog):
+    assert sentence(InputError("keep must be 1.")) == "Keep must be 1."
+    assert sentence(RuntimeError("/secret/path")) == OURS
+    assert "/secret/path" in caplog.text
+
+
+def test_a_lane_may_have_its_own_question():
+    vlm = FakeVLM()
+    steps = run([lane(keep=9) | {"prompt": "and this ?"}, lane(keep=9)], vlm=vlm)
+    assert [(prompt, len(plans)) for prompt, plans in vlm.asked] == [
+        ("what ?", 2),
+        ("and this ?", 1),
+    ]
+    own, same = steps[-1].lanes["lanes"]
+    assert "its own question" in own["verdict"]
+    assert "changed" in same["verdict"]
+    prompts = {number: trace.prompt for number, trace in steps[-1].run.traces.items()}
+    assert prompts == {FULL: "what ?", 0: "and this ?", 1: "what ?"}
+    with pytest.raises(InputError, match="question of a lane"):
+        read_plans([lane() | {"prompt": ["x"]}])
+
+
+def test_a_lane_may_have_its_own_model_and_says_so():
+    loaded = {}
+    several = Models(
+        ("embedded", "second", "third"), lambda name: loaded.setdefault(name, FakeVLM())
+    )  # noqa: E501
+    lanes = [lane(), lane() | {"model": "second"}, lane() | {"model": "nobody"}]
+    request = Request(picture(BLUE), "what ?", "embedded", lanes)
+    *_, last = answer(several, request, "s")
+    cards = last.lanes["lanes"]
+    assert [card.get("by") for card in cards] == ["", "second", None]
+    assert cards[1]["words"]
+    assert not cards[1]["distances"]
+    assert "does not offer the model 'nobody'" in cards[2]["error"]
+    assert [len(vlm.asked) for vlm in loaded.values()] == [1, 1]
+    request.plans.append(lane() | {"model": "third"})
+    with pytest.raises(InputError, match="at most 2 models"):
+        list(answer(several, request, "s"))
+
+
+def test_a_mitigation_gets_the_options_of_its_lane():
+    sent = lane() | {"mitigation": "pai", "mitigation_options": {"alpha": 0.7}}
+    (plan,) = map(make_plan, read_plans([sent]))
+    assert plan.mitigation.options == {"alpha": 0.7}
+    for bad in ({"alpha": 9}, {"strange": 1}):
+        with pytest.raises(InputError):
+            make_plan(read_plans([sent | {"mitigation_options": bad}])[0])
+    with pytest.raises(InputError, match="options of a lane"):
+        read_plans([sent | {"mitigation_options": [1]}])

@@ -1,0 +1,65 @@
+"""What a visitor learns about the models of a server: their names, never where they lie."""
+
+import logging
+import threading
+
+import pytest
+
+import tokviz
+from components.runs import models as module
+from components.runs.models import Models
+from tests.components.fake_vlm import FakeVLM
+from tokviz.errors import ModelError
+
+
+def test_a_folder_is_offered_by_its_last_part(tmp_path):
+    asked = []
+
+    def load(place):
+        asked.append(place)
+        return FakeVLM()
+
+    one, two = tmp_path / "a/llava", tmp_path / "b/llava"
+    models = Models(("embedded", str(one), str(two), "org/name", "embedded"), load=load)
+    assert models.names == ("embedded", "llava", "llava (2)", "org/name")
+    assert models.get("llava (2)").name == "llava (2)"
+    assert asked == [str(two)]
+
+
+def test_a_model_that_cannot_be_loaded_tells_its_name_and_logs_its_place(tmp_path, caplog):
+    broken = tmp_path / "secret-place/broken"
+    broken.mkdir(parents=True)
+    (broken / "config.json").write_text('{"model_type": "llava"}')
+    with caplog.at_level(logging.WARNING), pytest.raises(ModelError) as refused:
+        Models((str(broken),)).get("broken")
+    assert "'broken' could not be loaded" in str(refused.value)
+    assert "secret-place" not in str(refused.value)
+    assert str(broken) in caplog.text
+
+
+def test_the_list_shows_the_card_of_a_known_model_and_the_name_of_another():
+    choices = dict(Models(("embedded", "google/gemma-3-4b-it@abc", "org/name")).choices)
+    assert list(choices.values()) == ["embedded", "google/gemma-3-4b-it@abc", "org/name"]
+    labels = list(choices)
+    assert labels[0] == "Embedded model · 5.6 M weights, 0.1 GB · [CLS] · tested: run"
+    assert labels[1].startswith("Gemma 3 4B · 4.3 B weights, 8.6 GB · no [CLS] · tested: config")
+    assert labels[2] == "org/name"
+
+
+def test_visitors_hear_how_far_loading_is_and_then_the_error(monkeypatch):
+    monkeypatch.setattr(module, "PACE", 0.01)
+    told, asked = threading.Event(), {}
+
+    def load(name, progress, **options):
+        asked.update(options, name=name)
+        progress("fetching: 0.50 of 2.00 GB")
+        assert told.wait(10)
+        raise ModelError("no")
+
+    monkeypatch.setattr(tokviz, "load", load, raising=False)
+    coming = Models(("org/name@abc",), options={"device": "cpu"}).coming("org/name@abc")
+    assert next(coming) == "fetching: 0.50 of 2.00 GB"
+    told.set()
+    with pytest.raises(ModelError, match="could not be loaded on this server"):
+        next(coming)
+    assert asked == {"name": "org/name", "revision": "abc", "device": "cpu"}

@@ -1,0 +1,99 @@
+"""Configurations of published checkpoints are understood, on a device without memory."""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText
+
+from tokviz.models import MODELS
+from tokviz.models.checkpoints.cards import REPORTED
+from tokviz.models.checkpoints.checkpoint import family_of
+from tokviz.models.decoder.windows import sliding_layers
+
+
+def sizes(width, inner, layers, heads, groups=None, **more):
+    """Sizes of a text or vision part under the names that config.json has for them."""
+    found = {
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+    }
+    return found | ({"num_key_value_heads": groups} if groups else {}) | more
+
+
+def so400m(image, patch=14, **more):
+    """The SigLIP tower that most of them have."""
+    return sizes(1152, 4304, 27, 16, image_size=image, patch_size=patch, **more)
+
+
+def base(image):
+    """The smaller SigLIP tower."""
+    return sizes(768, 3072, 12, 12, image_size=image, patch_size=16)
+
+
+def smol(text, vision, scale, words=49280):
+    """An Idefics3 or SmolVLM."""
+    text = {"model_type": "llama", "vocab_size": words, **text}
+    return {"text_config": text, "vision_config": vision, "scale_factor": scale}
+
+
+def pali(text, width, image):
+    """A PaliGemma."""
+    vision = {"model_type": "siglip_vision_model", **so400m(image), "vision_use_head": False}
+    text = {"vocab_size": 257216, "head_dim": 256, **text}
+    return {"text_config": text, "vision_config": vision, "projection_dim": width}
+
+
+def gemma3(*text):
+    """A Gemma 3."""
+    vision = {"model_type": "siglip_vision_model", **so400m(896), "vision_use_head": False}
+    more = {"model_type": "gemma3_text", "head_dim": 256, "sliding_window": 1024}
+    return {"text_config": sizes(*text, **more), "vision_config": vision}
+
+
+SMALL, MIDDLE = sizes(576, 1536, 30, 9, 3), sizes(960, 2560, 32, 15, 5)
+GEMMA = sizes(2048, 16384, 18, 8, 1, model_type="gemma")
+GEMMA2 = sizes(2304, 9216, 26, 8, 4, model_type="gemma2")
+PUBLISHED = {
+    "HuggingFaceTB/SmolVLM-256M-Instruct": (smol(SMALL, base(512), 4), 64),
+    "HuggingFaceTB/SmolVLM-500M-Instruct": (smol(MIDDLE, base(512), 4), 64),
+    "HuggingFaceTB/SmolVLM2-256M-Video-Instruct": (smol(SMALL, base(512), 4), 64),
+    "HuggingFaceTB/SmolVLM2-500M-Video-Instruct": (smol(MIDDLE, base(512), 4), 64),
+    "HuggingFaceTB/SmolVLM2-2.2B-Instruct": (
+        smol(sizes(2048, 8192, 24, 32, 32), so400m(384), 3),
+        81,
+    ),
+    "HuggingFaceM4/Idefics3-8B-Llama3": (
+        smol(sizes(4096, 14336, 32, 32, 8), so400m(364), 2, 128259),
+        169,
+    ),
+    "google/paligemma-3b-mix-224": (pali(GEMMA, 2048, 224), 256),
+    "google/paligemma-3b-mix-448": (pali(GEMMA, 2048, 448), 1024),
+    "google/paligemma2-3b-mix-224": (pali(GEMMA2, 2304, 224), 256),
+    "google/gemma-3-4b-it": (gemma3(2560, 10240, 34, 8, 4), 256),
+    "google/gemma-3-12b-it": (gemma3(3840, 15360, 48, 16, 8), 256),
+}
+"""What config.json of each checkpoint says of its sizes, and visual tokens per tile."""
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_a_published_configuration_is_understood_and_its_card_is_right(name):
+    card, (parts, tokens) = MODELS[name], PUBLISHED[name]
+    config = AutoConfig.for_model(card.family, **parts)
+    with torch.device("meta"):
+        model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
+    family = family_of(config.model_type)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == REPORTED.get(name, count)
+    written = f"{count / 1e9:.1f} B" if count > 1e9 else f"{count / 1e6:.0f} M"
+    assert (written, card.memory_gb) == (card.parameters, pytest.approx(2 * count / 1e9, rel=0.06))
+    assert family.has_cls(model) is card.has_cls is False
+    assert family.feature_layer(model) == len(family.tower_layers(model)) - 1
+    assert len(family.decoder(model).layers) == config.get_text_config().num_hidden_layers
+    windows = {"google/paligemma2-3b-mix-224": 13, "google/gemma-3-4b-it": 29}
+    windows["google/gemma-3-12b-it"] = 40
+    assert len(sliding_layers(family.decoder(model))) == windows.get(name, 0)
+    vision = config.vision_config
+    side = vision.image_size // vision.patch_size
+    joined = getattr(config, "scale_factor", 4 if card.family == "gemma3" else 1)
+    assert (side // joined) ** 2 == tokens

@@ -1,0 +1,166 @@
+"""Lanes that step in one forward write what each writes in its own turn."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import tokviz
+from tests.models.test_promises import pictures
+from tokviz.matrix import Reduction
+from tokviz.models.decoder.batch import Together
+from tokviz.plans import Plan, chosen
+
+PROMPT = "what is this?"
+NEW = 5
+
+
+def plans_of(n):
+    """Plans of every place and position policy, for n visual tokens."""
+    keep = max(n // 3, 2)
+    return [
+        None,
+        chosen(Reduction.identity(n)),
+        tokviz.plan("tome", keep=keep),
+        tokviz.plan("divprune", keep=keep, positions="keep"),
+        tokviz.plan("divprune", keep=keep, positions="repack"),
+        tokviz.plan("prumerge", keep=keep),
+        tokviz.plan("fastv", keep=keep, layer=2, positions="keep"),
+        tokviz.plan("fastv", keep=keep, layer=1, positions="repack"),
+    ]
+
+
+def last(stream):
+    *_, lanes = stream
+    return lanes
+
+
+def both(model, prepared, plans, new=NEW, after=0):
+    """The finished lanes in turns, and together from a word on."""
+    return [
+        last(model.stream_prepared(prepared, plans, new, strict=True, together_after=start))
+        for start in (None, after)
+    ]
+
+
+def assert_same(ours, theirs, atol=1e-5):
+    """Words are equal, what was recorded is within rounding, caches are as long."""
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.trace["answer_ids"].tolist() == b.trace["answer_ids"].tolist()
+        assert np.allclose(a.trace["answer_prob"], b.trace["answer_prob"], atol=atol)
+        assert np.allclose(a.trace["candidate_prob"], b.trace["candidate_prob"], atol=atol)
+        for name in ("attention_heads", "mass", "readout"):
+            assert np.allclose(a.trace[name], b.trace[name], atol=2e-3), name
+        assert a.trace.kv_bytes == b.trace.kv_bytes
+        assert a.trace.kv_lengths == b.trace.kv_lengths
+
+
+def test_lanes_together_write_what_they_write_in_turns(model, cat):
+    with model.guarded():
+        prepared = model.prepare(pictures(cat, 2), PROMPT)
+    turns, joined = both(model, prepared, plans_of(prepared.asked.layout.n))
+    assert all("shared" in lane.timings for lane in joined)
+    assert not any("shared" in lane.timings for lane in turns)
+    assert_same(joined, turns)
+
+
+# -- on LLaVA -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prepared(vlm, cat):
+    """The question, ready for the model."""
+    with vlm.guarded():
+        return vlm.prepare(cat, PROMPT)
+
+
+def test_what_hides_tokens_or_sends_them_around_layers_can_join(vlm, prepared):
+    names = ("tidaldecode", "yopo", "cmai", "dtop", "p_mod")
+    plans = [tokviz.plan(name, keep=12) for name in names]
+    turns, joined = both(vlm, prepared, plans, after=1)
+    assert all("shared" in lane.timings for lane in joined)
+    assert_same(joined, turns)
+
+
+def test_a_lane_that_ends_leaves_the_others_unchanged(vlm, prepared, monkeypatch):
+    plans = [None, tokviz.plan("divprune", keep=9), tokviz.plan("fastv", keep=9)]
+    free, _ = both(vlm, prepared, plans)
+    written = [lane.trace["answer_ids"].tolist() for lane in free]
+    end = next(i for i in written[1][2:-2] if all(i not in written[k][:6] for k in (0, 2)))
+    monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", end)
+    turns, joined = both(vlm, prepared, plans)
+    assert joined[1].trace.t < min(joined[0].trace.t, joined[2].trace.t)
+    assert_same(joined, turns)
+
+
+def test_a_stop_in_the_middle_gives_every_lane_what_it_has(vlm, prepared):
+    plans, stop = [None, tokviz.plan("fastv", keep=9)], threading.Event()
+    for lanes in vlm.stream_prepared(prepared, plans, 40, stop=stop, together_after=0):
+        if len(lanes[0].tokens) == 4:
+            stop.set()
+    assert [lane.trace.t for lane in lanes] == [4, 4]
+    assert_same(lanes, last(vlm.stream_prepared(prepared, plans, 4)))
+
+
+def test_cache_sizes_on_the_way_are_those_of_a_lane_alone(vlm, prepared):
+    plans, seen = [None, tokviz.plan("fastv", keep=9)], {}
+    for after in (None, 2):
+        steps = vlm.stream_prepared(prepared, plans, 5, together_after=after)
+        seen[after] = [[lane.kv_bytes for lane in lanes] for lanes in steps]
+    assert seen[None] == seen[2]
+
+
+def test_lanes_that_change_attention_or_have_a_second_run_step_alone(vlm, prepared):
+    plans = [None, tokviz.plan("fastervlm", keep=9)]
+    plans += [Plan().mitigated("pai"), Plan().mitigated("m3id")]
+    turns, joined = both(vlm, prepared, plans)
+    assert ["shared" in lane.timings for lane in joined] == [True, True, False, False]
+    assert_same(joined, turns)
+    for ours, theirs in zip(joined[2:], turns[2:], strict=True):
+        assert np.array_equal(ours.trace["answer_prob"], theirs.trace["answer_prob"])
+        assert "total_alone" not in ours.timings
+
+
+def test_the_first_words_are_exactly_those_of_a_lane_alone_and_the_trace_says_so(vlm, prepared):
+    plans = [None, tokviz.plan("divprune", keep=9)]
+    lanes = last(vlm.stream_prepared(prepared, plans, 6, together_after=3))
+    for lane, plan in zip(lanes, plans, strict=True):
+        (alone,) = last(vlm.stream_prepared(prepared, [plan], 6))
+        assert np.array_equal(lane.trace["answer_prob"][:3], alone.trace["answer_prob"][:3])
+        assert any(note.startswith("From token 4 on") for note in lane.trace.notes)
+        assert 0 < lane.timings["shared"] < lane.timings["decode"]
+        assert lane.timings["first_token"] < lane.timings["total_alone"]
+        assert not alone.trace.notes
+
+
+def test_a_visitor_who_leaves_in_the_middle_leaves_no_cache_behind(vlm, prepared, monkeypatch):
+    made, meet = [], Together.meet
+
+    def watched(self, lanes):
+        meet(self, lanes)
+        made.append(weakref.ref(self.cache.shared[0]))
+
+    monkeypatch.setattr(Together, "meet", watched)
+    steps = vlm.stream_prepared(prepared, [None, None], 40, together_after=1)
+    while not made:
+        next(steps)
+    gc.disable()
+    try:
+        steps.close()
+        assert made[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_an_error_in_a_shared_step_ends_its_lanes_in_words(vlm, prepared, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Together, "_see", no_memory)
+        lanes = last(vlm.stream_prepared(prepared, [None, None], 5, together_after=2))
+    assert all("out of memory" in lane.error and lane.text for lane in lanes)
+    vlm.answer(prepared.asked.images[0], PROMPT, None, 2)
+    assert not any(m._forward_pre_hooks for m in vlm.model.modules())

@@ -1,0 +1,100 @@
+"""Every analysis runs for real on the embedded model, by one call and from the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tokviz
+from tokviz.analysis import ANALYSES
+from tokviz.capture import Capture
+from tokviz.cli.main import main
+from tokviz.errors import InputError, MissingSignal
+from tokviz.models.runs.analysing import forwards
+from tokviz.trace import open_trace
+
+EXAMPLES = Path(__file__).parents[3] / "assets/examples"
+SCENE, PROMPT = EXAMPLES / "scene_1.png", "where is the dog ?"
+SMALL = {"shapley": {"side": 6}, "leave_out": {"side": 4}, "integrated_gradients": {"steps": 8}}
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return tokviz.load("embedded")
+
+
+@pytest.fixture(scope="module")
+def stored(embedded, tmp_path_factory):
+    """A run that recorded everything but control images, saved and opened again."""
+    capture = Capture(lens=3, flow=True, states=True)
+    file = tmp_path_factory.mktemp("run") / "run.safetensors"
+    embedded.answer(SCENE, PROMPT, None, 8, capture).save(file)
+    return open_trace(file)
+
+
+@pytest.mark.parametrize("name", sorted(ANALYSES))
+def test_every_analysis_runs_on_the_embedded_model(name, embedded, stored):
+    images = [SCENE, EXAMPLES / "scene_2.png"] if "folder" in ANALYSES[name].asks else SCENE
+    if "sink_phi" in ANALYSES[name].needs:  # looked for, and this model has none
+        assert not embedded.sink_dims
+        with pytest.raises(MissingSignal, match="a model that has sink dimensions"):
+            embedded.analyse(name, images, PROMPT, trace=stored)
+        return
+    result = embedded.analyse(name, images, PROMPT, trace=stored, **SMALL.get(name, {}))
+    finite = np.asarray(result.values, np.float64)
+    assert np.isfinite(finite).any()
+    record = json.loads(json.dumps(result.as_record(), allow_nan=False))
+    assert record["shape"] == list(np.shape(result.values))
+
+
+def test_the_image_is_what_makes_the_model_say_where_the_dog_is(embedded, stored):
+    dependence = embedded.analyse("image_dependence", SCENE, PROMPT, trace=stored)
+    assert stored.answer == "top left"
+    assert dependence["least"].values.max() > 0.5  # bits, whatever the control
+    assert dependence["kl"].values.shape == (4, stored.t)
+
+
+def test_forwards_are_known_beforehand(embedded, stored):
+    told = []
+    for name in ("leave_out", "shapley"):
+        expected = forwards(ANALYSES[name], stored, **SMALL[name])
+        result = embedded.analyse(
+            name, SCENE, PROMPT, trace=stored, progress=lambda *p: told.append(p), **SMALL[name]
+        )
+        assert result["forwards"].values == expected
+        assert told[-1] == (expected, expected)
+
+
+def test_without_the_image_it_says_which_runs_are_needed(embedded, stored):
+    with pytest.raises(MissingSignal, match=r"maps.*Give the image and the prompt"):
+        embedded.analyse("rollout", trace=stored)
+    with pytest.raises(InputError, match="another"):
+        embedded.analyse("rollout", EXAMPLES / "scene_2.png", "what is this ?", trace=stored)
+
+
+def test_fidelity_compares_a_reduced_run_with_the_full_one(embedded):
+    plan = tokviz.plan("random", keep=8)
+    result = embedded.analyse("fidelity", SCENE, PROMPT, plan=plan, max_new_tokens=4)
+    assert 0 < float(result.values) < 0.9999
+
+
+def test_control_images_are_recorded_when_asked_for(embedded, stored):
+    trace = embedded.answer(SCENE, PROMPT, None, 8, Capture(controls=True))
+    again = embedded.analyse("image_dependence", SCENE, PROMPT, trace=stored)
+    assert np.allclose(trace["control_prob"], again["control"].values, atol=1e-5)
+
+
+def test_the_command_line_prints_text_and_json(capsys, stored, tmp_path):
+    asked = ["analyse", str(SCENE), "--prompt", PROMPT, "--analysis"]
+    assert main([*asked, "knockout", "--option", "window=2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Attention knockout (exact)"
+    assert lines[1].startswith("  [5 items] ")
+    assert [line[2:8] for line in lines[2:7]] == [f"{i} to {i + 1}" for i in range(5)]
+    stored.save(tmp_path / "run.safetensors")
+    kept = ["analyse", "--from-trace", str(tmp_path / "run.safetensors"), "--analysis"]
+    assert main([*kept, "block_flow", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"]["b"][1] == "image"
+    assert main([*kept, "rollout"]) == 2
+    assert "needs further runs of the model: 'maps'" in capsys.readouterr().err

@@ -1,0 +1,195 @@
+"""Further runs on one question agree with the run itself, with eager attention and each other."""
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlavaForConditionalGeneration
+
+import tokviz
+from tests.models.test_promises import chosen
+from tokviz.analysis.relevance import carry_back, weighted
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.models.families.family import Features
+from tokviz.models.runs.further_runs import FurtherRuns, whole
+
+PROMPT = "what is this?"
+
+
+def further(model, image):
+    trace = model.answer(image, PROMPT, None, 5)
+    with model.guarded():
+        prepared = model.prepare(image, PROMPT)
+    return FurtherRuns(model, prepared, trace, 5)
+
+
+@pytest.fixture(scope="module")
+def again(model, cat):
+    """Further runs on one question, for each family in turn."""
+    return further(model, cat)
+
+
+def own_log(runs):
+    return float(np.log(runs.trace["answer_prob"].astype(np.float64)).sum())
+
+
+def test_all_tokens_give_the_run_again(again):
+    n, trace = again.trace.n, again.trace
+    assert again.score([np.arange(n)])[0] == pytest.approx(own_log(again), abs=1e-4)
+    assert again.answers([np.arange(n)]) == [trace.answer]
+    best, own = again.exits(len(again.layers))
+    assert best.tolist() == trace["answer_ids"].tolist()
+    assert own.sum() == pytest.approx(own_log(again), abs=1e-4)
+    assert again.knockout(range(0)) == pytest.approx(own_log(again), abs=1e-4)
+    full = again.controls()["full"]
+    chosen = full[np.arange(trace.t), trace["answer_ids"]]
+    assert np.abs(chosen - trace["answer_prob"]).max() < 1e-4
+
+
+def test_sets_read_together_are_scored_as_if_alone(again):
+    n = again.trace.n
+    kept = [np.arange(0, n, 2), np.arange(n)[:3], np.arange(1, n, 2), np.arange(0)]
+    kept[2] = kept[2][: len(kept[0])]
+    alone = np.concatenate([again.score([one]) for one in kept])
+    assert np.abs(again.score(kept) - alone).max() < 1e-4
+    assert again.answers(kept) == [again.answers([one])[0] for one in kept]
+
+
+def test_the_score_of_some_tokens_is_that_of_a_run_on_them(again):
+    """Two ways to the same end; the windows of both count in the full prompt."""
+    kept = np.arange(0, again.trace.n, 3)
+    plan = chosen(Reduction.select(kept, again.trace.n))
+    run = again.vlm.answer(again.prepared.asked.images[0], PROMPT, plan, 5)
+    runs = FurtherRuns(again.vlm, again.prepared, run)
+    assert runs.score([kept])[0] == pytest.approx(own_log(runs), abs=1e-4)
+    assert FurtherRuns(again.vlm, again.prepared, run, 5).answers([kept]) == [run.answer]
+
+
+def test_leaving_before_the_first_layer_is_having_no_image(again):
+    none = again.score([np.arange(0)])[0]
+    assert again.exits(0)[1].sum() == pytest.approx(none, abs=1e-4)
+    removed = again.controls()["removed"]
+    chosen = removed[np.arange(again.trace.t), again.trace["answer_ids"]]
+    assert np.log(chosen.astype(np.float64)).sum() == pytest.approx(none, abs=1e-3)
+
+
+def test_cutting_the_text_off_to_the_last_layer_equals_leaving(again):
+    """Two ways to the same end: real removal inside the model, and a mask."""
+    count = len(again.layers)
+    for layer in (1, count - 1):
+        left = again.exits(layer)[1].sum()
+        assert again.knockout(range(layer, count)) == pytest.approx(left, abs=1e-4)
+
+
+def test_maps_hold_the_rows_that_were_captured(again):
+    trace, s = again.trace, len(again.trace.prompt_tokens)
+    for layer in again.layers:
+        whole = again.maps(layer)
+        assert whole.shape[1:] == (s + trace.t - 1,) * 2
+        assert np.abs(whole.sum(-1) - 1).max() < 1e-5
+        rows = whole[:, s - 1 :][..., trace.layout.position].transpose(1, 0, 2)
+        assert np.abs(rows - trace["attention_heads"][:, layer]).max() < 1e-3  # half precision
+
+
+def test_the_differentiable_forward_gives_the_score_and_its_slope(again):
+    features = again.features.clone()[None].repeat(2, 1, 1)
+    features[1] = features[1].roll(1, 0)
+    features.requires_grad_()
+    found = again.forward(features)
+    assert float(found[0].detach()) == pytest.approx(own_log(again), abs=1e-4)
+    (slope,) = torch.autograd.grad(found[0], features)
+    assert slope[1].abs().max() == 0
+    step = 1e-2 * slope[0] / slope[0].norm()
+    with torch.no_grad():
+        ahead, behind = (again.forward(features[:1] + sign * step) for sign in (1, -1))
+    rise = float(ahead - behind) / 2
+    assert rise == pytest.approx(float((slope[0] * step).sum()), rel=0.1, abs=1e-4)
+
+
+def test_the_model_is_untouched(again):
+    model, inputs = again.vlm.model, again.prepared.inputs
+
+    def logits():
+        with again.vlm.guarded():
+            return model(**inputs, position_ids=again.prepared.positions).logits
+
+    def hooks():
+        return [(id(m), *m._forward_hooks, *m._forward_pre_hooks) for m in model.modules()]
+
+    before, modules = logits(), hooks()
+    again.exits(1)
+    again.knockout(range(1))
+    again.gradients(0, 0)
+    again.score([np.arange(2)])
+    assert torch.equal(before, logits())
+    assert modules == hooks()
+    assert not any(p.requires_grad or p.grad is not None for p in model.parameters())
+
+
+# -- against an eager copy, on the tiny LLaVA ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llava(vlm, cat):
+    return further(vlm, cat)
+
+
+@pytest.fixture(scope="module")
+def eager(folder, llava):
+    """An eager pass over the same features, prompt and answer; its maps keep their gradients."""
+    copy = LlavaForConditionalGeneration.from_pretrained(folder, attn_implementation="eager")
+    given = {name: value.clone() for name, value in llava.prepared.inputs.items()}
+    answer = torch.as_tensor(llava.trace["answer_ids"])[None].long()
+    given["input_ids"] = torch.cat([given["input_ids"], answer[:, :-1]], 1)
+    given["attention_mask"] = torch.ones_like(given["input_ids"])
+    del given["pixel_values"]
+    features = Features(llava.features.clone().requires_grad_())
+    given["mm_encoder_outputs"] = {"image": llava.vlm.family.encoder_outputs(features)}
+    output = copy(**given, output_attentions=True)
+    own = output.logits[0, -llava.trace.t :].log_softmax(-1)
+    own = own.gather(1, answer[0][:, None])[:, 0]
+    grads = [torch.autograd.grad(p, output.attentions, retain_graph=True) for p in own]
+    return [a[0].detach().numpy() for a in output.attentions], grads
+
+
+def test_rows_agree_with_eager_attention_in_every_layer_when_states_do(llava, eager):
+    """Attention made of the captured rows in place of SDPA's: only the capture is compared."""
+    _, parts = llava._graph
+    for layer, expected in enumerate(eager[0]):
+        assert np.abs(whole(parts[layer]).numpy() - expected).max() < 1e-6
+
+
+def test_maps_agree_with_eager_attention(llava, eager):
+    for layer, expected in enumerate(eager[0]):
+        difference = np.abs(llava.maps(layer) - expected).max()
+        assert difference < (1e-6 if layer == 0 else 1e-5)
+
+
+def test_gradients_agree_with_autograd_through_eager_attention(llava, eager):
+    for token in (0, llava.trace.t - 1):
+        for layer in llava.layers:
+            expected = eager[1][token][layer][0].numpy()
+            found = llava.gradients(layer, token)
+            seen = np.tril(np.ones(found.shape[1:]))  # what lies ahead is masked in any case
+            scale = max(np.abs(expected * seen).max(), 1e-3)
+            assert np.abs((found - expected) * seen).max() < 1e-4 * scale
+
+
+def test_relevance_from_further_runs_is_the_eager_one(llava, eager):
+    maps, grads = eager
+    result = tokviz.analyse(
+        "relevance", llava.trace, runs={"maps": llava.maps, "gradients": llava.gradients}
+    )
+    rows, s = len(maps[0][0]), len(llava.trace.prompt_tokens)
+    for token in range(llava.trace.t):
+        own = np.eye(rows)[s - 1 + token]
+        layers = [weighted(a, g[0].numpy()) for a, g in zip(maps, grads[token], strict=True)][::-1]
+        expected = (carry_back(own, layers) - own)[llava.trace.layout.position]
+        assert np.abs(result.values[token] - expected).max() < 1e-4 * max(1, expected.max())
+
+
+def test_a_trace_of_another_prompt_is_refused(vlm, cat, llava):
+    with vlm.guarded():
+        other = vlm.prepare(cat, "and this?")
+    with pytest.raises(InputError, match="another prompt"):
+        FurtherRuns(vlm, other, llava.trace)

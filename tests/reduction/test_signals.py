@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from tokviz.errors import InputError, MissingSignal
+from tokviz.reduction.signals import Crop, Signals
+
+LAYERS = {layer: np.eye(4)[layer] for layer in range(4)}
+
+
+def test_negative_layers_count_from_the_end_of_the_tower():
+    assert Signals({"recv_attn": LAYERS}).at("recv_attn", -2).argmax() == 2
+    two = {0: LAYERS[0], 2: LAYERS[2]}
+    assert Signals({"recv_attn": two, "num_layers": 4}).at("recv_attn", -2).argmax() == 2
+
+
+def test_negative_layer_of_an_unknown_depth_is_refused():
+    with pytest.raises(MissingSignal, match="num_layers"):
+        Signals({"recv_attn": {8: LAYERS[0], 22: LAYERS[1]}}).at("recv_attn", -2)
+
+
+def test_bare_array_stands_for_any_layer():
+    assert Signals({"recv_attn": LAYERS[1]}).at("recv_attn", 17).argmax() == 1
+
+
+def test_cls_row_is_left_out_of_states_if_there_is_one():
+    states = np.arange(10.0).reshape(1, 5, 2)
+    with_cls = Signals({"k": states, "relevance": np.zeros(4)}).patches("k", -1)
+    without = Signals({"k": states, "relevance": np.zeros(5)}).patches("k", -1)
+    assert with_cls.shape == (1, 4, 2)
+    assert with_cls[0, 0, 0] == 2
+    assert without.shape == (1, 5, 2)
+    with pytest.raises(InputError, match="5 tokens"):
+        Signals({"k": states, "relevance": np.zeros(3)}).patches("k", -1)
+
+
+def test_whole_maps_give_the_cls_row_and_the_column_means():
+    maps = np.random.default_rng(0).random((2, 4, 4)).astype(np.float32)
+    signals = Signals({"full_attn": {3: maps}, "relevance": np.zeros(3)})
+    assert np.allclose(signals.at("cls_attn", 3), maps[:, 0, 1:])
+    assert np.allclose(signals.at("recv_attn", 3), maps.mean((0, 1))[1:])
+    no_cls = Signals({"full_attn": maps, "relevance": np.zeros(4)})
+    assert "cls_attn" not in no_cls
+    assert np.allclose(no_cls.at("recv_attn", 0), maps.mean((0, 1)))
+
+
+def test_given_signals_are_not_overwritten_by_whole_maps():
+    signals = Signals({"full_attn": np.ones((1, 3, 3)), "cls_attn": [[0.2, 0.8]]})
+    assert np.allclose(signals.at("cls_attn", 0), [[0.2, 0.8]])
+
+
+@pytest.mark.parametrize(
+    ("entry", "crop"),
+    [
+        (("thumb", 2, 3, 0, 0), Crop("thumbnail", 2, 3)),
+        (["crop", 2, 3, 4, 5], Crop("tile", 2, 3, 4, 5)),
+        (7, Crop("whole", 1, 7)),
+        (Crop("tile", 1, 1), Crop("tile", 1, 1)),
+    ],
+)
+def test_crops_are_read_in_every_form(entry, crop):
+    assert Signals({"crops": [entry]})["crops"] == (crop,)
+
+
+def test_projector_must_be_callable():
+    with pytest.raises(InputError, match="function"):
+        Signals({"projector": [1.0]})
+
+
+@pytest.mark.parametrize("value", ["abc", [[1.0], [2.0, 3.0]], [None]])
+def test_what_is_no_array_is_refused(value):
+    with pytest.raises(InputError, match="relevance"):
+        Signals({"relevance": value})

@@ -1,0 +1,156 @@
+"""Other people's decisions: read from JSON and npz, checked like an upload, run and shown."""
+
+import io
+import json
+import zipfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.ask.opening import open_file
+from tokviz.cli.main import main
+from tokviz.errors import InputError
+from tokviz.plans import chosen
+from tokviz.trace import open_trace
+from tokviz.trace.decisions import read_decisions
+
+
+def as_json(**fields):
+    return json.dumps({"n": 9, **fields}).encode()
+
+
+def as_npz(**arrays):
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (30, 30), "red").save(path)
+    return path
+
+
+def test_kept_tokens_of_several_layers_are_one_matrix():
+    """ATP-LLaVA and p-MoD prune layer by layer; tokens are numbered as in the whole image."""
+    stages = [{"layer": 4, "kept": [0, 2, 4, 8]}, {"layer": 12, "kept": [2, 8]}]
+    found = read_decisions(as_json(method="ATP-LLaVA", stages=stages))
+    assert [(s.layer, s.reduction.n, s.reduction.m) for s in found.stages] == [
+        (4, 9, 4),
+        (12, 4, 2),
+    ]
+    assert found.reduction.kept.tolist() == [2, 8]
+
+
+def test_groups_become_means():
+    """TokenPacker and poolings: each new token stands for a block."""
+    found = read_decisions(as_json(method="TokenPacker", groups=[[0, 1, 3, 4], [2, 5]]))
+    matrix = found.reduction.matrix()
+    assert matrix[0, [0, 1, 3, 4]].tolist() == [0.25] * 4
+    assert found.reduction.fate.tolist() == [1, 1, 1, 1, 1, 1, 2, 2, 2]
+
+
+def test_any_matrix_can_be_given():
+    """VoCo-LLaMA: a few tokens that are mixtures of all."""
+    rows, cols = np.divmod(np.arange(18), 9)
+    fields = {
+        "rows": rows.tolist(),
+        "cols": cols.tolist(),
+        "weights": [0.5] * 18,
+        "position": [0, 8],
+    }
+    assert read_decisions(as_json(**fields)).reduction.matrix().tolist() == [[0.5] * 9] * 2
+
+
+def test_npz_says_the_same_as_json():
+    group = np.array([0, 0, 1, 0, 0, 1, -1, -1, -1])
+    ours = read_decisions(as_npz(n=9, method="T", group=group))
+    theirs = read_decisions(as_json(method="T", groups=[[0, 1, 3, 4], [2, 5]]))
+    assert ours.method == "T"
+    assert np.array_equal(ours.reduction.matrix(), theirs.reduction.matrix())
+    staged = {"stages.0.layer": 4, "stages.0.kept": [0, 2, 4], "stages.1.kept": [2]}
+    assert read_decisions(as_npz(n=9, **staged)).reduction.kept.tolist() == [2]
+
+
+def test_a_trace_of_it_opens_in_the_page(picture, tmp_path):
+    data = as_json(method="CoViPAL", kept=[0, 4], prompt="what ?", answer="a cat")
+    trace = read_decisions(data).trace(picture)
+    assert trace.reduction.kept.tolist() == [0, 4]
+    assert trace.layout.box[4].tolist() == [10, 10, 20, 20]
+    trace.save(tmp_path / "t.safetensors")
+    shown = open_file(str(tmp_path / "t.safetensors"), SimpleNamespace(session_hash="tab"))
+    assert shown[1] == "what ?"
+    assert "nothing was run" in str(shown).lower()
+
+
+def test_the_command_writes_a_trace(picture, tmp_path, capsys):
+    (tmp_path / "d.json").write_bytes(as_json(method="M", kept=[0, 4]))
+    out = tmp_path / "t.safetensors"
+    assert (
+        main(["import", str(tmp_path / "d.json"), "--image", str(picture), "--trace", str(out)])
+        == 0
+    )
+    assert open_trace(out).reduction.kept.tolist() == [0, 4]
+    assert "2 of 9 visual tokens" in capsys.readouterr().out
+    assert main(["import", str(tmp_path / "d.json"), "--trace", str(out)]) == 2
+    assert "--image" in capsys.readouterr().err
+
+
+def test_imported_decisions_run_as_a_plan():
+    plan = chosen(read_decisions(as_json(method="M", kept=[0, 4])).reduction, "M")
+    assert plan.label == "M, 2 tokens"
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "neither"),
+        (b"[1]", "one JSON object"),
+        (b"[" * 100_000, "neither"),
+        (as_json(), "must have one of"),
+        (as_json(kept=[0], groups=[[1]]), "it has 2"),
+        (as_json(n=0, kept=[0]), "n must be a whole number"),
+        (as_json(n=10**9, kept=[0]), "n must be a whole number"),
+        (as_json(n=True, kept=[0]), "n must be a whole number"),
+        (as_json(kept=[9]), "0 to 8"),
+        (as_json(kept=[-1]), "0 to 8"),
+        (as_json(kept=[10**30]), "whole numbers|cannot be read"),
+        (as_json(kept=[0, 0]), "only once"),
+        (as_json(kept=[]), "at least one"),
+        (as_json(kept="all"), "list"),
+        (as_json(kept=[[0]]), "flat list"),
+        (as_json(kept=[0.5]), "whole numbers"),
+        (as_json(kept=[None]), "whole numbers"),
+        (as_json(groups=[[]]), "empty"),
+        (as_json(groups=[0]), "list"),
+        (as_json(group=[0]), "must be 9 numbers"),
+        (as_json(group=[-1] * 9), "no token"),
+        (as_json(rows=[0], cols=[0], weights=[1]), "position"),
+        (as_json(rows=[0, 0], cols=[1, 1], weights=[1, 1], position=[0]), "come once"),
+        (b'{"n": 9, "rows": [0], "cols": [0], "weights": [NaN], "position": [0]}', "finite"),
+        (as_json(stages=[]), "1 to 256"),
+        (as_json(stages=[3]), "not an object"),
+        (as_json(stages=[{"kept": [1]}, {"kept": [2]}]), "stage 1 uses token 2"),
+        (as_json(kept=[0], grid=[2, 2]), "grid"),
+        (as_json(kept=[0], method="x" * 9000), "method must be a text"),
+        (b"PK\x03\x04 and nothing", "npz file is damaged"),
+        (as_npz(n=9, kept=np.array([object()], object)), "damaged"),
+        (as_npz(n=9, kept=np.zeros(2**23)), "unpacks to over"),
+    ],
+    ids=range(32),
+)
+def test_a_hostile_file_is_a_sentence(data, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_decisions(data)
+
+
+def test_a_zip_that_lies_about_its_size_is_refused():
+    data = bytearray(as_npz(n=9, kept=np.zeros(2**23, np.int64)))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = next(i for i in archive.infolist() if i.filename == "kept.npy").file_size
+    data = bytes(data).replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    with pytest.raises(InputError):
+        read_decisions(data)

@@ -1,0 +1,137 @@
+"""python -m tokviz analyse: one question about one run, answered in the shell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tokviz
+from tokviz.analysis import ANALYSES, Result
+from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.errors import InputError
+from tokviz.trace import open_trace
+
+
+def add_analyse(command: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    add = command.add_argument
+    add("image", nargs="?", metavar="IMAGE", help="a picture, or a folder of them")
+    add("--prompt", help="the question")
+    add("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
+    add("--from-trace", metavar="FILE", help="a stored run to look at, in place of a new one")
+    add_model_flags(command)
+    add("--method", help="reduce the visual tokens with this method (see: tokviz methods)")
+    add("--keep", type=int, help="visual tokens to leave; goes with --method")
+    add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the analysis")
+    add("--json", action="store_true", help="print one JSON object with all arrays")
+    command.set_defaults(run=run)
+
+
+AXES = {
+    "t": "answer tokens", "n": "visual tokens", "l": "layers", "h": "heads", "s": "prompt tokens",
+    "p": "words of the question", "e": "words of question and answer", "v": "words of the answer",
+    "x": "controls", "u": "tower layers", "k": "words read out", "w": "words", "b": "blocks",
+    "i": "items", "j": "images",
+}  # fmt: skip
+"""Letters of axes in words; others are said as they are."""
+MOST_ROWS = 40
+"""Answer tokens, layers or windows that are listed one by one."""
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the analysis and print what it found."""
+    options = dict(_option(arguments.analysis, pair) for pair in arguments.option)
+    result = _result(arguments, options)
+    if arguments.json:
+        print(json.dumps(result.as_record(), ensure_ascii=False))
+    else:
+        print(plain(result))
+
+
+def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
+    trace = open_trace(Path(arguments.from_trace)) if arguments.from_trace else None
+    if trace is not None and arguments.image is None:
+        return tokviz.analyse(arguments.analysis, trace, **options)
+    if arguments.image is None:
+        raise InputError("give an image, or a stored run with --from-trace.")
+    if (arguments.method is None) != (arguments.keep is None):
+        raise InputError("--method and --keep go together.")
+    plan = tokviz.plan(arguments.method, keep=arguments.keep) if arguments.method else None
+    folder = "folder" in ANALYSES[arguments.analysis].asks
+    images = arguments.image if folder else [arguments.image]
+    return tokviz.load(arguments.model, **load_options(arguments)).analyse(
+        arguments.analysis,
+        images,
+        arguments.prompt,
+        trace=trace,
+        plan=plan,
+        progress=_progress if sys.stderr.isatty() else None,
+        **options,
+    )
+
+
+def plain(result: Result) -> str:
+    """Return an analysis' result as a few lines of text."""
+    lines = [f"{result.title} ({result.exactness})", f"  {_summary(result.values, result.axes)}"]
+    if "n" in result.axes.split():
+        lines.append(f"  most at visual tokens {_most(result)}")
+    lines += _rows(result)
+    for name, part in result.parts.items():
+        lines.append(f"  {name}: {_summary(part.values, part.axes)} ({part.meaning})")
+    told = (result.meaning, result.not_meaning, *result.notes, f"Cost: {result.cost}")
+    return "\n".join([*lines, *told])
+
+
+def _rows(result: Result) -> list[str]:
+    """Return a line for each named item along the first named axis; none for maps of tokens."""
+    axes = result.axes.split()
+    axis = next((one for one in axes if one in result.labels), "n")
+    names = result.labels.get(axis, ())
+    if "n" in axes or not 0 < len(names) <= MOST_ROWS:
+        return []
+    values = np.moveaxis(np.asarray(result.values, np.float64), axes.index(axis), 0)
+    return [f"  {name:<12} {_range(row)}" for name, row in zip(names, values, strict=True)]
+
+
+def _most(result: Result) -> str:
+    axes = result.axes.split()
+    mean = np.asarray(result.values, np.float64)
+    others = tuple(i for i, axis in enumerate(axes) if axis != "n")
+    best = np.argsort(-mean.mean(others), kind="stable")[:5]
+    return ", ".join(map(str, best))
+
+
+def _summary(values: Any, axes: str) -> str:
+    array = np.asarray(values, np.float64)
+    if not array.ndim:
+        return f"{array:.4g}"
+    sizes = zip(axes.split(), array.shape, strict=True)
+    shape = " × ".join(f"{length} {AXES.get(axis, axis)}" for axis, length in sizes)
+    return f"[{shape}] {_range(array)}"
+
+
+def _range(array: np.ndarray) -> str:
+    """Return the extremes and the mean of what is finite."""
+    finite = array[np.isfinite(array)]
+    if not finite.size:
+        return "nothing recorded"
+    if finite.size == 1:
+        return f"{finite.item():.4g}"
+    return f"{finite.min():.4g} to {finite.max():.4g}, mean {finite.mean():.4g}"
+
+
+def _option(name: str, pair: str) -> tuple[str, Any]:
+    key, equals, text = pair.partition("=")
+    if not equals:
+        raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
+    option = ANALYSES[name].options.get(key)
+    return key, text if option is None else option.read(text)
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done} of {total} forwards", end="\n" if done >= total else "", file=sys.stderr)

@@ -1,0 +1,206 @@
+"""python -m tokviz diagnose, check and search: how far can an answer, or a map of it, be trusted?
+
+diagnose reports on every word, check removes what a map calls important, and search looks for the
+tokens (or the budget of a method) that the answer stands on. All three run the model again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import tokviz
+from tokviz.analysis import ANALYSES
+from tokviz.analysis.sinks import sink_mask
+from tokviz.capture import Capture
+from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.errors import InputError
+from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
+from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
+from tokviz.trace import Trace
+
+if TYPE_CHECKING:
+    from tokviz.models import VLM
+
+LIMIT_S = 60.0
+
+
+def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    """Describe the three commands."""
+    diagnose = _command(add_parser("diagnose", help="report on every word of an answer"))
+    diagnose.set_defaults(run=run_diagnose)
+    check = _command(add_parser("check", help="hold an analysis' map against real removal"))
+    check.add_argument("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
+    check.set_defaults(run=run_check)
+    search = _command(add_parser("search", help="find the tokens that an answer stands on"))
+    search.add_argument("--for", dest="kind", default="necessary",
+        choices=("necessary", "sufficient", "keep"),
+        help="tokens whose removal changes the answer; that alone keep it; or the smallest budget "
+        "of a method (default: necessary)")  # fmt: skip
+    search.add_argument("--method", help="goes with --for keep (see: tokviz methods)")
+    search.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS",
+        help="show the best set so far after this time (default: 60)")  # fmt: skip
+    search.set_defaults(run=run_search)
+
+
+def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    add = command.add_argument
+    add("image", metavar="IMAGE", help="a picture")
+    add("--prompt", required=True, help="the question")
+    add_model_flags(command)
+    add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
+    add("--json", action="store_true", help="print one JSON object")
+    return command
+
+
+def run_diagnose(arguments: argparse.Namespace) -> None:
+    """Print a report on every word."""
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    report = tokviz.diagnose(vlm, [arguments.image], arguments.prompt, arguments.max_new_tokens)
+    _print(arguments, report.as_record(), str(report))
+
+
+def run_check(arguments: argparse.Namespace) -> None:
+    """Hold a map against random orders, the centre and itself without sinks."""
+    entry = ANALYSES[arguments.analysis]
+    vlm, trace = _answered(arguments)
+    image, prompt = [arguments.image], arguments.prompt
+    result = vlm.analyse(entry.name, image, prompt, trace=trace)
+    axes = result.axes.split()
+    if axes[-1:] != ["n"]:
+        raise InputError(f"{entry.title} gives no map over the visual tokens to check.")
+    importance = np.asarray(result.values, np.float64).reshape(-1, trace.n).mean(0)
+    runs = vlm.further_runs(image, prompt, trace)
+    sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
+    told = _told("{} of {} forwards")
+    verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=told)
+    _print(arguments, verdict_record(verdict), verdict_text(entry.title, verdict))
+
+
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as JSON-ready values."""
+    return {
+        "beats_chance": bool(verdict.beats_chance),
+        "sentence": verdict.sentence(),
+        "forwards": verdict.forwards,
+        "full": verdict.full,
+        "none": verdict.none,
+        "random_gaps": list(verdict.random_gaps),
+        "orders": {name: _curves(one) for name, one in _orders(verdict).items()},
+    }
+
+
+def verdict_text(title: str, verdict: Verdict) -> str:
+    """Return a verdict as a small table and its sentence."""
+    lines = [
+        f"{title}: {verdict.sentence()}",
+        f"{'order':<16}{'deletion':>10}{'insertion':>11}{'gap':>8}{'compr.':>8}{'suff.':>8}",
+    ]
+    for name, one in _orders(verdict).items():
+        numbers = f"{one.deletion_auc:>10.2f}{one.insertion_auc:>11.2f}{one.gap:>8.2f}"
+        lines.append(f"{name:<16}{numbers}{one.comprehensiveness:>8.2f}{one.sufficiency:>8.2f}")
+    if "without sinks" not in verdict.rivals:
+        lines.append("No sinks are known here, so there is no order without them.")
+    lines.append(
+        f"Tokens were really removed, {verdict.forwards} forwards. The answer's log-probability is "
+        f"{verdict.full:.2f} with all tokens and {verdict.none:.2f} with none; areas are under "
+        "curves where these are 1 and 0. A good map: deletion, sufficiency low; insertion, gap, "
+        "comprehensiveness high."
+    )
+    return "\n".join(lines)
+
+
+def _orders(verdict: Verdict) -> Mapping[str, Faithfulness]:
+    return {"the map": verdict.map, **verdict.rivals}
+
+
+def _curves(one: Faithfulness) -> dict[str, Any]:
+    names = ("deletion_auc", "insertion_auc", "gap", "comprehensiveness", "sufficiency")
+    arrays = ("fractions", "most_first", "least_first")
+    return {name: float(getattr(one, name)) for name in names} | {
+        name: np.asarray(getattr(one, name)).tolist() for name in arrays
+    }
+
+
+def run_search(arguments: argparse.Namespace) -> None:
+    """Search the tokens, or the budget, that the answer stands on."""
+    if (arguments.kind == "keep") != (arguments.method is not None):
+        raise InputError("--for keep and --method go together.")
+    if not arguments.limit > 0:
+        raise InputError(f"--limit must be more than 0 seconds, got {arguments.limit}.")
+    if arguments.kind == "keep":
+        _search_budget(arguments)
+        return
+    vlm, trace = _answered(arguments)
+    runs = vlm.further_runs([arguments.image], arguments.prompt, trace, arguments.max_new_tokens)
+    maps = [tokviz.analyse(name, trace).values.mean(0) for name in ("attention", "tam")]
+    told = _told("{} answers written; smallest set so far: {} tokens ")
+    found = find_tokens(
+        runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told
+    )
+    _print(arguments, _record(found), certificate_text(found))
+
+
+def _record(found: Certificate) -> dict[str, Any]:
+    return {**asdict(found), "tokens": found.tokens.tolist(), "sentence": found.sentence()}
+
+
+def certificate_text(found: Certificate) -> str:
+    """Return a certificate with the answers before and after."""
+    gone = "without the set" if found.kind == "necessary" else "with the set alone"
+    lines = [found.sentence()]
+    if found.found and len(found.tokens):
+        lines.append(f"Tokens: {', '.join(map(str, found.tokens))}")
+        lines.append(f"Answer with all tokens: {found.before}")
+        lines.append(f"Answer {gone}: {found.after}")
+    if len(found.tokens) and found.minimal:
+        lines.append("No single token can be left out of this set; other sets may do as well.")
+    return "\n".join([*lines, f"{found.runs} answers written in {found.seconds:.1f} s."])
+
+
+def _search_budget(arguments: argparse.Namespace) -> None:
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    with vlm.guarded():
+        prepared = vlm.prepare([arguments.image], arguments.prompt)
+
+    def answer_at(budgets: list[int]) -> Sequence[str]:
+        plans = [tokviz.plan(arguments.method, keep=budget) for budget in budgets]
+        *_, lanes = vlm.stream_prepared(
+            prepared, plans, arguments.max_new_tokens, Capture.nothing(), strict=True
+        )
+        return [lane.text for lane in lanes]
+
+    n = prepared.asked.layout.n
+    keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit)
+    title = tokviz.METHODS[arguments.method].title
+    failed = [budget for budget, holds in tried.items() if not holds]
+    text = (
+        f"{title}: the answer holds from {keep} of {n} visual tokens on, at all "
+        f"{sum(budget >= keep for budget in tried)} budgets that were tried there.\n"
+        f"It changes at: {', '.join(map(str, failed)) or 'none of those tried'}."
+    )
+    record = {"method": arguments.method, "keep": keep, "total": n, "tried": tried}
+    _print(arguments, record, text)
+
+
+def _answered(arguments: argparse.Namespace) -> tuple[VLM, Trace]:
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    trace = vlm.answer([arguments.image], arguments.prompt, None, arguments.max_new_tokens)
+    return vlm, trace
+
+
+def _print(arguments: argparse.Namespace, record: Mapping[str, Any], text: str) -> None:
+    print(json.dumps(record, ensure_ascii=False) if arguments.json else text)
+
+
+def _told(text: str) -> Callable[[int, int], None] | None:
+    """Return what shows progress on a terminal, on one line that later output overwrites."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda done, other: print(text.format(done, other), end="\r", file=sys.stderr)

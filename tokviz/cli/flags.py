@@ -1,0 +1,44 @@
+"""Where and in which number type a model runs: the same flags for every command that loads one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from tokviz.load_options import LOAD_OPTIONS
+
+
+def add_model_flags(command: argparse.ArgumentParser) -> None:
+    """Give a command the flags that say which model, and how it is loaded."""
+    help_text = "embedded, a Hub id or a folder (default: embedded)"
+    command.add_argument("--model", default="embedded", help=help_text)
+    add_loading_flags(command)
+
+
+def add_loading_flags(command: argparse.ArgumentParser) -> None:
+    """Give a command the flags that say how its model or models are loaded."""
+    add = command.add_argument
+    add("--revision", help="branch, tag or commit on the Hub")
+    add("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU when there is one)")
+    add("--dtype", help="float32, float16 or bfloat16 (default: float32 on a CPU, 16 bits on GPUs)")
+    add("--bits", type=int, metavar="4|8", help="round weights (needs accelerate, bitsandbytes)")
+    add("--device-map", help="auto ...: spread layers over GPUs (needs accelerate)")
+
+
+def loading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what was asked for, by the names of `tokviz.load`; nothing for flags left out."""
+    asked = {name: getattr(arguments, name) for name in LOAD_OPTIONS}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def load_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `tokviz.load`, with a line of progress on a terminal."""
+    return loading(arguments) | ({"progress": _tell} if sys.stderr.isatty() else {})
+
+
+def _tell(line: str) -> None:
+    """Show how far loading is, on one line that the next one overwrites."""
+    end = "\n" if line.startswith("ready") else ""
+    sys.stderr.write(f"\r\x1b[K{line}{end}")
+    sys.stderr.flush()

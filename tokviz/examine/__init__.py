@@ -1,0 +1,1 @@
+"""How far can an answer, or a map of it, be trusted? Removing, forcing and checking."""

@@ -1,0 +1,270 @@
+"""Which visual tokens does the answer stand on?
+
+Necessary: a set whose removal changes the answer. Sufficient: a set that alone keeps it. Both are
+looked for by removing tokens for real: prefixes of the given maps first, then the best of them is
+shrunk (delta debugging) until no single token can be left out. What is found is a certificate, not
+the smallest set of all: the answers before and after are shown, and any other set may do as well.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tokviz.errors import InputError
+from tokviz.examine.faithfulness import order_of
+
+Answers = Callable[[list[np.ndarray]], Sequence[str]]
+"Kept sets (ascending tokens) -> the answer with only those tokens, one text per set."
+Kind = Literal["necessary", "sufficient"]
+Progress = Callable[[int, int], None]
+"Called with the forwards done so far and the size of the smallest set so far."
+BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """A set of visual tokens that the answer stands on, with the proof."""
+
+    kind: Kind
+    tokens: np.ndarray
+    "Ascending; empty for a sufficient set when the answer needs no image."
+    found: bool
+    "False: not even all tokens do it, so that there is no such set."
+    before: str
+    "The answer with all tokens."
+    after: str
+    "The answer without the set (necessary) or with the set alone (sufficient)."
+    minimal: bool
+    "True: no single token can be left out of the set. False: the time ran out before."
+    runs: int
+    seconds: float
+
+    def sentence(self) -> str:
+        """Say what was found in one sentence."""
+        count = len(self.tokens)
+        if not self.found:
+            if self.kind == "necessary":
+                return f"The answer stays {self.before!r} with every visual token removed."
+            return f"The answer {self.before!r} could not be reproduced."
+        if self.kind == "sufficient" and not count:
+            return f"The answer {self.before!r} needs no visual token at all."
+        limit = "" if self.minimal else " (the time ran out; a smaller set may do)"
+        tokens, verb = ("token", "keeps") if count == 1 else ("tokens", "keep")
+        if self.kind == "necessary":
+            text = f"Removing {count} {tokens} turns {self.before!r} into {self.after!r}"
+        else:
+            text = f"{count} {tokens} alone {verb} the answer {self.before!r}"
+        return f"{text}{limit}."
+
+
+def same_text(a: str, b: str) -> bool:
+    """Return whether two answers are equal, upper case and outer spaces aside."""
+    return a.strip().lower() == b.strip().lower()
+
+
+class Search:
+    """Asks for answers in batches until the time is up, and remembers them."""
+
+    def __init__(
+        self, answers: Answers, n: int, kind: Kind, same: Callable[[str, str], bool],
+        limit_s: float, progress: Progress | None, stop: threading.Event | None = None,
+    ) -> None:  # fmt: skip
+        """Args: as in `find_tokens`."""
+        self.answers, self.n, self.kind, self.same = answers, n, kind, same
+        self.began = time.monotonic()
+        self.deadline = self.began + limit_s
+        self.progress, self.stop, self.runs = progress, stop, 0
+        self.known: dict[bytes, str] = {}
+        self.smallest = n
+        self.before = self.ask([np.arange(n)])[0]
+
+    @property
+    def out_of_time(self) -> bool:
+        """True when no further batch may begin."""
+        stopped = self.stop is not None and self.stop.is_set()
+        return stopped or time.monotonic() >= self.deadline
+
+    def kept(self, tokens: np.ndarray) -> np.ndarray:
+        """Return what is kept when a set is tried."""
+        if self.kind == "sufficient":
+            return np.sort(tokens)
+        return np.setdiff1d(np.arange(self.n), tokens)
+
+    def ask(self, kept: Sequence[np.ndarray]) -> list[str]:
+        """Return the answers of kept sets."""
+        keys = [tokens.astype(np.int64).tobytes() for tokens in kept]
+        new = {k: t for k, t in zip(keys, kept, strict=True) if k not in self.known}
+        if new:
+            texts = list(self.answers(list(new.values())))
+            if len(texts) != len(new):
+                raise InputError(f"answers must return {len(new)} texts, got {len(texts)}.")
+            self.known |= dict(zip(new, texts, strict=True))
+            self.runs += len(new)
+        return [self.known[key] for key in keys]
+
+    def first_that_holds(self, sets: Sequence[np.ndarray]) -> int | None:
+        """Return the index of the first set that does it, None if none does or time is up."""
+        for start in range(0, len(sets), BATCH):
+            if self.out_of_time:
+                return None
+            batch = sets[start : start + BATCH]
+            texts = self.ask([self.kept(tokens) for tokens in batch])
+            for offset, text in enumerate(texts):
+                if self.same(text, self.before) == (self.kind == "sufficient"):
+                    self.smallest = min(self.smallest, len(batch[offset]))
+                    self._tell()
+                    return start + offset
+            self._tell()
+        return None
+
+    def _tell(self) -> None:
+        if self.progress:
+            self.progress(self.runs, self.smallest)
+
+
+def find_tokens(
+    answers: Answers,
+    n: int,
+    maps: Sequence[np.ndarray],
+    kind: Kind,
+    *,
+    limit_s: float = 60.0,
+    same: Callable[[str, str], bool] = same_text,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Certificate:
+    """Search a set of visual tokens that is necessary or sufficient for the answer.
+
+    Args:
+        answers: kept sets -> answers; called with at most BATCH sets at a time.
+        n: number of visual tokens.
+        maps: one or more importance maps [n]; the better they are, the fewer runs it takes.
+        kind: necessary or sufficient.
+        limit_s: seconds after which the best set so far is returned.
+        same: when two answers count as equal.
+        progress: is told (runs so far, size of the smallest set so far).
+        stop: set it to end the search as if the time were up.
+
+    Raises:
+        InputError: no map, or one of another length or with NaN.
+    """
+    orders = [order_of(one) for one in maps]
+    if not orders or any(len(order) != n for order in orders):
+        raise InputError(f"give at least one map of {n} numbers.")
+    search = Search(answers, n, kind, same, limit_s, progress, stop)
+    prefix = _shortest_prefix(search, orders)
+    if prefix is None:
+        after = search.ask([search.kept(np.arange(n))])[0]
+        everything = np.arange(n)
+        found = search.same(after, search.before) == (kind == "sufficient")
+        return _certificate(search, everything if found else everything[:0], found, False)
+    tokens, minimal = _shrink(search, prefix)
+    return _certificate(search, tokens, True, minimal)
+
+
+def _certificate(search: Search, tokens: np.ndarray, found: bool, minimal: bool) -> Certificate:
+    tokens = np.sort(tokens)
+    tried = tokens if found else np.arange(search.n)
+    after = search.ask([search.kept(tried)])[0]
+    seconds = time.monotonic() - search.began
+    return Certificate(
+        search.kind, tokens, found, search.before, after, minimal, search.runs, seconds
+    )
+
+
+def _shortest_prefix(search: Search, orders: list[np.ndarray]) -> np.ndarray | None:
+    """Return the shortest beginning of an order that was found to do it, best token first."""
+    sizes = sorted({0, *(2**i for i in range(search.n.bit_length())), search.n})
+    ladder = [(size, order) for size in sizes for order in orders]
+    place = search.first_that_holds([order[:size] for size, order in ladder])
+    if place is None:
+        return None
+    size, order = ladder[place]
+    low = max((s for s in sizes if s < size), default=0)
+    while size - low > 1 and not search.out_of_time:
+        steps = np.unique(np.linspace(low, size, BATCH + 2).astype(int)[1:-1])
+        steps = steps[(steps > low) & (steps < size)]
+        hit = search.first_that_holds([order[:step] for step in steps])
+        if hit is None:
+            low = int(steps[-1])
+        else:
+            low, size = int(steps[hit - 1]) if hit else low, int(steps[hit])
+    return order[:size]
+
+
+def _shrink(search: Search, tokens: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Leave out chunks, the least important first, until not even one token can go.
+
+    After a chunk has gone the next one is tried, not the first again: what was needed a moment ago
+    is most likely still needed, and is tried once more at the end.
+    """
+    parts, begin = 2, 0
+    while len(tokens):
+        parts = min(parts, len(tokens))
+        begin %= parts
+        chunks = np.array_split(tokens, parts)[::-1]
+        without = [tokens[~np.isin(tokens, chunk)] for chunk in chunks]
+        hit = search.first_that_holds(without[begin:] + without[:begin])
+        if hit is not None:
+            begin = (begin + hit) % parts
+            tokens, parts = without[begin], max(parts - 1, 2)
+        elif search.out_of_time:
+            return tokens, False
+        elif parts == len(tokens):
+            return tokens, True
+        else:
+            parts, begin = 2 * parts, 0
+    return tokens, True
+
+
+def smallest_keep(
+    answer_at: Callable[[list[int]], Sequence[str]],
+    n: int,
+    *,
+    limit_s: float = 60.0,
+    same: Callable[[str, str], bool] = same_text,
+) -> tuple[int, dict[int, bool]]:
+    """Find the smallest budget at which a method's answer still holds.
+
+    Budgets are tried on a ladder, then between the last that failed and the first from which all
+    tried ones hold. Answers need not be monotone in the budget: the second value shows every
+    budget that was tried.
+
+    Args:
+        answer_at: budgets -> the method's answers; called with at most BATCH budgets at a time.
+        n: number of visual tokens.
+        limit_s: seconds after which the best budget so far is returned.
+        same: when two answers count as equal.
+
+    Returns:
+        The budget from which every tried one holds, and all tried ones.
+    """
+    deadline = time.monotonic() + limit_s
+    before = answer_at([n])[0]
+    tried = {n: True}
+
+    def attempt(budgets: list[int]) -> None:
+        for start in range(0, len(budgets), BATCH):
+            if time.monotonic() >= deadline:
+                return
+            batch = budgets[start : start + BATCH]
+            texts = answer_at(batch)
+            tried.update({k: same(t, before) for k, t in zip(batch, texts, strict=True)})
+
+    attempt(sorted({max(1, n >> i) for i in range(1, n.bit_length())}, reverse=True))
+    while time.monotonic() < deadline:
+        failed = max((k for k, holds in tried.items() if not holds), default=0)
+        good = min(k for k in tried if k > failed)
+        between = np.unique(np.linspace(failed, good, BATCH + 2).astype(int)[1:-1])
+        fresh = [int(k) for k in between if failed < k < good and k not in tried]
+        if not fresh:
+            break
+        attempt(fresh)
+    failed = max((k for k, holds in tried.items() if not holds), default=0)
+    return min(k for k in tried if k > failed), dict(sorted(tried.items()))

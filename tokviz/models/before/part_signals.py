@@ -1,0 +1,126 @@
+"""What a method is given: the tower's signals over the tokens of one part that are left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tokviz.errors import MissingSignal
+from tokviz.models.before.crops import crop_signals
+from tokviz.models.before.tokens_left import Part, TokensLeft
+from tokviz.models.before.why_missing import why_lacking
+from tokviz.models.tower.vision import image_signals
+from tokviz.models.tower.watch import TOWER_SIGNALS
+from tokviz.plans import Step
+from tokviz.reduction.method import Method
+from tokviz.reduction.signal_table import SIGNALS
+
+TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}
+"""Axes of the tokens in signals that have [CLS], if any, in front of them."""
+
+
+def part_signals(state: TokensLeft, entry: Method, part: Part) -> dict[str, Any]:
+    """Return the signals that a method asks for, over the tokens of one part that are left.
+
+    Raises:
+        MissingSignal: it needs one that there is not; the message says why.
+    """
+    given = (
+        cut_down(state, part)
+        | placed(state, entry, part)
+        | {
+            "text_llm": text_embeddings(state),
+            "projector": lambda x: state.family.project(state.model, x),
+        }
+    )
+    if "relevance" in entry.needs and state.prepared.relevance is not None:
+        given["relevance"] = relevance(state, part)
+    lacking = entry.missing({name for name, value in given.items() if value is not None})
+    if lacking:
+        raise MissingSignal(
+            f"{entry.title} cannot run here: {why_lacking(state, part, lacking[0])}."
+        )
+    asked = {*entry.needs, *entry.optional, *entry.fallbacks.values(), "num_layers"}
+    return {name: value for name, value in given.items() if name in asked}
+
+
+def text_embeddings(state: TokensLeft) -> torch.Tensor:
+    """Return the embedding rows of the prompt's text, [m, d]."""
+    words = state.prepared.inputs["input_ids"][0]
+    words = words[state.prepared.text_rows.to(words.device)]
+    # with a device_map the tower may be on another GPU than the embeddings
+    return state.model.get_input_embeddings()(words).to(state.pre.device)  # type: ignore[operator]
+
+
+def placed(state: TokensLeft, entry: Method, part: Part) -> dict[str, Any]:
+    """Return where the tokens lie among the crops; to one crop alone, only its padding is shown."""
+    images = sorted({state.layout.tiles[i].image for i in part.tiles})
+    crops = crop_signals(state.layout, images, state.whole.position[part.tokens])
+    return {"unpad_mask": crops["unpad_mask"]} if entry.tiles == "each" else crops
+
+
+def relevance(state: TokensLeft, part: Part) -> torch.Tensor:
+    """Return the full run's relevance of the tokens of a part that are left."""
+    values, seconds = state.prepared.relevance  # type: ignore[misc]
+    note = "The relevance map took a full answer and its backward passes; decide counts them."
+    if note not in state.notes:
+        state.notes.append(note)
+        state.decide_seconds += seconds
+    return torch.as_tensor(values[state.whole.position[part.tokens]], device=state.pre.device)
+
+
+def cut_down(state: TokensLeft, part: Part) -> dict[str, Any]:
+    """Return the tower's signals, cut down to the tokens that earlier steps left."""
+    before, now = state.before_steps(part), part.tokens
+    signals = image_signals(state.vision, before, part.image)
+    index = state.whole.position[now]
+    if state.since.m == state.since.n:
+        tiles = [state.layout.tiles[i] for i in part.tiles]
+        whole = len(tiles) == 1 and len(now) == tiles[0].rows * tiles[0].cols
+        grid = [tiles[0].rows, tiles[0].cols] if whole else None
+        return {**signals, "index": index, "grid": grid}
+    place = np.searchsorted(before, state.since.position[now])
+    features = {
+        "feats_pre": state.pre[now],
+        "feats_post": state.features.tokens[now],
+        "index": index,
+    }
+    cut = {name: gather(name, value, place, len(before)) for name, value in signals.items()}
+    return cut | features
+
+
+def gather(name: str, value: Any, place: np.ndarray, n: int) -> Any:
+    """Take the given ones of n tokens out of a signal; [CLS] and signals without tokens stay."""
+    if isinstance(value, dict):
+        return {layer: gather(name, one, place, n) for layer, one in value.items()}
+    letters = SIGNALS[name].shape.split()
+    axes = (letters.index("n") - len(letters),) if "n" in letters else TOKEN_AXES.get(name, ())
+    if value is None:
+        return value
+    for axis in axes:
+        skip = value.shape[axis] - n
+        rows = np.concatenate([np.arange(skip), skip + place])
+        value = value.index_select(axis, torch.as_tensor(rows, device=value.device))
+    return value
+
+
+def carried(state: TokensLeft, step: Step | None) -> dict[str, torch.Tensor]:
+    """Return tower signals [m] that a method inside the language model asks for."""
+    if step is None or step.entry is None:
+        return {}
+    found: dict[str, torch.Tensor] = {}
+    if "llm_image" in step.entry.optional and len(state.layout.sizes) > 1:
+        image = state.layout.image[state.whole.position].astype(np.int64)
+        found["llm_image"] = torch.as_tensor(image, device=state.pre.device)
+    wanted = set(step.entry.fallbacks.values()) & set(TOWER_SIGNALS)
+    layer = state.family.feature_layer(state.model)
+    for part in state.parts() if wanted else []:
+        signals = cut_down(state, part)
+        for name in wanted & set(signals):
+            value = signals[name].get(layer)
+            if value is not None:
+                found.setdefault(name, value.new_zeros(*value.shape[:-1], state.whole.m))
+                found[name][..., torch.as_tensor(part.tokens, device=value.device)] = value
+    return found

@@ -1,0 +1,222 @@
+"""The visual tokens on their way to the language model: who decides on which of them, by what?
+
+A `PlanSteps` starts with every token, encoded once for all lanes, and carries out the steps of a plan
+in the tower and before the language model. `tokviz.models.before.prefill_input` puts
+what arrives into a sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.before.part_signals import part_signals
+from tokviz.models.before.shares import shares, with_newlines
+from tokviz.models.before.tokens_left import Part, TokensLeft
+from tokviz.models.clock import now
+from tokviz.models.families.family import Features
+from tokviz.models.families.sources import Sources
+from tokviz.models.tower.reduce import Encoded, encode_reduced
+from tokviz.models.tower.vision import Vision
+from tokviz.plans import Step
+from tokviz.reduction import Stage, reduce
+from tokviz.reduction.method import Method, check_keep
+from tokviz.trace.layout import SEPARATOR
+
+BLENDS = (
+    "This picture was scaled down after the vision tower, so its visual tokens are blends of "
+    "neighbouring patches: where a neighbour left inside the tower, its patches are no longer in "
+    "the blend."
+)
+
+
+class PlanSteps(TokensLeft):
+    """The tokens that are left, and the steps that leave fewer."""
+
+    def through_tower(self, step: Step) -> None:
+        """Encode again, with the step's method inside the tower, tile by tile."""
+        split = self.parts(by_tile=True)
+        tokens = [part.tokens for part in split]
+        budgets = self.shares(check_keep(step.keep, self.layout.n), split)
+        if whole_budget(step, tokens, budgets):
+            self.note(step, Reduction.identity(self.layout.n), 0.0)
+            return
+        began = now(self.pre.device)
+        asked = list(zip(tokens, budgets, strict=True))
+        inputs = self.prepared.inputs
+        done = encode_reduced(
+            self.family, self.model, inputs, self.vision, self.layout, asked, step
+        )
+        passed = now(self.pre.device) - began - done.seconds
+        self.encode_seconds = self.vision.entered_seconds + passed
+        self.say_shares(step, split)
+        if self.vision.sources.weight is not None:
+            self.notes.append(BLENDS)
+        numbers = [own[kept] for own, kept in zip(tokens, done.kept, strict=True)]
+        joint, stay = self.with_newlines(done.reductions, tokens, np.concatenate(numbers))
+        self.take(done, np.concatenate([*numbers, stay]), split)
+        self.note(step, joint, done.seconds)
+        self.since, self.encoded = Reduction.identity(self.whole.m), self.whole.position
+
+    def take(self, done: Encoded, numbers: np.ndarray, split: Sequence[Part]) -> None:
+        """Put the tower's tokens and the newlines that stay in the order of the prompt.
+
+        Args:
+            done: what the tower gave.
+            numbers: original numbers of its tokens, tile after tile, then of the newlines.
+            split: the tiles.
+        """
+        order = torch.as_tensor(np.argsort(numbers, kind="stable"), device=self.pre.device)
+        stay = torch.as_tensor(numbers[len(done.pre) :], device=self.pre.device)
+        self.with_own_cls(done, split)
+
+        def ordered(own: torch.Tensor, all_tokens: torch.Tensor) -> torch.Tensor:
+            return torch.cat([own, all_tokens[stay]])[order] if len(stay) else own[order]
+
+        shared = self.vision
+        pairs = zip(done.features.extra, self.features.extra, strict=True)
+        self.pre = ordered(done.pre, self.pre)
+        self.features = Features(
+            ordered(done.features.tokens, self.features.tokens),
+            tuple(ordered(own, whole) for own, whole in pairs),
+        )
+        layers = {
+            layer: F.pad(value, (0, len(stay)))[None, ..., order]
+            for layer, value in done.cls_attn.items()
+        }
+        rows = [int(shared.sources.row[part.tokens[0]]) for part in split]
+        self.vision = Vision(
+            self.features,
+            self.pre,
+            Sources.itself(len(numbers)),
+            [rows.index(row) if row in rows else 0 for row in shared.whole],
+            {"cls_attn": layers},
+            {},
+            done.cls_state,
+        )
+
+    def with_own_cls(self, done: Encoded, split: Sequence[Part]) -> None:
+        """Replace [CLS] states that are visual tokens (feature strategy "full") by those now."""
+        own = np.flatnonzero(self.layout.kind == SEPARATOR)
+        if done.cls_state is None or not len(own):
+            return
+        tile = {part.tiles[0]: number for number, part in enumerate(split)}
+        row = torch.as_tensor([tile[int(self.layout.tile[i])] for i in own], dtype=torch.long)
+        place = torch.as_tensor(own, device=self.pre.device)
+        self.pre, tokens = self.pre.clone(), self.features.tokens.clone()
+        self.pre[place] = done.cls_state[row.to(place.device)]
+        tokens[place] = self.family.project(self.model, self.pre[place])
+        self.features = Features(tokens, self.features.extra)
+
+    def before(self, step: Step) -> None:
+        """Decide on the tokens that are left, and apply W to their features."""
+        keep = self.budget(step)
+        began = now(self.pre.device)
+        done = step.reduction or self.decide(step, keep)
+        if done.n != self.whole.m:
+            raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
+        self.pre = apply_reduction(self.pre, done)
+        plain, *extra = (apply_reduction(one, done) for one in self.every_feature())
+        if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
+            merged = torch.as_tensor(~done.is_copy, device=plain.device)
+            plain[merged] = self.family.project(self.model, self.pre[merged])
+        self.features, self.since = Features(plain, tuple(extra)), self.since.then(done)
+        self.note(step, done, now(self.pre.device) - began)
+
+    def budget(self, step: Step) -> int:
+        """Return how many of the tokens that are left a step leaves.
+
+        Earlier steps may leave fewer tokens than a later one asks for (adaptive methods choose
+        their own count): the later one then keeps all of them, and a note says so.
+
+        Raises:
+            InputError: more tokens than the prompt has, or not a whole number.
+        """
+        keep, left = check_keep(step.keep, self.layout.n), self.whole.m
+        if keep > left:
+            self.notes.append(
+                f"Earlier steps left {left} tokens, fewer than the {keep} that {step.title} was "
+                "to leave: it keeps all of them."
+            )
+        return min(keep, left)
+
+    def inside_stages(self, step: Step | None, layers: int) -> list[Stage]:
+        """Return the stages of a step inside the language model, none without one."""
+        if step is None:
+            return []
+        m, keep = self.whole.m, self.budget(step)
+        if len(self.layout.sizes) > 1 and "llm_image" not in step.entry.optional:  # type: ignore
+            self.notes.append(f"{step.title} decides on the tokens of all images together.")
+        return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
+
+    def decide(self, step: Step, keep: int) -> Reduction:
+        """Ask the method, image by image or crop by crop, and lay the decisions side by side."""
+        entry: Method = step.entry  # type: ignore[assignment]
+        split = [self.everything()] if self.joint(entry) else self.parts(entry.tiles == "each")
+        parts = []
+        for part, share in zip(split, self.shares(keep, split), strict=True):
+            signals = part_signals(self, entry, part)
+            parts.append(reduce(step.method, signals, share, **step.options))
+        self.say_shares(step, split)
+        tokens = [part.tokens for part in split]
+        left = np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)])
+        return self.with_newlines(parts, tokens, left)[0]
+
+    def joint(self, entry: Method) -> bool:
+        """True when a method decides on several images at once; a note says so."""
+        together = entry.images == "together" and len(self.layout.sizes) > 1
+        if together:
+            self.notes.append(f"{entry.title} decides on the tokens of all images together.")
+        return together
+
+    def unit(self, split: Sequence[Part]) -> str:
+        """Return what the parts are, in words."""
+        return "image" if len(split) == len(self.layout.sizes) else "crop"
+
+    def shares(self, keep: int, split: Sequence[Part]) -> list[int]:
+        """Split a budget over parts in proportion to their tokens."""
+        sizes = [len(part.tokens) for part in split]
+        return shares(min(keep, sum(sizes)), sizes, self.unit(split))
+
+    def say_shares(self, step: Step, split: Sequence[Part]) -> None:
+        """Note that each image or crop was decided on by itself, where there are several."""
+        if len(split) > 1:
+            unit = self.unit(split)
+            self.notes.append(
+                f"{step.entry.title} chose from each {unit} on its own, in shares that "  # type: ignore[union-attr]
+                f"follow the {unit}s' tokens."
+            )
+
+    def with_newlines(
+        self, parts: Sequence[Reduction], tokens: Sequence[np.ndarray], left: np.ndarray
+    ) -> tuple[Reduction, np.ndarray]:
+        """Lay decisions side by side; return the joint one and the places of newlines that stay."""
+        original = self.whole.position
+        joint, stay, told = with_newlines(self.layout, original, parts, tokens, left)
+        self.notes += [told] if told else []
+        return joint, stay
+
+    def with_cls(self, features: Features) -> Features:
+        """Put the tower's [CLS] state, projected, in front; it takes the first token's place."""
+        state = self.vision.cls_state
+        one = len(self.layout.tiles) == 1 and self.one_patch_each
+        if state is None or not one or features.extra:
+            raise InputError(
+                "the [CLS] state can be fed for one image in one tile, and needs a tower that has "
+                "it and gives one visual token per patch."
+            )
+        cls = self.family.project(self.model, state)
+        return Features(torch.cat([cls, features.tokens]))
+
+
+def whole_budget(step: Step, tokens: Sequence[np.ndarray], keep: Sequence[int]) -> bool:
+    """True where a budget leaves every token, so that nothing is to be decided."""
+    entry: Method = step.entry  # type: ignore[assignment]
+    all_stay = all(len(own) == share for own, share in zip(tokens, keep, strict=True))
+    return all_stay and entry.effect == "remove" and not entry.adaptive

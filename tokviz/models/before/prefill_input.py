@@ -1,0 +1,205 @@
+"""Following a plan up to the language model's door: what arrives there, and from which tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.analysis.block_flow import block_of
+from tokviz.errors import ModelError
+from tokviz.matrix import Reduction
+from tokviz.models.before.part_signals import carried
+from tokviz.models.before.plan_steps import PlanSteps
+from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.windows import Windows, sliding_layers
+from tokviz.models.families.family import Family, Features
+from tokviz.models.prepared import Asked, Prepared
+from tokviz.models.tower.vision import Vision
+from tokviz.plans import Plan
+from tokviz.trace.schema import BLOCKS
+from tokviz.trace.stages import StageRecord
+
+
+@dataclass(frozen=True)
+class PromptRows:
+    """Which rows of the full prompt a lane's sequence is made of."""
+
+    before: Reduction
+    "What happened to the n visual tokens before layer 0."
+    rows: np.ndarray
+    "int64 [rows], index in the full prompt of each row that entered layer 0."
+    visual: np.ndarray
+    "int64 [m], rows of the sequence that are visual tokens."
+    cls_row: int | None = None
+    "Row of a [CLS] token that was put before the visual tokens."
+
+    def blocks(self, asked: Asked) -> np.ndarray:
+        """Return the block of each row that entered layer 0, int64 [rows], index in BLOCKS."""
+        full = block_of(asked.layout, len(asked.prompt_ids), asked.mark_rows)
+        block = full[self.rows].astype(np.int64)
+        if self.cls_row is not None:
+            block[self.cls_row] = BLOCKS.index("image")
+        return block
+
+
+@dataclass
+class PrefillInput:
+    """What enters layer 0 of the language model, and how it came to be."""
+
+    input_ids: torch.Tensor
+    "[1, rows], placeholders of removed tokens left out."
+    positions: torch.Tensor
+    "[..., 1, rows]"
+    row_inputs: dict[str, torch.Tensor]
+    "Further inputs [1, rows] of the model, such as token types."
+    features: Features
+    "Of the m visual tokens."
+    stages: DecoderStages
+    arrival: PromptRows
+    records: list[StageRecord]
+    encode_seconds: float
+    decide_seconds: float
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Which rows of the full prompt enter layer 0."""
+
+    rows: np.ndarray
+    "int64 [rows], ascending."
+    visual: np.ndarray
+    "int64 [m], which of them are visual tokens."
+    cls_row: int | None = None
+    "Which of them is a [CLS] token, put before the visual tokens."
+
+    @classmethod
+    def of(cls, travel: PlanSteps) -> Sequence:
+        """Return the rows of the text and of the visual tokens that are left."""
+        placed = travel.layout.position[travel.whole.position]
+        rows = np.sort(np.concatenate([travel.text_rows(), placed]))
+        return cls(rows, np.flatnonzero(np.isin(rows, placed)))
+
+    def with_cls(self) -> Sequence:
+        """Return it with a [CLS] token, which takes the place of the first visual token."""
+        first = int(self.visual[0])
+        return Sequence(np.insert(self.rows, first, self.rows[first]), self.visual + 1, first)
+
+
+def check_one_device(weights: Iterable[torch.Tensor]) -> None:
+    """Raise ModelError when a device_map has spread the decoder's layers over several devices."""
+    devices = sorted({str(weight.device) for weight in weights})
+    if len(devices) > 1:
+        raise ModelError(
+            f"methods inside the language model need all layers on one device; device_map put "
+            f"them on {', '.join(devices)}. Choose a method that acts before it, or load the model "
+            "with device or bits in place of device_map."
+        )
+
+
+def route(
+    family: Family, model: nn.Module, prepared: Prepared, shared: Vision, plan: Plan
+) -> PrefillInput:
+    """Carry out the steps in the tower and before the language model; set up those inside it.
+
+    Raises:
+        InputError: a budget out of range.
+        MissingSignal: a method needs what this model does not have.
+    """
+    travel = carry_out(PlanSteps(family, model, prepared, shared), plan)
+    features, sequence = travel.features, Sequence.of(travel)
+    if travel.whole.prefix_cls:
+        features, sequence = travel.with_cls(features), sequence.with_cls()
+    repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
+    index = torch.as_tensor(sequence.rows, device=prepared.positions.device)
+    positions = prepared.positions[..., index]
+    if repack and travel.whole.m < travel.layout.n:
+        packed = torch.arange(len(index), device=positions.device)
+        positions = prepared.positions[..., :1] + packed
+    ids = prepared.inputs["input_ids"]
+    return PrefillInput(
+        ids[:, index],
+        positions,
+        {
+            name: value[:, index]
+            for name, value in prepared.inputs.items()
+            if value.shape == ids.shape and name not in ("input_ids", "attention_mask")
+        },
+        features,
+        inside(travel, plan, sequence, positions, windows(family, model, prepared, index, repack)),
+        PromptRows(travel.whole, sequence.rows, sequence.visual, sequence.cls_row),
+        travel.records,
+        travel.encode_seconds,
+        travel.decide_seconds,
+        travel.notes,
+    )
+
+
+def carry_out(travel: PlanSteps, plan: Plan) -> PlanSteps:
+    """Carry out the steps in the tower and before the language model."""
+    for step in plan.steps:
+        if step.entry is not None:
+            step.entry.check_images(len(travel.layout.sizes))
+    for step in plan.at("tower"):
+        travel.through_tower(step)
+    for step in plan.at("before"):
+        travel.before(step)
+    return travel
+
+
+def inside(
+    travel: PlanSteps,
+    plan: Plan,
+    sequence: Sequence,
+    positions: torch.Tensor,
+    sliding: Windows | None,
+) -> DecoderStages:
+    """Set up the step inside the language model, if there is one.
+
+    Args:
+        travel: what arrives.
+        plan: the plan.
+        sequence: the rows that enter layer 0.
+        positions: [..., 1, rows], their position ids.
+        sliding: their sliding windows.
+    """
+    family, model = travel.family, travel.model
+    decoder = family.decoder(model)
+    step = next(iter(plan.at("language_model")), None)
+    if step is not None:
+        check_one_device(family.decoder(model).parameters())
+    return DecoderStages(
+        decoder,
+        step,
+        travel.inside_stages(step, len(decoder.layers)),  # type: ignore[arg-type]
+        torch.as_tensor(sequence.visual, device=positions.device),
+        len(sequence.rows),
+        travel.whole.position,
+        int(positions.reshape(-1, len(sequence.rows))[0, -1]) + 1,
+        family.head_weight(model),
+        carried(travel, step),
+        partial(family.rotary, decoder),
+        sliding,
+        partial(family.cap_logits, model),
+    )
+
+
+def windows(
+    family: Family, model: nn.Module, prepared: Prepared, rows: torch.Tensor, repack: bool
+) -> Windows | None:
+    """Return the sliding windows of the sequence made of these rows; None without any."""
+    decoder, total = family.decoder(model), prepared.positions.shape[-1]
+    if not sliding_layers(decoder):
+        return None
+    if not repack:
+        return Windows(decoder, rows, total, partial(family.window_mask, model, prepared.inputs))
+
+    def build(places: torch.Tensor) -> torch.Tensor | None:
+        return family.window_mask(model, prepared.inputs, rows[places])
+
+    return Windows(decoder, torch.arange(len(rows), device=rows.device), len(rows), build)

@@ -1,0 +1,128 @@
+"""Deciding part by part: sharing a budget out, and laying the decisions side by side again.
+
+Newline and separator tokens are no candidates and are not counted in keep. Official code knows
+every way (VisionZip drops them, GlobalCom² keeps them all, DivPrune lets them compete); here one
+follows its row: it stays as long as a token of the row does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.trace.layout import NEWLINE, PATCH, Layout
+
+
+def shares(keep: int, sizes: Sequence[int], unit: str) -> list[int]:
+    """Split a budget over images or crops in proportion to their tokens, at least one each.
+
+    Args:
+        keep: tokens to leave in all.
+        sizes: tokens of each image or crop.
+        unit: what they are, for the message.
+
+    Raises:
+        InputError: too few for one token each.
+    """
+    if keep < len(sizes):
+        raise InputError(f"keep must be at least one token per {unit} ({len(sizes)}), got {keep}.")
+    split = [max(keep * size // sum(sizes), 1) for size in sizes]
+    room = [i for i, size in enumerate(sizes) if split[i] < size]
+    for i in room[: max(keep - sum(split), 0)]:
+        split[i] += 1
+    while sum(split) > keep:  # small ones were given their one token: the largest give it
+        split[split.index(max(split))] -= 1
+    return split
+
+
+def with_newlines(
+    layout: Layout,
+    original: np.ndarray,
+    parts: Sequence[Reduction],
+    tokens: Sequence[np.ndarray],
+    left: np.ndarray,
+) -> tuple[Reduction, np.ndarray, str | None]:
+    """Lay decisions side by side, with the newlines of rows that still have a token.
+
+    Args:
+        layout: of all tokens.
+        original: number in the layout of each token that was left so far.
+        parts: what happened to each part's tokens.
+        tokens: per part, its tokens' places among those that were left so far.
+        left: places of all patch tokens that are left now.
+
+    Returns:
+        The joint reduction, the places of the newlines and separators that stay, and a sentence
+        about them, None where there were none.
+    """
+    structural = np.flatnonzero(layout.kind[original] != PATCH)
+    if not len(structural):
+        return side_by_side(parts, tokens), structural, None
+    stay = followers(layout, original, structural, left)
+    parts = [*parts, Reduction.select(stay, len(structural))]
+    told = (
+        f"{len(stay)} of {len(structural)} newline tokens stay, those of rows that still have a "
+        "token; keep does not count them."
+    )
+    return side_by_side(parts, [*tokens, structural]), structural[stay], told
+
+
+def followers(
+    layout: Layout, original: np.ndarray, structural: np.ndarray, left: np.ndarray
+) -> np.ndarray:
+    """Return which newline and separator tokens stay when the tokens `left` do.
+
+    A newline ends the row of the patch before it; separators always stay.
+
+    Args:
+        layout: of all tokens.
+        original: number in the layout of each token that was left so far.
+        structural: places of newlines and separators among those.
+        left: places of the patch tokens that will be left.
+
+    Returns:
+        Indices in `structural`, ascending.
+    """
+    alive = np.zeros(layout.n, bool)
+    alive[original[left]] = True
+    stays = [
+        layout.kind[own] != NEWLINE or alive[layout.line(own)].any() for own in original[structural]
+    ]
+    return np.flatnonzero(stays)
+
+
+def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Reduction:
+    """Lay the reductions of several images along the diagonal of one matrix, in raster order.
+
+    Args:
+        parts: one reduction per image.
+        tokens: for each image, its columns in the joint matrix.
+    """
+    if len(parts) == 1:
+        return parts[0].in_raster_order()
+    n, m = sum(len(t) for t in tokens), sum(p.m for p in parts)
+    starts = np.cumsum([0, *(p.m for p in parts)])
+    pairs = list(zip(parts, tokens, strict=True))
+    score = np.full(n, np.nan, np.float32)
+    for part, place in pairs:
+        score[place] = np.nan if part.score is None else part.score
+    roles = {name for part in parts for name in part.roles}
+    joint = Reduction.from_entries(
+        np.concatenate([p.rows + s for p, s in zip(parts, starts, strict=False)]),
+        np.concatenate([t[p.cols] for p, t in pairs]),
+        np.concatenate([p.weights for p in parts]),
+        n,
+        m,
+        np.concatenate([t[p.position] for p, t in pairs]),
+        score=None if np.isnan(score).all() else score,
+        roles={
+            role: np.concatenate([t[p.roles[role]] for p, t in pairs if role in p.roles])
+            for role in sorted(roles)
+        },
+        notes=tuple(dict.fromkeys(note for p in parts for note in p.notes)),
+        prefix_cls=any(p.prefix_cls for p in parts),
+    )
+    return joint.in_raster_order()

@@ -1,0 +1,92 @@
+"""The visual tokens that are left on the way to the language model, and how they fall in parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.matrix import Reduction
+from tokviz.models.families.family import Family
+from tokviz.models.prepared import Prepared
+from tokviz.models.tower.vision import Vision
+from tokviz.plans import Step
+from tokviz.trace.layout import PATCH, Layout
+from tokviz.trace.stages import StageRecord
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tokens that a method decides on by themselves: those of an image, or of one of its crops."""
+
+    image: int
+    tiles: tuple[int, ...]
+    "Numbers of its crops in the layout."
+    tokens: np.ndarray
+    "Places among the tokens that are left, ascending; patches only."
+
+
+class TokensLeft:
+    """Which tokens are left, their features, and what was done to them so far."""
+
+    def __init__(self, family: Family, model: nn.Module, prepared: Prepared, shared: Vision):
+        """Start with every token, encoded once for all lanes."""
+        self.family, self.model, self.prepared = family, model, prepared
+        self.layout: Layout = prepared.asked.layout
+        self.vision = shared
+        self.pre, self.features = shared.pre, shared.features
+        self.one_patch_each = shared.sources.one_patch_each
+        self.since = Reduction.identity(self.layout.n)
+        "What happened since the tower: from the tokens in `vision` to those that are left."
+        self.encoded = np.arange(self.layout.n)
+        "Original number of each token in `vision`."
+        self.encode_seconds, self.decide_seconds = shared.seconds, 0.0
+        self.whole = Reduction.identity(self.layout.n)
+        self.records: list[StageRecord] = []
+        self.notes: list[str] = []
+        "Sentences about how the plan was carried out."
+
+    def text_rows(self) -> np.ndarray:
+        """Rows of the prompt that are not visual tokens."""
+        return np.setdiff1d(np.arange(len(self.prepared.asked.prompt_ids)), self.layout.position)
+
+    def every_feature(self) -> tuple[torch.Tensor, ...]:
+        """Return all that is reduced along with the tokens, [m, d] each."""
+        return (self.features.tokens, *self.features.extra)
+
+    def parts(self, by_tile: bool = False) -> list[Part]:
+        """Return the tokens that are left image by image, or crop by crop.
+
+        A crop of which nothing is left makes no part; newlines belong to none.
+        """
+        tiles = self.layout.tiles
+        owner = np.where(self.layout.kind == PATCH, self.layout.tile, -1)[self.whole.position]
+        own = [tuple(i for i, t in enumerate(tiles) if t.image == image)
+               for image in range(len(self.layout.sizes))]  # fmt: skip
+        if by_tile:
+            own = [(i,) for numbers in own for i in numbers if (owner == i).any()]
+        return [
+            Part(tiles[numbers[0]].image, numbers, np.flatnonzero(np.isin(owner, numbers)))
+            for numbers in own
+        ]
+
+    def everything(self) -> Part:
+        """Return the patches that are left of all images, as one part."""
+        patch = self.layout.kind[self.whole.position] == PATCH
+        return Part(0, tuple(range(len(self.layout.tiles))), np.flatnonzero(patch))
+
+    def before_steps(self, part: Part) -> np.ndarray:
+        """Return which of the tokens in `vision` belong to a part (newlines left out)."""
+        patch = self.layout.kind[self.encoded] == PATCH
+        return np.flatnonzero(np.isin(self.layout.tile[self.encoded], part.tiles) & patch)
+
+    def note(self, step: Step, done: Reduction, seconds: float) -> None:
+        """Write down a stage that was carried out."""
+        name = step.method
+        effect = "remove" if step.entry is None else step.entry.effect
+        effect = "remove" if effect == "restart" else effect
+        self.records.append(StageRecord(name, step.place, None, done, seconds, effect))
+        self.whole = self.whole.then(done) if effect == "remove" else self.whole
+        self.decide_seconds += seconds

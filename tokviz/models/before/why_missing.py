@@ -1,0 +1,54 @@
+"""Why a method lacks a signal here, in words: the model, the picture, or what came before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokviz.models.tower.watch import TOWER_SIGNALS
+from tokviz.reduction.signal_table import OF_CROPS, SIGNALS
+
+if TYPE_CHECKING:
+    from tokviz.models.before.tokens_left import Part, TokensLeft
+
+
+def why_lacking(state: TokensLeft, part: Part, name: str) -> str:
+    """Return a clause that says why there is no signal of this name.
+
+    Args:
+        state: the visual tokens as they are now.
+        part: the tokens that the method is to decide on.
+        name: the signal.
+    """
+    meaning = SIGNALS[name].meaning.rstrip(".")
+    shown = f"{name!r} ({meaning})"
+    has_cls = state.family.has_cls(state.model)
+    tiles = len(part.tiles)
+    if "cls" in name and not has_cls:
+        return f"it needs {shown}, and the vision tower of {state.family.title} has no [CLS] token"
+    if name in OF_CROPS:
+        return f"it needs {shown}, and {_crops(tiles)}"
+    if name == "grid" and tiles > 1:
+        return (
+            f"it needs one grid of rows and columns, and this image is cut into {tiles} tiles, "
+            "each a grid of its own"
+        )
+    if name == "grid":
+        return "it needs a full grid of rows and columns, and earlier steps removed some tokens"
+    if name in TOWER_SIGNALS and any(record.place == "tower" for record in state.records):
+        return (
+            f"it needs {shown} of the tokens that are left, and a step inside the vision tower "
+            "has changed them"
+        )
+    if name == "full_attn" and tiles > 1:
+        return (
+            f"it needs {shown}, and this image is cut into {tiles} tiles that do not attend to "
+            "each other"
+        )
+    return f"this model does not give {shown}"
+
+
+def _crops(tiles: int) -> str:
+    """Return what is wrong with the crops of an image."""
+    if tiles == 1:
+        return "this image is not cut into crops"
+    return "the crops of this image are no thumbnail with full crops beside it"

@@ -1,0 +1,1 @@
+"""Finding, fetching, checking and loading a model's files."""

@@ -1,0 +1,82 @@
+"""What lies in a checkpoint's folder, read before any of it is built: may and can it be loaded?
+
+Only safetensors are read: other formats are pickles, which run code when they are opened. A
+repository's own code (`auto_map`) is never run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from tokviz.errors import ModelError
+from tokviz.models.families.family import FAMILIES, Family
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
+"""Weights that other programs read."""
+
+
+def family_of(model_type: str, own_code: bool = False) -> Family:
+    """Return the family that serves a config's model_type, or raise ModelError.
+
+    Args:
+        model_type: what the config says.
+        own_code: the checkpoint brings code of its own.
+    """
+    if model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        code = " It brings code of its own (auto_map), which tokviz never runs." * own_code
+        raise ModelError(
+            f"models of type {str(model_type)[:60]!r} are not supported yet.{code} Supported: "
+            f"{known}. CONTRIBUTING.md says how to add a family.{FAMILIES.left_out()}"
+        )
+    return FAMILIES[model_type]
+
+
+def check_folder(folder: str) -> Family:
+    """Return the family of a checkpoint that can be loaded from a folder.
+
+    Raises:
+        ModelError: no config, none of a supported family, or no safetensors.
+    """
+    config = read_config(Path(folder) / "config.json")
+    family = family_of(config["model_type"], "auto_map" in config)
+    if not weight_bytes(folder):
+        found = sorted(file.name for kind in PICKLES for file in Path(folder).glob(kind))
+        what = f"only {', '.join(found[:3])}, which tokviz does not open: such files can run code"
+        raise ModelError(
+            f"there are no .safetensors files, {what if found else 'nor any other weights'}. "
+            "Choose a checkpoint with safetensors, or write them with transformers' "
+            "save_pretrained()."
+        )
+    return family
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Return a config.json as it is written; raise ModelError when it is none."""
+    if not file.is_file():
+        raise ModelError("there is no config.json: this is not a checkpoint of transformers.")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError("config.json is damaged (not JSON): fetch it again.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
+        raise ModelError("config.json names no model_type: this is not a checkpoint.")
+    return config
+
+
+def check_complete(missing: Collection[str]) -> None:
+    """Raise ModelError when the files lacked weights that the config asks for."""
+    if missing:
+        first = sorted(missing)[0]
+        raise ModelError(
+            f"its files lack {len(missing)} of the weights that config.json asks for, such as "
+            f"{first[:100]}: config and weights belong to different models, or files are missing."
+        )
+
+
+def weight_bytes(folder: str) -> int:
+    """Return the bytes of a folder's safetensors files."""
+    return sum(file.stat().st_size for file in Path(folder).glob("*.safetensors"))

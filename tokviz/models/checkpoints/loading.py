@@ -1,0 +1,161 @@
+"""Loading models: a Hub id, a local folder, or a model and processor that are already there.
+
+Only safetensors, and never a repository's own code.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoModelForImageTextToText, PretrainedConfig
+from transformers.utils.logging import set_tqdm_hook
+
+from tokviz.errors import ModelError
+from tokviz.models.checkpoints.checkpoint import check_complete, check_folder, weight_bytes
+from tokviz.models.checkpoints.download import Progress, local_copy
+from tokviz.models.checkpoints.memory import free_bytes, is_out_of_memory
+from tokviz.models.checkpoints.placement import Placement
+from tokviz.models.families.family import FAMILIES, Family
+from tokviz.models.families.processors import load_processor
+from tokviz.shipped_files import ASSETS
+
+log = logging.getLogger(__name__)
+
+EMBEDDED = ASSETS / "model"
+"""The model that ships with tokviz."""
+FOREIGN = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
+    StrictDataclassError,
+)  # fmt: skip
+"""What transformers raises over files that are damaged or don't fit together."""
+_bar_lock = threading.Lock()
+
+
+def load_parts(
+    source: str | Path,
+    placement: Placement,
+    revision: str | None = None,
+    progress: Progress = log.info,
+) -> tuple[nn.Module, Any, Family]:
+    """Return model, processor and family of a checkpoint.
+
+    Args:
+        source: "embedded", a Hub id, or a local folder.
+        placement: device and number type.
+        revision: branch, tag or commit on the Hub.
+        progress: told in one line at a time how far download and loading are.
+
+    Raises:
+        ModelError: nothing there, no network, an unsupported type, damaged files, or no memory.
+    """
+    path = str(EMBEDDED) if str(source) == "embedded" else str(source)
+    len(FAMILIES)  # imports plugins first: they may bring configs that transformers does not know
+    size = 0.0
+    try:
+        folder = local_copy(path, revision, progress)
+        family = check_folder(folder)
+        size = weight_bytes(folder) / 1e9
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        processor = load_processor(folder, config)
+        _check_room(size, config, placement)
+        progress(f"loading {size:.2f} GB of weights")
+        with _told(progress):
+            model = _build(folder, placement)
+    except ModelError as error:
+        raise ModelError(_refused(source, str(error))) from error
+    except (MemoryError, *FOREIGN) as error:
+        log.info("loading %s failed", source, exc_info=True)
+        reason = placement.too_small(size) if is_out_of_memory(error) else _first_line(error)
+        raise ModelError(_refused(source, reason)) from error
+    progress(f"ready on {model.device}, {placement.reason}")
+    return model.eval(), processor, family
+
+
+def _build(folder: str, placement: Placement) -> nn.Module:
+    """Return the model with its weights on its devices."""
+    spread = placement.spread()
+    built: Any = AutoModelForImageTextToText.from_pretrained(
+        folder,
+        dtype=placement.dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **spread,
+    )
+    model, found = built
+    check_complete(found["missing_keys"])
+    if not spread:
+        model.to(placement.device)
+    check_whole(model)
+    return model
+
+
+def check_whole(model: nn.Module) -> None:
+    """Raise ModelError when weights were left outside the devices that compute."""
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise ModelError(
+            "it does not fit on the devices here: device_map would keep a part of it in main "
+            "memory or on disk and carry it over at every step, which tokviz does not look into. "
+            "Choose a smaller model, bits=4, or device cpu."
+        )
+
+
+def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> None:
+    """Raise ModelError when weights of `size` GB in their files would not fit on one device."""
+    stored = config.dtype.itemsize if isinstance(config.dtype, torch.dtype) else 2
+    size *= (placement.bits or 8 * placement.dtype.itemsize) / (8 * stored)
+    free = None if placement.device_map else free_bytes(placement.device)
+    if free is not None and size * 1e9 > free:
+        raise ModelError(f"{placement.too_small(size)[:-1]}; {free / 1e9:.1f} GB are free.")
+
+
+@contextmanager
+def _told(progress: Progress) -> Iterator[None]:
+    """Tell in words how far transformers is with the weights, in place of its bar.
+
+    The hook is transformers' own and process-wide: it is there while this thread loads, one load
+    at a time, and passes the bars of other threads on.
+    """
+    mine = threading.get_ident()
+
+    def bar(factory: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() != mine or not args:
+            return factory(*args, **kwargs)
+        return _counted(args[0], progress)
+
+    with _bar_lock:
+        before = set_tqdm_hook(bar)
+        try:
+            yield
+        finally:
+            set_tqdm_hook(before)
+
+
+def _counted(items: Any, progress: Progress) -> Iterator[Any]:
+    """Yield items, telling every quarter."""
+    total = len(items)
+    for number, item in enumerate(items):
+        yield item
+        if total >= 4 and (number + 1) * 4 // total > number * 4 // total:
+            progress(f"loading the weights: {100 * (number + 1) // total} %")
+
+
+def _refused(source: str | Path, reason: str) -> str:
+    return f"the model {str(source)[:200]!r} could not be loaded: {reason}"
+
+
+def _first_line(error: Exception) -> str:
+    """Return what transformers says of files that it cannot use."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # the reason of a wrong config stands in the second line
+    found = lines[1] if isinstance(error, StrictDataclassError) and len(lines) > 1 else lines[0]
+    return f"{found.strip()[:300].rstrip('.')}. Its files are damaged or don't fit together."

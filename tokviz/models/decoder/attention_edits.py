@@ -1,0 +1,90 @@
+"""Attention edits of one lane: which rows and columns an edit sees in each layer, at each step.
+
+Everything is found anew from what is alive in the layer, so edits follow reduction steps before and
+inside the language model without knowing about them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tokviz.mitigation import AttentionEdit, Place
+from tokviz.models.attention import ROW_CHUNK, AttentionCall
+from tokviz.models.decoder.remove_tokens import DecoderStages
+
+
+class Editing:
+    """One attention edit, bound to one lane."""
+
+    def __init__(self, edit: AttentionEdit, stages: DecoderStages, width: int) -> None:
+        """Args: `stages` of the lane; `width` of the language model."""
+        self.edit, self.stages, self.width = edit, stages, width
+        self.layers = len(stages.decoder.layers)  # type: ignore[arg-type]
+        self.visual: torch.Tensor = stages.visual_at_start
+        self.memory: dict[int, dict[str, Any]] = {}
+        self.told: dict[str, Any] = {}
+
+    def see(
+        self, call: AttentionCall, layer: int, written: int, phi: torch.Tensor | None = None
+    ) -> None:
+        """Edit one attention call, or leave it alone.
+
+        Args:
+            call: of a decoder layer, for a batch of one.
+            layer: its number.
+            written: tokens of the answer that have been read so far, this call's included.
+            phi: [rows] sink statistic at the layer's input, in the prefill.
+        """
+        if layer < self.edit.first_layer and not self.edit.last_layer_only:
+            return
+        if self.edit.last_layer_only and layer != self.layers - 1:
+            return
+        alive = torch.isin(self.stages.rows_at(layer), self.visual)
+        image = torch.cat([alive, alive.new_zeros(written)])[-call.key.shape[2] :]
+        if not image.any():
+            return
+        for rows in self.rows(alive, call.query.shape[2], not written).split(ROW_CHUNK):
+            place = self.place(call, layer, image, rows, written, phi)
+            weights = self.edit.change(call.logits(rows)[0], place)
+            if weights is not None:
+                call.put(rows, weights)
+
+    def rows(self, alive: torch.Tensor, queries: int, prefill: bool) -> torch.Tensor:
+        """Return the query rows that the edit wants, ascending."""
+        first = {"last": queries - 1, "after_image": after_image(alive), "all": 0}
+        start = first[self.edit.rows] if prefill else 0
+        return torch.arange(start, queries, device=alive.device)
+
+    def place(
+        self,
+        call: AttentionCall,
+        layer: int,
+        image: torch.Tensor,
+        rows: torch.Tensor,
+        written: int,
+        phi: torch.Tensor | None,
+    ) -> Place:
+        """Describe some rows of a call to the edit."""
+        columns = torch.arange(len(image), device=image.device)
+        text = torch.arange(
+            after_image(image) if not written else 0, call.query.shape[2], device=image.device
+        )
+        return Place(
+            layer=layer,
+            image=image,
+            answer=columns >= len(image) - written,
+            visual_rows=image.new_zeros(len(rows)) if written else image[rows],
+            prefill=not written,
+            phi=phi if self.edit.needs_sinks else None,
+            width=self.width,
+            text=lambda: call.rows(text)[0],
+            memory=self.memory.setdefault(layer, {}),
+            told=self.told,
+        )
+
+
+def after_image(image: torch.Tensor) -> int:
+    """Return the first place after the last visual token, from a bool mask with at least one."""
+    return int(image.nonzero()[-1]) + 1

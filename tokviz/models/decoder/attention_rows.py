@@ -1,0 +1,115 @@
+"""The attention rows of one answer, reduced after every step to what a trace can hold.
+
+A row of every layer and head grows with prompt and answer: kept whole until the answer ends, those
+of Qwen2.5-VL-7B with 4,096 visual tokens take 13 MB per token. Head means and the mass on each
+block of the prompt stay; single heads stay while they are few enough to be stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+
+from tokviz.models.attention import AttentionCall
+from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.trace.schema import BLOCKS
+
+ANSWER = BLOCKS.index("answer")
+
+
+class AttentionRows:
+    """What is left of the softmax rows that chose each token, on the model's device."""
+
+    def __init__(self, stages: DecoderStages, blocks: torch.Tensor, most: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            stages: says which rows are alive in each layer.
+            blocks: int [rows], index in BLOCKS of each row that enters layer 0.
+            most: answer tokens of which single heads are kept; of a longer answer none are.
+        """
+        self.stages, self.most = stages, most
+        self.member = F.one_hot(blocks, len(BLOCKS)).float()
+        self.steps = 0
+        self.means: dict[int, list[torch.Tensor]] = defaultdict(list)
+        "Decoder layer -> per token the mean row over heads, [rows alive]."
+        self.mass: dict[int, list[torch.Tensor]] = defaultdict(list)
+        "Decoder layer -> per token the sum over each block, [h, b]."
+        self.heads: dict[int, list[torch.Tensor]] = defaultdict(list)
+        "Decoder layer -> per token the rows on the prompt, [h, rows alive]; maybe none."
+        self.seen: dict[int, tuple[torch.Tensor, float | None]] = {}
+
+    def see(self, layer: int, call: AttentionCall) -> None:
+        """Take a layer's last row; softmax and sums wait until the step is over."""
+        products = call.last_products()
+        self.seen[layer] = (call.last_row(), None) if products is None else (products, call.scaling)
+
+    def close(self, written: int) -> None:
+        """End a step in which a layer saw as many `written` tokens as well; many layers at once."""
+        groups: dict[object, list[int]] = defaultdict(list)
+        for layer, (row, scaling) in self.seen.items():
+            alike = (id(self.stages.rows_in.get(layer)), row.shape, row.device, scaling)
+            groups[alike].append(layer)
+        for layers in groups.values():
+            rows = torch.stack([self.seen[layer][0] for layer in layers])
+            scaling = self.seen[layers[0]][1]
+            weights = rows if scaling is None else (rows.float() * scaling).softmax(-1)
+            self._take(layers, weights, written)
+        self.seen = {}
+        self.end_step()
+
+    def take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
+        """Take the rows of layers whose caches hold the same keys.
+
+        Args:
+            layers: decoder layers.
+            rows: float32 [l, h, keys], softmax over prompt and answer.
+            written: tokens of the answer among the keys.
+        """
+        parts = self.alike(layers)
+        if len(parts) == 1:  # with sliding windows, caches may be alike and what entered not
+            self._take(layers, rows, written)
+            return
+        for part in parts:
+            self._take(part, torch.stack([rows[layers.index(layer)] for layer in part]), written)
+
+    def _take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
+        """Reduce the rows of layers that the same rows of the prompt entered."""
+        alive = self.stages.rows_at(layers[0])
+        # a cache with a sliding window has dropped the oldest keys: nothing falls on them
+        dropped = len(alive) + written - rows.shape[-1]
+        rows = F.pad(rows, (dropped, 0)) if dropped > 0 else rows
+        prompt = rows[..., : len(alive)]
+        member = self.member if len(alive) == len(self.member) else self.member[alive]
+        mass = prompt @ member.to(rows.device)
+        mass[..., ANSWER] = rows[..., len(alive) :].sum(-1)
+        parts = [(self.means, prompt.mean(1)), (self.mass, mass)]
+        if self.steps <= self.most:
+            parts.append((self.heads, prompt))
+        for kept, values in parts:
+            for layer, value in zip(layers, values.unbind(0), strict=True):
+                kept[layer].append(value)
+
+    def end_step(self) -> None:
+        """Count a token; let single heads go once they are too many to be stored."""
+        self.steps += 1
+        if self.steps > self.most + 1:  # the step that ends an answer writes no token
+            self.heads.clear()
+
+    def alike(self, layers: Iterable[int]) -> list[list[int]]:
+        """Return decoder layers in groups that the same rows of the prompt entered."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for layer in layers:
+            found[id(self.stages.rows_in.get(layer))].append(layer)
+        return list(found.values())
+
+
+def stacked(
+    kept: dict[int, list[torch.Tensor]], layers: list[int], t: int, device: torch.device
+) -> torch.Tensor:
+    """Return what was kept of some layers for the first t tokens, [t, l, ...]."""
+    parts = [torch.stack(kept[layer][:t]).to(device) for layer in layers]
+    return torch.stack(parts, 1)

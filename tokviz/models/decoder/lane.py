@@ -1,0 +1,308 @@
+"""One answer being written: prefill, one token at a time, and what was seen on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import DynamicCache
+
+from tokviz.capture import Capture
+from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.clock import now
+from tokviz.models.decoder.attention_edits import Editing
+from tokviz.models.decoder.attention_rows import AttentionRows
+from tokviz.models.decoder.prompt_records import PromptRecords
+from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.shared_cache import Held, can_share
+from tokviz.models.families.family import Family, Features
+from tokviz.models.hooks import hooked
+from tokviz.trace.schema import BLOCKS
+
+if TYPE_CHECKING:
+    from tokviz.models.decoder.batch import Together
+
+
+@dataclass
+class Rows:
+    """The recorded rows of one lane, on the model's device until the lane is done."""
+
+    states: list[torch.Tensor] = field(default_factory=list)
+    "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
+    phi: dict[int, torch.Tensor] = field(default_factory=dict)
+    "Decoder layer -> sink statistic [rows] at its input, during the prefill."
+
+
+class Lane:
+    """The language model's half of one run; every method does one bounded piece of work."""
+
+    def __init__(
+        self,
+        family: Family,
+        model: nn.Module,
+        stages: DecoderStages,
+        positions: torch.Tensor,
+        capture: Capture,
+        sink_dims: Sequence[int] = (),
+        blocks: np.ndarray | None = None,
+        editing: Editing | None = None,
+        keeps_entry: bool = False,
+        heads_of: int = 0,
+    ) -> None:
+        """Prepare an empty cache.
+
+        Args:
+            family: the model's family.
+            model: the model.
+            stages: what happens to visual tokens inside the language model.
+            positions: [..., 1, rows] position ids of the sequence entering layer 0.
+            capture: what to record.
+            sink_dims: the model's sink dimensions; the statistic is recorded when there are any.
+            blocks: int [rows], index in BLOCKS of each row; None = all text.
+            editing: a change of attention.
+            keeps_entry: keep what `early_logits` reads.
+            heads_of: answer tokens up to which attention is kept for each head.
+        """
+        self.family, self.model, self.stages, self.capture = family, model, stages, capture
+        self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
+        self.decoder = family.decoder(model)
+        self.layers = len(self.decoder.layers)  # type: ignore[arg-type]
+        self.positions = positions
+        self.cache = DynamicCache(config=model.config.get_text_config())  # type: ignore
+        self.rows = Rows()
+        self.device = positions.device
+        which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
+        block = torch.as_tensor(which, device=self.device)
+        self.prompt_records = PromptRecords(capture, stages, block)
+        self.attention = AttentionRows(stages, block, heads_of) if capture.attention else None
+        self.editing, self.keeps_entry = editing, keeps_entry
+        self.entering: torch.Tensor | None = None
+        "[d], state of the last row that was read, before any layer."
+        self.ids: list[int] = []
+        self.probabilities: list[float] = []
+        self.entropies: list[float] = []
+        self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.logits: torch.Tensor | None = None
+        self._read_from: torch.Tensor | None = None
+        self._said = (0, 0.0, 0.0)
+        self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
+        self.shared_steps = 0
+        self.steps_alone: list[float] = []
+        "Seconds of each decode step that no other lane took part in."
+        self.company: Together | None = None
+        "With whom this lane steps at the moment; they hold its cache."
+
+    def prefill(
+        self,
+        input_ids: torch.Tensor,
+        features: Features,
+        row_inputs: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Read the prompt.
+
+        Args:
+            input_ids: [1, rows], as many placeholders as features.
+            features: of the m visual tokens; none for a prompt without placeholders.
+            row_inputs: further inputs of the model with one entry per row, such as token types.
+        """
+        began = time.perf_counter()
+        images = {"image": self.family.encoder_outputs(features)} if len(features.tokens) else None
+        following = self.family.during_prefill(self.model, self.stages)
+        with self._recording(prefill=True), following, self.stages.during_prefill():
+            output = self.model(
+                input_ids=input_ids,
+                attention_mask=torch.ones_like(input_ids),
+                position_ids=self.positions,
+                mm_encoder_outputs=images,
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+                **(row_inputs or {}),
+            )
+        self._take(output.logits)
+        self.prefill_seconds = time.perf_counter() - began
+        self.length = input_ids.shape[1]
+
+    def step(self) -> None:
+        """Read the last token that was written, and predict the next."""
+        self.leave()
+        began = time.perf_counter()
+        written = len(self.ids)
+        device = self.positions.device
+        with self._recording(prefill=False), self.stages.during_decode():
+            output = self.model(
+                input_ids=torch.tensor([[self.ids[-1]]], device=device),
+                attention_mask=torch.ones(
+                    1, self.length + written, dtype=torch.long, device=device
+                ),
+                position_ids=self.next_positions(),
+                past_key_values=self.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        self._take(output.logits)
+        self.spend(time.perf_counter() - began, shared=False)
+
+    def next_positions(self) -> torch.Tensor:
+        """Return the position ids of the token that was written last, [..., 1, 1]."""
+        return self.positions[..., -1:] + len(self.ids)
+
+    def spend(self, seconds: float, shared: bool) -> None:
+        """Add the time of a decode step; a shared one counts in full for every lane in it."""
+        self.decode_seconds += seconds
+        if shared:
+            self.shared_seconds += seconds
+            self.shared_steps += 1
+        else:
+            self.steps_alone.append(seconds)
+
+    # -- in company -------------------------------------------------------------------------------
+
+    @property
+    def alone(self) -> bool:
+        """True when this lane cannot read its tokens in one forward with others."""
+        return self.editing is not None or self.keeps_entry or not can_share(self.cache)
+
+    def leave(self) -> None:
+        """Have its own cache again."""
+        if self.company is not None:
+            self.company.leave(self)
+
+    def held(self, layer: int) -> Held:
+        """Return what its own cache holds in a layer."""
+        places, seen, total = self.stages.cached(layer)
+        after = np.arange(total, total + max(len(self.ids) - 1, 0))
+        count = self.cache.layers[layer].keys.shape[-2]  # type: ignore[union-attr]
+        return Held(
+            np.concatenate([places, after])[-count:],
+            np.concatenate([seen, np.ones(len(after), bool)])[-count:],
+            total + len(after),
+        )
+
+    def kv(self) -> tuple[int, list[int]]:
+        """Return the bytes that its cache holds, and the rows of each layer."""
+        return cache_bytes(self.cache) if self.company is None else self.company.kv(self)
+
+    def write(self, token: int | None = None) -> int:
+        """Append the most probable next token (or the given one) to the answer; return it."""
+        chosen, probability, entropy = self._next()
+        log_probabilities = self.log_probabilities
+        if token is not None and token != chosen:
+            chosen, probability = token, float(log_probabilities[token].exp())
+        best = log_probabilities.topk(min(self.capture.candidates, len(log_probabilities)))
+        self.ids.append(chosen)
+        self.probabilities.append(probability)
+        self.candidates.append((best.indices, best.values.exp()))
+        self.entropies.append(entropy)
+        return chosen
+
+    def candidate_ids(self) -> list[list[int]]:
+        """Return the most probable tokens of every step, in one read."""
+        ids = [best for best, _ in self.candidates]
+        return torch.stack(ids).tolist() if ids else []
+
+    def best(self) -> int:
+        """Return the most probable next token, the lowest id on a tie (as generate() does)."""
+        return self._next()[0]
+
+    def _next(self) -> tuple[int, float, float]:
+        """Return the most probable token, its probability and the entropy: one read per token."""
+        if self._read_from is not self.logits:
+            self._read_from = self.logits
+            self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
+            best = self.logits.argmax()  # type: ignore[union-attr]
+            entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
+            # not logs[best]: an index without axes is read back by itself
+            chance = logs.gather(-1, best[None])[0].exp()
+            said = torch.stack([best.double(), chance.double(), entropy.double()])
+            token, *numbers = said.tolist()
+            self._said = (int(token), *numbers)
+        return self._said
+
+    def early_logits(self) -> torch.Tensor:
+        """Return the head's logits of the last row's input state, no layer and no norm, [v]."""
+        head = self.family.head_weight(self.model)
+        return (head @ self.entering.to(head.dtype)).float()  # type: ignore[union-attr]
+
+    def _take(self, logits: torch.Tensor) -> None:
+        self.logits = logits[0, -1].float()
+        now(self.logits.device)
+
+    # -- recording --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _recording(self, prefill: bool) -> Iterator[None]:
+        """Observe attention, final states and, in the prefill, the residual stream."""
+        handles: list[Any] = []
+        if self.keeps_entry:
+            first = self.decoder.layers[0]  # type: ignore[index]
+            handles.append(first.register_forward_pre_hook(self._keep_entry, with_kwargs=True))
+        if self.capture.readout:
+            norm: nn.Module = self.decoder.norm  # type: ignore[assignment]
+            handles.append(norm.register_forward_hook(self._keep_states))
+        if len(self.sink_dims) and prefill:
+            for i, layer in enumerate(self.decoder.layers):  # type: ignore[arg-type]
+                hook = self._keep_phi(i)
+                handles.append(layer.input_layernorm.register_forward_pre_hook(hook))
+        if prefill:
+            handles += self.prompt_records.hooks()
+        self.in_prefill = prefill
+        wanted = self.capture.flow or bool(self.stages.stages)
+        looks = self.capture.attention or (prefill and wanted) or self.editing is not None
+        with hooked(*handles), observed(self._see if looks else None):
+            yield
+        if self.attention is not None:
+            self.attention.close(len(self.ids))
+
+    def _see(self, call: AttentionCall) -> None:
+        layer = getattr(call.module, "layer_idx", None)
+        if layer is None:
+            return
+        if self.editing is not None:
+            phi = None if self.ids else self.rows.phi.get(layer)
+            self.editing.see(call, layer, len(self.ids), phi)
+        if self.in_prefill:
+            self.stages.watch.see(call)
+            self.prompt_records.see(layer, call)
+        if self.attention is not None:
+            self.attention.see(layer, call)
+
+    def _keep_entry(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.entering = (args[0] if args else kwargs["hidden_states"])[0, -1]
+
+    def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
+        self.rows.states.append(output[0])
+
+    def _keep_phi(self, layer: int) -> Any:
+        def hook(module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+            self.rows.phi[layer] = sink_phi(args[0][0], self.sink_dims)
+
+        return hook
+
+
+def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:
+    """Return max over sink dimensions of the RMS-normed state (no weight), float32 [rows].
+
+    Args:
+        states: [rows, d] residual stream at a layer's input.
+        dims: [k] sink dimensions, at least one.
+
+    Source: arXiv 2503.03321 (see What You Are Told), with epsilon 1e-6.
+    """
+    states = states.float()
+    scale = torch.rsqrt(states.square().mean(-1) + 1e-6)
+    return states[:, dims].abs().amax(-1) * scale
+
+
+def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
+    """Return the bytes that the cache holds, and the rows of each layer."""
+    tensors: list[tuple[torch.Tensor, torch.Tensor]]
+    tensors = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[misc]
+    total = sum(keys.nbytes + values.nbytes for keys, values in tensors)
+    return total, [keys.shape[-2] for keys, _ in tensors]

@@ -1,0 +1,312 @@
+"""Token reduction inside the language model, while one prefill runs.
+
+Pre-hooks on the decoder's layers shorten the hidden states at a stage and slice what the model
+passes to every later layer (rotary embeddings, position ids, masks). The KV cache of each layer
+comes out as short as its layer's input; decoding needs no hook unless positions are repacked.
+Rows are spoken of by their index in the sequence that entered layer 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tokviz.matrix import Reduction
+from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.clock import now
+from tokviz.models.decoder.stage_signals import StageState, Watch
+from tokviz.models.decoder.windows import Windows
+from tokviz.models.hooks import hooked
+from tokviz.plans import Step
+from tokviz.reduction import Stage, reduce
+from tokviz.trace.stages import StageRecord
+
+Kwargs = dict[str, Any]
+Rotary = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.Tensor]]
+
+
+class StartAgain(Exception):  # noqa: N818 - a signal, not an error
+    """Ends a prefill at a stage whose method reads the prompt again without what it left out."""
+
+
+class DecoderStages:
+    """Carries out a method's stages in one prefill and remembers what is alive in each layer."""
+
+    def __init__(
+        self,
+        decoder: nn.Module,
+        step: Step | None,
+        stages: list[Stage],
+        visual: torch.Tensor,
+        length: int,
+        index: np.ndarray,
+        next_position: int,
+        head: torch.Tensor,
+        carried: dict[str, Any] | None = None,
+        rotary: Rotary | None = None,
+        windows: Windows | None = None,
+        cap: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits,
+    ) -> None:
+        """Describe the sequence that enters layer 0.
+
+        Args:
+            decoder: the text decoder.
+            step: the step that acts in the language model, None for a plain prefill.
+            stages: its schedule, ascending layers.
+            visual: [m] sequence indices of the visual tokens, ascending.
+            length: number of rows of the sequence.
+            index: [m] original number of each visual token.
+            next_position: position id of the first decoded token when nothing is repacked.
+            head: [v, d] weight of the language model's head.
+            carried: signals that the vision tower hands over, one value per visual token.
+            rotary: (hidden, positions [1, rows], layer) -> cos and sin; default the decoder's own.
+            cap: from states times `head` to the model's word logits.
+            windows: of the layers that have a sliding window; None = no layer has.
+        """
+        self.decoder: nn.Module = decoder
+        self.step = step
+        self.stages = {stage.layer: stage for stage in stages}
+        self.visual = visual
+        self.index: torch.Tensor = torch.as_tensor(index, device=visual.device)
+        self.index_at_start = self.index
+        self.entered = len(visual)
+        self.alive = self.every_row = torch.arange(length, device=visual.device)
+        self.length, self.next_position = length, next_position
+        self.done: list[tuple[int, Reduction, float]] = []
+        self.head, self.carried = head, dict(carried or {})
+        self.visual_at_start = visual
+        asked = step.entry if step else None
+        self.watch: Watch = Watch(self, {*asked.needs, *asked.optional} if asked else set())
+        self.parked: torch.Tensor | None = None
+        "Hidden states of the full sequence while some rows bypass layers."
+        self.rows_in: dict[int, torch.Tensor] = {}
+        self.windows, self.cap = windows, cap
+        self.rotary: Rotary = rotary or (
+            lambda hidden, positions, layer: decoder.rotary_emb(hidden, positions)  # type: ignore
+        )
+
+    @property
+    def effect(self) -> str:
+        """What happens to tokens that a decision leaves out, a key of EFFECTS."""
+        return self.step.entry.effect if self.step and self.step.entry else "remove"
+
+    @property
+    def repacks(self) -> bool:
+        """True when positions are renumbered after each stage."""
+        policy = self.step.position_policy if self.step else "keep"
+        return policy == "repack" and self.effect == "remove"
+
+    def records(self) -> list[StageRecord]:
+        """Return the stages that were carried out."""
+        name = self.step.method if self.step else ""
+        return [
+            StageRecord(name, "language_model", layer, done, seconds, self.effect)
+            for layer, done, seconds in self.done
+        ]
+
+    @contextmanager
+    def during_prefill(self) -> Iterator[None]:
+        """Install the hooks for one prefill."""
+        layers = self.decoder.layers
+        first = min(self.stages, default=len(layers))  # type: ignore[arg-type]
+        hooks = list(self.windows.before_prefill().items()) if self.windows else []
+        hooks += [(i, self._before(i)) for i in range(first, len(layers) if self.stages else 0)]  # type: ignore
+        handles = [
+            layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
+            for i, hook in hooks
+        ]
+        with hooked(*handles, *(self.watch.hooks() if self.stages else ())):
+            yield
+
+    @contextmanager
+    def during_decode(self) -> Iterator[None]:
+        """Install what one decode step needs: windows, hidden keys, shifted positions."""
+        hooks = self._window_hooks()
+        if self.effect in ("mask", "decode"):
+            hooks += [(i, self._hide(i)) for i in self.rows_in]
+        elif self.repacks:
+            hooks += [(i, self._shift(self.moved_at(i), i)) for i in self.rows_in]
+        layers = self.decoder.layers
+        handles = [
+            layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
+            for i, hook in hooks
+        ]
+        with hooked(*handles):
+            yield
+
+    def _window_hooks(self) -> list[tuple[int, Callable[..., Any]]]:
+        """Hooks of the layers with a window, where rows are missing from some layer's cache."""
+        windows = self.windows
+        if windows is None:
+            return []
+        alive = {layer: self.rows_at(layer) for layer in range(len(self.decoder.layers))}  # type: ignore
+        if all(len(rows) == windows.total for rows in alive.values()):
+            return []
+        return [
+            (i, windows.while_writing(i, alive[i], self.repacks and len(alive[i]) < self.length))
+            for i in windows.layers
+        ]
+
+    def rows_at(self, layer: int) -> torch.Tensor:
+        """Return the sequence indices of the rows that entered a layer."""
+        return self.rows_in.get(layer, self.every_row)
+
+    def moved_at(self, layer: int) -> int:
+        """Return by how much later tokens are renumbered in a layer."""
+        rows = self.rows_in.get(layer) if self.repacks else None
+        return 0 if rows is None else self.next_position - len(rows)
+
+    def cached(self, layer: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Return of the prompt's keys in a layer what later tokens need to know.
+
+        Returns:
+            The place of each as the layer's window counts [rows], which of them later tokens see
+            (bool [rows]), and the place of the first token after the prompt.
+        """
+        alive, windows = self.rows_at(layer), self.windows
+        seen = torch.ones(len(alive), dtype=torch.bool, device=alive.device)
+        if self.effect in ("mask", "decode") and layer in self.rows_in:
+            seen = ~torch.isin(alive, self._hidden_rows(layer))
+        packed = self.repacks and len(alive) < self.length
+        if windows is None or packed:
+            places, total = np.arange(len(alive)), len(alive)
+        else:
+            places, total = windows.rows[alive].cpu().numpy(), windows.total
+        return places, seen.cpu().numpy(), total
+
+    def reduction_at(self, layer: int) -> Reduction:
+        """Return what the stages up to a layer did to the visual tokens of layer 0."""
+        whole = Reduction.identity(self.entered)
+        for at, done, _ in self.done:
+            if at <= layer and self.effect == "remove":
+                whole = whole.then(done)
+            elif at <= layer and self.effect == "bypass":
+                whole = done
+        return whole
+
+    # -- hooks ------------------------------------------------------------------------------------
+
+    def _before(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
+        def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
+            hidden = args[0] if args else kwargs.pop("hidden_states")
+            full = dict(kwargs)
+            if layer in self.stages and len(self.visual):
+                hidden = self._restore(hidden)
+                hidden = self._carry_out(layer, hidden, self._sliced(full, hidden, layer))
+            self.rows_in[layer] = self.alive
+            kwargs = self._sliced(full, hidden, layer)
+            if self.effect == "mask" and self.done:
+                kwargs["attention_mask"] = self._hiding_mask(layer, kwargs.get("attention_mask"))
+            return (hidden, *args[1:]), kwargs
+
+        return hook
+
+    def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: Kwargs) -> torch.Tensor:
+        """Ask the method about the visual rows of `hidden` [1, rows, d], and do what it says."""
+        began = now(hidden.device)
+        state = StageState(self, layer, hidden, kwargs)
+        step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
+        signals = state.signals(step.entry)  # type: ignore[union-attr]
+        done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
+        done = done if self.repacks else done.in_raster_order()
+        self.done.append((layer, done, now(hidden.device) - began))
+        if self.effect == "restart":
+            raise StartAgain
+        if self.effect in ("mask", "decode"):
+            return hidden
+        if self.effect == "bypass":
+            self.parked = hidden
+        return self._shorten(hidden, done, state.local)
+
+    def _restore(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Bring back the rows that went around the layers since the last decision."""
+        if self.parked is None:
+            return hidden
+        full = self.parked.clone()
+        full[:, self.alive] = hidden
+        self.parked = None
+        self.alive = torch.arange(self.length, device=hidden.device)
+        self.visual, self.index = self.visual_at_start, self.index_at_start
+        return full
+
+    def _hidden_rows(self, layer: int) -> torch.Tensor:
+        """Rows of the sequence that the latest decision up to a layer left out."""
+        decisions = [done for at, done, _ in self.done if at <= layer]
+        seen = decisions[-1].cols if decisions else np.arange(self.entered)
+        left_out = np.setdiff1d(np.arange(self.entered), seen)
+        return self.visual_at_start[torch.as_tensor(left_out, device=self.alive.device)]
+
+    def _hiding_mask(self, layer: int, mask: torch.Tensor | None) -> torch.Tensor:
+        """Bool [1, 1, rows, rows], True = may attend: causal, and nobody sees what was left out."""
+        rows = torch.arange(self.length, device=self.alive.device)
+        causal = rows[None] <= rows[:, None]
+        sees = causal if mask is None else _as_bool(mask)[0, 0]
+        sees = sees.index_fill(1, self._hidden_rows(layer), False)
+        return (sees | torch.eye(self.length, dtype=torch.bool, device=sees.device))[None, None]
+
+    def _shorten(self, hidden: torch.Tensor, done: Reduction, local: torch.Tensor) -> torch.Tensor:
+        kept = local[torch.as_tensor(done.position, device=local.device)].sort().values
+        stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
+        stays[local] = False
+        stays[kept] = True
+        shorter = hidden[:, stays]
+        place = torch.cumsum(stays, 0)[kept] - 1
+        shorter[0, place] = apply_reduction(hidden[0, local], done)
+        self.visual, self.alive = self.alive[kept], self.alive[stays]
+        chosen = torch.as_tensor(done.position, device=local.device)
+        self.index = self.index[chosen]
+        self.carried = {name: value[..., chosen] for name, value in self.carried.items()}
+        self.watch.forget(chosen)
+        return shorter
+
+    def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor, layer: int) -> Kwargs:
+        """Cut what belongs to dead rows out of a layer's keyword arguments."""
+        if len(self.alive) == self.length:
+            return dict(kwargs)
+        alive, out = self.alive, dict(kwargs)
+        if out.get("position_ids") is not None:
+            out["position_ids"] = out["position_ids"][..., alive]
+        mask = out.get("attention_mask")
+        if mask is not None:
+            out["attention_mask"] = mask[:, :, alive][..., alive]
+        if self.repacks:
+            if self.windows and layer in self.windows.layers:
+                out["attention_mask"] = self.windows.packed(alive)
+            packed = torch.arange(len(alive), device=alive.device)[None]
+            out["position_embeddings"] = self.rotary(hidden, packed, layer)
+        elif out.get("position_embeddings") is not None:
+            cos, sin = out["position_embeddings"]
+            out["position_embeddings"] = (cos[..., alive, :], sin[..., alive, :])
+        return out
+
+    def _hide(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
+        def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
+            cache, given = kwargs["past_key_values"].layers[layer], kwargs.get("attention_mask")
+            rows, keys = cache.get_seq_length() + 1, cache.keys.shape[-2] + 1
+            sees = torch.ones(1, 1, 1, rows, dtype=torch.bool, device=self.alive.device)
+            sees[..., self._hidden_rows(layer)] = False
+            sees = sees[..., rows - keys :]  # a cache with a sliding window drops the oldest
+            sees = sees if given is None else sees & _as_bool(given)
+            return args, {**kwargs, "attention_mask": sees}
+
+        return hook
+
+    def _shift(self, removed: int, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
+        def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
+            hidden = args[0] if args else kwargs["hidden_states"]
+            positions = kwargs["position_ids"] - removed
+            kwargs = {**kwargs, "position_ids": positions}
+            kwargs["position_embeddings"] = self.rotary(hidden, positions, layer)
+            return args, kwargs
+
+        return hook
+
+
+def _as_bool(mask: torch.Tensor) -> torch.Tensor:
+    """True = may attend, from a bool or an additive mask."""
+    return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2

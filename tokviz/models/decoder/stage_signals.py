@@ -1,0 +1,262 @@
+"""The signals that a method inside the language model decides from, computed when it asks for them.
+
+Most come out of the attention call of the layer just before a stage, or of the coming layer's own,
+which is computed ahead and thrown away. A few add up over the layers before: a `Watch` collects
+those while the prefill runs, and only when the method needs them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from tokviz.errors import MissingSignal
+from tokviz.models.attention import AttentionCall, observed
+from tokviz.reduction.corematching import shared_neurons
+from tokviz.reduction.sparsevlm import rope_bias, text_score
+from tokviz.reduction.transprune import transition
+
+if TYPE_CHECKING:
+    from tokviz.models.decoder.remove_tokens import DecoderStages
+
+TRANSITION_FROM = 6 / 32
+"TransPrune watches from this depth on (layer 6 of 32)."
+
+
+class Watch:
+    """What has to be collected layer by layer before a stage."""
+
+    def __init__(self, run: DecoderStages, wanted: set[str]) -> None:
+        """Args: `wanted` names signals of SIGNALS."""
+        self.run, self.wanted = run, wanted
+        self.calls: dict[int, AttentionCall] = {}
+        self.embedded: torch.Tensor | None = None
+        self.text_mass: list[torch.Tensor] = []
+        self.transitions: torch.Tensor | None = None
+        self.neurons: torch.Tensor | None = None
+
+    def see(self, call: AttentionCall) -> None:
+        """Keep the attention calls of the last two layers, and the text's share on the image."""
+        layer = int(call.module.layer_idx)
+        self.calls = {i: c for i, c in self.calls.items() if i == layer - 1} | {layer: call}
+        if "llm_text_mass" in self.wanted and layer == len(self.text_mass):
+            local = torch.searchsorted(self.run.alive, self.run.visual)
+            rows = after(local, call.query.shape[2])
+            self.text_mass.append(call.rows(rows)[0][..., local].sum(-1).mean())
+
+    def hooks(self) -> list[Any]:
+        """Install what the wanted signals need; the caller takes the handles off."""
+        layers = self.run.decoder.layers
+        handles = []
+        if "llm_text_score" in self.wanted:
+            handles.append(
+                layers[0].register_forward_pre_hook(self._embedded, with_kwargs=True)  # type: ignore
+            )
+        if "llm_transition" in self.wanted:
+            first = round(TRANSITION_FROM * len(layers))  # type: ignore[arg-type]
+            for block in layers[first : max(self.run.stages)]:  # type: ignore[index, misc]
+                for norm, module in (
+                    (block.input_layernorm, block.self_attn),
+                    (mlp_norm(block), block.mlp),
+                ):
+                    handles += self._transition_hooks(norm, module)
+        if "llm_shared_neurons" in self.wanted:
+            for stage in self.run.stages:
+                down = layers[max(stage - 1, 0)].mlp.down_proj  # type: ignore[index]
+                handles.append(down.register_forward_pre_hook(self._neurons))
+        return handles
+
+    def forget(self, kept: torch.Tensor) -> None:
+        """Follow a stage that kept these of the visual tokens."""
+        if self.transitions is not None:
+            self.transitions = self.transitions[kept]
+
+    def _embedded(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        self.embedded = (args[0] if args else kwargs["hidden_states"])[0]
+
+    def _neurons(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        self.neurons = args[0][0]
+
+    def _transition_hooks(self, norm: nn.Module, module: nn.Module) -> list[Any]:
+        entered: list[torch.Tensor] = []
+
+        def after_norm(_: nn.Module, args: Any, output: torch.Tensor) -> None:
+            entered[:] = [output[0]]
+
+        def after_module(_: nn.Module, args: Any, output: Any) -> None:
+            changed = (output[0] if isinstance(output, tuple) else output)[0]
+            variant = self.run.step.options.get("variant", "code")  # type: ignore[union-attr]
+            local = torch.searchsorted(self.run.alive, self.run.visual)
+            added = transition(entered[0], changed, local, variant)
+            old = self.transitions
+            self.transitions = added if old is None else old + added
+
+        return [
+            norm.register_forward_hook(after_norm),
+            module.register_forward_hook(after_module),
+        ]
+
+
+class StageState:
+    """The residual stream entering one layer, from which a stage's signals are computed."""
+
+    def __init__(
+        self, run: DecoderStages, layer: int, hidden: torch.Tensor, kwargs: dict[str, Any]
+    ) -> None:
+        """Args: `hidden` [1, rows, d]; `kwargs` what the layer would get, already sliced."""
+        self.run: DecoderStages = run
+        self.layer, self.hidden, self.kwargs = layer, hidden, kwargs
+        self.local: torch.Tensor = torch.searchsorted(run.alive, run.visual)
+        "[m] rows of `hidden` that are visual tokens."
+        self._peeked: AttentionCall | None = None
+
+    def signals(self, entry: Any) -> dict[str, Any]:
+        """Return the signals that a method asks for and that this state can give."""
+        asked = [*entry.needs, *entry.optional]
+        asked += [entry.fallbacks[n] for n in entry.needs if n in entry.fallbacks]
+        given = {name: SUPPLIERS[name](self) for name in asked if name in SUPPLIERS}
+        given |= {n: self.run.carried[n] for n in asked if n in self.run.carried}
+        given = {name: value for name, value in given.items() if value is not None}
+        given.setdefault("index", self.run.index)
+        lacking = entry.missing(set(given))
+        if lacking:
+            raise MissingSignal(f"{entry.title} needs {lacking[0]!r}, which this run cannot give.")
+        return given
+
+    def text(self) -> torch.Tensor:
+        """Rows of the prompt after the last visual token."""
+        return after(self.local, self.hidden.shape[1])
+
+    def last(self) -> torch.Tensor:
+        """The last prompt row."""
+        return torch.tensor([self.hidden.shape[1] - 1], device=self.hidden.device)
+
+    def before(self, back: int = 1) -> tuple[AttentionCall, torch.Tensor]:
+        """The attention call of a layer before, and where today's visual tokens stood in it."""
+        call = self.run.watch.calls.get(self.layer - back)
+        if call is None:
+            raise MissingSignal(f"there is no layer {back} before layer {self.layer}.")
+        rows = self.run.rows_at(self.layer - back)
+        return call, torch.searchsorted(rows, self.run.visual)
+
+    def last_attention(self, back: int) -> torch.Tensor:
+        """Attention of the last row to the visual tokens, `back` layers before, [h, m]."""
+        call, columns = self.before(back)
+        row = torch.tensor([call.query.shape[2] - 1], device=columns.device)
+        return call.rows(row)[0, :, 0][:, columns]
+
+    def peek(self) -> AttentionCall:
+        """The coming layer's own attention call, computed ahead and thrown away."""
+        if self._peeked is None:
+            seen: list[AttentionCall] = []
+            layer = self.run.decoder.layers[self.layer]  # type: ignore[index]
+            kwargs = {**self.kwargs, "past_key_values": None, "use_cache": False}
+            with observed(seen.append):
+                layer.self_attn(hidden_states=layer.input_layernorm(self.hidden), **kwargs)
+            self._peeked = seen[0]
+        return self._peeked
+
+    def mean_query(self) -> torch.Tensor:
+        """Softmax over the visual tokens of their mean query times their keys, unrotated."""
+        layer = self.run.decoder.layers[self.layer]  # type: ignore[index]
+        attend, states = layer.self_attn, layer.input_layernorm(self.hidden)[0, self.local]
+        query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
+        key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
+        if hasattr(attend, "q_norm"):
+            query, key = attend.q_norm(query), attend.k_norm(key)
+        key = key.repeat_interleave(len(query) // len(key), 0)
+        logits = (query.mean(1, keepdim=True) @ key.transpose(1, 2)).float()[:, 0]
+        return (logits * attend.scaling).softmax(-1)
+
+    def text_score(self) -> torch.Tensor:
+        """Which text rows are about the image: softmax over them, mean over visual tokens."""
+        embedded = self.run.watch.embedded
+        if embedded is None:
+            raise MissingSignal("the input embeddings were not kept.")
+        rows = after(self.run.visual_at_start, len(embedded))
+        return text_score(embedded[self.run.visual_at_start].float(), embedded[rows].float())
+
+    def rope_bias(self) -> torch.Tensor:
+        """Dot products of rotated all-ones vectors, text rows by visual tokens."""
+        cos, sin = (part[0].float() for part in self.kwargs["position_embeddings"])
+        return rope_bias(cos, sin, self.text(), self.local)
+
+    def query_state(self) -> torch.Tensor | None:
+        """Mean state of the last image's tokens and all text after it; None for one image."""
+        image = self.run.carried.get("llm_image")
+        if image is None:
+            return None
+        own = self.local[image == image.max()]
+        return self.hidden[0, torch.cat([own, self.text()])].mean(0)
+
+    def raw_last(self) -> torch.Tensor:
+        """Query of the last row times the keys, neither scaled nor through a softmax, [h, m]."""
+        call, columns = self.before()
+        key = call.key[0][:, columns]
+        key = key.repeat_interleave(call.query.shape[1] // len(key), 0)
+        return (call.query[0, :, -1:] @ key.transpose(1, 2)).float()[:, 0]
+
+    def shared(self) -> torch.Tensor:
+        """Number of neurons active both for a token and for the last row, [m]."""
+        fed = self.run.watch.neurons
+        return shared_neurons(fed[self.local], fed[-1]).float()  # type: ignore[index]
+
+    def lens(self) -> torch.return_types.max:
+        """Highest probability of the logit lens at each visual token, and its word."""
+        norm = self.run.decoder.norm.forward  # type: ignore[union-attr]  # no hooks: a look ahead
+        states = norm(self.hidden[0, self.local])  # type: ignore[operator]
+        return self.run.cap((states @ self.run.head.T).float()).softmax(-1).max(-1)
+
+
+def mlp_norm(block: Any) -> nn.Module:
+    """Return the norm before a block's MLP; Gemma 2 and 3 have one after attention as well."""
+    return getattr(block, "pre_feedforward_layernorm", block.post_attention_layernorm)
+
+
+def after(visual: torch.Tensor, rows: int) -> torch.Tensor:
+    """Rows after the last visual token, all rows when there is none."""
+    first = int(visual[-1]) + 1 if len(visual) else 0
+    return torch.arange(first, rows, device=visual.device)
+
+
+def _all_rows(state: StageState) -> torch.Tensor:
+    call, _ = state.before()
+    return call.rows(torch.arange(call.query.shape[2], device=state.local.device))[0]
+
+
+def _text_attention(state: StageState, columns: str) -> torch.Tensor:
+    call, visual = state.before()
+    rows = after(visual, call.query.shape[2])
+    return call.rows(rows)[0][..., visual if columns == "visual" else rows]
+
+
+SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
+    "index": lambda s: s.run.index,
+    "layer": lambda s: s.layer,
+    "num_layers": lambda s: len(s.run.decoder.layers),
+    "llm_attn_last": lambda s: s.last_attention(1),
+    "llm_attn_last_before": lambda s: s.last_attention(2),
+    "llm_peek_last": lambda s: s.peek().rows(s.last())[0, :, 0][:, s.local],
+    "llm_peek_text": lambda s: s.peek().rows(s.text())[0][..., s.local],
+    "llm_attn_text": lambda s: _text_attention(s, "visual"),
+    "llm_attn_text_text": lambda s: _text_attention(s, "text"),
+    "llm_attn_all": _all_rows,
+    "llm_visual_rows": lambda s: s.local,
+    "llm_hidden": lambda s: s.hidden[0, s.local],
+    "llm_hidden_query": lambda s: s.query_state(),
+    "llm_hidden_last": lambda s: s.hidden[0, -1],
+    "llm_keys": lambda s: s.peek().key[0][:, s.local],
+    "llm_attn_mean_query": lambda s: s.mean_query(),
+    "llm_qk_last": lambda s: s.raw_last(),
+    "llm_rope_bias": lambda s: s.rope_bias(),
+    "llm_text_score": lambda s: s.text_score(),
+    "llm_text_mass": lambda s: torch.stack(s.run.watch.text_mass[: s.layer]),
+    "llm_transition": lambda s: s.run.watch.transitions,
+    "llm_shared_neurons": lambda s: s.shared(),
+    "llm_lens_prob": lambda s: s.lens().values,
+    "llm_lens_token": lambda s: s.lens().indices,
+}
+"""How each language-model signal of SIGNALS is computed at a stage."""

@@ -1,0 +1,280 @@
+"""The protocol behind which model families differ: where their visual tokens come from and lie.
+
+A family is chosen by the `model_type` of a config. The defaults here hold for most families of
+transformers 5; a family file overrides what differs and nothing else. One file with one decorated
+class adds a family, here or in a package of your own (entry point `tokviz.families`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import torch
+from PIL import Image
+from torch import nn
+from transformers.masking_utils import create_masks_for_generate
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from tokviz.errors import InputError
+from tokviz.models.families.sources import Sources
+from tokviz.registry import Registry
+from tokviz.trace.layout import Layout
+
+if TYPE_CHECKING:
+    from tokviz.models.decoder.remove_tokens import DecoderStages
+
+Inputs = Mapping[str, Any]
+
+
+class Features(NamedTuple):
+    """What the language model gets of all images of a prompt, in prompt order."""
+
+    tokens: torch.Tensor
+    "[n, d], newline and separator tokens included."
+    extra: tuple[torch.Tensor, ...] = ()
+    "Each [n, d]: further features, added to the states after the first decoder layers (deepstack)."
+
+
+class Family(ABC):
+    """Everything the engine asks about one family of models. Stateless; the model is passed in."""
+
+    name: str = ""
+    title: str = ""
+    model_types: tuple[str, ...] = ()
+    "Values of config.model_type that this file serves."
+
+    # -- the language model -------------------------------------------------------------------
+
+    def decoder(self, model: nn.Module) -> nn.Module:
+        """Return the text decoder (with .layers, .norm and .rotary_emb)."""
+        return model.model.get_decoder()  # type: ignore[operator, union-attr]
+
+    def head_weight(self, model: nn.Module) -> torch.Tensor:
+        """Return the weight of the language model's head, [v, d]."""
+        return model.get_output_embeddings().weight  # type: ignore[operator]
+
+    def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
+        """Return word logits as the model gives them, from states times `head_weight`."""
+        return logits
+
+    def image_token_id(self, model: nn.Module) -> int:
+        """Return the id of the placeholder that stands for one visual token."""
+        return int(model.config.image_token_id)  # type: ignore[union-attr, arg-type]
+
+    def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
+        """Return the position ids that generate() would use, [..., 1, s]."""
+        count = inputs["input_ids"].shape[1]
+        return torch.arange(count, device=inputs["input_ids"].device)[None]
+
+    def rotary(
+        self, decoder: nn.Module, hidden: torch.Tensor, positions: torch.Tensor, layer: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a layer's cos and sin for text-like positions [1, rows], as the model makes them.
+
+        Used where positions are renumbered inside the language model. `layer` matters only where
+        layers differ in their rotation.
+        """
+        return decoder.rotary_emb(hidden, positions)  # type: ignore[operator]
+
+    def window_mask(
+        self, model: nn.Module, inputs: Inputs, rows: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Return the mask of layers with a sliding window, as the model makes it for a prompt.
+
+        Args:
+            model: the model.
+            inputs: the processor's output.
+            rows: [rows], of which rows of the prompt the one in question is made.
+
+        Returns:
+            bool [1, 1, rows, rows], True = may attend; None where the model goes without.
+        """
+        make = getattr(model, "create_masks_for_generate", create_masks_for_generate)
+        types = inputs.get("token_type_ids")
+        config = model.config.get_text_config()  # type: ignore[union-attr, operator]
+        masks = make(
+            config=config,
+            inputs_embeds=torch.empty(1, len(rows), 0, device=rows.device),
+            attention_mask=None,
+            past_key_values=None,
+            position_ids=None,
+            **({} if types is None else {"token_type_ids": types[:, rows]}),
+        )
+        return masks["sliding_attention"] if isinstance(masks, dict) else masks
+
+    def during_prefill(
+        self, model: nn.Module, stages: DecoderStages
+    ) -> AbstractContextManager[None]:
+        """Return a context for one prefill, for what else follows the tokens through the layers.
+
+        `stages.alive` and `stages.visual` say which rows are there at any time.
+        """
+        return nullcontext()
+
+    # -- the processor ------------------------------------------------------------------------
+
+    def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
+        """Return the model inputs of one prompt and its images."""
+        return self.call(processor, list(images), text)
+
+    def call(self, processor: Any, images: Sequence[Any], text: str) -> Mapping:
+        """Call the processor; it adds no <bos> to a text whose chat template wrote one.
+
+        Gemma 3's and Llama 3's templates do, and their tokenizers would write a second; the same
+        rule is in transformers' apply_chat_template(tokenize=True).
+        """
+        bos = processor.tokenizer.bos_token
+        written = bool(bos) and text.startswith(bos)
+        plain = {"add_special_tokens": False} if written else {}
+        return processor(images=images, text=text, return_tensors="pt", **plain)
+
+    def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
+        """Return the whole prompt text where the processor has no chat template."""
+        return f"USER: {self.image_mark(processor) * images}\n{prompt} ASSISTANT:"
+
+    def image_mark(self, processor: Any) -> str:
+        """Return what stands for one image in a prompt that has no chat template."""
+        return getattr(processor, "image_token", "<image>")
+
+    # -- the vision tower ---------------------------------------------------------------------
+
+    @abstractmethod
+    def tower_layers(self, model: nn.Module) -> nn.ModuleList:
+        """Return the blocks of the vision tower."""
+
+    @abstractmethod
+    def has_cls(self, model: nn.Module) -> bool:
+        """Return True when token 0 of the tower is a [CLS] token."""
+
+    @abstractmethod
+    def feature_layer(self, model: nn.Module) -> int:
+        """Return the tower layer (0-based) whose output gives the features."""
+
+    def projector(self, model: nn.Module) -> nn.Module:
+        """Return the module from tower features to the language model's width."""
+        return model.model.multi_modal_projector  # type: ignore[union-attr, return-value]
+
+    def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
+        """Send states of `pre_features` [m, d_pre] through the projector, [m, d]."""
+        return self.projector(model)(pre[None])[0]
+
+    def tower_outputs(self, model: nn.Module, inputs: Inputs) -> Any:
+        """Run the tower and the projector; return the model's own output object."""
+        run = model.model.get_image_features  # type: ignore[union-attr]
+        accepted = inspect.signature(run).parameters
+        kwargs = {k: v for k, v in inputs.items() if k in accepted}
+        return run(**kwargs, return_dict=True)  # type: ignore[operator]
+
+    def image_features(self, model: nn.Module, inputs: Inputs) -> Features:
+        """Run the tower and the projector."""
+        return Features(torch.cat(list(self.tower_outputs(model, inputs).pooler_output)))
+
+    def encoder_outputs(self, features: Features) -> Any:
+        """Wrap features in what the model takes as mm_encoder_outputs["image"]."""
+        return BaseModelOutputWithPooling(pooler_output=[features.tokens])  # type: ignore[arg-type]
+
+    def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:
+        """Return what each visual token was before the projector, [n, d_pre].
+
+        Args:
+            flat: [any, d_pre] what entered the projector, rows joined. The default holds where
+                that is one state per visual token in prompt order.
+            sources: of the n visual tokens.
+        """
+        return flat
+
+    def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
+        """Return from which outputs of the tower each visual token was formed.
+
+        The default: every tile of the layout is one tower row, every token one of its patches.
+        """
+        return Sources.grid(layout)
+
+    def image_patches(self, model: nn.Module, inputs: Inputs) -> list[int] | None:
+        """Return how many patches each image has where the tower takes all as one sequence.
+
+        None: every image or tile is a row of the tower's batch.
+        """
+        return None
+
+    @abstractmethod
+    def layout(
+        self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
+    ) -> Layout:
+        """Return where every visual token lies in the prompt and in the original images."""
+
+    # -- tower run by hand, for reducing inside it ---------------------------------------------
+
+    def tower_refusal(self, model: nn.Module, layout: Layout, sources: Sources) -> str | None:
+        """Return why no method can act inside the tower on this prompt, None where one can."""
+        why = None
+        if type(self).tower_attend is Family.tower_attend:
+            why = f"{self.title} has no reduction inside the vision tower yet"
+        elif sources.weight is not None and len(self.tower_joins(model)) > 1:
+            why = (
+                f"{self.title} scales the tokens of so large an image down after the vision tower, "
+                "and this checkpoint joins the outputs of several tower layers into a token: both "
+                "together cannot be followed yet. A smaller image is not scaled down"
+            )
+        return why and f"{why}. Choose a method that acts before or inside the language model."
+
+    def tower_follow(
+        self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
+    ) -> dict[str, torch.Tensor]:
+        """Return what goes with a patch wherever it goes, [all patches, ...] each.
+
+        Only for towers that take all images as one sequence (`image_patches`).
+
+        Args:
+            model: the model.
+            inputs: the processor's output.
+            given: keyword arguments that the library gave the first block.
+        """
+        return {}
+
+    def tower_joins(self, model: nn.Module) -> list[int]:
+        """Return the tower layers whose outputs, side by side, give the features.
+
+        -1 is what enters the first layer. One layer in most checkpoints.
+        """
+        return [self.feature_layer(model)]
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return what the projector gets, [m, d_pre], of the feature layer's states [m, k, d_v].
+
+        k = patches of a visual token, in the order of `Sources.index`.
+        """
+        return squares.flatten(1)
+
+    def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
+        """Return features [m, d] that leave the tower early, from states [m, k, d_v] of a layer."""
+        return []
+
+    def tower_attend(
+        self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Return the states [b, tokens, d] after a block's attention and residual add."""
+        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
+
+    def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
+        """Return the states after the block's MLP and residual add (its second half)."""
+        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
+
+
+FAMILIES: Registry[Family] = Registry(
+    "model type", "tokviz.models.families", "tokviz.families", lambda: Family
+)
+"""config.model_type -> family."""
+F = TypeVar("F", bound=type[Family])
+
+
+def family(kind: F) -> F:
+    """Register a subclass of `Family` for every one of its `model_types`."""
+    served = kind()
+    for model_type in kind.model_types:
+        FAMILIES.add(model_type, served)
+    return kind

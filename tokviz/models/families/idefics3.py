@@ -1,0 +1,147 @@
+"""Idefics3: square tiles in rows, then the whole image once more; s x s patches per visual token.
+
+The processor stretches an image to whole tiles and cuts it; the last tile is the whole image,
+squashed to a square. The text says which tile comes next (`<row_1_col_2>`, a line break after each
+row, `<global-img>`): the layout reads it there, because counting from the size does not always
+agree with what the processor cut. These words are text, not visual tokens, and are never removed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from tokviz.models.families.family import Inputs, family
+from tokviz.models.families.siglip import SiglipBlocks
+from tokviz.models.families.sources import Sources
+from tokviz.trace.layout import PATCH, Layout, Tile
+
+PLACE = re.compile(r"<row_(\d+)_col_(\d+)>\s*$")
+"What the text says right before a tile; before the whole image it says something else."
+
+
+@family
+class Idefics3(SiglipBlocks):
+    """SigLIP-like tower without [CLS], pixel shuffle, one matrix, decoder under `text_model`."""
+
+    name = "idefics3"
+    title = "Idefics3"
+    model_types = ("idefics3",)
+
+    def tower_layers(self, model: nn.Module) -> nn.ModuleList:
+        """Return the blocks of the vision tower."""
+        return model.model.vision_model.encoder.layers  # type: ignore[union-attr, return-value]
+
+    def has_cls(self, model: nn.Module) -> bool:
+        """Return False: there is no [CLS] token."""
+        return False
+
+    def feature_layer(self, model: nn.Module) -> int:
+        """Return the last tower layer; a norm follows it."""
+        return len(self.tower_layers(model)) - 1
+
+    def projector(self, model: nn.Module) -> nn.Module:
+        """Return the matrix that takes the s x s patches of a token side by side."""
+        return model.model.connector.modality_projection  # type: ignore[union-attr, return-value]
+
+    def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
+        """Return the s x s patches that pixel shuffle puts into each token."""
+        return Sources.grid(layout, model.config.scale_factor)  # type: ignore[union-attr, arg-type]
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return the tower's last norm, pixel-shuffled square by square."""
+        inner: Any = model.model
+        joined = inner.connector.pixel_shuffle(
+            inner.vision_model.post_layernorm(squares), inner.connector.scale_factor
+        )
+        return joined.flatten(1)
+
+    def layout(
+        self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
+    ) -> Layout:
+        """Return the tiles of every image, in rows, then the image as a whole."""
+        ids = inputs["input_ids"][0].cpu().numpy()
+        position = np.flatnonzero(ids == self.image_token_id(model))
+        decode = processor.tokenizer.decode
+        return tiled_layout(runs(position, ids, decode), position, [image.size for image in images])
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring placeholders, which stand for one tile."""
+
+    count: int
+    place: tuple[int, int] | None
+    "(row, column) among the tiles of the image, from 0; None = the whole image."
+
+
+def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[Run]:
+    """Read off the prompt which tile each run of placeholders is.
+
+    Args:
+        position: [n], indices of the placeholders, ascending.
+        ids: [s], the prompt.
+        decode: from token ids to text.
+    """
+    found, end = [], 0
+    for run in np.split(position, np.flatnonzero(np.diff(position) > 1) + 1):
+        said = PLACE.search(decode(ids[end : run[0]]))
+        place = (int(said[1]) - 1, int(said[2]) - 1) if said else None
+        found.append(Run(len(run), place))
+        end = int(run[-1]) + 1
+    return found
+
+
+def tiled_layout(
+    tiles: Sequence[Run], position: np.ndarray, sizes: Sequence[tuple[int, int]]
+) -> Layout:
+    """Return the layout of images cut into equal tiles, each image closed by itself as a whole.
+
+    Args:
+        tiles: the runs of placeholders, in prompt order; each is a square grid.
+        position: [n], where the placeholders stand.
+        sizes: (width, height) of each image.
+    """
+    made: list[Tile] = []
+    own: list[tuple[int, int]] = []
+    for run in tiles:
+        image = sum(tile.role != "tile" for tile in made)
+        side, (width, height) = isqrt(run.count), sizes[image]
+        if run.place is not None:
+            own.append(run.place)
+            made.append(Tile(image, side, side, (0.0, 0.0, 0.0, 0.0), "tile"))
+            continue
+        rows, cols = (max(axis) + 1 for axis in zip(*own, strict=True)) if own else (1, 1)
+        for back, (row, col) in enumerate(own):
+            x, y = width / cols, height / rows
+            box = (col * x, row * y, (col + 1) * x, (row + 1) * y)
+            made[len(made) - len(own) + back] = Tile(image, side, side, box, "tile")
+        whole = (0.0, 0.0, float(width), float(height))
+        made.append(Tile(image, side, side, whole, "thumbnail" if own else "whole"))
+        own = []
+    return square_tiles(made, position, sizes)
+
+
+def square_tiles(
+    tiles: Sequence[Tile], position: np.ndarray, sizes: Sequence[tuple[int, int]]
+) -> Layout:
+    """Return the layout of tiles that follow each other, each a full grid in raster order."""
+    counts = [tile.rows * tile.cols for tile in tiles]
+    cells = [np.divmod(np.arange(c), t.cols) for c, t in zip(counts, tiles, strict=True)]
+    return Layout(
+        sizes=tuple(sizes),
+        tiles=tuple(tiles),
+        tile=np.repeat(np.arange(len(tiles), dtype=np.int16), counts),
+        row=np.concatenate([row for row, _ in cells]).astype(np.int16),
+        col=np.concatenate([col for _, col in cells]).astype(np.int16),
+        kind=np.full(sum(counts), PATCH, np.uint8),
+        position=position.astype(np.int32),
+    )

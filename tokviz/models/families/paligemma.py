@@ -1,0 +1,75 @@
+"""PaliGemma 1 and 2: one square grid per image at the front of the prompt, which all sees all.
+
+Three things differ from other families. The whole prompt attends in both directions (it is a
+prefix; only the answer is causal), which the model takes from `token_type_ids`. Positions count
+from 1. And the prompt is bare: images, <bos>, the words, a line break; there is no chat.
+PaliGemma 2 has a Gemma 2 decoder: attention logits and word logits pass through a soft cap, and
+every other layer has a sliding window (which the prefix is exempt from).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from tokviz.models.families.family import Features, Inputs, family
+from tokviz.models.families.llava import Llava, square_layout
+from tokviz.trace.layout import Layout
+
+
+@family
+class PaliGemma(Llava):
+    """SigLIP tower, one matrix, Gemma; the image is squashed to a square."""
+
+    name = "paligemma"
+    title = "PaliGemma"
+    model_types = ("paligemma",)
+
+    def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
+        """Return 1, 2, 3 ...: what forward() takes, which is one more than generate() takes."""
+        return super().positions(model, inputs) + 1
+
+    def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
+        """Return the model inputs, without the labels that the processor adds for training."""
+        batch = super().process(processor, images, text)
+        return {name: value for name, value in batch.items() if name != "labels"}
+
+    def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
+        """Return images and words; the processor puts <bos> between them and a line break last."""
+        return self.image_mark(processor) * images + prompt
+
+    def has_cls(self, model: nn.Module) -> bool:
+        """Return False: there is no [CLS] token."""
+        return False
+
+    def feature_layer(self, model: nn.Module) -> int:
+        """Return the last tower layer; a norm follows it."""
+        return len(self.tower_layers(model)) - 1
+
+    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
+        """Return the tower's last norm of the last layer's states."""
+        norm = model.model.vision_tower.post_layernorm  # type: ignore[union-attr]
+        return norm(squares.flatten(1))  # type: ignore[operator]
+
+    def encoder_outputs(self, features: Features) -> BaseModelOutputWithPooling:
+        """Wrap features as one batch [1, n, d]."""
+        return BaseModelOutputWithPooling(pooler_output=features.tokens[None])
+
+    def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
+        """Return the logits as PaliGemma 2 caps them: c tanh(x / c)."""
+        cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)  # type: ignore
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def layout(
+        self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
+    ) -> Layout:
+        """Return one grid per image, over all of it."""
+        vision = model.config.vision_config  # type: ignore[union-attr]
+        is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
+        side = vision.image_size // vision.patch_size
+        return square_layout(is_visual, [image.size for image in images], side)

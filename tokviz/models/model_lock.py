@@ -1,0 +1,34 @@
+"""The context of one call of a model: its lock, autograd or not, out-of-memory in plain words."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from tokviz.errors import ModelError
+from tokviz.models.checkpoints.memory import is_out_of_memory
+
+
+class Guard:
+    """Holds a model for one call."""
+
+    def __init__(self, lock: Any, gradients: bool = False) -> None:
+        """Args: the model's lock; whether the call wants gradients."""
+        self.lock, self.gradients, self.modes = lock, gradients, ExitStack()
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        self.modes.enter_context(torch.inference_mode(not self.gradients))
+        self.modes.enter_context(torch.set_grad_enabled(self.gradients))
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.modes.close()
+        self.lock.release()
+        if is_out_of_memory(error):
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            raise ModelError(
+                "the model ran out of memory: use a smaller image, fewer lanes or fewer tokens."
+            ) from error

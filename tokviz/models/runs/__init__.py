@@ -1,0 +1,1 @@
+"""One question from images and prompt to a trace, and further runs of the same question."""

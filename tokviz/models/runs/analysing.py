@@ -1,0 +1,100 @@
+"""One easy entry to every analysis: what is missing is run, what is there is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokviz.analysis import ANALYSES, Analysis, Result, Size, analyse
+from tokviz.capture import Capture
+from tokviz.errors import InputError, MissingSignal
+from tokviz.models.runs.further_runs import SUPPLIED, folder_features
+from tokviz.options import check_options
+from tokviz.plans import Plan
+from tokviz.trace import Trace
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+Progress = Callable[[int, int], None]
+
+
+def analyse_run(
+    vlm: VLM,
+    name: str,
+    images: Any = None,
+    prompt: str | None = None,
+    trace: Trace | None = None,
+    plan: Plan | None = None,
+    max_new_tokens: int = 64,
+    progress: Progress | None = None,
+    runs: dict[str, Any] | None = None,
+    **options: Any,
+) -> Result:
+    """Answer one question about one run; see `VLM.analyse`."""
+    entry, given = ANALYSES[name], dict(runs or {})
+    options = check_options(entry.name, entry.options, options)
+    if set(entry.asks) == {"folder"} and "folder" not in given:
+        given["folder"] = folder_features(vlm, pictures(images))
+    if "folder" in given:
+        return analyse(name, None, runs=given, **options)
+    if trace is None:
+        question = _question(images, prompt, f"{entry.title} needs a run")
+        capture = Capture.holding(() if "control_prob" in entry.uses else _arrays(entry))
+        trace = vlm.answer(*question, plan, max_new_tokens, capture)
+    wanted = _still_wanted(entry, trace, given)
+    if wanted & SUPPLIED:
+        question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))
+        given = vlm.further_runs(*question, trace, max_new_tokens).supply(wanted) | given
+    if "full" in wanted:
+        question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))
+        given["full"] = vlm.answer(*question, None, max_new_tokens)
+    if progress is not None and "progress" in entry.may_ask:
+        given["progress"] = progress
+    return analyse(name, trace, runs=given, **options)
+
+
+def forwards(entry: Analysis, trace: Trace, **options: Any) -> int:
+    """Return how many forward passes an analysis takes beyond its trace, before it is run."""
+    options = check_options(entry.name, entry.options, options)
+    return entry.forwards(Size(trace.layout, int(trace.model["layers"]), trace.t), **options)
+
+
+def pictures(images: Any) -> list[Any]:
+    """Return the images of a folder in the order of their names, or a list of images as it is.
+
+    Raises:
+        InputError: nothing is given, or the folder holds no picture.
+    """
+    if isinstance(images, (list, tuple)) and images:
+        only = images[0] if len(images) == 1 else None
+        if not isinstance(only, (str, Path)) or not Path(only).is_dir():
+            return list(images)
+        images = only
+    if not isinstance(images, (str, Path)) or not Path(images).is_dir():
+        raise InputError("give a folder of images, or a list of them.")
+    found = sorted(p for p in Path(images).iterdir() if p.suffix.lower() in PICTURES)
+    if not found:
+        raise InputError(f"the folder holds no {', '.join(PICTURES)} file.")
+    return list(found)
+
+
+def _arrays(entry: Analysis) -> Sequence[str]:
+    return (*entry.needs, *entry.uses)
+
+
+def _still_wanted(entry: Analysis, trace: Trace, given: dict[str, Any]) -> set[str]:
+    """Return the further runs that are asked for and not there yet."""
+    wanted = set(entry.asks)
+    if "controls" in entry.may_ask and "control_prob" not in trace:
+        wanted.add("controls")
+    return wanted - set(given)
+
+
+def _question(images: Any, prompt: str | None, why: str) -> tuple[Any, str]:
+    """Return image and prompt, or say why they are needed."""
+    if images is None or prompt is None:
+        raise MissingSignal(f"{why.rstrip('.')}. Give the image and the prompt for that.")
+    return images, prompt

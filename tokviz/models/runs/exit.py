@@ -1,0 +1,89 @@
+"""Every visual token leaves before one decoder layer: the answer read again under that condition.
+
+Real removal: the sequence is shorter from that layer on, and so are the caches that the answer is
+read on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.windows import reading_mask, sliding_layers
+from tokviz.models.hooks import hooked
+from tokviz.models.runs.teacher_forcing import Rereading
+from tokviz.reduction import Stage
+
+
+class Leaving(DecoderStages):
+    """Takes every visual token out of the sequence before one decoder layer."""
+
+    def __init__(self, reading: Rereading, layer: int) -> None:
+        """Args: the question, and the layer; the number of layers = nothing leaves."""
+        decoder = reading.family.decoder(reading.model)
+        count = len(decoder.layers)  # type: ignore[arg-type]
+        if not 0 <= layer <= count:
+            raise InputError(f"the layer of an exit must be 0 to {count}, got {layer}.")
+        position = reading.layout.position.astype(np.int64)
+        super().__init__(
+            decoder,
+            None,
+            [Stage(layer, 0)] if layer < count else [],
+            torch.as_tensor(position, device=reading.vlm.device),
+            len(reading.prepared.asked.prompt_ids),
+            np.arange(len(position)),
+            0,
+            reading.family.head_weight(reading.model),
+        )
+        self.layer, self.reading = layer, reading
+
+    @contextmanager
+    def in_prompt(self) -> Iterator[None]:
+        """Let them leave while the prompt is read."""
+        following = self.reading.family.during_prefill(self.reading.model, self)
+        with following, self.during_prefill():
+            yield
+
+    @contextmanager
+    def in_answer(self) -> Iterator[None]:
+        """Fit the masks to the shorter caches while the answer is read."""
+        layers, windows = self.decoder.layers, sliding_layers(self.decoder)
+        shorter = range(self.layer, len(layers) if self.stages else 0)  # type: ignore[arg-type]
+        handles = [
+            layers[i].register_forward_pre_hook(  # type: ignore[index]
+                partial(self._slide, windows[i]) if i in windows else self._fit, with_kwargs=True
+            )
+            for i in shorter
+        ]
+        with hooked(*handles):
+            yield
+
+    def _slide(
+        self, window: int, module: Any, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict]:
+        new = (args[0] if args else kwargs["hidden_states"]).shape[1]
+        mask = reading_mask(self.alive[None], self.length, 0, new, window)
+        return args, {**kwargs, "attention_mask": mask}
+
+    def _fit(self, module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
+        mask = kwargs.get("attention_mask")
+        if mask is None or mask.shape[-1] < self.length:  # made for layer 0's shorter cache
+            return args, kwargs
+        new = torch.arange(self.length, mask.shape[-1], device=mask.device)
+        return args, {**kwargs, "attention_mask": mask[..., torch.cat([self.alive, new])]}
+
+    def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: dict) -> torch.Tensor:
+        stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
+        stays[self.visual] = False
+        self.done.append((layer, Reduction.select(np.zeros(0, np.int64), len(self.visual)), 0.0))
+        self.alive, self.visual = self.alive[stays], self.visual[:0]
+        self.index = self.index[:0]
+        return hidden[:, stays]

@@ -1,0 +1,306 @@
+"""What analyses ask for beyond a trace, supplied by real runs of the model (see `ASKS`).
+
+Everything is about one question and the answer that its run gave. All of it sees the whole image,
+also when the run itself had a reduction. Needs no more of a family than its protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tokviz.capture import Capture
+from tokviz.errors import InputError
+from tokviz.models.attention import AttentionCall
+from tokviz.models.families.family import Features
+from tokviz.models.hooks import hooked
+from tokviz.models.prepared import Prepared
+from tokviz.models.runs.control_images import MAKERS
+from tokviz.models.runs.exit import Leaving
+from tokviz.models.runs.teacher_forcing import Rereading, equal_sizes, take
+from tokviz.trace import Trace
+from tokviz.trace.schema import CONTROLS
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+
+class FurtherRuns:
+    """More runs on the question of one trace, with the model left as it was."""
+
+    def __init__(self, vlm: VLM, prepared: Prepared, trace: Trace, max_new_tokens: int = 64):
+        """Check that question and trace belong together.
+
+        Args:
+            vlm: the model.
+            prepared: the question, from `vlm.prepare`.
+            trace: a finished run of it.
+            max_new_tokens: most tokens of the answers that `answers` writes.
+
+        Raises:
+            InputError: another image, prompt or model, or a run without an answer.
+        """
+        if not np.array_equal(prepared.asked.prompt_ids, trace["prompt_ids"]):
+            raise InputError(
+                "the trace is of another prompt, or of an image that gives another number of "
+                "visual tokens: give the image and the prompt that it was made with."
+            )
+        if not trace.t:
+            raise InputError("the run has no answer to go on with.")
+        self.vlm, self.prepared, self.trace = vlm, prepared, trace
+        self.max_new_tokens = max_new_tokens
+        self.reading = Rereading(vlm, prepared, trace["answer_ids"])
+        self.all = np.arange(trace.n)
+        self.layers = range(len(vlm.family.decoder(vlm.model).layers))  # type: ignore[arg-type]
+        self._last: tuple[int, dict[int, list[torch.Tensor]]] = (-1, {})
+        "The answer token whose gradients are at hand, and those by layer."
+
+    def supply(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what is asked for, by the names of ASKS; only `controls` are run at once."""
+        return {
+            name: self.controls() if name == "controls" else getattr(self, name)
+            for name in SUPPLIED.intersection(names)
+        }
+
+    # -- the image --------------------------------------------------------------------------------
+
+    @cached_property
+    def _features(self) -> Features:
+        with self.vlm.guarded():
+            return self.vlm.encode(self.prepared, [None], Capture.nothing()).features
+
+    @property
+    def features(self) -> torch.Tensor:
+        """Projected features of the visual tokens, [n, d]."""
+        return self._features.tokens
+
+    def controls(self) -> dict[str, np.ndarray]:
+        """Return the answer's distributions [t, v] for each control, and as `full` for the image.
+
+        The control images go through tower and projector; `removed` is the prompt without visual
+        tokens, whose positions stay empty. One forward each.
+        """
+        found = {"full": self._distributions([self.all], self._features)}
+        for name in CONTROLS:
+            if name == "removed":
+                found[name] = self._distributions([self.all[:0]], self._features)
+            else:
+                found[name] = self._distributions([self.all], self._control(name))
+        return found
+
+    def control_prob(self) -> np.ndarray:
+        """Return the probability of each answer token with each of CONTROLS, float32 [x, t]."""
+        found = self.controls()
+        steps, ids = np.arange(self.trace.t), self.trace["answer_ids"]
+        return np.stack([found[name][steps, ids] for name in CONTROLS]).astype(np.float32)
+
+    def _control(self, name: str) -> Features:
+        """Return the features of a control image."""
+        asked = self.prepared.asked
+        with self.vlm.guarded():
+            images = [MAKERS[name](image) for image in asked.images]
+            other = self.vlm.prepare(images, asked.prompt)
+            features = self.vlm.encode(other, [None], Capture.nothing()).features
+        if len(features.tokens) != self.trace.n:
+            raise InputError(f"the {name} image gives another number of visual tokens.")
+        return features
+
+    def _distributions(self, kept: Sequence[np.ndarray], features: Features) -> np.ndarray:
+        with self.vlm.guarded():
+            return self.reading.own_answer(kept, features)[0].exp().cpu().numpy()
+
+    # -- real removal -----------------------------------------------------------------------------
+
+    def score(self, kept: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the log-probability of the own answer with only some visual tokens, [len(kept)].
+
+        Sets of one size are read together.
+        """
+        scores = np.zeros(len(kept))
+        for members in equal_sizes(sets := self._checked(kept)):
+            batch = [sets[i] for i in members]
+            with self.vlm.guarded():
+                found = self.reading.own_answer(batch, take(self._features, batch))
+                scores[members] = self.reading.own(found).sum(-1).cpu().numpy()
+        return scores
+
+    def answers(self, kept: Sequence[np.ndarray]) -> list[str]:
+        """Return the greedy answer with only some visual tokens, one text per set."""
+        texts = [""] * len(kept)
+        for members in equal_sizes(sets := self._checked(kept)):
+            batch = [sets[i] for i in members]
+            with self.vlm.guarded():
+                found = self.reading.write(batch, take(self._features, batch), self.max_new_tokens)
+            for i, text in zip(members, found, strict=True):
+                texts[i] = text
+        return texts
+
+    def _checked(self, kept: Sequence[np.ndarray]) -> list[np.ndarray]:
+        sets = [np.unique(np.asarray(tokens, np.int64)) for tokens in kept]
+        if any(len(s) and not 0 <= s[0] <= s[-1] < self.trace.n for s in sets):
+            raise InputError(f"kept tokens must be 0 to {self.trace.n - 1}.")
+        return sets
+
+    def exits(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the most probable tokens and the own tokens' log-probabilities, both [t].
+
+        All visual tokens leave before decoder layer `layer`; the number of layers = none leaves.
+        """
+        with self.vlm.guarded():
+            leaving = Leaving(self.reading, layer)
+            found = self.reading.own_answer(
+                [self.all],
+                self._features,
+                in_prompt=leaving.in_prompt(),
+                in_answer=leaving.in_answer(),
+            )
+            return found[0].argmax(-1).cpu().numpy(), self.reading.own(found)[0].cpu().numpy()
+
+    def layer_words(self) -> np.ndarray:
+        """Return the most probable word after each layer for each answer token, int64 [l, t].
+
+        By the logit lens on the rows that chose the tokens: the final norm once, then the head.
+        """
+        decoder = self.vlm.family.decoder(self.vlm.model)
+        head = self.vlm.family.head_weight(self.vlm.model)
+        states: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
+
+        def keep(layer: int) -> Any:
+            def hook(module: Any, args: Any, output: Any) -> None:
+                state = output[0] if isinstance(output, tuple) else output
+                states[layer].append(state[0, -1:] if not states[layer] else state[0])
+
+            return hook
+
+        with self.vlm.guarded():
+            blocks = enumerate(decoder.layers)  # type: ignore[arg-type]
+            with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
+                self.reading.own_answer([self.all], self._features)
+            rows = torch.stack([torch.cat(states[i]) for i in self.layers])
+            return (decoder.norm(rows) @ head.T).argmax(-1).cpu().numpy()  # type: ignore[operator]
+
+    # -- attention --------------------------------------------------------------------------------
+
+    def maps(self, layer: int) -> np.ndarray:
+        """Return the softmax map of prompt and answer in one decoder layer, [h, q, q]."""
+        if layer not in self.layers:
+            raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
+        with self.vlm.guarded():
+            parts = [call.rows(_all_rows(call)) for call in self._calls[layer]]
+            return whole(parts).cpu().numpy()
+
+    @cached_property
+    def _calls(self) -> dict[int, list[AttentionCall]]:
+        """Layer -> its calls, one of the prompt and one of the answer; maps are made on demand."""
+        calls: dict[int, list[AttentionCall]] = {layer: [] for layer in self.layers}
+
+        def keep(call: AttentionCall) -> None:
+            calls[call.module.layer_idx].append(call)  # type: ignore[index]
+
+        with self.vlm.guarded():
+            self.reading.own_answer([self.all], self._features, keep)
+        return calls
+
+    def knockout(self, layers: range) -> float:
+        """Return the own answer's log-probability when no text row attends to the image there."""
+        visual = torch.as_tensor(self.trace.layout.position.astype(np.int64))
+
+        def cut(call: AttentionCall) -> torch.Tensor | None:
+            if call.module.layer_idx not in layers:
+                return None
+            rows = _all_rows(call)
+            hidden = torch.zeros(len(rows), call.key.shape[2], dtype=torch.bool, device=rows.device)
+            hidden[:, visual] = True
+            if len(rows) == call.key.shape[2]:  # the prompt, not the answer on its cache
+                hidden[visual] = False
+            weights = call.logits(rows).masked_fill(hidden, float("-inf")).softmax(-1)
+            return call.output(weights)
+
+        with self.vlm.guarded():
+            found = self.reading.own_answer([self.all], self._features, cut if layers else None)
+            return float(self.reading.own(found).sum())
+
+    # -- gradients --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _differentiable(self) -> Iterator[Rereading]:
+        """Guard the model with autograd on, and the question in tensors that autograd may save."""
+        with self.vlm.guarded(gradients=True):
+            ready = Prepared(
+                self.prepared.asked,
+                {name: value.clone() for name, value in self.prepared.inputs.items()},
+                self.prepared.positions.clone(),
+                self.prepared.text_rows,
+            )
+            yield Rereading(self.vlm, ready, self.trace["answer_ids"])
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the own answer's log-probability [b] of features [b, n, d]; differentiable."""
+        b = len(features)
+        with self._differentiable() as reading:
+            extra = tuple(one.clone().repeat(b, 1) for one in self._features.extra)
+            found = reading.own_answer([self.all] * b, Features(features.flatten(0, 1), extra))
+            return reading.own(found).sum(-1)
+
+    def gradients(self, layer: int, token: int) -> np.ndarray:
+        """Return the gradient of one answer token's log-probability by a layer's map, [h, q, q]."""
+        if self._last[0] != token:
+            own, parts = self._graph
+            flat = [part for calls in parts.values() for part in calls]
+            found = torch.autograd.grad(own[token], flat, retain_graph=True, allow_unused=True)
+            filled = iter(
+                torch.zeros_like(part) if grad is None else grad
+                for part, grad in zip(flat, found, strict=True)
+            )
+            grads = {layer: [next(filled) for _ in calls] for layer, calls in parts.items()}
+            self._last = (token, grads)
+        return whole(self._last[1][layer]).cpu().numpy()
+
+    @cached_property
+    def _graph(self) -> tuple[torch.Tensor, dict[int, list[torch.Tensor]]]:
+        """The own tokens' log-probabilities [t] with their graph, and the maps by layer."""
+        parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
+
+        def explicit(call: AttentionCall) -> torch.Tensor:
+            weights = call.rows(_all_rows(call))
+            if not weights.requires_grad:
+                weights.requires_grad_()
+            parts[call.module.layer_idx].append(weights)  # type: ignore[index]
+            return call.output(weights)
+
+        with self._differentiable() as reading:
+            tokens = self._features.tokens.clone().requires_grad_()
+            extra = tuple(one.clone() for one in self._features.extra)
+            found = reading.own_answer([self.all], Features(tokens, extra), explicit)
+            return reading.own(found)[0], parts
+
+
+SUPPLIED = {
+    "score", "answers", "forward", "features", "maps", "gradients", "exits", "knockout", "controls",
+}  # fmt: skip
+"""Keys of ASKS that come from a question and its trace alone."""
+
+
+def whole(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Put the maps of consecutive calls [1, h, rows, keys] under each other, [h, q, q]."""
+    q = parts[-1].shape[-1]
+    padded = [torch.nn.functional.pad(p[0].detach(), (0, q - p.shape[-1])) for p in parts]
+    return torch.cat(padded, 1)
+
+
+def _all_rows(call: AttentionCall) -> torch.Tensor:
+    return torch.arange(call.query.shape[2], device=call.query.device)
+
+
+def folder_features(vlm: VLM, images: Sequence[Any]) -> Iterator[torch.Tensor]:
+    """Yield the projected features [n, d] of each image; one pass of the tower each."""
+    for image in images:
+        with vlm.guarded():
+            prepared = vlm.prepare(image, "?")
+            features = vlm.encode(prepared, [None], Capture.nothing()).features.tokens
+        yield features

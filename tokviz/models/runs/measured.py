@@ -1,0 +1,100 @@
+"""One plan on one question, measured: the answer, its distributions, what it cost; no trace.
+
+A sweep asks thousands of times. It shares the tower's run among all plans and all questions about
+an image, and leaves out what only a picture needs (recorded rows, previews).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokviz.capture import Capture
+from tokviz.models.prepared import Prepared
+from tokviz.models.runs.run import Run
+from tokviz.models.tower.vision import Vision
+from tokviz.plans import Plan
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+MAX_DISTRIBUTIONS = 64
+"Answer tokens whose whole distribution is kept."
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One answer and its price."""
+
+    answer: str
+    ids: tuple[int, ...]
+    "Token ids of the answer, without the end token."
+    log_probabilities: np.ndarray
+    "float32 [<= MAX_DISTRIBUTIONS, v]: what each answer token, then the end, was chosen from."
+    visual_tokens: int
+    "Left when the prompt had been read."
+    score: np.ndarray | None
+    "float32 [n], importance by the plan's first decision, where that was over all tokens."
+    seconds: dict[str, float]
+    "encode, decide, prefill, decode, first_token, total."
+    kv_bytes: int
+    notes: tuple[str, ...]
+
+
+class Measurement(Run):
+    """A run that keeps distributions and freezes no trace."""
+
+    def measure(self, limit: int) -> Measured:
+        """Answer with at most `limit` tokens."""
+        self.rows: list[np.ndarray] = []
+        self.advance(self.start, strict=True)
+        while not self.view.done:
+            full = len(self.tokens) >= limit
+            self.advance(self.finish if full else self.step, strict=True)
+        records = [*self.arrived.records, *self.lane.stages.records()]
+        notes = [*self.arrived.notes, *(note for r in records for note in r.reduction.notes)]
+        return Measured(
+            answer=self.view.text,
+            ids=tuple(self.lane.ids),
+            log_probabilities=np.stack(self.rows),
+            visual_tokens=self.view.visual_tokens,
+            score=records[0].reduction.score if records else None,
+            seconds=dict(self.view.timings or {}),
+            kv_bytes=self.view.kv_bytes,
+            notes=tuple(dict.fromkeys(notes)),
+        )
+
+    def write(self) -> None:
+        """Keep the distribution, then write the predicted token."""
+        if len(self.rows) < MAX_DISTRIBUTIONS and self.lane.logits is not None:
+            self.rows.append(self.lane.logits.log_softmax(-1).cpu().numpy())
+        super().write()
+
+    def finish(self) -> None:
+        """End without a trace."""
+        self.refresh()
+        self.view.done = True
+
+
+def measure(
+    vlm: VLM, prepared: Prepared, vision: Vision, plan: Plan | None, max_new_tokens: int
+) -> Measured:
+    """Answer one question under one plan.
+
+    Args:
+        vlm: the model.
+        prepared: the question, from `VLM.prepare`.
+        vision: the tower's run, from `VLM.encode` with this plan among its plans; it serves every
+            question about the same images.
+        plan: None = keep all tokens.
+        max_new_tokens: at most so many are written.
+
+    Raises:
+        InputError: a budget out of range.
+        MissingSignal: the method needs what this model does not have.
+        ModelError: out of memory.
+    """
+    run = Measurement(vlm, prepared, vision, {}, plan, Capture.nothing())
+    return run.measure(max_new_tokens)

@@ -1,0 +1,153 @@
+"""From images and a prompt to model inputs, and from there through the vision tower, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tokviz.capture import Capture
+from tokviz.errors import InputError
+from tokviz.images import open_image
+from tokviz.models.clock import now
+from tokviz.models.prepared import Asked, Prepared
+from tokviz.models.tower.vision import Vision
+from tokviz.models.tower.vision import encode as run_tower
+from tokviz.models.tower.watch import TOWER_SIGNALS
+from tokviz.plans import Plan, Step
+from tokviz.prompts import check_prompt
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+
+def prepare(vlm: VLM, images: Any, prompt: str) -> Prepared:
+    """Turn images and prompt into model inputs, positions and a layout."""
+    single = not isinstance(images, (list, tuple))
+    opened = [open_image(image) for image in ([images] if single else images)]
+    if not opened:
+        raise InputError("give at least one image.")
+    prompt = check_prompt(prompt, vlm.tokenizer.all_special_tokens)
+    batch = vlm.family.process(vlm.processor, opened, render(vlm, prompt, len(opened)))
+    dtype: Any = vlm.model.dtype  # the first floating one: rounded weights are integers
+    inputs = {
+        name: value.to(vlm.device, dtype) if value.is_floating_point() else value.to(vlm.device)
+        for name, value in batch.items()
+        if isinstance(value, torch.Tensor)
+    }
+    ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
+    layout = vlm.family.layout(vlm.model, vlm.processor, inputs, opened)
+    tokens = tuple(vlm.tokenizer.convert_ids_to_tokens(ids.tolist()))
+    own = own_words(vlm.tokenizer, prompt, ids, layout.position)
+    marks = mark_rows(vlm.tokenizer, ids, layout.position)
+    rows = own.numpy().astype(np.int32)
+    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks)
+    return Prepared(asked, inputs, vlm.family.positions(vlm.model, inputs), own)
+
+
+def render(vlm: VLM, prompt: str, images: int) -> str:
+    """Return the whole prompt text in the model's chat format, image placeholders included."""
+    content: list[dict[str, str]] = [{"type": "image"}] * images
+    content = [*content, {"type": "text", "text": prompt}]
+    if getattr(vlm.processor, "chat_template", None) is None:
+        return vlm.family.plain_prompt(vlm.processor, prompt, images)
+    return vlm.processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True
+    )
+
+
+def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
+    """Find the rows of the user's words; all text after the image where they are not found."""
+    own = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    after = int(visual[-1]) + 1 if len(visual) else 0
+    for start in range(after, len(ids) - len(own) + 1):
+        if ids[start : start + len(own)].tolist() == own:
+            return torch.arange(start, start + len(own))
+    return torch.arange(after, len(ids))
+
+
+def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
+    """Find what the processor writes around visual tokens: names of tiles, marks of images.
+
+    That is all between the first and the last of them (a person's words never are), and the
+    special tokens that touch these two, but for those that begin or end a text.
+
+    Args:
+        tokenizer: the tokenizer.
+        ids: [s], the prompt.
+        visual: [n], rows of the visual tokens, ascending.
+
+    Returns:
+        int32 [y], ascending.
+    """
+    if not len(visual):
+        return np.zeros(0, np.int32)
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special -= {getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
+    touching = np.isin(ids, list(special))
+    first, last = int(visual[0]), int(visual[-1])
+    while first > 0 and touching[first - 1]:
+        first -= 1
+    while last + 1 < len(ids) and touching[last + 1]:
+        last += 1
+    return np.setdiff1d(np.arange(first, last + 1), visual).astype(np.int32)
+
+
+def encode(vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
+    """Run the tower once, recording what the plans and the capture ask for."""
+    began = now(vlm.device)
+    vision = run_tower(
+        vlm.family,
+        vlm.model,
+        prepared.inputs,
+        prepared.asked.layout,
+        asked_layers(vlm, plans, capture),
+        norms=capture.tower,
+    )
+    vision.seconds = now(vlm.device) - began
+    return vision
+
+
+def asked_layers(
+    vlm: VLM, plans: Sequence[Plan | None], capture: Capture
+) -> dict[str, set[int] | None]:
+    """Return which of TOWER_SIGNALS are asked for, and of which layers; None = of all.
+
+    Methods inside the tower ask while their own tokens run through it, not here.
+    """
+    found: dict[str, set[int] | None] = {}
+
+    def ask(name: str, layers: set[int] | None) -> None:
+        known = found.get(name, set())
+        found[name] = None if layers is None or known is None else known | layers
+
+    for plan in filter(None, plans):
+        for name in plan.recipe.needs:
+            ask(name, None)
+        for step in plan.steps:
+            entry = step.entry
+            if entry is None or step.place == "tower":
+                continue
+            for name in (*entry.needs, *entry.optional, *entry.fallbacks.values()):
+                if name in TOWER_SIGNALS:
+                    ask(name, layers_of(step, vlm.family.feature_layer(vlm.model)))
+    if capture.tower:
+        ask("cls_attn" if vlm.family.has_cls(vlm.model) else "recv_attn", None)
+    return found
+
+
+def layers_of(step: Step, feature_layer: int) -> set[int] | None:
+    """Return the tower layers that a step reads, negative ones from the end; None = all.
+
+    A method says so by its options `layer` and `..._layer`. Inside the language model these are
+    layers of that; what is carried there from the tower is of the layer of the features.
+    """
+    if step.place == "language_model":
+        return {feature_layer}
+    options = step.entry.check_options(step.options)  # type: ignore[union-attr]
+    layers = [v for k, v in options.items() if k == "layer" or k.endswith("_layer")]
+    if not layers or not all(isinstance(layer, int) for layer in layers):
+        return None
+    return set(layers)

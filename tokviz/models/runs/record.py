@@ -1,0 +1,217 @@
+"""From a finished lane to a frozen trace: device rows become the arrays of the trace format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from tokviz.capture import HEADS_LIMIT_BYTES
+from tokviz.images import preview_jpeg
+from tokviz.models.before.prefill_input import PromptRows
+from tokviz.models.decoder.attention_rows import stacked
+from tokviz.models.decoder.lane import Lane, cache_bytes
+from tokviz.models.prepared import Asked
+from tokviz.models.tower.vision import Vision
+from tokviz.trace import Trace
+from tokviz.trace.stages import StageRecord
+from tokviz.trace.trace import layout_arrays
+
+
+def attention_arrays(
+    lane: Lane, arrival: PromptRows, asked: Asked, t: int
+) -> dict[str, np.ndarray]:
+    """Return attention, attention_heads and mass over the original visual tokens.
+
+    Attention on a merged token is shared among its members by their weight. Single heads of all
+    layers are held only where they are stored.
+    """
+    n, rows = asked.layout.n, lane.attention
+    if rows is None or not rows.steps or not t:
+        return {}
+    heads = rows.mass[0][0].shape[0]
+    fits = t <= rows.most
+    single = np.zeros((t, lane.layers, heads, n) if fits else 0, np.float16)
+    means = np.zeros((t, lane.layers, n), np.float16)
+    mass = np.zeros((t, lane.layers, heads, len(asked.blocks)), np.float16)
+    for layers in rows.alike(sorted(rows.means)):
+
+        def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:
+            return stacked(of, layers, t, lane.device).cpu().numpy()
+
+        alive = lane.stages.rows_at(layers[0]).cpu().numpy()
+        whole = arrival.before.then(lane.stages.reduction_at(layers[0]))
+        is_visual = np.isin(alive, arrival.visual)
+        means[:, layers] = whole.spread(kept(rows.means)[..., is_visual])
+        mass[:, layers] = kept(rows.mass)[..., : len(asked.blocks)]
+        if fits:
+            single[:, layers] = whole.spread(kept(rows.heads)[..., is_visual])
+    arrays = {"attention": means, "mass": mass}
+    return arrays | ({"attention_heads": single} if fits else {})
+
+
+def prompt_rows(
+    lane: Lane, arrival: PromptRows, asked: Asked, values: np.ndarray, layer: int
+) -> np.ndarray:
+    """Put values of the rows alive at a layer back on the full prompt, [rows, ...] -> [s, ...].
+
+    Members of a merged token get its value; pruned tokens get 0.
+    """
+    alive = lane.stages.rows_at(layer).cpu().numpy()
+    whole = arrival.before.then(lane.stages.reduction_at(layer))
+    out = np.zeros((len(asked.prompt_ids), *values.shape[1:]), values.dtype)
+    is_visual, there = np.isin(alive, arrival.visual), whole.group >= 0
+    out[arrival.rows[alive[~is_visual]]] = values[~is_visual]
+    out[asked.layout.position[there]] = values[is_visual][whole.group[there]]
+    return out
+
+
+def readout_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+    """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
+    if not lane.rows.states:
+        return {}
+    words = readout_words(lane, asked, t)
+    weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
+
+    def read(states: torch.Tensor) -> torch.Tensor:
+        logits = (states @ weight.to(states.dtype).T).float()
+        return lane.family.cap_logits(lane.model, logits)
+
+    # one product per state, as they were computed; one copy to the host for all
+    every = torch.cat([read(state) for state in lane.rows.states[: max(t, 1)]]).cpu().numpy()
+    count = len(lane.rows.states[0])
+    prompt = prompt_rows(lane, arrival, asked, every[:count], lane.layers - 1)
+    return {
+        "readout_ids": words,
+        "readout": np.concatenate([prompt, every[count:]]).astype(np.float32),
+    }
+
+
+def readout_words(lane: Lane, asked: Asked, t: int) -> np.ndarray:
+    """Return the ids of the words of prompt and answer, ascending, int32 [k]."""
+    words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(lane.ids[:t], np.int32)]))
+    return words[words != lane.family.image_token_id(lane.model)].astype(np.int32)
+
+
+def sink_arrays(lane: Lane, arrival: PromptRows, asked: Asked) -> dict[str, np.ndarray]:
+    """Return sink_dims and sink_phi, empty where the model has no sink dimensions."""
+    if not lane.rows.phi:
+        return {}
+    phi = [
+        prompt_rows(lane, arrival, asked, values.cpu().numpy(), layer)
+        for layer, values in sorted(lane.rows.phi.items())
+    ]
+    return {
+        "sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32),
+        "sink_phi": np.stack(phi).astype(np.float16),
+    }
+
+
+def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
+    """Return [CLS] or received attention and norms per visual token and tower layer.
+
+    A token formed from several patches has the sum of their attention and the mean of their norms;
+    newline tokens have 0. Attention that was recorded for a method in some layers only is left out.
+    """
+    attention, norms = vision.sources.share, vision.sources.mean
+
+    def per_token(
+        layers: dict[int, torch.Tensor], by: Callable[[torch.Tensor], torch.Tensor]
+    ) -> np.ndarray:
+        return torch.stack([by(layers[i].float()) for i in sorted(layers)]).cpu().numpy()
+
+    arrays: dict[str, np.ndarray] = {}
+    whole = {name for name, layers in vision.layers.items() if len(layers) == vision.blocks}
+    if "cls_attn" in whole:
+        heads = per_token(vision.layers["cls_attn"], attention)
+        arrays["cls_attention"] = heads.mean(1).astype(np.float16)
+        if heads.size * 2 <= HEADS_LIMIT_BYTES:
+            arrays["cls_attention_heads"] = heads.astype(np.float16)
+    if "recv_attn" in whole:
+        received = per_token(vision.layers["recv_attn"], attention)
+        arrays["received_attention"] = received.astype(np.float16)
+    if vision.similarity:
+        similarity = per_token(vision.similarity, norms)
+        arrays["cls_similarity"] = similarity.astype(np.float16)
+    if vision.norms:
+        arrays["feature_norm"] = per_token(vision.norms, norms).astype(np.float16)
+    return arrays
+
+
+def prompt_arrays(asked: Asked) -> dict[str, np.ndarray]:
+    """Return what is known before the run: ids of the prompt, whose rows they are, the layout."""
+    arrays = {"prompt_ids": asked.prompt_ids, "own_rows": asked.own_rows}
+    marks = {"mark_rows": asked.mark_rows} if len(asked.mark_rows) else {}
+    return arrays | marks | layout_arrays(asked.layout)
+
+
+def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
+    """Return the ids of the answer, and what else the model held for probable."""
+    arrays = {
+        "answer_ids": np.asarray(lane.ids[:t], np.int32),
+        "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
+        "answer_entropy": np.asarray(lane.entropies[:t], np.float32),
+    }
+    if t:
+        ids, probabilities = zip(*lane.candidates[:t], strict=True)
+        arrays["candidate_ids"] = torch.stack(ids).cpu().numpy().astype(np.int32)
+        arrays["candidate_prob"] = torch.stack(probabilities).float().cpu().numpy()
+    return arrays
+
+
+def build_trace(
+    lane: Lane,
+    arrival: PromptRows,
+    asked: Asked,
+    others: dict[str, np.ndarray],
+    stages: Sequence[StageRecord],
+    info: dict[str, Any],
+    words: tuple[Sequence[str], Sequence[Sequence[str]], str, dict[int, str]],
+    timings: dict[str, float],
+    notes: Sequence[str],
+) -> Trace:
+    """Freeze a lane.
+
+    Args:
+        lane: the finished lane.
+        arrival: which rows entered it.
+        asked: prompt, layout and images.
+        others: arrays of `tower_arrays`, of the full image, and of `state_arrays`.
+        stages: every stage before layer 0; those inside the model are added here.
+        info: facts about the model.
+        words: answer tokens, candidate tokens, the whole answer as text, and the text of further
+            token ids.
+        timings: seconds by name.
+        notes: sentences for the reader.
+    """
+    answer_tokens, candidate_tokens, answer, texts = words
+    t = len(answer_tokens)
+    kv_bytes, kv_lengths = cache_bytes(lane.cache)
+    all_stages = (*stages, *lane.stages.records())
+    notes = [*notes, *(note for stage in all_stages for note in stage.reduction.notes)]
+    return Trace(
+        prompt=asked.prompt,
+        answer=answer,
+        model=info,
+        layout=asked.layout,
+        prompt_tokens=asked.prompt_tokens,
+        answer_tokens=tuple(answer_tokens),
+        arrays={
+            **prompt_arrays(asked),
+            **answer_arrays(lane, t),
+            **attention_arrays(lane, arrival, asked, t),
+            **readout_arrays(lane, arrival, asked, t),
+            **sink_arrays(lane, arrival, asked),
+            **others,
+        },
+        candidate_tokens=tuple(tuple(c) for c in candidate_tokens),
+        words=texts,
+        stages=all_stages,
+        images=tuple(preview_jpeg(image) for image in asked.images),
+        timings=timings,
+        kv_bytes=kv_bytes,
+        kv_lengths=tuple(kv_lengths),
+        notes=tuple(dict.fromkeys(notes)),
+    )

@@ -1,0 +1,109 @@
+"""Arrays of a trace that are read off the states of the prompt and the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tokviz.models.decoder.lane import Lane
+from tokviz.models.decoder.prompt_records import stacked
+from tokviz.models.prepared import Asked
+from tokviz.models.runs.record import PromptRows, prompt_rows, readout_words
+
+TOKEN_CHUNK = 64
+"Visual tokens whose distribution over the whole vocabulary is held at once."
+
+
+def state_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+    """Return every array of this module that the lane recorded something for."""
+    arrays = {
+        **final_arrays(lane, arrival, asked, t),
+        **lens_arrays(lane, arrival, asked, t),
+    }
+    seen = lane.prompt_records
+    if seen.flow:
+        count = len(asked.blocks)
+        arrays["flow"] = stacked(seen.flow)[:, :count, :count].astype(np.float16)
+    if seen.means:
+        arrays["layer_means"] = stacked(seen.means)
+        arrays["visual_rank"] = np.array([seen.ranks[i] for i in sorted(seen.ranks)], np.float32)
+    return arrays
+
+
+def final_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+    """Return what the last hidden states tell: last_state, state_similarity and own_guess."""
+    if not lane.rows.states:
+        return {}
+    prompt = lane.rows.states[0]
+    chosen = torch.stack([state[-1] for state in lane.rows.states[:t]]) if t else prompt[:0]
+    cosines = unit(prompt.float()) @ unit(chosen.float()).T
+    spread = prompt_rows(lane, arrival, asked, cosines.cpu().numpy(), lane.layers - 1)
+    arrays = {
+        "last_state": prompt[-1].float().cpu().numpy(),
+        "state_similarity": spread[asked.layout.position].T.astype(np.float16),
+    }
+    rows = arrival.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
+    first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
+    if lane.capture.lens and len(first):  # a product with the whole head, as the lens makes
+        guess = prompt[int(first[0])] @ lane.family.head_weight(lane.model).T
+        arrays["own_guess"] = np.full(len(asked.own_rows), -1, np.int32)
+        arrays["own_guess"][0] = int(guess.argmax())
+    return arrays
+
+
+def lens_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+    """Return what the logit lens reads at every visual token after each layer.
+
+    The final norm is applied once, after every layer. The peaks are over the layers, for the words
+    of prompt and answer. Removed tokens have word 0 with probability 0.
+    """
+    if not lane.prompt_records.lens:
+        return {}
+    words = torch.as_tensor(readout_words(lane, asked, t).astype(np.int64), device=lane.device)
+    found: list[tuple[np.ndarray, ...]] = []
+    for layer, states in sorted(lane.prompt_records.lens.items()):
+        parts = [read(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]
+        joined = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
+        found.append(tuple(on_tokens(lane, arrival, asked, one, layer) for one in joined))
+    ids, probability, of_words = (np.stack(one) for one in zip(*found, strict=True))
+    return {
+        "lens_ids": ids.astype(np.int32),
+        "lens_prob": probability.astype(np.float16),
+        "lens_peak": of_words.max(0).astype(np.float16),
+        "lens_peak_layer": of_words.argmax(0).astype(np.uint8),
+    }
+
+
+def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return the best words [m, w], their probabilities [m, w], and those of `words` [m, k]."""
+    weight = lane.family.head_weight(lane.model)
+    normed = lane.decoder.norm(states)  # type: ignore[operator]
+    probability = (normed @ weight.T).float().softmax(-1)
+    best = probability.topk(min(lane.capture.lens, probability.shape[-1]))
+    return best.indices, best.values, probability[:, words]
+
+
+def on_tokens(
+    lane: Lane, arrival: PromptRows, asked: Asked, values: np.ndarray, layer: int
+) -> np.ndarray:
+    """Put values of the visual rows alive at a layer on the visual tokens, [m, ...] -> [n, ...]."""
+    alive = lane.stages.rows_at(layer).cpu().numpy()
+    image = np.isin(alive, arrival.visual) | (alive == arrival.cls_row)
+    full = np.zeros((len(alive), *values.shape[1:]), values.dtype)
+    full[image] = values
+    return prompt_rows(lane, arrival, asked, full, layer)[asked.layout.position]
+
+
+def word_texts(arrays: dict[str, np.ndarray], words: np.ndarray, tokenizer: Any) -> dict[int, str]:
+    """Return the text of the given words and of those that the logit lens reads, if it was used."""
+    if "lens_ids" not in arrays:
+        return {}
+    named = np.union1d(arrays["lens_ids"], words)
+    return {int(token): tokenizer.decode([int(token)]) for token in named}
+
+
+def unit(states: torch.Tensor) -> torch.Tensor:
+    """Return rows of length 1; zeros stay."""
+    return states / states.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -1,0 +1,188 @@
+"""Several answers to one question, side by side or one after the other, yielded as they grow.
+
+The tower runs once for all lanes that do not reduce inside it. Every lane writes its first words in
+its own turn, so that what a word takes it alone is measured and those words are exactly those of
+`answer`; then all lanes that can read their next tokens in one forward (see `together`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokviz.analysis import ANALYSES, analyse
+from tokviz.capture import Capture
+from tokviz.errors import InputError, TokvizError
+from tokviz.models.decoder.batch import Together
+from tokviz.models.prepared import Prepared
+from tokviz.models.runs.further_runs import FurtherRuns
+from tokviz.models.runs.record import tower_arrays
+from tokviz.models.runs.run import LaneView, Run
+from tokviz.plans import Plan
+from tokviz.trace import Trace
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+MAX_NEW_TOKENS = 1024
+ORACLE_WORDS = 8
+"""Words of the full answer that the oracle's relevance map adds up."""
+MAX_LANES = 8
+ALONE_WORDS = 8
+"""Words that every lane writes in its own turn before lanes step together."""
+
+
+def stream(
+    vlm: VLM,
+    prepared: Prepared,
+    plans: Sequence[Plan | None],
+    max_new_tokens: int,
+    capture: Capture,
+    stop: threading.Event | None,
+    strict: bool,
+    together_after: int | None,
+) -> Iterator[list[LaneView]]:
+    """Run several plans side by side; see `VLM.stream`."""
+    check_length(max_new_tokens)
+    if not 1 <= len(plans) <= MAX_LANES:
+        raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
+    prepared = with_relevance(vlm, prepared, plans, strict)
+    runs = lanes(vlm, prepared, plans, capture)
+    views = [run.view for run in runs]
+    for _ in write(runs, max_new_tokens, stop, strict, together_after):
+        yield views
+    if capture.controls:
+        for run in runs:
+            run.advance(partial(add_controls, run), strict)
+        yield views
+
+
+def in_turn(
+    vlm: VLM,
+    prepared: Prepared,
+    plans: Sequence[Plan | None],
+    max_new_tokens: int,
+    capture: Capture,
+    stop: threading.Event | None,
+) -> Iterator[list[LaneView]]:
+    """Run any number of plans one after the other; see `VLM.in_turn`."""
+    check_length(max_new_tokens)
+    prepared = with_relevance(vlm, prepared, plans, strict=False)
+    runs = lanes(vlm, prepared, plans, capture)
+    views = [run.view for run in runs]
+    while runs and not (stop is not None and stop.is_set()):
+        for _ in write([runs.pop(0)], max_new_tokens, stop, strict=False):
+            yield views
+
+
+def lanes(
+    vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture
+) -> list[Run]:
+    """Return one run per plan, with the picture encoded once for all."""
+    with vlm.guarded():
+        sinks = vlm.sink_dims if capture.sinks else ()
+        shared = vlm.encode(prepared, plans, capture)
+        tower = tower_arrays(shared) if capture.tower else {}
+    return [Run(vlm, prepared, shared, tower, plan, capture, sinks) for plan in plans]
+
+
+def write(
+    runs: Sequence[Run],
+    max_new_tokens: int,
+    stop: threading.Event | None,
+    strict: bool,
+    together_after: int | None = None,
+) -> Iterator[None]:
+    """Let all lanes write, one token each, until all are done; yield after every bit of work."""
+    for run in runs:
+        run.advance(run.start, strict)
+        yield
+    with closing(Together()) as company:
+        while going := [run for run in runs if not run.view.done]:
+            stopped = stop is not None and stop.is_set()
+            last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
+            joined = [] if together_after is None else company_of(going, last, together_after)
+            for run in going:
+                if run not in joined:
+                    run.advance(run.finish if run in last else run.step, strict)
+            if joined:
+                step_together(joined, company, strict)
+            yield
+
+
+def company_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
+    """Return the lanes that take the next step in one forward: none, or at least two."""
+    able = [run for run in going if run not in last and len(run.tokens) >= after and not run.alone]
+    return able if len(able) > 1 else []
+
+
+def step_together(runs: Sequence[Run], company: Together, strict: bool) -> None:
+    """Predict and write one more token in each lane; an error of the forward ends them all."""
+    try:
+        with runs[0].vlm.guarded():
+            company.step([run.lane for run in runs])
+    except TokvizError as error:
+        if strict:
+            raise
+        company.close()
+        for run in runs:
+            run.fail(error)
+        return
+    for run in runs:
+        run.advance(run.write, strict)
+
+
+def with_relevance(
+    vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
+) -> Prepared:
+    """Return the question with the oracle's signal, where a plan asks for it."""
+    if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
+        return prepared
+    return replace(prepared, relevance=relevance(vlm, prepared, strict))
+
+
+def relevance(vlm: VLM, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:
+    """Return the gradient relevance [n] of the full run's first words, and its seconds.
+
+    The signal that the oracle decides from: the analysis `relevance`, summed over the words.
+    None where it cannot be made (no answer, too little memory), so that other lanes go on.
+    """
+    began = time.perf_counter()
+    try:
+        *_, views = vlm.stream_prepared(prepared, [None], ORACLE_WORDS, strict=True)
+        trace: Trace = views[0].trace  # type: ignore[assignment]
+        asked = FurtherRuns(vlm, prepared, trace).supply(ANALYSES["relevance"].asks)
+        found = analyse("relevance", trace, runs=asked).values.sum(0).astype(np.float32)
+    except TokvizError:
+        if strict:
+            raise
+        return None
+    return found, time.perf_counter() - began
+
+
+def add_controls(run: Run) -> None:
+    """Score a finished lane's answer again with control images."""
+    trace = run.view.trace
+    if trace is None or not trace.t:
+        return
+    chosen = FurtherRuns(run.vlm, run.prepared, trace).control_prob()
+    run.view.trace = replace(trace, arrays={**trace.arrays, "control_prob": chosen})
+
+
+def asks_relevance(plan: Plan | None) -> bool:
+    """True when a step of a plan decides from the signal `relevance`."""
+    entries = [step.entry for step in plan.steps] if plan else []
+    return any(entry is not None and "relevance" in entry.needs for entry in entries)
+
+
+def check_length(max_new_tokens: int) -> None:
+    """Raise InputError unless answers may be this long."""
+    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
+        raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {max_new_tokens}.")

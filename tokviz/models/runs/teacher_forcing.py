@@ -1,0 +1,225 @@
+"""A question and its own answer read once more, under changed conditions.
+
+The prompt goes in first and the answer after it, on the cache, as it was written: so families whose
+prompt rows see each other (PaliGemma) and those that count rows (sliding windows) are read right.
+Removal is real: placeholders and features of removed tokens are left out, the others keep their
+position ids, and windows keep counting in the full prompt. Kept sets of equal size go through the
+model together. Caches keep every key, those out of a window's sight as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from tokviz.models.attention import Observer, observed
+from tokviz.models.decoder.windows import reading_mask, sliding_layers
+from tokviz.models.families.family import Features
+from tokviz.models.hooks import hooked
+from tokviz.models.prepared import Prepared
+from tokviz.models.runs.run import end_tokens
+
+if TYPE_CHECKING:
+    from tokviz.models.vlm import VLM
+
+BATCH = 8
+"Kept sets that go through the model together."
+
+
+@dataclass
+class Reading:
+    """A batch of prompts that have been read; the cache waits for more."""
+
+    logits: torch.Tensor
+    "[b, v], of the last row."
+    cache: DynamicCache
+    positions: torch.Tensor
+    "[..., b, 1], position ids of the last prompt row."
+    places: torch.Tensor
+    "[b, rows], which rows of the full prompt entered the model."
+
+
+class Rereading:
+    """One question, to be read again. Call it only while the model is guarded."""
+
+    def __init__(self, vlm: VLM, prepared: Prepared, answer_ids: np.ndarray) -> None:
+        """Args: the model, the question, and the ids [t] of the answer, t at least 1."""
+        self.vlm, self.prepared = vlm, prepared
+        self.model, self.family = vlm.model, vlm.family
+        self.answer = torch.as_tensor(np.asarray(answer_ids, np.int64), device=vlm.device)[None]
+        self.layout = prepared.asked.layout
+        self.text = np.setdiff1d(np.arange(len(prepared.asked.prompt_ids)), self.layout.position)
+
+    def rows(self, kept: np.ndarray) -> np.ndarray:
+        """Return the rows of the prompt that are left with some visual tokens, ascending."""
+        return np.sort(np.concatenate([self.text, self.layout.position[kept]]))
+
+    def prompt(
+        self,
+        kept: Sequence[np.ndarray],
+        features: Features,
+        changed: AbstractContextManager[Any] | None = None,
+    ) -> Reading:
+        """Read the prompt with only some visual tokens.
+
+        Args:
+            kept: for each element of the batch its visual tokens, ascending; equally many.
+            features: of the visual tokens that are kept, those of the batch's elements joined.
+            changed: hooks to be open meanwhile.
+        """
+        given = self.prepared.inputs
+        rows = [torch.as_tensor(self.rows(k), device=self.vlm.device) for k in kept]
+        ids = torch.cat([given["input_ids"][:, row] for row in rows])
+        inputs = {
+            name: torch.cat([value[:, row] for row in rows])
+            for name, value in given.items()
+            if value.shape == given["input_ids"].shape and name != "attention_mask"
+        }
+        if len(kept[0]):
+            inputs["mm_encoder_outputs"] = {"image": self.family.encoder_outputs(features)}  # type: ignore[assignment]
+        positions = torch.cat([self.prepared.positions[..., row] for row in rows], -2)
+        cache, places = DynamicCache(), torch.stack(rows)
+        with changed or nullcontext(), self.masked(self.prompt_masks(places)):
+            output = self.model(
+                **inputs,
+                attention_mask=torch.ones_like(ids),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return Reading(output.logits[:, -1], cache, positions[..., -1:], places)
+
+    def more(self, reading: Reading, ids: torch.Tensor, written: int) -> torch.Tensor:
+        """Read further tokens after a prompt and those that were `written` before.
+
+        Args:
+            reading: the prompt's.
+            ids: [b, new] token ids.
+            written: tokens read after the prompt so far.
+
+        Returns:
+            [b, new, v] logits.
+        """
+        b, new = ids.shape
+        ahead = torch.arange(written + 1, written + new + 1, device=ids.device)
+        rows = reading.places.shape[1]
+        with self.masked(self.answer_masks(reading.places, written, new)):
+            return self.model(
+                input_ids=ids,
+                attention_mask=ids.new_ones(b, rows + written + new),
+                position_ids=reading.positions + ahead,
+                past_key_values=reading.cache,
+                use_cache=True,
+            ).logits
+
+    # -- sliding windows --------------------------------------------------------------------------
+
+    def prompt_masks(self, places: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Return decoder layer -> mask [b, 1, rows, rows], for windows that rows are missing from.
+
+        Args:
+            places: [b, rows], which rows of the full prompt are there.
+        """
+        layers, total = self.windows(places), self.prepared.positions.shape[-1]
+        if total <= min(layers.values(), default=total):
+            return {}
+        every = torch.arange(total, device=places.device)
+        whole = self.family.window_mask(self.model, self.prepared.inputs, every)
+        if whole is None:
+            return {}
+        return dict.fromkeys(layers, whole[0, 0][places[:, :, None], places[:, None]][:, None])
+
+    def answer_masks(self, places: torch.Tensor, written: int, new: int) -> dict[int, torch.Tensor]:
+        """Return the same for tokens of the answer, [b, 1, new, rows + written + new]."""
+        total = self.prepared.positions.shape[-1]
+        return {
+            layer: reading_mask(places, total, written, new, window)
+            for layer, window in self.windows(places).items()
+        }
+
+    def windows(self, places: torch.Tensor) -> dict[int, int]:
+        """Return decoder layer -> window, of layers that the library would let see too far."""
+        if places.shape[1] == self.prepared.positions.shape[-1]:
+            return {}
+        return sliding_layers(self.family.decoder(self.model))
+
+    @contextmanager
+    def masked(self, masks: Mapping[int, torch.Tensor]) -> Iterator[None]:
+        """Give decoder layers these masks in place of the library's."""
+        layers = self.family.decoder(self.model).layers
+
+        def give(mask: torch.Tensor) -> Any:
+            return lambda module, args, kwargs: (args, {**kwargs, "attention_mask": mask})
+
+        handles = [
+            layers[layer].register_forward_pre_hook(give(mask), with_kwargs=True)  # type: ignore
+            for layer, mask in masks.items()
+        ]
+        with hooked(*handles):
+            yield
+
+    def own_answer(
+        self,
+        kept: Sequence[np.ndarray],
+        features: Features,
+        observer: Observer | None = None,
+        in_prompt: AbstractContextManager[Any] | None = None,
+        in_answer: AbstractContextManager[Any] | None = None,
+    ) -> torch.Tensor:
+        """Read prompt and own answer; return log-probabilities of all words, float32 [b, t, v].
+
+        Row i is the distribution that answer token i comes from.
+        """
+        with observed(observer):
+            reading = self.prompt(kept, features, in_prompt)
+            logits = [reading.logits[:, None]]
+            if self.answer.shape[1] > 1:
+                ids = self.answer[:, :-1].expand(len(kept), -1)
+                with in_answer or nullcontext():
+                    logits.append(self.more(reading, ids, 0))
+        return torch.cat(logits, 1).float().log_softmax(-1)
+
+    def own(self, log_probabilities: torch.Tensor) -> torch.Tensor:
+        """Pick the answer's own tokens out of [b, t, v]; [b, t]."""
+        index = self.answer.expand(len(log_probabilities), -1)[..., None]
+        return log_probabilities.gather(-1, index)[..., 0]
+
+    def write(
+        self, kept: Sequence[np.ndarray], features: Features, max_new_tokens: int
+    ) -> list[str]:
+        """Answer greedily with only some visual tokens, one text per element of the batch."""
+        reading = self.prompt(kept, features)
+        stops, best = end_tokens(self.model), reading.logits.argmax(-1)
+        written: list[list[int]] = [[] for _ in kept]
+        open_ = set(range(len(kept)))
+        for step in range(max_new_tokens):
+            open_ = {i for i in open_ if int(best[i]) not in stops}
+            for i in open_:
+                written[i].append(int(best[i]))
+            if not open_ or step + 1 == max_new_tokens:
+                break
+            best = self.more(reading, best[:, None], step)[:, -1].argmax(-1)
+        return [self.vlm.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+
+
+def take(features: Features, kept: Sequence[np.ndarray]) -> Features:
+    """Return the features of several kept sets, joined: [n, d] -> [b * m, d]."""
+    index = torch.as_tensor(np.concatenate(kept).astype(np.int64), device=features.tokens.device)
+    return Features(features.tokens[index], tuple(one[index] for one in features.extra))
+
+
+def equal_sizes(kept: Sequence[np.ndarray]) -> Iterator[list[int]]:
+    """Yield the numbers of sets that can be read together: equally large, at most BATCH."""
+    sizes: dict[int, list[int]] = {}
+    for number, tokens in enumerate(kept):
+        sizes.setdefault(len(tokens), []).append(number)
+    for members in sizes.values():
+        for start in range(0, len(members), BATCH):
+            yield members[start : start + BATCH]

@@ -1,0 +1,1 @@
+"""The vision tower: run once for all lanes, observed, and reduced inside."""

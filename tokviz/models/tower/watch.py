@@ -1,0 +1,203 @@
+"""Looking at the vision tower while it runs: its attention calls, its blocks, its projector."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from tokviz.models.attention import AttentionCall
+from tokviz.models.families.family import Family
+
+TOWER_SIGNALS = ("cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v")
+"""Signals that come out of the tower's attention calls, one array per layer."""
+
+
+class TowerObserver:
+    """Collects the asked-for signals of every attention call of a tower."""
+
+    def __init__(
+        self,
+        family: Family,
+        model: nn.Module,
+        wanted: Mapping[str, set[int] | None],
+        spans: list[int] | None = None,
+    ) -> None:
+        """Describe what to collect.
+
+        Args:
+            family: the model's family.
+            model: the model.
+            wanted: names of TOWER_SIGNALS -> layers, negative ones from the end; None = all.
+            spans: as from `Family.image_patches`.
+        """
+        count = len(family.tower_layers(model))
+        every, known = set(range(count)), set(range(-count, count))
+        self.wanted = {
+            name: every if layers is None or layers - known else {i % count for i in layers}
+            for name, layers in wanted.items()
+        }
+        self.spans = spans
+        self.has_cls = family.has_cls(model)
+        self.layer_of = {
+            id(module): number
+            for number, block in enumerate(family.tower_layers(model))
+            for module in block.modules()
+        }
+        self.seen: dict[str, dict[int, list[torch.Tensor]]] = {name: {} for name in wanted}
+        self.waiting: list[AttentionCall] = []
+        "The calls of one layer whose column sums are still to be taken."
+
+    @property
+    def layers(self) -> dict[str, dict[int, torch.Tensor]]:
+        """Signal -> layer -> value. Calls of one layer (images, windows) are joined in order."""
+        self.sum_columns()
+        return {
+            name: {layer: joined(name, parts, self.spans) for layer, parts in values.items()}
+            for name, values in self.seen.items()
+        }
+
+    def __call__(self, call: AttentionCall) -> None:
+        """Record one call."""
+        layer = self.layer_of.get(id(call.module))
+        if layer is None:
+            return
+        for name, layers in self.wanted.items():
+            if layer not in layers:
+                continue  # maps and column sums cost time: only where somebody looks
+            if name == "recv_attn":
+                self.wait(call)
+                continue
+            value = self.compute(name, call)
+            if value is not None:
+                self.seen[name].setdefault(layer, []).append(value)
+
+    def wait(self, call: AttentionCall) -> None:
+        """Put a call's column sums off until its layer is over: windows are summed together."""
+        if self.waiting and self.waiting[0].module is not call.module:
+            self.sum_columns()
+        self.waiting.append(call)
+
+    def sum_columns(self) -> None:
+        """Take the attention received in the calls that wait, equally large ones in one batch."""
+        calls, self.waiting = self.waiting, []
+        if not calls:
+            return
+        alike: dict[Any, list[int]] = {}
+        for number, call in enumerate(calls):
+            key = call.query.shape if call.mask is None else number
+            alike.setdefault(key, []).append(number)
+        found: dict[int, torch.Tensor] = {}
+        for numbers in alike.values():
+            sums = batched([calls[number] for number in numbers]).received()
+            parts = sums.split(len(calls[numbers[0]].query))
+            found |= zip(numbers, parts, strict=True)
+        skip, layer = int(self.has_cls), self.layer_of[id(calls[0].module)]
+        self.seen["recv_attn"][layer] = [found[number][:, skip:] for number in range(len(calls))]
+
+    def compute(self, name: str, call: AttentionCall) -> torch.Tensor | None:
+        """Return one signal [b, ...] of a call, None where it does not exist."""
+        skip = int(self.has_cls)
+        if name in ("cls_attn", "cls_logits"):
+            if not self.has_cls:
+                return None
+            first = torch.zeros(1, dtype=torch.long, device=call.query.device)
+            rows = call.rows(first) if name == "cls_attn" else call.logits(first)
+            return rows[:, :, 0, skip:]
+        if name == "recv_attn":
+            return call.received()[:, skip:]
+        if name == "full_attn":
+            return call.rows(torch.arange(call.query.shape[2], device=call.query.device))
+        return {"q": call.query, "k": call.key, "v": call.value}[name]
+
+
+def batched(calls: Sequence[AttentionCall]) -> AttentionCall:
+    """Return calls of one module and shape as one; a tower with windows makes hundreds a layer."""
+    first = calls[0]
+    if len(calls) == 1:
+        return first
+    query, key = (torch.cat([getattr(c, name) for c in calls]) for name in ("query", "key"))
+    return AttentionCall(
+        first.module, query, key, key, None, first.scaling, first.causal, first.softcap
+    )
+
+
+def joined(name: str, parts: list[torch.Tensor], spans: list[int] | None) -> torch.Tensor:
+    """Join what several calls of one layer gave along the axis of patches.
+
+    Towers that take all images as one sequence attend image by image, or window by window. What a
+    patch receives is the mean over all queries of its image, also where only a window sees it.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    if name == "recv_attn":
+        sums = torch.cat([part * part.shape[-1] for part in parts], -1)
+        sizes = torch.tensor(spans, device=sums.device)
+        return sums / sizes.repeat_interleave(sizes)
+    if name != "full_attn":
+        return torch.cat(parts, -2 if name in ("q", "k", "v") else -1)
+    heads = zip(*(part[0] for part in parts), strict=True)
+    return torch.stack([torch.block_diag(*blocks) for blocks in heads])[None]
+
+
+class TowerWatch:
+    """Keeps what is looked at during one pass through the tower, by hooks on its modules."""
+
+    def __init__(self, skip: int, joins: Sequence[int], norms: bool) -> None:
+        """Describe what to keep.
+
+        Args:
+            skip: [CLS] tokens in front of the patches, 0 or 1.
+            joins: the layers whose [CLS] state is kept, see `Family.tower_joins`.
+            norms: keep the norm of every patch after every layer, and its likeness to [CLS].
+        """
+        self.skip, self.joins, self.record_norms = skip, joins, norms
+        self.pre: list[torch.Tensor] = []
+        "What entered the projector, call by call."
+        self.first: dict[int, torch.Tensor] = {}
+        "Layer of `joins` -> [b, skip, d_v], the [CLS] state after it."
+        self.norms: dict[int, torch.Tensor] = {}
+        self.similarity: dict[int, torch.Tensor] = {}
+        self.entered: tuple[torch.Tensor, dict[str, Any]] | None = None
+        self.entered_at = 0.0
+        "When the first block was reached, on the clock of `time.perf_counter`."
+
+    @property
+    def cls_state(self) -> torch.Tensor | None:
+        """[b, d_v], the [CLS] state of the layers of `joins` side by side; None without [CLS]."""
+        if not self.skip:
+            return None
+        return torch.cat([self.first[layer] for layer in self.joins], -1)[:, 0]
+
+    def hooks(self, blocks: Sequence[nn.Module], projector: nn.Module) -> list[Any]:
+        """Hang the hooks in; return their handles."""
+        return [
+            blocks[0].register_forward_pre_hook(self._at_entry, with_kwargs=True),
+            *(b.register_forward_hook(partial(self._after, i)) for i, b in enumerate(blocks)),
+            projector.register_forward_pre_hook(self._at_projector),
+        ]
+
+    def _at_entry(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = dict(kwargs)
+        self.entered = (args[0] if args else given.pop("hidden_states"), given)
+        self.entered_at = time.perf_counter()
+        if -1 in self.joins:
+            self.first[-1] = self.entered[0][:, : self.skip]
+
+    def _after(self, layer: int, module: nn.Module, args: Any, output: Any) -> None:
+        state = output[0] if isinstance(output, tuple) else output
+        state = state[None] if state.ndim == 2 else state  # all images as one sequence
+        if self.record_norms:
+            patches = state[:, self.skip :].float()
+            self.norms[layer] = patches.norm(dim=-1)
+            if self.skip:
+                self.similarity[layer] = torch.cosine_similarity(state[:, :1].float(), patches, -1)
+        if layer in self.joins:
+            self.first[layer] = state[:, : self.skip]
+
+    def _at_projector(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        self.pre.append(args[0].reshape(-1, args[0].shape[-1]))

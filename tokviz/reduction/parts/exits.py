@@ -1,0 +1,24 @@
+"""All visual tokens leave at one layer: the decision that exit methods share."""
+
+from __future__ import annotations
+
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.parts.selection import top_k
+
+
+def leave(score: torch.Tensor, keep: int, everything: bool, notes: tuple[str, ...] = ()):
+    """Return the reduction that drops every token, or all but the keep best.
+
+    Args:
+        score: [n], higher = stays longer.
+        keep: tokens that stay when not everything leaves; n = nothing leaves.
+        everything: drop all, as published.
+        notes: sentences for the reader.
+    """
+    n = len(score)
+    if keep >= n:
+        return Reduction.identity(n, score=score, notes=notes)
+    order = top_k(score, 0 if everything else keep)
+    return Reduction.select(order, n, score=score, order=order, notes=notes)

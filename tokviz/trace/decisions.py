@@ -1,0 +1,303 @@
+"""What other people's methods kept or merged, read from plain JSON or npz, trusting nothing in it.
+
+Trained methods (ATP-LLaVA, CoViPAL, VoCo-LLaMA, TokenPacker, p-MoD ...) cannot run here, but what
+they decided can be written down in a few lines and brought in:
+
+    {"method": "ATP-LLaVA", "n": 576, "stages": [{"layer": 8, "kept": [0, 3, ...]}, ...]}
+    {"method": "TokenPacker", "n": 576, "groups": [[0, 1, 24, 25], ...]}
+    {"method": "VoCo-LLaMA", "n": 576, "rows": [...], "cols": [...], "weights": [...],
+     "position": [...]}
+
+An npz file has the same names as arrays; its stages are `stages.0.kept`, `stages.0.layer` and so
+on, and its groups one array `group` [n], the group of each token, -1 = pruned. Tokens are numbered
+as in the whole image, in every stage. docs/imports.md has every field.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tokviz.errors import InputError, TokvizError
+from tokviz.images import open_image, preview_jpeg
+from tokviz.matrix import Reduction
+from tokviz.trace import Trace, open_trace, trace_io
+
+MAX_FILE_BYTES = 32 * 2**20
+MAX_TOKENS = 100_000
+MAX_ENTRIES = 2_000_000
+MAX_STAGES = 256
+MAX_NAME = 80
+ARRAYS = ("kept", "group", "rows", "cols", "weights", "position", "score")
+WAYS = ("kept", "groups", "group", "rows")
+"""One of these says what a stage did."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What one stage did to the tokens that were left."""
+
+    reduction: Reduction
+    "From the tokens left before it."
+    layer: int | None = None
+    "Layer of the language model; None = before it."
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """The decisions of somebody's method on one image."""
+
+    method: str
+    stages: tuple[Stage, ...]
+    grid: tuple[int, int] | None = None
+    prompt: str = ""
+    answer: str = ""
+
+    @property
+    def n(self) -> int:
+        """Visual tokens before any stage."""
+        return self.stages[0].reduction.n
+
+    @property
+    def reduction(self) -> Reduction:
+        """All stages as one matrix; `tokviz.plans.chosen` makes it a plan that can be run."""
+        whole = Reduction.identity(self.n)
+        for stage in self.stages:
+            whole = whole.then(stage.reduction)
+        return whole
+
+    def trace(self, image: Any, prompt: str = "", answer: str = "") -> Trace:
+        """Return a trace that shows the decisions on their image; no model runs.
+
+        Args:
+            image: path, bytes, PIL image or array.
+            prompt: in place of the file's.
+            answer: in place of the file's.
+
+        Raises:
+            InputError: an image that cannot be used, or a grid that is not known.
+        """
+        picture = open_image(image)
+        header, arrays = trace_io.start(
+            prompt=prompt or self.prompt or "(no question was given)",
+            answer=answer or self.answer,
+            image_size=picture.size,
+            grid=self.grid or square(self.n),
+            jpeg=preview_jpeg(picture),
+            model=self.method,
+        )
+        header["notes"] = ["Imported decisions: nothing was run here, and nothing was measured."]
+        for number, stage in enumerate(self.stages):
+            done, layer = stage.reduction, stage.layer
+            place = "before" if layer is None else "language_model"
+            header["stages"].append([self.method, place, layer, done.n, 0.0, "remove"])
+            for name, dtype in (("rows", "i4"), ("cols", "i4"), ("weights", "f4"),
+                                ("position", "i4")):  # fmt: skip
+                arrays[f"stage.{number}.{name}"] = getattr(done, name).astype(dtype)
+        return open_trace(trace_io.pack(header, arrays))
+
+
+def read_decisions(source: str | Path | bytes) -> Imported:
+    """Read a JSON or npz file with the decisions of a method on one image.
+
+    Raises:
+        InputError: too large, damaged, or inconsistent; the message says where.
+    """
+    data = source if isinstance(source, bytes) else _bytes(Path(source))
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"the file is over {MAX_FILE_BYTES >> 20} MB.")
+    fields = _npz(data) if data[:4] == b"PK\x03\x04" else _json(data)
+    try:
+        return _imported(fields)
+    except TokvizError:
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError, MemoryError, AttributeError) as error:
+        raise InputError(f"the decisions cannot be read ({type(error).__name__}).") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(f"the file is over {MAX_FILE_BYTES >> 20} MB.")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"the file {str(path)[:200]!r} cannot be read.") from error
+
+
+def _json(data: bytes) -> Mapping[str, Any]:
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise InputError(
+            "decisions come as one JSON object or as an npz file; this is neither."
+        ) from error
+    if not isinstance(fields, dict):
+        raise InputError(f"the file must hold one JSON object, got {type(fields).__name__}.")
+    return fields
+
+
+def _npz(data: bytes) -> Mapping[str, Any]:
+    """Return the arrays of an npz file under the names that JSON has; no pickles, no bombs."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MAX_FILE_BYTES:
+                raise InputError(f"the npz file unpacks to over {MAX_FILE_BYTES >> 20} MB.")
+            if len(archive.infolist()) > MAX_STAGES * (len(ARRAYS) + 1):
+                raise InputError("the npz file has far too many arrays.")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile,
+            NotImplementedError, RuntimeError, MemoryError) as error:  # fmt: skip
+        raise InputError(f"the npz file is damaged ({type(error).__name__}).") from error
+    fields: dict[str, Any] = {}
+    stages: dict[int, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        value = array.item() if array.ndim == 0 else array
+        staged = re.fullmatch(r"stages\.([0-9]{1,3})\.(\w+)", name)
+        (stages.setdefault(int(staged[1]), {}) if staged else fields)[
+            staged[2] if staged else name
+        ] = value
+    return fields | ({"stages": [stages[i] for i in sorted(stages)]} if stages else {})
+
+
+def _imported(fields: Mapping[str, Any]) -> Imported:
+    n = _whole(fields.get("n"), "n", 1, MAX_TOKENS)
+    listed = fields.get("stages", [fields])
+    if not isinstance(listed, Sequence) or not 1 <= len(listed) <= MAX_STAGES:
+        raise InputError(f"stages must be a list of 1 to {MAX_STAGES} objects.")
+    alive, stages = np.arange(n), []
+    for number, entry in enumerate(listed):
+        if not isinstance(entry, Mapping):
+            raise InputError(f"stage {number} is not an object.")
+        stage = _stage(entry, alive, n, f"stage {number}")
+        stages.append(stage)
+        alive = alive[stage.reduction.position]
+    return Imported(
+        _text(fields.get("method", "imported"), "method")[:MAX_NAME],
+        tuple(stages),
+        _grid(fields.get("grid"), n),
+        _text(fields.get("prompt", ""), "prompt"),
+        _text(fields.get("answer", ""), "answer"),
+    )
+
+
+def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> Stage:
+    ways = [way for way in WAYS if entry.get(way) is not None]
+    if len(ways) != 1:
+        raise InputError(f"{where} must have one of {', '.join(WAYS)}, it has {len(ways)}.")
+    layer = entry.get("layer")
+    number = None if layer is None or layer == -1 else _whole(layer, f"{where}: layer", 0, 10_000)
+    whole = {"kept": _kept, "groups": _groups, "group": _group, "rows": _matrix}[ways[0]](
+        entry, n, where
+    )
+    return Stage(over_alive(whole, alive, where), number)
+
+
+def over_alive(whole: Reduction, alive: np.ndarray, where: str) -> Reduction:
+    """Renumber a reduction over the whole image as one over the tokens that were left."""
+    place = np.full(whole.n, -1, np.int64)
+    place[alive] = np.arange(len(alive))
+    if (place[whole.cols] < 0).any() or (place[whole.position] < 0).any():
+        gone = int(whole.cols[place[whole.cols] < 0][0]) if (place[whole.cols] < 0).any() else -1
+        raise InputError(f"{where} uses token {gone}, which an earlier stage took away.")
+    return Reduction.from_entries(
+        whole.rows, place[whole.cols], whole.weights, len(alive), whole.m, place[whole.position]
+    )
+
+
+def _kept(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
+    kept = _indices(entry["kept"], n, f"{where}: kept")
+    if len(np.unique(kept)) != len(kept) or not len(kept):
+        raise InputError(f"{where}: kept must name at least one token, and each only once.")
+    return Reduction.select(kept, n)
+
+
+def _groups(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
+    listed = entry["groups"]
+    if not isinstance(listed, Sequence) or isinstance(listed, str) or not 1 <= len(listed) <= n:
+        raise InputError(f"{where}: groups must be a list of 1 to {n} lists of tokens.")
+    groups = [_indices(group, n, f"{where}: a group") for group in listed]
+    if not all(len(group) for group in groups) or sum(map(len, groups)) > MAX_ENTRIES:
+        raise InputError(f"{where}: a group is empty, or there are far too many entries.")
+    return Reduction.from_groups(groups, n)
+
+
+def _group(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
+    group = _numbers(entry["group"], f"{where}: group", integer=True)
+    if group.shape != (n,) or group.min() < -1 or group.max() >= n:
+        raise InputError(f"{where}: group must be {n} numbers, -1 (pruned) to {n - 1}.")
+    names = np.unique(group[group >= 0])
+    if not len(names):
+        raise InputError(f"{where}: no token is in a group.")
+    return Reduction.from_groups([np.flatnonzero(group == name) for name in names], n)
+
+
+def _matrix(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
+    position = _indices(entry.get("position"), n, f"{where}: position")
+    rows = _indices(entry["rows"], len(position), f"{where}: rows")
+    cols = _indices(entry.get("cols"), n, f"{where}: cols")
+    weights = _numbers(entry.get("weights"), f"{where}: weights").astype(np.float32)
+    if not 1 <= len(position) <= n or not len(rows) == len(cols) == len(weights):
+        raise InputError(f"{where}: rows, cols and weights must be equally long, position 1 to n.")
+    if not np.isfinite(weights).all() or len(np.unique(rows * n + cols)) != len(rows):
+        raise InputError(f"{where}: weights must be finite, and each (row, col) come once.")
+    return Reduction.from_entries(rows, cols, weights, n, len(position), position)
+
+
+def _indices(values: Any, below: int, where: str) -> np.ndarray:
+    found = _numbers(values, where, integer=True)
+    if found.size and (found.min() < 0 or found.max() >= below):
+        raise InputError(f"{where} must be numbers 0 to {below - 1}.")
+    return found
+
+
+def _numbers(values: Any, where: str, integer: bool = False) -> np.ndarray:
+    """Return a flat array of numbers, int64 when they must be whole."""
+    if not isinstance(values, (list, np.ndarray)) or len(values) > MAX_ENTRIES:
+        raise InputError(f"{where} must be a list of at most {MAX_ENTRIES:,} numbers.")
+    array = np.asarray(values) if len(values) else np.zeros(0, np.int64)
+    if array.ndim != 1 or array.dtype.kind not in ("iu" if integer else "iuf"):
+        kind = "whole numbers" if integer else "numbers"
+        raise InputError(f"{where} must be a flat list of {kind}.")
+    return array.astype(np.int64) if integer else array
+
+
+def _whole(value: Any, name: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputError(f"{name} must be a whole number from {low} to {high:,}.")
+    if not low <= value <= high:
+        raise InputError(f"{name} must be a whole number from {low} to {high:,}, got {value}.")
+    return int(value)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str) or len(value) > 8000:
+        raise InputError(f"{name} must be a text of at most 8,000 characters.")
+    return value
+
+
+def _grid(value: Any, n: int) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    shape = _numbers(value, "grid", integer=True)
+    if shape.shape != (2,) or shape.min() < 1 or int(shape[0]) * int(shape[1]) != n:
+        raise InputError(f"grid must be [rows, columns] of {n} tokens.")
+    return int(shape[0]), int(shape[1])
+
+
+def square(n: int) -> tuple[int, int]:
+    """Return the square grid of n tokens; raise InputError where there is none."""
+    side = round(n**0.5)
+    if side * side != n:
+        raise InputError(f"{n} tokens form no square: give the grid as [rows, columns].")
+    return side, side

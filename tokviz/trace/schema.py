@@ -1,0 +1,194 @@
+"""The arrays that a trace may hold: the trace format's table, and all else follows from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokviz.trace.layout import KINDS
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a trace."""
+
+    axes: str
+    "Letters of AXES."
+    dtype: str
+    "numpy kind and size, such as f2, f4, i4, u1."
+    meaning: str
+
+
+AXES: dict[str, str] = {
+    "t": "answer tokens",
+    "s": "prompt tokens",
+    "n": "visual tokens, as the language model would see them without any reduction",
+    "q": "rows that the language model computed: s + t - 1",
+    "l": "decoder layers",
+    "h": "decoder heads",
+    "u": "layers of the vision tower",
+    "g": "heads of the vision tower",
+    "c": "candidates per answer token",
+    "k": "read-out words",
+    "d": "sink dimensions",
+    "b": "blocks of the prompt",
+    "p": "rows of the user's own words",
+    "w": "words of the logit lens",
+    "x": "controls",
+    "m": "modalities; in a stage, the tokens that it leaves",
+    "z": "width of the language model",
+    "e": "entries of a stage's matrix that are not zero",
+    "y": "rows of the prompt that are marks",
+}
+"""Axis letter -> what it counts. Arrays with the same letter agree in length."""
+
+HEADER: dict[str, tuple[str, str]] = {
+    "version": ("integer", "of the format."),
+    "prompt": ("text", "the question."),
+    "answer": ("text", "the whole answer."),
+    "model": ("object", "name, family, layers, heads, dtype, device ... as far as they are known."),
+    "prompt_tokens": ("list of texts [s]", "tokens of the whole prompt; their number is s."),
+    "answer_tokens": ("list of texts [t]", "pieces of the answer; their number is t."),
+    "candidate_tokens": ("list of lists of texts [t, c]", "texts of `candidate_ids`; may be []."),
+    "words": ("object", "token id (as text) -> text, for ids that arrays name; may be {}."),
+    "sizes": ("list of [width, height]", "of each original image, in pixels."),
+    "tiles": (
+        "list of [image, rows, columns, [x0, y0, x1, y1], role]",
+        "rectangles that the vision tower sees as a grid of tokens, in pixels of the original "
+        "image; role: whole, tile or thumbnail.",
+    ),
+    "stages": (
+        "list of [method, place, layer, n, seconds, effect]",
+        "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
+        "decides on; seconds: what the decision took, 0 = not measured; effect: remove, restart, "
+        "mask, bypass, unmerge or decode.",
+    ),
+    "roles": (
+        "list of objects",
+        "per stage, the method's own names for tokens that it decided on: name -> their numbers.",
+    ),
+    "mitigation": (
+        "object or null",
+        "what was done to attention or logits: name, options, kinds, verified, told; null = "
+        "nothing.",
+    ),
+    "timings": (
+        "object",
+        "seconds: encode, decide, prefill, decode, first_token, total; contrast: of a second run; "
+        "shared: part of decode in steps that several lanes took in one batch, each counted in "
+        "full for every lane in it (so do not compare decode or total of such runs); total_alone: "
+        "total with each shared step counted as the median of the steps taken alone. The last "
+        "three only where they apply.",
+    ),
+    "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
+    "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
+    "notes": ("list of texts", "sentences for the reader."),
+}
+"""Field of the JSON header -> (type, meaning)."""
+REQUIRED_FIELDS = (
+    "version", "prompt", "answer", "model", "prompt_tokens", "answer_tokens", "sizes", "tiles",
+)  # fmt: skip
+"""Fields without which a file is refused; the others may be missing."""
+
+SCHEMA: dict[str, Field] = {
+    "prompt_ids": Field("s", "i4", "token ids of the whole prompt, visual placeholders included."),
+    "answer_ids": Field("t", "i4", "token ids of the answer."),
+    "answer_prob": Field("t", "f4", "probability of each answer token when it was chosen."),
+    "candidate_ids": Field("t c", "i4", "most probable tokens at each step, best first."),
+    "candidate_prob": Field("t c", "f4", "their probabilities."),
+    "token_tile": Field("n", "i2", "tile of each visual token."),
+    "token_row": Field("n", "i2", "row in the tile's grid; -1 for newlines and separators."),
+    "token_col": Field("n", "i2", "column in the tile's grid; -1 likewise."),
+    "token_kind": Field("n", "u1", f"0..2 = {', '.join(KINDS)}."),
+    "token_position": Field("n", "i4", "index of each visual token in prompt_ids."),
+    "attention": Field(
+        "t l n", "f2", "mean over heads of the attention of the row that chose answer token t."
+    ),
+    "attention_heads": Field("t l h n", "f2", "the same for each head."),
+    "mass": Field(
+        "t l h b",
+        "f2",
+        "share of that row's attention on the prompt before the image, the visual tokens, "
+        "the text after them, the answer so far, and the marks.",
+    ),
+    "cls_attention": Field("u n", "f2", "head mean of the [CLS] attention to each patch."),
+    "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
+    "received_attention": Field("u n", "f2", "mean attention each patch receives in the tower."),
+    "feature_norm": Field("u n", "f2", "L2 norm of each patch after each tower layer."),
+    "readout_ids": Field("k", "i4", "token ids of the words in `readout`: prompt and answer."),
+    "readout": Field(
+        "q k", "f4", "last hidden state of every row times the head's weight of every word."
+    ),
+    "sink_dims": Field("d", "i4", "sink dimensions that were found, strongest first."),
+    "sink_phi": Field(
+        "l s", "f2", "largest RMS-normed value on a sink dimension, at the input of each layer."
+    ),
+    "own_rows": Field("p", "i4", "indices in prompt_ids of the user's own words, ascending."),
+    "mark_rows": Field(
+        "y",
+        "i4",
+        "indices in prompt_ids of the marks, ascending: what the processor writes between visual "
+        "tokens and around them (names of tiles, line ends after a row of tiles, begin and end of "
+        "an image). Missing where there are none; then `b` is one shorter.",
+    ),
+    "own_guess": Field(
+        "p", "i4", "most probable next token at the first of these rows; -1 = not read."
+    ),
+    "answer_entropy": Field(
+        "t", "f4", "entropy in nats of the whole distribution that each answer token came from."
+    ),
+    "control_prob": Field(
+        "x t",
+        "f4",
+        "probability of each answer token when the image was made blank, blurred, noise, or was "
+        "removed; NaN where that was not run.",
+    ),
+    "cls_similarity": Field(
+        "u n", "f2", "cosine of the [CLS] state and each patch after each tower layer."
+    ),
+    "state_similarity": Field(
+        "t n",
+        "f2",
+        "cosine of the last hidden states of the row that chose answer token t and of each "
+        "visual token.",
+    ),
+    "flow": Field(
+        "l b b",
+        "f2",
+        "attention of the rows of each block on each block, mean over rows and heads; NaN for "
+        "blocks whose rows were not recorded.",
+    ),
+    "lens_ids": Field(
+        "l n w", "i4", "words that the logit lens reads after each layer, most probable first."
+    ),
+    "lens_prob": Field("l n w", "f2", "their probabilities."),
+    "lens_peak": Field(
+        "n k", "f2", "highest probability over the layers that the lens gives to each readout word."
+    ),
+    "lens_peak_layer": Field("n k", "u1", "the layer that gives it."),
+    "layer_means": Field(
+        "l m z", "f4", "mean state at each layer's input of the visual rows and of the text rows."
+    ),
+    "visual_rank": Field(
+        "l", "f4", "effective rank of the states of the visual rows at each layer's input."
+    ),
+    "last_state": Field("z", "f4", "last hidden state of the last prompt row, after the norm."),
+}
+"""Every array by name. Arrays of stages (`stage.0.rows`) and images (`image.0`) come on top."""
+
+PROMPT_INDICES = ("token_position", "own_rows", "mark_rows")
+"""Arrays whose values are indices in the prompt."""
+STAGE_ARRAYS: dict[str, Field] = {
+    "rows": Field("e", "i4", "output token of each entry, ascending."),
+    "cols": Field("e", "i4", "source token of each entry."),
+    "weights": Field("e", "f4", "its weight, finite and not 0."),
+    "position": Field("m", "i4", "source token whose place each output token takes."),
+}
+"""The matrix of one stage, as `stage.0.rows` and so on."""
+STAGE_SCORE = Field("n", "f4", "optional: importance by which the method decided; NaN = none.")
+"""`stage.0.score` and so on, n being the tokens that the stage decides on."""
+BLOCKS = ("before", "image", "text", "answer", "marks")
+"""Names along axis b of `mass` and of `flow`; the last one only with `mark_rows`."""
+CONTROLS = ("blank", "blurred", "noise", "removed")
+"""Names along axis x of `control_prob`."""
+MODALITIES = ("image", "text")
+"""Names along axis m of `layer_means`."""

@@ -1,0 +1,277 @@
+"""The frozen record of one run: what was asked, what was answered, what was captured on the way.
+
+Saved as one `.safetensors` file with a JSON header, never a pickle. SCHEMA is the format: it names
+every array with its axes; checking, reading and the documentation follow from it. Everything but
+the answer and the layout is optional; an analysis says which array it needs. This module, `matrix`
+and `layout` need only numpy and safetensors, so that any other code can write a trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tokviz.errors import MissingSignal, TraceError
+from tokviz.matrix import Reduction
+from tokviz.notebook_display import html_of
+from tokviz.trace import trace_io
+from tokviz.trace.header import (
+    read_field,
+    read_layout,
+    read_mitigation,
+    read_stages,
+    read_text,
+    read_texts,
+)
+from tokviz.trace.layout import Layout
+from tokviz.trace.schema import (
+    BLOCKS,
+    CONTROLS,
+    MODALITIES,
+    PROMPT_INDICES,
+    SCHEMA,
+    STAGE_ARRAYS,
+    STAGE_SCORE,
+)
+from tokviz.trace.stages import MitigationRecord, StageRecord
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trace:
+    """One run. Arrays by name as in SCHEMA, everything else as plain fields."""
+
+    prompt: str
+    answer: str
+    model: Mapping[str, Any]
+    "name, family, layers, heads, tower_layers, dtype, device, has_cls, positions ..."
+    layout: Layout
+    prompt_tokens: tuple[str, ...]
+    answer_tokens: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray]
+    candidate_tokens: tuple[tuple[str, ...], ...] = ()
+    words: Mapping[int, str] = field(default_factory=dict)
+    "Text of token ids that arrays name, such as those of the logit lens."
+    stages: tuple[StageRecord, ...] = ()
+    images: tuple[bytes, ...] = ()
+    "JPEG previews of the original images, at most 1024 px."
+    timings: Mapping[str, float] = field(default_factory=dict)
+    "Seconds: encode, decide, prefill, decode, first_token, total; contrast = a second run's."
+    kv_bytes: int = 0
+    kv_lengths: tuple[int, ...] = ()
+    "Rows in the cache of each decoder layer at the end."
+    notes: tuple[str, ...] = ()
+    mitigation: MitigationRecord | None = None
+    "Edit of attention or logits, None for plain decoding."
+
+    def __post_init__(self) -> None:
+        """Check every array against SCHEMA; raise TraceError."""
+        check_arrays(self)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.arrays:
+            what = SCHEMA[name].meaning if name in SCHEMA else "unknown"
+            raise MissingSignal(f"this trace does not hold {name!r} ({what})")
+        return self.arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.arrays
+
+    def __repr__(self) -> str:
+        """Return one line; arrays and pictures would fill the screen."""
+        left = f", {self.reduction.m} left" if self.stages else ""
+        said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
+        return f"<Trace {said}, {self.n} visual tokens{left}, {len(self.arrays)} arrays>"
+
+    def _repr_html_(self) -> str | None:
+        """Return the run as Jupyter shows it, with its overlay alive."""
+        return html_of(self)
+
+    @property
+    def n(self) -> int:
+        """Number of visual tokens before any reduction."""
+        return self.layout.n
+
+    @property
+    def t(self) -> int:
+        """Number of answer tokens."""
+        return len(self.answer_tokens)
+
+    @cached_property
+    def reduction(self) -> Reduction:
+        """All stages as one matrix over the original visual tokens.
+
+        Of stages that only mask or go around layers, the last one counts.
+        """
+        whole = Reduction.identity(self.n)
+        for stage in self.stages:
+            whole = whole.then(stage.reduction) if stage.removes else whole
+        if self.stages and not self.stages[-1].removes:
+            whole = whole.then(self.stages[-1].reduction)
+        return whole
+
+    @cached_property
+    def went_at(self) -> np.ndarray:
+        """int16 [n], the stage after which a token no longer stood alone; -1 = it still does."""
+        went = np.full(self.n, -1, np.int16)
+        whole = Reduction.identity(self.n)
+        for number, stage in enumerate(self.stages):
+            after = whole.then(stage.reduction)
+            went[(after.fate != 0) & (went < 0)] = number
+            whole = after if stage.removes else whole
+        return went
+
+    def save(self, path: str | Path) -> None:
+        """Write the trace to one .safetensors file; a half-written file never takes its place."""
+        trace_io.write_whole(Path(path), self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the file's bytes."""
+        arrays = dict(self.arrays)
+        for i, jpeg in enumerate(self.images):
+            arrays[f"image.{i}"] = np.frombuffer(jpeg, np.uint8)
+        for i, stage in enumerate(self.stages):
+            for name, spec in STAGE_ARRAYS.items():
+                arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(spec.dtype)
+            if stage.reduction.score is not None:
+                arrays[f"stage.{i}.score"] = stage.reduction.score.astype(STAGE_SCORE.dtype)
+        return trace_io.pack(_header(self), arrays)
+
+
+def _header(trace: Trace) -> dict[str, Any]:
+    return {
+        "prompt": trace.prompt,
+        "answer": trace.answer,
+        "model": dict(trace.model),
+        "prompt_tokens": trace.prompt_tokens,
+        "answer_tokens": trace.answer_tokens,
+        "candidate_tokens": trace.candidate_tokens,
+        "words": {str(token): text for token, text in trace.words.items()},
+        "sizes": trace.layout.sizes,
+        "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
+        "stages": [
+            [s.method, s.place, s.layer, s.reduction.n, s.seconds, s.effect] for s in trace.stages
+        ],
+        "roles": [
+            {name: tokens.tolist() for name, tokens in s.reduction.roles.items()}
+            for s in trace.stages
+        ],
+        "timings": dict(trace.timings),
+        "kv_bytes": trace.kv_bytes,
+        "kv_lengths": trace.kv_lengths,
+        "notes": trace.notes,
+        "mitigation": asdict(trace.mitigation) if trace.mitigation else None,
+    }
+
+
+def layout_arrays(layout: Layout) -> dict[str, np.ndarray]:
+    """Return the arrays of SCHEMA that describe a layout."""
+    return {
+        "token_tile": layout.tile.astype(np.int16),
+        "token_row": layout.row.astype(np.int16),
+        "token_col": layout.col.astype(np.int16),
+        "token_kind": layout.kind.astype(np.uint8),
+        "token_position": layout.position.astype(np.int32),
+    }
+
+
+def check_arrays(trace: Trace) -> None:
+    """Raise TraceError unless every array fits SCHEMA, the layout and the others."""
+    lengths = {
+        "n": trace.layout.n,
+        "t": len(trace.answer_tokens),
+        "s": len(trace.prompt_tokens),
+        "q": len(trace.prompt_tokens) + max(len(trace.answer_tokens) - 1, 0),
+        "b": len(BLOCKS) if "mark_rows" in trace.arrays else len(BLOCKS) - 1,
+        "x": len(CONTROLS),
+        "m": len(MODALITIES),
+    }
+    for name, array in trace.arrays.items():
+        _check_array(name, array, lengths)
+    for name in PROMPT_INDICES:
+        rows = trace.arrays.get(name, np.zeros(0, np.int32))
+        if rows.size and (rows.min() < 0 or rows.max() >= lengths["s"]):
+            raise TraceError(f"{name} points outside the {lengths['s']} tokens of the prompt.")
+    alive = trace.layout.n
+    for stage in trace.stages:
+        if stage.reduction.n != alive:
+            raise TraceError(f"a stage takes {stage.reduction.n} tokens, but {alive} were left.")
+        alive = stage.reduction.m if stage.removes else alive
+
+
+def _check_array(name: str, array: np.ndarray, lengths: dict[str, int]) -> None:
+    """Raise TraceError unless an array fits SCHEMA; put lengths of axes not known so far down."""
+    spec = SCHEMA.get(name)
+    if spec is None:
+        raise TraceError(f"a trace has no array {name[:60]!r}.")
+    if np.dtype(spec.dtype) != array.dtype:
+        raise TraceError(f"{name} must be {np.dtype(spec.dtype)}, got {array.dtype}.")
+    letters = spec.axes.split()
+    if array.ndim != len(letters):
+        raise TraceError(f"{name} must have axes [{spec.axes}], got {array.shape}.")
+    for letter, length in zip(letters, array.shape, strict=True):
+        if lengths.setdefault(letter, length) != length:
+            raise TraceError(
+                f"{name} has {length} along {letter!r}, other parts have {lengths[letter]}."
+            )
+
+
+def open_trace(source: str | Path | bytes) -> Trace:
+    """Read a trace from a path or from bytes, trusting nothing in it.
+
+    Raises:
+        TraceError: not a trace, damaged, of another version, too large, or inconsistent.
+    """
+    try:
+        read = trace_io.unpack if isinstance(source, bytes) else trace_io.read
+        return _build(*read(source))  # type: ignore[arg-type]
+    except TraceError:
+        raise
+    except trace_io.BadTrace as error:
+        raise TraceError(str(error)) from error
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise TraceError(
+            f"the trace is damaged ({type(error).__name__}): save it again."
+        ) from error
+    except Exception as error:
+        if type(error).__module__.startswith("tokviz"):
+            raise TraceError(f"the trace contradicts itself: {error}") from error
+        raise
+
+
+def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
+    named = {name: a for name, a in arrays.items() if name in SCHEMA}
+    images = [arrays[f"image.{i}"].tobytes() for i in range(read_field(header, "sizes", len))
+              if f"image.{i}" in arrays]  # fmt: skip
+    part = partial(read_field, header)
+    return Trace(
+        prompt=part("prompt", read_text),
+        answer=part("answer", read_text),
+        model=part("model", lambda found: {read_text(k): v for k, v in found.items()}),
+        layout=part("tiles", lambda _: read_layout(header, named)),
+        prompt_tokens=part("prompt_tokens", read_texts),
+        answer_tokens=part("answer_tokens", read_texts),
+        arrays=named,
+        candidate_tokens=part("candidate_tokens", lambda all_: tuple(map(read_texts, all_)), ()),
+        words=part("words", lambda found: {int(i): read_text(w) for i, w in found.items()}, {}),
+        stages=part("stages", lambda _: read_stages(header, arrays), ()),
+        images=tuple(images),
+        timings=part("timings", lambda all_: {read_text(k): float(v) for k, v in all_.items()}, {}),
+        kv_bytes=part("kv_bytes", int, 0),
+        kv_lengths=part("kv_lengths", lambda found: tuple(map(int, found)), ()),
+        notes=part("notes", read_texts, ()),
+        mitigation=part("mitigation", read_mitigation, None),
+    )
