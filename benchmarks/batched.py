@@ -35,7 +35,7 @@ def answers(vlm: Any, arrived: Sequence[PrefillInput], new_tokens: int) -> list[
 
     Args:
         vlm: a loaded model.
-        arrived: what enters layer 0, from `tokviz.models.before.prefill_input.route`; no stages inside.
+        arrived: what enters layer 0, from `prefill_input.route`; no stages inside.
         new_tokens: tokens after which an answer is cut.
     """
     groups: dict[int, list[int]] = defaultdict(list)

@@ -24,7 +24,8 @@ tokviz.__main__
 tokviz.cli
 tokviz.catalog
 tokviz
-tokviz.examine tokviz.sweeps
+tokviz.sweeps
+tokviz.examine
 tokviz.models
 tokviz.models.vlm
 tokviz.models.runs

@@ -1,6 +1,7 @@
 """How a trace shows itself in a notebook: what draws it is set from above.
 
-Views know traces, not the reverse. `tokviz/__init__.py` sets it once; without it a trace shows its plain text.
+Views know traces, not the reverse. `tokviz/__init__.py` sets it once; without it a trace shows its
+plain text.
 """
 
 from __future__ import annotations

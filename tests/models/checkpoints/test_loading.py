@@ -10,7 +10,7 @@ from huggingface_hub.utils.tqdm import _create_progress_bar
 
 import tokviz
 from tokviz.errors import ModelError
-from tokviz.models.before import arrival as route
+from tokviz.models.before import prefill_input as route
 from tokviz.models.checkpoints import download, loading, placement
 from tokviz.models.checkpoints import memory as room
 from tokviz.models.checkpoints.placement import choose_placement

@@ -140,7 +140,7 @@ def test_removing_inside_the_tower_equals_masking_from_that_layer(
     keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
     full = model.encode(prepared, [], Capture())
     _, run = run_lane(model, prepared, Plan((replace(every_third, keep=keep),)))
-    stay, arrived = run.arrived.arrival.before.position, run.arrived.features
+    stay, arrived = run.arrived.prompt_rows.before.position, run.arrived.features
     dead = hidden_with(model, prepared, full, stay)
     assert 0.5 < dead.float().mean() < 0.75 or model.family.name.startswith("llava")
     monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(model, list(dead)))
@@ -159,7 +159,7 @@ def test_in_bfloat16_removing_inside_the_tower_equals_masking_within_its_roundin
     keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
     full = half_model.encode(prepared, [], Capture())
     _, run = run_lane(half_model, prepared, Plan((replace(every_third, keep=keep),)))
-    stay = run.arrived.arrival.before.position
+    stay = run.arrived.prompt_rows.before.position
     dead = hidden_with(half_model, prepared, full, stay)
     monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(half_model, list(dead)))
     with half_model.guarded():
@@ -211,7 +211,7 @@ def test_a_token_blended_of_patches_is_blended_of_those_left_in_the_tower(
     assert torch.allclose(done.pre, full.pre[order], atol=1e-4)
     keep = sum(len(tokens) // 3 for tokens, _ in tiles)
     _, run = run_lane(vlm, prepared, Plan((replace(every_third, keep=keep),)))
-    stay = run.arrived.arrival.before.position
+    stay = run.arrived.prompt_rows.before.position
     dead = hidden_with(vlm, prepared, full, stay)
     changes = (lambda out: out, torch.ones_like)
     parts, whole = [], []
@@ -271,9 +271,9 @@ def test_a_method_inside_the_tower_runs_on_every_tile_of_every_family(model, cat
     fates = stage.reduction.matrix() != 0
     assert fates.any(0)[layout.kind == PATCH].all() or name == "flowcut"
     if name == "tomesd":
-        assert run.arrived.arrival.before.m == layout.n
+        assert run.arrived.prompt_rows.before.m == layout.n
         return
-    left = run.arrived.arrival.before.position
+    left = run.arrived.prompt_rows.before.position
     assert (layout.kind[left] == PATCH).sum() == keep < patches
     assert len(run.arrived.features.tokens) == len(left)
     rows = stage.reduction.position[stage.reduction.rows]

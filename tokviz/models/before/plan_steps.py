@@ -1,8 +1,8 @@
 """The visual tokens on their way to the language model: who decides on which of them, by what?
 
-A `PlanSteps` starts with every token, encoded once for all lanes, and carries out the steps of a plan
-in the tower and before the language model. `tokviz.models.before.prefill_input` puts
-what arrives into a sequence.
+A `PlanSteps` starts with every token, encoded once for all lanes, and carries out the steps of a
+plan in the tower and before the language model. `tokviz.models.before.prefill_input` puts what
+is left into a sequence.
 """
 
 from __future__ import annotations

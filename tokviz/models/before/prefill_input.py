@@ -60,7 +60,7 @@ class PrefillInput:
     features: Features
     "Of the m visual tokens."
     stages: DecoderStages
-    arrival: PromptRows
+    prompt_rows: PromptRows
     records: list[StageRecord]
     encode_seconds: float
     decide_seconds: float

@@ -90,7 +90,7 @@ def noised_lane(run: Run, branch: NoisedImage) -> Lane:
 
 def few_tokens(run: Run, branch: FewTokens) -> list[int]:
     """Return the branch's tokens among those that are left, numbered as they enter layer 0."""
-    layout, whole = run.prepared.asked.layout, run.arrived.arrival.before
+    layout, whole = run.prepared.asked.layout, run.arrived.prompt_rows.before
     chosen: list[int] = []
     for image in range(len(layout.sizes)):
         tokens = np.flatnonzero((layout.image == image) & (layout.kind == PATCH))
@@ -118,7 +118,7 @@ def short_lane(run: Run, chosen: list[int]) -> Lane:
     """
     arrived, family, model = run.arrived, run.vlm.family, run.vlm.model
     device = arrived.input_ids.device
-    visual = torch.as_tensor(arrived.arrival.visual, device=device)
+    visual = torch.as_tensor(arrived.prompt_rows.visual, device=device)
     stays = arrived.input_ids[0] != family.image_token_id(model)
     picked = torch.as_tensor(chosen, dtype=torch.long, device=device)
     stays[visual[picked]] = True
@@ -138,7 +138,7 @@ def short_lane(run: Run, chosen: list[int]) -> Lane:
         rotary=partial(family.rotary, decoder),
     )
     lane = Lane(family, model, stages, positions, Capture.nothing())
-    lead = len(arrived.features.tokens) - arrived.arrival.before.m  # [CLS] state put first
+    lead = len(arrived.features.tokens) - arrived.prompt_rows.before.m  # [CLS] state put first
     tokens, extra = arrived.features
     features = Features(tokens[lead + picked], tuple(one[lead + picked] for one in extra))
     further = {name: value[:, rows] for name, value in arrived.row_inputs.items()}

@@ -21,7 +21,7 @@ from tokviz.trace.trace import layout_arrays
 
 
 def attention_arrays(
-    lane: Lane, arrival: PromptRows, asked: Asked, t: int
+    lane: Lane, entered: PromptRows, asked: Asked, t: int
 ) -> dict[str, np.ndarray]:
     """Return attention, attention_heads and mass over the original visual tokens.
 
@@ -42,8 +42,8 @@ def attention_arrays(
             return stacked(of, layers, t, lane.device).cpu().numpy()
 
         alive = lane.stages.rows_at(layers[0]).cpu().numpy()
-        whole = arrival.before.then(lane.stages.reduction_at(layers[0]))
-        is_visual = np.isin(alive, arrival.visual)
+        whole = entered.before.then(lane.stages.reduction_at(layers[0]))
+        is_visual = np.isin(alive, entered.visual)
         means[:, layers] = whole.spread(kept(rows.means)[..., is_visual])
         mass[:, layers] = kept(rows.mass)[..., : len(asked.blocks)]
         if fits:
@@ -52,23 +52,23 @@ def attention_arrays(
     return arrays | ({"attention_heads": single} if fits else {})
 
 
-def prompt_rows(
-    lane: Lane, arrival: PromptRows, asked: Asked, values: np.ndarray, layer: int
+def over_whole_prompt(
+    lane: Lane, entered: PromptRows, asked: Asked, values: np.ndarray, layer: int
 ) -> np.ndarray:
     """Put values of the rows alive at a layer back on the full prompt, [rows, ...] -> [s, ...].
 
     Members of a merged token get its value; pruned tokens get 0.
     """
     alive = lane.stages.rows_at(layer).cpu().numpy()
-    whole = arrival.before.then(lane.stages.reduction_at(layer))
+    whole = entered.before.then(lane.stages.reduction_at(layer))
     out = np.zeros((len(asked.prompt_ids), *values.shape[1:]), values.dtype)
-    is_visual, there = np.isin(alive, arrival.visual), whole.group >= 0
-    out[arrival.rows[alive[~is_visual]]] = values[~is_visual]
+    is_visual, there = np.isin(alive, entered.visual), whole.group >= 0
+    out[entered.rows[alive[~is_visual]]] = values[~is_visual]
     out[asked.layout.position[there]] = values[is_visual][whole.group[there]]
     return out
 
 
-def readout_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
     if not lane.rows.states:
         return {}
@@ -82,7 +82,7 @@ def readout_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dic
     # one product per state, as they were computed; one copy to the host for all
     every = torch.cat([read(state) for state in lane.rows.states[: max(t, 1)]]).cpu().numpy()
     count = len(lane.rows.states[0])
-    prompt = prompt_rows(lane, arrival, asked, every[:count], lane.layers - 1)
+    prompt = over_whole_prompt(lane, entered, asked, every[:count], lane.layers - 1)
     return {
         "readout_ids": words,
         "readout": np.concatenate([prompt, every[count:]]).astype(np.float32),
@@ -95,12 +95,12 @@ def readout_words(lane: Lane, asked: Asked, t: int) -> np.ndarray:
     return words[words != lane.family.image_token_id(lane.model)].astype(np.int32)
 
 
-def sink_arrays(lane: Lane, arrival: PromptRows, asked: Asked) -> dict[str, np.ndarray]:
+def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.ndarray]:
     """Return sink_dims and sink_phi, empty where the model has no sink dimensions."""
     if not lane.rows.phi:
         return {}
     phi = [
-        prompt_rows(lane, arrival, asked, values.cpu().numpy(), layer)
+        over_whole_prompt(lane, entered, asked, values.cpu().numpy(), layer)
         for layer, values in sorted(lane.rows.phi.items())
     ]
     return {
@@ -163,7 +163,7 @@ def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
 
 def build_trace(
     lane: Lane,
-    arrival: PromptRows,
+    entered: PromptRows,
     asked: Asked,
     others: dict[str, np.ndarray],
     stages: Sequence[StageRecord],
@@ -176,7 +176,7 @@ def build_trace(
 
     Args:
         lane: the finished lane.
-        arrival: which rows entered it.
+        entered: which rows entered it.
         asked: prompt, layout and images.
         others: arrays of `tower_arrays`, of the full image, and of `state_arrays`.
         stages: every stage before layer 0; those inside the model are added here.
@@ -201,9 +201,9 @@ def build_trace(
         arrays={
             **prompt_arrays(asked),
             **answer_arrays(lane, t),
-            **attention_arrays(lane, arrival, asked, t),
-            **readout_arrays(lane, arrival, asked, t),
-            **sink_arrays(lane, arrival, asked),
+            **attention_arrays(lane, entered, asked, t),
+            **readout_arrays(lane, entered, asked, t),
+            **sink_arrays(lane, entered, asked),
             **others,
         },
         candidate_tokens=tuple(tuple(c) for c in candidate_tokens),

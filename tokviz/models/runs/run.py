@@ -143,7 +143,7 @@ class Run:
             self.arrived.positions,
             self.capture,
             self.sinks,
-            self.arrived.arrival.blocks(self.prepared.asked),
+            self.arrived.prompt_rows.blocks(self.prepared.asked),
             Editing(edit, stages, width) if edit else None,
             self.recipe.reads_early,
             self.heads_of(),
@@ -228,7 +228,7 @@ class Run:
         self.lane.leave()
         self.refresh()
         decode = self.vlm.tokenizer.decode
-        arrival, asked, t = self.arrived.arrival, self.prepared.asked, len(self.tokens)
+        arrival, asked, t = self.arrived.prompt_rows, self.prepared.asked, len(self.tokens)
         candidates = [[decode([i]) for i in row] for row in self.lane.candidate_ids()]
         states = state_arrays(self.lane, arrival, asked, t)
         trace = build_trace(

@@ -10,17 +10,17 @@ import torch
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.prompt_records import stacked
 from tokviz.models.prepared import Asked
-from tokviz.models.runs.record import PromptRows, prompt_rows, readout_words
+from tokviz.models.runs.record import PromptRows, over_whole_prompt, readout_words
 
 TOKEN_CHUNK = 64
 "Visual tokens whose distribution over the whole vocabulary is held at once."
 
 
-def state_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+def state_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return every array of this module that the lane recorded something for."""
     arrays = {
-        **final_arrays(lane, arrival, asked, t),
-        **lens_arrays(lane, arrival, asked, t),
+        **final_arrays(lane, entered, asked, t),
+        **lens_arrays(lane, entered, asked, t),
     }
     seen = lane.prompt_records
     if seen.flow:
@@ -32,19 +32,19 @@ def state_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[
     return arrays
 
 
-def final_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return what the last hidden states tell: last_state, state_similarity and own_guess."""
     if not lane.rows.states:
         return {}
     prompt = lane.rows.states[0]
     chosen = torch.stack([state[-1] for state in lane.rows.states[:t]]) if t else prompt[:0]
     cosines = unit(prompt.float()) @ unit(chosen.float()).T
-    spread = prompt_rows(lane, arrival, asked, cosines.cpu().numpy(), lane.layers - 1)
+    spread = over_whole_prompt(lane, entered, asked, cosines.cpu().numpy(), lane.layers - 1)
     arrays = {
         "last_state": prompt[-1].float().cpu().numpy(),
         "state_similarity": spread[asked.layout.position].T.astype(np.float16),
     }
-    rows = arrival.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
+    rows = entered.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
     first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
     if lane.capture.lens and len(first):  # a product with the whole head, as the lens makes
         guess = prompt[int(first[0])] @ lane.family.head_weight(lane.model).T
@@ -53,7 +53,7 @@ def final_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[
     return arrays
 
 
-def lens_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
+def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return what the logit lens reads at every visual token after each layer.
 
     The final norm is applied once, after every layer. The peaks are over the layers, for the words
@@ -66,7 +66,7 @@ def lens_arrays(lane: Lane, arrival: PromptRows, asked: Asked, t: int) -> dict[s
     for layer, states in sorted(lane.prompt_records.lens.items()):
         parts = [read(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]
         joined = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
-        found.append(tuple(on_tokens(lane, arrival, asked, one, layer) for one in joined))
+        found.append(tuple(on_tokens(lane, entered, asked, one, layer) for one in joined))
     ids, probability, of_words = (np.stack(one) for one in zip(*found, strict=True))
     return {
         "lens_ids": ids.astype(np.int32),
@@ -86,14 +86,14 @@ def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.T
 
 
 def on_tokens(
-    lane: Lane, arrival: PromptRows, asked: Asked, values: np.ndarray, layer: int
+    lane: Lane, entered: PromptRows, asked: Asked, values: np.ndarray, layer: int
 ) -> np.ndarray:
     """Put values of the visual rows alive at a layer on the visual tokens, [m, ...] -> [n, ...]."""
     alive = lane.stages.rows_at(layer).cpu().numpy()
-    image = np.isin(alive, arrival.visual) | (alive == arrival.cls_row)
+    image = np.isin(alive, entered.visual) | (alive == entered.cls_row)
     full = np.zeros((len(alive), *values.shape[1:]), values.dtype)
     full[image] = values
-    return prompt_rows(lane, arrival, asked, full, layer)[asked.layout.position]
+    return over_whole_prompt(lane, entered, asked, full, layer)[asked.layout.position]
 
 
 def word_texts(arrays: dict[str, np.ndarray], words: np.ndarray, tokenizer: Any) -> dict[int, str]:
