@@ -20,12 +20,11 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ass
 def file_map():
     """The paths of the README's annotated tree."""
     tree = next(block for block in README.split("```") if block.startswith("\napp.py"))
-    paths, folder = [], ""
+    paths, above = [], []
     for line in tree.strip().splitlines():
-        name = line.split()[0]
-        if not line.startswith(" "):
-            folder = name if name.endswith("/") else ""
-        paths.append(folder + name if line.startswith(" ") else name)
+        name, depth = line.split()[0], (len(line) - len(line.lstrip())) // 2
+        above[depth:] = [name]
+        paths.append("".join(above))
     return paths
 
 
