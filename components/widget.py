@@ -12,14 +12,14 @@ from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SCRIPTS = (
     *EXPLORER_SCRIPTS,
-    "plan_form",
-    "lane_more",
-    "lanes",
-    "strip",
-    "desk",
-    "notice",
-    "examples",
-    "present",
+    "compare/plan_form",
+    "compare/lane_more",
+    "compare/lanes",
+    "compare/strip",
+    "desk/desk",
+    "page/notice",
+    "page/examples",
+    "page/present",
 )
 STYLES = ("tokviz", "desk", "page")
 

@@ -85,7 +85,7 @@ WRITE = """([plans, view]) => {
 def script(browser):
     """The scripts that write links, alone."""
     page = browser.new_page()
-    for file in ("dom", "links"):
+    for file in ("base/dom", "base/links"):
         page.evaluate((ASSETS / f"js/{file}.js").read_text("utf-8"))
     page.evaluate(f"() => {{ window.__tokviz.BY_HAND = {json.dumps(BY_HAND)}; }}")
     yield page

@@ -20,9 +20,25 @@ from tokviz.view.overlay import overlay_payload
 
 ASSETS = Path(__file__).parents[2] / "assets"
 SCRIPTS = (
-    "dom", "arrays", "palette", "scene", "mosaic", "painter", "legend", "words", "facts", "heads",
-    "brush", "walk", "svg", "figure", "links", "sharing", "panel", "explorer",
-)  # fmt: skip
+    "base/dom",
+    "base/arrays",
+    "explorer/palette",
+    "explorer/scene",
+    "explorer/mosaic",
+    "explorer/painter",
+    "explorer/legend",
+    "explorer/words",
+    "explorer/facts",
+    "explorer/heads",
+    "explorer/brush",
+    "explorer/walk",
+    "explorer/svg",
+    "explorer/figure",
+    "base/links",
+    "explorer/sharing",
+    "explorer/panel",
+    "explorer/explorer",
+)
 """Scripts of the explorer, in the order in which they build on each other."""
 MAX_BYTES = 5 * 2**20
 SPARE = (("heads", "tower_heads"), ("tam", "phi"))
@@ -65,7 +81,7 @@ def _page(payload: Mapping[str, Any]) -> str:
     css = (ASSETS / "css" / "tokviz.css").read_text("utf-8")
     sources = [(ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS]
     script = "\n".join([*sources, START])
-    body = (ASSETS / "js" / "explorer.html").read_text("utf-8")
+    body = (ASSETS / "js" / "explorer/explorer.html").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
