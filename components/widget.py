@@ -1,34 +1,20 @@
 """A custom widget: a template and a script class from assets/, fed by one JSON value."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from components.shelf import sent
-from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
+from tokviz.view.script import ASSETS, linked
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SCRIPTS = (
-    *EXPLORER_SCRIPTS,
-    "compare/plan_form",
-    "compare/lane_more",
-    "compare/lanes",
-    "compare/strip",
-    "desk/desk",
-    "page/notice",
-    "page/examples",
-    "page/present",
-)
 STYLES = ("tokviz", "desk", "page")
 
 
 def head() -> str:
     """Return the styles and scripts of all widgets for the page's <head>."""
     css = "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES)
-    js = "\n".join((ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
-    return f"<style>{css}</style><script>{js}</script>"
+    return f"<style>{css}</style><script>{linked('page/main.js')}</script>"
 
 
 def told(event: gr.EventData) -> Mapping[str, Any]:
@@ -40,7 +26,7 @@ class Widget(gr.HTML):
     """A gr.HTML whose value is a JSON object that a script class draws."""
 
     script = ""
-    "Name of the class in the script's namespace."
+    "Name of the class in assets/js/page/main.js."
     template = ""
     "File in assets/js."
     emits: tuple[str, ...] = ()
@@ -55,7 +41,7 @@ class Widget(gr.HTML):
                 f"/* events: {quoted} */\n"
                 f"const view = new window.__tokviz.{self.script}(element, "
                 "{server: typeof server === 'undefined' ? {} : server, trigger});\n"
-                "const load = window.__tokviz.loader((value) => view.load(value));\n"
+                "const load = window.__tokviz.storedLoader((value) => view.load(value));\n"
                 "watch('value', () => load(props.value));\nload(props.value);"
             ),
             apply_default_css=False,

@@ -1,7 +1,5 @@
 """A link carries everything that makes the state: the page writes it, the server reads it."""
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +10,10 @@ from components.examples import Stored
 from components.links import MAPS, SCALINGS, read_compare, read_query, read_view
 from components.models import Models
 from components.state import Settings, Site
-from components.widget import ASSETS
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import EXPLORER, answered, ask, explorer, settled
 from tests.components.fake_vlm import FakeVLM
+from tokviz.view.script import linked
 
 pytestmark = pytest.mark.browser
 
@@ -85,9 +83,7 @@ WRITE = """([plans, view]) => {
 def script(browser):
     """The scripts that write links, alone."""
     page = browser.new_page()
-    for file in ("base/dom", "base/links"):
-        page.evaluate((ASSETS / f"js/{file}.js").read_text("utf-8"))
-    page.evaluate(f"() => {{ window.__tokviz.BY_HAND = {json.dumps(BY_HAND)}; }}")
+    page.evaluate(linked("page/main.js"))
     yield page
     page.close()
 

@@ -1,88 +1,131 @@
-/* A pen that writes SVG where a canvas pen would paint: the painter draws one picture for both. */
-(() => {
-  const T = window.__tokviz;
-  if (T.SvgPen) return;
+/** A pen that writes SVG where a canvas pen would paint: the painter draws one picture for both. */
 
-  const round = (value) => String(+value.toFixed(2));
-  const escape = (text) => text.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
+const round = (value) => String(+value.toFixed(2));
+const escaped = (text) =>
+  text.replace(
+    /[&<>"]/g,
+    (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign],
+  );
 
-  T.SvgPen = class {
-    constructor(width, height) {
-      Object.assign(this, { width, height, parts: [], defs: new Map(), dash: [], fillStyle: "#000", strokeStyle: "#000",
-        lineWidth: 1, globalAlpha: 1, font: "16px sans-serif", filter: "none", path: "" });
-    }
+/** A canvas pen that only measures texts; one for all. */
+let ruler = null;
 
-    scale() {}
+export class SvgPen {
+  constructor(width, height) {
+    Object.assign(this, {
+      width,
+      height,
+      parts: [],
+      defs: new Map(),
+      dash: [],
+      fillStyle: "#000",
+      strokeStyle: "#000",
+      lineWidth: 1,
+      globalAlpha: 1,
+      font: "16px sans-serif",
+      filter: "none",
+      path: "",
+    });
+  }
 
-    colour(name, style) {
-      if (typeof style === "string") return `${name}="${escape(style)}"`;
-      return `${name}="url(#${style.id})"`;
-    }
+  scale() {}
 
-    add(tag, attributes, paint) {
-      const alpha = this.globalAlpha < 1 ? ` opacity="${round(this.globalAlpha)}"` : "";
-      const all = Object.entries(attributes).map(([key, value]) => `${key}="${typeof value === "number" ? round(value) : value}"`).join(" ");
-      this.parts.push(`<${tag} ${all} ${paint}${alpha}/>`);
-    }
+  colour(name, style) {
+    if (typeof style === "string") return `${name}="${escaped(style)}"`;
+    return `${name}="url(#${style.id})"`;
+  }
 
-    stroked() {
-      const dash = this.dash.length ? ` stroke-dasharray="${this.dash.join(" ")}"` : "";
-      return `fill="none" ${this.colour("stroke", this.strokeStyle)} stroke-width="${round(this.lineWidth)}"${dash}`;
-    }
+  add(tag, attributes, paint) {
+    const alpha = this.globalAlpha < 1 ? ` opacity="${round(this.globalAlpha)}"` : "";
+    const all = Object.entries(attributes)
+      .map(([key, value]) => `${key}="${typeof value === "number" ? round(value) : value}"`)
+      .join(" ");
+    this.parts.push(`<${tag} ${all} ${paint}${alpha}/>`);
+  }
 
-    fillRect(x, y, width, height) {
-      if (width > 0 && height > 0) this.add("rect", { x, y, width, height }, this.colour("fill", this.fillStyle));
-    }
+  stroked() {
+    const dash = this.dash.length ? ` stroke-dasharray="${this.dash.join(" ")}"` : "";
+    return `fill="none" ${this.colour("stroke", this.strokeStyle)} stroke-width="${round(this.lineWidth)}"${dash}`;
+  }
 
-    strokeRect(x, y, width, height) {
-      if (width > 0 && height > 0) this.add("rect", { x, y, width, height }, this.stroked());
-    }
+  fillRect(x, y, width, height) {
+    if (width > 0 && height > 0)
+      this.add("rect", { x, y, width, height }, this.colour("fill", this.fillStyle));
+  }
 
-    beginPath() { this.path = ""; }
+  strokeRect(x, y, width, height) {
+    if (width > 0 && height > 0) this.add("rect", { x, y, width, height }, this.stroked());
+  }
 
-    moveTo(x, y) { this.path += `M${round(x)} ${round(y)}`; }
+  beginPath() {
+    this.path = "";
+  }
 
-    lineTo(x, y) { this.path += `L${round(x)} ${round(y)}`; }
+  moveTo(x, y) {
+    this.path += `M${round(x)} ${round(y)}`;
+  }
 
-    closePath() { this.path += "Z"; }
+  lineTo(x, y) {
+    this.path += `L${round(x)} ${round(y)}`;
+  }
 
-    stroke() { if (this.path) this.add("path", { d: this.path }, this.stroked()); }
+  closePath() {
+    this.path += "Z";
+  }
 
-    fill() { if (this.path) this.add("path", { d: this.path }, this.colour("fill", this.fillStyle)); }
+  stroke() {
+    if (this.path) this.add("path", { d: this.path }, this.stroked());
+  }
 
-    setLineDash(dash) { this.dash = dash; }
+  fill() {
+    if (this.path) this.add("path", { d: this.path }, this.colour("fill", this.fillStyle));
+  }
 
-    fillText(text, x, y) {
-      const size = parseFloat(this.font.match(/([\d.]+)px/)[1]), weight = /bold|600/.test(this.font) ? ' font-weight="600"' : "";
-      this.parts.push(`<text x="${round(x)}" y="${round(y)}" font-size="${size}"${weight} font-family="system-ui, sans-serif" ${this.colour("fill", this.fillStyle)}>${escape(text)}</text>`);
-    }
+  setLineDash(dash) {
+    this.dash = dash;
+  }
 
-    measureText(text) {
-      T.measure = T.measure || document.createElement("canvas").getContext("2d");
-      T.measure.font = this.font;
-      return T.measure.measureText(text);
-    }
+  fillText(text, x, y) {
+    const size = parseFloat(this.font.match(/([\d.]+)px/)[1]);
+    const weight = /bold|600/.test(this.font) ? ' font-weight="600"' : "";
+    this.parts.push(
+      `<text x="${round(x)}" y="${round(y)}" font-size="${size}"${weight} font-family="system-ui, sans-serif" ${this.colour("fill", this.fillStyle)}>${escaped(text)}</text>`,
+    );
+  }
 
-    /* A tile of pixels, kept as a pattern of the file. */
-    createPattern(tile) {
-      const key = tile.toDataURL(), id = this.defs.get(key)?.id || `p${this.defs.size}`, pattern = { id, tile, scale: 1 };
-      pattern.setTransform = ({ a }) => { pattern.scale = a; };
-      if (!this.defs.has(key)) this.defs.set(key, pattern);
-      return this.defs.get(key);
-    }
+  measureText(text) {
+    ruler ??= document.createElement("canvas").getContext("2d");
+    ruler.font = this.font;
+    return ruler.measureText(text);
+  }
 
-    drawImage(image, x, y, width, height) {
-      const source = image.toDataURL ? image.toDataURL() : image.src, grey = this.filter.startsWith("grayscale") ? ' filter="url(#grey)"' : "";
-      this.parts.push(`<image href="${source}" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" preserveAspectRatio="none"${grey}/>`);
-    }
+  /** A tile of pixels, kept as a pattern of the file. */
+  createPattern(tile) {
+    const key = tile.toDataURL();
+    const id = this.defs.get(key)?.id || `p${this.defs.size}`;
+    const pattern = { id, tile, scale: 1 };
+    pattern.setTransform = ({ a }) => {
+      pattern.scale = a;
+    };
+    if (!this.defs.has(key)) this.defs.set(key, pattern);
+    return this.defs.get(key);
+  }
 
-    toString() {
-      const patterns = [...this.defs.values()].map(({ id, tile, scale }) => {
-        const width = tile.width * scale, height = tile.height * scale;
-        return `<pattern id="${id}" width="${round(width)}" height="${round(height)}" patternUnits="userSpaceOnUse"><image href="${tile.toDataURL()}" width="${round(width)}" height="${round(height)}"/></pattern>`;
-      });
-      const grey = '<filter id="grey"><feColorMatrix type="saturate" values="0.2"/></filter>';
-      return `<svg xmlns="http://www.w3.org/2000/svg" width="${round(this.width)}" height="${round(this.height)}" viewBox="0 0 ${round(this.width)} ${round(this.height)}"><defs>${grey}${patterns.join("")}</defs>${this.parts.join("\n")}</svg>\n`;
-    }
-  };
-})();
+  drawImage(image, x, y, width, height) {
+    const source = image.toDataURL ? image.toDataURL() : image.src;
+    const grey = this.filter.startsWith("grayscale") ? ' filter="url(#grey)"' : "";
+    this.parts.push(
+      `<image href="${source}" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" preserveAspectRatio="none"${grey}/>`,
+    );
+  }
+
+  toString() {
+    const patterns = [...this.defs.values()].map(({ id, tile, scale }) => {
+      const width = tile.width * scale;
+      const height = tile.height * scale;
+      return `<pattern id="${id}" width="${round(width)}" height="${round(height)}" patternUnits="userSpaceOnUse"><image href="${tile.toDataURL()}" width="${round(width)}" height="${round(height)}"/></pattern>`;
+    });
+    const grey = '<filter id="grey"><feColorMatrix type="saturate" values="0.2"/></filter>';
+    return `<svg xmlns="http://www.w3.org/2000/svg" width="${round(this.width)}" height="${round(this.height)}" viewBox="0 0 ${round(this.width)} ${round(this.height)}"><defs>${grey}${patterns.join("")}</defs>${this.parts.join("\n")}</svg>\n`;
+  }
+}

@@ -1,35 +1,49 @@
-// The masthead's buttons. Presenter mode is larger and shows only what is talked about; it is also
-// switched on by ?present=1 in the address. Lessons opens and closes the sidebar; a step of a lesson
-// begins at the picture.
-(() => {
-  "use strict";
-  const MODE = "tv-present";
+/**
+ * The masthead's buttons. Presenter mode is larger and shows only what is talked about; it is also
+ * switched on by ?present=1 in the address. "Lessons" opens and closes the sidebar; a step of a
+ * lesson begins at the picture.
+ */
 
-  const set = (on) => {
-    document.documentElement.classList.toggle(MODE, on);
-    const button = document.querySelector("#tv-present");
-    if (button) {
-      button.setAttribute("aria-pressed", String(on));
-      button.textContent = on ? "Leave presenter mode" : "Present";
-    }
-    const address = new URL(window.location);
-    if (on) address.searchParams.set("present", "1");
-    else address.searchParams.delete("present");
-    window.history.replaceState(null, "", address);
-    window.dispatchEvent(new Event("resize"));
-  };
+import { scrollToPart } from "../base/dom.js";
 
-  document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#tv-lesson-next, #tv-lesson-back")) window.__tokviz.bring("#tv-main");
-    const pressed = event.target.closest ? event.target.closest(".tv-modes button") : null;
-    if (!pressed) return;
-    if (pressed.id === "tv-present") set(!document.documentElement.classList.contains(MODE));
-    else document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button")?.click();
-  });
-  const arrive = new MutationObserver(() => {
+const MODE = "tv-present";
+
+const present = (on) => {
+  document.documentElement.classList.toggle(MODE, on);
+  const button = document.querySelector("#tv-present");
+  if (button) {
+    button.setAttribute("aria-pressed", String(on));
+    button.textContent = on ? "Leave presenter mode" : "Present";
+  }
+  const address = new URL(window.location.href);
+  if (on) address.searchParams.set("present", "1");
+  else address.searchParams.delete("present");
+  window.history.replaceState(null, "", address);
+  window.dispatchEvent(new Event("resize"));
+};
+
+const clicked = (target) => {
+  if (target.closest("#tv-lesson-next, #tv-lesson-back")) scrollToPart("#tv-main");
+  const button = target.closest(".tv-modes button");
+  if (!button) return;
+  if (button.id === "tv-present") present(!document.documentElement.classList.contains(MODE));
+  else document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button")?.click();
+};
+
+/** Gradio builds the masthead after this script has run: wait for it before reading the address. */
+const presentWhenAsked = () => {
+  const arrival = new MutationObserver(() => {
     if (!document.querySelector("#tv-present")) return;
-    arrive.disconnect();
-    if (new URL(window.location).searchParams.get("present") === "1") set(true);
+    arrival.disconnect();
+    if (new URL(window.location.href).searchParams.get("present") === "1") present(true);
   });
-  arrive.observe(document.documentElement, { childList: true, subtree: true });
-})();
+  arrival.observe(document.documentElement, { childList: true, subtree: true });
+};
+
+/** Make the masthead's buttons work; once per page. */
+export const watchMasthead = () => {
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element) clicked(event.target);
+  });
+  presentWhenAsked();
+};
