@@ -153,7 +153,7 @@ def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     page.locator("#tv-lanes .tv-go").click()
     compared(page)
     second.get_by_label("Layer of the picture in lane 2").select_option("1")
-    settled(page, page.get_by_role("button", name="Explore visionzip").click)
+    settled(page, page.get_by_role("button", name="Open in the viewer: visionzip").click)
     page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 1")
     settled(page, page.locator("#tv-explorer .tv-word").nth(1).click)
     settled(page, lambda: page.get_by_label("Colour scale").select_option("log"))

@@ -1,6 +1,13 @@
 /** Building and changing nodes of the page: every text becomes a text node, never markup. */
 
-/** el("button", {class: "x", onclick: fn, "aria-label": "y"}, "text", node, ...) */
+/**
+ * Make a node: el("button", { class: "x", onclick: act, "aria-label": "y" }, "text", node, ...).
+ * Attributes and children that are null are left out; a text becomes a text node.
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {...(Node | string | null)} children
+ * @returns {any} The node; its kind follows from the tag.
+ */
 export const el = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -12,6 +19,15 @@ export const el = (tag, attributes = {}, ...children) => {
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 };
+
+/**
+ * The nodes of a widget's template that have a name: `data-part="canvas"` is `partsOf(root).canvas`.
+ * @returns {Record<string, any>}
+ */
+export const partsOf = (root) =>
+  Object.fromEntries(
+    Array.from(root.querySelectorAll("[data-part]"), (node) => [node.dataset.part, node]),
+  );
 
 /** Give a node other children; who is inside with the keyboard stays at the same place in it. */
 export const fill = (node, ...children) => {
@@ -35,6 +51,7 @@ export const writeText = (node, text) => {
   } else if (now || node.childNodes.length) node.textContent = now;
 };
 
+/** Write an attribute only where it differs, likewise. */
 export const writeAttribute = (node, name, value) => {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
 };
@@ -58,6 +75,7 @@ export const scrollToPart = (selector) => {
   if (part && (top < -40 || top > window.innerHeight / 2)) part.scrollIntoView({ block: "start" });
 };
 
+/** Save a file on the visitor's machine. */
 export const download = (name, blob) => {
   const link = el("a", { href: URL.createObjectURL(blob), download: name });
   document.body.append(link);

@@ -1,9 +1,15 @@
 /** The state of the page as the words of an address; components/links.py reads them. */
 
+/** @import { Plan, View } from "./types.js" */
+
 /** Method name of a lane whose tokens were chosen by hand, as in components/asking.py. */
 export const BY_HAND = "by hand";
 
-/** How one run is looked at. `of` says what the run has: n, fates (bool), hand (Uint8Array or null). */
+/**
+ * How one run is looked at, as words of an address; null where it is as when the page opens.
+ * @param {View} view
+ * @param {{n: number, fates: boolean, hand: Uint8Array | null}} of What the run has.
+ */
 export const viewWords = (view, of) => ({
   map: view.map,
   layer: view.layer,
@@ -37,7 +43,11 @@ const OWN = ["prompt", "model", "mitigation", "forced", "forcedText", "layer"];
 const isSet = (value) =>
   value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
-/** What a lane has of its own: fields of the lane begin with a dot, the method's options have their names. */
+/**
+ * What a lane has of its own: fields of the lane begin with a dot, the method's options have their names.
+ * @param {Plan} plan
+ * @returns {any[][]} Names and values.
+ */
 const planWords = (plan) => {
   const own = OWN.filter((name) => isSet(plan[name])).map((name) => [`.${name}`, plan[name]]);
   const remedy = plan.mitigation
@@ -60,7 +70,7 @@ const planWords = (plan) => {
 
 const planHead = (plan) => (plan.method === BY_HAND ? "hand" : plan.method || "all");
 
-/** Lanes as "fastervlm:36,fastv:36;layer=3;.mitigation=%22pai%22". */
+/** @param {Plan[]} plans @returns {string} Lanes as "fastervlm:36,fastv:36;layer=3;.mitigation=%22pai%22". */
 export const plansText = (plans) =>
   plans
     .map((plan) =>
@@ -73,7 +83,7 @@ export const plansText = (plans) =>
     )
     .join(",");
 
-/** Equal plans have equal keys, whatever order their fields are in and whatever is left at nothing. */
+/** @param {Plan} plan @returns {string} Equal plans have equal keys, whatever order their fields are in and whatever is left at nothing. */
 export const planKey = (plan) => {
   const options = Object.entries(plan.options || {})
     .sort()

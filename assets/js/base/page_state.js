@@ -1,9 +1,9 @@
 /** What is on this page, for parts that look at one another, and what was drawn so far. */
 
 export const pageState = {
-  /** Explorers in the order in which they were made; a page of tokviz has one. */
+  /** Explorers in the order in which they were made; a page of tokviz has one. @type {any[]} */
   explorers: [],
-  /** Comparisons, likewise. */
+  /** Comparisons, likewise. @type {any[]} */
   lanes: [],
   /** Pictures drawn since the page was opened. */
   paints: 0,

@@ -1,5 +1,8 @@
 /** One lane of the comparison: its settings, answer, picture and figures. */
 
+/** @import { LaneCard, Look, Plan } from "../base/types.js" */
+/** @import { Lanes } from "./lanes.js" */
+
 import { el, fill, scrollToPart, writeText } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
@@ -13,6 +16,10 @@ import { markedWords } from "./marked_words.js";
 import { PlanForm } from "./plan_form.js";
 
 export class LaneColumn {
+  /**
+   * @param {Lanes} owner
+   * @param {number} index Of the plan; -1 is the full answer.
+   */
   constructor(owner, index) {
     this.owner = owner;
     this.index = index;
@@ -40,6 +47,10 @@ export class LaneColumn {
       this.tools,
     );
     this.painter = new Painter(this.canvas);
+    /** @type {Scene} */
+    this.scene = null;
+    /** @type {Look} */
+    this.look = null;
     this.listen();
     new ResizeObserver(() => this.paint()).observe(this.frame);
   }
@@ -179,13 +190,13 @@ export class LaneColumn {
             {
               type: "button",
               class: "tv-tool",
-              "aria-label": `Explore ${label}`,
+              "aria-label": `Open in the viewer: ${label}`,
               onclick: () => {
                 this.owner.trigger("explore", { lane: this.index });
                 scrollToPart("#tv-main");
               },
             },
-            "Explore above",
+            "Open in the viewer",
           )
         : null,
       this.index >= 0
@@ -206,11 +217,11 @@ export class LaneColumn {
 
   distances(words) {
     const title =
-      "Total variation distance of each next-word distribution from the full run's, at least: proven by the most probable words of both, up to where the answers part";
+      "Lower bound of the total variation distance between each next-word distribution and the full run's, from the most probable words of both, up to where the answers differ";
     return el(
       "tr",
       { title },
-      el("th", { scope: "row" }, "next word apart"),
+      el("th", { scope: "row" }, "Next-word difference"),
       el(
         "td",
         { colSpan: 2, class: "tv-apart" },
@@ -378,7 +389,7 @@ export class LaneColumn {
       lines.push(
         Number.isFinite(looked.values[token])
           ? `attention ${formatNumber(looked.values[token])} in layer ${looked.view.layer}`
-          : `not there in layer ${looked.view.layer}`,
+          : `no longer present in layer ${looked.view.layer}`,
       );
     if (!fates) return [...lines, "kept"];
     const group = scene.group.values[token];
@@ -394,7 +405,7 @@ export class LaneColumn {
         ? "kept"
         : fates[token] === 2
           ? `pruned ${where}`
-          : `merged into group ${group}: ${plural(size, "token")}, stands at token ${scene.place.values[token]}`,
+          : `merged into group ${group}: ${plural(size, "token")}, represented by token ${scene.place.values[token]}`,
     );
     if (scene.score && Number.isFinite(scene.score.values[token]))
       lines.push(`method's score ${formatNumber(scene.score.values[token])}`);

@@ -1,9 +1,12 @@
 /** What a lane may have of its own besides its method: question, mitigation, model, and the layer of its picture. */
 
+/** @import { LaneColumn } from "./lane_column.js" */
+
 import { el, fill } from "../base/dom.js";
 import { optionField } from "./option_field.js";
 
 export class LaneMore {
+  /** @param {LaneColumn} column */
   constructor(column) {
     this.column = column;
     this.name = `lane ${column.index + 1}`;
@@ -146,7 +149,7 @@ export class LaneMore {
     const most = Math.max(count, (plan.layer ?? -1) + 1);
     fill(
       this.layer,
-      el("option", { value: "" }, "as in the big picture"),
+      el("option", { value: "" }, "as in the viewer"),
       ...Array.from({ length: most }, (_, i) => el("option", { value: String(i) }, String(i))),
     );
     this.layer.value = plan.layer === null || plan.layer === undefined ? "" : String(plan.layer);

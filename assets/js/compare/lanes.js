@@ -1,6 +1,8 @@
 /** The comparison: the full answer and up to three methods, each with its settings, picture and figures. */
 
-import { el, fill } from "../base/dom.js";
+/** @import { Plan } from "../base/types.js" */
+
+import { el, fill, partsOf } from "../base/dom.js";
 import { BY_HAND, planKey, plansText } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { LaneColumn } from "./lane_column.js";
@@ -12,14 +14,14 @@ export class Lanes {
   constructor(root, { trigger }) {
     this.root = root;
     this.trigger = trigger;
-    this.parts = {};
-    root.querySelectorAll("[data-part]").forEach((node) => {
-      this.parts[node.dataset.part] = node;
-    });
+    this.parts = partsOf(root);
+    /** The full answer and the lanes. @type {LaneColumn[]} */
     this.columns = [];
+    /** @type {Plan[]} */
     this.plans = [];
     this.mitigations = [];
     this.models = [];
+    /** Visual tokens of the picture by model. @type {Record<string, number>} */
     this.counts = {};
     this.opened = new Set();
     this.pictures = "fates";
@@ -38,8 +40,7 @@ export class Lanes {
     this.mitigations = value.mitigations || [];
     if (value.models) this.models = value.models;
     if (value.pictures) this.pictures = value.pictures;
-    for (const [_i, lane] of value.lanes.entries())
-      if (lane?.by && lane.n) this.counts[lane.by] = lane.n;
+    for (const lane of value.lanes) if (lane?.by && lane.n) this.counts[lane.by] = lane.n;
     for (const plan of this.plans)
       if (plan.method !== BY_HAND) plan.keep = Math.max(1, Math.round(plan.keep * grown));
     if (reset) {

@@ -59,7 +59,7 @@ export class PlanForm {
     this.keep.value = String(this.plan.keep);
     this.keepText.textContent = n
       ? `${this.plan.keep} of ${n} (${Math.round((100 * this.plan.keep) / n)} %)`
-      : `${this.plan.keep} (of how many is known after its first run)`;
+      : `${this.plan.keep} (the total is known after the first run)`;
   }
 
   methodSelect() {
@@ -113,7 +113,7 @@ export class PlanForm {
     fill(
       this.badges,
       badge(
-        entry.query_aware ? "reads the question" : "blind to the question",
+        entry.query_aware ? "reads the question" : "ignores the question",
         entry.query_aware
           ? "What it keeps depends on the prompt."
           : "It keeps the same tokens whatever you ask.",
@@ -126,7 +126,7 @@ export class PlanForm {
       entry.verified
         ? null
         : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
-      entry.removes ? null : badge("masks only", "Hides tokens but shortens nothing."),
+      entry.removes ? null : badge("masks only", "Hides tokens but does not shorten the sequence."),
     );
     this.badges.title = entry.summary;
     const paper = /^https:\/\//.test(entry.paper)

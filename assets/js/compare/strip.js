@@ -1,6 +1,6 @@
 /** The keep sweep: one method at many budgets as a strip of cells; a click opens a cell's run. */
 
-import { el, fill, scrollToPart } from "../base/dom.js";
+import { el, fill, partsOf, scrollToPart } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
@@ -11,7 +11,7 @@ const STATES = {
   holds: ["✓", "stays"],
   changes: ["≠", "changes"],
   running: ["…", "writing"],
-  waiting: ["·", "waits"],
+  waiting: ["·", "waiting"],
   refused: ["!", "cannot run"],
 };
 
@@ -28,10 +28,7 @@ export class Strip {
   constructor(root, { trigger }) {
     this.trigger = trigger;
     this.alone = true;
-    this.parts = {};
-    root.querySelectorAll("[data-part]").forEach((node) => {
-      this.parts[node.dataset.part] = node;
-    });
+    this.parts = partsOf(root);
     this.plans = [{ method: "", keep: 1, options: {} }];
     document.addEventListener("tv-catalogue", () => this.menu());
     document.addEventListener("tv-shown", () => this.said());

@@ -1,16 +1,14 @@
 /** The hallucination desk: flagged words, candidates to force, tokens that it stands on, mitigations. */
 
-import { download, el, fill, scrollToPart } from "../base/dom.js";
+import { download, el, fill, partsOf, scrollToPart } from "../base/dom.js";
 import { markedWords } from "../compare/marked_words.js";
 
 export class Desk {
-  constructor(root, { trigger, server = {} }) {
+  constructor(root, { trigger, server }) {
     this.trigger = trigger;
+    /** Functions of components/desk_panel.py. @type {Record<string, (sent: object) => Promise<any>>} */
     this.server = server;
-    this.parts = {};
-    root.querySelectorAll("[data-part]").forEach((node) => {
-      this.parts[node.dataset.part] = node;
-    });
+    this.parts = partsOf(root);
     this.at = 0;
     this.mapped = new Map();
   }
@@ -236,7 +234,7 @@ export class Desk {
       ? null
       : this.button(
           "Open as a lane",
-          "Show this run in Compare and in the big picture",
+          "Show this run in Compare and in the viewer",
           () => {
             this.send("open", { lane });
             scrollToPart("#tv-compare");
@@ -249,14 +247,14 @@ export class Desk {
     const kinds = [
       [
         "necessary",
-        "What must go for it to change?",
-        "Search the tokens whose removal changes the answer",
+        "What must be removed to change it?",
+        "Find tokens whose removal changes the answer",
       ],
-      ["sufficient", "What alone is enough?", "Search the tokens that alone keep the answer"],
+      ["sufficient", "What is enough on its own?", "Find tokens that keep the answer on their own"],
     ];
     fill(
       this.parts.tokens,
-      el("h2", {}, "Which tokens it stands on"),
+      el("h2", {}, "Which tokens the answer depends on"),
       el(
         "div",
         { class: "tv-sweepbar" },

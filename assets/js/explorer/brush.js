@@ -1,18 +1,30 @@
 /** Choosing tokens by hand: paint them in or out, then ask again with exactly these. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
 
-const MOST_UNDO = 100;
+const MAX_UNDO = 100;
 
 export class Brush {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.active = false;
+    /** [n], 1 = the model gets this token. */
     this.inside = new Uint8Array(0);
+    /** What the choice is about: another picture forgets it. */
+    this.source = "";
+    /** Earlier and later choices. @type {Uint8Array[]} */
+    this.undone = [];
+    /** @type {Uint8Array[]} */
+    this.redone = [];
     this.build();
-    document.addEventListener("tv-hand", (event) => this.answered(event.detail));
+    document.addEventListener("tv-hand", (/** @type {CustomEvent} */ event) =>
+      this.answered(event.detail),
+    );
   }
 
   build() {
@@ -191,7 +203,7 @@ export class Brush {
   }
 
   remember() {
-    this.undone = [...this.undone.slice(1 - MOST_UNDO), this.inside.slice()];
+    this.undone = [...this.undone.slice(1 - MAX_UNDO), this.inside.slice()];
     this.redone = [];
   }
 

@@ -1,11 +1,14 @@
 /** The big picture with its words and controls. Everything here happens in the browser. */
 
-import { holdHeight } from "../base/dom.js";
+/** @import { Look, Numbers, Payload, Range, View } from "../base/types.js" */
+
+import { holdHeight, partsOf } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { Painter } from "./painter.js";
 import { ExplorerPanel } from "./panel.js";
 import { Scene } from "./scene.js";
 
+/** The view when the page opens. @returns {View} */
 const fresh = () => ({
   map: "attention",
   layer: 0,
@@ -27,14 +30,21 @@ const fresh = () => ({
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
     this.root = root;
+    /** Functions of components/overlay.py. @type {Record<string, (sent: object) => Promise<any>>} */
     this.server = server;
+    /** Sends an event to Gradio. @type {(event: string, sent?: object) => void} */
     this.trigger = trigger;
-    this.parts = {};
-    root.querySelectorAll("[data-part]").forEach((node) => {
-      this.parts[node.dataset.part] = node;
-    });
+    this.parts = partsOf(root);
     this.painter = new Painter(this.parts.canvas);
     this.view = fresh();
+    /** @type {Scene} */
+    this.scene = null;
+    /** Numbers of the view, [n]. @type {Numbers} */
+    this.values = null;
+    /** @type {Range} */
+    this.range = null;
+    /** @type {Look} */
+    this.look = null;
     this.panel = new ExplorerPanel(this);
     this.listen();
     root.querySelectorAll(".tv-island").forEach(holdHeight);
@@ -43,7 +53,7 @@ export class Explorer {
   }
 
   /** A new payload: another run, the same run with more words, a choice of tokens to paint on, or nothing. */
-  async load(payload) {
+  async load(/** @type {Payload} */ payload) {
     if (payload?.choice) return this.panel.brush.receive(payload.choice);
     if (!payload?.panes) return;
     const before = this.scene?.payload;
@@ -155,7 +165,7 @@ export class Explorer {
     this.asked = 0;
   }
 
-  /** What to draw for the current view. */
+  /** What to draw for the current view. @returns {Look} */
   compose() {
     const { scene, view } = this;
     const values = scene.shown(view);
@@ -173,7 +183,7 @@ export class Explorer {
       shown && !painted && (!fates || view.heat) ? scene.normal(values, range, view.scaling) : null;
     return {
       norm,
-      absent: norm ? norm.reduce((sum, share) => sum + !Number.isFinite(share), 0) : 0,
+      absent: norm ? Array.from(norm).filter((share) => !Number.isFinite(share)).length : 0,
       opacity: view.opacity / 100,
       roles: painted || fates || preview,
       painted: Boolean(painted),

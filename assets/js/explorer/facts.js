@@ -1,5 +1,7 @@
 /** The exact numbers of one token: the one under the pointer, else the pinned one. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { el, fill, holdHeight, writeText } from "../base/dom.js";
 import { formatNumber, plural } from "../base/text.js";
 
@@ -16,6 +18,7 @@ const ROWS = [
 ];
 
 export class Facts {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.cells = Object.fromEntries(ROWS.map(([key]) => [key, el("td")]));
@@ -125,7 +128,7 @@ export class Facts {
     const groups = scene.groupsAt(view.stage);
     if (!groups || groups[token] < 0) return "–";
     const size = scene.membersAt(view.stage).get(groups[token]).length;
-    return `group ${groups[token]}: ${plural(size, "token")}, stands at token ${scene.placesAt(view.stage)[token]}`;
+    return `group ${groups[token]}: ${plural(size, "token")}, represented by token ${scene.placesAt(view.stage)[token]}`;
   }
 
   kind(token) {

@@ -1,5 +1,7 @@
 /** The view as a figure for print: what one sees, with its sentence, colour bar and legend. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { formatNumber } from "../base/text.js";
 import { drawSwatch, legendEntries, unitText } from "./legend.js";
 import { Painter } from "./painter.js";
@@ -10,11 +12,12 @@ const WIDTH = 1200;
 const EDGE = 30;
 const INNER = WIDTH - 2 * EDGE;
 const RATIO = 2;
-const MOST_LINES = 8;
+const MAX_LINES = 8;
 const INK = "#1b2129";
 const SOFT = "#56606c";
 
 export class Figure {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.canvas = document.createElement("canvas");
@@ -68,10 +71,10 @@ export class Figure {
         put(sign);
       }
     }
-    if (lines.length <= MOST_LINES) return lines;
-    let last = lines[MOST_LINES - 1];
+    if (lines.length <= MAX_LINES) return lines;
+    let last = lines[MAX_LINES - 1];
     while (last && !fits(`${last} …`)) last = last.slice(0, -1);
-    return [...lines.slice(0, MOST_LINES - 1), `${last} …`];
+    return [...lines.slice(0, MAX_LINES - 1), `${last} …`];
   }
 
   entries(pen) {

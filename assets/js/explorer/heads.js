@@ -1,12 +1,16 @@
 /** Every head of a layer as a small map, the one with most on the image first; all share one colour scale. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatNumber, formatPercent } from "../base/text.js";
 import { palette, scaled } from "./palette.js";
 
+/** Longest side of a small map in pixels. */
 const SIDE = 72;
 
 export class HeadGallery {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.title = el("h2");
@@ -18,6 +22,10 @@ export class HeadGallery {
     this.note = el("p", { class: "tv-fine" });
     fill(owner.parts.gallery, this.title, this.grid, this.note);
     this.tiles = [];
+    // Which token each pixel of a small map shows, and for which arrangement that is.
+    this.spotKey = "";
+    this.spotScene = null;
+    this.spotCache = null;
   }
 
   /** Soon, after the picture has been painted: the gallery must never hold it up. */

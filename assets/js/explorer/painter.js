@@ -1,19 +1,42 @@
 /** Drawing: panes on a canvas, the heat map, and what became of every token. */
 
+/** @import { Look } from "../base/types.js" */
+
 import { pageState } from "../base/page_state.js";
+import { Arrangement } from "./arrangement.js";
 import { Mosaic } from "./mosaic.js";
 import { palette } from "./palette.js";
 
 const KEPT = 0;
 const MERGED = 1;
 const PRUNED = 2;
-const GAP = 10;
 
-export class Painter {
+export class Painter extends Arrangement {
+  /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
-    this.canvas = canvas;
+    super(canvas);
+    /** Where drawing goes: the screen, a hidden canvas or an SVG file. @type {any} */
     this.pen = canvas.getContext("2d");
-    this.rects = [];
+    /** Hidden canvases of this size, by what is on them. @type {Record<string, HTMLCanvasElement>} */
+    this.bases = {};
+    /** @type {(HTMLImageElement | null)[]} */
+    this.images = null;
+    /** @type {(string | null)[]} */
+    this.urls = null;
+    /** One pixel per token: colours, and which tokens a pattern covers. @type {Mosaic | null} */
+    this.heat = null;
+    /** @type {Mosaic | null} */
+    this.mask = null;
+    /** What the heat map was last coloured for. @type {any[]} */
+    this.heatOf = null;
+    /** What the kept picture with its heat map was drawn for. @type {any[]} */
+    this.heatedOf = [];
+    /** The look of the last picture. @type {Look} */
+    this.lookOf = null;
+    /** Pixels of the outlines. @type {ImageData | null} */
+    this.plate = null;
+    /** Draw for print: every token by itself, nothing from a hidden canvas. */
+    this.exact = false;
   }
 
   /** Load the pictures of a scene; resolves when they can be drawn. */
@@ -21,7 +44,7 @@ export class Painter {
     const urls = scene.payload.images.map((image) => image.src);
     const same =
       this.urls && urls.length === this.urls.length && urls.every((url, i) => url === this.urls[i]);
-    Object.assign(this, { scene, heat: null, mask: null, heatedOf: [] });
+    Object.assign(this, { scene, heat: null, heatOf: null, mask: null, heatedOf: [] });
     if (same) return;
     this.urls = urls;
     this.images = await Promise.all(
@@ -38,42 +61,10 @@ export class Painter {
     );
   }
 
-  /** Place the panes in a width; returns the height in CSS pixels. */
+  /** Place everything in a width; the hidden canvases are of another size then. */
   arrange(width, tallest) {
-    const panes = this.scene.payload.panes;
-    const count = panes.length;
-    const across = count <= 1 ? 1 : count <= 4 ? 2 : Math.ceil(Math.sqrt(count));
-    const cell = (width - GAP * (across - 1)) / across;
-    this.rects = [];
-    let top = 0;
-    for (let start = 0; start < count; start += across) {
-      let high = 0;
-      panes.slice(start, start + across).forEach((pane, i) => {
-        const [x0, y0, x1, y1] = pane.view;
-        const ratio = Math.min(Math.max((y1 - y0) / (x1 - x0), 0.06), 12);
-        const w = Math.min(cell, tallest / ratio);
-        const h = w * ratio;
-        this.rects.push({ x: i * (cell + GAP) + (cell - w) / 2, y: top, w, h });
-        high = Math.max(high, h);
-      });
-      top += high + GAP;
-    }
-    const height = Math.max(top - GAP, 40);
-    const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    this.ratio = ratio;
-    if (
-      this.canvas.width !== Math.round(width * ratio) ||
-      this.canvas.height !== Math.round(height * ratio)
-    ) {
-      this.canvas.width = Math.round(width * ratio);
-      this.canvas.height = Math.round(height * ratio);
-      this.canvas.style.height = `${height}px`;
-    }
-    this.width = width;
-    this.height = height;
     this.bases = {};
-    this.placeTokens();
-    return height;
+    return super.arrange(width, tallest);
   }
 
   /** The pictures alone, grey or in colour, drawn once per size. */
@@ -119,62 +110,9 @@ export class Painter {
     this.pen.filter = "none";
   }
 
-  /** Rectangles of all tokens in CSS pixels; newlines get a strip behind the token before them. */
-  placeTokens() {
-    const { scene } = this;
-    const n = scene.n;
-    const box = scene.box ? scene.box.values : [];
-    this.cells = new Float32Array(4 * n);
-    for (let i = 0; i < n; i++) {
-      const number = scene.pane.values[i];
-      const rect = this.rects[number];
-      if (!rect) continue;
-      if (scene.kind.values[i] !== 0) {
-        this.placeMark(i, rect);
-        continue;
-      }
-      const [x0, y0, x1, y1] = scene.payload.panes[number].view;
-      const sx = rect.w / (x1 - x0);
-      const sy = rect.h / (y1 - y0);
-      const snap = (value) => Math.round(value * this.ratio) / this.ratio;
-      const left = snap(rect.x + (box[4 * i] - x0) * sx);
-      const top = snap(rect.y + (box[4 * i + 1] - y0) * sy);
-      const right = snap(rect.x + (box[4 * i + 2] - x0) * sx);
-      const bottom = snap(rect.y + (box[4 * i + 3] - y0) * sy);
-      this.cells.set([left, top, right - left, bottom - top], 4 * i);
-    }
-  }
-
-  placeMark(i, rect) {
-    const before = 4 * (i - 1);
-    const [x, y, w, h] = i
-      ? this.cells.slice(before, before + 4)
-      : [rect.x, rect.y, 0, rect.h / 20];
-    this.cells.set([Math.min(x + w, rect.x + rect.w) - 3, y, 5, h], 4 * i);
-  }
-
-  cell(i) {
-    const [x, y, w, h] = this.cells.subarray(4 * i, 4 * i + 4);
-    return { x, y, w, h };
-  }
-
-  /** Token under a point in CSS pixels, or -1. */
-  hit(x, y) {
-    let found = -1;
-    for (let i = 0; i < this.scene.n; i++) {
-      const at = 4 * i;
-      const dx = x - this.cells[at];
-      const dy = y - this.cells[at + 1];
-      if (dx < 0 || dy < 0 || dx >= this.cells[at + 2] || dy >= this.cells[at + 3]) continue;
-      if (this.scene.kind.values[i] !== 0) return i;
-      found = i;
-    }
-    return found;
-  }
-
   /**
-   * look: {norm, opacity, roles, groups, places, members, sinks, sinksIncluded, registers, marks, hover, pinned}.
-   * The same look again, with another token under the pointer, costs one copy of the picture.
+   * Draw. The same look again, with another token under the pointer, costs one copy of the picture.
+   * @param {Look} look
    */
   draw(look) {
     const started = performance.now();
@@ -210,6 +148,7 @@ export class Painter {
     this.exact = false;
   }
 
+  /** Whether a heat map is drawn: the picture below it is grey then. */
   isGrey(look) {
     return Boolean(look.norm) && look.opacity > 0;
   }
@@ -259,21 +198,7 @@ export class Painter {
     pen.drawImage(image, rect.x - x0 * sx, rect.y - y0 * sy, size.width * sx, size.height * sy);
   }
 
-  /** Where a box of the original image lies in CSS pixels, or null. */
-  place(pane, [left, top, right, bottom]) {
-    const rect = this.rects[pane];
-    if (!rect) return null;
-    const [x0, y0, x1, y1] = this.scene.payload.panes[pane].view;
-    const sx = rect.w / (x1 - x0);
-    const sy = rect.h / (y1 - y0);
-    return {
-      x: rect.x + (left - x0) * sx,
-      y: rect.y + (top - y0) * sy,
-      w: (right - left) * sx,
-      h: (bottom - top) * sy,
-    };
-  }
-
+  /** The heat map: shares of the colour scale, one colour per token, left out on sinks and marks. */
   drawHeat(look) {
     const { pen, scene } = this;
     const { norm, sinks } = look;
@@ -302,12 +227,6 @@ export class Painter {
     pen.globalAlpha = 1;
   }
 
-  eachCell(test, act) {
-    const { cells } = this;
-    for (let i = 0, at = 0; i < this.scene.n; i++, at += 4)
-      if (test(i)) act(i, cells[at], cells[at + 1], cells[at + 2], cells[at + 3]);
-  }
-
   /**
    * A pattern over all patches that pass a test. A canvas full of the pattern is kept: filling with a pattern takes
    * ten times as long as copying pixels.
@@ -330,12 +249,14 @@ export class Painter {
     this.mask
       .fill((i) => (inside(i) ? 0xff000000 : 0))
       .draw(veil, (pane, box) => this.place(pane, box));
+    // source-in keeps of the pattern what lies on the mask.
     veil.globalCompositeOperation = "source-in";
     veil.drawImage(whole, 0, 0, this.width, this.height);
     veil.globalCompositeOperation = "source-over";
     pen.drawImage(this.bases.veil, 0, 0, this.width, this.height);
   }
 
+  /** Pruned tokens hatched, merged ones dotted in the colour of their group, kept ones outlined. */
   drawRoles(look) {
     const { pen, scene } = this;
     const { roles, groups } = look;
@@ -369,6 +290,7 @@ export class Painter {
       if (right >= 0 && here !== area(right)) lines.push(x + w, y, 0, h);
       if (down >= 0 && here !== area(down)) lines.push(x, y + h, w, 0);
     }
+    /** @type {[number, number, number][]} */
     const strokes = [
       [0, 0.7, whole(width) + 2 / this.ratio],
       [255, alpha, whole(width)],
@@ -377,6 +299,7 @@ export class Painter {
     else if (lines.length) this.etch(lines, strokes);
   }
 
+  /** Lines [k, 4] as rectangles of a thickness, longer by half of it at both ends so that corners close. */
   rule(lines, grey, alpha, thick) {
     this.pen.fillStyle = `rgba(${grey},${grey},${grey},${alpha})`;
     for (let k = 0; k < lines.length; k += 4)
@@ -388,27 +311,38 @@ export class Painter {
       );
   }
 
-  /** The same lines written as pixels: drawing thousands of small rectangles takes longer than a frame. */
+  /**
+   * The same lines as `rule` draws, written as pixels: to fill thousands of small rectangles takes longer
+   * than a frame, to set their pixels in an array does not.
+   *
+   * @param {number[]} lines [k, 4] flat: x, y, width, height in CSS pixels, one of width and height 0.
+   * @param {[number, number, number][]} strokes Grey value, opacity and thickness in CSS pixels; a later
+   *   one replaces what is under it, as the array cannot blend.
+   */
   etch(lines, strokes) {
-    const { width, height } = this.canvas;
+    const { width, height } = this.canvas; // in canvas pixels, as all below
     if (!this.plate || this.plate.width !== width || this.plate.height !== height)
       this.plate = new ImageData(width, height);
-    const pixels = new Uint32Array(this.plate.data.buffer).fill(0);
+    const pixels = new Uint32Array(this.plate.data.buffer).fill(0); // [height, width], one number each
     const pixel = (value, most) => Math.max(0, Math.min(most, Math.round(value * this.ratio)));
     for (const [grey, alpha, thick] of strokes) {
-      const ink = ((Math.round(255 * alpha) << 24) | (grey * 0x10101)) >>> 0;
+      // The bytes red, green, blue, alpha lie in memory from the lowest: 0xAABBGGRR on every machine
+      // that runs a browser. `>>> 0` makes the sum unsigned again.
+      const colour = ((Math.round(255 * alpha) << 24) | (grey * 0x10101)) >>> 0;
       for (let k = 0; k < lines.length; k += 4) {
         const left = pixel(lines[k] - thick / 2, width);
         const right = pixel(lines[k] + lines[k + 2] + thick / 2, width);
+        const top = pixel(lines[k + 1] - thick / 2, height);
         const bottom = pixel(lines[k + 1] + lines[k + 3] + thick / 2, height);
-        for (let y = pixel(lines[k + 1] - thick / 2, height); y < bottom; y++)
-          for (let x = left; x < right; x++) pixels[y * width + x] = ink;
+        for (let y = top; y < bottom; y++) pixels.fill(colour, y * width + left, y * width + right);
       }
     }
+    // putImageData replaces instead of blending, so it goes to a canvas of its own first.
     this.sheet("lines").putImageData(this.plate, 0, 0);
     this.pen.drawImage(this.bases.lines, 0, 0, this.width, this.height);
   }
 
+  /** Outlines between groups: 0 pruned, 1 kept, and from 2 on a number for each group. */
   outlineGroups(look) {
     const shared = (i) =>
       look.roles[i] === MERGED ? look.groups[i] + 2 : look.roles[i] === KEPT ? 1 : 0;
@@ -461,6 +395,7 @@ export class Painter {
     }
   }
 
+  /** Parts of the picture that the model does not see: cut off by its crop. */
   drawUnseen(pane, rect) {
     const { pen } = this;
     const [x0, y0, x1, y1] = pane.view;
@@ -472,6 +407,7 @@ export class Painter {
     }
   }
 
+  /** A frame around a token, dashed when it is held, and around its group. */
   drawCursor(token, look, firm) {
     const { pen } = this;
     const group = look.groups ? look.groups[token] : -1;

@@ -1,5 +1,7 @@
 /** Map menu, layer bars, sliders and texts of the explorer, and its smaller parts. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { formatNumber, formatPercent } from "../base/text.js";
@@ -14,6 +16,7 @@ import { Walk } from "./walk.js";
 import { WordList } from "./words.js";
 
 export class ExplorerPanel {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.parts = owner.parts;
@@ -23,6 +26,8 @@ export class ExplorerPanel {
     this.brush = new Brush(owner);
     this.walk = new Walk(owner);
     this.share = new Sharing(owner);
+    /** Where the pointer is, in CSS pixels of the picture. */
+    this.spot = { x: 0, y: 0 };
     this.drawBar();
     this.wire();
     this.watchTip();
@@ -55,6 +60,7 @@ export class ExplorerPanel {
     on("scaling", "change", (node) => ({ scaling: node.value }));
     on("head", "change", (node) => ({ head: +node.value, ...map }));
     const pick = (event) => {
+      /** @type {HTMLElement} */
       const bar = document.elementFromPoint(event.clientX, event.clientY)?.closest("[data-layer]");
       if (bar && parts.bars.contains(bar) && +bar.dataset.layer !== view().layer)
         set(() => owner.layer(+bar.dataset.layer));

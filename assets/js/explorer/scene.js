@@ -1,131 +1,43 @@
-/** One run as the browser sees it: decoded arrays, and the numbers that a view of them shows. */
+/** One run as a view of it shows it: the numbers of a map, their range and their ranks. */
 
-import { unpack } from "../base/arrays.js";
+/** @import { Field, MapEntry, Numbers, Payload, Range, View } from "../base/types.js" */
+
 import { scaled } from "./palette.js";
+import { RunArrays } from "./run_arrays.js";
 
-const arrays = [
-  "box",
-  "pane",
-  "tile",
-  "row",
-  "col",
-  "kind",
-  "attention",
-  "heads",
-  "share",
-  "before",
-  "tower",
-  "tower_heads",
-  "tam",
-  "phi",
-  "sinks",
-  "fates",
-  "groups",
-  "places",
-  "went",
-  "score",
-  "registers",
-];
-
-export class Scene {
+export class Scene extends RunArrays {
+  /** @param {Payload} payload */
   constructor(payload) {
-    this.payload = payload;
-    this.n = payload.n;
-    this.words = payload.words || [];
-    for (const name of arrays)
-      this[name] = unpack(payload[{ groups: "group", places: "place" }[name] || name]);
-    this.roles = payload.roles || [];
-    this.memory = new Map();
+    super(payload);
+    /** Ranks by the array that they are of. @type {WeakMap<Numbers, Int32Array>} */
     this.rankMemory = new WeakMap();
-    this.sent = payload.attention_layers || null; // a long answer about many tokens: not every layer
-    this.layers = this.sent
-      ? this.share.shape[1]
-      : this.attention
-        ? this.attention.shape[1]
-        : this.phi
-          ? this.phi.shape[0]
-          : 0;
+    /** Layers whose attention was sent; null means all. A long answer about many tokens sends some. */
+    this.sent = payload.attention_layers || null;
+    this.layers = this.countLayers();
     this.headCount = this.heads ? this.heads.shape[2] : 0;
     this.towerHeads = this.tower_heads ? this.tower_heads.shape[1] : 0;
     this.meanShare = this.shares(null);
-    this.link();
     this.maps = this.menu();
+    // What was computed last, kept with what it was computed for.
+    this.shownKey = "";
+    /** @type {Numbers} */
+    this.shownValues = new Float32Array(0);
+    /** @type {any[]} */
+    this.normalKey = null;
+    /** @type {Numbers} */
+    this.normalShares = null;
+    this.headKey = "";
+    this.headCache = null;
   }
 
-  /** Right and lower neighbour of each token in its tile, for group outlines. */
-  link() {
-    const at = new Map();
-    const key = (tile, row, col) => `${tile},${row},${col}`;
-    this.right = new Int32Array(this.n).fill(-1);
-    this.down = new Int32Array(this.n).fill(-1);
-    for (let i = 0; i < this.n; i++)
-      if (this.kind.values[i] === 0)
-        at.set(key(this.tile.values[i], this.row.values[i], this.col.values[i]), i);
-    for (const i of at.values()) {
-      const [tile, row, col] = [this.tile.values[i], this.row.values[i], this.col.values[i]];
-      this.right[i] = at.get(key(tile, row, col + 1)) ?? -1;
-      this.down[i] = at.get(key(tile, row + 1, col)) ?? -1;
-    }
+  /** Layers of the language model that can be shown. */
+  countLayers() {
+    if (this.sent) return this.share.shape[1]; // the shares are there for every layer
+    if (this.attention) return this.attention.shape[1];
+    return this.phi ? this.phi.shape[0] : 0;
   }
 
-  /** Compute once per key. */
-  once(key, make) {
-    if (!this.memory.has(key)) this.memory.set(key, make());
-    return this.memory.get(key);
-  }
-
-  last(stage) {
-    const final = this.fates.shape[0] - 1;
-    return stage === null || stage === undefined ? final : Math.min(stage, final);
-  }
-
-  stageRow(field, stage) {
-    const at = this.last(stage);
-    return at < 0 ? null : field.values.subarray(at * this.n, (at + 1) * this.n);
-  }
-
-  /** Fates after a stage (default: the last, -1: before the first), or null when this run kept everything. */
-  fatesAt(stage) {
-    if (!this.fates) return null;
-    return this.stageRow(this.fates, stage) || this.once("all", () => new Uint8Array(this.n));
-  }
-
-  /** Output token of each token, and the token at whose place that one stands. */
-  groupsAt(stage) {
-    return this.fates ? this.stageRow(this.groups, stage) : null;
-  }
-
-  placesAt(stage) {
-    return this.fates ? this.stageRow(this.places, stage) : null;
-  }
-
-  /** group -> its source tokens, after a stage. */
-  membersAt(stage) {
-    const groups = this.groupsAt(stage);
-    if (!groups) return new Map();
-    return this.once(`members${this.last(stage)}`, () => {
-      const members = new Map();
-      groups.forEach((group, i) => {
-        if (group < 0) return;
-        if (!members.has(group)) members.set(group, []);
-        members.get(group).push(i);
-      });
-      return members;
-    });
-  }
-
-  get group() {
-    return this.fates ? { values: this.groupsAt(null) } : null;
-  }
-
-  get place() {
-    return this.fates ? { values: this.placesAt(null) } : null;
-  }
-
-  get members() {
-    return this.membersAt(null);
-  }
-
+  /** The maps to choose from, those that this run lacks with the reason why. @returns {MapEntry[]} */
   menu() {
     const lost = this.payload.missing || {};
     const cls = this.payload.tower_kind !== "received";
@@ -146,7 +58,7 @@ export class Scene {
         layers: 0,
         heads: 0,
         why: lost.tam,
-        help: "Token Activation Map: how strongly each patch by itself speaks for the word, with what earlier words explain taken off.",
+        help: "Token Activation Map: how strongly each patch on its own supports the word, minus what earlier words explain.",
       },
       {
         id: "tower",
@@ -183,11 +95,16 @@ export class Scene {
     ];
   }
 
+  /** @param {string} id */
   map(id) {
     return this.maps.find((map) => map.id === id);
   }
 
-  /** Which words a view adds up; none chosen means all that are text. */
+  /**
+   * Which words a view adds up; none chosen means all that are text.
+   * @param {View} view
+   * @returns {number[]}
+   */
   chosen(view) {
     if (view.peek !== null && view.peek < this.words.length) return [view.peek];
     if (view.words.size) return [...view.words].filter((word) => word < this.words.length);
@@ -221,7 +138,11 @@ export class Scene {
     return this.normalShares;
   }
 
-  /** The numbers of a view, one per token. Chosen words are summed; all words are averaged. */
+  /**
+   * The numbers of a view, [n]. Chosen words are summed; all words are averaged.
+   * @param {View} view
+   * @returns {Numbers}
+   */
   values(view) {
     const out = new Float32Array(this.n).fill(NaN);
     const map = this.map(view.map);
@@ -232,6 +153,7 @@ export class Scene {
       return map.has.values.slice(start, start + this.n);
     }
     if (view.map === "tower") {
+      // [u, n], or [u, g, n] for one head: row-major, so a head's row begins after (layer · g + head) rows.
       const head = view.head < this.towerHeads ? view.head : -1;
       const n = this.n;
       const start = head < 0 ? layer * n : (layer * this.towerHeads + head) * n;
@@ -246,6 +168,7 @@ export class Scene {
     return (word * this.attention.shape[1] + place) * this.n;
   }
 
+  /** The layer that is drawn for a layer: itself, or the nearest that was sent. */
   drawnLayer(layer) {
     if (!this.sent) return layer;
     return this.sent.reduce((best, one) =>
@@ -253,6 +176,7 @@ export class Scene {
     );
   }
 
+  /** Add up [n] rows of tam [t, n], attention [t, l, n] or heads [t, l, h, n] over the chosen words. */
   sum(view, layer, out) {
     const words = this.chosen(view);
     const n = this.n;
@@ -312,35 +236,6 @@ export class Scene {
     );
   }
 
-  get registerTokens() {
-    return this.once("registers", () =>
-      this.registers
-        ? Array.from(this.registers.values.keys()).filter((i) => this.registers.values[i])
-        : [],
-    );
-  }
-
-  /** In words, which picture and which of its tiles a token belongs to. */
-  where(token) {
-    const { panes, images } = this.payload;
-    const number = this.pane.values[token];
-    const pane = panes[number];
-    const of = images.length > 1 ? ` of image ${pane.image + 1}` : "";
-    if (pane.role === "whole") return `image ${pane.image + 1}`;
-    return pane.role === "thumbnail" ? `small view${of}` : `tile ${this.tile.values[token]}${of}`;
-  }
-
-  /** Tokens that are no patches: row ends and separators. */
-  get markTokens() {
-    return this.once("marks", () =>
-      Array.from(this.kind.values.keys()).filter((i) => this.kind.values[i] !== 0),
-    );
-  }
-
-  get anySink() {
-    return this.once("anySink", () => Boolean(this.sinks?.values.some(Boolean)));
-  }
-
   /** Every head of the view's layer: its numbers, their sum, and one range for all of them. */
   headMaps(view) {
     const map = this.map(view.map);
@@ -349,11 +244,9 @@ export class Scene {
     if (this.headKey === key) return this.headCache;
     const heads = Array.from({ length: map.heads }, (_, head) => {
       const values = this.values({ ...view, head });
-      return {
-        head,
-        values,
-        mass: values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0),
-      };
+      let mass = 0;
+      for (const value of values) if (Number.isFinite(value)) mass += value;
+      return { head, values, mass };
     });
     const range = {
       low: 0,
@@ -400,7 +293,12 @@ export class Scene {
     return Boolean(row) && row[token] === 1;
   }
 
-  /** Range of a view's numbers; sinks are left out unless asked for. */
+  /**
+   * Range of a view's numbers, from 0 where none is negative; sinks are left out unless asked for.
+   * @param {Numbers} values
+   * @param {View} view
+   * @returns {Range}
+   */
   range(values, view) {
     const sinks = view.sinks ? null : this.sinkRow(view);
     let low = Infinity;
@@ -421,20 +319,32 @@ export class Scene {
   }
 
   /**
-   * Sorted as plain numbers, which takes a tenth of the time that a comparison in a function takes: the bits of a
-   * 32-bit float, turned so that larger values come first, then the token's index.
+   * The ranks by one sort of plain numbers: a typed array without a comparison function sorts in a
+   * tenth of the time. So value and token have to fit into one number, whose order is the order wanted.
+   *
+   * The bits of a 32-bit float, read as an integer, already grow with the size of the value; the sign
+   * is a bit of its own. A value >= 0 becomes minus its bits, so larger ones come first; a value < 0
+   * becomes its bits without the sign, so those nearer to 0 come first. Both times n plus the token
+   * keeps equal values in the tokens' order, and stays exact: 2^31 · n is below 2^53 for n < 4 million.
+   *
+   * @param {Numbers} values [n]; what is no finite number counts as minus infinity.
+   * @returns {Int32Array} [n]
    */
   rank(values) {
-    const bits = new Int32Array(
-      Float32Array.from(values, (value) => (Number.isFinite(value) ? value + 0 : -Infinity)).buffer,
+    const { n } = this;
+    // `+ 0` turns -0, whose bits are those of a negative number, into 0.
+    const floats = Float32Array.from(values, (value) =>
+      Number.isFinite(value) ? value + 0 : -Infinity,
     );
+    const bits = new Int32Array(floats.buffer); // the same memory, not a conversion
     const keys = Float64Array.from(
       bits,
-      (bit, i) => (bit < 0 ? bit & 0x7fffffff : -bit) * this.n + i,
+      (bit, token) => (bit < 0 ? bit & 0x7fffffff : -bit) * n + token,
     ).sort();
-    const ranks = new Int32Array(this.n);
+    const ranks = new Int32Array(n);
     keys.forEach((key, place) => {
-      ranks[key - this.n * Math.floor(key / this.n)] = place + 1;
+      // Not `key % n`, which is negative for a negative key.
+      ranks[key - n * Math.floor(key / n)] = place + 1;
     });
     return ranks;
   }

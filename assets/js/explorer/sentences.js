@@ -28,7 +28,7 @@ export const leadSentence = ({ scene, view, look }) => {
     : "its answer";
   const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
   if (look.painted)
-    return "Paint over what the model shall not get: hatched tokens are left out when you ask again.";
+    return "Paint over what the model should not see: hatched tokens are left out when you ask again.";
   if (look.preview)
     return `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: a preview by this map. Compare below removes tokens for real.`;
   if (look.roles) return fateSentence(scene, look.roles, view.stage);
@@ -41,13 +41,13 @@ export const leadSentence = ({ scene, view, look }) => {
     const near =
       drawn === view.layer
         ? ""
-        : ` Drawn is layer ${drawn}: of so long an answer not every layer fits into a page.`;
+        : ` The picture shows layer ${drawn}: for an answer this long, only some layers are sent.`;
     return `Bright patches are where the model looked while it wrote ${words} (layer ${view.layer}, ${head}${part}).${near}`;
   }
   if (view.map === "tam")
-    return `Bright patches speak for ${words} by themselves, after what earlier words explain is taken off.`;
+    return `Bright patches support ${words} on their own, minus what earlier words explain.`;
   if (view.map === "tower")
-    return `Bright patches stand out to the vision tower (layer ${view.layer}, ${head}), before any question is asked.`;
+    return `Bright patches matter most to the vision tower (layer ${view.layer}, ${head}), before any question is asked.`;
   if (view.map === "phi")
     return `Bright tokens behave like attention sinks in layer ${view.layer}: they draw attention whatever they show.`;
   return "Bright tokens are those the method found important.";

@@ -1,5 +1,7 @@
 /** Link, pictures, numbers, files and code of what is on the screen. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { download, el, fill } from "../base/dom.js";
 import { viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
@@ -10,6 +12,7 @@ const names = ["kept", "merged", "pruned"];
 const kinds = ["patch", "newline", "separator"];
 
 export class Sharing {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
   }
@@ -62,8 +65,8 @@ export class Sharing {
         file("Numbers (CSV)", "One row per token", () => this.save("csv")),
         file("Numbers (JSON)", "The same, with the view they belong to", () => this.save("json")),
         asked("page", "Web page", "One file that works offline, hover and all"),
-        asked("walk", "Film (GIF)", "The walk through stages and layers"),
-        asked("charts", "Charts (plotly)", "The charts below as plotly JSON"),
+        asked("walk", "Animation (GIF)", "The walk through stages and layers"),
+        asked("charts", "Charts (plotly)", "The charts below, as plotly JSON"),
         asked("trace", "Trace", "The whole run; it opens again without a model"),
       ),
     );

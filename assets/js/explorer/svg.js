@@ -12,22 +12,27 @@ let ruler = null;
 
 export class SvgPen {
   constructor(width, height) {
-    Object.assign(this, {
-      width,
-      height,
-      parts: [],
-      defs: new Map(),
-      dash: [],
-      fillStyle: "#000",
-      strokeStyle: "#000",
-      lineWidth: 1,
-      globalAlpha: 1,
-      font: "16px sans-serif",
-      filter: "none",
-      path: "",
-    });
+    this.width = width;
+    this.height = height;
+    /** Elements in the order in which they are drawn. @type {string[]} */
+    this.parts = [];
+    /** Patterns by the picture that they repeat. @type {Map<string, any>} */
+    this.defs = new Map();
+    /** @type {number[]} */
+    this.dash = [];
+    this.path = "";
+    // As a canvas pen has them.
+    /** @type {any} */
+    this.fillStyle = "#000";
+    /** @type {any} */
+    this.strokeStyle = "#000";
+    this.lineWidth = 1;
+    this.globalAlpha = 1;
+    this.font = "16px sans-serif";
+    this.filter = "none";
   }
 
+  /** Vector graphics have no pixels to scale to. */
   scale() {}
 
   colour(name, style) {

@@ -1,5 +1,7 @@
 /** A walk through a run: all tokens, each stage of removal, then layer by layer through the language model. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { el, fill, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
 
@@ -42,10 +44,11 @@ export const walkSentence = (scene, { stage, layer }, share) => {
   const merged = fates ? fates.filter((fate) => fate === 1).length : 0;
   const looks =
     share === null || layer === null ? "" : `; ${formatPercent(share)} of the attention is on them`;
-  return `${at}: ${left} of ${scene.n} tokens${merged ? `, some standing for ${merged} merged ones` : ""}${looks}.`;
+  return `${at}: ${left} of ${scene.n} tokens${merged ? `, some of which represent ${merged} merged ones` : ""}${looks}.`;
 };
 
 export class Walk {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.at = -1;

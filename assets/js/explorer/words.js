@@ -1,9 +1,12 @@
 /** The answer's words: hover one for its map, click to hold it, several add up; a patch under the pointer lights them. */
 
+/** @import { Explorer } from "./explorer.js" */
+
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
 
 export class WordList {
+  /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
     this.nodes = [];

@@ -22,12 +22,15 @@ const present = (on) => {
   window.dispatchEvent(new Event("resize"));
 };
 
+/** @returns {HTMLElement | null} What opens and closes the sidebar with the lessons. */
+const opener = () => document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button");
+
 const clicked = (target) => {
   if (target.closest("#tv-lesson-next, #tv-lesson-back")) scrollToPart("#tv-main");
   const button = target.closest(".tv-modes button");
   if (!button) return;
   if (button.id === "tv-present") present(!document.documentElement.classList.contains(MODE));
-  else document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button")?.click();
+  else opener()?.click();
 };
 
 /** Gradio builds the masthead after this script has run: wait for it before reading the address. */
