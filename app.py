@@ -15,6 +15,7 @@ if "GRADIO_TEMP_DIR" not in os.environ:
 from components.api import speak_json  # noqa: E402
 from components.connections import guard  # noqa: E402
 from components.examples import Stored  # noqa: E402
+from components.file_inputs import check_tools  # noqa: E402
 from components.journal import JsonLines  # noqa: E402
 from components.models import Models  # noqa: E402
 from components.opening import draw_all  # noqa: E402
@@ -145,6 +146,7 @@ def serve(on_space: bool) -> None:
     )
     guard(demo.server, settings.connections, settings.trust_proxy)
     remember_little(demo)
+    check_tools(demo.mcp_server_obj)
     speak_json(demo.mcp_server_obj)
     serve_until_stopped(demo)
 

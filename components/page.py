@@ -10,6 +10,7 @@ from components.ask_panel import ask_panel, wire_ask
 from components.brushing import wire_brush
 from components.compare_panel import compare_panel, wire_compare
 from components.desk_panel import desk_panel, wire_desk
+from components.file_inputs import Page
 from components.keep_sweep import keep_sweep, wire_sweep
 from components.lessons_panel import wire_lessons
 from components.numbers_panel import numbers_panel
@@ -54,7 +55,7 @@ def left_out() -> str:
 def build(site: Site) -> gr.Blocks:
     """Build the page. Nothing is loaded but the stored examples."""
     first: dict[str, Any] = opened(site)
-    with gr.Blocks(
+    with Page(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(EVERY, LIFE)
     ) as page:
         gr.HTML(
