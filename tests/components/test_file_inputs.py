@@ -182,15 +182,17 @@ import asyncio, json, sys
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
+DATA = "data:image/png;base64,iVBORw0KGgo="
+
 async def main(url, path):
     async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as tools:
         await tools.initialize()
-        for image in [{"path": path}, {"path": path, "meta": {"_type": "gradio.FileData"}}, path]:
-            for options in [{}, {"x": image}]:
-                given = {"image": None if options else image, "prompt": "what ?"}
-                given["options"] = options
-                found = await tools.call_tool("answer", given)
-                print(json.dumps(found.model_dump(mode="json")))
+        bare, whole = {"path": path}, {"path": path, "meta": {"_type": "gradio.FileData"}}
+        for image, options in [(bare, {}), (whole, {}), (path, {}), (DATA, bare), (DATA, whole),
+                               (DATA, {"x": [whole]})]:
+            given = {"image": image, "prompt": "what ?", "model": "", "method": "", "keep": 0}
+            found = await tools.call_tool("answer", given | {"options": options})
+            print(json.dumps(found.model_dump(mode="json")))
 
 asyncio.run(main(*sys.argv[1:]))
 """
