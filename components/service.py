@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ from starlette.routing import Route
 
 import tokviz
 from components.door import Door, Limits
+from components.hosts import served_hosts
 from components.journal import JOURNAL
 from components.runs import STOPS
 from components.shelf import SHELF
@@ -62,6 +64,7 @@ def app_kwargs(settings: Settings) -> dict[str, Any]:
         requests=settings.requests_per_minute,
         open_requests=settings.connections,
         trust_proxy=settings.trust_proxy,
+        hosts=served_hosts(settings.server_name, settings.hosts, os.environ),
     )
     routes = [Route("/healthz", healthz), SHELF.route()]
     if settings.metrics:
