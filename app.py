@@ -3,96 +3,51 @@
 import gc
 import logging
 import os
+import sys
 import threading
 from pathlib import Path
 
-from components.server.upload_folder import keep_clean, own_folder
+from components.server.setting_readers import SettingError
+from components.server.settings import check_port, load_options, read_settings
+from components.server.upload_folder import own_folder
 
+
+def ended(error: SettingError) -> SystemExit:
+    """Say what is wrong with the settings; return what ends the program."""
+    sys.stderr.write(f"{error}\n")
+    return SystemExit(2)
+
+
+try:
+    settings = read_settings()
+    os.environ["GRADIO_TEMP_DIR"] = own_folder(os.environ.get("GRADIO_TEMP_DIR"))
+except SettingError as error:
+    raise ended(error) from None
+except OSError as error:
+    raise ended(SettingError(f"GRADIO_TEMP_DIR must be a folder to write in: {error}.")) from None
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-if "GRADIO_TEMP_DIR" not in os.environ:
-    os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
 from components.api import speak_json  # noqa: E402
 from components.ask.examples import Stored  # noqa: E402
 from components.ask.opening import draw_all  # noqa: E402
 from components.page import build, theme  # noqa: E402
 from components.runs.journal import JsonLines  # noqa: E402
-from components.runs.models import Models  # noqa: E402
+from components.runs.models import Models, check_placement  # noqa: E402
 from components.runs.runs import RUNS  # noqa: E402
 from components.server.connections import guard  # noqa: E402
 from components.server.fair_queue import queued  # noqa: E402
+from components.server.file_inputs import check_tools  # noqa: E402
 from components.server.lifecycle import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
 from components.server.session_memory import remember_little  # noqa: E402
-from components.state import Settings, Site  # noqa: E402
+from components.server.upload_folder import keep_clean  # noqa: E402
+from components.state import Site  # noqa: E402
 from components.widget import head  # noqa: E402
 
-
-def read_settings() -> Settings:
-    """Return the settings from TOKVIZ_* in the environment; docs/server.md lists them."""
-    names = os.environ.get("TOKVIZ_MODELS", "embedded").split(",")
-    models = tuple(name.strip() for name in names if name.strip())
-    if not models:
-        raise SystemExit("TOKVIZ_MODELS must be names separated by commas, such as embedded.")
-    auth, mcp = read_auth(os.environ.get("TOKVIZ_AUTH", "")), os.environ.get("TOKVIZ_MCP") == "1"
-    if auth and mcp:
-        raise SystemExit(
-            "TOKVIZ_MCP cannot be used with TOKVIZ_AUTH: MCP clients have no way to sign in, so "
-            "the tools would be open to everybody. Leave one of them out."
-        )
-    return Settings(
-        models=models,
-        max_new_tokens=whole_number("TOKVIZ_MAX_NEW_TOKENS", 64, 1, 1024),
-        queue=whole_number("TOKVIZ_QUEUE", 64, 1, 10_000),
-        upload_mb=whole_number("TOKVIZ_UPLOAD_MB", 20, 1, 20),
-        uploads_mb=whole_number("TOKVIZ_UPLOADS_MB", 1000, 50, 1_000_000),
-        runs_mb=whole_number("TOKVIZ_RUNS_MB", 512, 1, 1_000_000),
-        max_seconds=whole_number("TOKVIZ_MAX_SECONDS", 300, 1, 86_400),
-        requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
-        auth=auth,
-        trust_proxy=os.environ.get("TOKVIZ_TRUST_PROXY", "SPACE_ID" in os.environ and "1") == "1",
-        connections=whole_number("TOKVIZ_CONNECTIONS", 500, 20, 1_000_000),
-        metrics=read_metrics(os.environ.get("TOKVIZ_METRICS", "")),
-        mcp=mcp,
-        json_logs=os.environ.get("TOKVIZ_LOG") == "json",
-    )
-
-
-def whole_number(name: str, default: int, least: int, most: int) -> int:
-    """Return a setting, or end the program with a sentence."""
-    text = os.environ.get(name, str(default))
-    if not (text.isdecimal() and least <= int(text) <= most):
-        raise SystemExit(f"{name} must be a whole number from {least} to {most}, got {text!r}.")
-    return int(text)
-
-
-def read_auth(text: str) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of "name:password,name:password"."""
-    pairs = [part.partition(":") for part in text.split(",") if part.strip()]
-    if any(not (name.strip() and password) for name, _, password in pairs):
-        raise SystemExit("TOKVIZ_AUTH must be name:password, several separated by commas.")
-    return tuple((name.strip(), password) for name, _, password in pairs)
-
-
-def read_metrics(word: str) -> str:
-    """Return the word that opens /metrics, or end the program with a sentence."""
-    if word and not (len(word) >= 8 and word.isascii() and word.isprintable()):
-        raise SystemExit(
-            "TOKVIZ_METRICS must be a secret word of at least 8 plain characters, which whoever "
-            "asks for /metrics sends as Authorization: Bearer <word>."
-        )
-    return word
-
-
-def load_options() -> dict[str, str | int]:
-    """Return device, dtype, bits and device_map for `tokviz.load`, as far as they are set."""
-    texts = {name: os.environ.get(f"TOKVIZ_{name.upper()}", "") for name in LOAD_OPTIONS}
-    return {name: int(text) if text.isdecimal() else text for name, text in texts.items() if text}
-
-
-LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
-settings = read_settings()
-examples = os.environ.get("TOKVIZ_EXAMPLES", "")
-stored = Stored(more=Path(examples) if examples else None)
+try:
+    check_placement(load_options())
+except SettingError as error:
+    raise ended(error) from None
+stored = Stored(more=settings.examples)
 RUNS.room = settings.runs_mb * 2**20
 site = Site(settings, stored, Models(settings.models, options=load_options()))
 demo = queued(build(site), settings.queue)
@@ -100,7 +55,10 @@ demo = queued(build(site), settings.queue)
 
 def main() -> None:
     """Serve the page."""
-    on_space = "SPACE_ID" in os.environ
+    try:
+        check_port(settings.server_name, settings.server_port)
+    except SettingError as error:
+        raise ended(error) from None
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     if settings.json_logs:
         for handler in logging.getLogger().handlers:
@@ -115,19 +73,18 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     keep_clean(folder, settings.uploads_mb * 2**20, lasting)
     try:
-        serve(on_space)
+        serve()
     except KeyboardInterrupt:
         demo.close(verbose=False)
     gc.freeze()  # Python would look through every object once more: seconds, for nothing
 
 
-def serve(on_space: bool) -> None:
+def serve() -> None:
     """Launch, and stay until told to stop."""
-    everywhere = "0.0.0.0"
     threading.Thread(target=draw_all, args=(site,), daemon=True).start()
     demo.launch(
-        server_name=os.environ.get("GRADIO_SERVER_NAME", everywhere if on_space else "127.0.0.1"),
-        server_port=whole_number("GRADIO_SERVER_PORT", 7860, 1, 65_535),
+        server_name=settings.server_name,
+        server_port=settings.server_port,
         root_path=os.environ.get("GRADIO_ROOT_PATH"),
         theme=theme(),
         head=head(),
@@ -145,6 +102,7 @@ def serve(on_space: bool) -> None:
     )
     guard(demo.server, settings.connections, settings.trust_proxy)
     remember_little(demo)
+    check_tools(demo.mcp_server_obj)
     speak_json(demo.mcp_server_obj)
     serve_until_stopped(demo)
 

@@ -16,6 +16,7 @@ from components.lessons.panel import wire_lessons
 from components.look.charts import numbers_panel
 from components.look.panel import show_panel
 from components.screen import Screen
+from components.server.file_inputs import Page
 from components.server.upload_folder import EVERY, LIFE
 from components.state import Site
 from tokviz import ANALYSES, METHODS, MITIGATIONS
@@ -54,7 +55,7 @@ def left_out() -> str:
 def build(site: Site) -> gr.Blocks:
     """Build the page. Nothing is loaded but the stored examples."""
     first: dict[str, Any] = opened(site)
-    with gr.Blocks(
+    with Page(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(EVERY, LIFE)
     ) as page:
         gr.HTML(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ import tokviz
 from components.payload_cache import SHELF
 from components.runs.journal import JOURNAL
 from components.runs.runs import STOPS
+from components.server.hosts import served_hosts
 from components.server.request_limits import Door, Limits
 from components.state import Settings
 
@@ -62,6 +64,7 @@ def app_kwargs(settings: Settings) -> dict[str, Any]:
         requests=settings.requests_per_minute,
         open_requests=settings.connections,
         trust_proxy=settings.trust_proxy,
+        hosts=served_hosts(settings.server_name, settings.hosts, os.environ),
     )
     routes = [Route("/healthz", healthz), SHELF.route()]
     if settings.metrics:

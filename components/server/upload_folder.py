@@ -32,6 +32,7 @@ def own_folder(place: str | None = None) -> str:
         place: where; None = the system's folder for temporary files.
     """
     home = Path(place or tempfile.gettempdir())
+    home.mkdir(parents=True, exist_ok=True)
     for folder in home.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if is_left(folder):
