@@ -72,12 +72,13 @@ def check_files(value: Any) -> None:
 class Page(gr.Blocks):
     """gr.Blocks that checks the files of every input before a component or a handler sees it."""
 
-    async def preprocess_data(
-        self, block_fn: Any, inputs: list[Any], *args: Any, **more: Any
-    ) -> Any:
-        """Turn the inputs of any event or endpoint into what its function takes."""
+    def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **more: Any) -> Any:
+        """Return what turns the inputs of any event or endpoint into those of its function.
+
+        Not awaited here: a traceback of Gradio's own would then name this file as if it were ours.
+        """
         check_files(inputs)
-        return await super().preprocess_data(block_fn, inputs, *args, **more)
+        return super().preprocess_data(block_fn, inputs, *args, **more)
 
 
 def check_tools(server: Any) -> None:
