@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 
 RANK = {
     "tokviz.errors": 0,
-    "tokviz.model_flags": 0,
+    "tokviz.model_flags": 1,
+    "tokviz.progress": 0,
     "tokviz.capture": 1,
     "tokviz.evaluation": 1,
     "tokviz.images": 1,
