@@ -47,6 +47,7 @@ def test_the_users_words_are_found_behind_the_image(words, prompt, whole, visual
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])
+@pytest.mark.matrix
 def test_a_method_decides_the_same_whether_or_not_other_layers_were_recorded(
     checkpoint, cat, family
 ):
