@@ -1,4 +1,4 @@
-# make run | test | lint | fix | docs | bench    Each sets up .venv by itself on first use.
+# make run | check | test | lint | fix | docs | bench    Each sets up .venv by itself on first use.
 #
 # Python 3.11 or newer; choose another with  make PYTHON=python3.12 run
 # On Linux without a GPU, put the CPU build of torch in .venv first if you want to spare the download
@@ -12,21 +12,32 @@ DEV    := $(VENV)/.ready-dev
 JOBS   ?= 2
 # Biome and tsc look at assets/js; the page itself needs no node.
 NODE_READY := node_modules/.ready
-# 20,000 files would be compiled, of which few are ever imported; Python compiles those when they are.
+# 20,000 files would be compiled, of which few are ever imported; Python compiles those when they are,
+# and must be allowed to keep the result: otherwise every process compiles gradio and torch again.
+export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix lint-js fix-js docs bench audit docker-steps
+.PHONY: help setup run check test test-all lint fix lint-js fix-js docs bench audit docker-steps
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+setup: $(DEV)  ## set up .venv with everything that tests need
 
 run: $(READY)  ## serve the page on http://127.0.0.1:7860
 	@echo "Starting, half a minute or so. Then open http://127.0.0.1:7860 in a browser; Ctrl+C ends it."
 	@$(PY) app.py
 
 test: $(DEV)  ## run every test; the browser tests need a Chromium
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
+	$(PYTEST)
+
+check: lint  ## the quick loop: style, types, and the tests without browser and large matrices
+	$(PYTEST) -m "not browser and not slow and not matrix and not full_matrix"
+
+test-all: $(DEV)  ## every test and every combination, which takes much longer
+	$(PYTEST) -m ""
 
 lint: $(DEV)  ## check style and types (Gradio's generated stubs would hide our own)
 	@find components app.pyi -name "*.pyi" -delete 2>/dev/null || true

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
 from tokviz.examine.pointing import overlap, pointing_energy, pointing_hit, tokens_inside
+from tokviz.progress import counting, searching
 from tokviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def run_check(arguments: argparse.Namespace) -> None:
     looks = look_record(importance, trace, [_box(text) for text in arguments.region])
     runs = vlm.further_runs(image, prompt, trace)
     sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
-    told = _told("{} of {} forwards")
-    verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=told)
+    with counting(arguments, "forward") as told:
+        verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=told)
     text = verdict_text(entry.title, verdict) + look_text(looks)
     _print(arguments, verdict_record(verdict) | looks, text)
 
@@ -183,10 +183,10 @@ def run_search(arguments: argparse.Namespace) -> None:
     vlm, trace = _answered(arguments)
     runs = vlm.further_runs([arguments.image], arguments.prompt, trace, arguments.max_new_tokens)
     maps = [tokviz.analyse(name, trace).values.mean(0) for name in ("attention", "tam")]
-    told = _told("{} answers written; smallest set so far: {} tokens ")
-    found = find_tokens(
-        runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told
-    )
+    with searching(arguments, "answer", "smallest set so far: {} tokens") as told:
+        found = find_tokens(
+            runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told
+        )
     _print(arguments, _record(found), certificate_text(found))
 
 
@@ -240,10 +240,3 @@ def _answered(arguments: argparse.Namespace) -> tuple[VLM, Trace]:
 
 def _print(arguments: argparse.Namespace, record: Mapping[str, Any], text: str) -> None:
     print(json.dumps(record, ensure_ascii=False) if arguments.json else text)
-
-
-def _told(text: str) -> Callable[[int, int], None] | None:
-    """Return what shows progress on a terminal, on one line that later output overwrites."""
-    if not sys.stderr.isatty():
-        return None
-    return lambda done, other: print(text.format(done, other), end="\r", file=sys.stderr)
