@@ -17,6 +17,8 @@ RANK = {
     "tokviz.errors": 0,
     "tokviz.model_flags": 0,
     "tokviz.capture": 1,
+    "tokviz.budget": 0.5,
+    "tokviz.names": 0,
     "tokviz.evaluation": 1,
     "tokviz.images": 1,
     "tokviz.layout": 1,
@@ -63,6 +65,7 @@ SOURCES = sorted(
 FACADE = Path("tokviz/__init__.py")
 NUMPY_ONLY = {
     "tokviz.analysis",
+    "tokviz.budget",
     "tokviz.counterfactual",
     "tokviz.errors",
     "tokviz.evaluation",
@@ -70,6 +73,7 @@ NUMPY_ONLY = {
     "tokviz.faithfulness",
     "tokviz.layout",
     "tokviz.matrix",
+    "tokviz.names",
     "tokviz.pointing",
     "tokviz.records",
     "tokviz.schema",

@@ -12,7 +12,7 @@ NEW = 14
 
 
 def whole_map(vlm, inputs, answer):
-    """Softmax map of the last layer [h, q, q] over prompt and answer, by transformers' own eager."""
+    """Last layer's softmax map [h, q, q] over prompt and answer, from eager attention."""
     ids = torch.cat([inputs["input_ids"], torch.tensor([answer])], 1)
     decoder = vlm.family.decoder(vlm.model)
     decoder.set_attn_implementation("eager")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tokviz.budget import tokens_of
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.options import Option, Range, check_options, read_off
@@ -233,9 +233,5 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> 
 
 
 def check_keep(keep: Any, n: int) -> int:
-    """Return keep as an int, or raise InputError unless it is a whole number from 1 to n."""
-    number = isinstance(keep, (int, float)) and not isinstance(keep, bool)
-    whole = number and math.isfinite(keep) and keep == int(keep)
-    if not whole or not 1 <= keep <= n:
-        raise InputError(f"keep must be 1 to {n} visual tokens, got {str(keep)[:40]}.")
-    return int(keep)
+    """Return keep as an int; raise InputError unless it is a count from 1 to n, or "25%"."""
+    return tokens_of(keep, n)
