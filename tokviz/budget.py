@@ -41,8 +41,8 @@ def real_number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def check_budget(budget: Any) -> int | str:
-    """Return a budget in its one spelling, 64 or "25%".
+def check_budget(budget: Any, name: str = "a budget") -> int | str:
+    """Return a budget in its one spelling, 64 or "25%"; `name` is what a message calls it.
 
     Raises:
         InputError: neither a count above 0 nor a share above 0 % and up to 100 %.
@@ -54,7 +54,7 @@ def check_budget(budget: Any) -> int | str:
     if count is not None and count >= 1:
         return count
     raise InputError(
-        f"a budget must be a count such as 64 or a share such as 25%, got {text[:40]!r}."
+        f"{name} must be a count such as 64 or a share such as 25%, got {text[:40]!r}."
     )
 
 
@@ -68,8 +68,5 @@ def tokens_of(budget: Any, n: int) -> int:
         return max(1, round(float(str(check_budget(budget))[:-1]) / 100 * n))
     count = whole_number(budget)
     if count is None or not 1 <= count <= n:
-        raise InputError(
-            f"keep must be 1 to {n} visual tokens, or a share such as '25%', "
-            f"got {str(budget)[:40]}."
-        )
+        raise InputError(f"keep must be 1 to {n} visual tokens, got {str(budget)[:40]}.")
     return count

@@ -91,7 +91,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check order, budgets and options; raise InputError."""
-        steps = tuple(replace(s, keep=check_budget(s.keep)) if s.entry else s for s in self.steps)
+        steps = tuple(
+            replace(s, keep=check_budget(s.keep, "keep")) if s.entry else s for s in self.steps
+        )
         object.__setattr__(self, "steps", steps)  # frozen: budgets in their one spelling
         places = [list(PLACES).index(step.place) for step in self.steps]
         if places != sorted(places):

@@ -98,6 +98,7 @@ class Travel(TokensLeft):
             {"cls_attn": layers},
             {},
             done.cls_state,
+            shared.blocks,
         )
 
     def with_own_cls(self, done: Encoded, split: Sequence[Part]) -> None:
