@@ -180,6 +180,9 @@ PLACES: dict[str, Signal] = {
     "cell": Signal("n", "raster number of each token in its crop.", integer=True),
     "segments": Signal("n", "coarse segment of the image each token lies in.", integer=True),
     "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
+    "patch_entropy": Signal(
+        "n", "entropy in bits of the grey levels in each token's part of the picture."
+    ),
     "pixels": Signal("a a a", "the image that the tower saw, channels first."),
     "num_layers": Signal(
         "",

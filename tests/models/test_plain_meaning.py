@@ -50,3 +50,16 @@ def test_one_value_may_stand_without_a_list():
     alone = settings("fastervlm", 36, {}, "pai")
     assert alone == settings(["fastervlm"], ["36"], {}, ["pai"])
     assert settings(["fastv"], np.array([4, 9]))[1].budget == "4"
+
+
+@pytest.mark.parametrize("name", ["pai", "cmai"])
+def test_a_first_layer_that_the_model_does_not_have_is_refused(vlm, cat, name):
+    """It once edited nothing, and the trace's record said that it had been used."""
+    chosen = tokviz.plan(mitigation=name, first_layer=40)
+    with pytest.raises(tokviz.InputError, match="first_layer must be 0 to 3 here"):
+        vlm.answer(cat, PROMPT, chosen, 2)
+
+
+def test_a_window_wider_than_the_model_is_refused(vlm, cat):
+    with pytest.raises(tokviz.InputError, match="window must be 1 to 4 here"):
+        vlm.analyse("knockout", cat, PROMPT, window=9, max_new_tokens=2)
