@@ -54,7 +54,8 @@ float32. NaN or Inf is refused. Shape letters: n tokens that are decided on, h h
 text tokens, p crops without the thumbnail, l layers of the language model, a any other length. A
 leading h may be left out. Signals *per layer* are given as `{layer: array}`, layers counted from
 0; negative layers count from the end of `num_layers`; a bare array stands for whichever layer is
-asked for.
+asked for, and `{layer: array}` serves no other layer. What transformers gives with
+`output_attentions=True` is a tuple of [batch, heads, query, key]: take `attentions[layer][0]`.
 """
 
 
@@ -128,7 +129,7 @@ def section(entry):
     head = f"### {entry.name}\n\n**{entry.title}**"
     if entry.paper:
         head += f" ([paper]({entry.paper}), {entry.year})"
-    parts = [head, entry.summary, entry.notes]
+    parts = [head, entry.summary, entry.notes, acts_on(entry)]
     parts.append(options_table(entry))
     return "\n\n".join(part for part in parts if part)
 
@@ -159,6 +160,7 @@ def methods_page():
     parts = [
         METHODS_HEAD,
         "\n".join(f"- *{name}*: {what}." for name, what in EFFECTS.items() if name != "remove"),
+        keep_all(),
         "Several images: tokens are chosen\n\n"
         + "\n".join(f"- *{name}*: {how}." for name, how in IMAGES.items()),
         "Several crops: tokens are chosen\n\n"
@@ -173,6 +175,29 @@ def methods_page():
         *(section(entry) for entry in METHODS.values()),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def keep_all():
+    """Return which methods do not leave everything alone when all tokens are to be kept."""
+    own = code(entry.name for entry in METHODS.values() if entry.adaptive)
+    return (
+        "With `keep` = all tokens a method leaves every token as it is, except for those that "
+        f"choose their own count, which may still leave fewer: {own}."
+    )
+
+
+def acts_on(entry):
+    """Return which features the matrix W of a method multiplies, before or after the projector."""
+    if entry.place == "language_model":
+        return "W acts on the visual rows inside the language model, after the projector."
+    if entry.place == "tower":
+        return "W acts on the states inside the vision tower, before the projector."
+    if entry.space == "pre":
+        return (
+            "W acts before the projector: features of the tower's width are reduced, and what was "
+            "merged is then projected."
+        )
+    return "W acts after the projector, on features of the language model's width."
 
 
 def signals_page():

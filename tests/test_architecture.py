@@ -42,8 +42,9 @@ tokviz.analysis tokviz.reduction
 tokviz.trace
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims
-tokviz.errors tokviz.load_options tokviz.notebook_display tokviz.old_paths tokviz.progress
-tokviz.shipped_files
+tokviz.budget
+tokviz.errors tokviz.load_options tokviz.names tokviz.notebook_display
+tokviz.old_paths tokviz.progress tokviz.shipped_files
 """.strip().splitlines()
 ]
 """From the top down; units in one line do not import each other."""

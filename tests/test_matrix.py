@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,3 +92,27 @@ def test_any_partition_conserves_mass_and_composes_like_matrices(labels, data):
     assert np.allclose(both.matrix(), first.matrix()[sorted(kept)])
     values = np.arange(both.m, dtype=np.float32)
     assert np.isclose(both.spread(values).sum(), values.sum())
+
+
+def test_a_mean_of_whole_numbers_is_no_whole_number():
+    """Weights of 1/2 were once cast to int, so merged integer tokens came out as 0."""
+    pair = Reduction.from_groups([[0, 1], [2]], 3)
+    out = pair.apply(np.array([[1], [2], [5]]))
+    assert out.dtype == np.float32
+    assert out.tolist() == [[1.5], [5]]
+
+
+def test_torch_tensors_are_merged_as_arrays_are():
+    pair = Reduction.from_groups([[0, 1], [2]], 3)
+    x = np.random.default_rng(0).standard_normal((3, 2, 4))
+    for tensor in (torch.tensor(x), torch.tensor(x, dtype=torch.float32)):
+        out = pair.apply(tensor)
+        assert out.dtype == tensor.dtype
+        assert np.allclose(out, pair.apply(x), atol=1e-6)
+    half = pair.apply(torch.tensor(x, dtype=torch.bfloat16))
+    assert half.dtype == torch.bfloat16
+    assert pair.apply(torch.tensor([1, 2, 5])).tolist() == [1.5, 5]
+    one = Reduction.select([2], 3)
+    assert one.apply(torch.tensor([1, 2, 5])).tolist() == [5]
+    tracked = torch.tensor(x, requires_grad=True)
+    assert pair.apply(tracked).requires_grad

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tokviz.errors import InputError
+
 HEADS_LIMIT_BYTES = 2 * 2**20
 "Per-head rows are stored only while they fit this; head means always are."
 LENS_WORDS = 5
@@ -55,6 +57,23 @@ class Capture:
     def everything(cls) -> Capture:
         """Record every array that a trace can hold."""
         return cls(lens=LENS_WORDS, flow=True, states=True, controls=True)
+
+    @classmethod
+    def of(cls, given: Capture | str | None) -> Capture:
+        """Return a Capture as it is, "all" or "nothing" as one, None as what the page records.
+
+        Raises:
+            InputError: anything else.
+        """
+        named = {"all": cls.everything, "everything": cls.everything, "nothing": cls.nothing}
+        if given is None or isinstance(given, Capture):
+            return given or cls()
+        if isinstance(given, str) and given in named:
+            return named[given]()
+        raise InputError(
+            "capture must be a tokviz.Capture, 'all' or 'nothing', such as "
+            f"Capture(lens=5), got {str(given)[:40]!r}."
+        )
 
     @classmethod
     def holding(cls, arrays: Iterable[str]) -> Capture:

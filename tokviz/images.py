@@ -73,8 +73,8 @@ def open_image(source: Source) -> Image.Image:
     """Return the picture as an 8-bit RGB image, upright, without metadata.
 
     Args:
-        source: path of a file, a file's bytes, a PIL image, or an array [h, w], [h, w, 1],
-            [h, w, 3] or [h, w, 4] of uint8, uint16, bool, or floats from 0 to 1.
+        source: path of a file, a file's bytes, a PIL image, a torch tensor [c, h, w], or an array
+            [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] of uint8, uint16, bool, or floats from 0 to 1.
 
     Returns:
         A new image of at most MAX_PIXELS pixels; the source is left as it was.
@@ -84,6 +84,8 @@ def open_image(source: Source) -> Image.Image:
     """
     if isinstance(source, Image.Image):
         return _decoded(source, "the image")
+    if hasattr(source, "detach"):
+        source = _channels_last(source.detach().cpu().numpy())
     if isinstance(source, np.ndarray):
         return _decoded(_from_array(source), "the image")
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -215,6 +217,15 @@ def _grey16(picture: Image.Image) -> Image.Image:
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    """Return a torch picture [c, h, w] or [1, c, h, w] as [h, w, c]; others are left alone."""
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
+    channels = (1, 3, 4)
+    first = array.ndim == 3 and array.shape[0] in channels and array.shape[2] not in channels
+    return array.transpose(1, 2, 0) if first else array
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

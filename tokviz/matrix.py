@@ -182,15 +182,36 @@ class Reduction:
         """True when every row is one-hot, so that W X is a plain gather."""
         return bool(self.is_copy.all())
 
-    def apply(self, x: np.ndarray) -> np.ndarray:
-        """Return W x for x [n, d]; a selection copies rows bit for bit."""
+    def apply(self, x: Any) -> Any:
+        """Return W x for x [n, d], numpy or torch; a selection copies rows bit for bit.
+
+        Merging whole numbers gives float32: a mean of integers is none. A torch tensor stays on its
+        device and in its float type; it is summed in float32 at least.
+        """
         if len(x) != self.n:
             raise InputError(f"this reduction takes {self.n} tokens, got {len(x)}.")
+        if hasattr(x, "detach"):
+            return self._apply_torch(x)
+        x = np.asarray(x)
         if self.is_selection:
             return x[self.cols]
-        out = np.zeros((self.m, *x.shape[1:]), x.dtype)
-        np.add.at(out, self.rows, self.weights.astype(x.dtype)[:, None] * x[self.cols])
+        kind = x.dtype if np.issubdtype(x.dtype, np.inexact) else np.dtype(np.float32)
+        out = np.zeros((self.m, *x.shape[1:]), kind)
+        weights = self.weights.astype(kind).reshape(-1, *[1] * (x.ndim - 1))
+        np.add.at(out, self.rows, weights * x[self.cols])
         return out
+
+    def _apply_torch(self, x: Any) -> Any:
+        """W x of a torch tensor, without importing torch: with the tensor's own methods."""
+        cols = x.new_tensor(self.cols).long()
+        if self.is_selection:
+            return x[cols]
+        wide = x if x.is_floating_point() and x.element_size() >= 4 else x.float()
+        # [nnz, 1, ...], so that a weight scales a whole row
+        weights = wide.new_tensor(self.weights).reshape(-1, *[1] * (x.ndim - 1))
+        out = wide.new_zeros((self.m, *x.shape[1:]))
+        out = out.index_add(0, cols.new_tensor(self.rows), weights * wide[cols])
+        return out.to(x.dtype) if x.is_floating_point() else out
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Hand values of output tokens back to the source tokens, by their share of each row.

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
+from tokviz.budget import real_number, whole_number
 from tokviz.errors import InputError
+from tokviz.names import did_you_mean
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+"""Types of options in words."""
 
 
 @dataclass(frozen=True)
@@ -30,23 +35,44 @@ class Option:
     range: Range | None = None
 
     def check(self, value: Any) -> Any:
-        """Return the value in the option's type, or raise InputError saying what is allowed."""
-        if self.choices:
-            if value not in self.choices:
-                raise InputError(f"{self.name} must be one of {self.choices}, got {value!r}.")
-            return value
+        """Return the value in the option's type, or raise InputError saying what is allowed.
+
+        Nothing is rounded or moved into the range: what comes back is what was given.
+        """
         if value is None and self.default is None:
             return None
-        try:
-            value = value if self.type is bool and isinstance(value, bool) else self.type(value)
-        except (TypeError, ValueError):
-            raise InputError(
-                f"{self.name} must be a {self.type.__name__}, got {value!r}."
-            ) from None
-        if self.range and not self.range.low <= value <= self.range.high:
-            low, high = self.range.low, self.range.high
-            raise InputError(f"{self.name} must be {low} to {high}, got {value}.")
-        return value
+        found = self._converted(value)
+        if found is None or (self.range and not self.range.low <= found <= self.range.high):
+            guess = did_you_mean(value, map(str, self.choices)) if self.choices else ""
+            raise InputError(f"{self.name} must be {self.allowed}, got {_shown(value)}.{guess}")
+        return found
+
+    @property
+    def allowed(self) -> str:
+        """What the option takes, in words: "a whole number 1 to 64"."""
+        if self.choices:
+            return f"one of {', '.join(map(str, self.choices))}" + self._or_none
+        words = KINDS.get(self.type, f"a {self.type.__name__}")
+        if self.range:
+            words = "" if self.type is float else f"{words} "
+            words += f"{_plain_number(self.range.low)} to {_plain_number(self.range.high)}"
+        return words + self._or_none
+
+    @property
+    def _or_none(self) -> str:
+        return ", or none" if self.default is None else ""
+
+    def _converted(self, value: Any) -> Any:
+        """The value in the option's type; None = it is none of that type."""
+        if self.choices:
+            return next((choice for choice in self.choices if str(choice) == str(value)), None)
+        if self.type is bool:
+            return _truth(value)
+        if self.type is int:
+            return whole_number(value)
+        if self.type is float:
+            return real_number(value)
+        return value if isinstance(value, self.type) else None
 
     def read(self, text: str) -> Any:
         """Return what a text from a command line stands for; its range is checked by `check`."""
@@ -90,6 +116,45 @@ def _plain(hint: Any) -> type:
     return next((t for t in get_args(hint) if t is not type(None)), hint)
 
 
+def _truth(value: Any) -> bool | None:
+    """True or False given as itself, as 0 or 1, or as a text; None = it is neither."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
+        return bool(value)
+    return {0: False, 1: True}.get(whole_number(value))  # type: ignore[arg-type]
+
+
+def _plain_number(number: float) -> str:
+    """A limit without ".0" and without an exponent: 4294967295, 0.95."""
+    return str(int(number)) if number == int(number) else f"{number:g}"
+
+
+def _shown(value: Any) -> str:
+    """A value for a message; long ones are cut."""
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def within(name: str, value: Any, low: float, high: float, why: str) -> Any:
+    """Return the value of an option whose limits only the run knows.
+
+    Args:
+        name: the option.
+        value: as it was given.
+        low: smallest value that this run can use.
+        high: largest one.
+        why: what sets the limits: "the language model has 6 layers".
+
+    Raises:
+        InputError: it lies outside. It is not moved inside: a table would then name a value that
+            was never used.
+    """
+    if not low <= value <= high:
+        raise InputError(f"{name} must be {low:g} to {high:g} here, as {why}; got {value:g}.")
+    return value
+
+
 def check_options(
     owner: str, known: Mapping[str, Option], given: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -103,8 +168,8 @@ def check_options(
     Raises:
         InputError: an option that does not exist, or a value that is not allowed.
     """
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        names = ", ".join(known) or "none"
-        raise InputError(f"{owner} has no option {unknown[0]!r}. Its options: {names}.")
+    strange = sorted(set(given) - set(known))
+    if strange:
+        names, guess = ", ".join(known) or "none", did_you_mean(strange[0], known)
+        raise InputError(f"{owner} has no option {strange[0]!r}.{guess} Its options: {names}.")
     return {name: option.check(given.get(name, option.default)) for name, option in known.items()}

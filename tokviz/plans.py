@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
+from tokviz.budget import check_budget
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.mitigation import MITIGATIONS, Mitigation, Recipe
@@ -21,8 +23,8 @@ class Step:
     """One method with its budget."""
 
     method: str
-    keep: int
-    "Visual tokens left after this step."
+    keep: int | str
+    "Visual tokens left after this step, as a count or as a share of those in the prompt (25%)."
     options: Mapping[str, Any] = field(default_factory=dict)
     positions: str | None = None
     "keep or repack; None = as published."
@@ -55,7 +57,8 @@ class Step:
     def label(self) -> str:
         """Short text for a lane's head."""
         stand_in = "" if self.entry is None or self.entry.verified else " (stand-in)"
-        return f"{self.title}{stand_in}, {self.keep} tokens"
+        of = "of the tokens" if isinstance(self.keep, str) else "tokens"
+        return f"{self.title}{stand_in}, {self.keep} {of}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,11 @@ class Plan:
     "Token ids that the answer must begin with; the model goes on from there."
 
     def __post_init__(self) -> None:
-        """Check order and options; raise InputError."""
+        """Check order, budgets and options; raise InputError."""
+        steps = tuple(
+            replace(s, keep=check_budget(s.keep, "keep")) if s.entry else s for s in self.steps
+        )
+        object.__setattr__(self, "steps", steps)  # frozen: budgets in their one spelling
         places = [list(PLACES).index(step.place) for step in self.steps]
         if places != sorted(places):
             raise InputError("a plan goes tower, before the language model, inside it.")
@@ -142,7 +149,7 @@ class Plan:
 
 def plan(
     method: str | None = None,
-    keep: int | None = None,
+    keep: int | str | None = None,
     positions: str | None = None,
     mitigation: str | None = None,
     **options: Any,
@@ -156,7 +163,8 @@ def plan(
 
     Args:
         method: a name in METHODS; None = keep all visual tokens.
-        keep: visual tokens to leave, 1 to n (checked when the image is known); goes with `method`.
+        keep: visual tokens to leave, a count from 1 to n or a share such as "25%" (checked against
+            n when the image is known); goes with `method`.
         positions: keep or repack; None = as published.
         mitigation: a name in MITIGATIONS.
         **options: the method's own options, or without a method the mitigation's.
@@ -170,8 +178,43 @@ def plan(
         if mitigation is None:
             raise InputError("a plan needs a method or a mitigation.")
         return Plan().mitigated(mitigation, **options)
-    alone = Plan((Step(method, keep, options, positions),))  # type: ignore[arg-type]  # checked later
+    if keep is None:
+        raise InputError(needs_budget(METHODS[method]))
+    alone = Plan((Step(method, keep, options, positions),))
     return alone.mitigated(mitigation) if mitigation else alone
+
+
+def needs_budget(entry: Method) -> str:
+    """Return the sentence for a method that came without a budget."""
+    return (
+        f"{entry.title} needs a budget: tokviz.plan({entry.name!r}, keep=64), or keep='25%' of the "
+        "visual tokens."
+    )
+
+
+def as_plan(given: Any) -> Plan | None:
+    """Return what stands for a plan as one: a Plan, plans to be done in turn, or a mitigation.
+
+    Args:
+        given: None = keep all; a Plan; a list of plans, which are composed; the name of a
+            mitigation.
+
+    Raises:
+        InputError: anything else, such as the name of a method, which needs a budget.
+    """
+    if given is None or isinstance(given, Plan):
+        return given
+    if isinstance(given, str) and given in MITIGATIONS and given not in METHODS:
+        return plan(mitigation=given)
+    if isinstance(given, str):
+        raise InputError(needs_budget(METHODS[given]))
+    if isinstance(given, list | tuple):
+        parts = [part for part in map(as_plan, given) if part is not None]
+        return reduce(Plan.then, parts) if parts else None
+    raise InputError(
+        f"a plan must be made by tokviz.plan(...), or be a list of such, got a "
+        f"{type(given).__name__}."
+    )
 
 
 def chosen(reduction: Reduction, name: str = "chosen by hand") -> Plan:

@@ -16,6 +16,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from tokviz.errors import InputError
+from tokviz.names import unknown
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,11 +57,8 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         self._load()
-        if name not in self._entries:
-            known = ", ".join(sorted(self._entries))
-            raise InputError(
-                f"there is no {self.kind} {str(name)[:60]!r}. Known: {known}.{self.left_out()}"
-            )
+        if not isinstance(name, str) or name not in self._entries:
+            raise InputError(unknown(self.kind, name, self._entries) + self.left_out())
         return self._entries[name]
 
     def left_out(self) -> str:

@@ -6,7 +6,7 @@ import torch
 
 import tokviz
 from tokviz.analysis.blocks import block_numbers, spread_over_tokens
-from tokviz.analysis.relevance import carry_back, weighted
+from tokviz.analysis.relevance import carry_back, shares, weighted
 from tokviz.analysis.rollout import mixed
 from tokviz.analysis.shapley import exact_values, forwards_needed
 from tokviz.analysis.token_statistics import cluster_directions, duplicate_share, zipf_fit
@@ -213,3 +213,24 @@ def test_statistics_of_a_folder_need_no_trace():
     assert result["entropy"].values == pytest.approx(1.75)
     with pytest.raises(InputError, match="no visual tokens"):
         tokviz.analyse("token_statistics", None, runs={"folder": []})
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_normalised_relevance_is_the_published_one(seed):
+    """As in the official code on whole matrices: identity off, rows to 1, identity on."""
+    rng = np.random.default_rng(seed)
+    q, h, layers = 6, 3, 4
+    maps = np.tril(rng.random((layers, h, q, q)))
+    maps /= maps.sum(-1, keepdims=True)
+    gradients = rng.standard_normal(maps.shape)
+    whole = np.eye(q)
+    for one, slope in zip(maps, gradients, strict=True):
+        whole = whole + np.maximum(one * slope, 0).mean(0) @ whole
+    off = whole - np.eye(q)
+    published = off / off.sum(-1, keepdims=True)
+    own = np.eye(q)[-1]
+    back = [weighted(a, g) for a, g in zip(maps[::-1], gradients[::-1], strict=True)]
+    ours = shares((carry_back(own, back) - own)[None])[0]
+    np.testing.assert_allclose(ours, published[-1], rtol=1e-9)
+    assert ours.sum() == pytest.approx(1)
+    assert not shares(np.zeros((1, 4))).any()

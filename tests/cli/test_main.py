@@ -118,7 +118,10 @@ def test_false_means_false():
         (["--method", "random", "--keep", "many"], "--keep must be a whole number, got 'many'"),
         (["--method", "random", "--keep", "3", "--option", "seed"], "must be NAME=VALUE"),
         (["--method", "random", "--keep", "3", "--option", "sed=1"], "no option 'sed'"),
-        (["--method", "random", "--keep", "3", "--option", "seed=x"], "seed must be a int"),
+        (
+            ["--method", "random", "--keep", "3", "--option", "seed=x"],
+            "seed must be a whole number",
+        ),
         (["--method", "visionzip", "--keep", "3", "--option", "cls_token=si"], "true or false"),
         (["--method", "visionzip", "--keep", "3", "--option", "variant=pdf"], "must be one of"),
         (["--method", "nonsense", "--keep", "3"], "no method 'nonsense'"),

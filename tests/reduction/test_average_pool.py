@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from tokviz.errors import InputError
 from tokviz.reduction import reduce
 
 
@@ -14,4 +16,5 @@ def test_worked_example():
 def test_stride_can_be_larger_but_never_miss_the_budget():
     signals = {"index": np.arange(12)}
     assert reduce("average_pool", signals, 6, stride=4).m == 3
-    assert reduce("average_pool", signals, 3, stride=2).m == 3
+    with pytest.raises(InputError, match="stride must be 4 to 12 here"):
+        reduce("average_pool", signals, 3, stride=2)

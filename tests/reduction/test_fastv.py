@@ -24,10 +24,15 @@ def test_one_head_alone_would_choose_differently():
     assert (2 + r.kept).tolist() == [3, 5]
 
 
-@pytest.mark.parametrize(("layers", "layer"), [(32, 2), (6, 2), (3, 2), (2, 1)])
+@pytest.mark.parametrize(("layers", "layer"), [(32, 2), (6, 2), (3, 2)])
 def test_layer_two_is_absolute(layers, layer):
     stages = reduction.METHODS["fastv"].stages(576, 144, layers)
     assert [(s.layer, s.keep) for s in stages] == [(layer, 144)]
+
+
+def test_a_model_without_the_layer_refuses_it():
+    with pytest.raises(InputError, match="layer must be 1 to 1 here, .* has 2 layers; got 2"):
+        reduction.METHODS["fastv"].stages(576, 144, 2)
 
 
 def test_a_single_layer_has_no_inside():

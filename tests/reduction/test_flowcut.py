@@ -34,7 +34,7 @@ def step(attention, size, layer, **carried):
     """One decision of an eleven-layer tower; the [CLS] value is 0, so likeness is even."""
     values = torch.zeros(1, len(attention) + 1, 1)
     values[0, 1:, 0] = torch.as_tensor(size)
-    given = {"cls_attn": attention, "v": values, "layer": layer, "num_layers": 11, **carried}
+    given = {"cls_attn": attention, "v": values, "layer": layer, "layers_run": 11, **carried}
     return reduce("flowcut", given, 4)
 
 
@@ -109,7 +109,7 @@ def test_a_complete_tower_is_read_layer_by_layer(random_signals):
             "cls_attn": signals["cls_attn"][layer][:, left],
             "v": signals["v"][layer][:, np.r_[0, 1 + left]],
             "layer": layer,
-            "num_layers": 5,
+            "layers_run": 5,
         }
         r = reduce("flowcut", {**now, **carried}, min(5, len(left)))
         carried = {"carried": r.score[r.kept]}
@@ -124,7 +124,7 @@ def test_without_cls_the_mean_query_looks_and_it_is_said():
     rng = np.random.default_rng(0)
     q, k, v = rng.standard_normal((3, 2, 6, 4)).astype(np.float32)
     states = {"q": q, "k": k, "v": v, "index": np.arange(6)}
-    r = reduce("flowcut", {**states, "layer": 3, "num_layers": 5}, 2)
+    r = reduce("flowcut", {**states, "layer": 3, "num_layers": 6}, 2)
     logits = np.stack([q[h].mean(0) @ k[h].T / 2 for h in range(2)])
     relation = (np.exp(logits) / np.exp(logits).sum(1, keepdims=True)).mean(0)
     expected = relation * np.abs(v.mean(0)).sum(1)

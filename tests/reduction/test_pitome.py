@@ -67,3 +67,31 @@ def test_tome_runs_up_to_the_middle_layer_when_asked(layer, same_as_tome):
 def test_every_layer_keeps_the_same_share():
     counts = [s.keep for s in METHODS["pitome"].stages(1024, 64, 4)]
     assert counts == [512, 256, 128, 64]
+
+
+def published_bsm(keys, values, r, margin):
+    """The official `pitome_bsm` on one image without [CLS]: rows after a mean merge."""
+    unit = torch.nn.functional.normalize(keys, dim=1)
+    likeness = unit @ unit.T
+    order = torch.nn.functional.elu(likeness - margin).mean(1).argsort(descending=True)
+    first, second = order[0::2], order[1::2]
+    best, partner = likeness[first][:, second].max(1)
+    by_edge = best.argsort(descending=True)
+    source, alone = by_edge[:r], by_edge[r:]
+    target = values[second].clone()
+    for position in range(len(second)):
+        members = first[source[partner[source] == position]]
+        target[position] = torch.cat([values[second[position]][None], values[members]]).mean(0)
+    return torch.cat([values[first[alone]], target])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_split_over_all_tokens_is_the_official_one(seed):
+    rng = torch.Generator().manual_seed(seed)
+    n, r = 9 + seed % 8, 1 + seed % 4
+    keys = torch.randn(n, 6, generator=rng, dtype=torch.float64)
+    values = torch.randn(n, 3, generator=rng, dtype=torch.float64)
+    done = reduce("pitome", {"keys": keys}, n - r, margin=0.5, split="all")
+    expected = published_bsm(keys, values, r, 0.5)
+    np.testing.assert_allclose(done.apply(values), expected, atol=1e-6)
+    assert done.m == n - r

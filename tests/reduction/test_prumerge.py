@@ -66,7 +66,7 @@ def test_tower_without_cls_uses_received_attention_and_says_so(random_signals):
     signals = random_signals(9)
     for name in ("q", "k"):
         signals[name] = {i: a[:, 1:] for i, a in signals[name].items()}
-    signals.pop("cls_attn")
+    del signals["cls_attn"], signals["full_attn"]
     reduction = reduce("prumerge", signals, 5)
     assert "no [CLS]" in reduction.notes[0]
 

@@ -70,3 +70,46 @@ def test_projector_must_be_callable():
 def test_what_is_no_array_is_refused(value):
     with pytest.raises(InputError, match="relevance"):
         Signals({"relevance": value})
+
+
+def test_one_layer_serves_that_layer_alone():
+    """A dict of one layer once served any layer asked: hiprune then shared 182 of 192 tokens."""
+    one = Signals({"recv_attn": {3: LAYERS[3]}})
+    assert one.at("recv_attn", 3).argmax() == 3
+    with pytest.raises(MissingSignal, match=r"not given for layer -2; given: \[3\]"):
+        one.at("recv_attn", -2)
+    with pytest.raises(MissingSignal, match=r"given: \[0\]"):
+        Signals({"recv_attn": {0: LAYERS[0]}}).at("recv_attn", -1)
+
+
+def test_a_layer_is_the_same_counted_from_either_end():
+    signals = Signals({"recv_attn": {-2: LAYERS[1]}, "num_layers": 6})
+    assert signals.at("recv_attn", 4).argmax() == signals.at("recv_attn", -2).argmax() == 1
+
+
+@pytest.mark.parametrize("name", ["grid", "crops"])
+def test_cls_left_among_the_tokens_is_found_out(name):
+    places = {"grid": [24, 24], "crops": [("whole", 24, 24, 0, 0)]}[name]
+    with pytest.raises(InputError, match=r"576 tokens, but other signals are for 577.*\[CLS\]"):
+        Signals({"feats_post": np.zeros((577, 2)), name: places})
+    assert Signals({"feats_post": np.zeros((576, 2)), name: places}).n == 576
+
+
+def test_tokens_left_by_an_earlier_step_keep_their_grid():
+    left = Signals({"feats_post": np.zeros((3, 2)), "grid": [2, 3], "index": [0, 2, 5]})
+    assert left.n == 3
+    with pytest.raises(InputError, match=r"grid must be \(rows, cols\)"):
+        Signals({"feats_post": np.zeros((3, 2)), "grid": [3]})
+
+
+def test_a_tuple_of_attention_maps_is_answered_with_what_to_take():
+    maps = tuple(np.ones((1, 2, 5, 5)) for _ in range(3))
+    with pytest.raises(InputError, match=r"tuple of 3 arrays.*output_attentions.*value\[layer\]"):
+        Signals({"full_attn": maps})
+
+
+def test_a_signal_with_a_slip_in_its_name():
+    with pytest.raises(InputError, match="Did you mean 'cls_attn'"):
+        Signals({"cls_atn": LAYERS[0]})
+    with pytest.raises(InputError, match="Did you mean 'grid'"):
+        Signals({"recv_attn": LAYERS[0]})["gird"]

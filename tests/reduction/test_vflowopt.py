@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
+from tokviz.errors import MissingSignal
 from tokviz.reduction import reduce
 from tokviz.reduction.signals import Signals
-from tokviz.reduction.vflowopt import importance_map, patch_entropy
+from tokviz.reduction.vflowopt import entropies, importance_map, patch_entropy
 
 MEAN = [0.2, 0.045, 0.035, 0.21, 0.065, 0.025, 0.06, 0.14, 0.07]
 SIGNALS = {"recv_attn": MEAN, "grid": [3, 3]}
@@ -66,3 +68,33 @@ def test_entropy_can_decide(random_signals):
     signals = random_signals(16)
     plain, busy = (reduce("vflowopt", signals, 6, entropy=e).score for e in (0, 1))
     assert not np.allclose(plain, busy)
+
+
+def published_entropies(pixels, side):
+    """The official computation for pixels from 0 to 1: channels to bytes, grey, bits."""
+    found = []
+    for top in range(0, pixels.shape[1] - side + 1, side):
+        for left in range(0, pixels.shape[2] - side + 1, side):
+            patch = (pixels[:, top : top + side, left : left + side] * 255).to(torch.uint8)
+            grey = sum(0.3333 * channel.float() for channel in patch).round()
+            share = torch.stack([(grey == level).float().mean() for level in range(256)])
+            found.append(-(share * (share + 1e-10).log2()).sum())
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_entropies_are_the_official_ones(seed):
+    """They were once in nats: the softmax over them is then another one."""
+    pixels = torch.rand(3, 42, 56, generator=torch.Generator().manual_seed(seed))
+    pixels[:, :14, :14] = 1.0
+    ours = entropies(pixels, 3, 4)
+    np.testing.assert_allclose(ours, published_entropies(pixels, 14), atol=1e-4)
+    assert ours[0] == 0
+
+
+def test_entropies_of_ones_own_are_used(random_signals):
+    given = {k: v for k, v in random_signals(16).items() if k != "pixels"}
+    own = {**given, "patch_entropy": np.eye(16)[3] * 50}
+    assert reduce("vflowopt", own, 6, entropy=1).score.argmax() == 3
+    with pytest.raises(MissingSignal, match="'pixels' is missing"):
+        reduce("vflowopt", given, 6, entropy=1)

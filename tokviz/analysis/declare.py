@@ -8,6 +8,7 @@ from typing import Any
 
 from tokviz.analysis.result import Exactness, Result
 from tokviz.errors import InputError, MissingSignal
+from tokviz.names import did_you_mean
 from tokviz.options import Option, check_options, read_off
 from tokviz.registry import Registry
 from tokviz.trace import Trace
@@ -137,12 +138,30 @@ class Analysis:
             run = SWITCHES.get(name, "this array recorded")
             return (
                 f"{self.title} needs {name!r} ({what}), which this trace does not hold. "
-                f"It takes a run with {run}."
+                f"It takes a run with {run}: vlm.analyse({self.name!r}, image, prompt) makes "
+                f"it, or: tokviz analyse picture.jpg --prompt 'question' --analysis {self.name}"
             )
         for name in self.asks:
             if name not in (given or {}):
-                return f"{self.title} needs further runs of the model: {name!r}, {ASKS[name]}"
+                return (
+                    f"{self.title} needs further runs of the model: {name!r}, {ASKS[name]} "
+                    f"{self.call}"
+                )
         return ""
+
+    @property
+    def call(self) -> str:
+        """The call that makes the further runs itself, in Python and on the command line."""
+        if "folder" in self.asks:
+            return (
+                f"vlm.analyse({self.name!r}, 'folder/') makes it, or: "
+                f"tokviz analyse folder/ --analysis {self.name}"
+            )
+        return (
+            f"vlm.analyse({self.name!r}, image, trace=trace) makes them, with vlm = "
+            f"tokviz.load(...); or: tokviz analyse picture.jpg --prompt "
+            f"'question' --analysis {self.name}"
+        )
 
 
 def analysis(name: str, **declared: Any) -> Callable[[Callable[..., Result]], Analysis]:
@@ -180,7 +199,8 @@ def analyse(
     given = {key: value for key, value in (runs or {}).items() if value is not None}
     strange = sorted(set(given) - set(chosen.asks) - set(chosen.may_ask))
     if strange:
-        raise InputError(f"{chosen.title} does not ask for {strange[0]!r}.")
+        guess = did_you_mean(strange[0], (*chosen.asks, *chosen.may_ask))
+        raise InputError(f"{chosen.title} does not ask for {strange[0]!r}.{guess}")
     if trace is None and "folder" not in chosen.asks:
         raise InputError(f"{chosen.title} is about one run: give its trace.")
     lacking = chosen.why_not(trace, given)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result, number
-from tokviz.options import Range
+from tokviz.options import Range, within
 from tokviz.trace import Trace
 
 
@@ -22,7 +22,7 @@ from tokviz.trace import Trace
     title="Attention knockout",
     needs=(),
     asks=("knockout",),
-    forwards=lambda size, window, **options: size.layers - min(window, size.layers) + 2,
+    forwards=lambda size, window, **options: max(size.layers - window, 0) + 2,
     meaning="High = cutting the text off the image in this window of layers makes the answer "
     "less probable.",
     not_meaning="A low value does not show that the window does nothing: other layers may carry "
@@ -43,7 +43,7 @@ def knockout(
     a layer.
     """
     layers = int(trace.model["layers"])
-    window = min(window, layers)
+    within("window", window, 1, layers, f"the language model has {layers} layers")
     spans = [range(start, start + window) for start in range(layers - window + 1)]
     base = float(knockout(range(0)))
     fall = np.array([base - float(knockout(span)) for span in spans])

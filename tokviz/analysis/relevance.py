@@ -30,6 +30,16 @@ def carry_back(row: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
     return row
 
 
+def shares(relevance: np.ndarray) -> np.ndarray:
+    """Return rows [t, q] scaled to sum 1; a row without any relevance stays 0.
+
+    The rows come without the identity of the residual stream, which the official code takes off
+    before it divides and puts back after. There a row of zeros becomes not-a-number.
+    """
+    total = relevance.sum(-1, keepdims=True)
+    return relevance / np.where(total > 0, total, 1)
+
+
 @analysis(
     "relevance",
     title="Gradient relevance",
@@ -46,11 +56,19 @@ def carry_back(row: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
     paper="https://arxiv.org/abs/2103.15679",
     year=2021,
 )
-def relevance(trace: Trace, maps: Maps, gradients: Callable[[int, int], Any]) -> Result:
+def relevance(
+    trace: Trace,
+    maps: Maps,
+    gradients: Callable[[int, int], Any],
+    *,
+    normalised: bool = False,
+) -> Result:
     """Show the gradient-weighted attention of each answer token, gathered over all layers.
 
     Gradients are of the token's own log-probability, in all layers and rows. `text` is the
-    relevance of the other rows of the prompt.
+    relevance of the other rows of the prompt. `normalised` divides each token's relevance by its
+    sum, so that words can be compared; the official code does so (`handle_residual`) where
+    relevance goes from one modality to another.
     """
     s, t = len(trace.prompt_tokens), trace.t
     rows, layers = s + max(t - 1, 0), range(int(trace.model["layers"]))[::-1]
@@ -63,6 +81,8 @@ def relevance(trace: Trace, maps: Maps, gradients: Callable[[int, int], Any]) ->
             for layer, one in zip(layers, whole, strict=True)
         ]
         found[step] = carry_back(own, steps) - own
+    if normalised:
+        found = shares(found)
     text = found[:, :s].copy()
     text[:, trace.layout.position] = 0
     parts = {"text": Part(text, "t s", "relevance of the prompt's rows outside the image")}

@@ -98,18 +98,20 @@ class VLM:
         self,
         images: Any,
         prompt: str,
-        plan: Plan | None = None,
+        plan: Plan | Sequence[Plan] | str | None = None,
         max_new_tokens: int = 64,
-        capture: Capture | None = None,
+        capture: Capture | str | None = None,
     ) -> Trace:
         """Answer a question about images and return the trace of the run.
 
         Args:
             images: one image or several: paths, bytes, PIL images or arrays.
             prompt: the question.
-            plan: what to do with the visual tokens; None = keep all.
+            plan: what to do with the visual tokens; None = keep all. A list of plans is done in
+                turn, the name of a mitigation stands for it.
             max_new_tokens: 1 to 1024.
-            capture: what to record; default everything that the page shows.
+            capture: what to record; default everything that the page shows, "all" = every array
+                that a trace can hold.
 
         Raises:
             InputError: an image, prompt or budget that cannot be used.
@@ -154,7 +156,7 @@ class VLM:
         prompt: str,
         plans: Sequence[Plan | None] = (None,),
         max_new_tokens: int = 64,
-        capture: Capture | None = None,
+        capture: Capture | str | None = None,
         stop: threading.Event | None = None,
         strict: bool = False,
         together_after: int | None = ALONE_WORDS,
@@ -190,13 +192,12 @@ class VLM:
         prepared: Prepared,
         plans: Sequence[Plan | None] = (None,),
         max_new_tokens: int = 64,
-        capture: Capture | None = None,
+        capture: Capture | str | None = None,
         stop: threading.Event | None = None,
         strict: bool = False,
         together_after: int | None = ALONE_WORDS,
     ) -> Iterator[list[LaneView]]:
         """Do what `stream` does, on a question that `prepare` has made ready once."""
-        capture = capture or Capture()
         yield from streaming.stream(
             self, prepared, plans, max_new_tokens, capture, stop, strict, together_after
         )
@@ -207,7 +208,7 @@ class VLM:
         prompt: str,
         plans: Sequence[Plan | None],
         max_new_tokens: int = 64,
-        capture: Capture | None = None,
+        capture: Capture | str | None = None,
         stop: threading.Event | None = None,
     ) -> Iterator[list[LaneView]]:
         """Run any number of plans one after the other: one encoding, the memory of one lane.
@@ -217,7 +218,6 @@ class VLM:
         """
         with self.guarded():
             prepared = self.prepare(images, prompt)
-        capture = capture or Capture()
         yield from streaming.in_turn(self, prepared, plans, max_new_tokens, capture, stop)
 
     # -- the pieces -------------------------------------------------------------------------------

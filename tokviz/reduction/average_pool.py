@@ -3,6 +3,7 @@
 import numpy as np
 
 from tokviz.matrix import Reduction
+from tokviz.options import within
 from tokviz.reduction.method import method
 
 
@@ -22,14 +23,16 @@ from tokviz.reduction.method import method
 def average_pool(signals, keep: int, *, stride: int | None = None) -> Reduction:
     """Average every `stride` tokens of the sequence into one.
 
-    The stride is the smallest that meets the budget. As in LLaVolta, windows run across the ends of
-    grid rows and a last, shorter window is dropped, so fewer tokens than the budget may be left.
-    LLaVolta pools inside the language model and averages positions too; here the middle token of a
-    window gives the position.
+    By default the stride is the smallest that meets the budget; a smaller one is refused. As in
+    LLaVolta, windows run across the ends of grid rows and a last, shorter window is dropped, so
+    fewer tokens than the budget may be left. LLaVolta pools inside the language model and averages
+    positions too; here the middle token of a window gives the position.
     """
     n = signals.n
     smallest = next(s for s in range(1, n + 1) if n // s <= keep)
-    stride = smallest if stride is None else min(max(stride, smallest), n)
+    if stride is None:
+        stride = smallest
+    within("stride", stride, smallest, n, f"{n} tokens are to become {keep} at most")
     m = n // stride
     cols = np.arange(m * stride)
     middle = np.arange(m) * stride + (stride - 1) // 2

@@ -21,7 +21,7 @@ def focus(text_text: torch.Tensor, text_image: torch.Tensor) -> torch.Tensor:
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    at = schedules.clamped(round(options["depth"] * layers), layers)
+    at = schedules.at_depth("depth", options["depth"], layers, default=0.25)
     return schedules.stages([(at, keep)], n)
 
 

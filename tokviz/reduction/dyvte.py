@@ -8,7 +8,7 @@ import torch
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts.exits import leave
-from tokviz.reduction.parts.schedules import clamped
+from tokviz.reduction.parts.schedules import at_depth
 
 
 def is_safe(full: torch.Tensor, exited: torch.Tensor, labels: torch.Tensor) -> bool:
@@ -46,7 +46,7 @@ def earliest_safe_exit(safe: Callable[[int], bool], layers: int) -> int:
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    return [Stage(clamped(round(options["depth"] * layers), layers), keep)]
+    return [Stage(at_depth("depth", options["depth"], layers, default=0.5), keep)]
 
 
 @method(

@@ -9,7 +9,8 @@ from tokviz.reduction.parts.selection import top_k
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    return schedules.stages([(schedules.clamped(options["layer"], layers), keep)], n)
+    at = schedules.at_layer("layer", options["layer"], layers)
+    return schedules.stages([(at, keep)], n)
 
 
 @method(
@@ -56,7 +57,7 @@ def fastv(signals, keep: int, *, layer: Annotated[int, Range(1, 64, 1)] = 2) -> 
 
     The score is the attention of layer K - 1, mean over heads; the rest is removed before layer
     K, once, while the prompt is read. K = 2 is absolute, as published: it is not scaled with the
-    depth, only limited to the last layer. Survivors retain their position ids.
+    depth, and a layer that the model does not have is refused. Survivors retain their position ids.
 
     The official code ships three behaviours under this name: masking, dropping anew for every
     generated token, and this one, which shortens the key-value cache.

@@ -29,7 +29,7 @@ def _schedule(n: int, keep: int, layers: int, **options) -> list[Stage]:
     place="tower",
     needs=("cls_attn", "v"),
     fallbacks={"cls_attn": "q"},
-    optional=("k", "carried", "index", "layer", "num_layers"),
+    optional=("k", "carried", "index", "layer", "layers_run", "num_layers"),
     space="pre",
     paper="https://arxiv.org/abs/2505.19536",
     year=2025,
@@ -73,7 +73,7 @@ def flowcut(signals, keep: int, *, variant: Literal["code", "paper"] = "code") -
     if "layer" not in signals:
         return _complete_tower(signals, keep, variant)
     n, layer = signals.n or 0, int(signals["layer"])
-    last = tower_layers(signals, "v") - 2  # after this layer comes the one of the features
+    last = _layers_run(signals) - 2  # after this layer comes the one of the features
     scores, relation = layer_scores(signals, layer, torch.arange(n), variant)
     running = 0.5 * signals["carried"].cpu() + 0.5 * scores if "carried" in signals else scores
     return _select(running, _count(relation, keep, max(last - layer, 0)), signals)
@@ -81,7 +81,7 @@ def flowcut(signals, keep: int, *, variant: Literal["code", "paper"] = "code") -
 
 def _complete_tower(signals: Signals, keep: int, variant: str) -> Reduction:
     """Read all layers of a tower that ran with every patch."""
-    scored = max(tower_layers(signals, "v") - 2, 1)  # the features come from the last but one
+    scored = max(_layers_run(signals) - 1, 1)
     n = signals.n or 0
     left, running = torch.arange(n), torch.zeros(n)
     for layer in range(scored):
@@ -94,6 +94,13 @@ def _complete_tower(signals: Signals, keep: int, variant: str) -> Reduction:
     score = torch.full((n,), math.nan)
     score[left] = running
     return _select(score, len(left), signals, left[top_k(running, len(left))])
+
+
+def _layers_run(signals: Signals) -> int:
+    """Return how many layers lead to the features; by default all but the last, as in LLaVA."""
+    if "layers_run" in signals:
+        return int(signals["layers_run"])
+    return tower_layers(signals, "v") - 1
 
 
 def _select(

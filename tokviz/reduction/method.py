@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from tokviz.budget import tokens_of
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.options import Option, Range, check_options, read_off
+from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Signals
 from tokviz.registry import Registry
 
@@ -201,18 +204,19 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
     return register
 
 
-def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> Reduction:
+def reduce(name: str, signals: Mapping[str, Any], keep: int | str, **options: Any) -> Reduction:
     """Decide what one method would do with these signals.
 
     Args:
         name: a key of METHODS.
         signals: name -> array, see `tokviz.reduction.signal_table.SIGNALS`; any float type,
             decided as float32.
-        keep: number of visual tokens to leave, 1 to n.
+        keep: number of visual tokens to leave, 1 to n, or a share such as "25%".
         **options: the method's own options.
 
     Returns:
-        A Reduction over the n tokens of the signals. keep = n is always the identity.
+        A Reduction over the n tokens of the signals. keep = n is the identity, except for methods
+        that choose their own count (`Method.adaptive`).
 
     Raises:
         InputError: an unknown method or option, keep out of range, NaN or Inf in a signal.
@@ -220,22 +224,82 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int, **options: Any) -> 
     """
     chosen = METHODS[name]
     options = chosen.check_options(options)
+    if not isinstance(signals, Mapping):
+        raise InputError(
+            f"signals must be a mapping of names to arrays, got a {type(signals).__name__}. The "
+            "decisions of a finished run are in trace.stages; to let a method decide on a model's "
+            f"own signals, run vlm.answer(image, prompt, tokviz.plan({name!r}, keep=...))."
+        )
     checked = Signals(signals)
     if chosen.missing(set(checked)):
         lacking = chosen.missing(set(checked))[0]
-        raise MissingSignal(f"{chosen.title} needs the signal {lacking!r}, which was not given.")
+        raise MissingSignal(
+            f"{chosen.title} needs the signal {lacking!r}, which was not given: "
+            f"{SIGNALS[lacking].meaning if lacking in SIGNALS else 'an unknown signal'}"
+        )
     if checked.n is None:
-        raise InputError(f"the signals do not say how many tokens there are: {sorted(checked)}.")
+        cropped = any("crop" in name for name in checked)
+        give = (
+            "crops, one (role, rows, cols, row0, col0) each"
+            if cropped
+            else ("grid, (rows, cols) of the tokens, or index, their numbers")
+        )
+        raise InputError(
+            f"the signals do not say how many tokens there are: {', '.join(checked) or 'none'} may "
+            f"count [CLS] or padding. Give {give}."
+        )
     keep = check_keep(keep, checked.n)
     if keep == checked.n and not chosen.adaptive:
         return Reduction.identity(checked.n)
-    return chosen.decide(checked, keep, **options)
+    return check_decision(chosen, chosen.decide(checked, keep, **options), checked.n, keep)
+
+
+def check_decision(chosen: Method, done: Any, n: int, keep: int) -> Reduction:
+    """Return a method's decision; raise InputError, with the method's name, unless it is sound.
+
+    A plugin's mistake would otherwise show much later, as a wrong picture or a foreign error.
+    """
+    wrong = what_is_wrong(done, n, keep, chosen.adaptive)
+    if wrong:
+        raise InputError(
+            f"the method {chosen.name!r} is faulty: {wrong}. Tell its author, or choose another."
+        )
+    return done
+
+
+def what_is_wrong(done: Any, n: int, keep: int, adaptive: bool) -> str:
+    """Return what a decision over n tokens breaks, "" if nothing."""
+    if not isinstance(done, Reduction):
+        return f"it must return a Reduction, got {type(done).__name__}"
+    if done.n != n:
+        return f"its decision is for {done.n} tokens, there are {n}"
+    left = done.m + done.prefix_cls
+    waits = adaptive and left == n  # it may also decide that nothing leaves yet
+    if not waits and (left > keep or (left < keep and not adaptive)):
+        return f"it leaves {left} tokens where {'at most ' * adaptive}{keep} were asked for"
+    kinds = {"rows": "i", "cols": "i", "position": "i", "weights": "f"}
+    for field, kind in kinds.items():
+        array = getattr(done, field)
+        if not isinstance(array, np.ndarray) or array.dtype.kind != kind or array.ndim != 1:
+            return f"{field} must be a numpy array with one axis, got {_what(array)}"
+    if done.weights.dtype != np.float32:
+        return f"weights must be float32, got {done.weights.dtype}"
+    if done.score is not None and np.shape(done.score) != (n,):
+        return f"score must be [{n}], got {list(np.shape(done.score))}"
+    if not len(done.rows) == len(done.cols) == len(done.weights):
+        return "rows, cols and weights must have the same length"
+    inside = (done.rows, done.m), (done.cols, n), (done.position, n)
+    if any(len(array) and not 0 <= array.min() <= array.max() < top for array, top in inside):
+        return f"an entry lies outside the [{done.m}, {n}] matrix"
+    return "" if np.isfinite(done.weights).all() else "weights must be finite"
+
+
+def _what(array: Any) -> str:
+    """An array in words."""
+    kind = getattr(array, "dtype", type(array).__name__)
+    return f"{kind} {list(np.shape(array))}"
 
 
 def check_keep(keep: Any, n: int) -> int:
-    """Return keep as an int, or raise InputError unless it is a whole number from 1 to n."""
-    number = isinstance(keep, (int, float)) and not isinstance(keep, bool)
-    whole = number and math.isfinite(keep) and keep == int(keep)
-    if not whole or not 1 <= keep <= n:
-        raise InputError(f"keep must be 1 to {n} visual tokens, got {str(keep)[:40]}.")
-    return int(keep)
+    """Return keep as an int; raise InputError unless it is a count from 1 to n, or "25%"."""
+    return tokens_of(keep, n)

@@ -27,6 +27,28 @@ def energy(
     return torch.where(cosines >= margin, above, below).mean(1)
 
 
+Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+"""Tokens that are merged away, tokens that they may join, tokens that stay as they are."""
+
+
+def crowded_pairs(ranked: torch.Tensor, cosines: torch.Tensor, r: int) -> Pairs:
+    """Split the 2 r tokens of highest energy alternately; all of the first half merge."""
+    return ranked[0 : 2 * r : 2], ranked[1 : 2 * r : 2], ranked[2 * r :]
+
+
+def all_pairs(ranked: torch.Tensor, cosines: torch.Tensor, r: int) -> Pairs:
+    """Split all tokens alternately in energy order; the r most alike to the others merge.
+
+    Args:
+        ranked: int64 [n], highest energy first.
+        cosines: [n, n].
+        r: at most half of n.
+    """
+    a, b = ranked[::2], ranked[1::2]
+    by_likeness = torch.sort(cosines[a][:, b].amax(1), descending=True, stable=True).indices
+    return a[by_likeness[:r]], b, a[by_likeness[r:]]
+
+
 def _schedule(n: int, keep: int, layers: int, **options):
     if keep * 2**layers < n:
         return schedules.over_all_layers(n, keep, layers)  # raises, and says the smallest
@@ -56,6 +78,7 @@ def pitome(
     alpha: Annotated[float, Range(0, 2, 0.1)] = 1.0,
     variant: Literal["code", "paper"] = "code",
     tome_first: bool = False,
+    split: Literal["energy", "all"] = "energy",
 ) -> Reduction:
     """Merge only inside crowds, where patches have many others alike; lone ones are kept.
 
@@ -68,6 +91,9 @@ def pitome(
     Similarities are computed in float64 and rounded, energies added in float32. The official code
     does both in float32: where two energies, or two similarities to the second half, differ by less
     than its rounding, it may take the other token (in 0 to 1 % of random trials).
+
+    `split`: "all" is the code's bsm form for the first layers of DeiT and the last of MAE: all
+    tokens are split alternately in energy order, and the r pairs that are most alike merge.
 
     `variant`: the energy above the margin, cos - margin in the code; the paper's form is second
     hand. `tome_first`: ToMe up to the middle layer (0 to 12 of 24), as the code does for CLIP. That
@@ -84,11 +110,11 @@ def pitome(
     cosines = bipartite.key_cosines(signals)
     energies = energy(cosines, margin * (1 - layer / layers), alpha, variant)
     ranked = torch.sort(energies, descending=True, stable=True).indices
-    a, b, protected = ranked[0 : 2 * r : 2], ranked[1 : 2 * r : 2], ranked[2 * r :]
+    a, b, protected = (all_pairs if split == "all" else crowded_pairs)(ranked, cosines, r)
     label = torch.empty(n, dtype=torch.long)
-    label[protected] = torch.arange(n - 2 * r)
-    label[b] = n - 2 * r + torch.arange(r)
-    label[a] = n - 2 * r + cosines[a][:, b].argmax(1)
+    label[protected] = torch.arange(len(protected))
+    label[b] = len(protected) + torch.arange(len(b))
+    label[a] = len(protected) + cosines[a][:, b].argmax(1)
     return merge_labels(
         label,
         token_sizes(signals),

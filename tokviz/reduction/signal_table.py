@@ -75,6 +75,12 @@ TOWER_STEP: dict[str, Signal] = {
         integer=True,
     ),
     "layer": Signal("", "number of the layer at which the decision is taken.", integer=True),
+    "layers_run": Signal(
+        "",
+        "number of tower layers that are run, up to the one that gives the features (23 of LLaVA's "
+        "24); num_layers counts all of them.",
+        integer=True,
+    ),
     "carried": Signal(
         "n",
         "score that the method itself gave to each current token at its last decision, a group "
@@ -174,8 +180,16 @@ PLACES: dict[str, Signal] = {
     "cell": Signal("n", "raster number of each token in its crop.", integer=True),
     "segments": Signal("n", "coarse segment of the image each token lies in.", integer=True),
     "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
+    "patch_entropy": Signal(
+        "n", "entropy in bits of the grey levels in each token's part of the picture."
+    ),
     "pixels": Signal("a a a", "the image that the tower saw, channels first."),
-    "num_layers": Signal("", "number of layers of the part that the layered signals come from."),
+    "num_layers": Signal(
+        "",
+        "number of all layers of the part that the layered signals come from, the tower or the "
+        "language model.",
+        integer=True,
+    ),
 }
 
 SECTIONS: dict[str, dict[str, Signal]] = {

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from tokviz.errors import InputError, MissingSignal
+from tokviz.names import unknown
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SIGNALS, Signal
 
 ROLES = {"thumb": "thumbnail", "global": "thumbnail", "crop": "tile", "image": "whole"}
@@ -74,11 +75,14 @@ class Signals(Mapping[str, Any]):
             self.n = sum(crop.size for crop in self["crops"])
         if self.n is None and "grid" in self:
             self.n = int(self["grid"].prod())
+        self._check_places()
         if "full_attn" in self and self.n:
             self._derive()
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._arrays:
+            if name not in SIGNALS:
+                raise InputError(unknown("signal", name, SIGNALS))
             raise MissingSignal(f"the signal {name!r} is missing: {SIGNALS[name].meaning}")
         return self._arrays[name]
 
@@ -94,7 +98,8 @@ class Signals(Mapping[str, Any]):
     def at(self, name: str, layer: int) -> torch.Tensor:
         """Return a layered signal at one layer; negative layers count from the end.
 
-        Without `num_layers` the last layer is known only if every layer from 0 on was given.
+        Without `num_layers` the last layer is known only if every layer from 0 on was given. A
+        bare array stands for any layer; {layer: array} for that layer alone.
 
         Raises:
             MissingSignal: the signal, or that layer of it, was not given.
@@ -104,16 +109,26 @@ class Signals(Mapping[str, Any]):
             return value
         if layer in value:
             return value[layer]
-        full = len(value) if set(value) == set(range(len(value))) else 0
-        absolute = layer + int(self._arrays.get("num_layers", full))
-        if layer < 0 and absolute in value:
-            return value[absolute]
-        if len(value) == 1:
-            return next(iter(value.values()))
+        depth = self._depth(value)
+        other = layer + depth if layer < 0 else layer - depth  # the same layer, counted otherwise
+        if depth and other in value:
+            return value[other]
         raise MissingSignal(
-            f"{name!r} was not given for layer {layer}; given: {sorted(value)}. "
-            "Layers count from 0; negative ones need the signal 'num_layers'."
+            f"{name!r} was not given for layer {layer}; given: {sorted(value)}. Give that layer, "
+            "or the option `layer` where the method has it, or a bare array, which stands for "
+            "whatever layer is asked. Layers count from 0; negative ones need the signal "
+            "'num_layers'."
         )
+
+    def _depth(self, layers: Mapping[int, Any]) -> int:
+        """How many layers there are, as far as the signals say; 0 = they do not say.
+
+        One layer alone says nothing: {0: array} may be the first of many.
+        """
+        if "num_layers" in self._arrays:
+            return int(self._arrays["num_layers"])
+        whole = len(layers) > 1 and set(layers) == set(range(len(layers)))
+        return len(layers) if whole else 0
 
     def patches(self, name: str, layer: int, axis: int = 1) -> torch.Tensor:
         """Return states [h, n, d] of a layer without the [CLS] row, if any; or along another axis.
@@ -130,20 +145,49 @@ class Signals(Mapping[str, Any]):
 
     def _derive(self) -> None:
         """Read rows and column means off whole attention maps where they were not given."""
-        maps = self["full_attn"]
-        maps = maps if isinstance(maps, dict) else {-1: maps}
+        given = self["full_attn"]
+        maps = given if isinstance(given, dict) else {0: given}
         has_cls = all(one.shape[-1] == one.shape[-2] == (self.n or 0) + 1 for one in maps.values())
+        made = {}
         if has_cls:
-            rows = {layer: one[:, 0, 1:] for layer, one in maps.items()}
-            self._arrays.setdefault("cls_attn", rows)
+            made["cls_attn"] = {layer: one[:, 0, 1:] for layer, one in maps.items()}
         if has_cls or all(one.shape[-1] == self.n for one in maps.values()):
-            received = {layer: one.mean((0, 1))[int(has_cls) :] for layer, one in maps.items()}
-            self._arrays.setdefault("recv_attn", received)
+            made["recv_attn"] = {
+                layer: one.mean((0, 1))[int(has_cls) :] for layer, one in maps.items()
+            }
+        for name, layers in made.items():  # what comes from a bare map is bare, for any layer
+            self._arrays.setdefault(name, layers if isinstance(given, dict) else layers[0])
+
+    def _check_places(self) -> None:
+        """Raise InputError where grid or crops are for another number of tokens."""
+        counts = {}
+        if "grid" in self:
+            if self["grid"].numel() != 2 or int(self["grid"].min()) < 1:
+                raise InputError(
+                    f"grid must be (rows, cols) of the tokens, got {self['grid'].tolist()}."
+                )
+            counts["grid"] = int(self["grid"].prod())
+        if "crops" in self:
+            counts["crops"] = sum(crop.size for crop in self["crops"])
+        for name, count in counts.items():
+            # tokens that were already reduced keep the grid that they come from, and their index
+            if self.n is not None and self.n != count and not self._reduced(count):
+                extra = " Is the [CLS] token still among them? Leave it out." * (
+                    self.n == count + 1
+                )
+                raise InputError(
+                    f"{name} is for {count} tokens, but other signals are for {self.n}.{extra}"
+                )
+
+    def _reduced(self, count: int) -> bool:
+        """True when `index` or `cell` says which of `count` places the tokens are."""
+        place = next((self[name] for name in ("index", "cell") if name in self), None)
+        return place is not None and (self.n or 0) < count and int(place.max()) < count
 
     def _convert(self, name: str, value: Any) -> Any:
         spec = SIGNALS.get(name)
         if spec is None:
-            raise InputError(f"there is no signal {name[:60]!r}. Known: {', '.join(SIGNALS)}.")
+            raise InputError(unknown("signal", name, SIGNALS))
         if spec.shape == CALLABLE:
             if not callable(value):
                 raise InputError(f"{name} must be a function: {spec.meaning}")
@@ -155,6 +199,12 @@ class Signals(Mapping[str, Any]):
         return self._tensor(name, spec, value)
 
     def _tensor(self, name: str, spec: Signal, value: Any) -> torch.Tensor:
+        if isinstance(value, tuple) and any(getattr(one, "ndim", 0) > 1 for one in value):
+            raise InputError(
+                f"{name} is a tuple of {len(value)} arrays, such as transformers gives with "
+                "output_attentions=True, one per layer. Take one: value[layer][0] (batch 0), or "
+                "give {layer: array}; for cls_attn cut the [CLS] row out: value[i][0][:, 0, 1:]."
+            )
         try:
             tensor = torch.as_tensor(value).detach()
         except (TypeError, ValueError, RuntimeError) as error:

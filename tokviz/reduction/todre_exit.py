@@ -7,7 +7,7 @@ import torch
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts.exits import leave
-from tokviz.reduction.parts.schedules import clamped
+from tokviz.reduction.parts.schedules import at_layer, clamped
 
 
 def exit_layer(mass: torch.Tensor, start: int, threshold: float) -> int | None:
@@ -23,9 +23,16 @@ def exit_layer(mass: torch.Tensor, start: int, threshold: float) -> int | None:
     return int(low[0]) if len(low) else None
 
 
+START = 0.875
+"""Share of the depth at which the search for the exit begins, as published."""
+
+
 def _schedule(n: int, keep: int, layers: int, **options):
-    start = clamped(int(options["start"] * layers) + 1, layers)
-    return [Stage(layer, keep) for layer in range(start, layers)]
+    first = int(options["start"] * layers) + 1  # after the layer that was looked at
+    if options["start"] == START:
+        first = clamped(first, layers)
+    first = at_layer("start * layers + 1", first, layers)
+    return [Stage(layer, keep) for layer in range(first, layers)]
 
 
 @method(
@@ -45,7 +52,7 @@ def todre_exit(
     signals,
     keep: int,
     *,
-    start: Annotated[float, Range(0, 1, 0.005)] = 0.875,
+    start: Annotated[float, Range(0, 1, 0.005)] = START,
     threshold: Annotated[float, Range(0, 1, 0.01)] = 0.1,
     everything: bool = True,
 ) -> Reduction:

@@ -1,5 +1,6 @@
 """VFlowOpt: drop what little attention flows to, but leave a summary of every region behind."""
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -14,6 +15,8 @@ SHARES = (0.1166, 0.2651, 0.7233)
 THRESHOLDS = (39.26, 34.76, 28.68)
 CELLS = (17.39, 15.58, 11.76)
 """Published presets: share kept, threshold, and cell size on a grid of 27 x 27 tokens."""
+GREY_WEIGHT = 0.3333
+"""Weight of each channel in the code; white is 254.97, which rounds to 255."""
 
 
 @method(
@@ -23,7 +26,7 @@ CELLS = (17.39, 15.58, 11.76)
     kind="both",
     needs=("full_attn", "grid"),
     fallbacks={"full_attn": "recv_attn", "grid": "cell"},
-    optional=("pixels", "crops", "tile", "cell"),
+    optional=("patch_entropy", "pixels", "crops", "tile", "cell"),
     paper="https://arxiv.org/abs/2508.05211",
     year=2025,
     code="sihany077/VFlowOpt",
@@ -41,7 +44,7 @@ def vflowopt(
     """Keep what the tower's global patches attend to, merge the rest cell by cell.
 
     Importance is the mean attention row of the patches that receive more than `threshold` x the
-    mean attention, plus `entropy` x softmax of each patch's pixel entropy (0 in all released
+    mean attention, plus `entropy` x softmax of each patch's entropy in bits (0 in all released
     settings). n - keep + int(n / cell²) of the least important tokens are recycled: those in one
     cell x cell square become one mean, weighted by importance, in the place of their best member.
     Threshold and cell follow from the budget by the published presets, cell scaled to the grid. To
@@ -121,16 +124,36 @@ def recycled_tokens(
 
 
 def patch_entropy(signals: Signals) -> torch.Tensor:
-    """Return the entropy [n] of the 256 grey levels in each token's part of the pixels."""
-    pixels = signals["pixels"].mean(0)
-    low, high = pixels.min(), pixels.max()
-    levels = ((pixels - low) / (high - low).clamp(min=1e-12) * 255).to(torch.uint8).cpu()
+    """Return the entropy [n] in bits of each token's part of the picture.
+
+    Raises:
+        MissingSignal: neither patch_entropy nor pixels and grid were given.
+    """
+    if "patch_entropy" in signals:
+        return signals["patch_entropy"]
     rows, cols = (int(length) for length in signals["grid"])
-    blocks = [
-        block for band in levels.tensor_split(rows) for block in band.tensor_split(cols, dim=1)
-    ]
-    shares = [torch.bincount(b.flatten().int(), minlength=256) / b.numel() for b in blocks]
-    return torch.stack([torch.special.entr(share).sum() for share in shares])
+    return entropies(signals["pixels"], rows, cols)
+
+
+def entropies(pixels: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
+    """Return the entropy [rows * cols], in bits, of the 256 grey levels in each cell of a picture.
+
+    As in the code, channels become whole numbers first and their mean is rounded. Pixels that a
+    processor has normalised are stretched to 0..1 before; the code lets them wrap around 8 bits.
+
+    Args:
+        pixels: [3, height, width], 0 to 1; any other range is stretched to that.
+        rows: cells down.
+        cols: cells across.
+    """
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 1:
+        pixels = (pixels - low) / (high - low).clamp(min=1e-12)
+    levels = (pixels * 255).to(torch.uint8).float().cpu()
+    grey = (levels * GREY_WEIGHT).sum(0).round().long()
+    blocks = [block for band in grey.tensor_split(rows) for block in band.tensor_split(cols, dim=1)]
+    shares = [torch.bincount(b.flatten(), minlength=256) / b.numel() for b in blocks]
+    return torch.stack([torch.special.entr(share).sum() for share in shares]) / math.log(2)
 
 
 def _importance(

@@ -7,7 +7,7 @@ import numpy as np
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts.exits import leave
-from tokviz.reduction.parts.schedules import clamped
+from tokviz.reduction.parts.schedules import at_depth
 
 
 def neighbours(grid: tuple[int, int], window: int) -> np.ndarray:
@@ -74,7 +74,7 @@ def cut_channels(inner: np.ndarray, visual: np.ndarray, ratio: float = 2.0) -> n
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    return [Stage(clamped(round(options["cut"] * layers), layers), keep)]
+    return [Stage(at_depth("cut", options["cut"], layers, default=0.86), keep)]
 
 
 @method(

@@ -24,7 +24,7 @@ from tokviz.models.runs.streaming import check_length
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
 from tokviz.sweeps.rows import Row, row_key, sort_key
-from tokviz.sweeps.setting import Setting, settings
+from tokviz.sweeps.setting import Setting, listed, settings
 from tokviz.sweeps.sources import read_questions
 from tokviz.sweeps.store import Store, arrow_library
 from tokviz.sweeps.stored import store_flips
@@ -57,13 +57,13 @@ class Sweep:
 def sweep(
     source: str | Path | Sequence[Question],
     *,
-    methods: Iterable[str] = (),
-    budgets: Iterable[int | str] = (),
+    methods: str | Iterable[str] = (),
+    budgets: int | str | Iterable[int | str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    mitigations: Iterable[str] = (),
-    models: Iterable[str] = ("embedded",),
+    mitigations: str | Iterable[str] = (),
+    models: str | Iterable[str] = "embedded",
     images: str | Path | None = None,
-    prompts: Sequence[str] = (),
+    prompts: str | Sequence[str] = (),
     kind: str | None = None,
     objects: str | Path | None = None,
     limit: int | None = None,
@@ -81,7 +81,8 @@ def sweep(
     Args:
         source: a folder, a table, `pope:`, `easy-vqa:` or `hub:` (see `tokviz.sweeps.sources`),
             or questions.
-        methods: names in METHODS; all tokens are always measured, too.
+        methods: names in METHODS; all tokens are always measured, too. Here and below one value
+            may stand without a list.
         budgets: visual tokens to leave, counts (64) or shares ("25%").
         options: method or mitigation -> its options.
         mitigations: names in MITIGATIONS; each goes with every method, and with all tokens.
@@ -115,7 +116,12 @@ def sweep(
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
         source = read_questions(
-            source, images=images, prompts=prompts, kind=kind, limit=limit, store=store.folder
+            source,
+            images=images,
+            prompts=listed(prompts),
+            kind=kind,
+            limit=limit,
+            store=store.folder,
         )
     questions = list(source)[:limit]
     check_length(max_new_tokens)
@@ -123,7 +129,7 @@ def sweep(
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
     check_questions(questions, terms)
     with store.locked():
-        plan = {name: wanted(questions, asked, name, terms) for name in dict.fromkeys(models)}
+        plan = {name: wanted(questions, asked, name, terms) for name in listed(models)}
         result = carry_out(plan, terms, store, engine or in_process, progress)
         stored = store_flips(result.rows, asked, terms, store, traces, progress)
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)

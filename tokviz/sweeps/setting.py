@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tokviz.budget import check_budget, tokens_of, whole_number
 from tokviz.errors import InputError
 from tokviz.mitigation import MITIGATIONS
 from tokviz.options import Option
@@ -33,8 +33,8 @@ class Setting:
         if not self.method:
             return n
         if self.budget.endswith("%"):
-            return max(1, round(float(self.budget[:-1]) / 100 * n))
-        return int(self.budget)
+            return tokens_of(self.budget, n)
+        return int(self.budget)  # a count above n fails in the run, whose row then says so
 
     def plan(self, n: int) -> Plan | None:
         """Return the plan for n visual tokens; None = keep all."""
@@ -86,25 +86,25 @@ FULL = Setting()
 
 
 def settings(
-    methods: Iterable[str],
-    budgets: Iterable[int | str],
+    methods: str | Iterable[str],
+    budgets: int | str | Iterable[int | str],
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    mitigations: Iterable[str] = (),
+    mitigations: str | Iterable[str] = (),
 ) -> tuple[Setting, ...]:
     """Return the full answer and every method with every budget, without and with mitigations.
 
     Args:
-        methods: names in METHODS.
-        budgets: counts (64) or shares ("25%").
+        methods: names in METHODS; one may stand without a list.
+        budgets: counts (64) or shares ("25%"); likewise.
         options: method or mitigation -> its options.
         mitigations: names in MITIGATIONS.
 
     Raises:
         InputError: an unknown name or option, a budget that is neither, or far too many.
     """
-    methods, given = list(dict.fromkeys(methods)), dict(options or {})
-    sizes = list(dict.fromkeys(check_budget(budget) for budget in budgets))
-    chosen = list(dict.fromkeys(mitigations))
+    methods, given = listed(methods), dict(options or {})
+    sizes = list(dict.fromkeys(str(check_budget(budget)) for budget in listed(budgets)))
+    chosen = listed(mitigations)
     unused = sorted(set(given) - {*methods, *chosen})
     if unused:
         raise InputError(f"options are given for {unused[0]!r}, which is not among the methods.")
@@ -126,13 +126,7 @@ def settings(
     return (*plain, *mitigated)
 
 
-def check_budget(budget: int | str) -> str:
-    """Return a budget in its one spelling, `64` or `25%`; raise InputError for anything else."""
-    text = str(budget).strip()
-    if re.fullmatch(r"[0-9]{1,6}", text) and int(text) > 0:
-        return str(int(text))
-    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?%", text) and 0 < float(text[:-1]) <= 100:
-        return f"{float(text[:-1]):g}%"
-    raise InputError(
-        f"a budget must be a count such as 64 or a share such as 25%, got {text[:40]!r}."
-    )
+def listed(values: Any) -> list[Any]:
+    """Return one value, or several, as a list without repetitions."""
+    alone = isinstance(values, str) or not isinstance(values, Iterable) or whole_number(values)
+    return [values] if alone else list(dict.fromkeys(values))

@@ -8,7 +8,7 @@ and `layout` need only numpy and safetensors, so that any other code can write a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.matrix import Reduction
+from tokviz.names import unknown
 from tokviz.notebook_display import html_of
 from tokviz.trace import trace_io
 from tokviz.trace.header import (
@@ -74,18 +75,27 @@ class Trace:
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.arrays:
-            what = SCHEMA[name].meaning if name in SCHEMA else "unknown"
-            raise MissingSignal(f"this trace does not hold {name!r} ({what})")
+            if name not in SCHEMA:
+                raise MissingSignal(unknown("array", name, self.arrays))
+            raise MissingSignal(f"this trace does not hold {name!r} ({SCHEMA[name].meaning})")
         return self.arrays[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self.arrays
 
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of the arrays that it holds; what each means is in `tokviz.SCHEMA`."""
+        return tuple(self.arrays)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
     def __repr__(self) -> str:
-        """Return one line; arrays and pictures would fill the screen."""
+        """Return a few words; the arrays' contents and pictures would fill the screen."""
         left = f", {self.reduction.m} left" if self.stages else ""
         said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
-        return f"<Trace {said}, {self.n} visual tokens{left}, {len(self.arrays)} arrays>"
+        held = ", ".join(self.arrays) or "none"
+        return f"<Trace {said}, {self.n} visual tokens{left}, arrays: {held}>"
 
     def _repr_html_(self) -> str | None:
         """Return the run as Jupyter shows it, with its overlay alive."""

@@ -99,6 +99,7 @@ class PlanSteps(TokensLeft):
             {"cls_attn": layers},
             {},
             done.cls_state,
+            shared.blocks,
         )
 
     def with_own_cls(self, done: Encoded, split: Sequence[Part]) -> None:

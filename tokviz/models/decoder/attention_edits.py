@@ -13,6 +13,7 @@ import torch
 from tokviz.mitigation import AttentionEdit, Place
 from tokviz.models.attention import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.options import within
 
 
 class Editing:
@@ -22,6 +23,9 @@ class Editing:
         """Args: `stages` of the lane; `width` of the language model."""
         self.edit, self.stages, self.width = edit, stages, width
         self.layers = len(stages.decoder.layers)  # type: ignore[arg-type]
+        if not edit.last_layer_only:
+            why = f"the language model has {self.layers} layers"
+            within("first_layer", edit.first_layer, 0, self.layers - 1, why)
         self.visual: torch.Tensor = stages.visual_at_start
         self.memory: dict[int, dict[str, Any]] = {}
         self.told: dict[str, Any] = {}

@@ -40,6 +40,11 @@ def analyse_run(
         given["folder"] = folder_features(vlm, pictures(images))
     if "folder" in given:
         return analyse(name, None, runs=given, **options)
+    if "sink_phi" in entry.needs and not vlm.sink_dims and "sink_phi" not in (trace or ()):
+        raise MissingSignal(
+            f"{entry.title} needs special dimensions of the language model, and none was found in "
+            f"{vlm.name}: no state of its first token stands out, so there are no sinks to show."
+        )
     if trace is None:
         question = _question(images, prompt, f"{entry.title} needs a run")
         capture = Capture.holding(() if "control_prob" in entry.uses else _arrays(entry))

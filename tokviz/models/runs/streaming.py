@@ -25,7 +25,7 @@ from tokviz.models.prepared import Prepared
 from tokviz.models.runs.further_runs import FurtherRuns
 from tokviz.models.runs.record import tower_arrays
 from tokviz.models.runs.run import LaneView, Run
-from tokviz.plans import Plan
+from tokviz.plans import Plan, as_plan
 from tokviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ ALONE_WORDS = 8
 def stream(
     vlm: VLM,
     prepared: Prepared,
-    plans: Sequence[Plan | None],
+    plans: Sequence[Plan | Sequence[Plan] | str | None],
     max_new_tokens: int,
-    capture: Capture,
+    capture: Capture | str | None,
     stop: threading.Event | None,
     strict: bool,
     together_after: int | None,
@@ -53,8 +53,9 @@ def stream(
     check_length(max_new_tokens)
     if not 1 <= len(plans) <= MAX_LANES:
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
-    prepared = with_relevance(vlm, prepared, plans, strict)
-    runs = lanes(vlm, prepared, plans, capture)
+    asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
+    prepared = with_relevance(vlm, prepared, asked, strict)
+    runs = lanes(vlm, prepared, asked, capture)
     views = [run.view for run in runs]
     for _ in write(runs, max_new_tokens, stop, strict, together_after):
         yield views
@@ -67,15 +68,16 @@ def stream(
 def in_turn(
     vlm: VLM,
     prepared: Prepared,
-    plans: Sequence[Plan | None],
+    plans: Sequence[Plan | Sequence[Plan] | str | None],
     max_new_tokens: int,
-    capture: Capture,
+    capture: Capture | str | None,
     stop: threading.Event | None,
 ) -> Iterator[list[LaneView]]:
     """Run any number of plans one after the other; see `VLM.in_turn`."""
     check_length(max_new_tokens)
-    prepared = with_relevance(vlm, prepared, plans, strict=False)
-    runs = lanes(vlm, prepared, plans, capture)
+    asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
+    prepared = with_relevance(vlm, prepared, asked, strict=False)
+    runs = lanes(vlm, prepared, asked, capture)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
         for _ in write([runs.pop(0)], max_new_tokens, stop, strict=False):

@@ -44,6 +44,7 @@ class TowerRun:
         self.rows, self.packed = list(rows), packed
         self.observer = TowerObserver(family, model, {})
         self.layers = family.feature_layer(model) + 1
+        self.depth = len(family.tower_layers(model))
         self.joins = family.tower_joins(model)
         entry = step.entry
         self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]
@@ -151,7 +152,7 @@ class TowerRun:
             return None
         began = now(row.states.device)
         given = row.given(self.asked, self.observer)
-        given |= {"layer": layer, "num_layers": self.layers}
+        given |= {"layer": layer, "num_layers": self.depth, "layers_run": self.layers}
         for name in self.asked & set(TOWER_SIGNALS):
             given[name] = row.signal(name, self.observer) if row.calls else None
         signals = {name: value for name, value in given.items() if name in self.asked}

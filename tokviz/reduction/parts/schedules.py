@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from tokviz.errors import InputError
+from tokviz.options import within
 from tokviz.reduction.method import Stage
 
 SHAPES = ("constant", "decreasing", "increasing")
@@ -97,6 +98,36 @@ def clamped(layer: int, layers: int) -> int:
     if layers < 2:
         raise InputError(f"the language model must have at least 2 layers, got {layers}.")
     return min(max(layer, 1), layers - 1)
+
+
+def at_layer(name: str, layer: int, layers: int) -> int:
+    """Return the layer that an option names, of a language model with `layers` layers.
+
+    Raises:
+        InputError: there is no such layer to decide before. It is not moved to one that there is: a
+            table would then name a layer that was never used.
+    """
+    clamped(1, layers)
+    return within(name, layer, 1, layers - 1, f"the language model has {layers} layers")
+
+
+def at_depth(name: str, share: float, layers: int, default: float) -> int:
+    """Return the layer at a share of the depth, rounded.
+
+    Args:
+        name: the option, for the message.
+        share: 0 to 1.
+        layers: of the language model.
+        default: the published share, which a very shallow model may round to its last layer.
+
+    Raises:
+        InputError: the share means layer 0 or the end, before which nothing can be decided.
+    """
+    layer = clamped(round(share * layers), layers)
+    if share != default and round(share * layers) != layer:
+        low, high = math.ceil(100 / layers) / 100, math.floor(100 * (layers - 1) / layers) / 100
+        within(name, share, low, high, f"the language model has {layers} layers")
+    return layer
 
 
 def geometric(n: int, keep: int, powers: Sequence[float]) -> list[int]:
