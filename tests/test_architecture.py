@@ -32,7 +32,8 @@ tokviz.models.runs
 tokviz.models.before
 tokviz.models.decoder
 tokviz.models.tower
-tokviz.models.prepared tokviz.models.model_lock
+tokviz.models.prepared tokviz.models.loaded
+tokviz.models.model_lock
 tokviz.models.checkpoints
 tokviz.models.families
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks

@@ -15,8 +15,8 @@ from tokviz.models.checkpoints.download import Progress
 from tokviz.models.checkpoints.loading import check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
 from tokviz.models.families.family import FAMILIES
-from tokviz.models.runs.run import LaneView
 from tokviz.models.vlm import VLM
+from tokviz.trace.lane_view import LaneView
 
 __all__ = ["FAMILIES", "MODELS", "VLM", "LaneView", "ModelCard", "load"]
 

@@ -11,7 +11,7 @@ from tokviz.errors import ModelError
 from tokviz.models.checkpoints.memory import is_out_of_memory
 
 
-class Guard:
+class ModelLock:
     """Holds a model for one call."""
 
     def __init__(self, lock: Any, gradients: bool = False) -> None:

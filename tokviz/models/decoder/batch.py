@@ -33,7 +33,7 @@ from tokviz.models.hooks import hooked
 Hook = Callable[[nn.Module, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]]
 
 
-class Together:
+class Batch:
     """The lanes of one model that step together at the moment."""
 
     def __init__(self) -> None:

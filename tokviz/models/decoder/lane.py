@@ -26,7 +26,7 @@ from tokviz.models.hooks import hooked
 from tokviz.trace.schema import BLOCKS
 
 if TYPE_CHECKING:
-    from tokviz.models.decoder.batch import Together
+    from tokviz.models.decoder.batch import Batch
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Lane:
         self.shared_steps = 0
         self.steps_alone: list[float] = []
         "Seconds of each decode step that no other lane took part in."
-        self.company: Together | None = None
+        self.company: Batch | None = None
         "With whom this lane steps at the moment; they hold its cache."
 
     def prefill(
