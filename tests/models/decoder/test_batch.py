@@ -136,13 +136,13 @@ def test_the_first_words_are_exactly_those_of_a_lane_alone_and_the_trace_says_so
 
 
 def test_a_visitor_who_leaves_in_the_middle_leaves_no_cache_behind(vlm, prepared, monkeypatch):
-    made, meet = [], Batch.meet
+    made, join = [], Batch.join
 
     def watched(self, lanes):
-        meet(self, lanes)
+        join(self, lanes)
         made.append(weakref.ref(self.cache.shared[0]))
 
-    monkeypatch.setattr(Batch, "meet", watched)
+    monkeypatch.setattr(Batch, "join", watched)
     steps = vlm.stream_prepared(prepared, [None, None], 40, together_after=1)
     while not made:
         next(steps)

@@ -2,7 +2,7 @@
 
 The tower runs once for all lanes that do not reduce inside it. Every lane writes its first words in
 its own turn, so that what a word takes it alone is measured and those words are exactly those of
-`answer`; then all lanes that can read their next tokens in one forward (see `together`).
+`answer`; then all lanes that can read their next tokens in one forward (see `decoder/batch.py`).
 """
 
 from __future__ import annotations
@@ -122,34 +122,34 @@ def write(
     for run in runs:
         run.advance(run.start, strict)
         yield
-    with closing(Batch()) as company:
+    with closing(Batch()) as batch:
         while going := [run for run in runs if not run.view.done]:
             stopped = stop is not None and stop.is_set()
             last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
-            joined = [] if together_after is None else company_of(going, last, together_after)
+            joined = [] if together_after is None else batch_of(going, last, together_after)
             for run in going:
                 if run not in joined:
                     run.advance(run.finish if run in last else run.step, strict)
             if joined:
-                step_together(joined, company, strict)
+                step_together(joined, batch, strict)
             yield
 
 
-def company_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
+def batch_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
     """Return the lanes that take the next step in one forward: none, or at least two."""
     able = [run for run in going if run not in last and len(run.tokens) >= after and not run.alone]
     return able if len(able) > 1 else []
 
 
-def step_together(runs: Sequence[Run], company: Batch, strict: bool) -> None:
+def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
     """Predict and write one more token in each lane; an error of the forward ends them all."""
     try:
         with runs[0].loaded.guarded():
-            company.step([run.lane for run in runs])
+            batch.step([run.lane for run in runs])
     except TokvizError as error:
         if strict:
             raise
-        company.close()
+        batch.close()
         for run in runs:
             run.fail(error)
         return
