@@ -14,6 +14,7 @@ from tokviz.images import open_image
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
+from tokviz.models.runs.chat_prompt import render
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.models.tower.watch import TOWER_SIGNALS
@@ -45,17 +46,6 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     rows = own.numpy().astype(np.int32)
     asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks)
     return Prepared(asked, inputs, loaded.family.positions(loaded.model, inputs), own)
-
-
-def render(loaded: Loaded, prompt: str, images: int) -> str:
-    """Return the whole prompt text in the model's chat format, image placeholders included."""
-    content: list[dict[str, str]] = [{"type": "image"}] * images
-    content = [*content, {"type": "text", "text": prompt}]
-    if getattr(loaded.processor, "chat_template", None) is None:
-        return loaded.family.plain_prompt(loaded.processor, prompt, images)
-    return loaded.processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True
-    )
 
 
 def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
