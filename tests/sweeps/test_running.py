@@ -198,7 +198,7 @@ def test_a_half_line_is_measured_again(ask, tmp_path):
 def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, monkeypatch):
     room = [20_000]
 
-    class Small(store.Part):
+    class Small(store.RowFile):
         """A file on a disk with room for so many bytes."""
 
         def __init__(self, file):
@@ -216,7 +216,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, mo
             room[0] -= count
             return count
 
-    monkeypatch.setattr(store, "Part", Small)
+    monkeypatch.setattr(store, "RowFile", Small)
     room[0] = 6_000
     with pytest.raises(InputError, match="No space left on device. What was saved is whole"):
         ask()

@@ -11,7 +11,7 @@ from torch import nn
 from tokviz.errors import ModelError
 from tokviz.models.checkpoints.cards import MODELS, ModelCard
 from tokviz.models.checkpoints.checkpoint import family_of
-from tokviz.models.checkpoints.download import Progress
+from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.loading import check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
 from tokviz.models.families.family import FAMILIES
@@ -29,7 +29,7 @@ def load(
     revision: str | None = None,
     device_map: str | None = None,
     bits: int | None = None,
-    progress: Progress = log.info,
+    progress: ProgressLine = log.info,
 ) -> VLM:
     """Load a vision-language model.
 

@@ -42,7 +42,7 @@ WAYS = ("kept", "groups", "group", "rows")
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class ImportedStage:
     """What one stage did to the tokens that were left."""
 
     reduction: Reduction
@@ -56,7 +56,7 @@ class Imported:
     """The decisions of somebody's method on one image."""
 
     method: str
-    stages: tuple[Stage, ...]
+    stages: tuple[ImportedStage, ...]
     grid: tuple[int, int] | None = None
     prompt: str = ""
     answer: str = ""
@@ -191,7 +191,7 @@ def _imported(fields: Mapping[str, Any]) -> Imported:
     )
 
 
-def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> Stage:
+def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> ImportedStage:
     ways = [way for way in WAYS if entry.get(way) is not None]
     if len(ways) != 1:
         raise InputError(f"{where} must have one of {', '.join(WAYS)}, it has {len(ways)}.")
@@ -200,7 +200,7 @@ def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> S
     whole = {"kept": _kept, "groups": _groups, "group": _group, "rows": _matrix}[ways[0]](
         entry, n, where
     )
-    return Stage(over_alive(whole, alive, where), number)
+    return ImportedStage(over_alive(whole, alive, where), number)
 
 
 def over_alive(whole: Reduction, alive: np.ndarray, where: str) -> Reduction:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokviz.analysis import ANALYSES, Analysis, Result, Size, analyse
+from tokviz.analysis.supplied import Progress
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
 from tokviz.models.loaded import Loaded
@@ -17,7 +18,6 @@ from tokviz.plans import Plan
 from tokviz.trace import Trace
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-Progress = Callable[[int, int], None]
 
 
 def analyse_run(

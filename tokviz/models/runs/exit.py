@@ -47,7 +47,7 @@ class Leaving(DecoderStages):
 
     @contextmanager
     def in_prompt(self) -> Iterator[None]:
-        """Let them leave while the prompt is read."""
+        """Remove the visual tokens before the layer while the prompt is read."""
         following = self.reading.family.during_prefill(self.reading.model, self)
         with following, self.during_prefill():
             yield

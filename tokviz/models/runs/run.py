@@ -109,10 +109,10 @@ class Run:
         earlier = tuple(s for s in self.plan.steps if s is not step)
         policy = step.position_policy
         self.read(Plan((*earlier, Step(step.method, done.m, reduction=done, positions=policy))))
-        scouting = time.perf_counter() - self.began - self.lane.prefill_seconds
-        record = StageRecord(step.method, "language_model", layer, done, scouting, "restart")
+        first_reading = time.perf_counter() - self.began - self.lane.prefill_seconds
+        record = StageRecord(step.method, "language_model", layer, done, first_reading, "restart")
         self.prefill_input.records[-1] = record
-        self.prefill_input.decide_seconds = spent + scouting
+        self.prefill_input.decide_seconds = spent + first_reading
 
     def read(self, plan: Plan) -> None:
         """Route the visual tokens and read the prompt."""

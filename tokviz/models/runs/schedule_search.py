@@ -31,7 +31,7 @@ GRID = 27
 """Side of the grid that published cell sizes refer to."""
 THRESHOLD, CELL, FIRST = (0.0, 50.0), (3.0, 24.0), (0.533, 1.0)
 """Published ranges of threshold, cell side and the first ratio inside the language model."""
-MOST_BEFORE = 1.5
+MAX_BEFORE = 1.5
 """At most this many times the budget may enter the language model."""
 
 
@@ -111,7 +111,7 @@ def proposed(
         threshold, cell = rng.uniform(*THRESHOLD), rng.uniform(*CELL)
         if best is None:
             threshold, cell = (float(np.interp(share, SHARES, p)) for p in (THRESHOLDS, CELLS))
-        before = min(rng.uniform(1.0, MOST_BEFORE) * share, 1.0)
+        before = min(rng.uniform(1.0, MAX_BEFORE) * share, 1.0)
         drawn = Settings(threshold, cell, before, rng.uniform(*FIRST), 1.0)
         point = within_budget(drawn, share, layers)
         if point is not None:
@@ -121,7 +121,7 @@ def proposed(
         moved = Settings(
             _stepped(rng, best.threshold, THRESHOLD, width),
             _stepped(rng, best.cell, CELL, width),
-            _stepped(rng, best.before, (share, min(MOST_BEFORE * share, 1.0)), width),
+            _stepped(rng, best.before, (share, min(MAX_BEFORE * share, 1.0)), width),
             _stepped(rng, best.first, FIRST, width),
             1.0,
         )
