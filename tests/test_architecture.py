@@ -163,6 +163,14 @@ def check_arrows(path):
             assert HEIGHT[other] < HEIGHT[unit], f"{path} must not import {name}"
 
 
+def test_nothing_below_the_facade_knows_it_not_even_for_types():
+    facade = "tokviz.models.vlm"
+    units = {path: unit_of(module_of(path)) for path in SOURCES}
+    below = [p for p, u in units.items() if u.startswith("tokviz.models.") and u != facade]
+    assert len(below) > 40
+    assert not [path for path in below if facade in imports_of(ROOT / path)]
+
+
 def circles(arrows):
     """Groups of files that import each other, directly or over others."""
 

@@ -71,7 +71,7 @@ class VLM(Loaded):
     def further_runs(
         self, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
     ) -> ExtraForwards:
-        """Return what runs more of the question of a trace; raise InputError if it is another."""
+        """Return the extra forwards on a trace's question; raise InputError if it is another."""
         return further_runs(self, images, prompt, trace, max_new_tokens)
 
     def analyse(

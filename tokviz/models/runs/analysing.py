@@ -1,4 +1,4 @@
-"""One easy entry to every analysis: what is missing is run, what is there is used."""
+"""Any analysis in one call: the model runs only for what the caller did not give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other side of contrastive decoding: a second lane with its own cache, or an early read-out.
+"""The branch of contrastive decoding: a second lane with its own cache, or an early read-out.
 
 It reads what the mitigation says (a noised image, no image, a few tokens), then every token that
 the first lane writes. Attention edits of the first lane never touch it.

@@ -1,4 +1,4 @@
-"""Every visual token leaves before one decoder layer: the answer read again under that condition.
+"""All visual tokens are removed before one decoder layer, and the answer is read again.
 
 Real removal: the sequence is shorter from that layer on, and so are the caches that the answer is
 read on.
@@ -23,7 +23,7 @@ from tokviz.models.runs.teacher_forcing import TeacherForcing
 from tokviz.reduction import Stage
 
 
-class Leaving(DecoderStages):
+class ImageExit(DecoderStages):
     """Takes every visual token out of the sequence before one decoder layer."""
 
     def __init__(self, reading: TeacherForcing, layer: int) -> None:

@@ -1,7 +1,7 @@
 """What analyses ask for beyond a trace, supplied by real runs of the model (see `ASKS`).
 
-Everything is about one question and the answer that its run gave. All of it sees the whole image,
-also when the run itself had a reduction. Needs no more of a family than its protocol.
+Every forward is about one question and the answer that its run gave, and sees the whole image, also
+when the run itself had a reduction. A family needs nothing beyond its protocol for this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
-from tokviz.models.runs.exit import Leaving
+from tokviz.models.runs.exit import ImageExit
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
@@ -151,7 +151,7 @@ class ExtraForwards:
         All visual tokens leave before decoder layer `layer`; the number of layers = none leaves.
         """
         with self.loaded.guarded():
-            leaving = Leaving(self.reading, layer)
+            leaving = ImageExit(self.reading, layer)
             found = self.reading.own_answer(
                 [self.all],
                 self._features,
@@ -299,7 +299,7 @@ def _all_rows(call: AttentionCall) -> torch.Tensor:
 def further_runs(
     loaded: Loaded, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
 ) -> ExtraForwards:
-    """Return what runs more of the question of a trace; see `VLM.further_runs`."""
+    """Return the extra forwards on the question of a trace; see `VLM.further_runs`."""
     with loaded.guarded():
         prepared = prepare(loaded, images, prompt)
     return ExtraForwards(loaded, prepared, trace, max_new_tokens)

@@ -217,12 +217,12 @@ class Run:
         self.lane.leave()
         self.refresh()
         decode = self.loaded.tokenizer.decode
-        arrival, asked, t = self.prefill_input.prompt_rows, self.prepared.asked, len(self.tokens)
+        entered, asked, t = self.prefill_input.prompt_rows, self.prepared.asked, len(self.tokens)
         candidates = [[decode([i]) for i in row] for row in self.lane.candidate_ids()]
-        states = state_arrays(self.lane, arrival, asked, t)
+        states = state_arrays(self.lane, entered, asked, t)
         trace = build_trace(
             self.lane,
-            arrival,
+            entered,
             asked,
             self.tower | states,
             self.prefill_input.records,
@@ -261,7 +261,7 @@ class Run:
         return notes
 
     def mitigation_record(self) -> MitigationRecord | None:
-        """Return what the plan's mitigation was, and the numbers it told."""
+        """Return what the plan's mitigation was, and the numbers it measured."""
         chosen = self.plan.mitigation
         if chosen is None:
             return None

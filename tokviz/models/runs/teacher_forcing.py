@@ -32,7 +32,7 @@ BATCH = 8
 
 @dataclass
 class Reading:
-    """A batch of prompts that have been read; the cache waits for more."""
+    """A batch of prompts that have been read; its cache is ready for further tokens."""
 
     logits: torch.Tensor
     "[b, v], of the last row."

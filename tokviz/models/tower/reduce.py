@@ -89,7 +89,7 @@ class TowerRun:
         return torch.cat(states)[None] if self.packed else torch.stack(states)
 
     def apart(self, group: list[TowerRow], states: torch.Tensor) -> None:
-        """Give each row of a group its states back."""
+        """Split the states of a group into those of its rows."""
         parts = states[0].split([len(row.states) for row in group]) if self.packed else states
         for row, own in zip(group, parts, strict=True):
             row.states = own
@@ -164,7 +164,7 @@ class TowerRun:
 
 
 class BlockCalls:
-    """Sees the attention calls of one layer: who made them, and what merged keys weigh there."""
+    """Gives each attention call of one layer to its row, with a bias for merged keys."""
 
     def __init__(self, group: list[TowerRow], packed: bool) -> None:
         """Args: `group` the rows of the batch, `packed` True where they are one sequence."""
