@@ -10,11 +10,13 @@ PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
 JOBS   ?= 2
+# Biome and tsc look at assets/js; the page itself needs no node.
+NODE_READY := node_modules/.ready
 # 20,000 files would be compiled, of which few are ever imported; Python compiles those when they are.
 INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix docs bench audit docker-steps
+.PHONY: help run test lint fix lint-js fix-js docs bench audit docker-steps
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -31,10 +33,23 @@ lint: $(DEV)  ## check style and types (Gradio's generated stubs would hide our 
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	@$(MAKE) --no-print-directory lint-js
 
 fix: $(DEV)  ## put style in order
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+	@$(MAKE) --no-print-directory fix-js
+
+ifneq ($(shell command -v npm 2>/dev/null),)
+lint-js: $(NODE_READY)
+	npm run --silent lint
+
+fix-js: $(NODE_READY)
+	npm run --silent fix
+else
+lint-js fix-js:
+	@echo "npm is not installed: the JavaScript in assets/js was not checked."
+endif
 
 docs: $(DEV)  ## rewrite the generated lists and pages, and build the site into site/
 	$(PY) -m scripts.write_docs
@@ -60,3 +75,7 @@ $(READY): requirements.txt | $(VENV)/bin/python
 $(DEV): requirements.txt requirements-dev.txt | $(VENV)/bin/python
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@ $(READY)
+
+$(NODE_READY): package.json package-lock.json
+	npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -34,7 +34,7 @@ class Drawn(dict[str, Any]):
 
     @property
     def ticket(self) -> dict[str, Any]:
-        """What is sent in its place: assets/js/dom.js fetches the rest."""
+        """What is sent in its place: assets/js/base/dom.js fetches the rest."""
         return {"stored": self.name, **self.own}
 
 

@@ -33,7 +33,7 @@ class Desk(Widget):
     halt, open {run, lane}."""
 
     script = "Desk"
-    template = "desk.html"
+    template = "desk/desk.html"
     emits = ("examine", "force", "search", "mitigate", "halt", "open")
 
     def __init__(self, value: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ class Overlay(Widget):
     """The token explorer. Event: choose {method, keep}, answered by a value {choice: ...}."""
 
     script = "Explorer"
-    template = "explorer.html"
+    template = "explorer/explorer.html"
     emits = ("choose",)
 
     def __init__(self, value: dict[str, Any] | None = None, **kwargs: Any) -> None:

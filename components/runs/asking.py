@@ -14,7 +14,7 @@ from tokviz.plans import Mitigated, Plan, Step, chosen
 
 MAX_NEW_TOKENS = 64
 BY_HAND = "by hand"
-"""Method name of a lane whose tokens the visitor chose, as in assets/js/lanes.js."""
+"""Method name of a lane whose tokens the visitor chose, as in assets/js/compare/lanes.js."""
 BY_HAND_TITLE = "chosen by hand"
 MOST_TOKENS = 100_000
 MAX_FORCED = 64
