@@ -102,8 +102,10 @@ def method_scores(vlm: Any, image: Any, prompt: str) -> Iterator[tuple[str, np.n
                 if chosen.at("language_model"):
                     score = measure(vlm, prepared, vision, chosen, 1).score
                 else:
-                    arrived = route(vlm.family, vlm.model, prepared, vision, chosen)
-                    score = arrived.records[0].reduction.score if arrived.records else None
+                    prefill_input = route(vlm.family, vlm.model, prepared, vision, chosen)
+                    score = (
+                        prefill_input.records[0].reduction.score if prefill_input.records else None
+                    )
             except TokvizError:
                 continue
             if score is not None and len(score) == len(prepared.asked.layout.position):

@@ -30,24 +30,24 @@ class Spoken(NamedTuple):
     "float32 [t], of each token where it was chosen."
 
 
-def answers(vlm: Any, arrived: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
+def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
     """Return the greedy answer of each prompt, as `VLM.answer` would write it.
 
     Args:
         vlm: a loaded model.
-        arrived: what enters layer 0, from `prefill_input.route`; no stages inside.
+        prefill_inputs: what enters layer 0, from `prefill_input.route`; no stages inside.
         new_tokens: tokens after which an answer is cut.
     """
     groups: dict[int, list[int]] = defaultdict(list)
-    for number, one in enumerate(arrived):
+    for number, one in enumerate(prefill_inputs):
         groups[one.input_ids.shape[1]].append(number)
     found: dict[int, Spoken] = {}
     for members in groups.values():
         for start in range(0, len(members), MOST):
             part = members[start : start + MOST]
-            said = write(vlm, [arrived[i] for i in part], new_tokens)
+            said = write(vlm, [prefill_inputs[i] for i in part], new_tokens)
             found |= zip(part, said, strict=True)
-    return [found[number] for number in range(len(arrived))]
+    return [found[number] for number in range(len(prefill_inputs))]
 
 
 def write(vlm: Any, batch: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:

@@ -64,12 +64,12 @@ def mark(vlm: Any, numbers: Sequence[int]) -> Iterator[Marked]:
         scenes = held_out(len(part), part[0])
         rows, asked = ask_all(scenes)
         with vlm.guarded():
-            arrived = []
+            prefill_inputs = []
             for row, question in zip(rows, asked, strict=True):
                 prepared = vlm.prepare(scenes[row].image, question.text)
                 vision = vlm.encode(prepared, [None], Capture.nothing())
-                arrived.append(route(vlm.family, vlm.model, prepared, vision, Plan(())))
-            said = answers(vlm, arrived, NEW_TOKENS)
+                prefill_inputs.append(route(vlm.family, vlm.model, prepared, vision, Plan(())))
+            said = answers(vlm, prefill_inputs, NEW_TOKENS)
         for row, question, one in zip(rows, asked, said, strict=True):
             right = one.text.strip() == question.answer
             yield Marked(scenes[row].seed, question, right, least_sure(one))

@@ -37,12 +37,12 @@ def said(vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int, new_tokens: int)
     chosen, found = Plan(()) if keep == BUDGETS[0] else plan(METHOD, keep), []
     for start in range(0, len(pairs), CHUNK):
         with vlm.guarded():
-            arrived = []
+            prefill_inputs = []
             for image, text in pairs[start : start + CHUNK]:
                 prepared = vlm.prepare(image, text)
                 vision = vlm.encode(prepared, [chosen], Capture.nothing())
-                arrived.append(route(vlm.family, vlm.model, prepared, vision, chosen))
-            found += [one.text for one in answers(vlm, arrived, new_tokens)]
+                prefill_inputs.append(route(vlm.family, vlm.model, prepared, vision, chosen))
+            found += [one.text for one in answers(vlm, prefill_inputs, new_tokens)]
     return found
 
 

@@ -104,10 +104,10 @@ def see(vlm: Any, scenes: int, easy: int, plans: Sequence[Plan]) -> list[Asked]:
 def outside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
     """Answer with a plan that acts before or inside the tower; the language model in batches."""
     with vlm.guarded():
-        arrived = [route(vlm.family, vlm.model, a.prepared, a.vision, chosen) for a in asked]
-        texts = [one.text for one in batched.answers(vlm, arrived, NEW_TOKENS)]
-    left = [len(one.features.tokens) for one in arrived]
-    spent = [one.decide_seconds for one in arrived]
+        prefill_inputs = [route(vlm.family, vlm.model, a.prepared, a.vision, chosen) for a in asked]
+        texts = [one.text for one in batched.answers(vlm, prefill_inputs, NEW_TOKENS)]
+    left = [len(one.features.tokens) for one in prefill_inputs]
+    spent = [one.decide_seconds for one in prefill_inputs]
     return [Answered(*row) for row in zip(texts, left, map(float, left), spent, strict=True)]
 
 

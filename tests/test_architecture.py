@@ -8,6 +8,7 @@ for type checking alone are passed over.
 
 import ast
 import sys
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -32,10 +33,12 @@ tokviz.models.runs
 tokviz.models.before
 tokviz.models.decoder
 tokviz.models.tower
-tokviz.models.prepared tokviz.models.model_lock
+tokviz.models.prepared tokviz.models.loaded
 tokviz.models.checkpoints
 tokviz.models.families
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
+tokviz.models.model_lock
+tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation
 tokviz.analysis tokviz.reduction
@@ -55,6 +58,8 @@ SOURCES = sorted(
     if path.exists()
 )
 FACADE = Path("tokviz/__init__.py")
+LOADED_ON_USE = {"torch", "captum"}
+"""What an analysis may import inside a function, and nowhere else."""
 NUMPY_ONLY = {
     "tokviz.errors",
     "tokviz.evaluation",
@@ -84,11 +89,25 @@ def type_checking_nodes(tree):
             yield from (inner for statement in node.body for inner in ast.walk(statement))
 
 
+def nodes_in_functions(tree):
+    """Every node inside a function, which runs only when that is called."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from (inner for statement in node.body for inner in ast.walk(statement))
+
+
 @cache
-def imports_of(file, for_types=True):
-    """Every module that a file imports, at any depth and also by `import_module("...")`."""
+def imports_of(file, for_types=True, in_functions=True):
+    """Every module that a file imports, at any depth and also by `import_module("...")`.
+
+    Args:
+        file: the file.
+        for_types: count imports for type checking alone.
+        in_functions: count what is imported only when a function is called.
+    """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     passed = set() if for_types else set(type_checking_nodes(tree))
+    passed |= set() if in_functions else set(nodes_in_functions(tree))
     found = set()
     for node in ast.walk(tree):
         if node in passed:
@@ -124,9 +143,9 @@ def is_module(name):
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-def packages_of(path):
+def packages_of(path, in_functions=True):
     """Top-level names of what a file imports from outside the project and the standard library."""
-    tops = {name.split(".")[0] for name in imports_of(ROOT / path)}
+    tops = {name.split(".")[0] for name in imports_of(ROOT / path, in_functions=in_functions)}
     return tops - set(sys.stdlib_module_names) - {"tokviz", "components", "app"}
 
 
@@ -144,6 +163,14 @@ def check_arrows(path):
         if name.split(".")[0] in ("tokviz", "components", "app", "embedded") and other != unit:
             assert other in HEIGHT, f"{path} imports {name}, which has no place in LAYERS"
             assert HEIGHT[other] < HEIGHT[unit], f"{path} must not import {name}"
+
+
+def test_nothing_below_the_facade_knows_it_not_even_for_types():
+    facade = "tokviz.models.vlm"
+    units = {path: unit_of(module_of(path)) for path in SOURCES}
+    below = [p for p, u in units.items() if u.startswith("tokviz.models.") and u != facade]
+    assert len(below) > 40
+    assert not [path for path in below if facade in imports_of(ROOT / path)]
 
 
 def circles(arrows):
@@ -186,6 +213,10 @@ def check_libraries(path):
         assert "torch" not in packages, f"{path}: a view draws arrays"
     if unit in NUMPY_ONLY:
         assert packages <= {"numpy", "safetensors"}, path
+    if unit == "tokviz.analysis":
+        at_once = packages_of(path, in_functions=False)
+        assert at_once <= {"numpy"}, f"{path}: import {at_once} inside the function that needs it"
+        assert packages <= {"numpy", *LOADED_ON_USE}, path
 
 
 def test_the_check_sees_a_wrong_arrow(tmp_path, monkeypatch):
@@ -203,6 +234,36 @@ def test_the_check_sees_a_wrong_arrow(tmp_path, monkeypatch):
             check_arrows(wrong)
         with pytest.raises(AssertionError, match="a view draws arrays"):
             check_libraries(wrong)
+
+
+def class_names(paths):
+    """Every class and capitalised type alias at the top level of a file, once per file."""
+    for path in paths:
+        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                yield node.name
+            elif isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("Callable["):
+                yield ast.unparse(node.targets[0])
+
+
+def test_no_class_name_stands_for_two_things():
+    library = [path for path in SOURCES if path.parts[0] == "tokviz"]
+    twice = [name for name, count in Counter(class_names(library)).items() if count > 1]
+    assert not twice
+
+
+def test_the_check_sees_what_an_analysis_loads_at_once(tmp_path, monkeypatch):
+    (tmp_path / "tokviz/analysis").mkdir(parents=True)
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    at_once, on_use, other = (Path(f"tokviz/analysis/{name}.py") for name in ("a", "b", "c"))
+    (tmp_path / at_once).write_text("import numpy\nif True:\n    torch = import_module('torch')\n")
+    (tmp_path / on_use).write_text("import numpy\ndef f():\n    import torch\n")
+    (tmp_path / other).write_text("def f():\n    import scipy\n")
+    check_libraries(on_use)
+    with pytest.raises(AssertionError, match="inside the function that needs it"):
+        check_libraries(at_once)
+    with pytest.raises(AssertionError):
+        check_libraries(other)
 
 
 def test_no_module_has_a_name_that_says_nothing():

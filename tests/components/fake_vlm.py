@@ -2,31 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tests.view.fakes import fake_trace, pruned, stage
 from tokviz.errors import InputError
 from tokviz.prompts import check_prompt
-from tokviz.trace import Trace
+from tokviz.trace.lane_view import LaneView
 
 N = 36
-
-
-@dataclass
-class LaneView:
-    """The fields of tokviz.models.vlm.LaneView, without loading transformers."""
-
-    label: str
-    text: str = ""
-    tokens: tuple[str, ...] = ()
-    done: bool = False
-    error: str | None = None
-    visual_tokens: int = 0
-    total_visual_tokens: int = 0
-    kv_bytes: int = 0
-    timings: dict[str, float] | None = None
-    trace: Trace | None = None
 
 
 class FakeVLM:

@@ -362,7 +362,7 @@ def test_cached_decoding_after_pruning_inside_equals_recomputation(vlm, cat, pol
     )
     lane = Lane(vlm.family, vlm.model, stages, torch.arange(rows)[None], Capture.nothing())
     with vlm.guarded():
-        lane.prefill(ids, run.arrived.features)
+        lane.prefill(ids, run.prefill_input.features)
     assert torch.allclose(lane.logits, logits[2], atol=1e-4)
     assert [len(done.position) for _, done, _ in stages.done] == [8, 3]
 

@@ -12,7 +12,7 @@ import pytest
 
 from tokviz.errors import InputError, ModelError
 from tokviz.examine.faithfulness import check_map
-from tokviz.models.runs.further_runs import FurtherRuns
+from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.vlm import VLM
 from tokviz.reduction import METHODS
 from tokviz.sweeps import running, store
@@ -98,7 +98,7 @@ def test_faithfulness_is_what_the_library_says_about_the_methods_score(ask, vlm)
     full = vlm.answer([row["image"]], row["prompt"], None, 4)
     less = vlm.answer([row["image"]], row["prompt"], running.Setting("fastervlm", "9").plan(36), 4)
     prepared = vlm.prepare([row["image"]], row["prompt"])
-    score = FurtherRuns(vlm, prepared, full).score
+    score = ExtraForwards(vlm, prepared, full).score
     found = check_map(score, less.stages[0].reduction.score, full.layout).map
     assert row["gap"] == pytest.approx(found.gap, abs=1e-3)
     assert row["sufficiency"] == pytest.approx(found.sufficiency, abs=1e-3)
@@ -198,7 +198,7 @@ def test_a_half_line_is_measured_again(ask, tmp_path):
 def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, monkeypatch):
     room = [20_000]
 
-    class Small(store.Part):
+    class Small(store.RowFile):
         """A file on a disk with room for so many bytes."""
 
         def __init__(self, file):
@@ -216,7 +216,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, mo
             room[0] -= count
             return count
 
-    monkeypatch.setattr(store, "Part", Small)
+    monkeypatch.setattr(store, "RowFile", Small)
     room[0] = 6_000
     with pytest.raises(InputError, match="No space left on device. What was saved is whole"):
         ask()

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 import pytest
 
 import tokviz
+from tokviz.trace.lane_view import LaneView
 from tokviz.view.lanes import duration, lane_card, method_card, metrics, size, time_ratio
 
 
 def lane(total=0.1, text="a dog", tokens=36, kv=1000, **more):
     timings = {"first_token": total / 2, "total": total, "decide": total / 10}
-    return SimpleNamespace(text=text, done=True, error=None, timings=timings,
-                           visual_tokens=tokens, kv_bytes=kv, **more)  # fmt: skip
+    return LaneView("", text, done=True, timings=timings, visual_tokens=tokens, kv_bytes=kv, **more)
 
 
 def figures(rows):

@@ -1,5 +1,4 @@
-from types import SimpleNamespace
-
+from tokviz.trace.lane_view import LaneView
 from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
 
@@ -17,7 +16,7 @@ def test_budgets_go_from_all_to_one_in_equal_ratios():
 
 def test_a_cell_stays_changes_waits_or_says_why_not():
     def lane(text="", done=True, error=None):
-        return SimpleNamespace(text=text, done=done, error=error)
+        return LaneView("", text, done=done, error=error)
 
     assert cell(9, 36, lane(" A dog "), "a dog")["state"] == "holds"
     assert cell(9, 36, lane("a cat"), "a dog")["state"] == "changes"

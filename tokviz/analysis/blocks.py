@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,8 @@ def block_game(
         total: forwards to be expected, for the progress.
         progress: is told after every call.
     """
-    torch = import_module("torch")
+    import torch
+
     done = 0
 
     def play(players: Any) -> Any:
@@ -69,7 +69,8 @@ def block_game(
 
 def all_players(count: int) -> Any:
     """Return the players of the whole game, torch float64 [1, count] of ones."""
-    torch = import_module("torch")
+    import torch
+
     return torch.ones(1, count, dtype=torch.float64)
 
 

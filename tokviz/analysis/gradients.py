@@ -8,7 +8,6 @@ to the image; how well they do is shown.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -57,8 +56,9 @@ def prepared(trace: Trace, features: Any) -> Any:
 )
 def input_gradient(trace: Trace, forward: Any, features: Any) -> Result:
     """Multiply each token's features with their gradient (captum)."""
-    captum = import_module("captum.attr")
-    found = captum.InputXGradient(forward).attribute(prepared(trace, features).requires_grad_())
+    from captum.attr import InputXGradient
+
+    found = InputXGradient(forward).attribute(prepared(trace, features).requires_grad_())
     values = plain(found.sum(-1))[0]
     return Result(values, "n", {"total": number(values.sum(), "sum over the tokens")})
 
@@ -91,9 +91,10 @@ def integrated_gradients(
     Gauss-Legendre quadrature. `error` is what the attributions lack to the whole change; raise
     `steps` when it is not small beside `total`.
     """
-    captum = import_module("captum.attr")
+    from captum.attr import IntegratedGradients
+
     inputs = prepared(trace, features)
-    found, delta = captum.IntegratedGradients(forward).attribute(
+    found, delta = IntegratedGradients(forward).attribute(
         inputs.requires_grad_(),
         baselines=baseline_of(inputs.detach(), baseline),
         n_steps=steps,

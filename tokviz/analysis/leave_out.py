@@ -1,6 +1,5 @@
 """What does the answer lose when one block of the image is removed?"""
 
-from importlib import import_module
 from typing import Annotated
 
 from tokviz.analysis.blocks import (
@@ -44,11 +43,12 @@ def leave_out(
 
     The tokens are really removed. A block's loss is shared evenly among its tokens.
     """
-    captum = import_module("captum.attr")
+    from captum.attr import FeatureAblation
+
     block = block_numbers(trace.layout, side)
     count = block_count(trace.layout, side)
     game = block_game(score, block, count + 1, progress)
-    found = captum.FeatureAblation(game).attribute(
+    found = FeatureAblation(game).attribute(
         all_players(count), baselines=0, perturbations_per_eval=BATCH
     )
     loss = plain(found)[0]

@@ -18,7 +18,7 @@ from tokviz.options import Range
 from tokviz.trace import Trace
 from tokviz.trace.layout import PATCH
 
-MOST_ATTENDED = 10
+MAX_ATTENDED = 10
 
 
 def robust_z(values: np.ndarray) -> np.ndarray:
@@ -72,9 +72,9 @@ def registers(
         "count": Part(marked.sum(1), "u", "registers after each tower layer"),
     }
     if "cls_attention" in trace:
-        most = top_k(trace["cls_attention"][layer], MOST_ATTENDED)
+        most = top_k(trace["cls_attention"][layer], MAX_ATTENDED)
         shared = np.intersect1d(most, np.flatnonzero(marked[layer]))
         part = len(shared) / max(int(marked[layer].sum()), 1)
-        meaning = f"share of them among the {MOST_ATTENDED} patches that [CLS] attends to most"
+        meaning = f"share of them among the {MAX_ATTENDED} patches that [CLS] attends to most"
         parts["attended"] = number(part, meaning)
     return Result(marked[layer], "n", parts)

@@ -7,7 +7,6 @@ few blocks all sets are cheaper than the samples, and the values are exact.
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from math import comb
 from typing import Annotated, Any
 
@@ -105,17 +104,20 @@ def shapley(
 
 
 def _all_sets(game: Callable[[Any], Any], count: int) -> np.ndarray:
-    torch = import_module("torch")
+    import torch
+
     bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
     worth = game(torch.as_tensor(bits, dtype=torch.float64))
     return exact_values(worth.numpy())
 
 
 def _sampled(game: Callable[[Any], Any], count: int, samples: int, seed: int) -> np.ndarray:
-    torch, captum = import_module("torch"), import_module("captum.attr")
+    import torch
+    from captum.attr import ShapleyValueSampling
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        found = captum.ShapleyValueSampling(game).attribute(
+        found = ShapleyValueSampling(game).attribute(
             all_players(count), baselines=0, n_samples=samples, perturbations_per_eval=BATCH
         )
     return plain(found)[0].astype(np.float64)

@@ -39,7 +39,7 @@ AXES = {
     "i": "items", "j": "images",
 }  # fmt: skip
 """Letters of axes in words; others are said as they are."""
-MOST_ROWS = 40
+MAX_ROWS = 40
 """Answer tokens, layers or windows that are listed one by one."""
 
 
@@ -87,7 +87,7 @@ def _rows(result: Result) -> list[str]:
     axes = result.axes.split()
     axis = next((one for one in axes if one in result.labels), "n")
     names = result.labels.get(axis, ())
-    if "n" in axes or not 0 < len(names) <= MOST_ROWS:
+    if "n" in axes or not 0 < len(names) <= MAX_ROWS:
         return []
     values = np.moveaxis(np.asarray(result.values, np.float64), axes.index(axis), 0)
     return [f"  {name:<12} {_range(row)}" for name, row in zip(names, values, strict=True)]

@@ -8,8 +8,8 @@ from tokviz.evaluation.choice import chosen_option, same_option
 from tokviz.evaluation.exact import exact_match, normalise
 from tokviz.evaluation.json_lines import read_lines, write_lines
 from tokviz.evaluation.pope import (
+    PopeQuestion,
     PopeScores,
-    Question,
     agreement,
     read_answers,
     read_questions,
@@ -20,11 +20,15 @@ from tokviz.evaluation.pope import (
 )
 from tokviz.evaluation.pope_questions import SPLITS, ask_about
 
+Question = PopeQuestion
+"""The name that it had first."""
+
 __all__ = [
     "SPLITS",
     "ChairScores",
     "ObjectList",
     "PopeScores",
+    "PopeQuestion",
     "Question",
     "agreement",
     "ask_about",

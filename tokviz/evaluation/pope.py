@@ -30,7 +30,7 @@ RULES = ("official", "vcd", "first_word")
 
 
 @dataclass(frozen=True)
-class Question:
+class PopeQuestion:
     """One line of a POPE question file."""
 
     question_id: int | str
@@ -140,7 +140,7 @@ def agreement(labels: Sequence[str], answers: Sequence[str], rule: str = "offici
 
 
 def score_splits(
-    questions: Mapping[str, Sequence[Question]],
+    questions: Mapping[str, Sequence[PopeQuestion]],
     answers: Mapping[str, Sequence[str]],
     rule: str = "official",
 ) -> dict[str, PopeScores]:
@@ -158,10 +158,10 @@ def score_splits(
     }
 
 
-def read_questions(path: str | Path) -> list[Question]:
+def read_questions(path: str | Path) -> list[PopeQuestion]:
     """Read an official question file (JSON lines)."""
     return [
-        Question(
+        PopeQuestion(
             _field(row, "question_id", number),
             str(_field(row, "image", number)),
             str(_field(row, "text", number)),
@@ -171,7 +171,7 @@ def read_questions(path: str | Path) -> list[Question]:
     ]
 
 
-def write_questions(path: str | Path, questions: Sequence[Question]) -> None:
+def write_questions(path: str | Path, questions: Sequence[PopeQuestion]) -> None:
     """Write questions in the official format."""
     write_lines(path, [asdict(question) for question in questions])
 
@@ -184,7 +184,9 @@ def read_answers(path: str | Path) -> list[str]:
     ]
 
 
-def write_answers(path: str | Path, questions: Sequence[Question], answers: Sequence[str]) -> None:
+def write_answers(
+    path: str | Path, questions: Sequence[PopeQuestion], answers: Sequence[str]
+) -> None:
     """Write answers in the official format, which `read_answers` and POPE's own script read."""
     if len(questions) != len(answers):
         raise InputError(f"{len(questions)} questions, but {len(answers)} answers.")

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tokviz.errors import InputError
-from tokviz.evaluation.pope import Question
+from tokviz.evaluation.pope import PopeQuestion
 
 SPLITS = ("random", "popular", "adversarial")
 TEMPLATE = "Is there a {} in the image?"
@@ -26,7 +26,7 @@ def ask_about(
     seed: int = 0,
     template: str = TEMPLATE,
     names: Sequence[str] = (),
-) -> list[Question]:
+) -> list[PopeQuestion]:
     """Return up to 2 * per_image questions for each image, present and absent things in turn.
 
     Args:
@@ -50,7 +50,7 @@ def ask_about(
     known = sorted(set(names) | {name for objects in there.values() for name in objects})
     frequent = Counter(name for objects in there.values() for name in objects)
     together = _together(there)
-    asked: list[Question] = []
+    asked: list[PopeQuestion] = []
     for image, objects in there.items():
         absent = [name for name in known if name not in objects]
         rng.shuffle(absent)
@@ -61,7 +61,7 @@ def ask_about(
         count = min(per_image, len(objects), len(absent))
         for yes, no in zip(rng.sample(objects, count), absent[:count], strict=True):
             for name, label in ((yes, "yes"), (no, "no")):
-                asked.append(Question(len(asked) + 1, image, _wording(template, name), label))
+                asked.append(PopeQuestion(len(asked) + 1, image, _wording(template, name), label))
     return asked
 
 

@@ -22,7 +22,7 @@ from tokviz.examine.faithfulness import order_of
 Answers = Callable[[list[np.ndarray]], Sequence[str]]
 "Kept sets (ascending tokens) -> the answer with only those tokens, one text per set."
 Kind = Literal["necessary", "sufficient"]
-Progress = Callable[[int, int], None]
+SearchProgress = Callable[[int, int], None]
 "Called with the forwards done so far and the size of the smallest set so far."
 BATCH = 8
 
@@ -73,7 +73,7 @@ class Search:
 
     def __init__(
         self, answers: Answers, n: int, kind: Kind, same: Callable[[str, str], bool],
-        limit_s: float, progress: Progress | None, stop: threading.Event | None = None,
+        limit_s: float, progress: SearchProgress | None, stop: threading.Event | None = None,
     ) -> None:  # fmt: skip
         """Args: as in `find_tokens`."""
         self.answers, self.n, self.kind, self.same = answers, n, kind, same
@@ -136,7 +136,7 @@ def find_tokens(
     *,
     limit_s: float = 60.0,
     same: Callable[[str, str], bool] = same_text,
-    progress: Progress | None = None,
+    progress: SearchProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Certificate:
     """Search a set of visual tokens that is necessary or sufficient for the answer.

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from tokviz.analysis.blocks import Score
 from tokviz.analysis.supplied import Progress, numbers
 from tokviz.errors import InputError
 from tokviz.trace.layout import PATCH, Layout
-
-Score = Callable[[list[np.ndarray]], Any]
-"Kept sets (ascending tokens) -> log-probability of the run's own answer, one number per set."
 
 FRACTIONS = tuple(np.linspace(0, 1, 11).round(3).tolist())
 SHARES = (0.01, 0.05, 0.10, 0.20, 0.50)

@@ -11,12 +11,12 @@ from torch import nn
 from tokviz.errors import ModelError
 from tokviz.models.checkpoints.cards import MODELS, ModelCard
 from tokviz.models.checkpoints.checkpoint import family_of
-from tokviz.models.checkpoints.download import Progress
+from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.loading import check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
 from tokviz.models.families.family import FAMILIES
-from tokviz.models.runs.run import LaneView
 from tokviz.models.vlm import VLM
+from tokviz.trace.lane_view import LaneView
 
 __all__ = ["FAMILIES", "MODELS", "VLM", "LaneView", "ModelCard", "load"]
 
@@ -29,7 +29,7 @@ def load(
     revision: str | None = None,
     device_map: str | None = None,
     bits: int | None = None,
-    progress: Progress = log.info,
+    progress: ProgressLine = log.info,
 ) -> VLM:
     """Load a vision-language model.
 

@@ -65,8 +65,10 @@ class AttentionCall:
         """Return the masked, scaled logits of the given query rows, float32 [b, h, rows, k]."""
         b, heads, _, width = self.query.shape
         kv_heads = self.key.shape[1]
+        # grouped heads: [b, h, rows, d] -> [b, h_kv, h/h_kv * rows, d], so that no key is copied
         query = self.query[:, :, rows].reshape(b, kv_heads, -1, width)
         logits = self._capped(torch.matmul(query, self.key.transpose(-1, -2)).float())
+        # [b, h_kv, h/h_kv * rows, k] -> [b, h, rows, k]: query heads of one key head are neighbours
         logits = logits.reshape(b, heads, len(rows), -1)
         hidden = self.hidden(rows)
         if hidden is not None and hidden.dtype == torch.bool:
@@ -77,13 +79,16 @@ class AttentionCall:
         """Return the softmax of the given query rows, float32 [b, h, rows, k], edits included."""
         weights = self.logits(rows).softmax(-1)
         for edited, theirs in self.edits:
+            # [r, 1] == [edited] -> pairs of equal row numbers
             here, there = torch.nonzero(rows[:, None] == edited, as_tuple=True)
+            # [h, pairs, k] on both sides; edits are for a batch of one
             weights[0, :, here] = theirs[:, there]
         return weights
 
     def all_logits(self) -> torch.Tensor:
         """Return the scaled logits of every query row, without any mask, float32 [b, h, q, k]."""
         b, heads, queries, width = self.query.shape
+        # as in `logits`, for every row: [b, h_kv, h/h_kv * q, d]
         query = self.query.reshape(b, self.key.shape[1], -1, width)
         logits = self._capped(torch.matmul(query, self.key.transpose(-1, -2)).float())
         return logits.reshape(b, heads, queries, -1)
@@ -104,6 +109,7 @@ class AttentionCall:
             unedited: gives the output without edits; not called where every row is edited.
         """
         whole = sum(len(rows) for rows, _ in self.edits) == self.query.shape[2]
+        # [1, q, h, d_v]: the slice gives q and h, in this order
         shape = (1, *self.query.shape[2:0:-1], self.value.shape[-1])
         output = self.value.new_empty(shape) if whole else unedited().clone()
         for rows, weights in self.edits:
@@ -168,8 +174,11 @@ class AttentionCall:
         """
         b, heads, rows, width = query.shape
         kv_heads, keys = self.key.shape[1:3]
+        # [b, h, rows, d] -> [b * h_kv, h/h_kv * rows, d]
         flat = query.reshape(b * kv_heads, -1, width)
+        # [b, h_kv, k, d] -> [b * h_kv, d, k]
         turned = self.key.reshape(b * kv_heads, keys, width).transpose(1, 2)
+        # beta = 0: the first argument is only there for its type; scaling costs no pass of its own
         logits = torch.baddbmm(flat.new_zeros(1, 1, 1), flat, turned, beta=0, alpha=self.scaling)
         weights = logits.softmax(-1).reshape(b, heads * rows, keys)
         return weights.sum(1, dtype=torch.float32) / heads
@@ -178,8 +187,10 @@ class AttentionCall:
         """Return the attention output of softmax maps [b, h, q, k], as SDPA would, [b, q, h, d]."""
         b, heads, queries, keys = weights.shape
         kv_heads = self.value.shape[1]
+        # [b, h, q, k] -> [b, h_kv, h/h_kv * q, k]; times [b, h_kv, k, d_v]
         grouped = weights.to(self.value.dtype).reshape(b, kv_heads, -1, keys)
         mixed = torch.matmul(grouped, self.value).reshape(b, heads, queries, -1)
+        # [b, h, q, d_v] -> [b, q, h, d_v], as the library's attention functions return it
         return mixed.transpose(1, 2).contiguous()
 
     def _capped(self, products: torch.Tensor) -> torch.Tensor:
@@ -190,11 +201,13 @@ class AttentionCall:
     def hidden(self, rows: torch.Tensor) -> torch.Tensor | None:
         """What the rows may not see: bool (True = hidden), an additive mask, or None."""
         if self.mask is not None:
+            # a mask with one query row is for all of them
             mask = self.mask[:, :, rows] if self.mask.shape[2] > 1 else self.mask
             return ~mask if mask.dtype == torch.bool else mask.float()
         queries, keys = self.query.shape[2], self.key.shape[2]
         if not self.causal or queries == 1:
             return None
+        # with a cache the q queries are the last of the k positions: [k] > [rows, 1] -> [rows, k]
         return torch.arange(keys, device=rows.device) > rows[:, None] + (keys - queries)
 
 

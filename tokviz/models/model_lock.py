@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from tokviz.errors import ModelError
-from tokviz.models.checkpoints.memory import is_out_of_memory
+from tokviz.models.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 
-class Guard:
+class ModelLock:
     """Holds a model for one call."""
 
     def __init__(self, lock: Any, gradients: bool = False) -> None:
@@ -29,6 +29,4 @@ class Guard:
         if is_out_of_memory(error):
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            raise ModelError(
-                "the model ran out of memory: use a smaller image, fewer lanes or fewer tokens."
-            ) from error
+            raise ModelError(OUT_OF_MEMORY) from error

@@ -8,80 +8,30 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Any
-
-import torch
-from torch import nn
 
 from tokviz.analysis import Result
 from tokviz.capture import Capture
-from tokviz.models.attention import use_tokviz_attention
-from tokviz.models.families.family import Family
-from tokviz.models.model_lock import Guard
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs import preparing, streaming
+from tokviz.models.runs import chat_prompt, preparing, streaming
 from tokviz.models.runs.analysing import analyse_run
-from tokviz.models.runs.further_runs import FurtherRuns
-from tokviz.models.runs.run import LaneView
-from tokviz.models.runs.sink_search import search_sinks
+from tokviz.models.runs.extra_forwards import ExtraForwards, further_runs
+from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.streaming import ALONE_WORDS
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
 from tokviz.trace import Trace
+from tokviz.trace.lane_view import LaneView
 
 
-class VLM:
+class VLM(Loaded):
     """A model with its processor, behind a lock. Make one with `tokviz.load`."""
 
-    def __init__(self, model: nn.Module, processor: Any, family: Family, name: str, reason: str):
-        """Take over a loaded model; its attention is switched to one that can be observed."""
-        self.model, self.processor, self.family, self.name = model, processor, family, name
-        self.reason = reason
-        self.lock = threading.RLock()
-        use_tokviz_attention(model)
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
-
     @property
-    def tokenizer(self) -> Any:
-        """The processor's tokenizer."""
-        return self.processor.tokenizer
-
-    @property
-    def device(self) -> torch.device:
-        """Where the input embeddings are."""
-        return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
-
-    @cached_property
     def sink_dims(self) -> tuple[int, ...]:
         """The model's sink dimensions, searched for on first use; empty when it has none."""
-        with self.guarded():
-            return search_sinks(self)
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """Facts about the model, as stored in a trace."""
-        config = self.model.config.get_text_config()  # type: ignore[union-attr, operator]
-        return {
-            "name": self.name,
-            "family": self.family.name,
-            "layers": config.num_hidden_layers,
-            "heads": config.num_attention_heads,
-            "hidden_size": config.hidden_size,
-            "tower_layers": len(self.family.tower_layers(self.model)),
-            "feature_layer": self.family.feature_layer(self.model),
-            "has_cls": self.family.has_cls(self.model),
-            "vocabulary": config.vocab_size,
-            "parameters": self._parameters,
-            "device": str(self.device),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "reason": self.reason,
-        }
-
-    @cached_property
-    def _parameters(self) -> int:
-        return sum(p.numel() for p in self.model.parameters())
+        return sink_dims(self)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Return the words of a prompt that the tokenizer has no entry for."""
@@ -118,16 +68,13 @@ class VLM:
             MissingSignal: the method needs something that this model does not have.
             ModelError: out of memory.
         """
-        *_, lanes = self.stream(images, prompt, [plan], max_new_tokens, capture, strict=True)
-        return lanes[0].trace  # type: ignore[return-value]
+        return streaming.answer(self, images, prompt, plan, max_new_tokens, capture)
 
     def further_runs(
         self, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
-    ) -> FurtherRuns:
-        """Return what runs more of the question of a trace; raise InputError if it is another."""
-        with self.guarded():
-            prepared = self.prepare(images, prompt)
-        return FurtherRuns(self, prepared, trace, max_new_tokens)
+    ) -> ExtraForwards:
+        """Return the extra forwards on a trace's question; raise InputError if it is another."""
+        return further_runs(self, images, prompt, trace, max_new_tokens)
 
     def analyse(
         self, name: str, images: Any = None, prompt: str | None = None, **more: Any
@@ -173,7 +120,7 @@ class VLM:
             strict: raise a lane's error instead of noting it in the lane.
             together_after: words that every lane writes in its own turn, each timed alone and
                 exactly as `answer` writes it; then lanes step in one forward where they can, which
-                is faster and rounds otherwise (see `models/together.py`). None = always in turns.
+                is faster and rounds otherwise (see `decoder/batch.py`). None = always in turns.
 
         Yields:
             The same list of LaneView each time; at the end every lane has a trace or an error.
@@ -228,12 +175,8 @@ class VLM:
 
     def render(self, prompt: str, images: int) -> str:
         """Return the whole prompt text in the model's chat format, image placeholders included."""
-        return preparing.render(self, prompt, images)
+        return chat_prompt.render(self, prompt, images)
 
     def encode(self, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
         """Run the tower once, recording what the plans and the capture ask for."""
         return preparing.encode(self, prepared, plans, capture)
-
-    def guarded(self, gradients: bool = False) -> Guard:
-        """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words."""
-        return Guard(self.lock, gradients)

@@ -64,14 +64,14 @@ class Store:
         return rows
 
     @contextmanager
-    def writing(self) -> Iterator[Part]:
+    def writing(self) -> Iterator[RowFile]:
         """Open a new part."""
         taken = [int(p.stem) for p in self.parts.glob("*.jsonl") if p.stem.isdigit()]
         path = self.parts / f"{max(taken, default=0) + 1:04}.jsonl"
         with plain_words(self.folder):
             file = path.open("xb", buffering=0)
         with file:
-            yield Part(file)
+            yield RowFile(file)
 
     def write_result(self, rows: Iterable[Row]) -> Path:
         """Write all rows to rows.parquet; a half-written file never takes its place.
@@ -111,7 +111,7 @@ class Store:
             scratch.unlink(missing_ok=True)
 
 
-class Part:
+class RowFile:
     """A file that rows are added to."""
 
     def __init__(self, file: IO[bytes]) -> None:

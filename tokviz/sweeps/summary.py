@@ -19,7 +19,7 @@ from tokviz.images import open_image, preview_jpeg
 from tokviz.sweeps.rows import Row
 from tokviz.view.encode import data_url
 from tokviz.view.sweep_charts import Estimate, Point
-from tokviz.view.sweep_page import Flip, Report
+from tokviz.view.sweep_page import Flip, SweepReport
 
 MEASURES = {
     "Accuracy": ("exact", "yes_no", "choice"),
@@ -146,7 +146,7 @@ def turn(full: Row, row: Row) -> str:
 
 def report_of(
     rows: Sequence[Row], title: str, stored: Mapping[str, tuple[str, int]], lab: str
-) -> Report:
+) -> SweepReport:
     """Return what the report page shows.
 
     Args:
@@ -166,7 +166,7 @@ def report_of(
     thumbnails = {
         image: thumbnail(image) for _, row in pairs[:MAX_FLIPS] for image in [row["image"]]
     }
-    return Report(
+    return SweepReport(
         title,
         facts(rows),
         tuple(panels),

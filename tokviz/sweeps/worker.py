@@ -20,7 +20,7 @@ from tokviz.examine.faithfulness import Memo, Score, order_of, removal_curves
 from tokviz.load_options import CHANGING_ANSWERS
 from tokviz.models import VLM, load
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs.further_runs import FurtherRuns
+from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.measured import Measured, measure
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
@@ -141,7 +141,7 @@ class Worker:
         limit, nothing = self.terms.max_new_tokens, Capture.nothing()
         *_, lanes = self.vlm.stream_prepared(prepared, (None,), limit, nothing, strict=True)
         trace = lanes[0].trace
-        runs = FurtherRuns(self.vlm, prepared, cast(Trace, trace))
+        runs = ExtraForwards(self.vlm, prepared, cast(Trace, trace))
         return Memo(runs.score, prepared.asked.layout.n)
 
     def answer(

@@ -42,7 +42,7 @@ WAYS = ("kept", "groups", "group", "rows")
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class ImportedStage:
     """What one stage did to the tokens that were left."""
 
     reduction: Reduction
@@ -56,7 +56,7 @@ class Imported:
     """The decisions of somebody's method on one image."""
 
     method: str
-    stages: tuple[Stage, ...]
+    stages: tuple[ImportedStage, ...]
     grid: tuple[int, int] | None = None
     prompt: str = ""
     answer: str = ""
@@ -145,7 +145,7 @@ def _json(data: bytes) -> Mapping[str, Any]:
 
 
 def _npz(data: bytes) -> Mapping[str, Any]:
-    """Return the arrays of an npz file under the names that JSON has; no pickles, no bombs."""
+    """Return the arrays of an npz file under the names that JSON has; no pickles, size checked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_FILE_BYTES:
@@ -191,7 +191,7 @@ def _imported(fields: Mapping[str, Any]) -> Imported:
     )
 
 
-def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> Stage:
+def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> ImportedStage:
     ways = [way for way in WAYS if entry.get(way) is not None]
     if len(ways) != 1:
         raise InputError(f"{where} must have one of {', '.join(WAYS)}, it has {len(ways)}.")
@@ -200,7 +200,7 @@ def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> S
     whole = {"kept": _kept, "groups": _groups, "group": _group, "rows": _matrix}[ways[0]](
         entry, n, where
     )
-    return Stage(over_alive(whole, alive, where), number)
+    return ImportedStage(over_alive(whole, alive, where), number)
 
 
 def over_alive(whole: Reduction, alive: np.ndarray, where: str) -> Reduction:

@@ -214,7 +214,7 @@ def check_arrays(trace: Trace) -> None:
 
 
 def _check_array(name: str, array: np.ndarray, lengths: dict[str, int]) -> None:
-    """Raise TraceError unless an array fits SCHEMA; put lengths of axes not known so far down."""
+    """Raise TraceError unless an array fits SCHEMA; record the length of axes not seen yet."""
     spec = SCHEMA.get(name)
     if spec is None:
         raise TraceError(f"a trace has no array {name[:60]!r}.")

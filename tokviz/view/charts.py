@@ -17,7 +17,7 @@ from tokviz.view.words import token_words
 INK = "#7d8590"
 """Text and lines; readable on white and on near-black."""
 TEAL, GOLD = "#21918c", "#b8860b"
-MOST_WORDS = 80
+MAX_WORDS = 80
 
 
 def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
@@ -76,9 +76,9 @@ def probability_chart(trace: Trace) -> go.Figure:
     """Show how probable each answer token was when it was chosen."""
     figure = go.Figure()
     if "answer_prob" in trace and trace.t:
-        texts = [escape(word["text"]) for word in token_words(trace.answer_tokens)][:MOST_WORDS]
+        texts = [escape(word["text"]) for word in token_words(trace.answer_tokens)][:MAX_WORDS]
         figure.add_bar(
-            x=list(range(len(texts))), y=trace["answer_prob"][:MOST_WORDS].tolist(),
+            x=list(range(len(texts))), y=trace["answer_prob"][:MAX_WORDS].tolist(),
             marker_color=TEAL, customdata=texts,
             hovertemplate="%{customdata}: %{y:.1%}<extra></extra>",
         )  # fmt: skip

@@ -16,7 +16,7 @@ PLACES = {
     "before": "before the language model",
     "language_model": "inside the language model",
 }
-MOST_ROLES = 8
+MAX_ROLES = 8
 
 
 def fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
         "group": pack(groups, "i4"),
         "place": pack(places, "i4"),
         "went": pack(trace.went_at, "i2"),
-        "roles": fields["roles"][:MOST_ROLES],
+        "roles": fields["roles"][:MAX_ROLES],
     }
     if trace.stages[0].reduction.score is not None:
         fields["score"] = pack(trace.stages[0].reduction.score, "f4")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokviz.trace import Trace
+from tokviz.trace.lane_view import LaneView
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
@@ -25,11 +27,11 @@ TIMES = {
 }
 
 
-def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
+def lane_card(lane: LaneView, full: LaneView | None) -> dict[str, Any]:
     """Return what is shown of one lane while it streams and when it is done.
 
     Args:
-        lane: has text, done, error, timings, visual_tokens, kv_bytes.
+        lane: the lane.
         full: the full answer's lane of the same comparison, or None if this is the full answer.
 
     Returns:
@@ -50,13 +52,13 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
     }
 
 
-def distances(lane: Any, full: Any) -> list[dict[str, str]]:
+def distances(lane: LaneView, full: LaneView) -> list[dict[str, str]]:
     """Return how far each next-word distribution is from the full run's, as {text, share}."""
-    found = word_distances(getattr(lane, "trace", None), getattr(full, "trace", None))
+    found = word_distances(lane.trace, full.trace)
     return [{"text": one["text"], "share": f"{one['distance']:.0%}"} for one in found]
 
 
-def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
+def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
     """Return the measured figures as {name, value, ratio, trend, title} texts."""
     rows = []
     timings, theirs = lane.timings or {}, (full.timings or {}) if full is not None else {}
@@ -75,7 +77,7 @@ def metrics(lane: Any, full: Any | None) -> list[dict[str, str]]:
         ratio = time_ratio(seconds, theirs.get(key))
         rows.append(_row(name, duration(seconds), *ratio, title))
     if full is not None:
-        rows += _theory(getattr(lane, "trace", None))
+        rows += _theory(lane.trace)
     tokens = full.visual_tokens if full is not None else None
     cache = full.kv_bytes if full is not None else None
     rows.append(
@@ -115,7 +117,7 @@ POSITIONS = {
 }
 
 
-def _theory(trace: Any) -> list[dict[str, str]]:
+def _theory(trace: Trace | None) -> list[dict[str, str]]:
     """Return what the formula promises next to the measured prefill, and the position policy."""
     facts, rows = (trace.model if trace is not None else {}), []
     shares = facts.get("prefill_share")

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tokviz.trace.lane_view import LaneView
 from tokviz.view.lanes import duration
 from tokviz.view.words import compare_words
 
-MOST_CELLS = 10
+MAX_CELLS = 10
 SHORT = 140
 """Characters of an answer that a cell says."""
 
 
-def ladder(n: int, count: int = MOST_CELLS) -> list[int]:
+def ladder(n: int, count: int = MAX_CELLS) -> list[int]:
     """Return budgets from n to 1 in equal ratios, each once, largest first.
 
     Args:
@@ -28,13 +29,13 @@ def ladder(n: int, count: int = MOST_CELLS) -> list[int]:
     return sorted({round(n ** (i / steps)) for i in range(steps + 1)} | {n}, reverse=True)
 
 
-def cell(keep: int, n: int, lane: Any, full: str | None) -> dict[str, Any]:
+def cell(keep: int, n: int, lane: LaneView, full: str | None) -> dict[str, Any]:
     """Return one cell.
 
     Args:
         keep: its budget of n tokens.
         n: visual tokens of the picture.
-        lane: has text, done, error, trace.
+        lane: the lane.
         full: the full answer, None while it is being written.
 
     Returns:

@@ -57,7 +57,7 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Report:
+class SweepReport:
     """What the page shows."""
 
     title: str
@@ -74,7 +74,7 @@ class Report:
     "Address of the page that links open."
 
 
-def page(report: Report) -> str:
+def page(report: SweepReport) -> str:
     """Return the whole page."""
     parts = [f"<h1>{escape(report.title)}</h1>"]
     parts += [f"<p>{escape(fact)}</p>" for fact in report.facts]
@@ -142,7 +142,7 @@ def failures(found: Sequence[tuple[str, int]]) -> str:
     return f"<h2>Without an answer</h2><ul>{items}</ul>"
 
 
-def flips(report: Report) -> str:
+def flips(report: SweepReport) -> str:
     """Return the questions that were answered differently, each with the way back to the lab."""
     if not report.flips:
         return "<h2>Flips</h2><p>No setting changed an answer.</p>"

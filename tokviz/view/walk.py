@@ -14,7 +14,7 @@ from tokviz.view.fates import PLACES
 from tokviz.view.still import paint, scaled, sheet
 from tokviz.view.words import is_special
 
-MOST_FRAMES = 60
+MAX_FRAMES = 60
 STRIP = 46
 """Height of the caption in pixels."""
 
@@ -43,7 +43,7 @@ def walk_frames(trace: Trace) -> list[Frame]:
         frames.append(Frame(at, layer))
     if not layers:
         frames += [Frame(i, None) for i, _ in inside]
-    step = -(-len(frames) // MOST_FRAMES)
+    step = -(-len(frames) // MAX_FRAMES)
     return frames if step == 1 else [*frames[:-1:step], frames[-1]]
 
 

@@ -206,7 +206,7 @@ def test_loading_says_how_far_it_is_and_draws_no_bar(folder, capfd):
 
 def test_a_download_is_told_in_gigabytes_by_a_bar_that_draws_nothing(monkeypatch, capfd):
     """The bar is made and moved as huggingface_hub does it."""
-    monkeypatch.setattr(download, "EVERY", 0)
+    monkeypatch.setattr(download, "LINE_INTERVAL_S", 0)
     lines = []
     kind = download.reporting(lines.append)
     bar = _create_progress_bar(cls=kind, log_level=20, total=0, unit="B", name="x", desc="Rec")

@@ -62,7 +62,7 @@ def plain(vlm, prepared):
 @pytest.fixture
 def sinks(vlm, monkeypatch):
     """A random model has no sink dimensions: two are named, and a low threshold finds sinks."""
-    monkeypatch.setitem(vlm.__dict__, "sink_dims", (5, 7))
+    monkeypatch.setattr(vlm, "found_sink_dims", (5, 7))
 
 
 def differ(ours, theirs):
@@ -207,13 +207,13 @@ def test_pai_contrasts_with_the_text_alone_which_is_not_edited(vlm, prepared):
     text = recomputed(vlm, alone, [])
     torch.testing.assert_close(logits[0], guided(edited[0], text, 1.5), atol=2e-4, rtol=1e-4)
     torch.testing.assert_close(
-        run.second.lane.logits, recomputed(vlm, alone, run.lane.ids[:-1]), atol=2e-4, rtol=1e-4
+        run.contrast.lane.logits, recomputed(vlm, alone, run.lane.ids[:-1]), atol=2e-4, rtol=1e-4
     )
 
 
 def test_damro_contrasts_with_the_outlier_tokens_alone(vlm, prepared):
     logits, run = lane_logits(vlm, prepared, plan(mitigation="damro", alpha=0.5, top=4))
-    lane = run.second.lane
+    lane = run.contrast.lane
     assert lane.length == len(prepared.asked.prompt_ids) - 36 + 4
     assert lane.positions.tolist() == [list(range(lane.length))]
     layers = run.shared.layers

@@ -53,8 +53,8 @@ def test_without_its_image_the_prompt_is_plain_text_in_every_family(model, cat):
     _, run = lane_logits(model, prepared, plan(mitigation="m3id"), new=1)
     ids = prepared.inputs["input_ids"]
     alone = ids[ids != model.family.image_token_id(model.model)][None]
-    mask, positions = torch.ones_like(alone), run.second.lane.positions
+    mask, positions = torch.ones_like(alone), run.contrast.lane.positions
     with torch.inference_mode():
         read = model.model(input_ids=alone, attention_mask=mask, position_ids=positions)
     theirs = read.logits[0, -1]
-    torch.testing.assert_close(run.second.lane.logits, theirs.float(), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(run.contrast.lane.logits, theirs.float(), atol=1e-3, rtol=1e-3)

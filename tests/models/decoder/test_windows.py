@@ -100,12 +100,12 @@ def test_removed_and_renumbered_rows_have_the_windows_of_a_short_prompt(windowed
     kept = np.arange(0, n, 3)
     step = Step("by hand", len(kept), reduction=Reduction.select(kept, n), positions="repack")
     logits, run = run_lane(windowed, prepared, Plan((step,)))
-    arrived = run.arrived
+    prefill_input = run.prefill_input
     short = windowed.model.generate(
-        input_ids=arrived.input_ids,
-        attention_mask=torch.ones_like(arrived.input_ids),
-        **arrived.row_inputs,
-        mm_encoder_outputs={"image": windowed.family.encoder_outputs(arrived.features)},
+        input_ids=prefill_input.input_ids,
+        attention_mask=torch.ones_like(prefill_input.input_ids),
+        **prefill_input.row_inputs,
+        mm_encoder_outputs={"image": windowed.family.encoder_outputs(prefill_input.features)},
         max_new_tokens=6,
         do_sample=False,
         return_dict_in_generate=True,
@@ -124,9 +124,11 @@ def test_rows_renumbered_inside_have_short_windows_while_writing_too(windowed, c
     asked = replace(prepared.asked, prompt_ids=inputs["input_ids"][0].numpy())
     longer = replace(prepared, asked=asked, inputs=inputs, positions=positions)
     with windowed.guarded():
-        arrived = route(windowed.family, windowed.model, longer, run.shared, plan)
-        lane = Lane(windowed.family, windowed.model, arrived.stages, positions, Capture.nothing())
-        lane.prefill(inputs["input_ids"], arrived.features, arrived.row_inputs)
+        prefill_input = route(windowed.family, windowed.model, longer, run.shared, plan)
+        lane = Lane(
+            windowed.family, windowed.model, prefill_input.stages, positions, Capture.nothing()
+        )
+        lane.prefill(inputs["input_ids"], prefill_input.features, prefill_input.row_inputs)
     assert torch.allclose(lane.logits, logits[-1], atol=1e-4)
 
 

@@ -95,7 +95,7 @@ def test_cached_decoding_after_pruning_inside_equals_recomputation(qwen, cat, po
     positions = torch.cat([prepared.positions, later], -1)
     lane = Lane(qwen.family, qwen.model, stages, positions, Capture.nothing())
     with qwen.guarded():
-        lane.prefill(ids, run.arrived.features)
+        lane.prefill(ids, run.prefill_input.features)
     assert torch.allclose(lane.logits, logits[2], atol=1e-4)
     assert [len(done.position) for _, done, _ in stages.done] == [8, 4]
 
@@ -221,18 +221,18 @@ def test_deepstack_features_are_merged_like_the_tokens_they_belong_to(qwen3, cat
         groups, np.arange(n), np.full(n, 0.5), n, n // 2, np.arange(0, n, 2)
     )
     logits, run = run_lane(qwen3, prepared, chosen(mean))
-    arrived = run.arrived.features
+    entering = run.prefill_input.features
     whole = qwen3.encode(prepared, [None], Capture.nothing()).features
-    assert len(arrived.extra) == 2
-    for ours, full in zip(arrived.extra, whole.extra, strict=True):
+    assert len(entering.extra) == 2
+    for ours, full in zip(entering.extra, whole.extra, strict=True):
         assert torch.allclose(ours, full.reshape(n // 2, 2, -1).mean(1), atol=1e-5)
-    spoiled = type(arrived)(arrived.tokens, tuple(torch.zeros_like(e) for e in arrived.extra))
+    spoiled = type(entering)(entering.tokens, tuple(torch.zeros_like(e) for e in entering.extra))
     with torch.inference_mode():
         run.lane.cache.reset()
         plain = qwen3.model(
-            input_ids=run.arrived.input_ids,
-            position_ids=run.arrived.positions,
-            attention_mask=torch.ones_like(run.arrived.input_ids),
+            input_ids=run.prefill_input.input_ids,
+            position_ids=run.prefill_input.positions,
+            attention_mask=torch.ones_like(run.prefill_input.input_ids),
             mm_encoder_outputs={"image": qwen3.family.encoder_outputs(spoiled)},
         ).logits[0, -1]
     assert not torch.allclose(logits[0], plain, atol=1e-3), "the features must matter"

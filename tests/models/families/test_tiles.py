@@ -9,7 +9,7 @@ import tokviz
 from tests.models import test_promises as promises
 from tests.models.families import test_family_capture as capture
 from tests.models.families import test_family_geometry as geometry
-from tests.models.runs import test_further_runs as further_runs
+from tests.models.runs import test_extra_forwards as extra_forwards
 from tests.models.test_promises import asked  # noqa: F401
 from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN
 from tokviz.capture import Capture
@@ -64,13 +64,13 @@ def test_a_padded_prompt_of_a_kindred_model_gives_eager_rows(kin, checkpoint, ca
 
 def test_further_runs_of_a_kindred_model_agree_with_each_other(kin, cat):
     """Soft caps, windows that a prefix is exempt from, tiles."""
-    runs = further_runs.further(kin[1], cat)
-    further_runs.test_all_tokens_give_the_run_again(runs)
-    further_runs.test_the_score_of_some_tokens_is_that_of_a_run_on_them(runs)
-    further_runs.test_leaving_before_the_first_layer_is_having_no_image(runs)
-    further_runs.test_cutting_the_text_off_to_the_last_layer_equals_leaving(runs)
-    further_runs.test_maps_hold_the_rows_that_were_captured(runs)
-    further_runs.test_the_differentiable_forward_gives_the_score_and_its_slope(runs)
+    runs = extra_forwards.further(kin[1], cat)
+    extra_forwards.test_all_tokens_give_the_run_again(runs)
+    extra_forwards.test_the_score_of_some_tokens_is_that_of_a_run_on_them(runs)
+    extra_forwards.test_leaving_before_the_first_layer_is_having_no_image(runs)
+    extra_forwards.test_cutting_the_text_off_to_the_last_layer_equals_leaving(runs)
+    extra_forwards.test_maps_hold_the_rows_that_were_captured(runs)
+    extra_forwards.test_the_differentiable_forward_gives_the_score_and_its_slope(runs)
 
 
 # -- Idefics3 and SmolVLM -------------------------------------------------------------------------
@@ -173,6 +173,6 @@ def test_gemma3_sees_an_image_in_both_directions_after_removal_too(checkpoint, c
     n = prepared.asked.layout.n
     kept = np.arange(0, n, 4)
     _, run = promises.run_lane(vlm, prepared, promises.chosen(promises.Reduction.select(kept, n)))
-    types = run.arrived.row_inputs["token_type_ids"][0]
-    ids = run.arrived.input_ids[0]
+    types = run.prefill_input.row_inputs["token_type_ids"][0]
+    ids = run.prefill_input.input_ids[0]
     assert types.tolist() == (ids == vlm.family.image_token_id(vlm.model)).int().tolist()

@@ -140,14 +140,14 @@ def test_removing_inside_the_tower_equals_masking_from_that_layer(
     keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
     full = model.encode(prepared, [], Capture())
     _, run = run_lane(model, prepared, Plan((replace(every_third, keep=keep),)))
-    stay, arrived = run.arrived.prompt_rows.before.position, run.arrived.features
+    stay, entering = run.prefill_input.prompt_rows.before.position, run.prefill_input.features
     dead = hidden_with(model, prepared, full, stay)
     assert 0.5 < dead.float().mean() < 0.75 or model.family.name.startswith("llava")
     monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(model, list(dead)))
     with model.guarded():
         masked = model.family.image_features(model.model, prepared.inputs)
-    assert torch.allclose(arrived.tokens, masked.tokens[stay], atol=1e-4)
-    for ours, theirs in zip(arrived.extra, masked.extra, strict=True):
+    assert torch.allclose(entering.tokens, masked.tokens[stay], atol=1e-4)
+    for ours, theirs in zip(entering.extra, masked.extra, strict=True):
         assert torch.allclose(ours, theirs[stay], atol=1e-4)
     assert not torch.allclose(masked.tokens[stay], full.features.tokens[stay], atol=1e-2)
 
@@ -159,12 +159,12 @@ def test_in_bfloat16_removing_inside_the_tower_equals_masking_within_its_roundin
     keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
     full = half_model.encode(prepared, [], Capture())
     _, run = run_lane(half_model, prepared, Plan((replace(every_third, keep=keep),)))
-    stay = run.arrived.prompt_rows.before.position
+    stay = run.prefill_input.prompt_rows.before.position
     dead = hidden_with(half_model, prepared, full, stay)
     monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(half_model, list(dead)))
     with half_model.guarded():
         masked = half_model.family.image_features(half_model.model, prepared.inputs).tokens[stay]
-    off = (run.arrived.features.tokens - masked).float()
+    off = (run.prefill_input.features.tokens - masked).float()
     assert off.square().mean().sqrt() < 0.03 * masked.float().std()
 
 
@@ -211,7 +211,7 @@ def test_a_token_blended_of_patches_is_blended_of_those_left_in_the_tower(
     assert torch.allclose(done.pre, full.pre[order], atol=1e-4)
     keep = sum(len(tokens) // 3 for tokens, _ in tiles)
     _, run = run_lane(vlm, prepared, Plan((replace(every_third, keep=keep),)))
-    stay = run.arrived.prompt_rows.before.position
+    stay = run.prefill_input.prompt_rows.before.position
     dead = hidden_with(vlm, prepared, full, stay)
     changes = (lambda out: out, torch.ones_like)
     parts, whole = [], []
@@ -222,7 +222,7 @@ def test_a_token_blended_of_patches_is_blended_of_those_left_in_the_tower(
     parts, whole = torch.stack(parts), torch.stack(whole)
     patch = prepared.asked.layout.kind[stay] == PATCH
     assert (whole[patch] < 0.99).any()
-    ours = run.arrived.features.tokens
+    ours = run.prefill_input.features.tokens
     assert torch.allclose(ours[patch], (parts / whole)[patch], atol=1e-4)
     assert torch.equal(ours[~patch], full.features.tokens[stay][~patch])
 
@@ -267,15 +267,15 @@ def test_a_method_inside_the_tower_runs_on_every_tile_of_every_family(model, cat
     patches = int((layout.kind == PATCH).sum())
     keep = sum(len(tokens) // 2 for tokens, _ in tiles_of(prepared))
     _, run = run_lane(model, prepared, Plan((Step(name, keep),)))
-    stage = run.arrived.records[0]
+    stage = run.prefill_input.records[0]
     fates = stage.reduction.matrix() != 0
     assert fates.any(0)[layout.kind == PATCH].all() or name == "flowcut"
     if name == "tomesd":
-        assert run.arrived.prompt_rows.before.m == layout.n
+        assert run.prefill_input.prompt_rows.before.m == layout.n
         return
-    left = run.arrived.prompt_rows.before.position
+    left = run.prefill_input.prompt_rows.before.position
     assert (layout.kind[left] == PATCH).sum() == keep < patches
-    assert len(run.arrived.features.tokens) == len(left)
+    assert len(run.prefill_input.features.tokens) == len(left)
     rows = stage.reduction.position[stage.reduction.rows]
     assert (layout.tile[rows] == layout.tile[stage.reduction.cols]).all()
     assert (layout.kind[left] == NEWLINE).any() == (layout.kind == NEWLINE).any()

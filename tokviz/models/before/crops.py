@@ -22,9 +22,11 @@ def crop_signals(layout: Layout, images: Sequence[int], tokens: np.ndarray) -> d
     numbers = [i for i, tile in enumerate(layout.tiles) if tile.image in images]
     tiles = [layout.tiles[i] for i in numbers]
     cols = np.array([tile.cols for tile in tiles], np.int64)
+    # number among all tiles -> number among these images' tiles
     tile = np.searchsorted(numbers, layout.tile[tokens])
     width, height = np.array(layout.sizes)[layout.image[tokens]].T
     x0, y0, x1, y1 = layout.box[tokens].T
+    # a box outside its image is padding that the processor added
     inside = (x1 > 0) & (y1 > 0) & (x0 < width) & (y0 < height)
     return {
         "crops": [crop for i in images for crop in crops([t for t in tiles if t.image == i])],

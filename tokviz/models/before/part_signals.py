@@ -9,7 +9,7 @@ import torch
 
 from tokviz.errors import MissingSignal
 from tokviz.models.before.crops import crop_signals
-from tokviz.models.before.tokens_left import Part, TokensLeft
+from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.before.why_missing import why_lacking
 from tokviz.models.tower.vision import image_signals
 from tokviz.models.tower.watch import TOWER_SIGNALS
@@ -21,7 +21,7 @@ TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}
 """Axes of the tokens in signals that have [CLS], if any, in front of them."""
 
 
-def part_signals(state: TokensLeft, entry: Method, part: Part) -> dict[str, Any]:
+def part_signals(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, Any]:
     """Return the signals that a method asks for, over the tokens of one part that are left.
 
     Raises:
@@ -54,14 +54,14 @@ def text_embeddings(state: TokensLeft) -> torch.Tensor:
     return state.model.get_input_embeddings()(words).to(state.pre.device)  # type: ignore[operator]
 
 
-def placed(state: TokensLeft, entry: Method, part: Part) -> dict[str, Any]:
+def placed(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, Any]:
     """Return where the tokens lie among the crops; to one crop alone, only its padding is shown."""
     images = sorted({state.layout.tiles[i].image for i in part.tiles})
     crops = crop_signals(state.layout, images, state.whole.position[part.tokens])
     return {"unpad_mask": crops["unpad_mask"]} if entry.tiles == "each" else crops
 
 
-def relevance(state: TokensLeft, part: Part) -> torch.Tensor:
+def relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
     """Return the full run's relevance of the tokens of a part that are left."""
     values, seconds = state.prepared.relevance  # type: ignore[misc]
     note = "The relevance map took a full answer and its backward passes; decide counts them."
@@ -71,7 +71,7 @@ def relevance(state: TokensLeft, part: Part) -> torch.Tensor:
     return torch.as_tensor(values[state.whole.position[part.tokens]], device=state.pre.device)
 
 
-def cut_down(state: TokensLeft, part: Part) -> dict[str, Any]:
+def cut_down(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
     """Return the tower's signals, cut down to the tokens that earlier steps left."""
     before, now = state.before_steps(part), part.tokens
     signals = image_signals(state.vision, before, part.image)
@@ -81,6 +81,7 @@ def cut_down(state: TokensLeft, part: Part) -> dict[str, Any]:
         whole = len(tiles) == 1 and len(now) == tiles[0].rows * tiles[0].cols
         grid = [tiles[0].rows, tiles[0].cols] if whole else None
         return {**signals, "index": index, "grid": grid}
+    # both ascending: place of each token that is left among the part's tokens at the tower
     place = np.searchsorted(before, state.since.position[now])
     features = {
         "feats_pre": state.pre[now],
@@ -100,6 +101,7 @@ def gather(name: str, value: Any, place: np.ndarray, n: int) -> Any:
     if value is None:
         return value
     for axis in axes:
+        # an axis longer than n has [CLS] in front, which stays
         skip = value.shape[axis] - n
         rows = np.concatenate([np.arange(skip), skip + place])
         value = value.index_select(axis, torch.as_tensor(rows, device=value.device))
@@ -122,5 +124,6 @@ def carried(state: TokensLeft, step: Step | None) -> dict[str, torch.Tensor]:
             value = signals[name].get(layer)
             if value is not None:
                 found.setdefault(name, value.new_zeros(*value.shape[:-1], state.whole.m))
+                # [h, tokens of the part] into [h, m]; newlines keep 0
                 found[name][..., torch.as_tensor(part.tokens, device=value.device)] = value
     return found

@@ -18,7 +18,7 @@ from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.before.part_signals import part_signals
 from tokviz.models.before.shares import shares, with_newlines
-from tokviz.models.before.tokens_left import Part, TokensLeft
+from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.clock import now
 from tokviz.models.families.family import Features
 from tokviz.models.families.sources import Sources
@@ -64,7 +64,7 @@ class PlanSteps(TokensLeft):
         self.note(step, joint, done.seconds)
         self.since, self.encoded = Reduction.identity(self.whole.m), self.whole.position
 
-    def take(self, done: Encoded, numbers: np.ndarray, split: Sequence[Part]) -> None:
+    def take(self, done: Encoded, numbers: np.ndarray, split: Sequence[TokenPart]) -> None:
         """Put the tower's tokens and the newlines that stay in the order of the prompt.
 
         Args:
@@ -72,6 +72,7 @@ class PlanSteps(TokensLeft):
             numbers: original numbers of its tokens, tile after tile, then of the newlines.
             split: the tiles.
         """
+        # `numbers` come tile by tile, newlines last; the prompt wants them ascending
         order = torch.as_tensor(np.argsort(numbers, kind="stable"), device=self.pre.device)
         stay = torch.as_tensor(numbers[len(done.pre) :], device=self.pre.device)
         self.with_own_cls(done, split)
@@ -87,6 +88,7 @@ class PlanSteps(TokensLeft):
             tuple(ordered(own, whole) for own, whole in pairs),
         )
         layers = {
+            # [h, m of the tower] -> newlines get 0 -> prompt order -> [1, h, m]
             layer: F.pad(value, (0, len(stay)))[None, ..., order]
             for layer, value in done.cls_attn.items()
         }
@@ -102,7 +104,7 @@ class PlanSteps(TokensLeft):
             shared.blocks,
         )
 
-    def with_own_cls(self, done: Encoded, split: Sequence[Part]) -> None:
+    def with_own_cls(self, done: Encoded, split: Sequence[TokenPart]) -> None:
         """Replace [CLS] states that are visual tokens (feature strategy "full") by those now."""
         own = np.flatnonzero(self.layout.kind == SEPARATOR)
         if done.cls_state is None or not len(own):
@@ -125,6 +127,7 @@ class PlanSteps(TokensLeft):
         self.pre = apply_reduction(self.pre, done)
         plain, *extra = (apply_reduction(one, done) for one in self.every_feature())
         if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
+            # space "pre" merges before the projector; a plain copy needs no second projection
             merged = torch.as_tensor(~done.is_copy, device=plain.device)
             plain[merged] = self.family.project(self.model, self.pre[merged])
         self.features, self.since = Features(plain, tuple(extra)), self.since.then(done)
@@ -176,16 +179,16 @@ class PlanSteps(TokensLeft):
             self.notes.append(f"{entry.title} decides on the tokens of all images together.")
         return together
 
-    def unit(self, split: Sequence[Part]) -> str:
+    def unit(self, split: Sequence[TokenPart]) -> str:
         """Return what the parts are, in words."""
         return "image" if len(split) == len(self.layout.sizes) else "crop"
 
-    def shares(self, keep: int, split: Sequence[Part]) -> list[int]:
+    def shares(self, keep: int, split: Sequence[TokenPart]) -> list[int]:
         """Split a budget over parts in proportion to their tokens."""
         sizes = [len(part.tokens) for part in split]
         return shares(min(keep, sum(sizes)), sizes, self.unit(split))
 
-    def say_shares(self, step: Step, split: Sequence[Part]) -> None:
+    def say_shares(self, step: Step, split: Sequence[TokenPart]) -> None:
         """Note that each image or crop was decided on by itself, where there are several."""
         if len(split) > 1:
             unit = self.unit(split)
@@ -199,8 +202,8 @@ class PlanSteps(TokensLeft):
     ) -> tuple[Reduction, np.ndarray]:
         """Lay decisions side by side; return the joint one and the places of newlines that stay."""
         original = self.whole.position
-        joint, stay, told = with_newlines(self.layout, original, parts, tokens, left)
-        self.notes += [told] if told else []
+        joint, stay, note = with_newlines(self.layout, original, parts, tokens, left)
+        self.notes += [note] if note else []
         return joint, stay
 
     def with_cls(self, features: Features) -> Features:

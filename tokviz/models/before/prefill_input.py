@@ -1,4 +1,4 @@
-"""Following a plan up to the language model's door: what arrives there, and from which tokens."""
+"""What enters the language model after a plan's earlier steps, and what it was made from."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class PrefillInput:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class EnteringRows:
     """Which rows of the full prompt enter layer 0."""
 
     rows: np.ndarray
@@ -79,16 +79,17 @@ class Sequence:
     "Which of them is a [CLS] token, put before the visual tokens."
 
     @classmethod
-    def of(cls, travel: PlanSteps) -> Sequence:
+    def of(cls, plan_steps: PlanSteps) -> EnteringRows:
         """Return the rows of the text and of the visual tokens that are left."""
-        placed = travel.layout.position[travel.whole.position]
-        rows = np.sort(np.concatenate([travel.text_rows(), placed]))
+        placed = plan_steps.layout.position[plan_steps.whole.position]
+        rows = np.sort(np.concatenate([plan_steps.text_rows(), placed]))
         return cls(rows, np.flatnonzero(np.isin(rows, placed)))
 
-    def with_cls(self) -> Sequence:
+    def with_cls(self) -> EnteringRows:
         """Return it with a [CLS] token, which takes the place of the first visual token."""
         first = int(self.visual[0])
-        return Sequence(np.insert(self.rows, first, self.rows[first]), self.visual + 1, first)
+        # the new row stands before the first visual token; visual rows move one on
+        return EnteringRows(np.insert(self.rows, first, self.rows[first]), self.visual + 1, first)
 
 
 def check_one_device(weights: Iterable[torch.Tensor]) -> None:
@@ -111,16 +112,18 @@ def route(
         InputError: a budget out of range.
         MissingSignal: a method needs what this model does not have.
     """
-    travel = carry_out(PlanSteps(family, model, prepared, shared), plan)
-    features, sequence = travel.features, Sequence.of(travel)
-    if travel.whole.prefix_cls:
-        features, sequence = travel.with_cls(features), sequence.with_cls()
+    plan_steps = carry_out(PlanSteps(family, model, prepared, shared), plan)
+    features, sequence = plan_steps.features, EnteringRows.of(plan_steps)
+    if plan_steps.whole.prefix_cls:
+        features, sequence = plan_steps.with_cls(features), sequence.with_cls()
     repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
     index = torch.as_tensor(sequence.rows, device=prepared.positions.device)
     positions = prepared.positions[..., index]
-    if repack and travel.whole.m < travel.layout.n:
+    if repack and plan_steps.whole.m < plan_steps.layout.n:
+        # renumbered from the first position on; all axes of M-RoPE count alike
         packed = torch.arange(len(index), device=positions.device)
         positions = prepared.positions[..., :1] + packed
+    sliding = windows(family, model, prepared, index, repack)
     ids = prepared.inputs["input_ids"]
     return PrefillInput(
         ids[:, index],
@@ -131,44 +134,44 @@ def route(
             if value.shape == ids.shape and name not in ("input_ids", "attention_mask")
         },
         features,
-        inside(travel, plan, sequence, positions, windows(family, model, prepared, index, repack)),
-        PromptRows(travel.whole, sequence.rows, sequence.visual, sequence.cls_row),
-        travel.records,
-        travel.encode_seconds,
-        travel.decide_seconds,
-        travel.notes,
+        inside(plan_steps, plan, sequence, positions, sliding),
+        PromptRows(plan_steps.whole, sequence.rows, sequence.visual, sequence.cls_row),
+        plan_steps.records,
+        plan_steps.encode_seconds,
+        plan_steps.decide_seconds,
+        plan_steps.notes,
     )
 
 
-def carry_out(travel: PlanSteps, plan: Plan) -> PlanSteps:
+def carry_out(plan_steps: PlanSteps, plan: Plan) -> PlanSteps:
     """Carry out the steps in the tower and before the language model."""
     for step in plan.steps:
         if step.entry is not None:
-            step.entry.check_images(len(travel.layout.sizes))
+            step.entry.check_images(len(plan_steps.layout.sizes))
     for step in plan.at("tower"):
-        travel.through_tower(step)
+        plan_steps.through_tower(step)
     for step in plan.at("before"):
-        travel.before(step)
-    return travel
+        plan_steps.before(step)
+    return plan_steps
 
 
 def inside(
-    travel: PlanSteps,
+    plan_steps: PlanSteps,
     plan: Plan,
-    sequence: Sequence,
+    sequence: EnteringRows,
     positions: torch.Tensor,
     sliding: Windows | None,
 ) -> DecoderStages:
     """Set up the step inside the language model, if there is one.
 
     Args:
-        travel: what arrives.
+        plan_steps: what arrives.
         plan: the plan.
         sequence: the rows that enter layer 0.
         positions: [..., 1, rows], their position ids.
         sliding: their sliding windows.
     """
-    family, model = travel.family, travel.model
+    family, model = plan_steps.family, plan_steps.model
     decoder = family.decoder(model)
     step = next(iter(plan.at("language_model")), None)
     if step is not None:
@@ -176,13 +179,13 @@ def inside(
     return DecoderStages(
         decoder,
         step,
-        travel.inside_stages(step, len(decoder.layers)),  # type: ignore[arg-type]
+        plan_steps.inside_stages(step, len(decoder.layers)),  # type: ignore[arg-type]
         torch.as_tensor(sequence.visual, device=positions.device),
         len(sequence.rows),
-        travel.whole.position,
+        plan_steps.whole.position,
         int(positions.reshape(-1, len(sequence.rows))[0, -1]) + 1,
         family.head_weight(model),
-        carried(travel, step),
+        carried(plan_steps, step),
         partial(family.rotary, decoder),
         sliding,
         partial(family.cap_logits, model),

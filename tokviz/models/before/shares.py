@@ -63,11 +63,11 @@ def with_newlines(
         return side_by_side(parts, tokens), structural, None
     stay = followers(layout, original, structural, left)
     parts = [*parts, Reduction.select(stay, len(structural))]
-    told = (
+    note = (
         f"{len(stay)} of {len(structural)} newline tokens stay, those of rows that still have a "
         "token; keep does not count them."
     )
-    return side_by_side(parts, [*tokens, structural]), structural[stay], told
+    return side_by_side(parts, [*tokens, structural]), structural[stay], note
 
 
 def followers(
@@ -111,7 +111,9 @@ def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Re
         score[place] = np.nan if part.score is None else part.score
     roles = {name for part in parts for name in part.roles}
     joint = Reduction.from_entries(
+        # rows of W: part after part, each shifted behind the one before
         np.concatenate([p.rows + s for p, s in zip(parts, starts, strict=False)]),
+        # columns of W: a part's own columns -> columns of all tokens
         np.concatenate([t[p.cols] for p, t in pairs]),
         np.concatenate([p.weights for p in parts]),
         n,

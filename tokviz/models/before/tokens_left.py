@@ -18,7 +18,7 @@ from tokviz.trace.stages import StageRecord
 
 
 @dataclass(frozen=True)
-class Part:
+class TokenPart:
     """Tokens that a method decides on by themselves: those of an image, or of one of its crops."""
 
     image: int
@@ -56,28 +56,29 @@ class TokensLeft:
         """Return all that is reduced along with the tokens, [m, d] each."""
         return (self.features.tokens, *self.features.extra)
 
-    def parts(self, by_tile: bool = False) -> list[Part]:
+    def parts(self, by_tile: bool = False) -> list[TokenPart]:
         """Return the tokens that are left image by image, or crop by crop.
 
         A crop of which nothing is left makes no part; newlines belong to none.
         """
         tiles = self.layout.tiles
+        # [n] crop of each token, -1 for newlines -> [m], of those that are left
         owner = np.where(self.layout.kind == PATCH, self.layout.tile, -1)[self.whole.position]
         own = [tuple(i for i, t in enumerate(tiles) if t.image == image)
                for image in range(len(self.layout.sizes))]  # fmt: skip
         if by_tile:
             own = [(i,) for numbers in own for i in numbers if (owner == i).any()]
         return [
-            Part(tiles[numbers[0]].image, numbers, np.flatnonzero(np.isin(owner, numbers)))
+            TokenPart(tiles[numbers[0]].image, numbers, np.flatnonzero(np.isin(owner, numbers)))
             for numbers in own
         ]
 
-    def everything(self) -> Part:
+    def everything(self) -> TokenPart:
         """Return the patches that are left of all images, as one part."""
         patch = self.layout.kind[self.whole.position] == PATCH
-        return Part(0, tuple(range(len(self.layout.tiles))), np.flatnonzero(patch))
+        return TokenPart(0, tuple(range(len(self.layout.tiles))), np.flatnonzero(patch))
 
-    def before_steps(self, part: Part) -> np.ndarray:
+    def before_steps(self, part: TokenPart) -> np.ndarray:
         """Return which of the tokens in `vision` belong to a part (newlines left out)."""
         patch = self.layout.kind[self.encoded] == PATCH
         return np.flatnonzero(np.isin(self.layout.tile[self.encoded], part.tiles) & patch)

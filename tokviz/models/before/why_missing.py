@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.reduction.signal_table import OF_CROPS, SIGNALS
 
-if TYPE_CHECKING:
-    from tokviz.models.before.tokens_left import Part, TokensLeft
 
-
-def why_lacking(state: TokensLeft, part: Part, name: str) -> str:
+def why_lacking(state: TokensLeft, part: TokenPart, name: str) -> str:
     """Return a clause that says why there is no signal of this name.
 
     Args:

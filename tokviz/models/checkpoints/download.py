@@ -24,16 +24,16 @@ from tqdm import tqdm
 
 from tokviz.errors import ModelError
 
-Progress = Callable[[str], None]
-"Takes one line of text."
+ProgressLine = Callable[[str], None]
+"Called with one line of text at a time."
 
-READ = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
-LEFT = ["*/*.safetensors", "*/*.json", "consolidated*"]
-EVERY = 2.0
+FETCHED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+NOT_FETCHED = ["*/*.safetensors", "*/*.json", "consolidated*"]
+LINE_INTERVAL_S = 2.0
 "Seconds between two lines of progress."
 
 
-def local_copy(name: str, revision: str | None, progress: Progress) -> str:
+def local_copy(name: str, revision: str | None, progress: ProgressLine) -> str:
     """Return the folder of a checkpoint, fetched from the Hub unless `name` is a folder already.
 
     Args:
@@ -53,8 +53,8 @@ def local_copy(name: str, revision: str | None, progress: Progress) -> str:
         return snapshot_download(
             name,
             revision=revision,
-            allow_patterns=READ,
-            ignore_patterns=LEFT,
+            allow_patterns=FETCHED,
+            ignore_patterns=NOT_FETCHED,
             tqdm_class=reporting(progress),
         )
     except (HFValidationError, HTTPError, LocalEntryNotFoundError) as error:
@@ -81,19 +81,19 @@ def refusal(error: Exception, revision: str | None) -> str:
     return f"the download failed ({cause}). What came so far is kept: try again."
 
 
-def reporting(progress: Progress) -> type[tqdm]:
-    """Return a progress bar that draws nothing and tells its bytes in words.
+def reporting(progress: ProgressLine) -> type[tqdm]:
+    """Return a progress bar class that draws nothing and reports its bytes as lines of text.
 
     Args:
         progress: told a line every few seconds, and one at the end.
     """
 
     class Reporting(tqdm):
-        """One bar of a download; told are the bytes on disk, not files, nor bytes on the wire."""
+        """The bar of one download; it reports bytes on disk, not files and not network traffic."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             on_wire = str(kwargs.get("desc")).startswith("Downloading bytes")
-            self.counts_bytes, self.told = (
+            self.counts_bytes, self.last_line = (
                 kwargs.get("unit") == "B" and not on_wire,
                 time.monotonic(),
             )
@@ -103,12 +103,12 @@ def reporting(progress: Progress) -> type[tqdm]:
             """Draw nothing."""
 
         def update(self, n: float | None = 1) -> bool | None:
-            """Count, and say where it stands."""
+            """Count, and report how far the download is."""
             drawn = super().update(n)
             now, total = time.monotonic(), self.total or 0
             over = bool(total) and self.n >= total
-            if self.counts_bytes and (over or now - self.told >= EVERY):
-                self.told = now
+            if self.counts_bytes and (over or now - self.last_line >= LINE_INTERVAL_S):
+                self.last_line = now
                 progress(f"fetching: {self.n / 1e9:.2f} of {total / 1e9:.2f} GB")
             return drawn
 

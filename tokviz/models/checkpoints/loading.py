@@ -21,18 +21,19 @@ from transformers.utils.logging import set_tqdm_hook
 
 from tokviz.errors import ModelError
 from tokviz.models.checkpoints.checkpoint import check_complete, check_folder, weight_bytes
-from tokviz.models.checkpoints.download import Progress, local_copy
-from tokviz.models.checkpoints.memory import free_bytes, is_out_of_memory
+from tokviz.models.checkpoints.download import ProgressLine, local_copy
+from tokviz.models.checkpoints.memory import free_bytes
 from tokviz.models.checkpoints.placement import Placement
 from tokviz.models.families.family import FAMILIES, Family
 from tokviz.models.families.processors import load_processor
+from tokviz.models.out_of_memory import is_out_of_memory
 from tokviz.shipped_files import ASSETS
 
 log = logging.getLogger(__name__)
 
 EMBEDDED = ASSETS / "model"
 """The model that ships with tokviz."""
-FOREIGN = (
+LIBRARY_ERRORS = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
     StrictDataclassError,
 )  # fmt: skip
@@ -44,7 +45,7 @@ def load_parts(
     source: str | Path,
     placement: Placement,
     revision: str | None = None,
-    progress: Progress = log.info,
+    progress: ProgressLine = log.info,
 ) -> tuple[nn.Module, Any, Family]:
     """Return model, processor and family of a checkpoint.
 
@@ -68,11 +69,11 @@ def load_parts(
         processor = load_processor(folder, config)
         _check_room(size, config, placement)
         progress(f"loading {size:.2f} GB of weights")
-        with _told(progress):
+        with _reported(progress):
             model = _build(folder, placement)
     except ModelError as error:
         raise ModelError(_refused(source, str(error))) from error
-    except (MemoryError, *FOREIGN) as error:
+    except (MemoryError, *LIBRARY_ERRORS) as error:
         log.info("loading %s failed", source, exc_info=True)
         reason = placement.too_small(size) if is_out_of_memory(error) else _first_line(error)
         raise ModelError(_refused(source, reason)) from error
@@ -119,8 +120,8 @@ def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> 
 
 
 @contextmanager
-def _told(progress: Progress) -> Iterator[None]:
-    """Tell in words how far transformers is with the weights, in place of its bar.
+def _reported(progress: ProgressLine) -> Iterator[None]:
+    """Report how far transformers is with the weights as lines of text, in place of its bar.
 
     The hook is transformers' own and process-wide: it is there while this thread loads, one load
     at a time, and passes the bars of other threads on.
@@ -140,8 +141,8 @@ def _told(progress: Progress) -> Iterator[None]:
             set_tqdm_hook(before)
 
 
-def _counted(items: Any, progress: Progress) -> Iterator[Any]:
-    """Yield items, telling every quarter."""
+def _counted(items: Any, progress: ProgressLine) -> Iterator[Any]:
+    """Yield items, and report every quarter of them."""
     total = len(items)
     for number, item in enumerate(items):
         yield item

@@ -1,4 +1,4 @@
-"""Is there enough memory, before the system ends the program, and was that error a lack of it?"""
+"""How much memory is free, asked before loading: the system ends a program that takes more."""
 
 from __future__ import annotations
 
@@ -7,15 +7,6 @@ from pathlib import Path
 import torch
 
 MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
-SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
-"""Words of errors that PyTorch raises without a type of their own."""
-
-
-def is_out_of_memory(error: BaseException | None) -> bool:
-    """Return whether an error says that memory did not suffice, on a CPU or a GPU."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
 
 
 def free_bytes(device: str) -> int | None:

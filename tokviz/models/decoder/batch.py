@@ -3,7 +3,7 @@
 Writing at batch 1 waits for the weights (GPU) or for the next operation (small models), so four
 rows cost little more than one. Everything but attention is batched as it is; attention goes over
 one shared cache without padding (see `shared_cache`), so lanes may differ in length in every layer,
-in positions and in windows. A lane that changes attention or has a second run steps alone.
+in positions and in windows. A lane that changes attention or has a contrast branch steps alone.
 
 A batched product rounds in another order than that of one row. Measured on a CPU, tiny models of
 all families and the embedded one, 12 words: in float32 every word is the same and probabilities
@@ -33,7 +33,7 @@ from tokviz.models.hooks import hooked
 Hook = Callable[[nn.Module, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]]
 
 
-class Together:
+class Batch:
     """The lanes of one model that step together at the moment."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Together:
         self.close()
 
     def step(self, lanes: Sequence[Lane]) -> None:
-        """Let lanes read their last tokens and predict the next; others that were here leave.
+        """Let lanes read their last tokens and predict the next; all other lanes leave the batch.
 
         Args:
             lanes: two or more of one model, none `alone`.
@@ -50,7 +50,7 @@ class Together:
         for gone in [one for one in self.lanes if one not in lanes]:
             self.leave(gone)
         if self.lanes != list(lanes):
-            self.meet(lanes)
+            self.join(lanes)
         first = self.lanes[0]
         self.cache.grow()
         self.rows: dict[int, torch.Tensor] = {}
@@ -74,33 +74,33 @@ class Together:
             lane.logits = row
             lane.spend(seconds, shared=True)
 
-    def meet(self, lanes: Sequence[Lane]) -> None:
-        """Put the lanes' caches together."""
+    def join(self, lanes: Sequence[Lane]) -> None:
+        """Put the caches of these lanes into one; lanes that were in the batch leave first."""
         for one in list(self.lanes):
             self.leave(one)
         first = lanes[0]
-        held = [[lane.held(layer) for layer in range(lane.layers)] for lane in lanes]
+        cached = [[lane.cached_keys(layer) for layer in range(lane.layers)] for lane in lanes]
         self.cache = SharedCache(
-            [lane.cache for lane in lanes], held, sliding_layers(first.decoder), first.device
+            [lane.cache for lane in lanes], cached, sliding_layers(first.decoder), first.device
         )
         self.lanes, self.slots = list(lanes), {id(lane): i for i, lane in enumerate(lanes)}
         for lane in lanes:
-            lane.company = self
+            lane.batch = self
 
     def leave(self, lane: Lane) -> None:
-        """Give a lane its own cache back; it steps alone from now on, or not at all."""
+        """Give a lane its own cache back."""
         self.cache.give_back(self.slots.pop(id(lane)))
         self.lanes = [one for one in self.lanes if one is not lane]
-        lane.company = None
+        lane.batch = None
 
     def close(self) -> None:
-        """Let the shared cache go; nobody who is still here can step any more."""
+        """Drop the shared cache; lanes that are still in the batch cannot step any more."""
         for lane in self.lanes:
-            lane.company = None
+            lane.batch = None
         self.lanes = []
         self.cache = SharedCache([], [], {}, torch.device("cpu"))
 
-    def kv(self, lane: Lane) -> tuple[int, list[int]]:
+    def cache_size(self, lane: Lane) -> tuple[int, list[int]]:
         """Return the bytes that a lane's keys and values take, and its rows per layer."""
         slot = self.slots[id(lane)]
         return self.cache.bytes(slot), self.cache.lengths(slot)
@@ -120,18 +120,21 @@ class Together:
         )  # fmt: skip
         if self.lanes[0].capture.attention:
             hidden = columns.hidden.to(query.device)
+            # [1, h, lanes, columns] -> [h, lanes, columns], softmax over each lane's own columns
             self.rows[layer] = one.all_logits()[0].masked_fill_(hidden, -torch.inf).softmax(-1)
         if call.softcap is not None:
             return capped_attention(one).transpose(0, 1)
         # heads that share keys go in as further queries, so that no key is copied
         kv_heads, width, heads = call.key.shape[1], query.shape[-1], query.shape[1]
         output = F.scaled_dot_product_attention(
+            # [1, h, lanes, d] -> [1, h_kv, h/h_kv * lanes, d], the mask repeated likewise
             query.reshape(1, kv_heads, -1, width),
             call.key,
             call.value,
             sees.repeat(heads // kv_heads, 1),
             scale=one.scaling,
         )
+        # [1, h_kv, h/h_kv * lanes, d] -> [1, h, lanes, d] -> [lanes, 1, h, d]
         return output.reshape(1, heads, len(self.lanes), -1).permute(2, 0, 1, 3)
 
     def _hand_out_rows(self) -> None:
@@ -145,6 +148,7 @@ class Together:
             stacked = torch.stack([self.rows[layer] for layer in members])
             for number, lane in enumerate(self.lanes):
                 mine = by_id[key].of(self.slots[id(lane)])
+                # [l, h, lanes, columns] -> this lane's row -> its own columns, [l, h, keys]
                 own = stacked[:, :, number].index_select(-1, mine)
                 lane.attention.take(members, own, len(lane.ids))  # type: ignore[union-attr]
         for lane in self.lanes:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,13 +20,10 @@ from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
 from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.remove_tokens import DecoderStages
-from tokviz.models.decoder.shared_cache import Held, can_share
+from tokviz.models.decoder.shared_cache import CachedKeys, can_share
 from tokviz.models.families.family import Family, Features
 from tokviz.models.hooks import hooked
 from tokviz.trace.schema import BLOCKS
-
-if TYPE_CHECKING:
-    from tokviz.models.decoder.batch import Together
 
 
 @dataclass
@@ -37,6 +34,16 @@ class Rows:
     "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
     phi: dict[int, torch.Tensor] = field(default_factory=dict)
     "Decoder layer -> sink statistic [rows] at its input, during the prefill."
+
+
+class CacheHolder(Protocol):
+    """What a lane needs of the batch that it steps in, which holds its cache meanwhile."""
+
+    def leave(self, lane: Lane) -> None:
+        """Give a lane its own cache back."""
+
+    def cache_size(self, lane: Lane) -> tuple[int, list[int]]:
+        """Return the bytes that a lane's keys and values take, and its rows per layer."""
 
 
 class Lane:
@@ -95,8 +102,8 @@ class Lane:
         self.shared_steps = 0
         self.steps_alone: list[float] = []
         "Seconds of each decode step that no other lane took part in."
-        self.company: Together | None = None
-        "With whom this lane steps at the moment; they hold its cache."
+        self.batch: CacheHolder | None = None
+        "The batch that this lane steps in at the moment."
 
     def prefill(
         self,
@@ -162,24 +169,25 @@ class Lane:
         else:
             self.steps_alone.append(seconds)
 
-    # -- in company -------------------------------------------------------------------------------
+    # -- in a batch -------------------------------------------------------------------------------
 
     @property
     def alone(self) -> bool:
-        """True when this lane cannot read its tokens in one forward with others."""
+        """True when this lane cannot read its tokens in one forward with other lanes."""
         return self.editing is not None or self.keeps_entry or not can_share(self.cache)
 
     def leave(self) -> None:
-        """Have its own cache again."""
-        if self.company is not None:
-            self.company.leave(self)
+        """Take this lane out of its batch, so that its cache is its own again."""
+        if self.batch is not None:
+            self.batch.leave(self)
 
-    def held(self, layer: int) -> Held:
-        """Return what its own cache holds in a layer."""
+    def cached_keys(self, layer: int) -> CachedKeys:
+        """Return which keys its own cache holds in a layer."""
         places, seen, total = self.stages.cached(layer)
         after = np.arange(total, total + max(len(self.ids) - 1, 0))
+        # a cache with a sliding window has dropped the oldest keys: the last `count` are there
         count = self.cache.layers[layer].keys.shape[-2]  # type: ignore[union-attr]
-        return Held(
+        return CachedKeys(
             np.concatenate([places, after])[-count:],
             np.concatenate([seen, np.ones(len(after), bool)])[-count:],
             total + len(after),
@@ -187,7 +195,7 @@ class Lane:
 
     def kv(self) -> tuple[int, list[int]]:
         """Return the bytes that its cache holds, and the rows of each layer."""
-        return cache_bytes(self.cache) if self.company is None else self.company.kv(self)
+        return cache_bytes(self.cache) if self.batch is None else self.batch.cache_size(self)
 
     def write(self, token: int | None = None) -> int:
         """Append the most probable next token (or the given one) to the answer; return it."""
@@ -218,7 +226,7 @@ class Lane:
             self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
             best = self.logits.argmax()  # type: ignore[union-attr]
             entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
-            # not logs[best]: an index without axes is read back by itself
+            # gather, not logs[best]: a 0-d index would be copied to the host on its own
             chance = logs.gather(-1, best[None])[0].exp()
             said = torch.stack([best.double(), chance.double(), entropy.double()])
             token, *numbers = said.tolist()
@@ -268,7 +276,7 @@ class Lane:
             phi = None if self.ids else self.rows.phi.get(layer)
             self.editing.see(call, layer, len(self.ids), phi)
         if self.in_prefill:
-            self.stages.watch.see(call)
+            self.stages.recorder.see(call)
             self.prompt_records.see(layer, call)
         if self.attention is not None:
             self.attention.see(layer, call)

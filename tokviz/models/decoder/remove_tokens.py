@@ -1,9 +1,10 @@
-"""Token reduction inside the language model, while one prefill runs.
+"""Token removal inside the language model, and the shorter KV cache that comes of it.
 
 Pre-hooks on the decoder's layers shorten the hidden states at a stage and slice what the model
 passes to every later layer (rotary embeddings, position ids, masks). The KV cache of each layer
-comes out as short as its layer's input; decoding needs no hook unless positions are repacked.
-Rows are spoken of by their index in the sequence that entered layer 0.
+comes out as short as its layer's input: nothing is cut out of it afterwards. Decoding needs no hook
+unless positions are repacked. Rows are named by their index in the sequence that entered layer 0
+(`tokviz.models.decoder.alive`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from torch import nn
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.clock import now
-from tokviz.models.decoder.stage_signals import StageState, Watch
+from tokviz.models.decoder.alive import AliveRows
+from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
 from tokviz.models.decoder.windows import Windows
 from tokviz.models.hooks import hooked
 from tokviz.plans import Step
@@ -34,7 +36,7 @@ class StartAgain(Exception):  # noqa: N818 - a signal, not an error
     """Ends a prefill at a stage whose method reads the prompt again without what it left out."""
 
 
-class DecoderStages:
+class DecoderStages(AliveRows):
     """Carries out a method's stages in one prefill and remembers what is alive in each layer."""
 
     def __init__(
@@ -68,23 +70,21 @@ class DecoderStages:
             cap: from states times `head` to the model's word logits.
             windows: of the layers that have a sliding window; None = no layer has.
         """
+        super().__init__(visual, length, index, carried)
         self.decoder: nn.Module = decoder
         self.step = step
         self.stages = {stage.layer: stage for stage in stages}
-        self.visual = visual
-        self.index: torch.Tensor = torch.as_tensor(index, device=visual.device)
-        self.index_at_start = self.index
         self.entered = len(visual)
-        self.alive = self.every_row = torch.arange(length, device=visual.device)
-        self.length, self.next_position = length, next_position
+        self.next_position = next_position
         self.done: list[tuple[int, Reduction, float]] = []
-        self.head, self.carried = head, dict(carried or {})
-        self.visual_at_start = visual
+        "Layer, W and seconds of each stage that was carried out."
+        self.head = head
         asked = step.entry if step else None
-        self.watch: Watch = Watch(self, {*asked.needs, *asked.optional} if asked else set())
+        wanted = {*asked.needs, *asked.optional} if asked else set()
+        variant = step.options.get("variant", "code") if step else "code"
+        self.recorder = SignalRecorder(self, decoder, wanted, list(self.stages), variant)
         self.parked: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
-        self.rows_in: dict[int, torch.Tensor] = {}
         self.windows, self.cap = windows, cap
         self.rotary: Rotary = rotary or (
             lambda hidden, positions, layer: decoder.rotary_emb(hidden, positions)  # type: ignore
@@ -120,7 +120,7 @@ class DecoderStages:
             layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
             for i, hook in hooks
         ]
-        with hooked(*handles, *(self.watch.hooks() if self.stages else ())):
+        with hooked(*handles, *(self.recorder.hooks() if self.stages else ())):
             yield
 
     @contextmanager
@@ -152,9 +152,9 @@ class DecoderStages:
             for i in windows.layers
         ]
 
-    def rows_at(self, layer: int) -> torch.Tensor:
-        """Return the sequence indices of the rows that entered a layer."""
-        return self.rows_in.get(layer, self.every_row)
+    def word_logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Return the word logits of states after the final norm, float32 [rows, v]."""
+        return self.cap((states @ self.head.T).float())
 
     def moved_at(self, layer: int) -> int:
         """Return by how much later tokens are renumbered in a layer."""
@@ -209,7 +209,7 @@ class DecoderStages:
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: Kwargs) -> torch.Tensor:
         """Ask the method about the visual rows of `hidden` [1, rows, d], and do what it says."""
         began = now(hidden.device)
-        state = StageState(self, layer, hidden, kwargs)
+        state = StageState(self, self.recorder, self.word_logits, layer, hidden, kwargs)
         step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
         signals = state.signals(step.entry)  # type: ignore[union-attr]
         done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
@@ -228,10 +228,9 @@ class DecoderStages:
         if self.parked is None:
             return hidden
         full = self.parked.clone()
-        full[:, self.alive] = hidden
+        full[:, self.alive] = hidden  # [1, rows alive, d] into [1, all rows, d]
         self.parked = None
-        self.alive = torch.arange(self.length, device=hidden.device)
-        self.visual, self.index = self.visual_at_start, self.index_at_start
+        self.bring_all_back()
         return full
 
     def _hidden_rows(self, layer: int) -> torch.Tensor:
@@ -246,22 +245,23 @@ class DecoderStages:
         rows = torch.arange(self.length, device=self.alive.device)
         causal = rows[None] <= rows[:, None]
         sees = causal if mask is None else _as_bool(mask)[0, 0]
-        sees = sees.index_fill(1, self._hidden_rows(layer), False)
+        sees = sees.index_fill(1, self._hidden_rows(layer), False)  # [q, k], columns hidden
+        # every row sees itself: a softmax over nothing would be not-a-number
         return (sees | torch.eye(self.length, dtype=torch.bool, device=sees.device))[None, None]
 
     def _shorten(self, hidden: torch.Tensor, done: Reduction, local: torch.Tensor) -> torch.Tensor:
-        kept = local[torch.as_tensor(done.position, device=local.device)].sort().values
+        """Put W x in the places of the tokens that are kept: [1, rows, d] -> [1, rows', d]."""
+        chosen = torch.as_tensor(done.position, device=local.device)  # [m'], one per row of W
+        kept = local[chosen].sort().values
         stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
         stays[local] = False
         stays[kept] = True
         shorter = hidden[:, stays]
-        place = torch.cumsum(stays, 0)[kept] - 1
+        place = torch.cumsum(stays, 0)[kept] - 1  # row of `hidden` -> row of `shorter`, [m']
+        # rows of W are in raster order here, or in the method's own where positions are repacked
         shorter[0, place] = apply_reduction(hidden[0, local], done)
-        self.visual, self.alive = self.alive[kept], self.alive[stays]
-        chosen = torch.as_tensor(done.position, device=local.device)
-        self.index = self.index[chosen]
-        self.carried = {name: value[..., chosen] for name, value in self.carried.items()}
-        self.watch.forget(chosen)
+        self.leave_only(stays, chosen)
+        self.recorder.forget(chosen)
         return shorter
 
     def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor, layer: int) -> Kwargs:
@@ -270,9 +270,11 @@ class DecoderStages:
             return dict(kwargs)
         alive, out = self.alive, dict(kwargs)
         if out.get("position_ids") is not None:
+            # [axes of M-RoPE or none, 1, rows] -> [..., rows alive]
             out["position_ids"] = out["position_ids"][..., alive]
         mask = out.get("attention_mask")
         if mask is not None:
+            # [1, 1, q, k]: queries first, then keys; one index for both would take the diagonal
             out["attention_mask"] = mask[:, :, alive][..., alive]
         if self.repacks:
             if self.windows and layer in self.windows.layers:
@@ -280,7 +282,7 @@ class DecoderStages:
             packed = torch.arange(len(alive), device=alive.device)[None]
             out["position_embeddings"] = self.rotary(hidden, packed, layer)
         elif out.get("position_embeddings") is not None:
-            cos, sin = out["position_embeddings"]
+            cos, sin = out["position_embeddings"]  # [1, rows, d_head] each
             out["position_embeddings"] = (cos[..., alive, :], sin[..., alive, :])
         return out
 

@@ -20,7 +20,7 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidi
 
 
 @dataclass
-class Held:
+class CachedKeys:
     """What one layer's cache of one lane holds, and how its windows count."""
 
     places: np.ndarray
@@ -55,6 +55,7 @@ class SharedLayer(CacheLayerMixin):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append one column per lane, from [lanes, h, 1, d]; return all columns."""
+        # [lanes, h, 1, d] -> [1, h, lanes, d]: the lanes' new keys become columns behind all others
         self.keys = torch.cat([self.keys, key_states.transpose(0, 2)], -2)
         self.values = torch.cat([self.values, value_states.transpose(0, 2)], -2)
         return self.keys, self.values
@@ -77,34 +78,39 @@ class SharedLayer(CacheLayerMixin):
     def of(self, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return keys and values of some columns."""
         columns = columns.to(self.keys.device)
+        # [1, h, all columns, d] -> [1, h, columns, d]
         return self.keys[..., columns, :], self.values[..., columns, :]
 
 
 class Columns:
-    """Whose the columns are, of all layers in which the lanes hold the same rows."""
+    """Which lane owns each column, for all layers in which the lanes hold the same rows."""
 
-    def __init__(self, held: Sequence[Held], window: int | None, device: torch.device) -> None:
+    def __init__(
+        self, cached: Sequence[CachedKeys], window: int | None, device: torch.device
+    ) -> None:
         """Args: what each lane holds; the layers' window in tokens; where masks are needed."""
-        lengths = [len(one.places) for one in held]
-        self.lane = np.repeat(np.arange(len(held)), lengths)
-        self.places = np.concatenate([one.places for one in held])
-        self.seen = np.concatenate([one.seen for one in held])
-        self.next = np.array([one.next for one in held])
+        lengths = [len(one.places) for one in cached]
+        self.lane = np.repeat(np.arange(len(cached)), lengths)
+        self.places = np.concatenate([one.places for one in cached])
+        self.seen = np.concatenate([one.seen for one in cached])
+        self.next = np.array([one.next for one in cached])
         self.counts = np.array(lengths)
         "[lanes] columns of each."
         self.window, self.device = window, device
         self.sees = torch.empty(0)
         "bool [lanes, columns], True = the lane's new token may attend."
         self.hidden = torch.empty(0)
-        "The opposite."
+        "bool [lanes, columns], the opposite."
 
     def grow(self, slots: np.ndarray) -> None:
         """Add one column for each lane that is still there, and work out what it sees."""
         self.lane = np.concatenate([self.lane, slots])
         self.places = np.concatenate([self.places, self.next[slots]])
         self.seen = np.concatenate([self.seen, np.ones(len(slots), bool)])
+        # [columns] against [lanes, 1] -> [lanes, columns]: own columns that no method hides
         mask = (self.lane == slots[:, None]) & self.seen
         if self.window is not None:
+            # the new token's place minus the window: what is at or before that is out of sight
             mask &= self.places > self.next[slots, None] - self.window
         self.sees = torch.as_tensor(mask, device=self.device)
         self.hidden = ~self.sees
@@ -128,7 +134,7 @@ class SharedCache(Cache):
     def __init__(
         self,
         caches: Sequence[DynamicCache],
-        held: Sequence[Sequence[Held]],
+        cached: Sequence[Sequence[CachedKeys]],
         windows: dict[int, int],
         device: torch.device,
     ) -> None:
@@ -136,17 +142,18 @@ class SharedCache(Cache):
 
         Args:
             caches: one per lane.
-            held: per lane, what each layer holds.
+            cached: per lane, what each layer holds.
             windows: decoder layer -> its window in tokens, of the layers that have one.
             device: where masks are needed.
         """
         self.caches, self.steps = list(caches), 0
         self.slots = np.arange(len(caches))
         "Numbers of the lanes that are still there, ascending; row i of a step is lane slots[i]."
+        # layers in which every lane holds the same keys share one mask, made once per step
         known: dict[Any, Columns] = {}
         self.columns: list[Columns] = []
         "Per layer; layers in which everything is the same share one object."
-        for layer, parts in enumerate(zip(*held, strict=True)):
+        for layer, parts in enumerate(zip(*cached, strict=True)):
             window = windows.get(layer)
             key = (window, *(part.key for part in parts))
             if key not in known:
@@ -166,7 +173,7 @@ class SharedCache(Cache):
         return list({id(one): one for one in self.columns}.values())
 
     def grow(self) -> None:
-        """Make ready for one step of all lanes."""
+        """Add one column per lane to every mask, before a step."""
         self.steps += 1
         for group in self.groups:
             group.grow(self.slots)
@@ -192,6 +199,7 @@ class SharedCache(Cache):
             mine = columns.of(slot)
             if isinstance(own, DynamicSlidingWindowLayer):
                 own.cumulative_length += self.steps
+                # the library keeps window - 1 keys; the token that comes next is the window's last
                 mine = mine[-own.sliding_window + 1 :]
             own.keys, own.values = layer.of(mine)
         left = {id(group): group.drop(slot) for group in self.groups}

@@ -1,37 +1,51 @@
 """The signals that a method inside the language model decides from, computed when it asks for them.
 
 Most come out of the attention call of the layer just before a stage, or of the coming layer's own,
-which is computed ahead and thrown away. A few add up over the layers before: a `Watch` collects
-those while the prefill runs, and only when the method needs them.
+which is computed ahead and thrown away. A few add up over the layers before: a
+`SignalRecorder` collects those while the prefill runs, and only when the method needs them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from tokviz.errors import MissingSignal
 from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.decoder.alive import AliveRows
 from tokviz.reduction.corematching import shared_neurons
 from tokviz.reduction.sparsevlm import rope_bias, text_score
 from tokviz.reduction.transprune import transition
-
-if TYPE_CHECKING:
-    from tokviz.models.decoder.remove_tokens import DecoderStages
 
 TRANSITION_FROM = 6 / 32
 "TransPrune watches from this depth on (layer 6 of 32)."
 
 
-class Watch:
+class SignalRecorder:
     """What has to be collected layer by layer before a stage."""
 
-    def __init__(self, run: DecoderStages, wanted: set[str]) -> None:
-        """Args: `wanted` names signals of SIGNALS."""
-        self.run, self.wanted = run, wanted
+    def __init__(
+        self,
+        rows: AliveRows,
+        decoder: nn.Module,
+        wanted: set[str],
+        stages: Sequence[int],
+        variant: str,
+    ) -> None:
+        """Describe what to collect.
+
+        Args:
+            rows: which rows are alive.
+            decoder: the text decoder.
+            wanted: names of SIGNALS.
+            stages: the layers before which the method decides.
+            variant: of TransPrune's transitions, see `transition`.
+        """
+        self.rows, self.decoder, self.wanted = rows, decoder, wanted
+        self.stages, self.variant = list(stages), variant
         self.calls: dict[int, AttentionCall] = {}
         self.embedded: torch.Tensor | None = None
         self.text_mass: list[torch.Tensor] = []
@@ -43,13 +57,13 @@ class Watch:
         layer = int(call.module.layer_idx)
         self.calls = {i: c for i, c in self.calls.items() if i == layer - 1} | {layer: call}
         if "llm_text_mass" in self.wanted and layer == len(self.text_mass):
-            local = torch.searchsorted(self.run.alive, self.run.visual)
+            local = self.rows.local()
             rows = after(local, call.query.shape[2])
             self.text_mass.append(call.rows(rows)[0][..., local].sum(-1).mean())
 
     def hooks(self) -> list[Any]:
         """Install what the wanted signals need; the caller takes the handles off."""
-        layers = self.run.decoder.layers
+        layers = self.decoder.layers
         handles = []
         if "llm_text_score" in self.wanted:
             handles.append(
@@ -57,14 +71,14 @@ class Watch:
             )
         if "llm_transition" in self.wanted:
             first = round(TRANSITION_FROM * len(layers))  # type: ignore[arg-type]
-            for block in layers[first : max(self.run.stages)]:  # type: ignore[index, misc]
+            for block in layers[first : max(self.stages)]:  # type: ignore[index, misc]
                 for norm, module in (
                     (block.input_layernorm, block.self_attn),
                     (mlp_norm(block), block.mlp),
                 ):
                     handles += self._transition_hooks(norm, module)
         if "llm_shared_neurons" in self.wanted:
-            for stage in self.run.stages:
+            for stage in self.stages:
                 down = layers[max(stage - 1, 0)].mlp.down_proj  # type: ignore[index]
                 handles.append(down.register_forward_pre_hook(self._neurons))
         return handles
@@ -88,9 +102,7 @@ class Watch:
 
         def after_module(_: nn.Module, args: Any, output: Any) -> None:
             changed = (output[0] if isinstance(output, tuple) else output)[0]
-            variant = self.run.step.options.get("variant", "code")  # type: ignore[union-attr]
-            local = torch.searchsorted(self.run.alive, self.run.visual)
-            added = transition(entered[0], changed, local, variant)
+            added = transition(entered[0], changed, self.rows.local(), self.variant)
             old = self.transitions
             self.transitions = added if old is None else old + added
 
@@ -104,12 +116,28 @@ class StageState:
     """The residual stream entering one layer, from which a stage's signals are computed."""
 
     def __init__(
-        self, run: DecoderStages, layer: int, hidden: torch.Tensor, kwargs: dict[str, Any]
+        self,
+        rows: AliveRows,
+        recorder: SignalRecorder,
+        word_logits: Callable[[torch.Tensor], torch.Tensor],
+        layer: int,
+        hidden: torch.Tensor,
+        kwargs: dict[str, Any],
     ) -> None:
-        """Args: `hidden` [1, rows, d]; `kwargs` what the layer would get, already sliced."""
-        self.run: DecoderStages = run
+        """Describe the moment before a layer.
+
+        Args:
+            rows: which rows are alive.
+            recorder: what was collected on the way.
+            word_logits: from states after the final norm [rows, d] to word logits [rows, v].
+            layer: the layer that comes next.
+            hidden: [1, rows, d], its input.
+            kwargs: what else it would get, already cut down to the rows that are alive.
+        """
+        self.rows, self.recorder, self.word_logits = rows, recorder, word_logits
+        self.decoder: Any = recorder.decoder
         self.layer, self.hidden, self.kwargs = layer, hidden, kwargs
-        self.local: torch.Tensor = torch.searchsorted(run.alive, run.visual)
+        self.local = rows.local()
         "[m] rows of `hidden` that are visual tokens."
         self._peeked: AttentionCall | None = None
 
@@ -118,9 +146,9 @@ class StageState:
         asked = [*entry.needs, *entry.optional]
         asked += [entry.fallbacks[n] for n in entry.needs if n in entry.fallbacks]
         given = {name: SUPPLIERS[name](self) for name in asked if name in SUPPLIERS}
-        given |= {n: self.run.carried[n] for n in asked if n in self.run.carried}
+        given |= {n: self.rows.carried[n] for n in asked if n in self.rows.carried}
         given = {name: value for name, value in given.items() if value is not None}
-        given.setdefault("index", self.run.index)
+        given.setdefault("index", self.rows.index)
         lacking = entry.missing(set(given))
         if lacking:
             raise MissingSignal(f"{entry.title} needs {lacking[0]!r}, which this run cannot give.")
@@ -136,11 +164,11 @@ class StageState:
 
     def before(self, back: int = 1) -> tuple[AttentionCall, torch.Tensor]:
         """The attention call of a layer before, and where today's visual tokens stood in it."""
-        call = self.run.watch.calls.get(self.layer - back)
+        call = self.recorder.calls.get(self.layer - back)
         if call is None:
             raise MissingSignal(f"there is no layer {back} before layer {self.layer}.")
-        rows = self.run.rows_at(self.layer - back)
-        return call, torch.searchsorted(rows, self.run.visual)
+        rows = self.rows.rows_at(self.layer - back)
+        return call, torch.searchsorted(rows, self.rows.visual)
 
     def last_attention(self, back: int) -> torch.Tensor:
         """Attention of the last row to the visual tokens, `back` layers before, [h, m]."""
@@ -152,7 +180,7 @@ class StageState:
         """The coming layer's own attention call, computed ahead and thrown away."""
         if self._peeked is None:
             seen: list[AttentionCall] = []
-            layer = self.run.decoder.layers[self.layer]  # type: ignore[index]
+            layer = self.decoder.layers[self.layer]
             kwargs = {**self.kwargs, "past_key_values": None, "use_cache": False}
             with observed(seen.append):
                 layer.self_attn(hidden_states=layer.input_layernorm(self.hidden), **kwargs)
@@ -161,7 +189,7 @@ class StageState:
 
     def mean_query(self) -> torch.Tensor:
         """Softmax over the visual tokens of their mean query times their keys, unrotated."""
-        layer = self.run.decoder.layers[self.layer]  # type: ignore[index]
+        layer = self.decoder.layers[self.layer]
         attend, states = layer.self_attn, layer.input_layernorm(self.hidden)[0, self.local]
         query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
         key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
@@ -173,11 +201,11 @@ class StageState:
 
     def text_score(self) -> torch.Tensor:
         """Which text rows are about the image: softmax over them, mean over visual tokens."""
-        embedded = self.run.watch.embedded
+        embedded = self.recorder.embedded
         if embedded is None:
             raise MissingSignal("the input embeddings were not kept.")
-        rows = after(self.run.visual_at_start, len(embedded))
-        return text_score(embedded[self.run.visual_at_start].float(), embedded[rows].float())
+        rows = after(self.rows.visual_at_start, len(embedded))
+        return text_score(embedded[self.rows.visual_at_start].float(), embedded[rows].float())
 
     def rope_bias(self) -> torch.Tensor:
         """Dot products of rotated all-ones vectors, text rows by visual tokens."""
@@ -186,7 +214,7 @@ class StageState:
 
     def query_state(self) -> torch.Tensor | None:
         """Mean state of the last image's tokens and all text after it; None for one image."""
-        image = self.run.carried.get("llm_image")
+        image = self.rows.carried.get("llm_image")
         if image is None:
             return None
         own = self.local[image == image.max()]
@@ -201,14 +229,13 @@ class StageState:
 
     def shared(self) -> torch.Tensor:
         """Number of neurons active both for a token and for the last row, [m]."""
-        fed = self.run.watch.neurons
+        fed = self.recorder.neurons
         return shared_neurons(fed[self.local], fed[-1]).float()  # type: ignore[index]
 
     def lens(self) -> torch.return_types.max:
         """Highest probability of the logit lens at each visual token, and its word."""
-        norm = self.run.decoder.norm.forward  # type: ignore[union-attr]  # no hooks: a look ahead
-        states = norm(self.hidden[0, self.local])  # type: ignore[operator]
-        return self.run.cap((states @ self.run.head.T).float()).softmax(-1).max(-1)
+        norm = self.decoder.norm.forward  # not called as a module: no hook may see a look ahead
+        return self.word_logits(norm(self.hidden[0, self.local])).softmax(-1).max(-1)
 
 
 def mlp_norm(block: Any) -> nn.Module:
@@ -234,9 +261,9 @@ def _text_attention(state: StageState, columns: str) -> torch.Tensor:
 
 
 SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
-    "index": lambda s: s.run.index,
+    "index": lambda s: s.rows.index,
     "layer": lambda s: s.layer,
-    "num_layers": lambda s: len(s.run.decoder.layers),
+    "num_layers": lambda s: len(s.decoder.layers),
     "llm_attn_last": lambda s: s.last_attention(1),
     "llm_attn_last_before": lambda s: s.last_attention(2),
     "llm_peek_last": lambda s: s.peek().rows(s.last())[0, :, 0][:, s.local],
@@ -253,8 +280,8 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "llm_qk_last": lambda s: s.raw_last(),
     "llm_rope_bias": lambda s: s.rope_bias(),
     "llm_text_score": lambda s: s.text_score(),
-    "llm_text_mass": lambda s: torch.stack(s.run.watch.text_mass[: s.layer]),
-    "llm_transition": lambda s: s.run.watch.transitions,
+    "llm_text_mass": lambda s: torch.stack(s.recorder.text_mass[: s.layer]),
+    "llm_transition": lambda s: s.recorder.transitions,
     "llm_shared_neurons": lambda s: s.shared(),
     "llm_lens_prob": lambda s: s.lens().values,
     "llm_lens_token": lambda s: s.lens().indices,

@@ -55,6 +55,7 @@ class Windows:
         whole = self.build(torch.arange(self.total, device=self.rows.device))
         if whole is None:
             return {}
+        # [1, 1, total, total] -> queries -> keys -> [1, 1, rows, rows]
         left = whole[:, :, self.rows][..., self.rows]
 
         def hook(module: nn.Module, args: Any, kwargs: Kwargs) -> tuple[Any, Kwargs]:
@@ -84,11 +85,14 @@ class Windows:
 
         def hook(module: nn.Module, args: Any, kwargs: Kwargs) -> tuple[Any, Kwargs]:
             cache = kwargs["past_key_values"].layers[layer]
+            # get_seq_length counts all keys ever given, keys.shape only those a sliding cache kept
             written = cache.get_seq_length() - len(places)
             out_of_sight = self.total + written - window
             mask, keys = None, cache.keys.shape[-2] + 1
             if not packed and out_of_sight >= 0:
+                # keys up to `out_of_sight`: prompt rows that are there, then answer tokens
                 gone = bisect_right(places, out_of_sight) + max(out_of_sight + 1 - self.total, 0)
+                # keys that the sliding cache dropped itself; the rest of `gone` is hidden here
                 trimmed = len(places) + written + 1 - keys
                 if gone > trimmed:
                     mask = torch.ones(1, 1, 1, keys, dtype=torch.bool, device=alive.device)
@@ -114,6 +118,7 @@ def reading_mask(
         bool [b, 1, new, rows + written + new], True = may attend.
     """
     after = torch.arange(total, total + written + new, device=places.device)
+    # [b, rows + written + new] -> [b, 1, 1, keys], against queries [new, 1] -> [b, 1, new, keys]
     keys = torch.cat([places, after.expand(len(places), -1)], 1)[:, None, None]
     queries = after[written:, None]
     return (keys <= queries) & (keys > queries - window)

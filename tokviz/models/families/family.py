@@ -225,7 +225,7 @@ class Family(ABC):
     def tower_follow(
         self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
     ) -> dict[str, torch.Tensor]:
-        """Return what goes with a patch wherever it goes, [all patches, ...] each.
+        """Return what belongs to each patch and moves with it, [all patches, ...] each.
 
         Only for towers that take all images as one sequence (`image_patches`).
 

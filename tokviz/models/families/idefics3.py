@@ -75,7 +75,7 @@ class Idefics3(SiglipBlocks):
 
 
 @dataclass(frozen=True)
-class Run:
+class PlaceholderRun:
     """Neighbouring placeholders, which stand for one tile."""
 
     count: int
@@ -83,7 +83,7 @@ class Run:
     "(row, column) among the tiles of the image, from 0; None = the whole image."
 
 
-def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[Run]:
+def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[PlaceholderRun]:
     """Read off the prompt which tile each run of placeholders is.
 
     Args:
@@ -95,13 +95,13 @@ def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[Run]:
     for run in np.split(position, np.flatnonzero(np.diff(position) > 1) + 1):
         said = PLACE.search(decode(ids[end : run[0]]))
         place = (int(said[1]) - 1, int(said[2]) - 1) if said else None
-        found.append(Run(len(run), place))
+        found.append(PlaceholderRun(len(run), place))
         end = int(run[-1]) + 1
     return found
 
 
 def tiled_layout(
-    tiles: Sequence[Run], position: np.ndarray, sizes: Sequence[tuple[int, int]]
+    tiles: Sequence[PlaceholderRun], position: np.ndarray, sizes: Sequence[tuple[int, int]]
 ) -> Layout:
     """Return the layout of images cut into equal tiles, each image closed by itself as a whole.
 

@@ -1,4 +1,4 @@
-"""PaliGemma 1 and 2: one square grid per image at the front of the prompt, which all sees all.
+"""PaliGemma 1 and 2: one square grid per image, at the front of a prompt that is a prefix.
 
 Three things differ from other families. The whole prompt attends in both directions (it is a
 prefix; only the answer is causal), which the model takes from `token_type_ids`. Positions count

@@ -1,28 +1,28 @@
-"""One easy entry to every analysis: what is missing is run, what is there is used."""
+"""Any analysis in one call: the model runs only for what the caller did not give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokviz.analysis import ANALYSES, Analysis, Result, Size, analyse
+from tokviz.analysis.supplied import Progress
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
-from tokviz.models.runs.further_runs import SUPPLIED, folder_features
+from tokviz.models.loaded import Loaded
+from tokviz.models.runs.extra_forwards import SUPPLIED, folder_features, further_runs
+from tokviz.models.runs.sink_search import sink_dims
+from tokviz.models.runs.streaming import answer
 from tokviz.options import check_options
 from tokviz.plans import Plan
 from tokviz.trace import Trace
 
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
-
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-Progress = Callable[[int, int], None]
 
 
 def analyse_run(
-    vlm: VLM,
+    loaded: Loaded,
     name: str,
     images: Any = None,
     prompt: str | None = None,
@@ -37,25 +37,26 @@ def analyse_run(
     entry, given = ANALYSES[name], dict(runs or {})
     options = check_options(entry.name, entry.options, options)
     if set(entry.asks) == {"folder"} and "folder" not in given:
-        given["folder"] = folder_features(vlm, pictures(images))
+        given["folder"] = folder_features(loaded, pictures(images))
     if "folder" in given:
         return analyse(name, None, runs=given, **options)
-    if "sink_phi" in entry.needs and not vlm.sink_dims and "sink_phi" not in (trace or ()):
+    if "sink_phi" in entry.needs and not sink_dims(loaded) and "sink_phi" not in (trace or ()):
         raise MissingSignal(
             f"{entry.title} needs special dimensions of the language model, and none was found in "
-            f"{vlm.name}: no state of its first token stands out, so there are no sinks to show."
+            f"{loaded.name}: no state of its first token stands out, so there are no sinks to show."
         )
     if trace is None:
         question = _question(images, prompt, f"{entry.title} needs a run")
         capture = Capture.holding(() if "control_prob" in entry.uses else _arrays(entry))
-        trace = vlm.answer(*question, plan, max_new_tokens, capture)
+        trace = answer(loaded, *question, plan, max_new_tokens, capture)
     wanted = _still_wanted(entry, trace, given)
     if wanted & SUPPLIED:
         question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))
-        given = vlm.further_runs(*question, trace, max_new_tokens).supply(wanted) | given
+        runs_again = further_runs(loaded, *question, trace, max_new_tokens)
+        given = runs_again.supply(wanted) | given
     if "full" in wanted:
         question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))
-        given["full"] = vlm.answer(*question, None, max_new_tokens)
+        given["full"] = answer(loaded, *question, None, max_new_tokens)
     if progress is not None and "progress" in entry.may_ask:
         given["progress"] = progress
     return analyse(name, trace, runs=given, **options)

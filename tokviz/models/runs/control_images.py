@@ -1,4 +1,4 @@
-"""Images that say nothing, of the same size: what would the model have said without looking?
+"""Images of the same size without content: what would the model have said without looking?
 
 Every control shifts the distribution in its own way, so there are several. None is neutral.
 """

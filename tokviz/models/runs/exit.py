@@ -1,4 +1,4 @@
-"""Every visual token leaves before one decoder layer: the answer read again under that condition.
+"""All visual tokens are removed before one decoder layer, and the answer is read again.
 
 Real removal: the sequence is shorter from that layer on, and so are the caches that the answer is
 read on.
@@ -19,14 +19,14 @@ from tokviz.matrix import Reduction
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
 from tokviz.models.hooks import hooked
-from tokviz.models.runs.teacher_forcing import Rereading
+from tokviz.models.runs.teacher_forcing import TeacherForcing
 from tokviz.reduction import Stage
 
 
-class Leaving(DecoderStages):
+class ImageExit(DecoderStages):
     """Takes every visual token out of the sequence before one decoder layer."""
 
-    def __init__(self, reading: Rereading, layer: int) -> None:
+    def __init__(self, reading: TeacherForcing, layer: int) -> None:
         """Args: the question, and the layer; the number of layers = nothing leaves."""
         decoder = reading.family.decoder(reading.model)
         count = len(decoder.layers)  # type: ignore[arg-type]
@@ -37,7 +37,7 @@ class Leaving(DecoderStages):
             decoder,
             None,
             [Stage(layer, 0)] if layer < count else [],
-            torch.as_tensor(position, device=reading.vlm.device),
+            torch.as_tensor(position, device=reading.loaded.device),
             len(reading.prepared.asked.prompt_ids),
             np.arange(len(position)),
             0,
@@ -47,7 +47,7 @@ class Leaving(DecoderStages):
 
     @contextmanager
     def in_prompt(self) -> Iterator[None]:
-        """Let them leave while the prompt is read."""
+        """Remove the visual tokens before the layer while the prompt is read."""
         following = self.reading.family.during_prefill(self.reading.model, self)
         with following, self.during_prefill():
             yield

@@ -7,18 +7,15 @@ an image, and leaves out what only a picture needs (recorded rows, previews).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tokviz.capture import Capture
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.run import Run
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
-
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
 
 MAX_DISTRIBUTIONS = 64
 "Answer tokens whose whole distribution is kept."
@@ -43,7 +40,7 @@ class Measured:
     notes: tuple[str, ...]
 
 
-class Measurement(Run):
+class MeasuredRun(Run):
     """A run that keeps distributions and freezes no trace."""
 
     def measure(self, limit: int) -> Measured:
@@ -53,8 +50,8 @@ class Measurement(Run):
         while not self.view.done:
             full = len(self.tokens) >= limit
             self.advance(self.finish if full else self.step, strict=True)
-        records = [*self.arrived.records, *self.lane.stages.records()]
-        notes = [*self.arrived.notes, *(note for r in records for note in r.reduction.notes)]
+        records = [*self.prefill_input.records, *self.lane.stages.records()]
+        notes = [*self.prefill_input.notes, *(note for r in records for note in r.reduction.notes)]
         return Measured(
             answer=self.view.text,
             ids=tuple(self.lane.ids),
@@ -79,12 +76,12 @@ class Measurement(Run):
 
 
 def measure(
-    vlm: VLM, prepared: Prepared, vision: Vision, plan: Plan | None, max_new_tokens: int
+    loaded: Loaded, prepared: Prepared, vision: Vision, plan: Plan | None, max_new_tokens: int
 ) -> Measured:
     """Answer one question under one plan.
 
     Args:
-        vlm: the model.
+        loaded: the model.
         prepared: the question, from `VLM.prepare`.
         vision: the tower's run, from `VLM.encode` with this plan among its plans; it serves every
             question about the same images.
@@ -96,5 +93,5 @@ def measure(
         MissingSignal: the method needs what this model does not have.
         ModelError: out of memory.
     """
-    run = Measurement(vlm, prepared, vision, {}, plan, Capture.nothing())
+    run = MeasuredRun(loaded, prepared, vision, {}, plan, Capture.nothing())
     return run.measure(max_new_tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,50 +12,40 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.images import open_image
 from tokviz.models.clock import now
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
+from tokviz.models.runs.chat_prompt import render
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.plans import Plan, Step
 from tokviz.prompts import check_prompt
 
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
 
-
-def prepare(vlm: VLM, images: Any, prompt: str) -> Prepared:
+def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     """Turn images and prompt into model inputs, positions and a layout."""
     single = not isinstance(images, (list, tuple))
     opened = [open_image(image) for image in ([images] if single else images)]
     if not opened:
         raise InputError("give at least one image.")
-    prompt = check_prompt(prompt, vlm.tokenizer.all_special_tokens)
-    batch = vlm.family.process(vlm.processor, opened, render(vlm, prompt, len(opened)))
-    dtype: Any = vlm.model.dtype  # the first floating one: rounded weights are integers
+    prompt = check_prompt(prompt, loaded.tokenizer.all_special_tokens)
+    batch = loaded.family.process(loaded.processor, opened, render(loaded, prompt, len(opened)))
+    dtype: Any = loaded.model.dtype  # the first floating one: rounded weights are integers
     inputs = {
-        name: value.to(vlm.device, dtype) if value.is_floating_point() else value.to(vlm.device)
+        name: value.to(loaded.device, dtype)
+        if value.is_floating_point()
+        else value.to(loaded.device)
         for name, value in batch.items()
         if isinstance(value, torch.Tensor)
     }
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
-    layout = vlm.family.layout(vlm.model, vlm.processor, inputs, opened)
-    tokens = tuple(vlm.tokenizer.convert_ids_to_tokens(ids.tolist()))
-    own = own_words(vlm.tokenizer, prompt, ids, layout.position)
-    marks = mark_rows(vlm.tokenizer, ids, layout.position)
+    layout = loaded.family.layout(loaded.model, loaded.processor, inputs, opened)
+    tokens = tuple(loaded.tokenizer.convert_ids_to_tokens(ids.tolist()))
+    own = own_words(loaded.tokenizer, prompt, ids, layout.position)
+    marks = mark_rows(loaded.tokenizer, ids, layout.position)
     rows = own.numpy().astype(np.int32)
     asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks)
-    return Prepared(asked, inputs, vlm.family.positions(vlm.model, inputs), own)
-
-
-def render(vlm: VLM, prompt: str, images: int) -> str:
-    """Return the whole prompt text in the model's chat format, image placeholders included."""
-    content: list[dict[str, str]] = [{"type": "image"}] * images
-    content = [*content, {"type": "text", "text": prompt}]
-    if getattr(vlm.processor, "chat_template", None) is None:
-        return vlm.family.plain_prompt(vlm.processor, prompt, images)
-    return vlm.processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True
-    )
+    return Prepared(asked, inputs, loaded.family.positions(loaded.model, inputs), own)
 
 
 def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
@@ -95,23 +85,25 @@ def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray
     return np.setdiff1d(np.arange(first, last + 1), visual).astype(np.int32)
 
 
-def encode(vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
+def encode(
+    loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture
+) -> Vision:
     """Run the tower once, recording what the plans and the capture ask for."""
-    began = now(vlm.device)
+    began = now(loaded.device)
     vision = run_tower(
-        vlm.family,
-        vlm.model,
+        loaded.family,
+        loaded.model,
         prepared.inputs,
         prepared.asked.layout,
-        asked_layers(vlm, plans, capture),
+        asked_layers(loaded, plans, capture),
         norms=capture.tower,
     )
-    vision.seconds = now(vlm.device) - began
+    vision.seconds = now(loaded.device) - began
     return vision
 
 
 def asked_layers(
-    vlm: VLM, plans: Sequence[Plan | None], capture: Capture
+    loaded: Loaded, plans: Sequence[Plan | None], capture: Capture
 ) -> dict[str, set[int] | None]:
     """Return which of TOWER_SIGNALS are asked for, and of which layers; None = of all.
 
@@ -132,9 +124,9 @@ def asked_layers(
                 continue
             for name in (*entry.needs, *entry.optional, *entry.fallbacks.values()):
                 if name in TOWER_SIGNALS:
-                    ask(name, layers_of(step, vlm.family.feature_layer(vlm.model)))
+                    ask(name, layers_of(step, loaded.family.feature_layer(loaded.model)))
     if capture.tower:
-        ask("cls_attn" if vlm.family.has_cls(vlm.model) else "recv_attn", None)
+        ask("cls_attn" if loaded.family.has_cls(loaded.model) else "recv_attn", None)
     return found
 
 

@@ -148,7 +148,7 @@ def prompt_arrays(asked: Asked) -> dict[str, np.ndarray]:
 
 
 def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
-    """Return the ids of the answer, and what else the model held for probable."""
+    """Return the ids of the answer, their probabilities, and the likeliest other tokens."""
     arrays = {
         "answer_ids": np.asarray(lane.ids[:t], np.int32),
         "answer_prob": np.asarray(lane.probabilities[:t], np.float32),

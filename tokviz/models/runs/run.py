@@ -4,49 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
+from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
 from tokviz.models.before.prefill_input import PrefillInput, route
 from tokviz.models.decoder.attention_edits import Editing
-from tokviz.models.decoder.contrast import SecondRun
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
+from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
+from tokviz.models.runs.preparing import encode
 from tokviz.models.runs.record import build_trace, readout_words
+from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
+from tokviz.models.runs.timings import answer_timings
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, Step
-from tokviz.trace import Trace
+from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import MitigationRecord, StageRecord
-
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
-
-
-@dataclass
-class LaneView:
-    """What a caller sees of a lane while it is being written; refreshed on every yield."""
-
-    label: str
-    text: str = ""
-    tokens: tuple[str, ...] = ()
-    done: bool = False
-    error: str | None = None
-    "A sentence for the user when this lane could not be run; the other lanes go on."
-    visual_tokens: int = 0
-    total_visual_tokens: int = 0
-    kv_bytes: int = 0
-    timings: dict[str, float] | None = None
-    "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
-    trace: Trace | None = None
 
 
 class Run:
@@ -54,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        vlm: VLM,
+        loaded: Loaded,
         prepared: Prepared,
         shared: Vision,
         tower: dict[str, np.ndarray],
@@ -63,20 +47,20 @@ class Run:
         sinks: Sequence[int] = (),
     ) -> None:
         """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace."""
-        self.vlm, self.prepared, self.shared, self.tower = vlm, prepared, shared, tower
+        self.loaded, self.prepared, self.shared, self.tower = loaded, prepared, shared, tower
         self.sinks = sinks
         self.plan, self.capture = plan or Plan(()), capture
         self.recipe = self.plan.recipe
-        self.second: SecondRun | None = None
+        self.contrast: ContrastBranch | None = None
         total = prepared.asked.layout.n
         self.view = LaneView(self.plan.label, total_visual_tokens=total)
         self.tokens: list[str] = []
-        self.stops = end_tokens(vlm.model)
+        self.stops = end_tokens(loaded.model)
 
     def advance(self, work: Any, strict: bool) -> None:
         """Do one piece of work under the lock; an error the user can read ends this lane only."""
         try:
-            with self.vlm.guarded():
+            with self.loaded.guarded():
                 work()
         except TokvizError as error:
             if strict:
@@ -90,13 +74,13 @@ class Run:
     @property
     def alone(self) -> bool:
         """True when this lane cannot take its steps in one forward with others."""
-        return self.second is not None or self.lane.alone
+        return self.contrast is not None or self.lane.alone
 
     def start(self) -> None:
         """Decide, remove, and read the prompt; write the first token."""
         self.check_forced()
         if self.recipe.needs_sinks:
-            self.sinks = self.vlm.sink_dims
+            self.sinks = sink_dims(self.loaded)
             if not self.sinks:
                 title = self.plan.mitigation.entry.title  # type: ignore[union-attr]
                 raise MissingSignal(
@@ -106,7 +90,7 @@ class Run:
         self.read_prompt()
         self.view.visual_tokens = len(self.lane.stages.visual)
         if self.recipe.contrast:
-            self.second = SecondRun(self, self.recipe.contrast)
+            self.contrast = ContrastBranch(self.recipe.contrast, self.lane, self.branch_lane)
         self.write()
 
     def read_prompt(self) -> None:
@@ -119,47 +103,71 @@ class Run:
 
     def read_again(self) -> None:
         """Read the prompt a second time, without what a method left out in the first."""
-        stages, spent = self.lane.stages, self.arrived.decide_seconds
+        stages, spent = self.lane.stages, self.prefill_input.decide_seconds
         layer, done, _ = stages.done[0]
         step = next(iter(self.plan.at("language_model")))
         earlier = tuple(s for s in self.plan.steps if s is not step)
         policy = step.position_policy
         self.read(Plan((*earlier, Step(step.method, done.m, reduction=done, positions=policy))))
-        scouting = time.perf_counter() - self.began - self.lane.prefill_seconds
-        record = StageRecord(step.method, "language_model", layer, done, scouting, "restart")
-        self.arrived.records[-1] = record
-        self.arrived.decide_seconds = spent + scouting
+        first_reading = time.perf_counter() - self.began - self.lane.prefill_seconds
+        record = StageRecord(step.method, "language_model", layer, done, first_reading, "restart")
+        self.prefill_input.records[-1] = record
+        self.prefill_input.decide_seconds = spent + first_reading
 
     def read(self, plan: Plan) -> None:
         """Route the visual tokens and read the prompt."""
-        vlm = self.vlm
-        self.arrived: PrefillInput = route(vlm.family, vlm.model, self.prepared, self.shared, plan)
-        stages, edit = self.arrived.stages, self.recipe.attention
-        width = vlm.model.config.get_text_config().hidden_size
+        loaded = self.loaded
+        self.prefill_input: PrefillInput = route(
+            loaded.family, loaded.model, self.prepared, self.shared, plan
+        )
+        stages, edit = self.prefill_input.stages, self.recipe.attention
+        width = loaded.model.config.get_text_config().hidden_size
         self.lane = Lane(
-            vlm.family,
-            vlm.model,
+            loaded.family,
+            loaded.model,
             stages,
-            self.arrived.positions,
+            self.prefill_input.positions,
             self.capture,
             self.sinks,
-            self.arrived.prompt_rows.blocks(self.prepared.asked),
+            self.prefill_input.prompt_rows.blocks(self.prepared.asked),
             Editing(edit, stages, width) if edit else None,
             self.recipe.reads_early,
             self.heads_of(),
         )
-        arrived = self.arrived
-        self.lane.prefill(arrived.input_ids, arrived.features, arrived.row_inputs)
+        entering = self.prefill_input
+        self.lane.prefill(entering.input_ids, entering.features, entering.row_inputs)
+
+    def branch_lane(self) -> Lane | None:
+        """Return the lane of the contrast's branch, its prompt read; None: an early read-out."""
+        branch = self.recipe.contrast.branch  # type: ignore[union-attr]
+        if isinstance(branch, EarlyExit):
+            return None
+        if isinstance(branch, NoisedImage):
+            return self.lane_with(branch.noise(self.prepared.inputs["pixel_values"]))
+        picked: list[int] = []
+        if isinstance(branch, FewTokens):
+            layout = self.prepared.asked.layout
+            picked = few_tokens(branch, self.shared, layout, self.prefill_input, self.view.label)
+        return short_lane(self.loaded, self.prefill_input, picked)
+
+    def lane_with(self, pixel_values: torch.Tensor) -> Lane:
+        """Return a lane that has read the same prompt, by the same steps, with other pixels."""
+        inputs = {**self.prepared.inputs, "pixel_values": pixel_values}
+        prepared, plan = replace(self.prepared, inputs=inputs), Plan(self.plan.steps)
+        shared = encode(self.loaded, prepared, [plan], Capture.nothing())
+        other = Run(self.loaded, prepared, shared, {}, plan, Capture.nothing())
+        other.read_prompt()
+        return other.lane
 
     def heads_of(self) -> int:
         """Return for how many answer tokens attention is stored for each head."""
-        text = self.vlm.model.config.get_text_config()  # type: ignore[union-attr, operator]
+        text = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
         n = max(self.prepared.asked.layout.n, 1)
         return HEADS_LIMIT_BYTES // (2 * n * text.num_hidden_layers * text.num_attention_heads)
 
     def check_forced(self) -> None:
         """Raise InputError unless the forced tokens are words of the model."""
-        size = self.vlm.model.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
+        size = self.loaded.model.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
         bad = [i for i in self.plan.forced if not 0 <= i < size or i in self.stops]
         if bad:
             raise InputError(
@@ -169,8 +177,8 @@ class Run:
     def step(self) -> None:
         """Predict and write one more token."""
         self.lane.step()
-        if self.second:
-            self.second.step(self.lane.ids[-1])
+        if self.contrast:
+            self.contrast.step(self.lane.ids[-1])
         self.write()
 
     def write(self) -> None:
@@ -180,42 +188,23 @@ class Run:
             self.finish()
             return
         self.lane.write(forced[0] if forced else None)
-        text = self.vlm.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
+        text = self.loaded.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
         self.tokens.append(text[len(self.view.text) :])
         self.view.text, self.view.tokens = text, tuple(self.tokens)
         self.refresh()
 
     def refresh(self) -> None:
         """Bring timings and cache size up to date."""
-        arrived, lane = self.arrived, self.lane
-        decide = arrived.decide_seconds + sum(seconds for *_, seconds in lane.stages.done)
-        first = arrived.encode_seconds + arrived.decide_seconds + lane.prefill_seconds
-        self.view.timings = {
-            "encode": arrived.encode_seconds,
-            "decide": decide,
-            "prefill": lane.prefill_seconds,
-            "decode": lane.decode_seconds,
-            "first_token": first,
-            "total": first + lane.decode_seconds,
-        }
-        if lane.shared_steps:
-            self.view.timings["shared"] = lane.shared_seconds
-            if lane.steps_alone:
-                own = sum(lane.steps_alone) + lane.shared_steps * median(lane.steps_alone)
-                self.view.timings["total_alone"] = first + own
-        self.view.kv_bytes = lane.kv()[0]
-        if self.second:
-            times, extra = self.view.timings, self.second.prefill_seconds
-            times["contrast"] = extra + self.second.decode_seconds
-            times["first_token"] += extra
-            times["total"] += times["contrast"]
-            self.view.kv_bytes += self.second.kv_bytes
+        self.view.timings = answer_timings(self.prefill_input, self.lane, self.contrast)
+        self.view.kv_bytes = self.lane.kv()[0]
+        if self.contrast:
+            self.view.kv_bytes += self.contrast.kv_bytes
 
     def prefill_share(self) -> dict[str, float]:
         """Return the prefill's arithmetic relative to that of the whole prompt, by formula."""
-        config = self.vlm.model.config.get_text_config()  # type: ignore[union-attr, operator]
+        config = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
         shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
-        records = [*self.arrived.records, *self.lane.stages.records()]
+        records = [*self.prefill_input.records, *self.lane.stages.records()]
         n = self.prepared.asked.layout.n
         text = len(self.prepared.asked.prompt_ids) - n
         return {
@@ -227,18 +216,18 @@ class Run:
         """Freeze the lane into a trace."""
         self.lane.leave()
         self.refresh()
-        decode = self.vlm.tokenizer.decode
-        arrival, asked, t = self.arrived.prompt_rows, self.prepared.asked, len(self.tokens)
+        decode = self.loaded.tokenizer.decode
+        entered, asked, t = self.prefill_input.prompt_rows, self.prepared.asked, len(self.tokens)
         candidates = [[decode([i]) for i in row] for row in self.lane.candidate_ids()]
-        states = state_arrays(self.lane, arrival, asked, t)
+        states = state_arrays(self.lane, entered, asked, t)
         trace = build_trace(
             self.lane,
-            arrival,
+            entered,
             asked,
             self.tower | states,
-            self.arrived.records,
+            self.prefill_input.records,
             {
-                **self.vlm.info,
+                **self.loaded.info,
                 "positions": [s.position_policy for s in self.plan.steps],
                 "prefill_share": self.prefill_share(),
             },
@@ -246,7 +235,7 @@ class Run:
                 self.tokens,
                 candidates[:t],
                 self.view.text,
-                word_texts(states, readout_words(self.lane, asked, t), self.vlm.tokenizer),
+                word_texts(states, readout_words(self.lane, asked, t), self.loaded.tokenizer),
             ),
             dict(self.view.timings or {}),
             self.notes(),
@@ -258,7 +247,7 @@ class Run:
 
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
-        notes, count = list(self.arrived.notes), min(len(self.plan.forced), len(self.tokens))
+        notes, count = list(self.prefill_input.notes), min(len(self.plan.forced), len(self.tokens))
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
             notes.append(f"The answer's first {what} forced, not chosen by the model.")
@@ -272,7 +261,7 @@ class Run:
         return notes
 
     def mitigation_record(self) -> MitigationRecord | None:
-        """Return what the plan's mitigation was, and the numbers it told."""
+        """Return what the plan's mitigation was, and the numbers it measured."""
         chosen = self.plan.mitigation
         if chosen is None:
             return None

@@ -15,24 +15,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tokviz.capture import Capture
 from tokviz.errors import InputError
+from tokviz.models.loaded import Loaded
+from tokviz.models.runs.streaming import answer
 from tokviz.plans import Plan, plan
 from tokviz.reduction.parts.schedules import in_depth
 from tokviz.reduction.vflowopt import CELLS, SHARES, THRESHOLDS
-
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
 
 GRID = 27
 """Side of the grid that published cell sizes refer to."""
 THRESHOLD, CELL, FIRST = (0.0, 50.0), (3.0, 24.0), (0.533, 1.0)
 """Published ranges of threshold, cell side and the first ratio inside the language model."""
-MOST_BEFORE = 1.5
+MAX_BEFORE = 1.5
 """At most this many times the budget may enter the language model."""
 
 
@@ -64,12 +63,12 @@ class Found:
 
 
 def search_vflowopt(
-    vlm: VLM, samples: Sequence[tuple[Any, str]], share: float, calls: int = 40, seed: int = 0
+    loaded: Loaded, samples: Sequence[tuple[Any, str]], share: float, calls: int = 40, seed: int = 0
 ) -> Found:
     """Search VFlowOpt's settings for one budget.
 
     Args:
-        vlm: a loaded model.
+        loaded: a loaded model.
         samples: (image, prompt) pairs; all images must give equally many visual tokens.
         share: mean share of visual tokens over the layers of the language model, above 0, below 1.
         calls: points to try; each costs one prefill per sample.
@@ -86,18 +85,18 @@ def search_vflowopt(
             f"a search takes at least one sample and one call and a share between 0 and 1, got "
             f"{len(samples)} samples, {calls} calls and share {share}."
         )
-    full = [_last_state(vlm, sample, None) for sample in samples]
+    full = [_last_state(loaded, sample, None) for sample in samples]
     counts = {n for _, n in full}
     if len(counts) > 1:
         raise InputError(f"the samples must have equally many visual tokens, got {sorted(counts)}.")
-    layers, (n,) = vlm.info["layers"], counts
+    layers, (n,) = loaded.info["layers"], counts
     rng = np.random.default_rng(seed)
     tried: list[tuple[Settings, float]] = []
     for number in range(calls):
         so_far = max(tried, key=lambda one: one[1])[0] if tried else None
         point = proposed(rng, share, layers, number / calls, so_far)
         chosen = as_plan(point, n)
-        states = [_last_state(vlm, sample, chosen)[0] for sample in samples]
+        states = [_last_state(loaded, sample, chosen)[0] for sample in samples]
         pairs = zip((state for state, _ in full), states, strict=True)
         tried.append((point, float(np.mean([_cosine(a, b) for a, b in pairs]))))
     best, fidelity = max(tried, key=lambda one: one[1])
@@ -112,7 +111,7 @@ def proposed(
         threshold, cell = rng.uniform(*THRESHOLD), rng.uniform(*CELL)
         if best is None:
             threshold, cell = (float(np.interp(share, SHARES, p)) for p in (THRESHOLDS, CELLS))
-        before = min(rng.uniform(1.0, MOST_BEFORE) * share, 1.0)
+        before = min(rng.uniform(1.0, MAX_BEFORE) * share, 1.0)
         drawn = Settings(threshold, cell, before, rng.uniform(*FIRST), 1.0)
         point = within_budget(drawn, share, layers)
         if point is not None:
@@ -122,7 +121,7 @@ def proposed(
         moved = Settings(
             _stepped(rng, best.threshold, THRESHOLD, width),
             _stepped(rng, best.cell, CELL, width),
-            _stepped(rng, best.before, (share, min(MOST_BEFORE * share, 1.0)), width),
+            _stepped(rng, best.before, (share, min(MAX_BEFORE * share, 1.0)), width),
             _stepped(rng, best.first, FIRST, width),
             1.0,
         )
@@ -158,10 +157,12 @@ def as_plan(point: Settings, n: int) -> Plan:
     return start.then(plan("vflowopt_stages", last, first_stage=stage))
 
 
-def _last_state(vlm: VLM, sample: tuple[Any, str], chosen: Plan | None) -> tuple[np.ndarray, int]:
+def _last_state(
+    loaded: Loaded, sample: tuple[Any, str], chosen: Plan | None
+) -> tuple[np.ndarray, int]:
     """Return the last prompt row's last state [d] and the number of visual tokens."""
     capture = replace(Capture.nothing(), readout=True)
-    trace = vlm.answer(*sample, chosen, 1, capture)
+    trace = answer(loaded, *sample, chosen, 1, capture)
     return trace["last_state"].astype(np.float64), trace.n
 
 

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
 from tokviz.models.hooks import hooked
+from tokviz.models.loaded import Loaded
+from tokviz.models.runs.preparing import prepare
 from tokviz.sink_dims import SinkSearch
-
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
 
 PROMPTS = ("Describe the image.", "What is this? Answer in one word, please.")
 
 
-def search_sinks(vlm: VLM) -> tuple[int, ...]:
+def sink_dims(loaded: Loaded) -> tuple[int, ...]:
+    """Return a model's sink dimensions, searched for on first use; empty when it has none."""
+    with loaded.guarded():
+        if loaded.found_sink_dims is None:
+            loaded.found_sink_dims = search_sinks(loaded)
+    return loaded.found_sink_dims
+
+
+def search_sinks(loaded: Loaded) -> tuple[int, ...]:
     """Return the sink dimensions of a model, strongest first; empty when it has none.
 
     Reads two fixed questions about two fixed pictures (grey, and a gradient): four prefills.
     """
-    layers = vlm.family.decoder(vlm.model).layers
+    layers = loaded.family.decoder(loaded.model).layers
     search = SinkSearch(len(layers))  # type: ignore[arg-type]
 
     def watch(layer: int) -> Any:
@@ -39,8 +46,8 @@ def search_sinks(vlm: VLM) -> tuple[int, ...]:
         for picture in pictures():
             for prompt in PROMPTS:
                 search.begin_prompt()
-                prepared = vlm.prepare(picture, prompt)
-                vlm.model(**prepared.inputs, position_ids=prepared.positions, logits_to_keep=1)
+                prepared = prepare(loaded, picture, prompt)
+                loaded.model(**prepared.inputs, position_ids=prepared.positions, logits_to_keep=1)
     return search.dims()
 
 

@@ -2,7 +2,7 @@
 
 The tower runs once for all lanes that do not reduce inside it. Every lane writes its first words in
 its own turn, so that what a word takes it alone is measured and those words are exactly those of
-`answer`; then all lanes that can read their next tokens in one forward (see `together`).
+`answer`; then all lanes that can read their next tokens in one forward (see `decoder/batch.py`).
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from tokviz.analysis import ANALYSES, analyse
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
-from tokviz.models.decoder.batch import Together
+from tokviz.models.decoder.batch import Batch
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs.further_runs import FurtherRuns
+from tokviz.models.runs.extra_forwards import ExtraForwards
+from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.record import tower_arrays
-from tokviz.models.runs.run import LaneView, Run
+from tokviz.models.runs.run import Run
+from tokviz.models.runs.sink_search import sink_dims
 from tokviz.plans import Plan, as_plan
 from tokviz.trace import Trace
-
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
+from tokviz.trace.lane_view import LaneView
 
 MAX_NEW_TOKENS = 1024
 ORACLE_WORDS = 8
@@ -40,22 +41,22 @@ ALONE_WORDS = 8
 
 
 def stream(
-    vlm: VLM,
+    loaded: Loaded,
     prepared: Prepared,
     plans: Sequence[Plan | Sequence[Plan] | str | None],
     max_new_tokens: int,
-    capture: Capture | str | None,
-    stop: threading.Event | None,
-    strict: bool,
-    together_after: int | None,
+    capture: Capture | str | None = None,
+    stop: threading.Event | None = None,
+    strict: bool = False,
+    together_after: int | None = ALONE_WORDS,
 ) -> Iterator[list[LaneView]]:
     """Run several plans side by side; see `VLM.stream`."""
     check_length(max_new_tokens)
     if not 1 <= len(plans) <= MAX_LANES:
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
-    prepared = with_relevance(vlm, prepared, asked, strict)
-    runs = lanes(vlm, prepared, asked, capture)
+    prepared = with_relevance(loaded, prepared, asked, strict)
+    runs = lanes(loaded, prepared, asked, capture)
     views = [run.view for run in runs]
     for _ in write(runs, max_new_tokens, stop, strict, together_after):
         yield views
@@ -65,19 +66,34 @@ def stream(
         yield views
 
 
+def answer(
+    loaded: Loaded,
+    images: Any,
+    prompt: str,
+    plan: Plan | Sequence[Plan] | str | None = None,
+    max_new_tokens: int = 64,
+    capture: Capture | str | None = None,
+) -> Trace:
+    """Answer a question about images and return the trace of the run; see `VLM.answer`."""
+    with loaded.guarded():
+        prepared = prepare(loaded, images, prompt)
+    *_, views = stream(loaded, prepared, [plan], max_new_tokens, capture, strict=True)
+    return views[0].trace  # type: ignore[return-value]
+
+
 def in_turn(
-    vlm: VLM,
+    loaded: Loaded,
     prepared: Prepared,
     plans: Sequence[Plan | Sequence[Plan] | str | None],
     max_new_tokens: int,
-    capture: Capture | str | None,
-    stop: threading.Event | None,
+    capture: Capture | str | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[list[LaneView]]:
     """Run any number of plans one after the other; see `VLM.in_turn`."""
     check_length(max_new_tokens)
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
-    prepared = with_relevance(vlm, prepared, asked, strict=False)
-    runs = lanes(vlm, prepared, asked, capture)
+    prepared = with_relevance(loaded, prepared, asked, strict=False)
+    runs = lanes(loaded, prepared, asked, capture)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
         for _ in write([runs.pop(0)], max_new_tokens, stop, strict=False):
@@ -85,14 +101,14 @@ def in_turn(
 
 
 def lanes(
-    vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture
+    loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture
 ) -> list[Run]:
     """Return one run per plan, with the picture encoded once for all."""
-    with vlm.guarded():
-        sinks = vlm.sink_dims if capture.sinks else ()
-        shared = vlm.encode(prepared, plans, capture)
+    with loaded.guarded():
+        sinks = sink_dims(loaded) if capture.sinks else ()
+        shared = encode(loaded, prepared, plans, capture)
         tower = tower_arrays(shared) if capture.tower else {}
-    return [Run(vlm, prepared, shared, tower, plan, capture, sinks) for plan in plans]
+    return [Run(loaded, prepared, shared, tower, plan, capture, sinks) for plan in plans]
 
 
 def write(
@@ -106,34 +122,34 @@ def write(
     for run in runs:
         run.advance(run.start, strict)
         yield
-    with closing(Together()) as company:
+    with closing(Batch()) as batch:
         while going := [run for run in runs if not run.view.done]:
             stopped = stop is not None and stop.is_set()
             last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
-            joined = [] if together_after is None else company_of(going, last, together_after)
+            joined = [] if together_after is None else batch_of(going, last, together_after)
             for run in going:
                 if run not in joined:
                     run.advance(run.finish if run in last else run.step, strict)
             if joined:
-                step_together(joined, company, strict)
+                step_together(joined, batch, strict)
             yield
 
 
-def company_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
+def batch_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
     """Return the lanes that take the next step in one forward: none, or at least two."""
     able = [run for run in going if run not in last and len(run.tokens) >= after and not run.alone]
     return able if len(able) > 1 else []
 
 
-def step_together(runs: Sequence[Run], company: Together, strict: bool) -> None:
+def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
     """Predict and write one more token in each lane; an error of the forward ends them all."""
     try:
-        with runs[0].vlm.guarded():
-            company.step([run.lane for run in runs])
+        with runs[0].loaded.guarded():
+            batch.step([run.lane for run in runs])
     except TokvizError as error:
         if strict:
             raise
-        company.close()
+        batch.close()
         for run in runs:
             run.fail(error)
         return
@@ -142,15 +158,15 @@ def step_together(runs: Sequence[Run], company: Together, strict: bool) -> None:
 
 
 def with_relevance(
-    vlm: VLM, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
+    loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
 ) -> Prepared:
     """Return the question with the oracle's signal, where a plan asks for it."""
     if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
         return prepared
-    return replace(prepared, relevance=relevance(vlm, prepared, strict))
+    return replace(prepared, relevance=relevance(loaded, prepared, strict))
 
 
-def relevance(vlm: VLM, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:
+def relevance(loaded: Loaded, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:
     """Return the gradient relevance [n] of the full run's first words, and its seconds.
 
     The signal that the oracle decides from: the analysis `relevance`, summed over the words.
@@ -158,9 +174,9 @@ def relevance(vlm: VLM, prepared: Prepared, strict: bool) -> tuple[np.ndarray, f
     """
     began = time.perf_counter()
     try:
-        *_, views = vlm.stream_prepared(prepared, [None], ORACLE_WORDS, strict=True)
+        *_, views = stream(loaded, prepared, [None], ORACLE_WORDS, strict=True)
         trace: Trace = views[0].trace  # type: ignore[assignment]
-        asked = FurtherRuns(vlm, prepared, trace).supply(ANALYSES["relevance"].asks)
+        asked = ExtraForwards(loaded, prepared, trace).supply(ANALYSES["relevance"].asks)
         found = analyse("relevance", trace, runs=asked).values.sum(0).astype(np.float32)
     except TokvizError:
         if strict:
@@ -174,7 +190,7 @@ def add_controls(run: Run) -> None:
     trace = run.view.trace
     if trace is None or not trace.t:
         return
-    chosen = FurtherRuns(run.vlm, run.prepared, trace).control_prob()
+    chosen = ExtraForwards(run.loaded, run.prepared, trace).control_prob()
     run.view.trace = replace(trace, arrays={**trace.arrays, "control_prob": chosen})
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +22,9 @@ from tokviz.models.attention import Observer, observed
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
 from tokviz.models.families.family import Features
 from tokviz.models.hooks import hooked
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.run import end_tokens
-
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
 
 BATCH = 8
 "Kept sets that go through the model together."
@@ -34,7 +32,7 @@ BATCH = 8
 
 @dataclass
 class Reading:
-    """A batch of prompts that have been read; the cache waits for more."""
+    """A batch of prompts that have been read; its cache is ready for further tokens."""
 
     logits: torch.Tensor
     "[b, v], of the last row."
@@ -45,14 +43,14 @@ class Reading:
     "[b, rows], which rows of the full prompt entered the model."
 
 
-class Rereading:
+class TeacherForcing:
     """One question, to be read again. Call it only while the model is guarded."""
 
-    def __init__(self, vlm: VLM, prepared: Prepared, answer_ids: np.ndarray) -> None:
+    def __init__(self, loaded: Loaded, prepared: Prepared, answer_ids: np.ndarray) -> None:
         """Args: the model, the question, and the ids [t] of the answer, t at least 1."""
-        self.vlm, self.prepared = vlm, prepared
-        self.model, self.family = vlm.model, vlm.family
-        self.answer = torch.as_tensor(np.asarray(answer_ids, np.int64), device=vlm.device)[None]
+        self.loaded, self.prepared = loaded, prepared
+        self.model, self.family = loaded.model, loaded.family
+        self.answer = torch.as_tensor(np.asarray(answer_ids, np.int64), device=loaded.device)[None]
         self.layout = prepared.asked.layout
         self.text = np.setdiff1d(np.arange(len(prepared.asked.prompt_ids)), self.layout.position)
 
@@ -74,7 +72,7 @@ class Rereading:
             changed: hooks to be open meanwhile.
         """
         given = self.prepared.inputs
-        rows = [torch.as_tensor(self.rows(k), device=self.vlm.device) for k in kept]
+        rows = [torch.as_tensor(self.rows(k), device=self.loaded.device) for k in kept]
         ids = torch.cat([given["input_ids"][:, row] for row in rows])
         inputs = {
             name: torch.cat([value[:, row] for row in rows])
@@ -206,7 +204,7 @@ class Rereading:
             if not open_ or step + 1 == max_new_tokens:
                 break
             best = self.more(reading, best[:, None], step)[:, -1].argmax(-1)
-        return [self.vlm.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+        return [self.loaded.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
 
 
 def take(features: Features, kept: Sequence[np.ndarray]) -> Features:

@@ -86,10 +86,11 @@ class TowerRun:
     def together(self, group: list[TowerRow]) -> torch.Tensor:
         """Return the states of a group: [rows, tokens, d], packed [1, all tokens, d]."""
         states = [row.states for row in group]
+        # packed: one sequence of all rows; else equally long rows as a batch
         return torch.cat(states)[None] if self.packed else torch.stack(states)
 
     def apart(self, group: list[TowerRow], states: torch.Tensor) -> None:
-        """Give each row of a group its states back."""
+        """Split the states of a group into those of its rows."""
         parts = states[0].split([len(row.states) for row in group]) if self.packed else states
         for row, own in zip(group, parts, strict=True):
             row.states = own
@@ -113,7 +114,7 @@ class TowerRun:
             follow = {name: torch.cat([row.follow[name] for row in group]) for name in names}
             for row in group:
                 row.calls = []
-            watch = Watch(group, self.packed)
+            watch = BlockCalls(group, self.packed)
             with observed(watch):
                 states = self.together(group)
                 states = self.family.tower_attend(self.model, layer, states, follow)
@@ -163,8 +164,8 @@ class TowerRun:
         return done
 
 
-class Watch:
-    """Sees the attention calls of one layer: who made them, and what merged keys weigh there."""
+class BlockCalls:
+    """Gives each attention call of one layer to its row, with a bias for merged keys."""
 
     def __init__(self, group: list[TowerRow], packed: bool) -> None:
         """Args: `group` the rows of the batch, `packed` True where they are one sequence."""
@@ -181,6 +182,8 @@ class Watch:
         output = None
         if self.bias is not None:
             last = self.seen + call.key.shape[2] if self.packed else None
+            # [b, keys] -> [b, 1, 1, keys]: added to the logits of every head and query.
+            # Packed rows attend one after the other: `seen` counts the keys of the calls before
             mask = self.bias[:, None, None, self.seen : last].to(call.query.dtype)
             call.mask = mask
             output, _ = sdpa_attention_forward(
@@ -188,6 +191,7 @@ class Watch:
                 scaling=call.scaling, is_causal=False,
             )  # fmt: skip
         if self.packed:
+            # `ends` are the rows' ends in the sequence; a window lies within one row
             owner = int(np.searchsorted(self.ends, self.seen, side="right"))
             self.group[owner].calls.append(call)
             self.seen += call.key.shape[2]
@@ -290,6 +294,7 @@ def _tower_rows(
         index = shared.sources.leaving(tokens)
         if starts is None:
             row = int(index[0, 0]) // shared.sources.patches
+            # flat patch numbers run over all rows; units count within a row
             begin, own = row * shared.sources.patches, states[row]
             rest = {}
         else:
@@ -319,6 +324,7 @@ def _left(
         made = family.project(model, pre)
     else:
         pre, made = blended(family, model, run.rows, tokens, sources)
+        # place within each tile -> place among the tokens of all tiles
         at = torch.cat([at + begin for at, begin in zip(places, begins(places), strict=True)])
         pre, made = pre[at], made[at]
     deep = [[one[at] for one in row.deep] for row, at in pairs]

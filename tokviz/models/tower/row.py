@@ -80,6 +80,7 @@ class TowerRow:
 
     def squares(self) -> torch.Tensor:
         """States of the visual tokens' patches, [u, k, d]."""
+        # [p, d] indexed by [u, k] -> [u, k, d]
         return self.states[self.skip :][self.units]
 
     def join(self, layer: int) -> None:
@@ -90,6 +91,7 @@ class TowerRow:
         """Log of how many patches each key stands for, [skip + p] (proportional attention)."""
         bias = torch.zeros(len(self.states), device=self.units.device)
         sizes = torch.as_tensor(self.sizes, device=self.units.device)
+        # [u, 1] spread over the k patches of each token; patches in no token keep log 1 = 0
         bias[self.skip + self.units] = sizes.log()[:, None]
         return bias
 
@@ -104,6 +106,7 @@ class TowerRow:
         value = joined(name, found, [self.patches])
         if name in ("q", "k", "v"):
             first, own = value[0][:, : self.skip], value[0][:, self.skip :]
+            # [h, p, d_head] -> [h, u, k, d_head] -> mean over k -> [h, u, d_head], [CLS] in front
             return torch.cat([first, _mean(own[:, self.units], 2)], 1)
         tokens = np.arange(len(self.units))
         sources = Sources(self.units.cpu().numpy(), 1, self.patches)
@@ -123,6 +126,7 @@ class TowerRow:
             signals["hidden"] = _mean(self.squares(), 1)
         if "keys" in asked and self.calls:
             keys = torch.cat([call.key[0] for call in self.calls], 1)[:, self.skip :]
+            # [h, p, d_head] -> [h, u, k, d_head] -> [h, u, d_head]
             signals["keys"] = _mean(keys[:, self.units], 2)
         return signals
 
@@ -131,12 +135,19 @@ class TowerRow:
     def reduced(self, done: Reduction) -> TowerRow:
         """Return the row after a reduction, the patches in the order of the tower."""
         patches, joint = self.states[self.skip :], self.units.shape[1]
+        # W acts on whole squares: [u, k, d] -> [u, k * d] -> W -> [u', k * d] -> [u', k, d]
         made = apply_reduction(self.squares().flatten(1), done).unflatten(1, (joint, -1))
         position = torch.as_tensor(done.position, device=self.units.device)
+        # where the tokens that are left are written: the patches of each one's representative,
+        # own [q] old patch numbers without repeats, slot [u' * k] index in `own`
         own, slot = self.units[position].flatten().unique(return_inverse=True)
+        # old patch number of each new row: free patches first, then the tokens' own [p']
         came = torch.cat([self.others, own])
+        # the tower's order again; `order` is new row -> row of `came`
         order = came.argsort(stable=True)
+        # a patch that a token holds twice gets the mean of its two values, [q, d]
         values = torch.cat([patches[self.others], gathered(made.flatten(0, 1), slot, len(own))])
+        # `place` is the inverse: row of `came` -> new row
         values, place = values[order], order.argsort()
         left = TowerRow(
             torch.cat([self.states[: self.skip], values]),
@@ -163,6 +174,7 @@ class TowerRow:
 
     def _sizes_after(self, done: Reduction) -> np.ndarray:
         """Share out each token's size to the rows that it went into, float32 [m]."""
+        # [n] total weight with which each old token is used; its size is shared out by that
         coverage = np.bincount(done.cols, np.abs(done.weights), minlength=done.n)
         share = np.abs(done.weights) / coverage[done.cols] * self.sizes[done.cols]
         return np.bincount(done.rows, share, minlength=done.m).astype(np.float32)
@@ -180,6 +192,7 @@ class TowerRow:
         states[: self.skip] += added[: self.skip]
         states[self.skip + self.others] += patches[merged.others]
         own, slot = self.units.flatten().unique(return_inverse=True)
+        # each old token reads the patches of the one it went into: [u] -> [u, k, d] -> [u * k, d]
         values = patches[merged.units[group]].flatten(0, 1)
         states[self.skip + own] += gathered(values, slot, len(own))
         self.states = states
@@ -202,6 +215,7 @@ def gathered(values: torch.Tensor, slot: torch.Tensor, count: int) -> torch.Tens
     """
     if len(values) == count:
         return values[slot.argsort()]
+    # sum in float32: index_add_ in bfloat16 would lose small values
     sums = torch.zeros(count, values.shape[1], device=values.device)
     sums.index_add_(0, slot, values.float())
     return (sums / slot.bincount(minlength=count)[:, None]).to(values.dtype)

@@ -21,7 +21,7 @@ from tokviz.trace.layout import PATCH, Layout
 
 @dataclass
 class Vision:
-    """What one pass through the tower and the projector left behind."""
+    """What one pass through the tower and the projector gave."""
 
     features: Features
     "Projected features of all visual tokens, in prompt order."

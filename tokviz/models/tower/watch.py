@@ -174,7 +174,7 @@ class TowerWatch:
         return torch.cat([self.first[layer] for layer in self.joins], -1)[:, 0]
 
     def hooks(self, blocks: Sequence[nn.Module], projector: nn.Module) -> list[Any]:
-        """Hang the hooks in; return their handles."""
+        """Install the hooks; return their handles."""
         return [
             blocks[0].register_forward_pre_hook(self._at_entry, with_kwargs=True),
             *(b.register_forward_hook(partial(self._after, i)) for i, b in enumerate(blocks)),

@@ -1,7 +1,7 @@
 """What analyses ask for beyond a trace, supplied by real runs of the model (see `ASKS`).
 
-Everything is about one question and the answer that its run gave. All of it sees the whole image,
-also when the run itself had a reduction. Needs no more of a family than its protocol.
+Every forward is about one question and the answer that its run gave, and sees the whole image, also
+when the run itself had a reduction. A family needs nothing beyond its protocol for this.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,26 +19,25 @@ from tokviz.errors import InputError
 from tokviz.models.attention import AttentionCall
 from tokviz.models.families.family import Features
 from tokviz.models.hooks import hooked
+from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
-from tokviz.models.runs.exit import Leaving
-from tokviz.models.runs.teacher_forcing import Rereading, equal_sizes, take
+from tokviz.models.runs.exit import ImageExit
+from tokviz.models.runs.preparing import encode, prepare
+from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
 
-if TYPE_CHECKING:
-    from tokviz.models.vlm import VLM
 
-
-class FurtherRuns:
+class ExtraForwards:
     """More runs on the question of one trace, with the model left as it was."""
 
-    def __init__(self, vlm: VLM, prepared: Prepared, trace: Trace, max_new_tokens: int = 64):
+    def __init__(self, loaded: Loaded, prepared: Prepared, trace: Trace, max_new_tokens: int = 64):
         """Check that question and trace belong together.
 
         Args:
-            vlm: the model.
-            prepared: the question, from `vlm.prepare`.
+            loaded: the model.
+            prepared: the question, from `prepare`.
             trace: a finished run of it.
             max_new_tokens: most tokens of the answers that `answers` writes.
 
@@ -52,11 +51,11 @@ class FurtherRuns:
             )
         if not trace.t:
             raise InputError("the run has no answer to go on with.")
-        self.vlm, self.prepared, self.trace = vlm, prepared, trace
+        self.loaded, self.prepared, self.trace = loaded, prepared, trace
         self.max_new_tokens = max_new_tokens
-        self.reading = Rereading(vlm, prepared, trace["answer_ids"])
+        self.reading = TeacherForcing(loaded, prepared, trace["answer_ids"])
         self.all = np.arange(trace.n)
-        self.layers = range(len(vlm.family.decoder(vlm.model).layers))  # type: ignore[arg-type]
+        self.layers = range(len(loaded.family.decoder(loaded.model).layers))  # type: ignore[arg-type]
         self._last: tuple[int, dict[int, list[torch.Tensor]]] = (-1, {})
         "The answer token whose gradients are at hand, and those by layer."
 
@@ -71,8 +70,8 @@ class FurtherRuns:
 
     @cached_property
     def _features(self) -> Features:
-        with self.vlm.guarded():
-            return self.vlm.encode(self.prepared, [None], Capture.nothing()).features
+        with self.loaded.guarded():
+            return encode(self.loaded, self.prepared, [None], Capture.nothing()).features
 
     @property
     def features(self) -> torch.Tensor:
@@ -102,16 +101,16 @@ class FurtherRuns:
     def _control(self, name: str) -> Features:
         """Return the features of a control image."""
         asked = self.prepared.asked
-        with self.vlm.guarded():
+        with self.loaded.guarded():
             images = [MAKERS[name](image) for image in asked.images]
-            other = self.vlm.prepare(images, asked.prompt)
-            features = self.vlm.encode(other, [None], Capture.nothing()).features
+            other = prepare(self.loaded, images, asked.prompt)
+            features = encode(self.loaded, other, [None], Capture.nothing()).features
         if len(features.tokens) != self.trace.n:
             raise InputError(f"the {name} image gives another number of visual tokens.")
         return features
 
     def _distributions(self, kept: Sequence[np.ndarray], features: Features) -> np.ndarray:
-        with self.vlm.guarded():
+        with self.loaded.guarded():
             return self.reading.own_answer(kept, features)[0].exp().cpu().numpy()
 
     # -- real removal -----------------------------------------------------------------------------
@@ -124,7 +123,7 @@ class FurtherRuns:
         scores = np.zeros(len(kept))
         for members in equal_sizes(sets := self._checked(kept)):
             batch = [sets[i] for i in members]
-            with self.vlm.guarded():
+            with self.loaded.guarded():
                 found = self.reading.own_answer(batch, take(self._features, batch))
                 scores[members] = self.reading.own(found).sum(-1).cpu().numpy()
         return scores
@@ -134,7 +133,7 @@ class FurtherRuns:
         texts = [""] * len(kept)
         for members in equal_sizes(sets := self._checked(kept)):
             batch = [sets[i] for i in members]
-            with self.vlm.guarded():
+            with self.loaded.guarded():
                 found = self.reading.write(batch, take(self._features, batch), self.max_new_tokens)
             for i, text in zip(members, found, strict=True):
                 texts[i] = text
@@ -151,8 +150,8 @@ class FurtherRuns:
 
         All visual tokens leave before decoder layer `layer`; the number of layers = none leaves.
         """
-        with self.vlm.guarded():
-            leaving = Leaving(self.reading, layer)
+        with self.loaded.guarded():
+            leaving = ImageExit(self.reading, layer)
             found = self.reading.own_answer(
                 [self.all],
                 self._features,
@@ -166,8 +165,8 @@ class FurtherRuns:
 
         By the logit lens on the rows that chose the tokens: the final norm once, then the head.
         """
-        decoder = self.vlm.family.decoder(self.vlm.model)
-        head = self.vlm.family.head_weight(self.vlm.model)
+        decoder = self.loaded.family.decoder(self.loaded.model)
+        head = self.loaded.family.head_weight(self.loaded.model)
         states: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
 
         def keep(layer: int) -> Any:
@@ -177,7 +176,7 @@ class FurtherRuns:
 
             return hook
 
-        with self.vlm.guarded():
+        with self.loaded.guarded():
             blocks = enumerate(decoder.layers)  # type: ignore[arg-type]
             with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
                 self.reading.own_answer([self.all], self._features)
@@ -190,7 +189,7 @@ class FurtherRuns:
         """Return the softmax map of prompt and answer in one decoder layer, [h, q, q]."""
         if layer not in self.layers:
             raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
-        with self.vlm.guarded():
+        with self.loaded.guarded():
             parts = [call.rows(_all_rows(call)) for call in self._calls[layer]]
             return whole(parts).cpu().numpy()
 
@@ -202,7 +201,7 @@ class FurtherRuns:
         def keep(call: AttentionCall) -> None:
             calls[call.module.layer_idx].append(call)  # type: ignore[index]
 
-        with self.vlm.guarded():
+        with self.loaded.guarded():
             self.reading.own_answer([self.all], self._features, keep)
         return calls
 
@@ -221,23 +220,23 @@ class FurtherRuns:
             weights = call.logits(rows).masked_fill(hidden, float("-inf")).softmax(-1)
             return call.output(weights)
 
-        with self.vlm.guarded():
+        with self.loaded.guarded():
             found = self.reading.own_answer([self.all], self._features, cut if layers else None)
             return float(self.reading.own(found).sum())
 
     # -- gradients --------------------------------------------------------------------------------
 
     @contextmanager
-    def _differentiable(self) -> Iterator[Rereading]:
+    def _differentiable(self) -> Iterator[TeacherForcing]:
         """Guard the model with autograd on, and the question in tensors that autograd may save."""
-        with self.vlm.guarded(gradients=True):
+        with self.loaded.guarded(gradients=True):
             ready = Prepared(
                 self.prepared.asked,
                 {name: value.clone() for name, value in self.prepared.inputs.items()},
                 self.prepared.positions.clone(),
                 self.prepared.text_rows,
             )
-            yield Rereading(self.vlm, ready, self.trace["answer_ids"])
+            yield TeacherForcing(self.loaded, ready, self.trace["answer_ids"])
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the own answer's log-probability [b] of features [b, n, d]; differentiable."""
@@ -297,10 +296,19 @@ def _all_rows(call: AttentionCall) -> torch.Tensor:
     return torch.arange(call.query.shape[2], device=call.query.device)
 
 
-def folder_features(vlm: VLM, images: Sequence[Any]) -> Iterator[torch.Tensor]:
+def further_runs(
+    loaded: Loaded, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
+) -> ExtraForwards:
+    """Return the extra forwards on the question of a trace; see `VLM.further_runs`."""
+    with loaded.guarded():
+        prepared = prepare(loaded, images, prompt)
+    return ExtraForwards(loaded, prepared, trace, max_new_tokens)
+
+
+def folder_features(loaded: Loaded, images: Sequence[Any]) -> Iterator[torch.Tensor]:
     """Yield the projected features [n, d] of each image; one pass of the tower each."""
     for image in images:
-        with vlm.guarded():
-            prepared = vlm.prepare(image, "?")
-            features = vlm.encode(prepared, [None], Capture.nothing()).features.tokens
+        with loaded.guarded():
+            prepared = prepare(loaded, image, "?")
+            features = encode(loaded, prepared, [None], Capture.nothing()).features.tokens
         yield features

@@ -11,7 +11,7 @@ from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Features
-from tokviz.models.runs.further_runs import FurtherRuns, whole
+from tokviz.models.runs.extra_forwards import ExtraForwards, whole
 
 PROMPT = "what is this?"
 
@@ -20,7 +20,7 @@ def further(model, image):
     trace = model.answer(image, PROMPT, None, 5)
     with model.guarded():
         prepared = model.prepare(image, PROMPT)
-    return FurtherRuns(model, prepared, trace, 5)
+    return ExtraForwards(model, prepared, trace, 5)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,10 @@ def test_the_score_of_some_tokens_is_that_of_a_run_on_them(again):
     """Two ways to the same end; the windows of both count in the full prompt."""
     kept = np.arange(0, again.trace.n, 3)
     plan = chosen(Reduction.select(kept, again.trace.n))
-    run = again.vlm.answer(again.prepared.asked.images[0], PROMPT, plan, 5)
-    runs = FurtherRuns(again.vlm, again.prepared, run)
+    run = again.loaded.answer(again.prepared.asked.images[0], PROMPT, plan, 5)
+    runs = ExtraForwards(again.loaded, again.prepared, run)
     assert runs.score([kept])[0] == pytest.approx(own_log(runs), abs=1e-4)
-    assert FurtherRuns(again.vlm, again.prepared, run, 5).answers([kept]) == [run.answer]
+    assert ExtraForwards(again.loaded, again.prepared, run, 5).answers([kept]) == [run.answer]
 
 
 def test_leaving_before_the_first_layer_is_having_no_image(again):
@@ -107,10 +107,10 @@ def test_the_differentiable_forward_gives_the_score_and_its_slope(again):
 
 
 def test_the_model_is_untouched(again):
-    model, inputs = again.vlm.model, again.prepared.inputs
+    model, inputs = again.loaded.model, again.prepared.inputs
 
     def logits():
-        with again.vlm.guarded():
+        with again.loaded.guarded():
             return model(**inputs, position_ids=again.prepared.positions).logits
 
     def hooks():
@@ -144,7 +144,7 @@ def eager(folder, llava):
     given["attention_mask"] = torch.ones_like(given["input_ids"])
     del given["pixel_values"]
     features = Features(llava.features.clone().requires_grad_())
-    given["mm_encoder_outputs"] = {"image": llava.vlm.family.encoder_outputs(features)}
+    given["mm_encoder_outputs"] = {"image": llava.loaded.family.encoder_outputs(features)}
     output = copy(**given, output_attentions=True)
     own = output.logits[0, -llava.trace.t :].log_softmax(-1)
     own = own.gather(1, answer[0][:, None])[:, 0]
@@ -192,4 +192,4 @@ def test_a_trace_of_another_prompt_is_refused(vlm, cat, llava):
     with vlm.guarded():
         other = vlm.prepare(cat, "and this?")
     with pytest.raises(InputError, match="another prompt"):
-        FurtherRuns(vlm, other, llava.trace)
+        ExtraForwards(vlm, other, llava.trace)

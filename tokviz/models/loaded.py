@@ -1,0 +1,78 @@
+"""A loaded model with its processor, family and lock: what every run is given.
+
+It holds no run and imports none. `tokviz.models.vlm.VLM` adds one method per thing to do with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from tokviz.models.attention import use_tokviz_attention
+from tokviz.models.families.family import Family
+from tokviz.models.model_lock import ModelLock
+
+
+class Loaded:
+    """A model with its processor, behind a lock."""
+
+    def __init__(self, model: nn.Module, processor: Any, family: Family, name: str, reason: str):
+        """Take over a loaded model; its attention is switched to one that can be observed.
+
+        Args:
+            model: the model, in evaluation mode.
+            processor: its processor.
+            family: its family.
+            name: what to call it in traces.
+            reason: why it is on its device and in its number type, as a clause.
+        """
+        self.model, self.processor, self.family, self.name = model, processor, family, name
+        self.reason = reason
+        self.lock = threading.RLock()
+        self.found_sink_dims: tuple[int, ...] | None = None
+        "The sink dimensions once they have been searched for, see `runs/sink_search.py`."
+        use_tokviz_attention(model)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer."""
+        return self.processor.tokenizer
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings are."""
+        return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Facts about the model, as stored in a trace."""
+        config = self.model.config.get_text_config()  # type: ignore[union-attr, operator]
+        return {
+            "name": self.name,
+            "family": self.family.name,
+            "layers": config.num_hidden_layers,
+            "heads": config.num_attention_heads,
+            "hidden_size": config.hidden_size,
+            "tower_layers": len(self.family.tower_layers(self.model)),
+            "feature_layer": self.family.feature_layer(self.model),
+            "has_cls": self.family.has_cls(self.model),
+            "vocabulary": config.vocab_size,
+            "parameters": self._parameters,
+            "device": str(self.device),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "reason": self.reason,
+        }
+
+    @cached_property
+    def _parameters(self) -> int:
+        return sum(p.numel() for p in self.model.parameters())
+
+    def guarded(self, gradients: bool = False) -> ModelLock:
+        """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words."""
+        return ModelLock(self.lock, gradients)

@@ -1,0 +1,140 @@
+"""The branch of contrastive decoding: a second lane with its own cache, or an early read-out.
+
+It reads what the mitigation says (a noised image, no image, a few tokens), then every token that
+the first lane writes. Attention edits of the first lane never touch it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from tokviz.capture import Capture
+from tokviz.errors import InputError
+from tokviz.mitigation import Contrast, FewTokens
+from tokviz.models.before.prefill_input import PrefillInput
+from tokviz.models.clock import now
+from tokviz.models.decoder.lane import Lane, cache_bytes
+from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.families.family import Features
+from tokviz.models.loaded import Loaded
+from tokviz.models.tower.vision import Vision, image_signals
+from tokviz.reduction.signals import Signals
+from tokviz.trace.layout import PATCH, Layout
+
+
+class ContrastBranch:
+    """Combines the logits of an answer's lane with those of its branch, step by step."""
+
+    def __init__(self, contrast: Contrast, answer: Lane, read: Callable[[], Lane | None]) -> None:
+        """Read the branch's prompt.
+
+        Args:
+            contrast: how to combine.
+            answer: the lane that writes the answer; it has read its own prompt.
+            read: returns the branch's lane, its prompt read; None for an early read-out.
+        """
+        self.contrast, self.answer = contrast, answer
+        began = now(answer.device)
+        self.lane = read()
+        self.prefill_seconds = now(answer.device) - began
+        self.combine()
+
+    def step(self, token: int) -> None:
+        """Let the branch read a token that the answer's lane has written, and combine again."""
+        if self.lane is not None:
+            self.lane.write(token)
+            self.lane.step()
+        self.combine()
+
+    def combine(self) -> None:
+        """Put the combined logits in the place of the lane's own."""
+        own, step = self.answer.logits, len(self.answer.ids) + 1
+        other = self.answer.early_logits() if self.lane is None else self.lane.logits
+        self.answer.logits = self.contrast.combine(own, other, step)  # type: ignore[arg-type]
+
+    @property
+    def decode_seconds(self) -> float:
+        """Time of the branch's decode steps."""
+        return self.lane.decode_seconds if self.lane else 0.0
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes in the branch's cache."""
+        return cache_bytes(self.lane.cache)[0] if self.lane else 0
+
+
+def few_tokens(
+    branch: FewTokens, vision: Vision, layout: Layout, prefill_input: PrefillInput, label: str
+) -> list[int]:
+    """Return the branch's tokens among those that are left, numbered as they enter layer 0.
+
+    Args:
+        branch: how to score tokens, and how many to take of each image.
+        vision: the tower's run on the full image.
+        layout: of all visual tokens.
+        prefill_input: what enters layer 0 in the answer's own lane.
+        label: of the answer's plan, for the message.
+
+    Raises:
+        InputError: fewer tokens are left than the branch takes.
+    """
+    whole = prefill_input.prompt_rows.before
+    picked: list[int] = []
+    for image in range(len(layout.sizes)):
+        tokens = np.flatnonzero((layout.image == image) & (layout.kind == PATCH))
+        given = image_signals(vision, tokens, image)
+        known = {name: given[name] for name in (*branch.needs, "num_layers") if name in given}
+        score = branch.score(Signals({**known, "index": tokens})).cpu().numpy()
+        of_token = dict(zip(tokens.tolist(), score.tolist(), strict=True))
+        # a row of W counts as its representative token, `position`
+        here = [row for row, token in enumerate(whole.position.tolist()) if token in of_token]
+        here.sort(key=lambda row: (-of_token[int(whole.position[row])], row))
+        picked += here[: branch.count]
+    if len(picked) >= whole.m:
+        raise InputError(
+            f"{label}: {len(picked)} tokens for the second run, but only {whole.m} visual tokens "
+            "are left; take fewer, or keep more."
+        )
+    return sorted(picked)
+
+
+def short_lane(loaded: Loaded, prefill_input: PrefillInput, picked: list[int]) -> Lane:
+    """Return a lane that has read the prompt with only these visual tokens, renumbered.
+
+    Args:
+        loaded: the model.
+        prefill_input: what entered layer 0 in the answer's own lane.
+        picked: numbers of visual tokens as they entered layer 0, ascending; [] = without image.
+    """
+    family, model = loaded.family, loaded.model
+    device = prefill_input.input_ids.device
+    visual = torch.as_tensor(prefill_input.prompt_rows.visual, device=device)
+    stays = prefill_input.input_ids[0] != family.image_token_id(model)  # [rows], text rows
+    own = torch.as_tensor(picked, dtype=torch.long, device=device)
+    stays[visual[own]] = True
+    rows = stays.nonzero()[:, 0]
+    positions = prefill_input.positions[..., :1] + torch.arange(len(rows), device=device)
+    decoder = family.decoder(model)
+    stages = DecoderStages(
+        decoder,
+        None,
+        [],
+        torch.searchsorted(rows, visual[own]),  # rows of the full sequence -> of the short one
+        len(rows),
+        np.asarray(picked, np.int64),
+        int(positions.max()) + 1,
+        family.head_weight(model),
+        rotary=partial(family.rotary, decoder),
+    )
+    lane = Lane(family, model, stages, positions, Capture.nothing())
+    # a projected [CLS] state, where there is one, lies in front of the m visual tokens
+    lead = len(prefill_input.features.tokens) - prefill_input.prompt_rows.before.m
+    tokens, extra = prefill_input.features
+    features = Features(tokens[lead + own], tuple(one[lead + own] for one in extra))
+    further = {name: value[:, rows] for name, value in prefill_input.row_inputs.items()}
+    lane.prefill(prefill_input.input_ids[:, rows], features, further)
+    return lane

@@ -1,0 +1,50 @@
+"""The seconds of one answer, put together from what its parts measured.
+
+Two identities hold for every trace, with any plan:
+
+    first_token = encode + decide + prefill - decisions inside the language model (+ contrast's own)
+    total       = first_token + decode (+ the contrast's decode steps)
+
+A decision inside the language model happens while the prompt is read: `decide` and `prefill` both
+hold it, and the sum counts it once.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from tokviz.models.before.prefill_input import PrefillInput
+from tokviz.models.decoder.lane import Lane
+from tokviz.models.runs.contrast import ContrastBranch
+
+
+def answer_timings(
+    prefill_input: PrefillInput, lane: Lane, contrast: ContrastBranch | None = None
+) -> dict[str, float]:
+    """Return the seconds of one answer so far, by the names of a trace's `timings`.
+
+    Args:
+        prefill_input: knows the time of the vision tower and of decisions before the model.
+        lane: knows the time of prefill, decode steps, and decisions inside the model.
+        contrast: the branch of contrastive decoding, if there is one.
+    """
+    decided_inside = sum(seconds for *_, seconds in lane.stages.done)
+    seconds = {
+        "encode": prefill_input.encode_seconds,
+        "decide": prefill_input.decide_seconds + decided_inside,
+        "prefill": lane.prefill_seconds,
+        "decode": lane.decode_seconds,
+    }
+    first = seconds["encode"] + seconds["decide"] + seconds["prefill"] - decided_inside
+    branch_prefill = branch_decode = 0.0
+    if contrast is not None:
+        branch_prefill, branch_decode = contrast.prefill_seconds, contrast.decode_seconds
+        seconds["contrast"] = branch_prefill + branch_decode
+    seconds["first_token"] = first + branch_prefill
+    seconds["total"] = seconds["first_token"] + lane.decode_seconds + branch_decode
+    if lane.shared_steps:
+        seconds["shared"] = lane.shared_seconds
+        if lane.steps_alone:  # a shared step counts as the median of the steps taken alone
+            own = sum(lane.steps_alone) + lane.shared_steps * median(lane.steps_alone)
+            seconds["total_alone"] = first + own
+    return seconds

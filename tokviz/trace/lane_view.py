@@ -1,0 +1,25 @@
+"""What a caller sees of one answer while it is being written; the trace comes at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokviz.trace.trace import Trace
+
+
+@dataclass
+class LaneView:
+    """What a caller sees of a lane while it is being written; refreshed on every yield."""
+
+    label: str
+    text: str = ""
+    tokens: tuple[str, ...] = ()
+    done: bool = False
+    error: str | None = None
+    "A sentence for the user when this lane could not be run; the other lanes go on."
+    visual_tokens: int = 0
+    total_visual_tokens: int = 0
+    kv_bytes: int = 0
+    timings: dict[str, float] | None = None
+    "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
+    trace: Trace | None = None
