@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.images import open_image
 from tokviz.models.clock import now
+from tokviz.models.own_words import own_rows
 from tokviz.models.prepared import Asked, Prepared
 from tokviz.models.tower_watch import TOWER_SIGNALS
 from tokviz.models.vision import Vision
@@ -40,10 +42,12 @@ def prepare(vlm: VLM, images: Any, prompt: str) -> Prepared:
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
     layout = vlm.family.layout(vlm.model, vlm.processor, inputs, opened)
     tokens = tuple(vlm.tokenizer.convert_ids_to_tokens(ids.tolist()))
-    own = own_words(vlm.tokenizer, prompt, ids, layout.position)
+    write = partial(render, vlm, images=len(opened))
+    text = vlm.answer_text()
+    rows, notes = own_rows(vlm.tokenizer, write, prompt, ids, layout.position, text)
     marks = mark_rows(vlm.tokenizer, ids, layout.position)
-    rows = own.numpy().astype(np.int32)
-    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks)
+    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks, notes)
+    own = torch.from_numpy(rows.astype(np.int64))
     return Prepared(asked, inputs, vlm.family.positions(vlm.model, inputs), own)
 
 
@@ -56,16 +60,6 @@ def render(vlm: VLM, prompt: str, images: int) -> str:
     return vlm.processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
-
-
-def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
-    """Find the rows of the user's words; all text after the image where they are not found."""
-    own = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    after = int(visual[-1]) + 1 if len(visual) else 0
-    for start in range(after, len(ids) - len(own) + 1):
-        if ids[start : start + len(own)].tolist() == own:
-            return torch.arange(start, start + len(own))
-    return torch.arange(after, len(ids))
 
 
 def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from tokviz.models.answer_text import end_tokens
 from tokviz.models.attention import Observer, observed
 from tokviz.models.family import Features
 from tokviz.models.hooks import hooked
 from tokviz.models.prepared import Prepared
-from tokviz.models.run import end_tokens
 from tokviz.models.windows import reading_mask, sliding_layers
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ class Rereading:
             if not open_ or step + 1 == max_new_tokens:
                 break
             best = self.more(reading, best[:, None], step)[:, -1].argmax(-1)
-        return [self.vlm.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+        text = self.vlm.answer_text()
+        return [text.decode(ids) for ids in written]
 
 
 def take(features: Features, kept: Sequence[np.ndarray]) -> Features:

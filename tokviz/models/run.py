@@ -9,11 +9,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
+from tokviz.models.answer_text import end_tokens
 from tokviz.models.decoder import StartAgain
 from tokviz.models.editing import Editing
 from tokviz.models.lane import Lane
@@ -24,7 +24,7 @@ from tokviz.models.second_run import SecondRun
 from tokviz.models.state_arrays import state_arrays, word_texts
 from tokviz.models.vision import Vision
 from tokviz.plans import Plan, Step
-from tokviz.records import MitigationRecord, StageRecord
+from tokviz.records import CUT_OFF, MitigationRecord, StageRecord
 from tokviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class LaneView:
     timings: dict[str, float] | None = None
     "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
     trace: Trace | None = None
+    finish: str = ""
+    "Why the answer ended, a key of `tokviz.records.FINISHES`; empty while it is written."
 
 
 class Run:
@@ -70,7 +72,8 @@ class Run:
         self.second: SecondRun | None = None
         total = prepared.asked.layout.n
         self.view = LaneView(self.plan.label, total_visual_tokens=total)
-        self.tokens: list[str] = []
+        self.said = vlm.answer_text()
+        self.tokens: tuple[str, ...] = ()
         self.stops = end_tokens(vlm.model)
 
     def advance(self, work: Any, strict: bool) -> None:
@@ -177,13 +180,22 @@ class Run:
         """Write the predicted token or a forced one, or finish at an end token."""
         forced = self.plan.forced[len(self.tokens) :]
         if not forced and self.lane.best() in self.stops:
-            self.finish()
+            self.finish("end")
             return
-        self.lane.write(forced[0] if forced else None)
-        text = self.vlm.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
-        self.tokens.append(text[len(self.view.text) :])
-        self.view.text, self.view.tokens = text, tuple(self.tokens)
+        self.said.add(self.lane.write(forced[0] if forced else None))
+        self.show_text()
         self.refresh()
+
+    def show_text(self) -> None:
+        """Bring the text and its pieces up to date."""
+        self.tokens = self.view.tokens = self.said.pieces
+        self.view.text = self.said.text
+
+    def end_text(self, finish: str) -> None:
+        """End the answer, for a reason out of FINISHES."""
+        self.said.close()
+        self.show_text()
+        self.view.finish = finish
 
     def refresh(self) -> None:
         """Bring timings and cache size up to date."""
@@ -223,13 +235,14 @@ class Run:
             "whole_prompt": run_share(records, n, shape, text),
         }
 
-    def finish(self) -> None:
-        """Freeze the lane into a trace."""
+    def finish(self, reason: str) -> None:
+        """Freeze the lane into a trace; `reason` is why the answer ends, a key of FINISHES."""
         self.lane.leave()
         self.refresh()
-        decode = self.vlm.tokenizer.decode
+        self.end_text(reason)
         arrival, asked, t = self.arrived.arrival, self.prepared.asked, len(self.tokens)
-        candidates = [[decode([i]) for i in row] for row in self.lane.candidate_ids()]
+        likely = enumerate(self.lane.candidate_ids())
+        candidates = [self.said.candidates(at, row) for at, row in likely]
         states = state_arrays(self.lane, arrival, asked, t)
         trace = build_trace(
             self.lane,
@@ -246,22 +259,30 @@ class Run:
                 self.tokens,
                 candidates[:t],
                 self.view.text,
-                word_texts(states, readout_words(self.lane, asked, t), self.vlm.tokenizer),
+                word_texts(states, readout_words(self.lane, asked, t), self.said),
             ),
             dict(self.view.timings or {}),
             self.notes(),
         )
         self.view.trace = replace(
-            trace, kv_bytes=self.view.kv_bytes, mitigation=self.mitigation_record()
+            trace,
+            kv_bytes=self.view.kv_bytes,
+            mitigation=self.mitigation_record(),
+            finish=reason,
+            word_marks=self.said.word_marks,
+            answer_marks=self.said.marks,
         )
         self.view.done = True
 
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
-        notes, count = list(self.arrived.notes), min(len(self.plan.forced), len(self.tokens))
+        notes = [*self.prepared.asked.notes, *self.arrived.notes]
+        count = min(len(self.plan.forced), len(self.tokens))
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
             notes.append(f"The answer's first {what} forced, not chosen by the model.")
+        if self.view.finish in CUT_OFF:
+            notes.append(CUT_OFF[self.view.finish].format(count_of(len(self.tokens), "token")))
         if self.lane.shared_steps:
             word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
             notes.append(
@@ -286,9 +307,6 @@ class Run:
         )
 
 
-def end_tokens(model: nn.Module) -> set[int]:
-    """Return the ids that end an answer."""
-    ends = model.generation_config.eos_token_id  # type: ignore[union-attr]
-    if ends is None:
-        return set()
-    return set(ends) if isinstance(ends, (list, tuple)) else {int(ends)}
+def count_of(number: int, name: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -107,11 +107,12 @@ def write(
     with closing(Together()) as company:
         while going := [run for run in runs if not run.view.done]:
             stopped = stop is not None and stop.is_set()
+            why = getattr(stop, "reason", "stopped") if stopped else "length"
             last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
             joined = [] if together_after is None else company_of(going, last, together_after)
             for run in going:
                 if run not in joined:
-                    run.advance(run.finish if run in last else run.step, strict)
+                    run.advance(partial(run.finish, why) if run in last else run.step, strict)
             if joined:
                 step_together(joined, company, strict)
             yield

@@ -18,6 +18,7 @@ from tokviz.analysis import Result
 from tokviz.capture import Capture
 from tokviz.models import preparing, streaming
 from tokviz.models.analysing import analyse_run
+from tokviz.models.answer_text import AnswerText, control_ids, word_marks
 from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.family import Family
 from tokviz.models.further_runs import FurtherRuns
@@ -54,6 +55,16 @@ class VLM:
         return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
 
     @cached_property
+    def word_marks(self) -> str:
+        """How the tokenizer writes word starts, a key of `tokviz.text.token_bytes.MARKS`."""
+        return word_marks(self.tokenizer)
+
+    def answer_text(self) -> AnswerText:
+        """Return an empty answer that turns token ids into text, one more at a time."""
+        controls = control_ids(self.tokenizer, self.processor, self.model)
+        return AnswerText(self.tokenizer, self.word_marks, controls)
+
+    @cached_property
     def sink_dims(self) -> tuple[int, ...]:
         """The model's sink dimensions, searched for on first use; empty when it has none."""
         with self.guarded():
@@ -86,8 +97,8 @@ class VLM:
     def unknown_words(self, prompt: str) -> list[str]:
         """Return the words of a prompt that the tokenizer has no entry for."""
         unknown = self.tokenizer.unk_token_id
-        if unknown is None:
-            return []
+        if unknown is None or not getattr(self.tokenizer, "is_fast", False):
+            return []  # a tokenizer that tells no offsets; most such know every byte anyhow
         encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return list(dict.fromkeys(prompt[a:b] for i, (a, b) in pairs if i == unknown))

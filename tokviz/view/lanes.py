@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
@@ -33,16 +34,17 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
         full: the full answer's lane of the same comparison, or None if this is the full answer.
 
     Returns:
-        {text, words, verdict, done, error, metrics, distances}; words are marked only when both
-        are done.
+        {text, words, verdict, changed, finish, done, error, metrics, distances}; words are marked
+        only when both are done.
     """
     compared = full is not None and lane.done and full.done and not (lane.error or full.error)
-    words = compare_words(lane.text, full.text) if compared and full is not None else []
+    said, other = lane.text, full.text if full is not None else ""
     return {
         "text": lane.text,
-        "words": words,
-        "verdict": verdict(words) if compared else "",
-        "changed": any(word["mark"] != "same" for word in words),
+        "words": compare_words(said, other) if compared else [],
+        "verdict": verdict(said, other) if compared else "",
+        "changed": bool(compared) and not same_answer(said, other),
+        "finish": getattr(lane, "finish", ""),
         "done": bool(lane.done),
         "error": lane.error or "",
         "metrics": metrics(lane, full) if lane.done and not lane.error else [],
