@@ -24,7 +24,7 @@
 
     words(users) {
       const { scene } = this.owner;
-      return users.slice(0, 3).map(([i, value]) => `${scene.words[i].special ? "end" : scene.words[i].text} ${T.number(value)}`).join(", ") || "–";
+      return users.filter(([i]) => !scene.words[i].part).slice(0, 3).map(([i, value]) => `${scene.words[i].special ? "end" : scene.words[i].text} ${T.number(value)}`).join(", ") || "–";
     }
 
     place(token) {

@@ -70,7 +70,7 @@
   /* One sentence that says what one sees. */
   T.leadSentence = ({ scene, view, look }) => {
     if (!scene.n) return scene.payload.phase === "streaming" ? "The model is answering. Its maps appear when it is done." : "";
-    const chosen = scene.chosen(view), names = chosen.map((i) => `“${scene.words[i].special ? "end" : scene.words[i].text}”`);
+    const chosen = scene.chosen(view), names = chosen.filter((i) => !scene.words[i].part).map((i) => `“${scene.words[i].special ? "end" : scene.words[i].text}”`);
     const held = view.words.size || view.peek !== null;
     const words = held ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "") : "its answer";
     const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";

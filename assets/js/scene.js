@@ -107,10 +107,17 @@
 
     map(id) { return this.maps.find((map) => map.id === id); }
 
+    /* A token with the further tokens of its character. */
+    chip(first) {
+      const all = [first];
+      while (this.words[all[all.length - 1] + 1]?.part) all.push(all[all.length - 1] + 1);
+      return all;
+    }
+
     /* Which words a view adds up; none chosen means all that are text. */
     chosen(view) {
-      if (view.peek !== null && view.peek < this.words.length) return [view.peek];
-      if (view.words.size) return [...view.words].filter((word) => word < this.words.length);
+      if (view.peek !== null && view.peek < this.words.length) return this.chip(view.peek);
+      if (view.words.size) return [...new Set([...view.words].filter((word) => word < this.words.length).flatMap((word) => this.chip(word)))];
       const text = this.words.map((_, i) => i).filter((i) => !this.words[i].special);
       return text.length ? text : this.words.map((_, i) => i);
     }

@@ -15,7 +15,7 @@
       const { owner } = this, { scene, parts } = owner;
       this.nodes = scene.words.map((word, i) => this.word(word, i));
       this.nodes.forEach((node, i) => { node.tabIndex = i ? -1 : 0; });
-      fill(parts.words, ...scene.words.flatMap((word, i) => (word.lead ? [" ", this.nodes[i]] : [this.nodes[i]])));
+      fill(parts.words, ...scene.words.flatMap((word, i) => (word.part ? [] : word.lead ? [" ", this.nodes[i]] : [this.nodes[i]])));
       if (!scene.words.length) fill(parts.words, el("span", { class: "tv-fine" }, "…"));
       parts.words.classList.toggle("tv-typing", scene.payload.phase === "streaming");
     }
@@ -37,11 +37,13 @@
     rove(to) { this.nodes.forEach((node, i) => { node.tabIndex = i === to ? 0 : -1; }); }
 
     key(event) {
-      const from = this.nodes.indexOf(event.target), last = this.nodes.length - 1;
+      /* Only nodes that are shown: further tokens of one character have none of their own on the page. */
+      const shown = this.nodes.filter((_, i) => !this.owner.scene.words[i].part);
+      const from = shown.indexOf(event.target), last = shown.length - 1;
       const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[event.key];
       if (from < 0 || to === undefined) return;
       event.preventDefault();
-      this.nodes[Math.max(0, Math.min(to, last))].focus();
+      shown[Math.max(0, Math.min(to, last))].focus();
     }
 
     toggle(word) {

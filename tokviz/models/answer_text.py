@@ -84,10 +84,10 @@ class AnswerText:
         if self.word_marks not in ("byte_level", "sentencepiece"):
             return shown(text if whole else text.rstrip("\ufffd"))
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        data = b"".join(
-            token_bytes(token, self.word_marks)
-            for token in self.tokenizer.convert_ids_to_tokens(list(ids))
-        )
+        tokens = self.tokenizer.convert_ids_to_tokens(list(ids))
+        # None: rows of the head beyond the vocabulary, which is padded in many checkpoints
+        known = [token for token in tokens if token is not None]
+        data = b"".join(token_bytes(token, self.word_marks) for token in known)
         if data[:1] == b" " and not text.startswith(" "):
             data = data[1:]  # the decoder takes off the space before the first word
         return shown(decoder.decode(data, final=whole))

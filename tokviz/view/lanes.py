@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
+from tokviz.records import CUT_OFF_WORDS
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
@@ -42,7 +43,7 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
     return {
         "text": lane.text,
         "words": compare_words(said, other) if compared else [],
-        "verdict": verdict(said, other) if compared else "",
+        "verdict": f"{verdict(said, other)}{cut_off(lane)}" if compared else "",
         "changed": bool(compared) and not same_answer(said, other),
         "finish": getattr(lane, "finish", ""),
         "done": bool(lane.done),
@@ -50,6 +51,12 @@ def lane_card(lane: Any, full: Any | None) -> dict[str, Any]:
         "metrics": metrics(lane, full) if lane.done and not lane.error else [],
         "distances": distances(lane, full) if compared and full is not None else [],
     }
+
+
+def cut_off(lane: Any) -> str:
+    """Return a sentence about an answer without an end of its own; "" for any other."""
+    word = CUT_OFF_WORDS.get(getattr(lane, "finish", ""))
+    return f" It was {word}: there may have been more." if word else ""
 
 
 def distances(lane: Any, full: Any) -> list[dict[str, str]]:

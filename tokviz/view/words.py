@@ -28,7 +28,8 @@ def token_words(pieces: Sequence[str], marks: Iterable[int] = ()) -> list[dict[s
     words: list[dict[str, Any]] = []
     for start, stop in character_spans(pieces, apart):
         text = "".join(pieces[start:stop])
-        lead = bool(start) and (text[:1].isspace() or before[-1:].isspace())
+        spaced = text[:1].isspace() or (before.strip() and before[-1:].isspace())
+        lead = bool(start and spaced and text.strip())  # a bare space shows itself
         shown = text.strip(" ").replace("\r\n", "\n").replace("\n", "⏎")
         words.append(
             {
