@@ -58,7 +58,7 @@ def byte_level() -> PreTrainedTokenizerFast:
 
 def wordpiece() -> BertTokenizer:
     """WordPiece, ## before what continues a word."""
-    words = "gi ##raf ##fe a dog two ##s eats . , ' t don is what in the picture ? user :".split()
+    words = ["gi", "##raf", "##fe", "a", "dog", "two", "##s", "eats", ".", ",", "is", "what", "?"]
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     tokenizer = BertTokenizer(vocab={name: i for i, name in enumerate(names)})
     tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})

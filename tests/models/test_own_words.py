@@ -15,7 +15,8 @@ PROMPTS = [
 ]  # fmt: skip
 LLAVA = (
     "{% for m in messages %}{{ m.role | upper }}: {% for c in m.content %}"
-    "{% if c.type == 'image' %}<image>\n{% else %}{{ c.text | trim }}{% endif %}{% endfor %} {% endfor %}ASSISTANT:"
+    "{% if c.type == 'image' %}<image>\n{% else %}{{ c.text | trim }}{% endif %}"
+    "{% endfor %} {% endfor %}ASSISTANT:"
 )
 MISTRAL = (
     "{% for m in messages %}[INST] {% for c in m.content %}{% if c.type == 'image' %}<image>\n"
