@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput
 from tokviz.models.families.family import Features
-from tokviz.models.runs.run import end_tokens
 
 MOST = 50
 """Prompts in one batch."""

@@ -23,11 +23,11 @@ from benchmarks.batched import Spoken, answers
 from benchmarks.rows import wilson
 from embedded.evaluate import FIRST, ask_all, held_out
 from embedded.questions import Question
-from tokviz.analysis.words import word_spans
 from tokviz.capture import Capture
 from tokviz.examine.diagnosis import CARRIED, FIGURES, UNSURE, Report, claims
 from tokviz.models.before.prefill_input import route
 from tokviz.plans import Plan
+from tokviz.text.words import exact_pieces, word_spans
 
 DOCS = Path(__file__).parents[1] / "docs/diagnosis.md"
 CHOOSING = range(FIRST, FIRST + 100)
@@ -51,8 +51,9 @@ class Marked:
 
 def least_sure(said: Spoken) -> float:
     """Return the smallest probability of a word that claims something."""
-    spans = word_spans(said.tokens)
-    words = ["".join(said.tokens[a:b]).strip() for a, b in spans]
+    pieces = exact_pieces(said.tokens, said.text, "word_level")
+    spans = word_spans(pieces)
+    words = ["".join(pieces[a:b]).strip() for a, b in spans]
     chances = [float(np.prod(said.probabilities[a:b], dtype=np.float64)) for a, b in spans]
     return min((p for p, word in zip(chances, words, strict=True) if claims(word)), default=1.0)
 

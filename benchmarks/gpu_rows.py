@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from benchmarks.table import Row, machine, markdown
+from tokviz.text.lines import lines_of
 
 STORE = Path(__file__).parents[1] / "docs" / "gpu.jsonl"
 """One line per section of a model; the latest of several counts."""
@@ -89,7 +90,7 @@ def read(store: Path) -> dict[tuple[str, str, str, bool], Section]:
     if not store.exists():
         return {}
     found: dict[tuple[str, str, str, bool], Section] = {}
-    for line in store.read_text(encoding="utf-8").splitlines():
+    for line in lines_of(store.read_text(encoding="utf-8")):
         given = json.loads(line)
         section = Section(**given | {"rows": [Row(*row) for row in given["rows"]]})
         found[section.key] = section

@@ -5,6 +5,8 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tokviz.text.lines import lines_of
+
 ROWS = Path(__file__).parents[1] / "docs" / "accuracy.jsonl"
 """One line per measured row, in the order in which they were measured."""
 FULL = "all tokens"
@@ -37,7 +39,7 @@ def read(path: Path = ROWS) -> list[Row]:
     """Return the rows that are there already."""
     if not path.exists():
         return []
-    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    lines = map(json.loads, lines_of(path.read_text(encoding="utf-8")))
     return [
         Row(**{**line, "scenes": tuple(line["scenes"]), "easyvqa": tuple(line["easyvqa"])})
         for line in lines

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tokviz
 from scripts.method_pages import table
+from tokviz.text.lines import lines_of
 
 ROWS = Path(__file__).parents[1] / "docs" / "families.jsonl"
 KINDS = {"method": "Methods", "analysis": "Analyses", "mitigation": "Mitigations"}
@@ -44,7 +45,7 @@ def read() -> list[Attempt]:
     """Return what was tried, in the order of the file."""
     if not ROWS.exists():
         return []
-    return [Attempt(**json.loads(line)) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+    return [Attempt(**json.loads(line)) for line in lines_of(ROWS.read_text(encoding="utf-8"))]
 
 
 def page() -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from scripts.method_pages import table
 from tokviz.reduction.method import METHODS
+from tokviz.text.lines import lines_of
 
 ROWS = Path(__file__).parents[1] / "docs" / "prefills.jsonl"
 TITLE = "# What a prefill costs after each method"
@@ -36,7 +37,7 @@ def page() -> str:
     """Return docs/prefills.md; without measurements it only says how to measure."""
     if not ROWS.exists():
         return f"{TITLE}\n\nNot measured yet: `python -m benchmarks.prefills`.\n"
-    shared, *rows = map(json.loads, ROWS.read_text(encoding="utf-8").splitlines())
+    shared, *rows = map(json.loads, lines_of(ROWS.read_text(encoding="utf-8")))
     parts = [TITLE, HEAD.format(**shared), measured(rows), *refused(rows)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

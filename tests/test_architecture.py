@@ -45,7 +45,7 @@ tokviz.analysis tokviz.reduction
 tokviz.trace
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims
-tokviz.budget
+tokviz.budget tokviz.text
 tokviz.errors tokviz.load_options tokviz.names tokviz.notebook_display
 tokviz.old_paths tokviz.progress tokviz.shipped_files
 """.strip().splitlines()

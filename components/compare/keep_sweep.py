@@ -175,7 +175,7 @@ def _run_budgets(
             if sweep.views[0].error:
                 raise InputError(sweep.views[0].error)
             if now > deadline:
-                flag.set()
+                flag.set("time")
             if now > deadline + PATIENCE:
                 break
             if now - last >= PACE:

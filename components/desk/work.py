@@ -60,7 +60,7 @@ def force(
         raise InputError("choose one of the candidates of a word.")
     ids = [*full["answer_ids"][:at].tolist(), token]
     number = known.index(token)
-    text = "".join([*full.answer_tokens[:at], full.candidate_tokens[at][number]]).strip()
+    text = "".join([*full.pieces[:at], full.candidate_tokens[at][number]]).strip()
     plan = {"method": "", "keep": full.n, "options": {}, "forced": ids, "forcedText": text[-60:]}
     yield "Going on from the forced word …"
     (trace,) = _answers(models, request, [plan], flag)

@@ -20,6 +20,7 @@ from components.runs.links import read_lane, read_view
 from components.runs.runs import FULL, Run
 from components.widget import ASSETS
 from tokviz.errors import TokvizError
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace import Trace
 
 log = logging.getLogger(__name__)
@@ -181,7 +182,7 @@ def _fits(trace: Trace, doing: Mapping[str, Any], full: str) -> bool:
         return False
     if trace.reduction.m > doing.get("keep_at_most", trace.n):
         return False
-    said = "stays" if trace.answer == full else "changes"
+    said = "stays" if same_answer(trace.answer, full) else "changes"
     return doing.get("answer", said) == said
 
 

@@ -148,7 +148,7 @@ def answering(models: Models, request: Request, flag: Stop) -> Iterator[Progress
             if views[0].error:
                 raise InputError(views[0].error)
             if now > deadline:
-                flag.set()
+                flag.set("time")
             if now > deadline + PATIENCE:
                 break
             if now - last < PACE:
@@ -274,6 +274,7 @@ def refused_card(reason: str) -> dict[str, Any]:
         "words": [],
         "verdict": "",
         "changed": False,
+        "finish": "",
         "done": True,
         "error": reason,
         "metrics": [],

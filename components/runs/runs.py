@@ -18,6 +18,7 @@ from PIL import Image
 
 from tokviz.errors import InputError
 from tokviz.trace import Trace
+from tokviz.trace.stages import FINISHES
 
 ROOM = 512 * 2**20
 """Bytes of traces that are kept for all users together."""
@@ -95,19 +96,24 @@ class Stop(threading.Event):
     """A stop flag. Pickled into another process of this machine it is raised there by a file."""
 
     path: Path | None = None
+    reason = "stopped"
+    "Why it was raised, a key of `tokviz.trace.stages.FINISHES`."
     left = False
     "Something newer is on the screen: nothing of this run is to be shown any more."
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         self.path = self.path or Path(tempfile.gettempdir(), f"tokviz-stop-{secrets.token_hex(8)}")
         if self.is_set():
-            self.path.touch()
+            self.path.write_text(self.reason)
         return (FarStop, (self.path,))
 
-    def set(self) -> None:
+    def set(self, reason: str = "stopped") -> None:
+        """Raise the flag; the first reason given is the one that is told."""
+        if not self.is_set():
+            self.reason = reason
         super().set()
         if self.path is not None:
-            self.path.touch()
+            self.path.write_text(self.reason)
 
     def forget(self) -> None:
         """Delete the file, if there is one."""
@@ -125,9 +131,16 @@ class FarStop:
         """Return whether it was raised."""
         return self.path.exists()
 
-    def set(self) -> None:
+    @property
+    def reason(self) -> str:
+        """Why it was raised, a key of `tokviz.trace.stages.FINISHES`."""
+        told = self.path.read_text() if self.path.exists() else ""
+        return told if told in FINISHES else "stopped"
+
+    def set(self, reason: str = "stopped") -> None:
         """Raise it."""
-        self.path.touch()
+        if not self.path.exists():
+            self.path.write_text(reason)
 
 
 class Stops:

@@ -33,7 +33,9 @@ def test_worked_captions():
         ("a seat beside the toilet", ["toilet"]),
         ("a seat", ["chair"]),
         ("a bow tie", ["tie"]),
-        ("a dogged person's business", []),
+        ("a dogged person's business", ["person"]),
+        ("the dog’s tail, the dogs' tails", ["dog", "dog"]),
+        ("the men's bikes", ["person", "bicycle"]),
         ("", []),
     ],
 )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tokviz.errors import InputError
-from tokviz.examine.counterfactual import find_tokens, same_text, smallest_keep
+from tokviz.evaluation import same_answer
+from tokviz.examine.counterfactual import find_tokens, smallest_keep
 
 N = 40
 DOG = {7, 21}
@@ -120,8 +121,8 @@ def test_maps_of_another_length_are_refused():
 
 
 def test_answers_are_compared_without_case_and_outer_spaces():
-    assert same_text(" Yes ", "yes")
-    assert not same_text("yes", "no")
+    assert same_answer(" Yes ", "yes")
+    assert not same_answer("yes", "no")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 13, 99, 144])

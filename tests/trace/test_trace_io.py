@@ -58,7 +58,7 @@ def test_the_documented_header_is_the_written_one():
     header, arrays = trace_io.unpack(six_token_trace(two_kept_two_merged_two_pruned()).to_bytes())
     assert set(header) == set(schema.HEADER)
     ours, _ = trace_io.start(prompt="a", answer="b", image_size=(3, 3), grid=(3, 3))
-    assert {"version", "mitigation", "roles", *ours} == set(schema.HEADER)
+    assert {"version", "mitigation", "roles", "finish", "answer_marks", *ours} == set(schema.HEADER)
     staged = {name.split(".")[2] for name in arrays if name.startswith("stage.")}
     assert staged == set(schema.STAGE_ARRAYS)
     letters = {letter for f in schema.SCHEMA.values() for letter in f.axes.split()}

@@ -1,29 +1,40 @@
 import pytest
 
-from tokviz.view.words import compare_words, is_special, token_words, verdict
+from tokviz.evaluation import same_answer
+from tokviz.view.words import compare_words, token_words, verdict
 
 
-def test_spaces_come_from_the_tokens_where_they_mark_them():
-    words = token_words(["a", " dog", "gy", "."])
-    assert [(w["text"], w["lead"]) for w in words] == [
+def shown(pieces, marks=()):
+    return [(w["text"], w["lead"]) for w in token_words(pieces, marks) if not w["part"]]
+
+
+def test_spaces_come_from_what_the_tokens_spell():
+    assert shown(["a", " dog", "gy", "."]) == [
         ("a", False), ("dog", True), ("gy", False), (".", False),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("tokens", [["▁a", "▁dog"], ["Ġa", "Ġdog"]])
-def test_tokenizer_marks_become_spaces(tokens):
-    assert [w["text"] for w in token_words(tokens)] == ["a", "dog"]
+@pytest.mark.parametrize(
+    "pieces", [["Gir", "affe"], ["1", "9", "9", "0"], ["No"], ["it", "'", "s"]]
+)
+def test_an_answer_of_one_word_is_not_torn_apart(pieces):
+    """Whether tokens mark spaces was told from each answer: one without any got them everywhere."""
+    assert not any(lead for _, lead in shown(pieces))
 
 
-def test_whole_words_get_spaces_but_punctuation_does_not():
-    assert [w["lead"] for w in token_words(["a", "dog", ","])] == [False, True, False]
+def test_a_character_of_several_tokens_is_one_chip():
+    words = token_words(["a", " ", "", "", "🔥", " 👨", "\u200d", "👩"])
+    assert [w["text"] for w in words if not w["part"]] == ["a", " ", "🔥", "👨\u200d👩"]
+    assert [w["part"] for w in words] == [False, False, False, True, True, False, True, True]
 
 
-def test_markers_are_told_from_text():
-    assert is_special("</s>")
-    assert is_special("<|im_end|>")
-    assert not is_special("<b> bold </b>")
-    assert not is_special("a<b")
+@pytest.mark.parametrize("place", ["<loc0100>", "<box>", "<|box_start|>", "</s>", "<b>"])
+def test_what_only_looks_like_a_mark_is_text(place):
+    assert not any(word["special"] for word in token_words([place, " cat"]))
+
+
+def test_marks_are_those_that_the_trace_names():
+    assert [w["special"] for w in token_words(["a", "", " b"], [1])] == [False, True, False]
 
 
 def test_changed_words_are_marked_in_reading_order():
@@ -32,12 +43,38 @@ def test_changed_words_are_marked_in_reading_order():
         ("a", "same"), ("dog", "removed"), ("cat", "added"), (",", "same"),
         ("here", "same"), (".", "same"),
     ]  # fmt: skip
-    assert verdict(words) == "The answer changed: 1 new, 1 gone."
+    assert verdict("a cat, here.", "a dog, here.") == "The answer changed: 1 new, 1 gone."
 
 
-def test_the_same_answer_is_said_to_be_the_same():
-    assert verdict(compare_words("yes", "yes")).startswith("Same")
-    assert verdict(compare_words("", "")).startswith("Same")
+@pytest.mark.parametrize(
+    ("answer", "full", "changed"),
+    [
+        ("一只狗在草地上", "一只猫在草地上", ["猫", "狗"]),
+        ("ไม่มีแมว", "ไม่มีหมา", ["ห", "ม", "า", "แ", "ม", "ว"]),
+        ("यह कुत्ता है", "यह बिल्ली है", ["बिल्ली", "कुत्ता"]),
+        ("I don't see it", "I do see it", ["do", "don't"]),
+        ("👨\u200d👩 ok", "👨\u200d👧 ok", ["👨\u200d👧", "👨\u200d👩"]),
+    ],
+)
+def test_only_what_changed_is_marked_in_any_script(answer, full, changed):
+    marked = [w["text"] for w in compare_words(answer, full) if w["mark"] != "same"]
+    assert len(marked) <= len(changed)
+    assert set(marked) <= set(changed)
+    assert any(w["mark"] == "same" for w in compare_words(answer, full))
+
+
+TEXTS = """
+|yes|Yes.|yes, a dog.|Yes, a dog|yes a dog|a dog|the dog|café|CAFE\u0301|icecream|ice cream|don't
+|don\u2019t|3.5|35|两只狗。|两 只狗""".replace("\n", "").split("|")
+
+
+def test_words_are_marked_exactly_when_the_answer_is_not_the_same():
+    for answer in TEXTS:
+        for full in TEXTS:
+            same = same_answer(answer, full)
+            marks = {word["mark"] for word in compare_words(answer, full)}
+            assert (marks <= {"same"}) == same, (answer, full)
+            assert verdict(answer, full).startswith("Same") == same
 
 
 def test_a_glued_word_is_a_changed_word():

@@ -38,4 +38,4 @@ def attention(trace: Trace, *, layer: int | None = None, head: int | None = None
     else:
         values = per_layer[:, check_index("layer", layer, per_layer.shape[1])]
     share = Part(per_layer.sum(2), "t l", "share of the attention that falls on the image")
-    return Result(values, "t n", {"share": share}, {"t": trace.answer_tokens})
+    return Result(values, "t n", {"share": share}, {"t": trace.pieces})

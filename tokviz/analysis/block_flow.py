@@ -94,4 +94,4 @@ def block_flow(trace: Trace) -> Result:
             "share on the image for each head, mean over the answer",
         ),
     }
-    return Result(flow, "l b b", parts, {"b": BLOCKS[:count], "t": trace.answer_tokens}, notes)
+    return Result(flow, "l b b", parts, {"b": BLOCKS[:count], "t": trace.pieces}, notes)

@@ -9,6 +9,7 @@ import numpy as np
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Result, number
 from tokviz.errors import InputError
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace import Trace
 
 
@@ -34,6 +35,6 @@ def fidelity(trace: Trace, full: Trace) -> Result:
     cosine = ours @ theirs / norm if norm > 0 else np.nan
     parts = {
         "damage": number(1 - cosine, "1 minus the cosine"),
-        "same_answer": number(trace.answer == full.answer, "the answers are equal"),
+        "same_answer": number(same_answer(trace.answer, full.answer), "the answer stayed the same"),
     }
     return Result(np.asarray(cosine), "", parts)

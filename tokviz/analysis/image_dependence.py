@@ -98,7 +98,7 @@ def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = N
         "control": Part(without, "x t", "probability with each control"),
         "least": Part(least, "t", "smallest of the controls: what no control can explain"),
     }
-    return Result(bits, "x t", parts, {"x": tuple(given), "t": trace.answer_tokens})
+    return Result(bits, "x t", parts, {"x": tuple(given), "t": trace.pieces})
 
 
 def _from_distributions(

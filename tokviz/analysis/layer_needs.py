@@ -36,4 +36,4 @@ def layer_needs(trace: Trace, *, part: Annotated[float, Range(0.1, 0.99, 0.01)] 
         "entropy": Part(entropy(mean), "l", "evenness of the image attention"),
         "tokens": Part(tokens_for_mass(attention, part), "t l", "the count for each answer token"),
     }
-    return Result(tokens_for_mass(mean, part), "l", parts, {"t": trace.answer_tokens})
+    return Result(tokens_for_mass(mean, part), "l", parts, {"t": trace.pieces})

@@ -86,5 +86,5 @@ def relevance(
     text = found[:, :s].copy()
     text[:, trace.layout.position] = 0
     parts = {"text": Part(text, "t s", "relevance of the prompt's rows outside the image")}
-    labels = {"t": trace.answer_tokens, "s": trace.prompt_tokens}
+    labels = {"t": trace.pieces, "s": trace.prompt_pieces}
     return Result(found[:, trace.layout.position], "t n", parts, labels)

@@ -76,4 +76,4 @@ def rollout(
         "first": Part(carried[:, 0], "t", "share that ends on the first token of the prompt"),
         "image": Part(values.sum(1), "t", "share that ends on the image"),
     }
-    return Result(values, "t n", parts, {"t": trace.answer_tokens})
+    return Result(values, "t n", parts, {"t": trace.pieces})

@@ -46,4 +46,4 @@ def similarity_map(trace: Trace, *, without_shared: bool = False) -> Result:
     scaled = rescale(maps) if maps.size else maps
     points = np.where(scaled >= HIGH, 1, np.where(scaled <= LOW, 0, -1)).astype(np.int8)
     part = Part(points, "t n", "1 = of the word, 0 = not of it, -1 = undecided")
-    return Result(maps, "t n", {"points": part}, {"t": trace.answer_tokens})
+    return Result(maps, "t n", {"points": part}, {"t": trace.pieces})

@@ -23,7 +23,6 @@ from tokviz.analysis.concentration import area_of_mass, entropy
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.rank_filter import rank_gaussian_filter
 from tokviz.analysis.result import Part, Result
-from tokviz.analysis.words import word_spans
 from tokviz.errors import MissingSignal
 from tokviz.options import Range
 from tokviz.trace import Trace
@@ -166,9 +165,9 @@ def _result(
     trace: Trace, items: Items, shown: np.ndarray, text: np.ndarray, scale: np.ndarray
 ) -> Result:
     answer = shown[items.prompt :]
-    spans = word_spans(trace.answer_tokens)
+    spans = trace.word_spans
     words = [answer[start:stop].max(0) for start, stop in spans]
-    own = [trace.prompt_tokens[row] for row in items.rows[: items.prompt]]
+    own = [trace.prompt_pieces[row] for row in items.rows[: items.prompt]]
     parts = {
         "prompt": Part(shown[: items.prompt], "p n", "the maps of the prompt's words"),
         "text": Part(text, "e e", "score of each earlier word (column) for each word (row)"),
@@ -180,9 +179,9 @@ def _result(
         "area": Part(area_of_mass(answer, 0.85), "t", "share of tokens that hold 85 % of the map"),
     }
     labels = {
-        "t": trace.answer_tokens,
+        "t": trace.pieces,
         "p": tuple(own),
-        "e": (*own, *trace.answer_tokens),
-        "v": tuple("".join(trace.answer_tokens[a:b]).strip() for a, b in spans),
+        "e": (*own, *trace.pieces),
+        "v": tuple("".join(trace.pieces[a:b]).strip() for a, b in spans),
     }
     return Result(answer, "t n", parts, labels)

@@ -101,17 +101,17 @@ def uncertainty(trace: Trace, judge: Judge = same_word) -> Result:
         parts["claim_score"] = number(-np.prod(claim), "minus their product: higher = less sure")
         if judge is same_word:
             notes.append("Alternatives were judged by their spelling only, which is a stand-in.")
-    return Result(surprisal, "t", parts, {"t": trace.answer_tokens}, tuple(notes))
+    return Result(surprisal, "t", parts, {"t": trace.pieces}, tuple(notes))
 
 
 def claim_probabilities(trace: Trace, judge: Judge) -> np.ndarray:
     """Return the claim-conditioned probability of each answer token, [t]."""
     claim = np.ones(trace.t)
-    for step, chosen in enumerate(trace.answer_tokens):
-        word = chosen.strip(" ▁Ġ").lower()
+    for step, chosen in enumerate(trace.pieces):
+        word = chosen.strip().lower()
         if word in FUNCTION_WORDS or not any(c.isalnum() for c in word):
             continue
-        before = "".join(trace.answer_tokens[:step])
+        before = "".join(trace.pieces[:step])
         own = int(trace["answer_ids"][step])
         others = [
             (judge(before, chosen, text), float(p))

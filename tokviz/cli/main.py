@@ -24,6 +24,7 @@ from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
 from tokviz.trace import export
 from tokviz.trace.decisions import read_decisions
+from tokviz.trace.stages import CUT_OFF_WORDS
 
 MAX_NEW_TOKENS = 64
 
@@ -189,7 +190,13 @@ def _summary(record: dict[str, Any]) -> str:
     return (
         f"{tokens['left']} of {tokens['total']} visual tokens, first token after {first:.2f} s, "
         f"{total:.2f} s in all, {record['kv_bytes'] / 1e6:.2f} MB of KV cache{_work(record)}"
+        f"{_end(record)}"
     )
+
+
+def _end(record: dict[str, Any]) -> str:
+    """Say that an answer has no end of its own."""
+    return f"; the answer was {word}" if (word := CUT_OFF_WORDS.get(record["finish"])) else ""
 
 
 def _work(record: dict[str, Any]) -> str:

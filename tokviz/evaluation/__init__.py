@@ -1,11 +1,11 @@
-"""How good are answers? POPE, CHAIR, exact match and multiple choice, from text alone.
+"""How good are answers? POPE, CHAIR, exact match, multiple choice, and "is it the same answer?".
 
 Pure Python, no model and no numpy: an evaluator reads what was answered and what was true.
 """
 
 from tokviz.evaluation.chair import ChairScores, ObjectList, chair
 from tokviz.evaluation.choice import chosen_option, same_option
-from tokviz.evaluation.exact import exact_match, normalise
+from tokviz.evaluation.exact import accepted_score, exact_match, normalise
 from tokviz.evaluation.json_lines import read_lines, write_lines
 from tokviz.evaluation.pope import (
     PopeQuestion,
@@ -19,6 +19,7 @@ from tokviz.evaluation.pope import (
     write_questions,
 )
 from tokviz.evaluation.pope_questions import SPLITS, ask_about
+from tokviz.evaluation.same_answer import same_answer
 
 Question = PopeQuestion
 """The name that it had first."""
@@ -30,6 +31,7 @@ __all__ = [
     "PopeScores",
     "PopeQuestion",
     "Question",
+    "accepted_score",
     "agreement",
     "ask_about",
     "chair",
@@ -40,6 +42,7 @@ __all__ = [
     "read_lines",
     "read_questions",
     "said_yes",
+    "same_answer",
     "same_option",
     "score_splits",
     "write_answers",

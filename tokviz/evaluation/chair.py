@@ -7,7 +7,8 @@ synonyms; the first name of a line is the one that counts. Repeats count each ti
     CHAIR_s = descriptions with at least one hallucinated mention / descriptions
     recall  = things there and mentioned / things there, summed over images (after PAI's port)
 
-The official script singularises with a library and knows 80 COCO objects and a few hand-made rules
+A possessive ("the dog's tail", "the dogs' tails") mentions its owner, as in the official script.
+That script singularises with a library and knows 80 COCO objects and a few hand-made rules
 ("baby bear" is a bear and no person, "toilet seat" no seat). Here the list is yours: plurals are
 found by trying the singular forms of a word against it, the longest phrase wins, and the rules are
 `phrases` and `unless`.
@@ -16,12 +17,17 @@ found by trying the singular forms of a word against it, the longest phrase wins
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tokviz.errors import InputError
+from tokviz.evaluation.exact import words_of
+from tokviz.text.characters import APOSTROPHES
+from tokviz.text.lines import lines_of
 
+WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 IRREGULAR = {
     "people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse",
     "geese": "goose", "feet": "foot", "teeth": "tooth", "oxen": "ox",
@@ -53,7 +59,7 @@ class ObjectList:
         """
         canonical: dict[str, str] = {}
         for line in lines:
-            names = [" ".join(name.lower().split()) for name in line.split(",") if name.strip()]
+            names = [" ".join(plain(name).split()) for name in line.split(",") if name.strip()]
             for name in names:
                 if canonical.setdefault(name, names[0]) != names[0]:
                     raise InputError(f"{name!r} means both {canonical[name]!r} and {names[0]!r}.")
@@ -68,11 +74,11 @@ class ObjectList:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{Path(path).name} cannot be read as UTF-8 text: {error}.") from error
-        return cls.from_lines(text.splitlines(), **rules)
+        return cls.from_lines(lines_of(text), **rules)
 
     def mentions(self, text: str) -> list[str]:
         """Return the object of every mention, in order, repeats included."""
-        words = re.findall(r"[^\W_]+(?:['-][^\W_]+)*", text.lower())
+        words = [word.removesuffix("'s") for word in words_of(plain(text), WORD)]
         longest = max(len(name.split()) for name in (*self.canonical, *self.phrases))
         found, at = [], 0
         while at < len(words):
@@ -95,7 +101,7 @@ class ObjectList:
         """
         there = set()
         for name in names:
-            meant = self._meaning(name.lower().split())
+            meant = self._meaning(plain(name).split())
             if not meant:
                 raise InputError(f"the object {name[:60]!r} is not in the object list.")
             there.add(meant)
@@ -123,6 +129,8 @@ class ChairScores:
     "Objects that are there, summed over images."
     found: int
     "Of these, how many were mentioned."
+    cut_off: int = 0
+    "Descriptions that were cut off before their end, and so may mention less."
 
     @property
     def chair_i(self) -> float:
@@ -146,7 +154,10 @@ class ChairScores:
 
 
 def chair(
-    descriptions: Sequence[str], there: Sequence[Iterable[str]], objects: ObjectList
+    descriptions: Sequence[str],
+    there: Sequence[Iterable[str]],
+    objects: ObjectList,
+    finishes: Sequence[str] = (),
 ) -> ChairScores:
     """Score descriptions against what is in their images.
 
@@ -154,6 +165,8 @@ def chair(
         descriptions: one text per image.
         there: per image the objects in it; `ObjectList.objects` adds reference descriptions.
         objects: which words count.
+        finishes: why each description ended, as a trace says it; those without an end of their own
+            are counted in `cut_off`.
 
     Raises:
         InputError: unequal numbers, or an object that is not in the list.
@@ -171,12 +184,24 @@ def chair(
         hallucinated=sum(map(len, wrong)),
         there=sum(map(len, truths)),
         found=sum(len(truth & set(names)) for names, truth in pairs),
+        cut_off=sum(finish not in ("", "end") for finish in finishes),
     )
+
+
+def plain(text: str) -> str:
+    """Return a text in lower case and NFC, with one kind of apostrophe."""
+    text = unicodedata.normalize("NFC", text.lower())
+    for sign in APOSTROPHES:
+        text = text.replace(sign, "'")
+    return text
 
 
 def singulars(word: str) -> list[str]:
     """Return forms of which a word may be the plural, likeliest first; the list decides."""
     found = [IRREGULAR[word]] if word in IRREGULAR else []
+    for ending in ("people", "children"):  # salespeople, grandchildren
+        if word.endswith(ending) and word != ending:
+            found.append(word.removesuffix(ending) + IRREGULAR[ending])
     if word.endswith("men"):
         found.append(word[:-2] + "an")
     if word.endswith("ies"):

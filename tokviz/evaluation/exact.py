@@ -1,18 +1,51 @@
-"""Exact match after normalising: is the answer the reference, but for case and punctuation?"""
+"""Exact match after normalising: is the answer the reference, but for case and punctuation?
+
+Texts are compared in lower case and in Unicode's composed form (NFC), with the vowel signs and
+accents that a letter has. Where a text holds neither letters nor digits ("🔥", "+"), its signs are
+compared.
+
+Several references are either accepted answers, of which one is enough, or the ten answers that
+people gave to a question of VQAv2, TextVQA and their kin: then the score is that of the official
+evaluation (GT-Vision-Lab/VQA), min(n / 3, 1) for n people who said the same, averaged over leaving
+each person out in turn. Departures: punctuation goes as in `normalise`, contractions are compared
+without their apostrophe in place of by a list, and all this also where the ten people agree (there
+the official code compares the texts as they are).
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
+from tokviz.text.characters import APOSTROPHES, extends
+
 ARTICLES = {"a", "an", "the"}
+PEOPLE = 10
+"""So many answers to one question are those of the people that VQA asked."""
+NUMBERS = ("none", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+           "ten")  # fmt: skip
+DIGITS = {word: str(max(number - 1, 0)) for number, word in enumerate(NUMBERS)}
+"""Number words that the official evaluation of VQA reads as digits; "none" is 0."""
 WORD = re.compile(r"(?<!\w)-?\d+(?:[.,:]\d+)*(?!\w)|[^\W_]+")
 """A number with its sign and inner points ("3.5" is not "35"), or a run of letters and digits."""
 
 
+def words_of(text: str, pattern: re.Pattern[str] = WORD) -> list[str]:
+    """Return the words of a text that a pattern finds, in lower case and NFC.
+
+    Signs that belong to a letter count as letters; Python's own patterns end words at them.
+    """
+    text = unicodedata.normalize("NFC", text.lower())
+    letters = "".join("x" if extends(c) else c for c in text)
+    return [text[m.start() : m.end()] for m in pattern.finditer(letters)]
+
+
 def normalise(text: str) -> str:
     """Return an answer in lower case, without punctuation, articles and extra spaces."""
-    words = WORD.findall(text.lower())
+    words = words_of(text)
+    if not words:
+        return " ".join(unicodedata.normalize("NFC", text.lower()).split())
     return " ".join([word for word in words if word not in ARTICLES] or words)
 
 
@@ -20,3 +53,25 @@ def exact_match(answer: str, references: str | Sequence[str]) -> bool:
     """Tell whether a normalised answer equals one of the normalised references."""
     known = [references] if isinstance(references, str) else references
     return normalise(answer) in {normalise(reference) for reference in known}
+
+
+def accepted_score(answer: str, accepted: Sequence[str]) -> float:
+    """Return how right an answer is, 0 to 1, by a list of answers; see the module's text.
+
+    Args:
+        answer: what was said.
+        accepted: PEOPLE answers = VQA's score; any other number = 1 when it is one of them.
+    """
+    if len(accepted) != PEOPLE:
+        return float(exact_match(answer, accepted))
+    said, people = vqa_form(answer), [vqa_form(one) for one in accepted]
+    same = sum(one == said for one in people)
+    scores = [min((same - (one == said)) / 3, 1.0) for one in people]
+    return sum(scores) / len(scores)
+
+
+def vqa_form(text: str) -> str:
+    """Return an answer as VQA compares it: normalised, number words as digits, no apostrophes."""
+    for sign in APOSTROPHES:
+        text = text.replace(sign, "")
+    return " ".join(DIGITS.get(word, word) for word in normalise(text).split())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.text.lines import lines_of
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
@@ -18,12 +19,11 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} cannot be read as UTF-8 text: {error}.") from error
-    return [
-        _parsed(path.name, number, line) for number, line in enumerate(lines, 1) if line.strip()
-    ]
+    lines = enumerate(lines_of(text), 1)
+    return [_parsed(path.name, number, line) for number, line in lines if line.strip()]
 
 
 def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from tokviz.errors import InputError
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.examine.faithfulness import order_of
 
 Answers = Callable[[list[np.ndarray]], Sequence[str]]
@@ -61,11 +62,6 @@ class Certificate:
         else:
             text = f"{count} {tokens} alone {verb} the answer {self.before!r}"
         return f"{text}{limit}."
-
-
-def same_text(a: str, b: str) -> bool:
-    """Return whether two answers are equal, upper case and outer spaces aside."""
-    return a.strip().lower() == b.strip().lower()
 
 
 class Search:
@@ -135,7 +131,7 @@ def find_tokens(
     kind: Kind,
     *,
     limit_s: float = 60.0,
-    same: Callable[[str, str], bool] = same_text,
+    same: Callable[[str, str], bool] = same_answer,
     progress: SearchProgress | None = None,
     stop: threading.Event | None = None,
 ) -> Certificate:
@@ -228,7 +224,7 @@ def smallest_keep(
     n: int,
     *,
     limit_s: float = 60.0,
-    same: Callable[[str, str], bool] = same_text,
+    same: Callable[[str, str], bool] = same_answer,
 ) -> tuple[int, dict[int, bool]]:
     """Find the smallest budget at which a method's answer still holds.
 

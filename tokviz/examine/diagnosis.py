@@ -23,7 +23,6 @@ from tokviz.analysis import analyse
 from tokviz.analysis.concentration import area_of_mass
 from tokviz.analysis.sinks import sink_mask, sink_share
 from tokviz.analysis.uncertainty import FUNCTION_WORDS
-from tokviz.analysis.words import word_spans
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
 from tokviz.models import VLM, load
@@ -151,8 +150,8 @@ def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
     shares = trace["mass"][..., 1].astype(np.float64).mean((1, 2))
     sinks = _sink_shares(trace)
     words = []
-    for number, (start, stop) in enumerate(word_spans(trace.answer_tokens)):
-        text = "".join(trace.answer_tokens[start:stop]).strip()
+    for number, (start, stop) in enumerate(trace.word_spans):
+        text = "".join(trace.pieces[start:stop]).strip()
         probability = float(np.prod(trace["answer_prob"][start:stop], dtype=np.float64))
         gain = {
             name: float(np.round(one, 3))

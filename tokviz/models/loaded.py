@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tokviz.models.answer_text import AnswerText, control_ids, word_marks
 from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.families.family import Family
 from tokviz.models.model_lock import ModelLock
@@ -68,6 +69,16 @@ class Loaded:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "reason": self.reason,
         }
+
+    @cached_property
+    def word_marks(self) -> str:
+        """How the tokenizer writes word starts, a key of `tokviz.text.token_bytes.MARKS`."""
+        return word_marks(self.tokenizer)
+
+    def answer_text(self) -> AnswerText:
+        """Return an empty answer that turns token ids into text, one more at a time."""
+        controls = control_ids(self.tokenizer, self.processor, self.model)
+        return AnswerText(self.tokenizer, self.word_marks, controls)
 
     @cached_property
     def _parameters(self) -> int:

@@ -26,6 +26,8 @@ class Asked:
     "int32 [p], indices in the prompt of the user's own words."
     mark_rows: np.ndarray
     "int32 [y], indices in the prompt of what the processor writes around visual tokens."
+    notes: tuple[str, ...] = ()
+    "What a reader must know about how the prompt was read."
 
     @property
     def blocks(self) -> tuple[str, ...]:

@@ -36,8 +36,8 @@ class VLM(Loaded):
     def unknown_words(self, prompt: str) -> list[str]:
         """Return the words of a prompt that the tokenizer has no entry for."""
         unknown = self.tokenizer.unk_token_id
-        if unknown is None:
-            return []
+        if unknown is None or not getattr(self.tokenizer, "is_fast", False):
+            return []  # a tokenizer that tells no offsets; most such know every byte anyhow
         encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return list(dict.fromkeys(prompt[a:b] for i, (a, b) in pairs if i == unknown))

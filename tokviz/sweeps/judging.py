@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tokviz.errors import InputError
-from tokviz.evaluation import ObjectList, chair, exact_match, said_yes, same_option
+from tokviz.evaluation import ObjectList, accepted_score, chair, said_yes, same_option
 from tokviz.evaluation.choice import LETTERS
 from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import Row
@@ -31,7 +31,7 @@ def judge(question: Question, answer: str, objects: ObjectList | None) -> Row:
         found = chair([answer], [names_in(truth)], objects)
         counts = {name: getattr(found, name) for name in CHAIR_COUNTS}
         return {"score": 1 - found.chair_i, **counts}
-    return {"score": float(exact_match(answer, truth))}
+    return {"score": accepted_score(answer, question.accepted or [truth])}
 
 
 CHAIR_COUNTS = ("mentions", "hallucinated", "there", "found")

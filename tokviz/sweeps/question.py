@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tokviz.errors import InputError
+from tokviz.text.lines import lines_of
 
 KINDS = ("exact", "yes_no", "choice", "chair", "open")
 """How an answer is judged. open: there is no right answer, only stability is measured."""
@@ -29,6 +30,8 @@ class Question:
     kind: str = "exact"
     "One of KINDS."
     choices: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
+    "For `exact`: all answers that count, see `evaluation.accepted_score`; `truth` names them."
     name: str = ""
     "What the data set calls it, for the reader; says nothing about identity."
 
@@ -38,7 +41,7 @@ class Question:
             raise InputError(f"kind must be one of {', '.join(KINDS)}, got {self.kind[:40]!r}.")
         if not self.images:
             raise InputError(f"the question {self.prompt[:60]!r} has no image.")
-        for text in (self.prompt, self.truth or "", *self.choices):
+        for text in (self.prompt, self.truth or "", *self.choices, *self.accepted):
             if len(text) > MAX_TEXT:
                 raise InputError(f"a text of {len(text):,} characters; at most {MAX_TEXT:,}.")
 
@@ -50,6 +53,8 @@ class Question:
     def digest(self) -> str:
         """Return a hash of the pictures' bytes and of what is asked; file names do not count."""
         asked = {k: v for k, v in asdict(self).items() if k not in ("images", "name")}
+        if not self.accepted:
+            del asked["accepted"]  # questions without it keep the hash that they had
         return digest([[file_digest(path) for path in self.images], asked])
 
 
@@ -74,7 +79,7 @@ def text_lines(path: Path) -> tuple[str, ...]:
     try:
         if path.stat().st_size > MAX_LIST_BYTES:
             raise InputError(f"{path.name!r} is over {MAX_LIST_BYTES >> 20} MB.")
-        lines = path.read_text("utf-8").splitlines()
+        lines = lines_of(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{str(path)[:200]!r} cannot be read as UTF-8 text.") from error
     return tuple(line for line in lines if line.strip())

@@ -10,7 +10,7 @@ from tokviz.errors import ModelError, TokvizError
 from tokviz.sweeps.question import Question, digest
 from tokviz.sweeps.setting import Setting
 
-VERSION = 1
+VERSION = 2
 """Goes into every key: rows of another version are measured anew."""
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ COLUMNS: dict[str, Column] = {
     "name": Column("text", "what the data set calls the question."),
     "image": Column("text", "path of the first picture."),
     "prompt": Column("text", "the question."),
-    "truth": Column("text", "the right answer; empty = none is known."),
+    "truth": Column("text", "the right answer, several with bars between; empty = none is known."),
     "kind": Column("text", "how the answer is judged: exact, yes_no, choice, chair or open."),
     "model": Column("text", "the model's name."),
     "device": Column("text", "where the model ran, and in which number type."),
@@ -43,12 +43,21 @@ COLUMNS: dict[str, Column] = {
     "visual_tokens": Column("integer", "visual tokens before any reduction."),
     "tokens_left": Column("integer", "visual tokens left when the prompt had been read."),
     "answer": Column("text", "what the model said."),
-    "score": Column("real", "1 = right, 0 = wrong (chair: share of the mentions that are true)."),
+    "finish": Column(
+        "text", "why it ended: end, length (cut off by the limit of tokens), stopped or time."
+    ),
+    "score": Column(
+        "real",
+        "1 = right, 0 = wrong (chair: share of the mentions that are true; ten accepted answers: "
+        "VQA's score).",
+    ),
     "mentions": Column("integer", "chair: objects mentioned."),
     "hallucinated": Column("integer", "chair: of these, how many are not there."),
     "there": Column("integer", "chair: objects that are there."),
     "found": Column("integer", "chair: of these, how many were mentioned."),
-    "same": Column("yes_no", "whether the answer is the full model's."),
+    "same": Column(
+        "yes_no", "whether it is the full model's answer, by the rule of `same_answer`."
+    ),
     "kl": Column(
         "real",
         "Kullback-Leibler divergence in nats of the next-token distribution from the full model's, "

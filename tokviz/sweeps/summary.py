@@ -17,6 +17,7 @@ from tokviz.errors import InputError
 from tokviz.evaluation import agreement
 from tokviz.images import open_image, preview_jpeg
 from tokviz.sweeps.rows import Row
+from tokviz.trace.stages import CUT_OFF
 from tokviz.view.encode import data_url
 from tokviz.view.sweep_charts import Estimate, Point
 from tokviz.view.sweep_page import Flip, SweepReport
@@ -55,13 +56,19 @@ def quality(measure: str, rows: Sequence[Row]) -> Estimate:
     if MEASURES[measure] == ("chair",):
         said = np.array([row["mentions"] for row in rows])
         return bootstrap(said - np.array([row["hallucinated"] for row in rows]), said)
-    return wilson(round(sum(row["score"] for row in rows)), len(rows))
+    scores = np.array([row["score"] for row in rows], np.float64)
+    if not np.isin(scores, (0, 1)).all():  # VQA's score knows shares of a point
+        return bootstrap(scores, np.ones(len(scores)))
+    return wilson(int(scores.sum()), len(rows))
 
 
 def details(measure: str, rows: Sequence[Row]) -> tuple[tuple[str, float], ...]:
     """Return further numbers for the table."""
     found = {"same answer": _mean(rows, "same"), "KL": _mean(rows, "kl"),
              "total variation": _mean(rows, "total_variation")}  # fmt: skip
+    cut = sum(row.get("finish") in CUT_OFF for row in rows)
+    if cut:
+        found["cut off"] = cut / len(rows)
     for name in ("gap", "comprehensiveness", "sufficiency"):
         found[f"faithfulness: {name}"] = _mean(rows, name)
     asked = [row for row in rows if row["kind"] == "yes_no"]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import csv
 import json
+from ast import literal_eval
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.evaluation.exact import PEOPLE
 from tokviz.sweeps.question import MAX_TEXT, Question
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -22,7 +25,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 COLUMNS = {
     "image": ("image", "images", "image_path", "file", "file_name", "filename"),
     "prompt": ("prompt", "question", "text", "query"),
-    "truth": ("truth", "answer", "label", "gt_answer"),
+    "truth": ("truth", "answer", "label", "gt_answer", "answers"),
     "kind": ("kind", "type"),
     "choices": ("choices", "options"),
     "name": ("name", "id", "question_id"),
@@ -177,10 +180,11 @@ def _question(
 ) -> Question:
     images = parts["image"] if isinstance(parts["image"], list) else [parts["image"]]
     paths = tuple(str(inside(home, _text(image))) for image in images)
-    truth = None if parts["truth"] in (None, "") else _listed(parts["truth"])
-    judged = _text(parts["kind"] or kind or ("exact" if truth else "open"))
+    answers = _answers(parts["truth"])
+    judged = _text(parts["kind"] or kind or ("exact" if answers else "open"))
+    truth, accepted = _truth(answers, judged)
     label = _text(parts["name"])[:200] if parts["name"] not in (None, "") else name
-    return Question(paths, prompt, truth, judged, _choices(parts["choices"]), label)
+    return Question(paths, prompt, truth, judged, _choices(parts["choices"]), accepted, label)
 
 
 def folder_of_images(folder: Path) -> Path:
@@ -230,8 +234,31 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _listed(value: Any) -> str:
-    return ", ".join(_text(v) for v in value) if isinstance(value, list) else _text(value)
+def _answers(value: Any) -> list[str]:
+    """Return the right answers of a cell: one, or a list, perhaps written as text (JSON, Python).
+
+    VQAv2 writes each of its ten answers as an object with the field `answer`.
+    """
+    if value in (None, "", []):
+        return []
+    if isinstance(value, str) and value.lstrip().startswith("[") and value.rstrip().endswith("]"):
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            read = literal_eval(value) if "'" in value else json.loads(value)
+            value = read if isinstance(read, list) and read else value
+    values = value if isinstance(value, list) else [value]
+    return [_text(v.get("answer") if isinstance(v, dict) else v) for v in values]
+
+
+def _truth(answers: Sequence[str], kind: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the right answer as one text, and all that are accepted where there are several."""
+    if not answers:
+        return None, ()
+    several = [text for text, _ in Counter(answers).most_common()]
+    if len(several) == 1 and (kind != "exact" or len(answers) != PEOPLE):
+        return several[0], ()
+    if kind != "exact":
+        return ", ".join(several), ()
+    return " | ".join(several)[:MAX_TEXT], tuple(answers)
 
 
 def _choices(value: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tokviz.capture import Capture
 from tokviz.errors import ModelError, TokvizError
-from tokviz.evaluation import ObjectList
+from tokviz.evaluation import ObjectList, same_answer
 from tokviz.examine.faithfulness import Memo, Score, order_of, removal_curves
 from tokviz.load_options import CHANGING_ANSWERS
 from tokviz.models import VLM, load
@@ -201,7 +201,8 @@ def outcome(found: Measured, full: Measured) -> Row:
     return {
         "tokens_left": found.visual_tokens,
         "answer": found.answer,
-        "same": found.ids == full.ids,
+        "finish": found.finish,
+        "same": same_answer(found.answer, full.answer),
         "kl": kl,
         "total_variation": variation,
         "kv_bytes": found.kv_bytes,

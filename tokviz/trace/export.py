@@ -23,6 +23,7 @@ def answer_record(trace: Trace) -> dict[str, Any]:
         "model": str(trace.model.get("name", "")),
         "prompt": trace.prompt,
         "answer": trace.answer,
+        "finish": trace.finish,
         "tokens": _answer_tokens(trace),
         "visual_tokens": _counts(trace),
         "stages": [
@@ -70,7 +71,7 @@ def _answer_tokens(trace: Trace) -> list[dict[str, Any]]:
     probabilities = trace.arrays.get("answer_prob", np.full(trace.t, np.nan))
     return [
         {"id": int(i), "text": text, "probability": _number(p)}
-        for i, text, p in zip(ids, trace.answer_tokens, probabilities, strict=True)
+        for i, text, p in zip(ids, trace.pieces, probabilities, strict=True)
     ]
 
 

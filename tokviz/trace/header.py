@@ -52,6 +52,20 @@ def read_texts(values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(read_text(v) for v in values)
 
 
+def read_choice(known: Sequence[str], value: Any) -> str:
+    """Return one of the known names, or "" where nothing is said."""
+    if value != "" and value not in known:
+        raise TraceError(f"it must be one of {', '.join(known)}, got {str(value)[:40]!r}.")
+    return str(value)
+
+
+def read_indices(values: Sequence[Any]) -> tuple[int, ...]:
+    """Return a list of whole numbers."""
+    if isinstance(values, str) or not all(type(value) is int for value in values):
+        raise TraceError("a list of whole numbers is expected.")
+    return tuple(values)
+
+
 def read_layout(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Layout:
     """Return the layout of the visual tokens; raise TraceError where it contradicts itself."""
     layout = Layout(

@@ -23,3 +23,5 @@ class LaneView:
     timings: dict[str, float] | None = None
     "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
     trace: Trace | None = None
+    finish: str = ""
+    "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`; empty while it is written."

@@ -47,7 +47,11 @@ HEADER: dict[str, tuple[str, str]] = {
     "answer": ("text", "the whole answer."),
     "model": ("object", "name, family, layers, heads, dtype, device ... as far as they are known."),
     "prompt_tokens": ("list of texts [s]", "tokens of the whole prompt; their number is s."),
-    "answer_tokens": ("list of texts [t]", "pieces of the answer; their number is t."),
+    "answer_tokens": (
+        "list of texts [t]",
+        "pieces of the answer, joined the answer; their number is t. A letter of several tokens is "
+        "in the piece of the last one, the others are empty.",
+    ),
     "candidate_tokens": ("list of lists of texts [t, c]", "texts of `candidate_ids`; may be []."),
     "words": ("object", "token id (as text) -> text, for ids that arrays name; may be {}."),
     "sizes": ("list of [width, height]", "of each original image, in pixels."),
@@ -82,6 +86,21 @@ HEADER: dict[str, tuple[str, str]] = {
     "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
     "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
     "notes": ("list of texts", "sentences for the reader."),
+    "finish": (
+        "text",
+        "why the answer ended: end (the model ended it), length (the limit of tokens), stopped "
+        "(somebody stopped it), time (the time limit); empty = not known.",
+    ),
+    "word_marks": (
+        "text",
+        "how the tokenizer writes word starts in `prompt_tokens`: sentencepiece (U+2581 before a "
+        "word), byte_level (U+0120 before a word), wordpiece (## before what continues one), "
+        "word_level (every token is a word), unknown; empty = told from the tokens.",
+    ),
+    "answer_marks": (
+        "list of integers",
+        "answer tokens that are marks and no text, by number; their pieces are empty.",
+    ),
 }
 """Field of the JSON header -> (type, meaning)."""
 REQUIRED_FIELDS = (
@@ -113,7 +132,7 @@ SCHEMA: dict[str, Field] = {
     "cls_attention": Field("u n", "f2", "head mean of the [CLS] attention to each patch."),
     "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
     "received_attention": Field("u n", "f2", "mean attention each patch receives in the tower."),
-    "feature_norm": Field("u n", "f2", "L2 norm of each patch after each tower layer."),
+    "feature_norm": Field("u n", "f4", "L2 norm of each patch after each tower layer."),
     "readout_ids": Field("k", "i4", "token ids of the words in `readout`: prompt and answer."),
     "readout": Field(
         "q k", "f4", "last hidden state of every row times the head's weight of every word."

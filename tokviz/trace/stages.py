@@ -9,6 +9,22 @@ from tokviz.matrix import Reduction
 
 Scalar = bool | int | float | str | None
 
+FINISHES: dict[str, str] = {
+    "end": "the model ended its answer",
+    "length": "the limit of tokens was reached",
+    "stopped": "somebody stopped the run",
+    "time": "the time limit was reached",
+}
+"""Why an answer ended -> what that means."""
+CUT_OFF: dict[str, str] = {
+    "length": "The answer was cut off after {}, the limit that was set: it has no end.",
+    "stopped": "The answer was stopped after {}: it has no end.",
+    "time": "The answer was cut off after {} by the time limit: it has no end.",
+}
+"""Why an answer has no end of its own -> the note about it, with room for the number of tokens."""
+CUT_OFF_WORDS = {"length": "cut off", "stopped": "stopped", "time": "cut off by time"}
+"""The same in a word or two, for tables and lines."""
+
 
 @dataclass(frozen=True)
 class StageRecord:

@@ -20,9 +20,13 @@ from tokviz.errors import MissingSignal, TraceError
 from tokviz.matrix import Reduction
 from tokviz.names import unknown
 from tokviz.notebook_display import html_of
+from tokviz.text.token_bytes import MARKS, guess_marks, spelled
+from tokviz.text.words import exact_pieces, word_spans
 from tokviz.trace import trace_io
 from tokviz.trace.header import (
+    read_choice,
     read_field,
+    read_indices,
     read_layout,
     read_mitigation,
     read_stages,
@@ -39,7 +43,7 @@ from tokviz.trace.schema import (
     STAGE_ARRAYS,
     STAGE_SCORE,
 )
-from tokviz.trace.stages import MitigationRecord, StageRecord
+from tokviz.trace.stages import CUT_OFF, FINISHES, MitigationRecord, StageRecord
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,6 +72,12 @@ class Trace:
     notes: tuple[str, ...] = ()
     mitigation: MitigationRecord | None = None
     "Edit of attention or logits, None for plain decoding."
+    finish: str = ""
+    "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`; empty = not known."
+    word_marks: str = ""
+    "How the tokenizer writes word starts, a key of `tokviz.text.token_bytes.MARKS`."
+    answer_marks: tuple[int, ...] = ()
+    "Answer tokens that are marks and no text, such as <|im_end|>; their pieces are empty."
 
     def __post_init__(self) -> None:
         """Check every array against SCHEMA; raise TraceError."""
@@ -110,6 +120,29 @@ class Trace:
     def t(self) -> int:
         """Number of answer tokens."""
         return len(self.answer_tokens)
+
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The piece of the answer that each answer token spells; joined they are the answer."""
+        return exact_pieces(
+            self.answer_tokens, self.answer, self.word_marks, others=self.prompt_tokens
+        )
+
+    @cached_property
+    def prompt_pieces(self) -> tuple[str, ...]:
+        """What each prompt token spells; a letter of several tokens is in the last one's piece."""
+        marks = self.word_marks or guess_marks(self.prompt_tokens)
+        return tuple(spelled(self.prompt_tokens, marks))
+
+    @cached_property
+    def word_spans(self) -> list[tuple[int, int]]:
+        """[start, stop) of the answer tokens of each word."""
+        return word_spans(self.pieces, self.answer_marks)
+
+    @property
+    def cut_off(self) -> bool:
+        """True when something other than the model ended the answer."""
+        return self.finish in CUT_OFF
 
     @cached_property
     def reduction(self) -> Reduction:
@@ -175,6 +208,9 @@ def _header(trace: Trace) -> dict[str, Any]:
         "kv_lengths": trace.kv_lengths,
         "notes": trace.notes,
         "mitigation": asdict(trace.mitigation) if trace.mitigation else None,
+        "finish": trace.finish,
+        "word_marks": trace.word_marks,
+        "answer_marks": trace.answer_marks,
     }
 
 
@@ -206,6 +242,8 @@ def check_arrays(trace: Trace) -> None:
         rows = trace.arrays.get(name, np.zeros(0, np.int32))
         if rows.size and (rows.min() < 0 or rows.max() >= lengths["s"]):
             raise TraceError(f"{name} points outside the {lengths['s']} tokens of the prompt.")
+    if not all(0 <= token < lengths["t"] for token in trace.answer_marks):
+        raise TraceError(f"answer_marks points outside the {lengths['t']} tokens of the answer.")
     alive = trace.layout.n
     for stage in trace.stages:
         if stage.reduction.n != alive:
@@ -262,8 +300,15 @@ def open_trace(source: str | Path | bytes) -> Trace:
         raise
 
 
+def widened(name: str, array: np.ndarray) -> np.ndarray:
+    """Return an array of an older file with the wider numbers that it is stored in by now."""
+    wide = np.dtype(SCHEMA[name].dtype)
+    older = array.dtype == np.float16 and wide == np.float32
+    return array.astype(wide) if older else array
+
+
 def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
-    named = {name: a for name, a in arrays.items() if name in SCHEMA}
+    named = {name: widened(name, a) for name, a in arrays.items() if name in SCHEMA}
     images = [arrays[f"image.{i}"].tobytes() for i in range(read_field(header, "sizes", len))
               if f"image.{i}" in arrays]  # fmt: skip
     part = partial(read_field, header)
@@ -284,4 +329,7 @@ def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
         kv_lengths=part("kv_lengths", lambda found: tuple(map(int, found)), ()),
         notes=part("notes", read_texts, ()),
         mitigation=part("mitigation", read_mitigation, None),
+        finish=part("finish", partial(read_choice, tuple(FINISHES)), ""),
+        word_marks=part("word_marks", partial(read_choice, tuple(MARKS)), ""),
+        answer_marks=part("answer_marks", read_indices, ()),
     )

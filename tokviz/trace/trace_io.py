@@ -15,6 +15,7 @@ hold is checked by tokviz when it opens the trace. Part of tokviz, Apache-2.0.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,13 +133,14 @@ def start(
         "answer": answer,
         "model": {"name": model},
         "prompt_tokens": ["<image>"] * (rows * cols) + words,
-        "answer_tokens": [word + " " for word in answer.split()],
+        "answer_tokens": re.findall(r"\s*\S+(?:\s+$)?", answer),
         "candidate_tokens": [],
         "words": {},
         "sizes": [[int(width), int(height)]],
         "tiles": [[0, rows, cols, [float(v) for v in box or (0, 0, width, height)], "whole"]],
         "stages": [],
         "timings": {},
+        "word_marks": "word_level",
         "kv_bytes": 0,
         "kv_lengths": [],
         "notes": [],

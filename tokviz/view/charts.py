@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from tokviz.trace import Trace
 from tokviz.view.overlay import image_share
-from tokviz.view.words import token_words
+from tokviz.view.words import trace_words
 
 INK = "#7d8590"
 """Text and lines; readable on white and on near-black."""
@@ -76,7 +76,7 @@ def probability_chart(trace: Trace) -> go.Figure:
     """Show how probable each answer token was when it was chosen."""
     figure = go.Figure()
     if "answer_prob" in trace and trace.t:
-        texts = [escape(word["text"]) for word in token_words(trace.answer_tokens)][:MAX_WORDS]
+        texts = [escape(word["text"]) for word in trace_words(trace)][:MAX_WORDS]
         figure.add_bar(
             x=list(range(len(texts))), y=trace["answer_prob"][:MAX_WORDS].tolist(),
             marker_color=TEAL, customdata=texts,

@@ -11,6 +11,7 @@ import numpy as np
 
 from tokviz.analysis import analyse
 from tokviz.errors import TokvizError
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace import Trace
 from tokviz.view.still import draw
 from tokviz.view.words import compare_words, verdict
@@ -93,8 +94,9 @@ def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
         "title": title,
         "text": trace.answer,
         "words": words,
-        "changed": any(word["mark"] != "same" for word in words),
-        "verdict": verdict(words).replace("as with all tokens", "as before"),
+        "changed": not same_answer(trace.answer, full.answer),
+        "verdict": verdict(trace.answer, full.answer, "Same answer as before."),
+        "finish": trace.finish,
     }
 
 

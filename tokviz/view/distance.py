@@ -57,7 +57,7 @@ def word_distances(trace: Trace | None, full: Trace | None) -> list[dict[str, An
     last = int(parted[0]) + 1 if len(parted) else both
     return [
         {
-            "text": trace.answer_tokens[i].strip(),
+            "text": trace.pieces[i].strip(),
             "distance": least_distance(
                 *(one[name][i] for one in (trace, full) for name in NEEDED[1:])
             ),

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
+from tokviz.trace.stages import CUT_OFF_WORDS
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
@@ -35,21 +37,28 @@ def lane_card(lane: LaneView, full: LaneView | None) -> dict[str, Any]:
         full: the full answer's lane of the same comparison, or None if this is the full answer.
 
     Returns:
-        {text, words, verdict, done, error, metrics, distances}; words are marked only when both
-        are done.
+        {text, words, verdict, changed, finish, done, error, metrics, distances}; words are marked
+        only when both are done.
     """
     compared = full is not None and lane.done and full.done and not (lane.error or full.error)
-    words = compare_words(lane.text, full.text) if compared and full is not None else []
+    said, other = lane.text, full.text if full is not None else ""
     return {
         "text": lane.text,
-        "words": words,
-        "verdict": verdict(words) if compared else "",
-        "changed": any(word["mark"] != "same" for word in words),
+        "words": compare_words(said, other) if compared else [],
+        "verdict": f"{verdict(said, other)}{cut_off(lane)}" if compared else "",
+        "changed": bool(compared) and not same_answer(said, other),
+        "finish": getattr(lane, "finish", ""),
         "done": bool(lane.done),
         "error": lane.error or "",
         "metrics": metrics(lane, full) if lane.done and not lane.error else [],
         "distances": distances(lane, full) if compared and full is not None else [],
     }
+
+
+def cut_off(lane: LaneView) -> str:
+    """Return a sentence about an answer without an end of its own; "" for any other."""
+    word = CUT_OFF_WORDS.get(lane.finish)
+    return f" It was {word}: there may have been more." if word else ""
 
 
 def distances(lane: LaneView, full: LaneView) -> list[dict[str, str]]:

@@ -14,7 +14,9 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     pane, row, col   i2 [n]; row and col count inside the token's tile, -1 without a box
     tile             i2 [n]
     kind             u1 [n]: 0 patch, 1 newline, 2 separator
-    words            per answer token {text, lead, special, prob, candidates: [[text, prob], ...]}
+    words            per answer token {text, lead, special, part, prob, candidates: [[text, prob],
+                     ...]}; part: it only goes on with the character of the token before
+    finish           why the answer ended, a key of `tokviz.trace.stages.FINISHES`; "" = not known
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
     heads            f2 or u1 [t, l, h, n], likewise
     share            f2 [t, l], attention on all visual tokens together
@@ -51,7 +53,7 @@ from tokviz.trace import Trace
 from tokviz.trace.schema import BLOCKS
 from tokviz.view.encode import data_url, pack, pack_map
 from tokviz.view.fates import fate_fields
-from tokviz.view.words import token_words
+from tokviz.view.words import text_tokens, token_words, trace_words
 
 ROOM = 3 * 2**19
 """Bytes for the head-mean map, and again for the maps of single heads."""
@@ -104,6 +106,7 @@ def overlay_payload(
         "model": str(trace.model.get("name", "")),
         "prompt": trace.prompt,
         "answer": trace.answer,
+        "finish": trace.finish,
         "n": trace.n,
         "images": pictures(trace, SLIM_SIDE if slim else PREVIEW_SIDE),
         "missing": missing,
@@ -142,6 +145,7 @@ def pending_payload(image: Image.Image, prompt: str, tokens: Sequence[str]) -> d
         "model": "",
         "prompt": prompt,
         "answer": "",
+        "finish": "",
         "n": 0,
         "images": [{"src": src, "width": width, "height": height}],
         "panes": [{**pane, "tiles": [], "unseen": []}],
@@ -176,7 +180,7 @@ def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
 
 def answer_words(trace: Trace) -> list[dict[str, Any]]:
     """Return the answer tokens with their probabilities and candidates."""
-    words = token_words(trace.answer_tokens)
+    words = trace_words(trace)
     probs, likely = trace.arrays.get("answer_prob"), trace.arrays.get("candidate_prob")
     for number, word in enumerate(words):
         word["prob"] = None if probs is None else _number(probs[number])
@@ -266,11 +270,9 @@ def _mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
     """Return attention [1, l, n], the mean of the words that are text, and the sinks."""
     if "attention" not in trace or not trace.t:
         return {}
-    words = token_words(trace.answer_tokens)
-    text = [i for i, word in enumerate(words) if not word["special"]] or list(range(trace.t))
-    mean = trace["attention"][text].astype(np.float32).mean(0, keepdims=True)
+    mean = trace["attention"][text_tokens(trace)].astype(np.float32).mean(0, keepdims=True)
     return {
-        "words": [{"text": trace.answer, "lead": False, "special": False}],
+        "words": [{"text": trace.answer, "lead": False, "special": False, "part": False}],
         "attention": pack_map(mean, ROOM),
         "sinks": None if sinks is None else pack(sinks, "u1"),
     }

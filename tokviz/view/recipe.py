@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tokviz.trace import Trace
-from tokviz.view.words import is_special
+from tokviz.view.words import text_tokens
 
 
 def recipe(
@@ -106,5 +106,4 @@ def _words(trace: Trace, chosen: Sequence[int]) -> tuple[list[int], str]:
     held = [int(word) for word in chosen if 0 <= int(word) < trace.t]
     if held:
         return held, "sum"
-    text = [i for i, token in enumerate(trace.answer_tokens) if not is_special(token)]
-    return text or list(range(trace.t)), "mean"
+    return text_tokens(trace), "mean"

@@ -1,7 +1,7 @@
 """A keep sweep as a strip of cells: where does the answer stay, where does it change?
 
-Every cell is a run of its own. Whether an answer stays is judged on its text, upper case and outer
-spaces aside, as everywhere in tokviz.
+Every cell is a run of its own. Whether an answer stays is the rule of `same_answer`, as everywhere
+in tokviz.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace.lane_view import LaneView
 from tokviz.view.lanes import duration
 from tokviz.view.words import compare_words
@@ -46,7 +47,7 @@ def cell(keep: int, n: int, lane: LaneView, full: str | None) -> dict[str, Any]:
         return shown | {"state": "refused", "text": lane.error}
     if not lane.done or full is None:
         return shown | {"state": "running" if lane.text else "waiting"}
-    same = lane.text.strip().lower() == full.strip().lower()
+    same = same_answer(lane.text, full)
     words = compare_words(lane.text[:SHORT], full[:SHORT])
     return shown | {"state": "holds" if same else "changes", "words": words}
 

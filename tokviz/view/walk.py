@@ -12,7 +12,7 @@ from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.view.fates import PLACES
 from tokviz.view.still import paint, scaled, sheet
-from tokviz.view.words import is_special
+from tokviz.view.words import text_tokens
 
 MAX_FRAMES = 60
 STRIP = 46
@@ -82,8 +82,7 @@ def _attention(trace: Trace) -> np.ndarray | None:
     """Return [l, n], mean over the answer's words, or None."""
     if "attention" not in trace or not trace.t:
         return None
-    words = [i for i, token in enumerate(trace.answer_tokens) if not is_special(token)]
-    return trace["attention"][words or slice(None)].astype(np.float32).mean(0)
+    return trace["attention"][text_tokens(trace)].astype(np.float32).mean(0)
 
 
 def _highest(attention: np.ndarray | None, sinks: np.ndarray | None) -> float:

@@ -1,64 +1,82 @@
-"""How is an answer shown: which tokens start a word, and which words differ between two answers?"""
+"""How is an answer shown: its tokens as chips, and which words differ between two answers?"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any
 
-SPACES = ("▁", "Ġ")
-"""What tokenizers write for a leading space."""
-LINE_BREAKS = ("Ċ", "\n", "<0x0A>")
+from tokviz.evaluation.same_answer import compared, same_answer
+from tokviz.text.characters import units
+from tokviz.text.words import character_spans
+from tokviz.trace import Trace
+
+SAME = "Same answer as with all tokens."
 
 
-def is_special(token: str) -> bool:
-    """Return whether a token is a marker such as </s> or <|im_end|>, not text."""
-    token = token.strip()
-    return len(token) > 2 and token[0] == "<" and token[-1] == ">" and " " not in token
+def token_words(pieces: Sequence[str], marks: Iterable[int] = ()) -> list[dict[str, Any]]:
+    """Return each token as {text, lead, special, part}.
 
+    Tokens that spell one character are one chip: the first has the text of all, the others have
+    `part` True and no text. `lead` is True where a space goes before the token.
 
-def token_words(tokens: Sequence[str]) -> list[dict[str, Any]]:
-    """Return each token as {text, lead, special}.
-
-    `lead` is True where a space goes before the token. Tokenizers that mark no spaces at all (whole
-    words) get one before every token that is not punctuation.
+    Args:
+        pieces: what the tokens spell, see `Trace.pieces`.
+        marks: tokens that are marks and no text; `special` is True for these alone.
     """
-    marked = any(token.startswith((" ", *SPACES)) for token in tokens)
-    words = []
-    for number, token in enumerate(tokens):
-        text = token
-        for mark in SPACES:
-            text = text.replace(mark, " ")
-        for mark in LINE_BREAKS:
-            text = text.replace(mark, "⏎")
-        lead = text.startswith(" ") if marked else text[:1] not in ".,;:!?'"
+    apart, before = set(marks), ""
+    words: list[dict[str, Any]] = []
+    for start, stop in character_spans(pieces, apart):
+        text = "".join(pieces[start:stop])
+        spaced = text[:1].isspace() or (before.strip() and before[-1:].isspace())
+        lead = bool(start and spaced and text.strip())  # a bare space shows itself
+        shown = text.strip(" ").replace("\r\n", "\n").replace("\n", "⏎")
         words.append(
             {
-                "text": text.strip() or text,
-                "lead": bool(number and lead),
-                "special": is_special(token),
+                "text": shown.strip() or shown or text,
+                "lead": lead,
+                "special": start in apart,
+                "part": False,
             }
         )
+        rest = {"text": "", "lead": False, "special": start in apart, "part": True}
+        words.extend(dict(rest) for _ in range(start + 1, stop))
+        before = text or before
     return words
+
+
+def trace_words(trace: Trace) -> list[dict[str, Any]]:
+    """Return the answer's tokens as `token_words` does."""
+    return token_words(trace.pieces, trace.answer_marks)
+
+
+def text_tokens(trace: Trace) -> list[int]:
+    """Return the answer tokens that are text; all of them where none is."""
+    text = [i for i in range(trace.t) if i not in trace.answer_marks]
+    return text or list(range(trace.t))
 
 
 def compare_words(answer: str, full: str) -> list[dict[str, Any]]:
     """Mark what changed between the full answer and another one.
 
+    What counts as changed is the rule of `same_answer`: all words are the same exactly when the
+    answers are.
+
     Returns:
         The words and punctuation marks of both in reading order as {text, mark, lead}: mark is
         same, added (only in `answer`) or removed (only in `full`), and lead says that a space
-        goes before.
+        goes before. In scripts without spaces every character counts for itself.
     """
     ours, theirs = _split(answer), _split(full)
+    if same_answer(answer, full):
+        return [{"text": text, "mark": "same", "lead": lead} for text, lead in ours]
     marked: list[dict[str, Any]] = []
 
     def mark(name: str, words: Sequence[tuple[str, bool]]) -> None:
         marked.extend({"text": text, "mark": name, "lead": lead} for text, lead in words)
 
-    matcher = SequenceMatcher(None, [w for w, _ in theirs], [w for w, _ in ours], False)
-    for tag, i0, i1, j0, j1 in matcher.get_opcodes():
+    keys = [[compared(word) for word, _ in words] for words in (theirs, ours)]
+    for tag, i0, i1, j0, j1 in SequenceMatcher(None, *keys, False).get_opcodes():
         if tag == "equal":
             mark("same", ours[j0:j1])
             continue
@@ -69,15 +87,21 @@ def compare_words(answer: str, full: str) -> list[dict[str, Any]]:
 
 def _split(text: str) -> list[tuple[str, bool]]:
     """Return words and punctuation marks, each with whether white space goes before it."""
-    found = re.finditer(r"\w+|[^\w\s]", text)
-    return [(m[0], m.start() > 0 and text[m.start() - 1].isspace()) for m in found]
+    return [(text[a:b], a > 0 and text[a - 1].isspace()) for a, b in units(text)]
 
 
-def verdict(words: Sequence[dict[str, Any]]) -> str:
-    """Say in one short sentence how much of an answer changed."""
+def verdict(answer: str, full: str, same: str = SAME) -> str:
+    """Say in one short sentence whether an answer changed, and how much of it.
+
+    Args:
+        answer: the one in question.
+        full: what it is held against.
+        same: what is said where they are the same.
+    """
+    if same_answer(answer, full):
+        return same
+    words = compare_words(answer, full)
     added = sum(word["mark"] == "added" for word in words)
     removed = sum(word["mark"] == "removed" for word in words)
-    if not added and not removed:
-        return "Same answer as with all tokens."
     parts = [f"{added} new" if added else "", f"{removed} gone" if removed else ""]
     return "The answer changed: " + ", ".join(p for p in parts if p) + "."

@@ -71,7 +71,7 @@ def run_with(**stages):
     """A run with a lane per stage: fastervlm answers otherwise, visionzip as with all tokens."""
     traces = {FULL: fake_trace(6, 6)}
     for number, (name, one) in enumerate(stages.items()):
-        said = {"answer": ("a", " cat")} if name == "fastervlm" else {}
+        said = {"answer": "a cat"} if name == "fastervlm" else {}
         traces[number] = fake_trace(6, 6, stages=(one,), **said)
     return Run(None, "Is there a CAT ?", "m", traces)
 

@@ -50,7 +50,7 @@ def test_the_answer_goes_on_from_a_forced_word(vlm, cat):
     forced = vlm.answer(cat, PROMPT, Plan(forced=(first, other)), 5)
     assert forced["answer_ids"][:2].tolist() == [first, other]
     assert forced["answer_prob"][1] == pytest.approx(free["candidate_prob"][1, 1], abs=1e-5)
-    assert "2 tokens were forced" in forced.notes[-1]
+    assert "2 tokens were forced" in " ".join(forced.notes)
     with pytest.raises(tokviz.InputError, match="forced tokens must be"):
         vlm.answer(cat, PROMPT, Plan(forced=(10**9,)), 5)
 

@@ -7,6 +7,7 @@ an image, and leaves out what only a picture needs (recorded rows, previews).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -38,6 +39,8 @@ class Measured:
     "encode, decide, prefill, decode, first_token, total."
     kv_bytes: int
     notes: tuple[str, ...]
+    finish: str
+    "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`."
 
 
 class MeasuredRun(Run):
@@ -49,9 +52,9 @@ class MeasuredRun(Run):
         self.advance(self.start, strict=True)
         while not self.view.done:
             full = len(self.tokens) >= limit
-            self.advance(self.finish if full else self.step, strict=True)
+            self.advance(partial(self.finish, "length") if full else self.step, strict=True)
         records = [*self.prefill_input.records, *self.lane.stages.records()]
-        notes = [*self.prefill_input.notes, *(note for r in records for note in r.reduction.notes)]
+        notes = [*self.notes(), *(note for r in records for note in r.reduction.notes)]
         return Measured(
             answer=self.view.text,
             ids=tuple(self.lane.ids),
@@ -61,6 +64,7 @@ class MeasuredRun(Run):
             seconds=dict(self.view.timings or {}),
             kv_bytes=self.view.kv_bytes,
             notes=tuple(dict.fromkeys(notes)),
+            finish=self.view.finish,
         )
 
     def write(self) -> None:
@@ -69,9 +73,10 @@ class MeasuredRun(Run):
             self.rows.append(self.lane.logits.log_softmax(-1).cpu().numpy())
         super().write()
 
-    def finish(self) -> None:
+    def finish(self, reason: str) -> None:
         """End without a trace."""
         self.refresh()
+        self.end_text(reason)
         self.view.done = True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
 from tokviz.models.runs.chat_prompt import render
+from tokviz.models.runs.own_words import own_rows
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.models.tower.watch import TOWER_SIGNALS
@@ -41,21 +43,13 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
     layout = loaded.family.layout(loaded.model, loaded.processor, inputs, opened)
     tokens = tuple(loaded.tokenizer.convert_ids_to_tokens(ids.tolist()))
-    own = own_words(loaded.tokenizer, prompt, ids, layout.position)
+    write = partial(render, loaded, images=len(opened))
+    text = loaded.answer_text()
+    rows, notes = own_rows(loaded.tokenizer, write, prompt, ids, layout.position, text)
     marks = mark_rows(loaded.tokenizer, ids, layout.position)
-    rows = own.numpy().astype(np.int32)
-    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks)
+    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks, notes)
+    own = torch.from_numpy(rows.astype(np.int64))
     return Prepared(asked, inputs, loaded.family.positions(loaded.model, inputs), own)
-
-
-def own_words(tokenizer: Any, prompt: str, ids: np.ndarray, visual: np.ndarray) -> torch.Tensor:
-    """Find the rows of the user's words; all text after the image where they are not found."""
-    own = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    after = int(visual[-1]) + 1 if len(visual) else 0
-    for start in range(after, len(ids) - len(own) + 1):
-        if ids[start : start + len(own)].tolist() == own:
-            return torch.arange(start, start + len(own))
-    return torch.arange(after, len(ids))
 
 
 def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:

@@ -136,7 +136,7 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
         similarity = per_token(vision.similarity, norms)
         arrays["cls_similarity"] = similarity.astype(np.float16)
     if vision.norms:
-        arrays["feature_norm"] = per_token(vision.norms, norms).astype(np.float16)
+        arrays["feature_norm"] = per_token(vision.norms, norms).astype(np.float32)
     return arrays
 
 

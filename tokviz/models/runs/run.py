@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
+from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput, route
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane
@@ -30,7 +30,7 @@ from tokviz.models.runs.timings import answer_timings
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, Step
 from tokviz.trace.lane_view import LaneView
-from tokviz.trace.stages import MitigationRecord, StageRecord
+from tokviz.trace.stages import CUT_OFF, MitigationRecord, StageRecord
 
 
 class Run:
@@ -54,7 +54,8 @@ class Run:
         self.contrast: ContrastBranch | None = None
         total = prepared.asked.layout.n
         self.view = LaneView(self.plan.label, total_visual_tokens=total)
-        self.tokens: list[str] = []
+        self.said = loaded.answer_text()
+        self.tokens: tuple[str, ...] = ()
         self.stops = end_tokens(loaded.model)
 
     def advance(self, work: Any, strict: bool) -> None:
@@ -185,13 +186,22 @@ class Run:
         """Write the predicted token or a forced one, or finish at an end token."""
         forced = self.plan.forced[len(self.tokens) :]
         if not forced and self.lane.best() in self.stops:
-            self.finish()
+            self.finish("end")
             return
-        self.lane.write(forced[0] if forced else None)
-        text = self.loaded.tokenizer.decode(self.lane.ids, skip_special_tokens=True)
-        self.tokens.append(text[len(self.view.text) :])
-        self.view.text, self.view.tokens = text, tuple(self.tokens)
+        self.said.add(self.lane.write(forced[0] if forced else None))
+        self.show_text()
         self.refresh()
+
+    def show_text(self) -> None:
+        """Bring the text and its pieces up to date."""
+        self.tokens = self.view.tokens = self.said.pieces
+        self.view.text = self.said.text
+
+    def end_text(self, finish: str) -> None:
+        """End the answer, for a reason out of FINISHES."""
+        self.said.close()
+        self.show_text()
+        self.view.finish = finish
 
     def refresh(self) -> None:
         """Bring timings and cache size up to date."""
@@ -212,13 +222,14 @@ class Run:
             "whole_prompt": run_share(records, n, shape, text),
         }
 
-    def finish(self) -> None:
-        """Freeze the lane into a trace."""
+    def finish(self, reason: str) -> None:
+        """Freeze the lane into a trace; `reason` is why the answer ends, a key of FINISHES."""
         self.lane.leave()
         self.refresh()
-        decode = self.loaded.tokenizer.decode
+        self.end_text(reason)
         entered, asked, t = self.prefill_input.prompt_rows, self.prepared.asked, len(self.tokens)
-        candidates = [[decode([i]) for i in row] for row in self.lane.candidate_ids()]
+        likely = enumerate(self.lane.candidate_ids())
+        candidates = [self.said.candidates(at, row) for at, row in likely]
         states = state_arrays(self.lane, entered, asked, t)
         trace = build_trace(
             self.lane,
@@ -235,22 +246,30 @@ class Run:
                 self.tokens,
                 candidates[:t],
                 self.view.text,
-                word_texts(states, readout_words(self.lane, asked, t), self.loaded.tokenizer),
+                word_texts(states, readout_words(self.lane, asked, t), self.said),
             ),
             dict(self.view.timings or {}),
             self.notes(),
         )
         self.view.trace = replace(
-            trace, kv_bytes=self.view.kv_bytes, mitigation=self.mitigation_record()
+            trace,
+            kv_bytes=self.view.kv_bytes,
+            mitigation=self.mitigation_record(),
+            finish=reason,
+            word_marks=self.said.word_marks,
+            answer_marks=self.said.marks,
         )
         self.view.done = True
 
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
-        notes, count = list(self.prefill_input.notes), min(len(self.plan.forced), len(self.tokens))
+        notes = [*self.prepared.asked.notes, *self.prefill_input.notes]
+        count = min(len(self.plan.forced), len(self.tokens))
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
             notes.append(f"The answer's first {what} forced, not chosen by the model.")
+        if self.view.finish in CUT_OFF:
+            notes.append(CUT_OFF[self.view.finish].format(count_of(len(self.tokens), "token")))
         if self.lane.shared_steps:
             word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
             notes.append(
@@ -275,9 +294,6 @@ class Run:
         )
 
 
-def end_tokens(model: nn.Module) -> set[int]:
-    """Return the ids that end an answer."""
-    ends = model.generation_config.eos_token_id  # type: ignore[union-attr]
-    if ends is None:
-        return set()
-    return set(ends) if isinstance(ends, (list, tuple)) else {int(ends)}
+def count_of(number: int, name: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
+from tokviz.models.answer_text import AnswerText
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.prompt_records import stacked
 from tokviz.models.prepared import Asked
@@ -96,12 +95,14 @@ def on_tokens(
     return over_whole_prompt(lane, entered, asked, full, layer)[asked.layout.position]
 
 
-def word_texts(arrays: dict[str, np.ndarray], words: np.ndarray, tokenizer: Any) -> dict[int, str]:
+def word_texts(
+    arrays: dict[str, np.ndarray], words: np.ndarray, said: AnswerText
+) -> dict[int, str]:
     """Return the text of the given words and of those that the logit lens reads, if it was used."""
     if "lens_ids" not in arrays:
         return {}
     named = np.union1d(arrays["lens_ids"], words)
-    return {int(token): tokenizer.decode([int(token)]) for token in named}
+    return {int(token): said.token_text(int(token)) for token in named}
 
 
 def unit(states: torch.Tensor) -> torch.Tensor:

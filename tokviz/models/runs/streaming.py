@@ -125,11 +125,12 @@ def write(
     with closing(Batch()) as batch:
         while going := [run for run in runs if not run.view.done]:
             stopped = stop is not None and stop.is_set()
+            why = getattr(stop, "reason", "stopped") if stopped else "length"
             last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
             joined = [] if together_after is None else batch_of(going, last, together_after)
             for run in going:
                 if run not in joined:
-                    run.advance(run.finish if run in last else run.step, strict)
+                    run.advance(partial(run.finish, why) if run in last else run.step, strict)
             if joined:
                 step_together(joined, batch, strict)
             yield

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from tokviz.models.answer_text import end_tokens
 from tokviz.models.attention import Observer, observed
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
 from tokviz.models.families.family import Features
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs.run import end_tokens
 
 BATCH = 8
 "Kept sets that go through the model together."
@@ -204,7 +204,8 @@ class TeacherForcing:
             if not open_ or step + 1 == max_new_tokens:
                 break
             best = self.more(reading, best[:, None], step)[:, -1].argmax(-1)
-        return [self.loaded.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+        text = self.loaded.answer_text()
+        return [text.decode(ids) for ids in written]
 
 
 def take(features: Features, kept: Sequence[np.ndarray]) -> Features:

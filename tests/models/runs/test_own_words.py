@@ -1,0 +1,66 @@
+"""The user's words in a prompt are found with any tokenizer and template, or the run says so."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.models.test_answer_text import model_with
+from tests.real_tokenizers import REAL
+from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND
+
+PICTURE = Image.new("RGB", (96, 96), "red")
+PROMPTS = [
+    "what is it?", "What is in the picture", "1990?", "?", "user", "ASSISTANT", "日本 🔥?", "a\nb",
+    "is it a dog ?", "<b>bold</b>", "é", "  two  spaces",
+]  # fmt: skip
+LLAVA = (
+    "{% for m in messages %}{{ m.role | upper }}: {% for c in m.content %}"
+    "{% if c.type == 'image' %}<image>\n{% else %}{{ c.text | trim }}{% endif %}"
+    "{% endfor %} {% endfor %}ASSISTANT:"
+)
+MISTRAL = (
+    "{% for m in messages %}[INST] {% for c in m.content %}{% if c.type == 'image' %}<image>\n"
+    "{% else %}{{ c.text }}{% endif %}{% endfor %} [/INST]{% endfor %}"
+)
+QUESTION_FIRST = (
+    "{% for m in messages %}USER: {% for c in m.content %}{% if c.type != 'image' %}{{ c.text }}"
+    "{% endif %}{% endfor %}\n<image>{% endfor %}\nASSISTANT:"
+)
+TEMPLATES = {"none": None, "llava": LLAVA, "mistral": MISTRAL, "first": QUESTION_FIRST}
+
+
+@pytest.fixture(scope="module", params=sorted(REAL))
+def vlm(request):
+    return model_with(REAL[request.param]())
+
+
+def spelled(asked, tokenizer):
+    return tokenizer.decode(asked.prompt_ids[asked.own_rows]).strip()
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES))
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_own_rows_spell_the_question(vlm, template, prompt, monkeypatch):
+    monkeypatch.setattr(vlm.processor, "chat_template", TEMPLATES[template])
+    asked = vlm.prepare(PICTURE, prompt).asked
+    assert spelled(asked, vlm.tokenizer) == asked.prompt
+    assert asked.notes == ()
+
+
+def test_a_tokenizer_without_offsets_is_read_by_its_spelling(vlm, monkeypatch):
+    monkeypatch.setattr(type(vlm.tokenizer), "is_fast", False)
+    asked = vlm.prepare(PICTURE, "what is in the picture?").asked
+    assert spelled(asked, vlm.tokenizer) == "what is in the picture?"
+    assert asked.notes == (BY_SPELLING,)
+    trace = vlm.answer(PICTURE, "what is in the picture?", max_new_tokens=1)
+    assert BY_SPELLING in trace.notes
+    assert vlm.unknown_words("what is it") == []
+
+
+def test_words_that_are_not_found_are_told(vlm, monkeypatch):
+    upper = LLAVA.replace("| trim", "| replace('i', 'o')")
+    monkeypatch.setattr(vlm.processor, "chat_template", upper)
+    asked = vlm.prepare(PICTURE, "what is it?").asked
+    after = int(asked.layout.position[-1]) + 1
+    assert asked.notes == (NOT_FOUND,)
+    assert np.array_equal(asked.own_rows, np.arange(after, len(asked.prompt_ids)))

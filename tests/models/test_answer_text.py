@@ -1,0 +1,128 @@
+"""An answer grows by whole letters, and its pieces are always the answer, with any tokenizer."""
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AddedToken
+
+import tokviz
+from tests.models.tiny import TINY, byte_tokenizer, shake
+from tests.real_tokenizers import MARKS, REAL, byte_level, mistral, wordpiece
+from tokviz.models.answer_text import AnswerText, control_ids, word_marks
+from tokviz.plans import Plan
+from tokviz.view.words import trace_words
+
+TEXTS = [
+    "a 🔥 grill", "日本 ok", "né", "की कीमत", "👨\u200d👩\u200d👧 x", "Giraffe", "1990", "don't",
+    "ไม่มีแมว", "two  spaces\nand a line", "🇩🇪🇫🇷", "<loc0100> <box>",
+]  # fmt: skip
+KINDS = {**REAL, "bytes": byte_tokenizer}
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("text", TEXTS)
+def test_letters_appear_whole_and_pieces_join_to_the_answer(kind, text):
+    tokenizer = KINDS[kind]()
+    said = AnswerText(tokenizer, word_marks(tokenizer), frozenset(range(5)))
+    for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        before = said.text
+        said.add(token)
+        assert "\ufffd" not in said.text
+        assert said.text.startswith(before), "nothing that was shown is taken back"
+        assert text.startswith(said.text), "a letter waits until it is whole"
+        assert "".join(said.pieces) == said.text
+    said.close()
+    assert said.text == text
+    assert "".join(said.pieces) == text
+
+
+@pytest.mark.parametrize("kind", sorted(REAL))
+def test_bytes_that_are_no_text_are_written_as_bytes(kind):
+    tokenizer = REAL[kind]()
+    fire = tokenizer("é日ę", add_special_tokens=False)["input_ids"]
+    every = [i for i in range(5, 400) if "\ufffd" in tokenizer.decode([i])]
+    assert every
+    said = AnswerText(tokenizer, word_marks(tokenizer), frozenset())
+    for token in [every[-1], *fire, every[0], every[-1]]:
+        said.add(token)
+        assert "\ufffd" not in said.text
+    said.close()
+    assert "".join(said.pieces) == said.text
+    assert "\ufffd" not in said.text
+    assert "\\x" in said.text
+    assert "é日ę" in said.text
+
+
+def test_how_words_are_marked_is_told_from_the_vocabulary():
+    made = {"mistral": mistral(), "byte_level": byte_level(), "wordpiece": wordpiece()}
+    assert {name: word_marks(one) for name, one in made.items()} == MARKS
+    assert word_marks(tokviz.load("embedded").tokenizer) == "word_level"
+
+
+def test_wordpiece_answers_are_words():
+    tokenizer = wordpiece()
+    said = AnswerText(tokenizer, "wordpiece", frozenset())
+    for token in tokenizer("a giraffe eats", add_special_tokens=False)["input_ids"]:
+        said.add(token)
+    assert said.pieces == ("a", " gi", "raf", "fe", " eats")
+
+
+@pytest.mark.parametrize("kind", sorted(REAL))
+def test_candidates_bring_their_space(kind):
+    """Sentencepiece decoders take off the first space: "a" and "dog" became "adog"."""
+    tokenizer = REAL[kind]()
+    ids = tokenizer("a dog", add_special_tokens=False)["input_ids"]
+    said = AnswerText(tokenizer, word_marks(tokenizer), frozenset())
+    for token in ids:
+        said.add(token)
+    assert "".join(said.candidates(0, ids[:1])) == "a"
+    assert said.candidates(1, ids[1:2])[0].startswith(" ")
+
+
+def model_with(tokenizer, name="llava"):
+    """A tiny model that speaks through another tokenizer."""
+    torch.manual_seed(0)
+    model, processor = TINY[name].build()
+    processor.tokenizer = tokenizer
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    model.config.image_token_id = image
+    processor.image_token_id = image
+    model.resize_token_embeddings(len(tokenizer))
+    shake(model)
+    model.generation_config.eos_token_id = None
+    return tokviz.load((model, processor))
+
+
+def forced(vlm, text):
+    ids = tuple(vlm.tokenizer(text, add_special_tokens=False)["input_ids"])
+    picture = Image.new("RGB", (96, 96), "red")
+    return vlm.answer([picture], "what is it?", Plan((), forced=ids), len(ids))
+
+
+@pytest.mark.parametrize("kind", sorted(REAL))
+def test_a_trace_of_a_real_tokenizer_reads_as_people_read(kind):
+    trace = forced(model_with(REAL[kind]()), "Giraffe 🔥 in 1990 don't")
+    assert "".join(trace.answer_tokens) == trace.answer == "Giraffe 🔥 in 1990 don't"
+    again = tokviz.open_trace(trace.to_bytes())
+    for one in (trace, again):
+        words = ["".join(one.pieces[a:b]).strip() for a, b in one.word_spans]
+        assert words == ["Giraffe", "🔥", "in", "1990", "don't"]
+        leads = [w["text"] for w in trace_words(one) if w["lead"] and not w["part"]]
+        assert len(leads) <= 4
+    texts = [t for row in trace.candidate_tokens for t in row] + list(trace.words.values())
+    assert not any("\ufffd" in text for text in texts)
+    assert trace.word_marks == MARKS[kind]
+
+
+def test_special_tokens_that_are_content_are_shown_and_control_tokens_are_not():
+    tokenizer = byte_level()
+    places = [AddedToken("<loc0100>", special=True), AddedToken("<|box_start|>", special=True)]
+    tokenizer.add_tokens(places, special_tokens=True)
+    vlm = model_with(tokenizer)
+    trace = forced(vlm, "<loc0100><|box_start|> cat")
+    assert trace.answer == "<loc0100><|box_start|> cat"
+    assert trace.answer_marks == ()
+    ends = control_ids(tokenizer, vlm.processor, vlm.model)
+    assert {tokenizer.convert_tokens_to_ids(t) for t in ("<s>", "</s>", "<pad>", "<image>")} <= ends
+    marked = forced(vlm, "a</s> cat")
+    assert (marked.answer, marked.answer_marks) == ("a cat", (1,))

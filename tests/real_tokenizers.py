@@ -1,0 +1,69 @@
+"""Tokenizers as real checkpoints have them: with merges, byte fallback and word marks.
+
+`mistral` is the sentencepiece vocabulary of Mistral 7B (and, but for its words, of Llama 2), out of
+the package mistral-common; `byte_level` is trained here the way GPT-2's, Llama 3's and Qwen's were.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import mistral_common
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers.models import BPE
+from transformers import BertTokenizer, LlamaTokenizer, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import SentencePieceExtractor
+
+SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
+TEXTS = [
+    "what is in the picture? A dog and a giraffe eat grass.",
+    "don't say it isn't 1990; the dogs' tails, the child's bike.",
+    "the assistant answers the question of the user about an image",
+] * 20
+
+
+@cache
+def _mistral() -> dict:
+    folder = Path(mistral_common.__file__).parent / "data"
+    return SentencePieceExtractor(str(folder / "tokenizer.model.v1")).extract(BPE)
+
+
+def mistral() -> LlamaTokenizer:
+    """Mistral 7B's, with Llama's decoder."""
+    read = _mistral()
+    tokenizer = LlamaTokenizer(
+        vocab=read["vocab"], merges=read["merges"], unk_token="<unk>", bos_token="<s>",
+        eos_token="</s>",
+    )  # fmt: skip
+    tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
+    return tokenizer
+
+
+def byte_level() -> PreTrainedTokenizerFast:
+    """Byte-level BPE with merges; letters of other scripts are several tokens."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>",
+        pad_token="<pad>", additional_special_tokens=["<image>"],
+    )  # fmt: skip
+
+
+def wordpiece() -> BertTokenizer:
+    """WordPiece, ## before what continues a word."""
+    words = ["gi", "##raf", "##fe", "a", "dog", "two", "##s", "eats", ".", ",", "is", "what", "?"]
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    tokenizer = BertTokenizer(vocab={name: i for i, name in enumerate(names)})
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    return tokenizer
+
+
+REAL = {"mistral": mistral, "byte_level": byte_level}
+MARKS = {"mistral": "sentencepiece", "byte_level": "byte_level", "wordpiece": "wordpiece"}

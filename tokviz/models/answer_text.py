@@ -1,0 +1,160 @@
+r"""The text of an answer while it is written, and the piece of it that each token spells.
+
+A letter may take several tokens (emoji, rare Chinese, every letter with byte fallback); a decoder
+that sees only some of them writes U+FFFD. Here a letter appears when it is whole, in the piece of
+its last token, and bytes that never become one are written as \xf0. Joined, the pieces are always
+the answer.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import nn
+
+from tokviz.text.token_bytes import shown, token_bytes
+
+NAMED = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
+CONTEXT = 8
+"""Tokens before a candidate from which its spaces follow."""
+
+
+class AnswerText:
+    """Turns token ids into text, one more at a time."""
+
+    def __init__(self, tokenizer: Any, word_marks: str, control_ids: frozenset[int]) -> None:
+        """Prepare an empty answer.
+
+        Args:
+            tokenizer: the model's.
+            word_marks: how it writes word starts, a key of `tokviz.text.token_bytes.MARKS`.
+            control_ids: tokens that are no text, from `control_ids`.
+        """
+        self.tokenizer, self.word_marks, self.control_ids = tokenizer, word_marks, control_ids
+        self.ids: list[int] = []
+        self.text = ""
+        self._ends: list[int] = []
+        "Offset in the text at which the piece of each token ends."
+
+    def add(self, token: int) -> None:
+        """Add a token; a letter that it does not complete waits for the next ones."""
+        self.ids.append(token)
+        self._ends.append(len(self.text))
+        self._update(self.decode(self.ids, whole=False))
+
+    def close(self) -> None:
+        """End the answer: what still waited is written as bytes."""
+        self._update(self.decode(self.ids))
+
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """The text of each token; joined they are `text`."""
+        return tuple(
+            self.text[a:b] for a, b in zip([0, *self._ends[:-1]], self._ends, strict=True)
+        ) if self._ends else ()  # fmt: skip
+
+    @property
+    def marks(self) -> tuple[int, ...]:
+        """Places of tokens that are no text."""
+        return tuple(i for i, token in enumerate(self.ids) if token in self.control_ids)
+
+    def _update(self, text: str) -> None:
+        """Take over a longer text; decoders that close up punctuation change what stood before."""
+        same = len(self.text) if text.startswith(self.text) else _shared_length(self.text, text)
+        self._ends = [min(end, same) for end in self._ends]
+        if self._ends:
+            self._ends[-1] = len(text)
+        self.text = text
+
+    def decode(self, ids: Iterable[int], whole: bool = True) -> str:
+        """Return the text of ids.
+
+        Args:
+            ids: token ids; those that are no text are left out.
+            whole: False = leave out a letter at the end that is not complete.
+        """
+        kept = [int(token) for token in ids if token not in self.control_ids]
+        text = self.tokenizer.decode(kept, skip_special_tokens=False) if kept else ""
+        return text if "\ufffd" not in text else self._from_bytes(kept, text, whole)
+
+    def _from_bytes(self, ids: Sequence[int], text: str, whole: bool) -> str:
+        """Return the text of ids whose decoded text holds U+FFFD."""
+        if self.word_marks not in ("byte_level", "sentencepiece"):
+            return shown(text if whole else text.rstrip("\ufffd"))
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        tokens = self.tokenizer.convert_ids_to_tokens(list(ids))
+        # None: rows of the head beyond the vocabulary, which is padded in many checkpoints
+        known = [token for token in tokens if token is not None]
+        data = b"".join(token_bytes(token, self.word_marks) for token in known)
+        if data[:1] == b" " and not text.startswith(" "):
+            data = data[1:]  # the decoder takes off the space before the first word
+        return shown(decoder.decode(data, final=whole))
+
+    def token_text(self, token: int) -> str:
+        """Return the text of one token by itself, control tokens by their name."""
+        text = self.tokenizer.decode([int(token)])
+        return text if "\ufffd" not in text else self._from_bytes([int(token)], text, True)
+
+    def candidates(self, at: int, tokens: Sequence[int]) -> list[str]:
+        """Return what each token would add to the answer at one place, its space included."""
+        before = [i for i in self.ids[max(at - CONTEXT, 0) : at] if i not in self.control_ids]
+        start = self.tokenizer.decode(before) if before else ""
+        return [self._candidate(before, start, int(token)) for token in tokens]
+
+    def _candidate(self, before: Sequence[int], start: str, token: int) -> str:
+        if before and token not in self.control_ids:
+            text = self.tokenizer.decode([*before, token])
+            if text.startswith(start) and "\ufffd" not in text:
+                return text[len(start) :]
+        return self.token_text(token)
+
+
+def _shared_length(a: str, b: str) -> int:
+    """Return how many characters two texts have in common at their beginning."""
+    pairs = zip(a, b, strict=False)
+    return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
+
+
+def word_marks(tokenizer: Any) -> str:
+    """Return how a tokenizer writes word starts, a key of MARKS; decided from its vocabulary."""
+    counts = dict.fromkeys(("sentencepiece", "byte_level", "wordpiece"), 0)
+    for token in tokenizer.get_vocab():
+        text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
+        counts["sentencepiece"] += text.startswith("\u2581")
+        counts["byte_level"] += text.startswith("\u0120")
+        counts["wordpiece"] += text.startswith("##") and len(text) > 2
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] else "word_level"
+
+
+def control_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[int]:
+    """Return the special tokens that are no text when a model writes them.
+
+    These begin, end or fill up a text, end an answer, stand for pictures, or are written by the
+    chat template. Every other token is content, whatever it looks like: places (<loc0100>), marks
+    of boxes and of the things in them.
+    """
+    special = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    named = {getattr(tokenizer, f"{name}_token_id", None) for name in NAMED}
+    found = named | end_tokens(model)
+    found |= {v for k, v in vars(model.config).items() if k.endswith(("_token_id", "_token_index"))}
+    texts = {v for k, v in vars(processor).items() if k.endswith("_token") and v}
+    templates = " ".join(_templates(processor) + _templates(tokenizer))
+    texts = {str(text) for text in texts}
+    found |= {i for i, text in special.items() if text in texts or text in templates}
+    return frozenset(i for i in found if isinstance(i, int))
+
+
+def _templates(holder: Any) -> list[str]:
+    template = getattr(holder, "chat_template", None) or ""
+    return [str(t) for t in template.values()] if isinstance(template, dict) else [str(template)]
+
+
+def end_tokens(model: nn.Module) -> set[int]:
+    """Return the ids that end an answer."""
+    ends = model.generation_config.eos_token_id  # type: ignore[union-attr]
+    if ends is None:
+        return set()
+    return set(ends) if isinstance(ends, (list, tuple)) else {int(ends)}
