@@ -6,25 +6,30 @@ import os
 import threading
 from pathlib import Path
 
-from components.server.upload_folder import keep_clean, own_folder
+from components.server.upload_folder import (
+    CLEANUP_INTERVAL_S,
+    MAX_AGE_S,
+    keep_clean,
+    own_folder,
+)
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 if "GRADIO_TEMP_DIR" not in os.environ:
     os.environ["GRADIO_TEMP_DIR"] = own_folder()
 
 from components.api import speak_json  # noqa: E402
-from components.ask.examples import Stored  # noqa: E402
 from components.ask.opening import draw_all  # noqa: E402
 from components.page import build, theme  # noqa: E402
 from components.runs.journal import JsonLines  # noqa: E402
 from components.runs.models import Models  # noqa: E402
-from components.runs.runs import RUNS  # noqa: E402
+from components.runs.stored_examples import Stored  # noqa: E402
 from components.server.connections import guard  # noqa: E402
 from components.server.fair_queue import queued  # noqa: E402
 from components.server.lifecycle import app_kwargs, listen_for_stop, serve_until_stopped  # noqa: E402
 from components.server.session_memory import remember_little  # noqa: E402
-from components.state import Settings, Site  # noqa: E402
-from components.widget import head  # noqa: E402
+from components.settings import Settings  # noqa: E402
+from components.site import Site  # noqa: E402
+from components.widgets.widget import head  # noqa: E402
 
 
 def read_settings() -> Settings:
@@ -93,9 +98,8 @@ LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
 settings = read_settings()
 examples = os.environ.get("TOKVIZ_EXAMPLES", "")
 stored = Stored(more=Path(examples) if examples else None)
-RUNS.room = settings.runs_mb * 2**20
 site = Site(settings, stored, Models(settings.models, options=load_options()))
-demo = queued(build(site), settings.queue)
+demo = queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
 
 
 def main() -> None:
@@ -107,7 +111,7 @@ def main() -> None:
             handler.setFormatter(JsonLines())
     if not settings.json_logs:  # Gradio asks itself whether it is up
         logging.getLogger("httpx").setLevel(logging.WARNING)
-    listen_for_stop()
+    listen_for_stop(site.stopping)
     lasting: set[str] = set().union(
         *(getattr(block, "keep_in_cache", set()) for block in demo.blocks.values())
     )
@@ -139,14 +143,14 @@ def serve(on_space: bool) -> None:
         footer_links=[],
         state_session_capacity=2000,
         auth=list(settings.auth) or None,
-        app_kwargs=app_kwargs(settings),
+        app_kwargs=app_kwargs(site),
         mcp_server=settings.mcp,
         prevent_thread_lock=True,
     )
     guard(demo.server, settings.connections, settings.trust_proxy)
     remember_little(demo)
     speak_json(demo.mcp_server_obj)
-    serve_until_stopped(demo)
+    serve_until_stopped(site, demo)
 
 
 if __name__ == "__main__":

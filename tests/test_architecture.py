@@ -19,7 +19,16 @@ LAYERS = [
     line.split()
     for line in """
 app
-components
+components.server
+components.page
+components.api components.desk components.lessons
+components.compare
+components.ask components.look
+components.screen
+components.answering
+components.site
+components.runs
+components components.widgets components.settings components.sentences
 tokviz.__main__
 tokviz.cli
 tokviz.catalog
@@ -71,8 +80,8 @@ def unit_of(module):
     """The unit a module belongs to, by the longest name in LAYERS: tokviz.view.x -> tokviz.view."""
     parts = module.split(".")
     names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-    # the facade is a unit by itself, not the home of modules that have no place
-    return next((n for n in names if n in HEIGHT and (n != "tokviz" or module == n)), module)
+    # a top package is a unit by itself, not the home of modules that have no place
+    return next((n for n in names if n in HEIGHT and ("." in n or module == n)), module)
 
 
 def type_checking_nodes(tree):

@@ -45,7 +45,7 @@
     return box;
   };
 
-  /* What a stored example shows is a file that is fetched once (components/payload_cache.py); any other value is here already.
+  /* What a stored example shows is a file that is fetched once (components/widgets/payload_cache.py); any other value is here already.
      Of several that are asked for in turn only the last is loaded. */
   const files = new Map();
   const fetched = (name) => {

@@ -4,7 +4,7 @@
   if (T.Lanes) return;
   const { el, fill } = T;
 
-  /* Name of a lane whose tokens were chosen by hand, as in components/runs/answering.py. */
+  /* Name of a lane whose tokens were chosen by hand, as in components/runs/lane_request.py. */
   T.BY_HAND = "by hand";
 
   /* A word of an answer that is compared with the full one. */

@@ -1,4 +1,4 @@
-/* The state of the page as the words of an address; components/runs/links.py reads them. */
+/* The state of the page as the words of an address; components/answering/links.py reads them. */
 (() => {
   const T = window.__tokviz;
   if (T.viewWords) return;

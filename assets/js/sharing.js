@@ -32,7 +32,7 @@
 
     say(...what) { fill(this.owner.parts.said, ...what); }
 
-    /* What this view is, in the words of components/runs/links.py. */
+    /* What this view is, in the words of components/answering/links.py. */
     state() {
       const { scene, view, panel } = this.owner, { brush } = panel;
       return T.viewWords(view, { n: scene.n, fates: Boolean(scene.fates), hand: brush.active ? brush.inside : null });

@@ -16,15 +16,16 @@ from typing import Any
 
 import yaml
 
-from components.runs.links import read_lane, read_view
-from components.runs.runs import FULL, Run
-from components.widget import ASSETS
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
 
+from ..answering.links import read_lane, read_view
+from ..runs.runs import FULL, Run
+from ..widgets.widget import ASSETS
+
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 NOT_YOURS = "Not yet: what is shown came with the page. Run it yourself."
 HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.S)
 STEP = re.compile(r"^## +(.+)$", re.M)
@@ -201,8 +202,8 @@ def read_lessons(home: Path = ASSETS / "lessons") -> dict[str, Lesson]:
 
 def _text(path: Path) -> str:
     data = path.read_bytes()
-    if len(data) > MOST_BYTES:
-        raise LessonError(f"{path.name} is over {MOST_BYTES >> 10} KB.")
+    if len(data) > MAX_BYTES:
+        raise LessonError(f"{path.name} is over {MAX_BYTES >> 10} KB.")
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:

@@ -1,26 +1,11 @@
 """Charts behind the picture."""
 
-from dataclasses import dataclass
-
 import gradio as gr
 import plotly.graph_objects as go
 
-from components.runs.runs import Run
-from components.runs.showing import charts
-
-
-@dataclass
-class NumbersPanel:
-    """Charts that other panels write to."""
-
-    layers: gr.Plot
-    words: gr.Plot
-    times: gr.Plot
-
-    @property
-    def outputs(self) -> list[gr.Plot]:
-        """Return them in the order of `charts`."""
-        return [self.layers, self.words, self.times]
+from ..answering.showing import charts
+from ..runs.runs import Run
+from ..screen import NumbersPanel
 
 
 def numbers_panel(first: Run | None) -> NumbersPanel:

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from components.server import fair_queue as queueing
 from components.server.fair_queue import VISITOR, in_turns, queued
-from components.server.request_limits import Door, Limits
+from components.server.request_limits import Limits, RequestLimits
 from tests.components.server.test_request_limits import ask
 
 PLACES = 8
@@ -34,12 +34,12 @@ class Busy:
         with gr.Blocks() as self.page:
             gr.api(self.answer, api_name="answer", concurrency_limit=1, concurrency_id="model")
         queued(self.page, PLACES)
-        door = Middleware(Door, limits=Limits(trust_proxy=True))
+        limiter = Middleware(RequestLimits, limits=Limits(trust_proxy=True))
         _, url, _ = self.page.launch(
             server_name="127.0.0.1",
             prevent_thread_lock=True,
             quiet=True,
-            app_kwargs={"middleware": [door]},
+            app_kwargs={"middleware": [limiter]},
         )
         self.port = int(url.rstrip("/").rsplit(":", 1)[1])
         self.queue = self.page._queue

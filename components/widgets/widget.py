@@ -5,9 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from components.payload_cache import sent
 from tokviz.shipped_files import ASSETS
 from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
+
+from .payload_cache import as_sent
 
 SCRIPTS = (
     *EXPLORER_SCRIPTS,
@@ -30,8 +31,8 @@ def head() -> str:
     return f"<style>{css}</style><script>{js}</script>"
 
 
-def told(event: gr.EventData) -> Mapping[str, Any]:
-    """Return what came with an event; a stranger may send anything, which counts as nothing."""
+def event_payload(event: gr.EventData) -> Mapping[str, Any]:
+    """Return the fields that came with an event; {} when a stranger sent anything else."""
     return event._data if isinstance(event._data, Mapping) else {}
 
 
@@ -64,7 +65,7 @@ class Widget(gr.HTML):
     def postprocess(  # type: ignore[override]
         self, value: dict[str, Any] | None
     ) -> dict[str, Any] | None:
-        return sent(value)
+        return as_sent(value)
 
     def preprocess(self, payload: Any) -> None:
         """Return nothing: what a widget shows is never read back from the browser."""

@@ -1,9 +1,6 @@
-"""What the panels of one page share: its settings, its models, its stored examples."""
+"""How is the page run? The settings, read from the environment once, in app.py."""
 
-from dataclasses import dataclass, field
-
-from components.ask.examples import Stored
-from components.runs.models import Models
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -34,12 +31,3 @@ class Settings:
     mcp: bool = False
     "Offer the endpoints as tools of the Model Context Protocol."
     json_logs: bool = False
-
-
-@dataclass
-class Site:
-    """Everything that lives as long as the server."""
-
-    settings: Settings = field(default_factory=Settings)
-    stored: Stored = field(default_factory=Stored)
-    models: Models = field(default_factory=Models)

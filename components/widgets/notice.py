@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.widget import Widget
+from .widget import Widget
 
 
 class Notice(Widget):
