@@ -51,7 +51,8 @@ tokviz.analysis tokviz.reduction
 tokviz.trace
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims
-tokviz.errors tokviz.load_options tokviz.notebook_display tokviz.old_paths tokviz.shipped_files
+tokviz.errors tokviz.extras tokviz.load_options tokviz.notebook_display tokviz.old_paths
+tokviz.shipped_files
 """.strip().splitlines()
 ]
 """From the top down; units in one line do not import each other."""

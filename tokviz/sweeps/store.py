@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tokviz.errors import InputError
+from tokviz.extras import how_to_install
 from tokviz.sweeps.rows import COLUMNS, Row
 
 with contextlib.suppress(ImportError):  # Windows has no such locks; there, nobody is kept out
@@ -167,7 +168,7 @@ def arrow_library() -> tuple[Any, Any]:
     except ImportError as error:
         raise InputError(
             "results are written with pyarrow, which is not installed: "
-            "pip install 'tokviz[sweep]'. Rows measured so far are kept."
+            f"{how_to_install('sweep')}. Rows measured so far are kept."
         ) from error
 
 

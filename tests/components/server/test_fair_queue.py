@@ -96,7 +96,7 @@ def test_what_nobody_fetches_is_forgotten(busy, monkeypatch):
 
 
 def test_a_run_that_nobody_listens_to_ends_before_it_fills_the_memory(busy, monkeypatch):
-    monkeypatch.setattr(queueing, "UNREAD", 3)
+    monkeypatch.setattr(queueing, "MAX_UNREAD", 3)
     _, left = busy.submit("left", "192.0.2.1")
     found = busy.queue.event_ids_to_events[left["event_id"]]
     for _ in range(5):
