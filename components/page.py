@@ -1,4 +1,4 @@
-"""The page: panels in their places, and what connects them."""
+"""The page: places the panels and connects their events."""
 
 from html import escape
 from typing import Any

@@ -9,7 +9,7 @@ import gradio as gr
 from .answering.answering import PageUpdate, answer
 from .answering.run_request import RunRequest
 from .answering.showing import charts, explorer, with_lanes
-from .runs.runs import FULL, Run
+from .runs.runs import FULL, KeptRun
 from .sentences import sentence
 from .site import Site
 from .widgets.examples import Examples
@@ -108,7 +108,7 @@ def frame(
 
 
 def show_run(
-    run: Run, lane: int = FULL, view: Any = None, said: Any = None, lanes: Any = None
+    run: KeptRun, lane: int = FULL, view: Any = None, said: Any = None, lanes: Any = None
 ) -> tuple[Any, ...]:
     """Return the frame that shows a finished run; `lanes` may ask for others than it has."""
     return frame(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from .runs.journal import Journal
 from .runs.models import Models
-from .runs.runs import Run, Runs
+from .runs.runs import KeptRun, Runs
 from .runs.stops import Stops
 from .runs.stored_examples import Stored
 from .settings import Settings
@@ -25,12 +25,12 @@ class Site:
     journal: Journal = field(default_factory=Journal)
     "Counts of runs for the operator."
     stopping: threading.Event = field(default_factory=threading.Event)
-    "Set once the server was told to stop."
+    "Set when the server has to stop."
 
     def __post_init__(self) -> None:
         self.runs = Runs(self.settings.runs_mb * 2**20)
 
-    def run(self, name: object) -> Run | None:
+    def run(self, name: object) -> KeptRun | None:
         """Return a run by its name, as a browser sends it; None when it is not kept (any more)."""
         if not isinstance(name, str):
             return None

@@ -3,7 +3,7 @@
   const T = window.__tokviz;
   if (T.Brush) return;
   const { el, fill } = T;
-  const MOST_UNDO = 100;
+  const MAX_UNDO = 100;
 
   T.Brush = class {
     constructor(owner) {
@@ -94,7 +94,7 @@
     }
 
     remember() {
-      this.undone = [...this.undone.slice(1 - MOST_UNDO), this.inside.slice()];
+      this.undone = [...this.undone.slice(1 - MAX_UNDO), this.inside.slice()];
       this.redone = [];
     }
 

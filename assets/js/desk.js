@@ -97,7 +97,7 @@
     }
 
     tokens() {
-      const kinds = [["necessary", "What must go for it to change?", "Search the tokens whose removal changes the answer"], ["sufficient", "What alone is enough?", "Search the tokens that alone keep the answer"]];
+      const kinds = [["necessary", "What must be removed to change it?", "Search the tokens whose removal changes the answer"], ["sufficient", "What alone is enough?", "Search the tokens that alone keep the answer"]];
       fill(this.parts.tokens, el("h2", {}, "Which tokens it stands on"), el("div", { class: "tv-sweepbar" }, ...kinds.map(([kind, text, title]) => this.button(text, title, () => this.send("search", { kind })))),
         ...this.value.case.found.map((one) => el("div", { class: "tv-outcome" }, el("p", {}, el("b", {}, one.said)), one.picture ? el("img", { src: one.picture, alt: "What was left of the picture; removed tokens are dark and hatched" }) : null,
           el("p", { class: "tv-fine" }, [one.note, `${one.spent}.`].filter(Boolean).join(" ")), this.opener(one.lane))));

@@ -70,7 +70,7 @@
       const { scene, view } = this.owner, groups = scene.groupsAt(view.stage);
       if (!groups || groups[token] < 0) return "–";
       const size = scene.membersAt(view.stage).get(groups[token]).length;
-      return `group ${groups[token]}: ${T.plural(size, "token")}, stands at token ${scene.placesAt(view.stage)[token]}`;
+      return `group ${groups[token]}: ${T.plural(size, "token")}, represented by token ${scene.placesAt(view.stage)[token]}`;
     }
 
     kind(token) {

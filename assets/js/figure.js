@@ -3,7 +3,7 @@
   const T = window.__tokviz;
   if (T.Figure) return;
 
-  const WIDTH = 1200, EDGE = 30, INNER = WIDTH - 2 * EDGE, RATIO = 2, MOST_LINES = 8;
+  const WIDTH = 1200, EDGE = 30, INNER = WIDTH - 2 * EDGE, RATIO = 2, MAX_LINES = 8;
   const INK = "#1b2129", SOFT = "#56606c";
 
   T.Figure = class {
@@ -40,10 +40,10 @@
           put(sign);
         }
       }
-      if (lines.length <= MOST_LINES) return lines;
-      let last = lines[MOST_LINES - 1];
+      if (lines.length <= MAX_LINES) return lines;
+      let last = lines[MAX_LINES - 1];
       while (last && !fits(`${last} …`)) last = last.slice(0, -1);
-      return [...lines.slice(0, MOST_LINES - 1), `${last} …`];
+      return [...lines.slice(0, MAX_LINES - 1), `${last} …`];
     }
 
     entries(pen) {

@@ -277,13 +277,13 @@
       fill(this.figures, el("tbody", {}, ...rows));
       const label = this.index < 0 ? "all tokens" : this.plan ? this.plan.method || "all tokens again" : "";
       fill(this.tools,
-        lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => { this.owner.trigger("explore", { lane: this.index }); T.bring("#tv-main"); } }, "Explore above") : null,
+        lane && lane.overlay ? el("button", { type: "button", class: "tv-tool", "aria-label": `Explore ${label}`, onclick: () => { this.owner.trigger("explore", { lane: this.index }); T.bring("#tv-main"); } }, "Open in the viewer") : null,
         this.index >= 0 ? el("button", { type: "button", class: "tv-tool tv-quiet", "aria-label": `Remove ${label}`, disabled: this.owner.busy(), onclick: () => this.owner.remove(this.index) }, "Remove") : null);
     }
 
     distances(words) {
       const title = "Total variation distance of each next-word distribution from the full run's, at least: proven by the most probable words of both, up to where the answers part";
-      return el("tr", { title }, el("th", { scope: "row" }, "next word apart"),
+      return el("tr", { title }, el("th", { scope: "row" }, "next-word difference"),
         el("td", { colSpan: 2, class: "tv-apart" }, ...words.flatMap(({ text, share }) => [el("span", { style: `--share: ${share}`, title: `${text}: at least ${share}` }, text, share === "0%" ? "" : el("b", {}, ` ≥${share}`)), " "])));
     }
 
@@ -366,7 +366,7 @@
       const group = scene.group.values[token], size = (scene.members.get(group) || []).length;
       const stage = scene.payload.stages[scene.went.values[token]];
       const where = stage ? (stage.layer === null ? stage.where : `${stage.where}, layer ${stage.layer}`) : "";
-      lines.push(fates[token] === 0 ? "kept" : fates[token] === 2 ? `pruned ${where}` : `merged into group ${group}: ${T.plural(size, "token")}, stands at token ${scene.place.values[token]}`);
+      lines.push(fates[token] === 0 ? "kept" : fates[token] === 2 ? `pruned ${where}` : `merged into group ${group}: ${T.plural(size, "token")}, represented by token ${scene.place.values[token]}`);
       if (scene.score && Number.isFinite(scene.score.values[token])) lines.push(`method's score ${T.number(scene.score.values[token])}`);
       return lines;
     }

@@ -74,7 +74,7 @@
     const held = view.words.size || view.peek !== null;
     const words = held ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "") : "its answer";
     const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
-    if (look.painted) return "Paint over what the model shall not get: hatched tokens are left out when you ask again.";
+    if (look.painted) return "Paint over what the model should not see. Hatched tokens are left out when you ask again.";
     if (look.preview) return `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: a preview by this map. Compare below removes tokens for real.`;
     if (look.roles) return T.fateSentence(scene, look.roles, view.stage);
     if (view.map === "attention") {

@@ -62,7 +62,7 @@
       this.slide.hidden = this.badges.hidden = this.more.hidden = !entry;
       if (!entry) return;
       const badge = (text, title) => el("span", { class: "tv-badge", title }, text);
-      fill(this.badges, badge(entry.query_aware ? "reads the question" : "blind to the question", entry.query_aware ? "What it keeps depends on the prompt." : "It keeps the same tokens whatever you ask."),
+      fill(this.badges, badge(entry.query_aware ? "reads the question" : "ignores the question", entry.query_aware ? "What it keeps depends on the prompt." : "It keeps the same tokens whatever you ask."),
         badge({ select: "prunes", merge: "merges", both: "prunes and merges" }[entry.kind] || entry.kind, entry.summary),
         badge(entry.where, "Where it acts"),
         entry.verified ? null : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),

@@ -1,4 +1,4 @@
-"""Running the model for one request: stream, remember, and show what came of it."""
+"""Running the model for one request: stream the answers, keep the run, report progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tokviz.view.overlay import pending_payload
 from ..runs.journal import Entry
 from ..runs.lane_request import LaneRequest
 from ..runs.models import MAX_LOADED, Models
-from ..runs.runs import FULL, Run
+from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..site import Site
 from .run_request import RunRequest
@@ -50,7 +50,7 @@ class PageUpdate:
     picture: dict[str, Any] | None = None
     "A new payload for the explorer while the answer is being written."
     lanes: dict[str, Any] | None = None
-    run: Run | None = None
+    run: KeptRun | None = None
     "The finished run."
 
 
@@ -82,9 +82,9 @@ def picture_of(request: RunRequest) -> Image.Image:
 
 
 def answer(site: Site, request: RunRequest, session: str) -> Iterator[PageUpdate]:
-    """Run the full answer and the lanes together, yielding what the page should show.
+    """Run the full answer and the lanes together, yielding what the page shows.
 
-    A run that was left (`Stops.leave`) ends without a further word.
+    A run that was left (`Stops.leave`) ends without a further update.
 
     Raises:
         TokvizError: the whole request cannot be run; the message is for the visitor.
@@ -132,7 +132,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     names = [lane.model or request.model for lane in asked]
     yield from _loading(models, [request.model, *names])
     vlm = models.get(request.model)
-    run = Run(image, request.prompt, request.model)
+    run = KeptRun(image, request.prompt, request.model)
     run.example, run.source = request.example, request.source
     yield PageUpdate("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []
@@ -174,7 +174,7 @@ def _loading(models: Models, names: Sequence[str]) -> Iterator[PageUpdate]:
                 yield PageUpdate(f"Loading the model, only the first time: {line}.")
 
 
-def closing_words(vlm: Any, run: Run, stopped: bool) -> tuple[str, str]:
+def closing_words(vlm: Any, run: KeptRun, stopped: bool) -> tuple[str, str]:
     """Return what is said when a run is over."""
     unknown = vlm.unknown_words(run.prompt)[:8]
     said = ["Stopped: this is as far as the answers came."] if stopped else []
@@ -198,7 +198,7 @@ def _plans(lanes: Sequence[LaneRequest], models: Models) -> tuple[dict[int, Plan
 
 
 def _lanes(
-    run: Run,
+    run: KeptRun,
     request: RunRequest,
     numbers: Sequence[int],
     views: Sequence[LaneView],
@@ -234,7 +234,7 @@ def refused_card(reason: str) -> dict[str, Any]:
     }
 
 
-def _card(run: Run, number: int, view: LaneView, full: LaneView | None, phase: str) -> Any:
+def _card(run: KeptRun, number: int, view: LaneView, full: LaneView | None, phase: str) -> Any:
     if phase == "running":
         return lane_card(view, None) | {
             "overlay": None, "metrics": [], "words": [], "prompt": run.prompt

@@ -15,7 +15,7 @@ from tokviz.view.lanes import lane_card, method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
 
 from ..runs.lane_request import MAX_LANES, LaneRequest, lanes_json
-from ..runs.runs import FULL, Run
+from ..runs.runs import FULL, KeptRun
 from ..widgets.payload_cache import CachedPayload
 
 DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
@@ -52,14 +52,16 @@ def titles() -> dict[str, str]:
     return {name: method.title for name, method in tokviz.METHODS.items()}
 
 
-def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def explorer(
+    run: KeptRun, lane: int = FULL, view: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the payload of the big picture for one lane of a run."""
     if run.stored:
         return stored_explorer(run, lane).with_own(view=dict(view or {}))
     return _explorer(run, lane) | {"view": dict(view or {})}
 
 
-def _explorer(run: Run, lane: int) -> dict[str, Any]:
+def _explorer(run: KeptRun, lane: int) -> dict[str, Any]:
     payload = explorer_payload(
         run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles()
     )
@@ -71,7 +73,7 @@ def _explorer(run: Run, lane: int) -> dict[str, Any]:
     }
 
 
-def link_words(run: Run, lane: int) -> dict[str, Any]:
+def link_words(run: KeptRun, lane: int) -> dict[str, Any]:
     """Return what a link needs to show this run again: nothing without a stored picture.
 
     `run` says that the model must answer first; the page makes it `compare` for lanes.
@@ -149,7 +151,7 @@ def lanes_value(
     }
 
 
-def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
+def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
     """Return a lane's card; its picture is there once the lane has a trace."""
     asked = run.lanes.get(number) or LaneRequest("")
     own_question = bool(asked.prompt) and asked.prompt != run.prompt
@@ -174,7 +176,7 @@ def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
     """Keep what a function draws of a stored run, so that the next visitor need not wait for it."""
 
     @wraps(draw)
-    def remembered(run: Run, *args: Any) -> Any:
+    def remembered(run: KeptRun, *args: Any) -> Any:
         key = (draw.__name__, args)
         if not run.stored:
             return draw(run, *args)
@@ -186,7 +188,7 @@ def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @drawn_once
-def stored_explorer(run: Run, lane: int) -> CachedPayload:
+def stored_explorer(run: KeptRun, lane: int) -> CachedPayload:
     """Return the payload of the big picture for one lane of a stored run."""
     if run.cache is None:
         raise ValueError(f"{run.name} is not a stored example")
@@ -194,7 +196,7 @@ def stored_explorer(run: Run, lane: int) -> CachedPayload:
 
 
 @drawn_once
-def stored_lanes(run: Run) -> dict[str, Any]:
+def stored_lanes(run: KeptRun) -> dict[str, Any]:
     """Return the comparison's value for a run whose lanes are all kept."""
     finished = {number: StoredLaneView(trace) for number, trace in run.traces.items()}
     full = finished.get(FULL)
@@ -210,7 +212,7 @@ def stored_lanes(run: Run) -> dict[str, Any]:
     return value if run.cache is None else run.cache.put(value)
 
 
-def with_lanes(run: Run, lanes: Sequence[LaneRequest] | None) -> dict[str, Any]:
+def with_lanes(run: KeptRun, lanes: Sequence[LaneRequest] | None) -> dict[str, Any]:
     """Return the comparison's value for a run, with these lanes instead of its own.
 
     A lane that the run has keeps its card, another one has none: it has not been asked yet.
@@ -249,7 +251,7 @@ def machine_line(trace: Trace) -> str:
 
 
 @drawn_once
-def charts(run: Run, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
+def charts(run: KeptRun, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Return the three charts of one lane: layers, words, times of all lanes."""
     trace = run.traces[lane]
     sinks, _ = find_sinks(trace)

@@ -12,7 +12,7 @@ from tokviz.trace import open_trace
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
 from ..answering.showing import charts, default_lanes, explorer, lanes_value, stored_lanes
 from ..runs.lane_request import LaneRequest
-from ..runs.runs import FULL, Run
+from ..runs.runs import FULL, KeptRun
 from ..screen import QUICK, SKIP, Screen, frame, show_run
 from ..sentences import sentence
 from ..site import Site
@@ -105,7 +105,7 @@ class Opening:
                 raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
             self.site.stops.leave(str(request.session_hash))
             image = open_image(trace.images[0]) if trace.images else None
-            run = self.site.runs.put(Run(image, trace.prompt, "", {FULL: trace}))
+            run = self.site.runs.put(KeptRun(image, trace.prompt, "", {FULL: trace}))
             said = notice("A stored trace: nothing was run here.")
             return (None, trace.prompt, *show_run(run, said=said))
         except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence

@@ -21,7 +21,7 @@ from ..answering.run_request import RunRequest, ask_about_shown
 from ..answering.streaming import stream_in_turn
 from ..runs.lane_request import LaneRequest, read_lanes
 from ..runs.models import Models
-from ..runs.runs import FULL, Run
+from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton
 from ..sentences import sentence
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Sweep:
+class KeepSweep:
     """One sweep while it runs: the ladder's budgets first, then those that narrow it down."""
 
-    run: Run
+    run: KeptRun
     budgets: list[int]
     lane: LaneRequest
     "What is asked at every budget; its own budget is not looked at."
@@ -118,9 +118,9 @@ def sweeping(site: Site, request: RunRequest, n: int, session: str) -> Iterator[
     if not request.image:
         raise InputError(NO_IMAGE)
     request = replace(request, image=open_image(request.image))
-    run = Run(request.image, request.prompt, request.model)
+    run = KeptRun(request.image, request.prompt, request.model)
     run.example, run.source = request.example, request.source
-    sweep = Sweep(run, ladder(n), request.lanes[0])
+    sweep = KeepSweep(run, ladder(n), request.lanes[0])
     deadline = sweep.began + request.seconds
     with journaled(site, request, session) as (flag, entry):
         plans: list[Plan | None] = [None, *(lane.plan() for lane in sweep.lanes)]
@@ -140,7 +140,7 @@ def sweeping(site: Site, request: RunRequest, n: int, session: str) -> Iterator[
 def _run_budgets(
     models: Models,
     request: RunRequest,
-    sweep: Sweep,
+    sweep: KeepSweep,
     plans: Sequence[Plan | None],
     flag: Stop,
     deadline: float,
@@ -162,7 +162,7 @@ def _run_budgets(
                 yield sweep.value("running")
 
 
-def keep_traces(site: Site, sweep: Sweep) -> None:
+def keep_traces(site: Site, sweep: KeepSweep) -> None:
     """Remember what was run, so that a cell can be opened."""
     found = enumerate(sweep.views, start=FULL)
     sweep.run.traces = {number: view.trace for number, view in found if view.trace is not None}

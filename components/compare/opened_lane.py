@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..answering.showing import charts, explorer, stored_lanes
-from ..runs.runs import FULL, GONE, Run
+from ..runs.runs import FULL, GONE, KeptRun
 from ..screen import frame
 from ..site import Site
 from ..widgets.notice import notice
@@ -23,7 +23,7 @@ def open_lane(site: Site, name: Any, lane: Any) -> tuple[Any, ...]:
     numbers = [FULL] if lane == FULL else [FULL, lane]
     traces = {FULL + i: run.traces[number] for i, number in enumerate(numbers)}
     asked = {0: run.lanes[lane]} if lane in run.lanes else {}
-    opened = Run(run.image, run.prompt, run.model, traces, lanes=asked)
+    opened = KeptRun(run.image, run.prompt, run.model, traces, lanes=asked)
     opened.example, opened.source = run.example, run.source
     site.runs.put(opened)
     shown = max(traces)

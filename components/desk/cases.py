@@ -17,7 +17,7 @@ from tokviz.trace import Trace
 from tokviz.view import desk
 
 from ..runs.lane_request import LaneRequest
-from ..runs.runs import FULL, Run, Runs
+from ..runs.runs import FULL, KeptRun, Runs
 
 MAX_FURTHER_RUNS = 40
 """Further runs that one case holds."""
@@ -40,15 +40,17 @@ class Case:
     "necessary, sufficient -> certificate, and the lane that was run with what was left."
 
 
-def new_case(runs: Runs, run: Run, model: str, trace: Trace, report: Report, note: str) -> Run:
+def new_case(
+    runs: Runs, run: KeptRun, model: str, trace: Trace, report: Report, note: str
+) -> KeptRun:
     """Return a run of its own, kept, with a case about the answer."""
-    copied = Run(run.image, run.prompt, model, {FULL: trace}, file=run.file)
+    copied = KeptRun(run.image, run.prompt, model, {FULL: trace}, file=run.file)
     copied.example, copied.source = run.example, run.source
     copied.case = Case(report, note)
     return runs.put(copied)
 
 
-def add_lane(runs: Runs, run: Run, trace: Trace, asked: LaneRequest) -> int:
+def add_lane(runs: Runs, run: KeptRun, trace: Trace, asked: LaneRequest) -> int:
     """Keep one more run of the question; return its lane's number.
 
     Raises:
@@ -62,7 +64,7 @@ def add_lane(runs: Runs, run: Run, trace: Trace, asked: LaneRequest) -> int:
     return number
 
 
-def case_value(run: Run) -> dict[str, Any]:
+def case_value(run: KeptRun) -> dict[str, Any]:
     """Return a case as the desk draws it."""
     case, full = run.case, run.traces[FULL]
     words = [desk.word_card(word, full) for word in case.report.words]
@@ -88,7 +90,7 @@ def case_value(run: Run) -> dict[str, Any]:
     }
 
 
-def word_pictures(run: Run, number: Any) -> list[dict[str, str]]:
+def word_pictures(run: KeptRun, number: Any) -> list[dict[str, str]]:
     """Return where the model looked for one word of a case; a word that is not there has none."""
     words = run.case.report.words
     if type(number) is not int or not 0 <= number < len(words):

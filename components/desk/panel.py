@@ -13,7 +13,7 @@ from tokviz.errors import InputError
 from ..answering.answering import journaled
 from ..answering.run_request import RunRequest, ask_about
 from ..compare.opened_lane import open_lane
-from ..runs.runs import FULL, GONE, Run
+from ..runs.runs import FULL, GONE, KeptRun
 from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton
 from ..sentences import sentence
@@ -24,11 +24,11 @@ from . import work as desk_work
 from .cases import case_value, new_case
 from .saving import server_functions
 
-Work = Callable[[RunRequest, Run, Stop], Iterator[str]]
+Work = Callable[[RunRequest, KeptRun, Stop], Iterator[str]]
 
 
 def desk_value(
-    run: Run | None = None, phase: str = "done", progress: str = "", error: str = ""
+    run: KeptRun | None = None, phase: str = "done", progress: str = "", error: str = ""
 ) -> dict[str, Any]:
     """Return the desk's value; without a case there is only the button to begin."""
     case = case_value(run) if run is not None and run.case is not None else None

@@ -12,7 +12,7 @@ from typing import Any
 from tokviz.errors import TokvizError
 from tokviz.view.case_page import case_page
 
-from ..runs.runs import FULL, GONE, Run
+from ..runs.runs import FULL, GONE, KeptRun
 from ..sentences import sentence
 from ..site import Site
 from .cases import case_value, word_pictures
@@ -52,13 +52,13 @@ def server_functions(site: Site) -> list[Callable[[Any], dict[str, Any]]]:
     return [save_case, word_map]
 
 
-def asked_case(site: Site, asked: Any) -> Run | None:
+def asked_case(site: Site, asked: Any) -> KeptRun | None:
     """Return the run with a case that a browser names, or None."""
     run = site.run(asked.get("run")) if isinstance(asked, Mapping) else None
     return run if run is not None and run.case is not None else None
 
 
-def case_file(run: Run, kind: Any) -> dict[str, str]:
+def case_file(run: KeptRun, kind: Any) -> dict[str, str]:
     """Return {name, type, data} of a case as a trace, or else as a page; {error} if it fails."""
     try:
         if kind == "trace":
@@ -71,7 +71,7 @@ def case_file(run: Run, kind: Any) -> dict[str, str]:
     return {"name": f"tokviz-{file}", "type": media, "data": base64.b64encode(data).decode("ascii")}
 
 
-def illustrated(run: Run) -> dict[str, Any]:
+def illustrated(run: KeptRun) -> dict[str, Any]:
     """Return a case with the maps of its first flagged words, for a page of its own."""
     value = case_value(run)
     flagged = [number for number, word in enumerate(value["words"]) if word["flagged"]]

@@ -26,7 +26,7 @@ from ..answering.streaming import stream_in_turn
 from ..answering.zero_gpu import on_zero_gpu
 from ..runs.lane_request import BY_HAND, MAX_FORCED_TEXT, LaneRequest
 from ..runs.models import Models
-from ..runs.runs import FULL, Run
+from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..site import Site
 from .cases import add_lane
@@ -55,7 +55,7 @@ def examine(models: Models, request: RunRequest, trace: Trace) -> Report:
 
 
 def force(
-    site: Site, request: RunRequest, run: Run, flag: Stop, at: Any, token: Any
+    site: Site, request: RunRequest, run: KeptRun, flag: Stop, at: Any, token: Any
 ) -> Iterator[str]:
     """Put another word at one place of the answer and let the model go on from there."""
     full = run.traces[FULL]
@@ -78,7 +78,7 @@ def _candidates(trace: Trace, at: Any) -> list[dict[str, Any]]:
     return candidates(trace, at)
 
 
-def mitigate(site: Site, request: RunRequest, run: Run, flag: Stop) -> Iterator[str]:
+def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Iterator[str]:
     """Answer again with every mitigation that can be used on this model."""
     names = [m.name for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
     n = run.traces[FULL].n
@@ -98,7 +98,7 @@ def mitigate(site: Site, request: RunRequest, run: Run, flag: Stop) -> Iterator[
             run.case.remedies[add_lane(site.runs, run, trace, lane)] = name
 
 
-def search(site: Site, request: RunRequest, run: Run, flag: Stop, kind: Any) -> Iterator[str]:
+def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any) -> Iterator[str]:
     """Look for tokens without which, or with which alone, the answer changes or stays."""
     if kind not in ("necessary", "sufficient"):
         raise InputError("search for necessary or for sufficient tokens.")

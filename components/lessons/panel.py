@@ -9,7 +9,7 @@ from ..ask.opening import show_example
 from ..screen import QUICK, SKIP, Screen, frame
 from ..site import Site
 from ..widgets.notice import notice
-from .lessons import Lesson, Step, check, read_lessons
+from .lessons import Lesson, LessonStep, check, read_lessons
 
 CHOOSE = "Choose a lesson"
 
@@ -100,7 +100,7 @@ class Teaching:
         return f"{'✅' if done else '➡️'} {text}"
 
 
-def shown(lesson: Lesson, number: int, step: Step, *, last: bool) -> tuple[Any, ...]:
+def shown(lesson: Lesson, number: int, step: LessonStep, *, last: bool) -> tuple[Any, ...]:
     """Return the panel's values for a step; `last` when no lesson follows this one."""
     task, end = step.task, number == len(lesson.steps) - 1
     kind = task.kind if task else ""

@@ -4,11 +4,11 @@ import gradio as gr
 import plotly.graph_objects as go
 
 from ..answering.showing import charts
-from ..runs.runs import Run
+from ..runs.runs import KeptRun
 from ..screen import NumbersPanel
 
 
-def numbers_panel(first: Run | None) -> NumbersPanel:
+def numbers_panel(first: KeptRun | None) -> NumbersPanel:
     """Build the three charts."""
     figures: tuple[go.Figure | None, ...] = charts(first) if first else (None, None, None)
     with gr.Column(elem_classes="tv-section"):

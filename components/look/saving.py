@@ -21,7 +21,7 @@ from tokviz.view.walk import walk_gif
 
 from ..answering.links import read_view
 from ..answering.showing import charts, explorer, titles
-from ..runs.runs import FULL, GONE, Run
+from ..runs.runs import FULL, GONE, KeptRun
 from ..site import Site
 
 BAD = "This file cannot be made: the page asked for something unknown."
@@ -33,7 +33,7 @@ FILMS = threading.Lock()
 class WantedFile:
     """One lane of a run and how it is looked at."""
 
-    run: Run
+    run: KeptRun
     lane: int
     view: dict[str, Any]
 

@@ -24,8 +24,8 @@ FULL = -1
 
 
 @dataclass
-class Run:
-    """One question and what came of it."""
+class KeptRun:
+    """One question, its answers and their traces, as the server keeps it."""
 
     image: Image.Image | None
     prompt: str
@@ -67,9 +67,9 @@ class Runs:
     def __init__(self, room: int = ROOM) -> None:
         self.room = room
         self._lock = threading.Lock()
-        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._runs: OrderedDict[str, KeptRun] = OrderedDict()
 
-    def put(self, run: Run) -> Run:
+    def put(self, run: KeptRun) -> KeptRun:
         """Keep a run, forgetting the oldest ones if there is no room."""
         with self._lock:
             self._runs[run.name] = run
@@ -77,7 +77,7 @@ class Runs:
                 self._runs.popitem(last=False)
         return run
 
-    def get(self, name: str) -> Run | None:
+    def get(self, name: str) -> KeptRun | None:
         """Return a run that is still kept."""
         with self._lock:
             if name in self._runs:

@@ -18,7 +18,7 @@ class Stop(threading.Event):
 
     path: Path | None = None
     left = False
-    "Something newer is on the screen: nothing of this run is to be shown any more."
+    "The page shows something newer by now, so nothing more of this run is shown."
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         self.path = self.path or Path(tempfile.gettempdir(), f"tokviz-stop-{secrets.token_hex(8)}")

@@ -19,7 +19,7 @@ from tokviz.view.encode import data_url
 from ..widgets.payload_cache import CachedPayload, PayloadCache
 from ..widgets.widget import ASSETS
 from .lane_request import MAX_LANES
-from .runs import FULL, Run
+from .runs import FULL, KeptRun
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Example:
     """One stored example."""
 
     name: str
-    run: Run
+    run: KeptRun
     tag: str = ""
     note: str = ""
     view: dict[str, Any] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Stored:
                 self._examples |= self._read(self.more)
         return self._examples
 
-    def run(self, name: str) -> Run | None:
+    def run(self, name: str) -> KeptRun | None:
         """Return the run of this name if it is a stored example's."""
         if not name.startswith(RUN_PREFIX):
             return None
@@ -85,7 +85,7 @@ class Stored:
         traces |= {number: open_trace(path) for number, path in enumerate(lanes)}
         full = traces[FULL]
         image = open_image(self.assets / entry["file"] if entry.get("file") else full.images[0])
-        run = Run(
+        run = KeptRun(
             image, full.prompt, "embedded", traces, f"{RUN_PREFIX}{name}", name, name, self.cache
         )
         run.file = f"assets/{entry['file']}" if entry.get("file") else ""

@@ -7,7 +7,7 @@ from .upload_folder import own_folder
 
 
 def main() -> None:
-    """Serve the page until told to stop."""
+    """Serve the page until the program has to stop."""
     settings, options = read_settings(), load_options()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     if "GRADIO_TEMP_DIR" not in os.environ:

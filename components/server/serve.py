@@ -1,4 +1,4 @@
-"""Build the page from the settings, launch it, stay until told to stop."""
+"""Build the page from the settings, launch it, serve it until the program has to stop."""
 
 import gc
 import logging
@@ -27,7 +27,7 @@ from .upload_folder import CLEANUP_INTERVAL_S, MAX_AGE_S, keep_clean
 
 
 def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
-    """Serve the page until told to stop.
+    """Serve the page until the program has to stop.
 
     Args:
         settings: how the page is run.

@@ -1,4 +1,4 @@
-"""One line about what is going on."""
+"""One line of status: progress, a warning, or an error."""
 
 from typing import Any
 

@@ -2,7 +2,7 @@
 
 A click on an example then sends the file's name instead of a megabyte of JSON, which the server
 would have to write again for every visitor. The name is a hash of the content, so a file never
-grows old, and nobody who has not been told it can guess it.
+grows old, and only somebody who was given the name can ask for it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_a_real_mistake_is_examined_forced_and_saved(watched, real_url):
     word = other.locator("span").first.inner_text()
     other.get_by_role("button", name="Force").click()
     expect(desk.locator(".tv-outcome").first).to_contain_text(f"“{word}” forced")
-    desk.get_by_role("button", name="What must go for it to change?").click()
+    desk.get_by_role("button", name="What must be removed to change it?").click()
     expect(desk.locator("[data-part=tokens] .tv-outcome")).to_contain_text("answers written in")
     with page.expect_download() as saved:
         desk.get_by_role("button", name="Save this case").click()

@@ -6,11 +6,11 @@ from components.answering.showing import charts
 from components.ask.opening import Opening
 from components.ask.panel import Asking, check_image
 from components.compare.panel import Comparing
-from components.lessons.lessons import Lesson, Step
+from components.lessons.lessons import Lesson, LessonStep
 from components.lessons.panel import Teaching
 from components.page import build
 from components.runs.models import Models
-from components.runs.runs import FULL, Run
+from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import Stored
 from components.screen import StopButton
 from components.settings import Settings
@@ -85,7 +85,7 @@ def test_nothing_is_fetched_from_another_host(page):
 
 
 def test_asking_without_an_own_picture_takes_the_one_that_is_shown(site):
-    name = site.runs.put(Run(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
+    name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
     *_, last = Asking(site).ask(None, "what ?", "embedded", name, request())
     assert last[OVERLAY]["answer"] == "blue dog."
 
@@ -99,7 +99,7 @@ def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
 
 def test_a_bug_is_not_shown_to_the_visitor(caplog):
     broken = fake_site(FakeVLM(RuntimeError("/secret")))
-    name = broken.runs.put(Run(picture(), "p", "fake", {FULL: fake_trace()})).name
+    name = broken.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
     *_, last = Asking(broken).ask(None, "what ?", "embedded", name, request())
     assert "/secret" not in last[SAID]["text"]
     assert "/secret" in caplog.text
@@ -112,7 +112,7 @@ def test_comparing_refuses_what_is_no_lane(site):
 
 @pytest.mark.parametrize("lane", [None, 7, "0", [], {"a": 1}])
 def test_exploring_a_lane_that_is_not_there_says_so(site, lane):
-    name = site.runs.put(Run(picture(), "p", "fake", {FULL: fake_trace()})).name
+    name = site.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
     assert Comparing(site).explore(name, event(lane=lane))[SAID]["kind"] == "bad"
 
 
@@ -126,7 +126,7 @@ def test_an_example_opens_with_its_lanes(site):
 @pytest.mark.parametrize("newer", ["example", "file", "lesson"])
 def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
     """The answer's last frame once took the place of the example that had been opened."""
-    name = site.runs.put(Run(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
+    name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
     frames = Asking(site).ask(None, "what ?", "embedded", name, request())
     while "phase" not in next(frames)[OVERLAY]:
         pass
@@ -137,7 +137,7 @@ def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
     elif newer == "file":
         Opening(site).open_file(str(path), request())
     else:
-        lesson = Lesson("a", "A", 1, (Step("S", "", {"example": "one"}, None),))
+        lesson = Lesson("a", "A", 1, (LessonStep("S", "", {"example": "one"}, None),))
         Teaching(site, {"a": lesson}).choose("a", request())
     assert list(frames) == []
 
@@ -190,5 +190,5 @@ def test_a_stored_example_is_drawn_once_for_everybody(site):
     stored = site.stored.all["one"].run
     assert charts(stored)[0] is charts(stored)[0]
     assert site.stored.value("one")["items"] is site.stored.value("")["items"]
-    own = Run(None, "?", "", stored.traces)
+    own = KeptRun(None, "?", "", stored.traces)
     assert charts(own)[0] is not charts(own)[0]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from components.runs.journal import Journal
 from components.runs.models import Models
-from components.runs.runs import FULL, Run, Runs
+from components.runs.runs import FULL, KeptRun, Runs
 from components.runs.stops import Stops
 from components.settings import Settings
 from components.site import Site
@@ -18,7 +18,7 @@ PARTS = {kind.__name__ for kind in (Journal, Models, PayloadCache, Runs, Site, S
 
 def test_two_sites_share_nothing():
     one, other = Site(), Site()
-    run = one.runs.put(Run(picture(), "p", "fake", {FULL: fake_trace()}))
+    run = one.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()}))
     assert one.run(run.name) is run
     assert other.run(run.name) is None
     with one.stops.run("tab"):

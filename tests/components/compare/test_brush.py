@@ -4,7 +4,7 @@ import pytest
 
 from components.compare.brush import Brushing
 from components.runs.lane_request import BY_HAND, read_lanes, read_tokens
-from components.runs.runs import FULL, Run
+from components.runs.runs import FULL, KeptRun
 from tests.components.fake_vlm import N, fake_site
 from tests.view.fakes import fake_trace, picture
 from tokviz.errors import InputError
@@ -51,7 +51,7 @@ def test_one_choice_by_hand_may_join_three_methods():
 
 def test_what_a_method_would_keep_comes_back_as_token_numbers():
     site = fake_site()
-    name = site.runs.put(Run(picture(), "p", "fake", {FULL: fake_trace(6, 6)})).name
+    name = site.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace(6, 6)})).name
     event = types.SimpleNamespace(_data={"method": "fastv", "keep": 9})
     request = types.SimpleNamespace(session_hash="tab")
     choice = Brushing(site).choose(None, "p", "embedded", name, event, request)["choice"]

@@ -3,7 +3,7 @@ import types
 import pytest
 
 from components.compare.keep_sweep import Sweeping
-from components.runs.runs import FULL, Run
+from components.runs.runs import FULL, KeptRun
 from components.site import Site
 from tests.components.fake_vlm import FakeVLM, N, fake_site
 from tests.view.fakes import fake_trace, picture
@@ -22,7 +22,7 @@ def site(vlm) -> Site:
 
 
 def shown(site: Site) -> str:
-    return site.runs.put(Run(picture(), "what ?", "fake", {FULL: fake_trace(6, 6)})).name
+    return site.runs.put(KeptRun(picture(), "what ?", "fake", {FULL: fake_trace(6, 6)})).name
 
 
 def sweep(site: Site, session: str, method="fastervlm", **options):

@@ -7,7 +7,7 @@ import pytest
 
 from components.lessons.lessons import QUANTITIES, LessonError, check, read_lesson, read_lessons
 from components.lessons.panel import Teaching
-from components.runs.runs import FULL, Run
+from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import Stored
 from components.settings import Settings
 from components.site import Site
@@ -74,7 +74,7 @@ def run_with(**stages):
     for number, (name, one) in enumerate(stages.items()):
         said = {"answer": ("a", " cat")} if name == "fastervlm" else {}
         traces[number] = fake_trace(6, 6, stages=(one,), **said)
-    return Run(None, "Is there a CAT ?", "m", traces)
+    return KeptRun(None, "Is there a CAT ?", "m", traces)
 
 
 @pytest.mark.parametrize(

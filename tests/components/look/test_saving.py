@@ -11,7 +11,7 @@ from components.answering.answering import answer
 from components.answering.run_request import RunRequest
 from components.look.saving import BAD, server_functions
 from components.runs.lane_request import BY_HAND, read_lanes
-from components.runs.runs import FULL, GONE, Run
+from components.runs.runs import FULL, GONE, KeptRun
 from components.site import Site
 from components.widgets.widget import ASSETS
 from tests.view.fakes import fake_trace, picture, pruned, stage
@@ -21,9 +21,9 @@ SITE = Site()
 (save_file,) = server_functions(SITE)
 
 
-def a_run() -> Run:
+def a_run() -> KeptRun:
     lane = fake_trace(stages=(stage(pruned(6, 2)),))
-    return SITE.runs.put(Run(picture(), "p", "fake", {FULL: fake_trace(), 0: lane}))
+    return SITE.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace(), 0: lane}))
 
 
 def saved(kind: str, lane: int = FULL, **view) -> bytes:
@@ -66,7 +66,9 @@ def test_the_python_of_an_example_gives_the_numbers_of_its_trace(tmp_path, monke
     """The real model answers again; the stored run was made on another day."""
     trace = open_trace(ASSETS / "traces" / "scene_1--1-fastervlm.safetensors")
     run = SITE.runs.put(
-        Run(None, trace.prompt, "embedded", {0: trace}, file=str(ASSETS / "examples/scene_1.png"))
+        KeptRun(
+            None, trace.prompt, "embedded", {0: trace}, file=str(ASSETS / "examples/scene_1.png")
+        )
     )
     view = {"map": "attention", "layer": 3, "words": "0"}
     answer = save_file({"id": f"{run.name}:0", "kind": "code", "view": view})

@@ -1,9 +1,9 @@
-from components.runs.runs import FULL, Run, Runs
+from components.runs.runs import FULL, KeptRun, Runs
 from tests.view.fakes import fake_trace, picture
 
 
-def a_run() -> Run:
-    return Run(picture(), "p", "fake", {FULL: fake_trace()})
+def a_run() -> KeptRun:
+    return KeptRun(picture(), "p", "fake", {FULL: fake_trace()})
 
 
 def test_the_oldest_runs_go_when_room_is_short():
