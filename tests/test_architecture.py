@@ -213,6 +213,16 @@ def test_the_check_sees_a_wrong_arrow(tmp_path, monkeypatch):
             check_libraries(wrong)
 
 
+def test_the_page_imports_its_own_files_by_relative_names():
+    """The wheel packs components as tokviz.components, where `import components` finds nothing."""
+    for path in (ROOT / "components").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            assert not [n for n in names if n.split(".")[0] in ("components", "app")], path
+
+
 def test_no_module_has_a_name_that_says_nothing():
     vague = {"utils", "util", "helpers", "helper", "common", "misc", "core", "manager", "handler"}
     assert not [path for path in SOURCES if path.stem in vague]

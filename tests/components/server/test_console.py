@@ -1,8 +1,12 @@
 """The command `tokviz` of an installed package."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 from components.server import console
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_without_the_pages_packages_one_sentence_says_what_to_install(monkeypatch, capsys):
@@ -27,3 +31,17 @@ def test_with_a_command_the_page_stays_closed(monkeypatch, capsys):
     monkeypatch.setattr(console, "open_page", lambda: 1 / 0)
     assert console.main() == 0
     assert "embedded" in capsys.readouterr().out
+
+
+def test_the_sentence_comes_where_gradio_is_really_missing():
+    code = (
+        "import sys; sys.modules['gradio'] = None; sys.argv = ['tokviz']\n"
+        "from components.server import console\n"
+        "console.find_spec = lambda name: sys.modules['gradio']\n"
+        "sys.exit(console.main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("tokviz: the page needs Gradio")
