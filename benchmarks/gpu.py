@@ -89,8 +89,10 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure what is there once more")
     parser.add_argument("--store", type=Path, default=STORE, help="file of the rows")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--write", action="store_true", help="write docs/gpu.md")
+    parser.add_argument("--write", action="store_true", help="write docs/gpu.md; needs a GPU")
     given = parser.parse_args()
+    if given.write and not given.device.startswith("cuda"):
+        raise SystemExit("docs/gpu.md is written from a GPU's figures only; leave --write out.")
     if not given.small and not given.device.startswith("cuda"):
         raise SystemExit(f"no GPU here ({machine()}): real shapes need one, or use --small.")
     run(given, given.store)

@@ -19,6 +19,7 @@ from .look.charts import numbers_panel
 from .look.panel import show_panel
 from .screen import Screen
 from .site import Site
+from .widgets.file_inputs import Page
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = (
@@ -59,7 +60,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         delete_cache: (interval, age) in seconds: how often Gradio deletes uploads older than that.
     """
     first: dict[str, Any] = opened(site)
-    with gr.Blocks(
+    with Page(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=delete_cache
     ) as page:
         gr.HTML(

@@ -1,16 +1,37 @@
-"""How is the page run? The settings, read from the environment once, when the program starts."""
+"""How is the page run? The settings, read from the environment once, in app.py.
 
+`TABLE` is the one list of them: docs/server.md shows its rows. Whatever cannot be used, or is
+misspelt, ends the program at the start with one sentence and exit code 2. Nothing heavy is imported
+here, so that the sentence comes at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
 import os
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .setting_readers import READERS, SettingError
+from .setting_table import TABLE
+
+READ_BY_TESTS = {"TOKVIZ_CHROMIUM", "TOKVIZ_TEST_WAIT"}
+"""Settings of the tests, which start servers with them in the environment."""
+ALL = "docs/server.md lists all settings."
+LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the page is run; read from the environment once."""
+    """How the page is run."""
 
     models: tuple[str, ...] = ("embedded",)
     max_new_tokens: int = 64
-    queue: int = 64
+    queue: int = 256
     "Requests that may wait; more are turned away with a sentence."
     upload_mb: int = 20
     uploads_mb: int = 1000
@@ -27,73 +48,80 @@ class Settings:
     "Names and passwords; empty = everybody may come in."
     trust_proxy: bool = False
     "A proxy in front of the server writes X-Forwarded-For."
+    hosts: tuple[str, ...] = ()
+    "Further names that the server answers to."
     metrics: str = ""
     "Serve counts at /metrics to whoever sends this word; empty = to nobody."
     mcp: bool = False
     "Offer the endpoints as tools of the Model Context Protocol."
     json_logs: bool = False
+    examples: Path | None = None
+    "A folder of traces to show as further examples."
+    server_name: str = "127.0.0.1"
+    server_port: int = 7860
 
 
-def read_settings() -> Settings:
-    """Return the settings from TOKVIZ_* in the environment; docs/server.md lists them."""
-    names = os.environ.get("TOKVIZ_MODELS", "embedded").split(",")
-    models = tuple(name.strip() for name in names if name.strip())
-    if not models:
-        raise SystemExit("TOKVIZ_MODELS must be names separated by commas, such as embedded.")
-    auth, mcp = read_auth(os.environ.get("TOKVIZ_AUTH", "")), os.environ.get("TOKVIZ_MCP") == "1"
-    if auth and mcp:
-        raise SystemExit(
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings; raises SettingError, which ends the program, for one that is wrong."""
+    environ = os.environ if environ is None else environ
+    refuse_unknown(environ)
+    found = {setting.field: value_of(setting.name, environ) for setting in TABLE if setting.field}
+    settings = Settings(**{name: value for name, value in found.items() if value is not None})
+    load_options(environ)
+    if settings.auth and settings.mcp:
+        raise SettingError(
             "TOKVIZ_MCP cannot be used with TOKVIZ_AUTH: MCP clients have no way to sign in, so "
             "the tools would be open to everybody. Leave one of them out."
         )
-    return Settings(
-        models=models,
-        max_new_tokens=whole_number("TOKVIZ_MAX_NEW_TOKENS", 64, 1, 1024),
-        queue=whole_number("TOKVIZ_QUEUE", 64, 1, 10_000),
-        upload_mb=whole_number("TOKVIZ_UPLOAD_MB", 20, 1, 20),
-        uploads_mb=whole_number("TOKVIZ_UPLOADS_MB", 1000, 50, 1_000_000),
-        runs_mb=whole_number("TOKVIZ_RUNS_MB", 512, 1, 1_000_000),
-        max_seconds=whole_number("TOKVIZ_MAX_SECONDS", 300, 1, 86_400),
-        requests_per_minute=whole_number("TOKVIZ_REQUESTS_PER_MINUTE", 600, 1, 10**9),
-        auth=auth,
-        trust_proxy=os.environ.get("TOKVIZ_TRUST_PROXY", "SPACE_ID" in os.environ and "1") == "1",
-        connections=whole_number("TOKVIZ_CONNECTIONS", 500, 20, 1_000_000),
-        metrics=read_metrics(os.environ.get("TOKVIZ_METRICS", "")),
-        mcp=mcp,
-        json_logs=os.environ.get("TOKVIZ_LOG") == "json",
-    )
+    if settings.mcp and importlib.util.find_spec("mcp") is None:
+        raise SettingError('TOKVIZ_MCP needs a package that is missing: pip install "gradio[mcp]".')
+    return settings
 
 
-def whole_number(name: str, default: int, least: int, most: int) -> int:
-    """Return a setting, or end the program with a sentence."""
-    text = os.environ.get(name, str(default))
-    if not (text.isdecimal() and least <= int(text) <= most):
-        raise SystemExit(f"{name} must be a whole number from {least} to {most}, got {text!r}.")
-    return int(text)
+def value_of(name: str, environ: Mapping[str, str]) -> Any:
+    """Return one setting's value; None = it is not set, its default holds."""
+    text = environ.get(name, "")
+    if name == "TOKVIZ_TRUST_PROXY" and not text and environ.get("SPACE_ID"):
+        return True
+    if name == "GRADIO_SERVER_NAME" and not text and environ.get("SPACE_ID"):
+        return "0.0.0.0"
+    if not text:
+        return None
+    return READERS[name](name, text)
 
 
-def read_auth(text: str) -> tuple[tuple[str, str], ...]:
-    """Return the pairs of "name:password,name:password"."""
-    pairs = [part.partition(":") for part in text.split(",") if part.strip()]
-    if any(not (name.strip() and password) for name, _, password in pairs):
-        raise SystemExit("TOKVIZ_AUTH must be name:password, several separated by commas.")
-    return tuple((name.strip(), password) for name, _, password in pairs)
+def refuse_unknown(environ: Mapping[str, str]) -> None:
+    """Raise SettingError for a TOKVIZ_* that nothing reads."""
+    known = [setting.name for setting in TABLE]
+    for name in sorted(environ):
+        if name.startswith("TOKVIZ_") and name not in known and name not in READ_BY_TESTS:
+            ends = [one.removeprefix("TOKVIZ_") for one in known]
+            near = difflib.get_close_matches(name.removeprefix("TOKVIZ_"), ends, 1, 0.6)
+            hint = (
+                f"did you mean {known[ends.index(near[0])]}?"
+                if near
+                else "docs/server.md lists all settings."
+            )
+            raise SettingError(f"there is no setting {name[:80]}: {hint}")
 
 
-def read_metrics(word: str) -> str:
-    """Return the word that opens /metrics, or end the program with a sentence."""
-    if word and not (len(word) >= 8 and word.isascii() and word.isprintable()):
-        raise SystemExit(
-            "TOKVIZ_METRICS must be a secret word of at least 8 plain characters, which whoever "
-            "asks for /metrics sends as Authorization: Bearer <word>."
-        )
-    return word
-
-
-def load_options() -> dict[str, str | int]:
+def load_options(environ: Mapping[str, str] | None = None) -> dict[str, str | int]:
     """Return device, dtype, bits and device_map for `tokviz.load`, as far as they are set."""
-    texts = {name: os.environ.get(f"TOKVIZ_{name.upper()}", "") for name in LOAD_OPTIONS}
-    return {name: int(text) if text.isdecimal() else text for name, text in texts.items() if text}
+    environ = os.environ if environ is None else environ
+    found = {name: value_of(f"TOKVIZ_{name.upper()}", environ) for name in LOAD_OPTIONS}
+    return {name: value for name, value in found.items() if value is not None}
 
 
-LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
+def check_port(name: str, port: int) -> None:
+    """Raise SettingError unless the server can listen there; Gradio tries for half a minute."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(place)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingError(
+            f"the server cannot listen on {name} at port {port} ({why}): end what uses the port, "
+            "or set GRADIO_SERVER_PORT or GRADIO_SERVER_NAME."
+        ) from error

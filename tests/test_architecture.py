@@ -28,7 +28,9 @@ components.screen
 components.answering
 components.site
 components.runs
-components components.widgets components.settings components.sentences
+components.settings
+components components.widgets components.setting_readers components.setting_table
+components.sentences
 tokviz.__main__
 tokviz.cli
 tokviz.catalog
@@ -52,6 +54,7 @@ tokviz.trace
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims
 tokviz.errors tokviz.extras tokviz.load_options tokviz.notebook_display tokviz.old_paths
+tokviz.progress
 tokviz.shipped_files
 """.strip().splitlines()
 ]

@@ -8,7 +8,6 @@ from tokviz.cost import (
     share,
     tokens_per_layer,
     tokens_seen,
-    tower_share,
 )
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -19,6 +18,14 @@ from tokviz.trace.stages import StageRecord
 
 def percent(name, keep, **options):
     return 100 * prefill_share(METHODS[name], 576, keep, **options)
+
+
+def carried_out(place, layer, n, m, effect="remove"):
+    return StageRecord("x", place, layer, Reduction.select(range(m), n), 0.0, effect)
+
+
+def test_keeping_every_token_costs_everything():
+    assert percent("fastv", 576) == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
@@ -80,20 +87,6 @@ def test_masks_save_nothing(name):
 def test_a_restart_pays_for_the_first_reading():
     again = 100 * share([72] * 32, 576, LLAVA_7B)
     assert percent("gemfilter", 72) == pytest.approx(100 * 14 / 32 + again)
-
-
-def test_keeping_every_token_costs_everything():
-    assert percent("fastv", 576) == pytest.approx(100)
-    assert tower_share(576, [Stage(0, 576)], 24, 1024) == 1
-
-
-def test_a_tower_pays_attention_before_and_mlp_after_its_stage():
-    # width 1, 4 patches, no prefix, halved in the only block: 4*4 + 2*16 + 8*2 of 16 + 32 + 32
-    assert tower_share(4, [Stage(0, 2)], 1, 1, prefix=0) == 64 / 80
-
-
-def carried_out(place, layer, n, m, effect="remove"):
-    return StageRecord("x", place, layer, Reduction.select(range(m), n), 0.0, effect)
 
 
 @pytest.mark.parametrize(

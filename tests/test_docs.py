@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from components.setting_readers import READERS
+from components.setting_table import TABLE
+from components.settings import READ_BY_TESTS, Settings
 from scripts import write_docs
 from tokviz.reduction import METHODS
 
@@ -67,7 +70,9 @@ def test_the_file_map_names_every_part_of_the_library():
         for path in (ROOT / "tokviz").iterdir()
         if not path.name.startswith(("_", "."))
     }
-    assert parts == {path for path in file_map() if re.fullmatch(r"tokviz/[^/]+/?", path)}
+    assert parts == {path for path in file_map() if path.rstrip("/").count("/") == 1} - {
+        path for path in file_map() if not path.startswith("tokviz/")
+    }
 
 
 def anchors(text):
@@ -105,15 +110,23 @@ def test_the_space_runs_what_requirements_pin():
 
 
 def test_every_setting_that_the_page_reads_is_documented():
-    files = ("components/settings.py", "components/server/serve.py")
-    code = "".join((ROOT / file).read_text() for file in files)
-    read = set(re.findall(r'(?:environ\.get|whole_number)\("(\w+)"', code))
+    """The table of the document is the table that is read, and names the defaults that hold."""
     server = (ROOT / "docs/server.md").read_text()
-    listed = dict(re.findall(r"^\| `(\w+)` \| (?:`([^`]*)`)? ?\|", server, re.M))
-    assert read
-    assert read <= set(listed)
-    for name, default in re.findall(r'environ\.get\("(\w+)", "([^"]*)"\)', code):
-        assert listed[name] == default, name
+    rows = re.findall(r"^\| `[A-Z_]+` \|.*$", server, re.M)
+    assert rows == [setting.row() for setting in TABLE]
+    for setting in (one for one in TABLE if one.field):
+        default = getattr(Settings(), setting.field)
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        assert setting.default in (f"`{shown}`", "" if not default else None), setting.name
+
+
+def test_what_reads_settings_reads_those_of_the_table():
+    """A TOKVIZ_* that is read anywhere but not listed would be refused as unknown."""
+    listed = {setting.name for setting in TABLE}
+    for path in (ROOT / "app.py", *ROOT.glob("components/**/*.py"), *ROOT.glob("tokviz/**/*.py")):
+        named = set(re.findall(r"\bTOKVIZ_[A-Z_]*[A-Z]\b", path.read_text(encoding="utf-8")))
+        assert named <= listed | READ_BY_TESTS, path
+    assert listed - {"GRADIO_ROOT_PATH", "GRADIO_TEMP_DIR", "HF_HOME"} == set(READERS)
 
 
 def test_every_requirement_is_pinned_exactly():

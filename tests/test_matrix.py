@@ -37,6 +37,15 @@ def test_kept_wins_where_a_token_is_also_merged():
     assert r.group.tolist() == [0, 1]
 
 
+def test_a_token_shared_equally_belongs_to_the_lower_output_token():
+    shared = Reduction.from_entries([0, 0, 1, 1], [0, 1, 1, 2], [0.5] * 4, 3, 2, [0, 2])
+    assert shared.group.tolist() == [0, 0, 1]
+    unequal = Reduction.from_entries(
+        [0, 0, 1, 1], [0, 1, 1, 2], [0.75, 0.25, 0.5, 0.5], 3, 2, [0, 2]
+    )
+    assert unequal.group.tolist() == [0, 1, 1]
+
+
 def test_stages_multiply():
     first = Reduction.from_groups([[0, 1], [2], [3]], 5)
     second = Reduction.from_groups([[0, 1], [2]], 3)

@@ -126,26 +126,3 @@ def run_share(records: Sequence[StageRecord], n: int, shape: Shape, text: int = 
     scouted = [r.layer or 0 for r in records if r.effect == "restart"]
     seen = tokens_seen(records, n, shape.layers)
     return share(seen, n, shape, text) + sum(scouted) / shape.layers
-
-
-def tower_share(n: int, stages: Sequence[Stage], layers: int, width: int, prefix: int = 1) -> float:
-    """Return the cost of a vision tower relative to keeping every patch.
-
-    A block costs 12 n C^2 + 2 n^2 C; a stage decides between its attention and its MLP, which
-    takes 8 of the 12 n C^2.
-
-    Args:
-        n: patches.
-        stages: the tower's schedule.
-        layers: blocks that run.
-        width: C, hidden size.
-        prefix: [CLS] and register tokens.
-    """
-    after = tokens_per_layer(n, stages, layers)
-    before = [n, *after[:-1]]
-
-    def cost(attending: int, leaving: int) -> float:
-        a, b = attending + prefix, leaving + prefix
-        return 4 * a * width**2 + 2 * a * a * width + 8 * b * width**2
-
-    return sum(cost(a, b) for a, b in zip(before, after, strict=True)) / (layers * cost(n, n))

@@ -12,6 +12,9 @@ from weakref import WeakValueDictionary
 
 import tokviz
 from tokviz.errors import InputError, ModelError
+from tokviz.models.checkpoints.placement import choose_placement
+
+from ..setting_readers import SettingError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +45,15 @@ def choice(name: str, place: str) -> str:
     """Return what the list of models shows: the model's card, where there is one."""
     card = tokviz.MODELS.get(pinned(place)[0])
     return card.line if card else name
+
+
+def check_placement(options: Mapping[str, Any]) -> None:
+    """Raise SettingError when no model can be loaded as the settings say, such as on a GPU."""
+    if options:
+        try:
+            choose_placement(**options)
+        except ModelError as error:
+            raise SettingError(f"TOKVIZ_{' or TOKVIZ_'.join(options).upper()}: {error}") from error
 
 
 def pinned(place: str) -> tuple[str, str | None]:

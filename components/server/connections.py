@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uvicorn import Server
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 PATIENCE = 20.0
@@ -150,6 +151,9 @@ def guard(
     most = min(SHARES * per_visitor, open_files() - SPARE_FILES)
     counter = ConnectionCounter(min(per_visitor, max(1, most // 2)), most, patience, behind_proxy)
     server.config.http_protocol_class = patient(counter)
+    while not behind_proxy and isinstance(server.config.loaded_app, ProxyHeadersMiddleware):
+        # uvicorn believes X-Forwarded-For of whoever is on this machine, also of a plain tunnel
+        server.config.loaded_app = server.config.loaded_app.app  # type: ignore[assignment]
     server.config.ws_protocol_class = None  # the page has none, and they would not be counted
     return counter
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import os
 import signal
 import threading
 import time
@@ -21,6 +22,7 @@ import tokviz
 from ..runs.journal import Journal
 from ..runs.stops import Stops
 from ..site import Site
+from .hosts import served_hosts
 from .request_limits import Limits, RequestLimits
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
         requests=settings.requests_per_minute,
         open_requests=settings.connections,
         trust_proxy=settings.trust_proxy,
+        hosts=served_hosts(settings.server_name, settings.hosts, os.environ),
     )
     routes = [Route("/healthz", partial(healthz, site.stopping)), site.stored.cache.route()]
     if settings.metrics:

@@ -23,6 +23,8 @@ from weakref import WeakValueDictionary
 
 from .connections import ConnectionCounter, visitor
 from .fair_queue import VISITOR
+from .hosts import Hosts, name_of
+from .sign_in import may_enter
 
 log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
@@ -89,6 +91,8 @@ class Limits:
     "A body must come with so many bytes per second."
     trust_proxy: bool = False
     "Read a visitor's address from X-Forwarded-For, as the proxy in front of us wrote it."
+    hosts: Hosts = Hosts()
+    "The names that the server answers to."
 
 
 FULL_DISK = (
@@ -197,10 +201,19 @@ class RequestLimits:
         """Raise Refused for a request that is refused by its first lines alone."""
         if not enters:
             raise Refused(503, "Too many requests of this address are open: close some tabs.")
+        if scope["path"] != "/healthz":  # asked for by whatever watches the server, under any name
+            self.check_host(scope)
         if FETCHES.search(scope["path"]):
             raise Refused(404, "Addresses are not fetched here.")
         if CLOSED.match(scope["path"]) or b"deep_link=" in scope.get("query_string", b""):
             raise Refused(404, "There is no such thing here.")
+        self.count(scope, address)
+        if not may_enter(scope):
+            raise Refused(401, "Sign in first.")
+        self.check_length(scope)
+
+    def count(self, scope: Any, address: str) -> None:
+        """Raise Refused for one request too many of those that cost work."""
         bodiless = scope["method"] in BODILESS
         drawn, path = bodiless and DRAWN.match(scope["path"]), scope["path"].rstrip("/")
         if bodiless and not drawn and not STREAM_ROUTES.match(path):
@@ -209,6 +222,20 @@ class RequestLimits:
         guess = path.endswith("/login")
         if not meter.allows(address) or (guess and not self.logins.allows(address)):
             raise Refused(429, "Too many requests from this address: wait a minute.")
+
+    def check_host(self, scope: Any) -> None:
+        """Raise Refused for a request to another name than the server's."""
+        for host in headers_of(scope, b"host"):
+            if not self.limits.hosts.allow(host):
+                name = name_of(host)[:80]
+                raise Refused(
+                    421,
+                    f"This server does not answer to the name {name!a}. Whoever runs it can list "
+                    "the name in TOKVIZ_HOSTS.",
+                )
+
+    def check_length(self, scope: Any) -> None:
+        """Raise Refused for a body that says itself that it is too long."""
         length = header(scope, b"content-length")
         if length.isdigit() and int(length) > self.most(scope):
             raise self.too_long(scope)
@@ -263,9 +290,9 @@ class RequestLimits:
 
     def address(self, scope: Any) -> str:
         """Return whose request it is, as far as requests are counted."""
-        forwarded = header(scope, b"x-forwarded-for") if self.limits.trust_proxy else ""
+        forwarded = last_hop(scope) if self.limits.trust_proxy else ""
         client = scope.get("client") or ("", 0)
-        return visitor(forwarded.rsplit(",", 1)[-1].strip()[:60] or str(client[0]))
+        return visitor(forwarded or str(client[0]))
 
 
 def is_upload(scope: Any) -> bool:
@@ -273,9 +300,25 @@ def is_upload(scope: Any) -> bool:
     return str(scope["path"]).rstrip("/").endswith("/upload")
 
 
+def headers_of(scope: Any, name: bytes) -> list[str]:
+    """Return a header's values, one for each line that has it."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
 def header(scope: Any, name: bytes) -> str:
     """Return a header's value, "" where it is missing."""
-    return next((v.decode("latin-1") for k, v in scope["headers"] if k == name), "")
+    return next(iter(headers_of(scope, name)), "")
+
+
+def last_hop(scope: Any) -> str:
+    """Return the address that the nearest proxy wrote into X-Forwarded-For; "" without one.
+
+    Several lines count as one, and a proxy writes at the end: what stands before is a claim.
+    """
+    hop = ",".join(headers_of(scope, b"x-forwarded-for")).rpartition(",")[2].strip()[:60]
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop  # some write a port as well
 
 
 async def refuse(refused: Refused, send: Send) -> None:

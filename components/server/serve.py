@@ -14,10 +14,11 @@ from ..api import speak_json
 from ..ask.opening import draw_all
 from ..page import build, theme
 from ..runs.journal import JsonLines
-from ..runs.models import Models
+from ..runs.models import Models, check_placement
 from ..runs.stored_examples import Stored
-from ..settings import Settings, whole_number
+from ..settings import Settings
 from ..site import Site
+from ..widgets.file_inputs import check_tools
 from ..widgets.widget import head
 from .connections import guard
 from .fair_queue import queued
@@ -33,8 +34,8 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
         settings: how the page is run.
         load_options: further arguments of `tokviz.load`, such as device.
     """
-    examples = os.environ.get("TOKVIZ_EXAMPLES", "")
-    stored = Stored(more=Path(examples) if examples else None)
+    check_placement(load_options)
+    stored = Stored(more=settings.examples)
     site = Site(settings, stored, Models(settings.models, options=load_options))
     page = queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
     start_logging(settings)
@@ -71,11 +72,10 @@ def clean_uploads(settings: Settings, page: gr.Blocks) -> None:
 def launch(site: Site, page: gr.Blocks) -> None:
     """Open the server to visitors."""
     settings = site.settings
-    host = "0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1"
     threading.Thread(target=draw_all, args=(site,), daemon=True).start()
     page.launch(
-        server_name=os.environ.get("GRADIO_SERVER_NAME", host),
-        server_port=whole_number("GRADIO_SERVER_PORT", 7860, 1, 65_535),
+        server_name=settings.server_name,
+        server_port=settings.server_port,
         root_path=os.environ.get("GRADIO_ROOT_PATH"),
         theme=theme(),
         head=head(),
@@ -93,4 +93,5 @@ def launch(site: Site, page: gr.Blocks) -> None:
     )
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
+    check_tools(page.mcp_server_obj)
     speak_json(page.mcp_server_obj)

@@ -14,10 +14,8 @@ import threading
 import time
 from collections.abc import Container
 from pathlib import Path
-from typing import IO
 
-with contextlib.suppress(ImportError):  # Windows: what a killed process left stays there
-    import fcntl
+from filelock import FileLock, Timeout
 
 PREFIX = "tokviz-uploads-"
 LOCK = "lock"
@@ -34,33 +32,33 @@ def own_folder(place: str | None = None) -> str:
         place: where; None = the system's folder for temporary files.
     """
     home = Path(place or tempfile.gettempdir())
+    home.mkdir(parents=True, exist_ok=True)
     for folder in home.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if is_left(folder):
                 shutil.rmtree(folder, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=home))
-    lock = (folder / LOCK).open("w")
-    hold(lock)
+    lock = lock_of(folder)
+    lock.acquire()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(lock.close)
+    atexit.register(lock.release)  # runs first: Windows deletes no file that is open
     return str(folder)
 
 
-def hold(lock: IO[str]) -> bool:
-    """Hold a lock for as long as this process lives; return whether nobody else does."""
-    if "fcntl" not in globals():
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def lock_of(folder: Path) -> FileLock:
+    """Return a folder's lock; the system lets go of it when the process that holds it dies."""
+    return FileLock(folder / LOCK, blocking=False, thread_local=False, preserve_lock_file=True)
 
 
 def is_left(folder: Path) -> bool:
     """Return whether the process that made a folder is gone."""
-    with (folder / LOCK).open() as lock:
-        return hold(lock)
+    if not (folder / LOCK).exists():  # made a moment ago, its lock is still to come
+        return False
+    try:
+        with lock_of(folder):
+            return True
+    except Timeout:
+        return False
 
 
 def delete_old(folder: Path, kept: Container[str] = (), life: float = MAX_AGE_S) -> None:

@@ -11,5 +11,5 @@ class Desk(Widget):
     """
 
     script = "Desk"
-    template = "desk.html"
+    template = "desk/desk.html"
     emits = ("examine", "force", "search", "mitigate", "halt", "open")

@@ -7,5 +7,5 @@ class Examples(Widget):
     """A row of pictures. Event: pick {example: name}."""
 
     script = "Examples"
-    template = "examples.html"
+    template = "page/examples.html"
     emits = ("pick",)

@@ -14,5 +14,5 @@ class Overlay(Widget):
     """
 
     script = "Explorer"
-    template = "explorer.html"
+    template = "explorer/explorer.html"
     emits = ("choose",)

@@ -11,5 +11,5 @@ class Lanes(Widget):
     """
 
     script = "Lanes"
-    template = "lanes.html"
+    template = "compare/lanes.html"
     emits = ("compare", "halt", "explore")

@@ -9,7 +9,7 @@ class Notice(Widget):
     """Progress, a warning, or what went wrong; {kind: busy | warn | bad | "", text}."""
 
     script = "Notice"
-    template = "notice.html"
+    template = "page/notice.html"
 
 
 def notice(text: str = "", kind: str = "") -> dict[str, Any]:

@@ -10,13 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-
-def refuse_address(place: str | Path | None) -> None:
-    """Raise the sentence that Gradio shows when a file is given as an address."""
-    if "://" in str(place or ""):
-        raise gr.Error(
-            "Addresses are not fetched: save the file and upload it.", print_exception=False
-        )
+from .file_inputs import check_path, refuse_address
 
 
 class SafeImage(gr.Image):
@@ -26,7 +20,13 @@ class SafeImage(gr.Image):
     "Tells gradio to draw it as the component that it extends."
 
     def preprocess(self, payload: Any) -> str | None:
-        return None if payload is None else payload.path
+        if payload is None:
+            return None
+        if payload.path is None:
+            refuse_address(payload.url)
+            return None
+        check_path(payload.path)
+        return str(payload.path)
 
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None
@@ -39,6 +39,11 @@ class SafeUpload(gr.UploadButton):
     """gr.UploadButton that takes uploads only."""
 
     is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        for file in getattr(payload, "root", [payload] if payload else []):
+            check_path(file.path)
+        return super().preprocess(payload)
 
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None

@@ -7,5 +7,5 @@ class Strip(Widget):
     """A strip of budgets. Events: sweep {method, options}, halt {}, open {run, lane}."""
 
     script = "Strip"
-    template = "strip.html"
+    template = "compare/strip.html"
     emits = ("sweep", "halt", "open")

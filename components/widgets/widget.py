@@ -6,29 +6,17 @@ from typing import Any
 import gradio as gr
 
 from tokviz.shipped_files import ASSETS
-from tokviz.view.page_file import SCRIPTS as EXPLORER_SCRIPTS
+from tokviz.view.script import linked
 
 from .payload_cache import as_sent
 
-SCRIPTS = (
-    *EXPLORER_SCRIPTS,
-    "plan_form",
-    "lane_more",
-    "lanes",
-    "strip",
-    "desk",
-    "notice",
-    "examples",
-    "present",
-)
 STYLES = ("tokviz", "desk", "page")
 
 
 def head() -> str:
     """Return the styles and scripts of all widgets for the page's <head>."""
     css = "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES)
-    js = "\n".join((ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS)
-    return f"<style>{css}</style><script>{js}</script>"
+    return f"<style>{css}</style><script>{linked('page/main.js')}</script>"
 
 
 def event_payload(event: gr.EventData) -> Mapping[str, Any]:
@@ -40,7 +28,7 @@ class Widget(gr.HTML):
     """A gr.HTML whose value is a JSON object that a script class draws."""
 
     script = ""
-    "Name of the class in the script's namespace."
+    "Name of the class in assets/js/page/main.js."
     template = ""
     "File in assets/js."
     emits: tuple[str, ...] = ()
@@ -55,7 +43,7 @@ class Widget(gr.HTML):
                 f"/* events: {quoted} */\n"
                 f"const view = new window.__tokviz.{self.script}(element, "
                 "{server: typeof server === 'undefined' ? {} : server, trigger});\n"
-                "const load = window.__tokviz.loader((value) => view.load(value));\n"
+                "const load = window.__tokviz.storedLoader((value) => view.load(value));\n"
                 "watch('value', () => load(props.value));\nload(props.value);"
             ),
             apply_default_css=False,

@@ -7,7 +7,6 @@ import tokviz
 from tokviz.analysis.alignment import alignment_of, pairwise_alignment
 from tokviz.analysis.attention_rank import attention_ranks, effective_rank
 from tokviz.analysis.concentration import entropy, tokens_for_mass
-from tokviz.analysis.exit_layer import token_losses
 from tokviz.analysis.layer_agreement import agreement_matrix, mean_off_diagonal
 from tokviz.analysis.ranks import average_ranks, kendall, spearman, top_k, top_k_jaccard
 from tokviz.analysis.sink_stability import jaccard
@@ -95,14 +94,6 @@ def test_the_rank_of_a_layer_that_looks_at_itself_and_the_first_token_is_one(toy
 def test_maps_of_another_number_of_rows_are_refused(toy):
     with pytest.raises(InputError, match=r"must be \[heads, 12, 12\]"):
         tokviz.analyse("rollout", toy, runs={"maps": lambda layer: np.ones((2, 5, 5))})
-
-
-def test_worked_exit_losses():
-    full, leaving = [[2, 1], [0, 3]], [[1.9, 1], [0.2, 2.7]]
-    labels = np.array([0, 1])
-    losses = [token_losses(logits, labels).mean() for logits in (full, leaving)]
-    np.testing.assert_allclose(losses, [0.180924, 0.210022], atol=1e-6)
-    assert losses[1] / losses[0] == pytest.approx(1.1608, abs=1e-4)
 
 
 def test_worked_exit_is_refused_for_its_loss_not_its_words(make_trace):

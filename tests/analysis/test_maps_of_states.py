@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 import tokviz
-from tokviz.analysis.logit_lens import lens_reading
 from tokviz.errors import InputError
-
-
-def test_worked_lens_reading():
-    head = np.array([[1, 0], [0, 1], [-1, 0]])
-    ids, probability = lens_reading(np.array([[1, 2]]), head, 3)
-    np.testing.assert_array_equal(ids, [[1, 0, 2]])
-    np.testing.assert_allclose(probability, [[0.7054, 0.2595, 0.0351]], atol=1e-4)
 
 
 def test_the_lens_names_the_word_at_each_token(toy):

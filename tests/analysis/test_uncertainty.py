@@ -7,8 +7,14 @@ from tokviz.analysis.uncertainty import (
     combine_directions,
     entropy_nats,
     same_word,
-    self_certainty,
 )
+
+
+def test_worked_entropy():
+    p = np.array([0.6, 0.1, 0.2, 0.05, 0.05])
+    assert entropy_nats(p) == pytest.approx(1.158215, abs=1e-6)
+    assert entropy_nats(p) / np.log(5) == pytest.approx(0.71964, abs=1e-5)
+    assert entropy_nats(np.array([1.0, 0])) == 0
 
 
 def test_worked_claim_conditioned_probability():
@@ -16,14 +22,6 @@ def test_worked_claim_conditioned_probability():
     value = claim_conditioned([0.6, 0.1, 0.2, 0.05], ["entail", "entail", "contra", "neutral"])
     assert value == pytest.approx(0.777778, abs=1e-6)
     assert -np.log(value) == pytest.approx(0.251314, abs=1e-6)
-
-
-def test_worked_entropy():
-    p = np.array([0.6, 0.1, 0.2, 0.05, 0.05])
-    assert entropy_nats(p) == pytest.approx(1.158215, abs=1e-6)
-    assert entropy_nats(p) / np.log(5) == pytest.approx(0.71964, abs=1e-5)
-    assert self_certainty(p) == pytest.approx(0.473425, abs=1e-6)
-    assert entropy_nats(np.array([1.0, 0])) == 0
 
 
 @pytest.mark.parametrize(

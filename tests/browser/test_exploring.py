@@ -51,7 +51,7 @@ def test_tab_turns_the_direction_and_arrows_move_between_words(page):
 
 def test_the_walk_goes_from_all_tokens_through_every_layer(watched, url):
     page = watched(url)
-    page.get_by_role("button", name="Explore fastervlm").click()
+    page.get_by_role("button", name="Open in the viewer: fastervlm").click()
     answered(page, "cat")
     slide, lead = page.locator(".tv-walk input"), page.locator("#tv-explorer .tv-lead")
     settled(page, lambda: slide.fill("0"))

@@ -1,7 +1,5 @@
 """A link carries everything that makes the state: the page writes it, the server reads it."""
 
-import json
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +11,10 @@ from components.runs.models import Models
 from components.runs.stored_examples import Stored
 from components.settings import Settings
 from components.site import Site
-from components.widgets.widget import ASSETS
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import EXPLORER, answered, ask, explorer, settled
 from tests.components.fake_vlm import FakeVLM
+from tokviz.view.script import linked
 
 pytestmark = pytest.mark.browser
 
@@ -86,9 +84,7 @@ WRITE = """([plans, view]) => {
 def script(browser):
     """The scripts that write links, alone."""
     page = browser.new_page()
-    for file in ("dom", "links"):
-        page.evaluate((ASSETS / f"js/{file}.js").read_text("utf-8"))
-    page.evaluate(f"() => {{ window.__tokviz.BY_HAND = {json.dumps(BY_HAND)}; }}")
+    page.evaluate(linked("page/main.js"))
     yield page
     page.close()
 
@@ -158,7 +154,7 @@ def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     page.locator("#tv-lanes .tv-go").click()
     compared(page)
     second.get_by_label("Layer of the picture in lane 2").select_option("1")
-    settled(page, page.get_by_role("button", name="Explore visionzip").click)
+    settled(page, page.get_by_role("button", name="Open in the viewer: visionzip").click)
     page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 1")
     settled(page, page.locator("#tv-explorer .tv-word").nth(1).click)
     settled(page, lambda: page.get_by_label("Colour scale").select_option("log"))

@@ -149,7 +149,7 @@ def test_comparing_streams_marks_changes_and_says_slower(watched, url):
 
 def test_a_lane_opens_in_the_big_picture(watched, url):
     page = watched(url)
-    page.get_by_role("button", name="Explore fastervlm").click()
+    page.get_by_role("button", name="Open in the viewer: fastervlm").click()
     answered(page, "cat")
     expect(page.locator("#tv-explorer .tv-legend")).to_contain_text("pruned 27")
     gone = explorer(page, "Array.from(x.scene.fatesAt(null)).indexOf(2)")

@@ -40,5 +40,5 @@ def test_a_layer_that_did_not_fit_is_drawn_by_its_nearest_and_says_so(browser, m
     for layer, sent in ((0, 0), (2, 2), (3, 2)):
         np.testing.assert_allclose(frame.evaluate(drawn, layer), every[sent], rtol=0.02, atol=1e-3)
     frame.locator("[role=slider]").first.press("ArrowRight")
-    expect(frame.get_by_text("Drawn is layer 2:")).to_be_visible()
+    expect(frame.get_by_text("The picture shows layer 2:")).to_be_visible()
     page.close()

@@ -227,7 +227,7 @@ def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
 
 def test_task_5_see_where_a_merged_group_came_from(person):
     page = person.page
-    person.press("Explore visionzip")
+    person.press("Open in the viewer: visionzip")
     page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 1")
     stored = open_trace(ASSETS / "traces/scene_2--2-visionzip.safetensors").reduction
     groups = {}
@@ -372,7 +372,7 @@ def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
 
 
 def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_model, tmp_path):
-    person.press("Explore fastervlm")
+    person.press("Open in the viewer: fastervlm")
     person.page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 0")
     path = tmp_path / "from_a_colleague.safetensors"
     path.write_bytes(person.save("Trace").read_bytes())

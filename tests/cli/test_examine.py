@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.fakes import six_token_trace
 from tokviz.cli import examine as examine_commands
 from tokviz.cli.main import main
 from tokviz.examine import faithfulness
@@ -40,6 +41,25 @@ def test_a_map_is_checked_against_its_rivals(capsys, monkeypatch):
     assert record["orders"]["the map"]["most_first"][0] == pytest.approx(1)
     gaps = {name: one["gap"] for name, one in record["orders"].items()}
     assert record["beats_chance"] == (gaps["the map"] > max(gaps["random"], gaps["centre"]))
+
+
+def test_a_map_is_held_against_the_place_where_it_should_look():
+    trace = six_token_trace()  # 2 x 3 tokens
+    left = trace.layout.box[[0, 3]]
+    region = [left[:, 0].min(), left[:, 1].min(), left[:, 2].max(), left[:, 3].max()]
+    found = examine_commands.look_record(np.array([6, 0, 0, 2, 1, 1.0]), trace, [region])["region"]
+    assert (found["hit"], found["energy"], found["area"]) == (True, 0.8, pytest.approx(1 / 3))
+    assert "inside, 80% of the map's sum in it" in examine_commands.look_text({"region": found})
+    other = examine_commands.look_record(np.array([0, 9, 0, 0, -1, 0.0]), trace, [region])
+    assert (other["region"]["hit"], other["region"]["energy"]) == (False, None)
+    assert examine_commands.look_record(np.ones(6), trace, []) == {}
+
+
+@pytest.mark.parametrize("region", ["1,2,3", "left", "5,0,1,9", "0,0,1e-9,1e-9"])
+def test_a_region_that_cannot_be_used_is_refused(capsys, region):
+    asked = [*ASKED, "--analysis", "cls_attention", "--region", region]
+    assert main(["check", *asked]) == 2
+    assert "--region" in capsys.readouterr().err
 
 
 def test_an_analysis_without_a_map_cannot_be_checked(capsys):

@@ -45,6 +45,9 @@ def run(capsys, *arguments):
     return status, out, err
 
 
+REDUCED = ["answer", "a.png", "--method", "random", "--keep", "3", "--json", "--prompt"] + ["dog ?"]
+
+
 def test_the_answer_is_alone_on_stdout(vlm, capsys):
     status, out, err = run(capsys, "answer", "a.png", "--prompt", "is there a dog ?")
     assert (status, out) == (0, "yes .\n")
@@ -53,18 +56,7 @@ def test_the_answer_is_alone_on_stdout(vlm, capsys):
 
 
 def test_json_holds_the_whole_run(vlm, capsys):
-    status, out, _ = run(
-        capsys,
-        "answer",
-        "a.png",
-        "--prompt",
-        "dog ?",
-        "--method",
-        "random",
-        "--keep",
-        "3",
-        "--json",
-    )
+    status, out, _ = run(capsys, *REDUCED)
     record = json.loads(out)
     assert status == 0
     assert out.count("\n") == 1
@@ -83,18 +75,7 @@ def test_json_holds_the_whole_run(vlm, capsys):
 
 
 def test_the_documented_schema_is_the_printed_one(vlm, capsys):
-    _, out, _ = run(
-        capsys,
-        "answer",
-        "a.png",
-        "--prompt",
-        "dog ?",
-        "--method",
-        "random",
-        "--keep",
-        "3",
-        "--json",
-    )
+    _, out, _ = run(capsys, *REDUCED)
     record = json.loads(out)
     table = re.findall(r"^\| `(\w+)` \| (.*) \|$", (ROOT / "docs/cli.md").read_text(), re.M)
     assert [key for key, _ in table] == list(record)

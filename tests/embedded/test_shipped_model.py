@@ -19,7 +19,6 @@ MEGABYTE = 2**20
 
 @pytest.fixture(scope="module")
 def model():
-    torch.set_num_threads(2)
     return Answerer.load()
 
 
@@ -50,6 +49,7 @@ def test_answers_through_processor_and_generate(model):
     assert thing.name in said
 
 
+@pytest.mark.slow
 def test_accuracy_on_a_sample_agrees_with_the_table(model, measured):
     for kind, found in measure_scenes(model, 8).items():
         assert found["accuracy"] > measured["kinds"][kind]["accuracy"] - 0.3, kind
@@ -60,6 +60,7 @@ def test_the_card_shows_the_measurements(measured):
     assert card.split(BEGIN)[1].split(END)[0].strip() == render(measured).strip()
 
 
+@pytest.mark.slow
 def test_recorded_hallucinations_happen(model):
     cases = json.loads((MODEL / "hallucinations.json").read_text())
     assert len(cases) >= 8
@@ -69,6 +70,7 @@ def test_recorded_hallucinations_happen(model):
         assert case["answer"] != case["truth"]
 
 
+@pytest.mark.slow
 def test_examples_are_answered_as_noted(model):
     folder = MODEL.parent / "examples"
     for case in json.loads((folder / "examples.json").read_text()):
@@ -76,6 +78,7 @@ def test_examples_are_answered_as_noted(model):
         assert model.answer(features, [case["prompt"]]) == [case["answer"]]
 
 
+@pytest.mark.slow
 def test_keeping_every_token_changes_no_answer(model):
     views = [scene(seed, "test") for seed in range(2)]
     seen = model.look([view.image for view in views])

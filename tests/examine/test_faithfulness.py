@@ -13,7 +13,6 @@ from tokviz.examine.faithfulness import (
     check_map,
     mean_loss,
     order_of,
-    rank_agreement,
     removal_curves,
     sinks_last,
 )
@@ -122,10 +121,3 @@ def test_progress_counts_forwards():
     memo = Memo(score, 6, lambda done, total: told.append((done, total)))
     memo([np.array([i]) for i in range(6)] + [np.array([0, 1])] * 5)
     assert told == [(7, 7)]
-
-
-def test_agreement_with_measured_values_is_a_table():
-    maps = {"true": TRUE_MAP, "reversed": -TRUE_MAP}
-    table = rank_agreement(maps, {"leave one out": TRUE_MAP * 10})
-    np.testing.assert_allclose(table, [[1], [-1]])
-    assert rank_agreement({}, {"x": TRUE_MAP}).shape == (0, 1)

@@ -4,8 +4,6 @@ import pytest
 from tests.fakes import six_token_layout
 from tokviz.errors import InputError
 from tokviz.examine.pointing import (
-    function_score,
-    harmonic,
     otsu_threshold,
     overlap,
     pointing_energy,
@@ -31,14 +29,6 @@ def test_worked_overlap():
     assert found["iou"] == pytest.approx(0.6667, abs=1e-4)
     assert found["precision"] == 1
     assert found["recall"] == pytest.approx(0.6667, abs=1e-4)
-
-
-def test_worked_function_score_and_f1():
-    importance = np.full(16, 5)
-    importance[3] = 50
-    assert function_score(importance, 30) == 0.9375
-    assert harmonic(0.5, 0.8) == pytest.approx(0.615385, abs=1e-6)
-    assert harmonic(0, 0) == 0
 
 
 def test_otsu_splits_two_heaps_between_them():

@@ -1,5 +1,6 @@
 """Tiny random models of the real classes, saved to a folder and loaded from it."""
 
+import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
@@ -7,6 +8,8 @@ from skimage import data
 import tokviz
 from tests.models.tiny import TINY, save
 from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN, TINY_TILES
+from tokviz.matrix import Reduction
+from tokviz.reduction import METHODS, Stage, method
 
 TINY.update(TINY_TILES)
 
@@ -59,6 +62,34 @@ def folder(checkpoint):
 def vlm(folder):
     """The tiny LLaVA, loaded."""
     return tokviz.load(folder)
+
+
+@pytest.fixture
+def blind_method():
+    """Factory: (name, stages) -> a method inside the language model that keeps every third token.
+
+    Its choice depends on nothing, so that what it does can be computed in another way.
+    """
+    made = []
+
+    def make(name, stages):
+        def decide(signals, keep):
+            return Reduction.select(np.arange(0, signals.n, 3)[:keep], signals.n)
+
+        place = {"place": "language_model", "needs": ("llm_hidden",)}
+        method(name, title=name, schedule=lambda n, keep, layers: stages(keep), **place)(decide)
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        METHODS.remove(name)
+
+
+@pytest.fixture
+def every_third(blind_method):
+    """Such a method with two stages, before layers 1 and 2."""
+    return blind_method("every-third", lambda keep: [Stage(1, keep + 4), Stage(2, keep)])
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.family import Features
 from tokviz.models.runs.run import Run
 from tokviz.plans import Plan, Step, chosen
-from tokviz.reduction import METHODS, Stage, method
 from tokviz.trace.layout import NEWLINE, PATCH
 
 PROMPT = "what is this?"
@@ -27,6 +26,8 @@ TEMPLATE = (
 UNTOUCHED = ["inside, attention edited", "before, by a backward pass", "tower, second image"]
 ROPE = "rope_deltas"
 COUNTS = ["1 image", "2 images in a chat", "3 images"]
+PAIRS = {("none", 1), ("before", 3), ("tower", 1), ("tower", 2), ("language_model", 3)}
+"""Each place and each number of images at least once; one image in the tower cuts most tiles."""
 WITH_TILES = ("idefics3", "internvl", "llava_next", "llava_onevision", "smolvlm")
 
 
@@ -110,8 +111,15 @@ def asked(cat, monkeypatch):
     return ask
 
 
-@pytest.mark.parametrize(("count", "template"), [(1, False), (2, True), (3, False)], ids=COUNTS)
-@pytest.mark.parametrize("place", ["none", "before", "tower", "language_model"])
+def combinations():
+    """Places x numbers of images: every family walks PAIRS; the rest waits for `make test-all`."""
+    for place in ("none", "before", "tower", "language_model"):
+        for count, name in zip((1, 2, 3), COUNTS, strict=True):
+            marks = () if (place, count) in PAIRS else pytest.mark.full_matrix
+            yield pytest.param(place, count, count == 2, id=f"{place}-{name}", marks=marks)
+
+
+@pytest.mark.parametrize(("place", "count", "template"), combinations())
 def test_keeping_every_token_equals_generate_bit_for_bit(model, asked, place, count, template):
     prepared = asked(model, count, template)
     assert_equals_generate(model, prepared, everywhere(prepared.asked.layout.n).get(place))
@@ -333,24 +341,6 @@ def test_repacked_positions_equal_a_fresh_short_prompt(vlm, cat):
         )
     for ours, theirs in zip(logits, short.logits, strict=False):
         assert torch.equal(ours, theirs[0])
-
-
-@pytest.fixture
-def every_third():
-    """A method inside the language model whose choice depends on nothing."""
-
-    def decide(signals, keep):
-        return Reduction.select(np.arange(0, signals.n, 3)[:keep], signals.n)
-
-    method(
-        "every-third",
-        title="Every third",
-        place="language_model",
-        needs=("llm_hidden",),
-        schedule=lambda n, keep, layers: [Stage(1, keep + 4), Stage(2, keep)],
-    )(decide)
-    yield
-    METHODS.remove("every-third")
 
 
 @pytest.mark.parametrize("policy", ["keep", "repack"])

@@ -157,6 +157,7 @@ def many(random_signals):
     return random_signals(4096), random_signals(4095, crops=True)
 
 
+@pytest.mark.matrix
 def test_four_thousand_tokens(name, many):
     method = METHODS[name]
     signals = many[any("crop" in needed for needed in method.needs)]

@@ -216,6 +216,7 @@ def many():
 
 
 @pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.matrix
 def test_four_thousand_tokens(name, many):
     keep = max(MANY - 100 if name in SLOW else 2100, smallest(name, MANY))
     r = reduce(name, needed(name, many), keep)

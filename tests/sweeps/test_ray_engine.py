@@ -5,7 +5,6 @@ import signal
 from types import SimpleNamespace
 
 import pytest
-import ray as ray_library
 
 from tests.sweeps.test_running import SETTINGS, facts
 from tokviz.errors import InputError, ModelError
@@ -16,9 +15,10 @@ from tokviz.sweeps.running import sweep
 
 @pytest.fixture(scope="module")
 def ray():
-    """Ray on this machine, stopped in the end."""
-    yield ray_library
-    ray_library.shutdown()
+    """Ray on this machine, stopped in the end; imported here, because that takes seconds."""
+    library = pytest.importorskip("ray")
+    yield library
+    library.shutdown()
 
 
 @pytest.mark.slow

@@ -50,6 +50,20 @@ def trace(**changes):
 GOOD = trace().to_bytes()
 
 
+def test_a_stage_that_only_masks_leaves_every_token_to_the_next_stage():
+    """Two stages that mask, over all six tokens, then one that removes: who went when?"""
+    stages = (
+        StageRecord("a", "inside", 1, Reduction.select([0, 1], 6), effect="mask"),
+        StageRecord("b", "inside", 2, Reduction.select([0, 1, 4], 6), effect="mask"),
+        StageRecord("c", "inside", 3, Reduction.select([0, 4, 5], 6)),
+        StageRecord("d", "inside", 4, Reduction.select([0, 1], 3), effect="mask"),
+    )
+    run = trace(stages=stages)
+    assert run.went_at.tolist() == [-1, 2, 0, 0, 0, 0]
+    assert trace(stages=stages[1:]).went_at.tolist() == [-1, 1, 0, 0, -1, 0]
+    assert run.reduction.kept.tolist() == [0, 4]
+
+
 def test_everything_comes_back_as_it_was(tmp_path):
     before = trace()
     before.save(tmp_path / "run.safetensors")

@@ -7,7 +7,7 @@ from tokviz.view.encode import pack, pack_bytes, pack_map
 
 
 def unpack(field):
-    """What assets/js/arrays.js does."""
+    """What assets/js/base/arrays.js does."""
     data = np.frombuffer(
         base64.b64decode(field["data"]), np.dtype(field["dtype"]).newbyteorder("<")
     )

@@ -22,14 +22,6 @@ from tokviz.trace import Trace
 AGREEMENT = 0.99
 
 
-def token_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the cross-entropy of each label in nats, [t], from logits [t, v]."""
-    logits = np.asarray(logits, np.float64)
-    top = logits.max(1, keepdims=True)
-    total = np.log(np.exp(logits - top).sum(1)) + top[:, 0]
-    return total - logits[np.arange(len(labels)), labels]
-
-
 @analysis(
     "exit_layer",
     title="Earliest safe exit of the image",

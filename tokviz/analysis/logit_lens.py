@@ -15,24 +15,6 @@ from tokviz.analysis.result import Part, Result
 from tokviz.trace import Trace
 
 
-def lens_reading(states: np.ndarray, head: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read the most probable words off normed states.
-
-    Args:
-        states: [n, d], after the final norm.
-        head: [v, d], the rows of the language model's head.
-        words: how many to return.
-
-    Returns:
-        Their ids, int [n, words], and probabilities, [n, words], most probable first.
-    """
-    logits = np.asarray(states, np.float64) @ np.asarray(head, np.float64).T
-    probability = np.exp(logits - logits.max(1, keepdims=True))
-    probability /= probability.sum(1, keepdims=True)
-    best = np.argsort(-probability, axis=1, kind="stable")[:, :words]
-    return best, np.take_along_axis(probability, best, 1)
-
-
 @analysis(
     "logit_lens",
     title="Logit lens",

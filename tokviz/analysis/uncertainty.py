@@ -32,13 +32,6 @@ def entropy_nats(probability: np.ndarray) -> np.ndarray:
     return -(p * np.log(np.where(p > 0, p, 1))).sum(-1)
 
 
-def self_certainty(probability: np.ndarray) -> np.ndarray:
-    """Return KL(uniform || p) in nats along the last axis: 0 = even, high = sure."""
-    p = np.asarray(probability, np.float64)
-    with np.errstate(divide="ignore"):
-        return -np.log(p).mean(-1) - np.log(p.shape[-1])
-
-
 def same_word(before: str, chosen: str, other: str) -> str:
     """Judge by the words alone: equal words agree, other words contradict, signs do not matter."""
     first, second = (word.strip(" ▁Ġ").lower() for word in (chosen, other))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import tokviz
 from tokviz.analysis import ANALYSES, Result
 from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.errors import InputError
+from tokviz.progress import counting
 from tokviz.trace import open_trace
 
 
@@ -64,15 +64,10 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
     plan = tokviz.plan(arguments.method, keep=arguments.keep) if arguments.method else None
     folder = "folder" in ANALYSES[arguments.analysis].asks
     images = arguments.image if folder else [arguments.image]
-    return tokviz.load(arguments.model, **load_options(arguments)).analyse(
-        arguments.analysis,
-        images,
-        arguments.prompt,
-        trace=trace,
-        plan=plan,
-        progress=_progress if sys.stderr.isatty() else None,
-        **options,
-    )
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    run, prompt = {"trace": trace, "plan": plan}, arguments.prompt
+    with counting(arguments, "forward") as told:
+        return vlm.analyse(arguments.analysis, images, prompt, progress=told, **run, **options)
 
 
 def plain(result: Result) -> str:
@@ -131,7 +126,3 @@ def _option(name: str, pair: str) -> tuple[str, Any]:
         raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
     option = ANALYSES[name].options.get(key)
     return key, text if option is None else option.read(text)
-
-
-def _progress(done: int, total: int) -> None:
-    print(f"\r{done} of {total} forwards", end="\n" if done >= total else "", file=sys.stderr)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
+from tokviz.examine.pointing import overlap, pointing_energy, pointing_hit, tokens_inside
+from tokviz.progress import counting, searching
 from tokviz.trace import Trace
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     diagnose.set_defaults(run=run_diagnose)
     check = _command(add_parser("check", help="hold an analysis' map against real removal"))
     check.add_argument("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
+    check.add_argument("--region", action="append", default=[], metavar="X0,Y0,X1,Y1",
+        help="where the map should look, in pixels; may be given several times")  # fmt: skip
     check.set_defaults(run=run_check)
     search = _command(add_parser("search", help="find the tokens that an answer stands on"))
     search.add_argument("--for", dest="kind", default="necessary",
@@ -76,11 +79,51 @@ def run_check(arguments: argparse.Namespace) -> None:
     if axes[-1:] != ["n"]:
         raise InputError(f"{entry.title} gives no map over the visual tokens to check.")
     importance = np.asarray(result.values, np.float64).reshape(-1, trace.n).mean(0)
+    looks = look_record(importance, trace, [_box(text) for text in arguments.region])
     runs = vlm.further_runs(image, prompt, trace)
     sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
-    told = _told("{} of {} forwards")
-    verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=told)
-    _print(arguments, verdict_record(verdict), verdict_text(entry.title, verdict))
+    with counting(arguments, "forward") as told:
+        verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=told)
+    text = verdict_text(entry.title, verdict) + look_text(looks)
+    _print(arguments, verdict_record(verdict) | looks, text)
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    """Read one --region."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--region must be X0,Y0,X1,Y1 in pixels, got {text[:60]!r}.") from None
+    if not (x0 < x1 and y0 < y1):
+        raise InputError(f"--region must have X0 < X1 and Y0 < Y1, got {text[:60]!r}.")
+    return x0, y0, x1, y1
+
+
+def look_record(
+    importance: np.ndarray, trace: Trace, boxes: Sequence[Sequence[float]]
+) -> dict[str, Any]:
+    """Return how well a map [n] points at a region of the first picture; {} without a region."""
+    if not boxes:
+        return {}
+    region = tokens_inside(trace.layout, boxes)
+    if not region.any():
+        raise InputError("no visual token has its middle in --region; take a larger one.")
+    energy = pointing_energy(importance, region) if importance.min(initial=0) >= 0 else None
+    looks = {"hit": pointing_hit(importance, region), "energy": energy}
+    area = {"area": float(region.mean())}
+    return {"region": looks | overlap(importance, region) | area}
+
+
+def look_text(looks: Mapping[str, Any]) -> str:
+    """Return the same as a line of text."""
+    if not looks:
+        return ""
+    found = looks["region"]
+    energy = "" if found["energy"] is None else f", {found['energy']:.0%} of the map's sum in it"
+    return (
+        f"\nRegion ({found['area']:.0%} of the tokens): the largest value is "
+        f"{'inside' if found['hit'] else 'outside'}{energy}, overlap (IoU) {found['iou']:.2f}."
+    )
 
 
 def verdict_record(verdict: Verdict) -> dict[str, Any]:
@@ -140,10 +183,10 @@ def run_search(arguments: argparse.Namespace) -> None:
     vlm, trace = _answered(arguments)
     runs = vlm.further_runs([arguments.image], arguments.prompt, trace, arguments.max_new_tokens)
     maps = [tokviz.analyse(name, trace).values.mean(0) for name in ("attention", "tam")]
-    told = _told("{} answers written; smallest set so far: {} tokens ")
-    found = find_tokens(
-        runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told
-    )
+    with searching(arguments, "answer", "smallest set so far: {} tokens") as told:
+        found = find_tokens(
+            runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told
+        )
     _print(arguments, _record(found), certificate_text(found))
 
 
@@ -197,10 +240,3 @@ def _answered(arguments: argparse.Namespace) -> tuple[VLM, Trace]:
 
 def _print(arguments: argparse.Namespace, record: Mapping[str, Any], text: str) -> None:
     print(json.dumps(record, ensure_ascii=False) if arguments.json else text)
-
-
-def _told(text: str) -> Callable[[int, int], None] | None:
-    """Return what shows progress on a terminal, on one line that later output overwrites."""
-    if not sys.stderr.isatty():
-        return None
-    return lambda done, other: print(text.format(done, other), end="\r", file=sys.stderr)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
+from tokviz import progress
 from tokviz.load_options import LOAD_OPTIONS
 
 
@@ -34,11 +34,5 @@ def loading(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def load_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of `tokviz.load`, with a line of progress on a terminal."""
-    return loading(arguments) | ({"progress": _tell} if sys.stderr.isatty() else {})
-
-
-def _tell(line: str) -> None:
-    """Show how far loading is, on one line that the next one overwrites."""
-    end = "\n" if line.startswith("ready") else ""
-    sys.stderr.write(f"\r\x1b[K{line}{end}")
-    sys.stderr.flush()
+    tell = progress.lines(arguments)
+    return loading(arguments) | ({"progress": tell} if tell else {})

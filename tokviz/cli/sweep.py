@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokviz.cli.flags import add_loading_flags, loading
 from tokviz.errors import InputError
+from tokviz.progress import is_shown
 from tokviz.sweeps.question import KINDS
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
         engine=engine(arguments),
         traces=arguments.traces,
         lab=arguments.lab,
-        progress=not arguments.quiet,
+        progress=is_shown(arguments),
         **loading(arguments),
     )
     report(result, arguments.json)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from tokviz.analysis.ranks import spearman
 from tokviz.analysis.supplied import Progress, numbers
 from tokviz.errors import InputError
 from tokviz.trace.layout import PATCH, Layout
@@ -245,15 +244,3 @@ def mean_of(found: Sequence[Faithfulness]) -> Faithfulness:
         float(np.mean([one.comprehensiveness for one in found])),
         float(np.mean([one.sufficiency for one in found])),
     )
-
-
-def rank_agreement(
-    maps: Mapping[str, np.ndarray], references: Mapping[str, np.ndarray]
-) -> np.ndarray:
-    """Return the rank correlation of each map (row) with each reference (column).
-
-    References are measured, such as leave-one-out and Shapley values; NaN where one is constant.
-    """
-    return np.array(
-        [[spearman(one, truth) for truth in references.values()] for one in maps.values()]
-    ).reshape(len(maps), len(references))

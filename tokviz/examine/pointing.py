@@ -77,13 +77,3 @@ def overlap(importance: np.ndarray, region: np.ndarray) -> dict[str, float]:
         "recall": region.sum(),
     }
     return {name: both / float(size) if size else 0.0 for name, size in sizes.items()}
-
-
-def function_score(importance: np.ndarray, threshold: float) -> float:
-    """Return the share of a function word's map below the nouns' mean threshold (Func-IoU)."""
-    return float((importance < threshold).mean())
-
-
-def harmonic(a: float, b: float) -> float:
-    """Return 2ab / (a + b), the F1 of object and function scores; 0 when both are 0."""
-    return 2 * a * b / (a + b) if a + b else 0.0

@@ -68,7 +68,7 @@ def p_sigmoid(
     is searched for. The slope is given for 32 layers and scaled to the depth.
 
     A stand-in: which rows give the score is second hand; here it is the last prompt row, as in
-    FastV. The search G-Search of the same paper is in `g_search`.
+    FastV. The search of the same paper (G-Search) is not built.
     """
     score = signals["llm_attn_last"].mean(0)
     order = top_k(score, keep)

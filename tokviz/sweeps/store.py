@@ -22,12 +22,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from tokviz.errors import InputError
 from tokviz.extras import how_to_install
 from tokviz.sweeps.rows import COLUMNS, Row
-
-with contextlib.suppress(ImportError):  # Windows has no such locks; there, nobody is kept out
-    import fcntl
 
 KINDS = {"text": "string", "integer": "int64", "real": "float64", "yes_no": "bool_"}
 """Column.kind -> Arrow type."""
@@ -45,17 +44,16 @@ class Store:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from writing here; the system lets go when a process dies."""
+        lock = FileLock(self.folder / "lock", blocking=False, preserve_lock_file=True)
         with plain_words(self.folder):
-            file = (self.folder / "lock").open("w")
-        with file:
-            if "fcntl" in globals():
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise InputError(
-                        f"another sweep is writing in {str(self.folder)[:200]!r}. Wait for it, or "
-                        "give another folder with --out."
-                    ) from error
+            try:
+                held = lock.acquire()
+            except Timeout as error:
+                raise InputError(
+                    f"another sweep is writing in {str(self.folder)[:200]!r}. Wait for it, or "
+                    "give another folder with --out."
+                ) from error
+        with held:
             yield
 
     def read(self) -> dict[str, Row]:

@@ -45,7 +45,7 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
         "<h2>Word by word</h2>",
         *map(_word, case["words"]),
         *_section("Another word was forced", case["forced"], _outcome),
-        *_section("Which tokens it stands on", case["found"], _proof),
+        *_section("Which tokens the answer depends on", case["found"], _proof),
         *_section("Mitigations", case["remedies"], _outcome),
         f'<p class="fine">{escape(_model(trace))}</p>',
     ]

@@ -18,21 +18,11 @@ from tokviz.errors import InputError
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
 from tokviz.view.overlay import overlay_payload
+from tokviz.view.script import linked
 
-SCRIPTS = (
-    "dom", "arrays", "palette", "scene", "mosaic", "painter", "legend", "words", "facts", "heads",
-    "brush", "walk", "svg", "figure", "links", "sharing", "panel", "explorer",
-)  # fmt: skip
-"""Scripts of the explorer, in the order in which they build on each other."""
 MAX_BYTES = 5 * 2**20
 SPARE = (("heads", "tower_heads"), ("tam", "phi"))
 """Fields that go first when a page would be too large."""
-START = """
-const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-document.documentElement.classList.toggle("dark", dark);
-const payload = JSON.parse(document.getElementById("run").textContent);
-new window.__tokviz.Explorer(document.body).load(payload);
-"""
 LOOK = "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); }"
 
 
@@ -63,9 +53,8 @@ def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:
 
 def _page(payload: Mapping[str, Any]) -> str:
     css = (ASSETS / "css" / "tokviz.css").read_text("utf-8")
-    sources = [(ASSETS / "js" / f"{name}.js").read_text("utf-8") for name in SCRIPTS]
-    script = "\n".join([*sources, START])
-    body = (ASSETS / "js" / "explorer.html").read_text("utf-8")
+    script = linked("page/offline.js")
+    body = (ASSETS / "js" / "explorer/explorer.html").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "

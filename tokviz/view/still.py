@@ -11,6 +11,7 @@ from math import ceil, sqrt
 
 import numpy as np
 from PIL import Image, ImageOps
+from plotly.colors import sequential
 
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import open_image
@@ -18,10 +19,6 @@ from tokviz.matrix import KEPT, MERGED, PRUNED
 from tokviz.trace import Trace
 from tokviz.trace.layout import PATCH
 
-VIRIDIS = (
-    "440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b",
-    "fde725",
-)  # fmt: skip
 OKABE_ITO = ("e69f00", "56b4e9", "009e73", "f0e442", "0072b2", "d55e00", "cc79a7")
 GREY = (141, 145, 153)
 GAP = 8
@@ -35,7 +32,7 @@ def _rgb(codes: tuple[str, ...]) -> np.ndarray:
 
 def colours(share: np.ndarray) -> np.ndarray:
     """Return viridis colours [..., 3] in 0 to 255 of numbers in 0 to 1."""
-    anchors = _rgb(VIRIDIS)
+    anchors = _rgb(tuple(code.lstrip("#") for code in sequential.Viridis))
     place = np.clip(share, 0, 1) * (len(anchors) - 1)
     left = np.minimum(place.astype(int), len(anchors) - 2)
     return anchors[left] + (anchors[left + 1] - anchors[left]) * (place - left)[..., None]

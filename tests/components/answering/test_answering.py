@@ -1,5 +1,9 @@
+from itertools import count
+from types import SimpleNamespace
+
 import pytest
 
+from components.answering import answering
 from components.answering.answering import NO_IMAGE, answer
 from components.answering.run_request import RunRequest
 from components.runs.lane_request import LaneRequest, read_lanes
@@ -40,6 +44,14 @@ def test_lanes_run_beside_the_full_answer_and_are_compared():
     assert lanes["lanes"][0]["overlay"]["fates"]
     ratios = {row["name"]: row["ratio"] for row in lanes["lanes"][1]["metrics"]}
     assert "slower" in ratios["total time"]
+
+
+def test_a_quick_model_does_not_flood_the_page(monkeypatch):
+    """200 steps of 10 ms each are shown every PACE seconds, not 200 times."""
+    clock = count(1, 0.01)
+    monkeypatch.setattr(answering, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    shown = [step for step in run(vlm=FakeVLM(steps=200)) if step.picture]
+    assert 2 / answering.PACE * 0.5 <= len(shown) <= 2 / answering.PACE + 1
 
 
 @pytest.mark.parametrize("keep", [0, -1, "9", None, 2.5, True, 10**9, float("nan"), [], "<b>"])

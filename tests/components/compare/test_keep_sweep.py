@@ -1,7 +1,10 @@
 import types
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
+from components.compare import keep_sweep
 from components.compare.keep_sweep import Sweeping
 from components.runs.runs import FULL, KeptRun
 from components.site import Site
@@ -54,6 +57,17 @@ def test_a_cell_opens_as_a_lane_with_its_own_settings(site):
     assert lanes["plans"][0]["keep"] == keep
     assert overlay["id"] == f"{session}:0"
     assert site.run(session).traces[0].reduction.m == keep
+
+
+def test_a_quick_model_does_not_flood_the_page(monkeypatch):
+    """Every look at the clock finds it 10 ms later; the strip is sent every PACE seconds."""
+    clock = count(1, 0.01)
+    monkeypatch.setattr(keep_sweep, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    slow = FakeVLM(steps=40)
+    site = fake_site(slow)
+    values = [value for value in sweep(site, shown(site)) if value["phase"] == "running"]
+    lasted = 0.01 * (slow.steps + 1) * len(values[-1]["cells"])
+    assert 2 <= len(values) <= lasted / keep_sweep.PACE + 3
 
 
 @pytest.mark.parametrize("sent", [{}, {"run": "x", "lane": 1}, {"run": None, "lane": True}])

@@ -15,9 +15,12 @@ from components.widgets.widget import ASSETS
 from tokviz.examine.diagnosis import how_often
 from tokviz.trace import open_trace
 
-pytestmark = pytest.mark.skipif(
-    not (ASSETS / "model" / "config.json").is_file(), reason="the embedded model is not here"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (ASSETS / "model" / "config.json").is_file(), reason="the embedded model is not here"
+    ),
+]
 REQUEST = types.SimpleNamespace(session_hash="doubter")
 
 

@@ -62,6 +62,7 @@ def test_a_view_that_makes_no_sense_is_left_out():
     assert "<script>" not in text
 
 
+@pytest.mark.slow
 def test_the_python_of_an_example_gives_the_numbers_of_its_trace(tmp_path, monkeypatch):
     """The real model answers again; the stored run was made on another day."""
     trace = open_trace(ASSETS / "traces" / "scene_1--1-fastervlm.safetensors")
@@ -92,6 +93,7 @@ LANES = {
 
 
 @pytest.mark.parametrize("name", LANES)
+@pytest.mark.slow
 def test_the_python_of_any_lane_gives_its_numbers(name, tmp_path, monkeypatch):
     """What was asked on the page is asked again by the code that the page hands out."""
     lanes = read_lanes([LANES[name]])

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from components.server import fair_queue as queueing
 from components.server.fair_queue import VISITOR, in_turns, queued
 from components.server.request_limits import Limits, RequestLimits
+from components.settings import Settings
 from tests.components.server.test_request_limits import ask
 
 PLACES = 8
@@ -103,3 +104,18 @@ def test_a_run_that_nobody_listens_to_ends_before_it_fills_the_memory(busy, monk
         busy.queue.send_message(found, SimpleNamespace(event_id=""))
     assert not found.alive
     assert found.session_hash not in busy.queue.pending_messages_per_session
+
+
+@pytest.mark.parametrize("addresses", [1, 100])
+def test_a_hundred_people_who_ask_at_once_all_find_a_place(monkeypatch, addresses):
+    """The default promises it, also to a classroom that shares one address."""
+    monkeypatch.setattr(f"{__name__}.PLACES", Settings().queue)
+    page = Busy()
+    try:
+        found = [page.submit(f"{n}", f"192.0.2.{n % addresses}") for n in range(100)]
+        assert [text for status, text in found if status != 200] == []
+        page.go.set()
+        assert all(str(n) in page.result(one) for n, (_, one) in enumerate(found))
+    finally:
+        page.go.set()
+        page.page.close()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -125,6 +126,30 @@ def test_a_model_that_would_fill_the_memory_is_refused_before_it_does(monkeypatc
         tokviz.load(folder, device="cpu")
     monkeypatch.undo()
     assert tokviz.load(folder, device="cpu").info["device"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("asked", "gigabytes"),
+    [
+        ({"bits": 4}, 0.25),
+        ({"bits": 8}, 0.5),
+        ({"dtype": "bfloat16"}, 1),
+        ({"dtype": "float32"}, 2),
+    ],
+    ids=["4 bits", "8 bits", "16 bits", "32 bits"],
+)
+def test_the_room_that_is_needed_follows_from_the_bits_that_were_asked_for(
+    monkeypatch, asked, gigabytes
+):
+    """One gigabyte of weights in bfloat16 files takes this much in memory."""
+    without(monkeypatch)
+    config = SimpleNamespace(dtype=torch.bfloat16)
+    place = choose_placement("cpu", **asked)
+    monkeypatch.setattr(loading, "free_bytes", lambda device: gigabytes * 1e9 + 1e6)
+    loading._check_room(1.0, config, place)
+    monkeypatch.setattr(loading, "free_bytes", lambda device: gigabytes * 1e9 - 1e6)
+    with pytest.raises(ModelError, match="GB are free"):
+        loading._check_room(1.0, config, place)
 
 
 def test_a_lack_of_memory_on_a_cpu_is_told_as_one_and_the_next_request_works(vlm):

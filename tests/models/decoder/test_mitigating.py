@@ -1,5 +1,7 @@
 """Mitigations in the engine: neutral values change nothing, edits and second runs are real."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from tokviz.plans import Plan, plan
 
 PROMPT = "what is this?"
 NEW = 5
+PAUSE_S = 0.2
 NEUTRAL = {
     "cmai": {"share": 0},
     "damro": {"alpha": 0},
@@ -304,6 +307,30 @@ def test_it_streams_beside_other_lanes_and_is_in_the_trace(vlm, cat):
     again = tokviz.open_trace(edited.trace.to_bytes())
     assert again.mitigation == record
     assert again.kv_bytes == edited.kv_bytes
+
+
+@pytest.fixture
+def slow_tower(vlm):
+    """Every run of the vision tower takes at least PAUSE_S longer."""
+    first = vlm.family.tower_layers(vlm.model)[0]
+    handle = first.register_forward_pre_hook(lambda module, given: time.sleep(PAUSE_S))
+    yield
+    handle.remove()
+
+
+def test_the_first_token_waits_for_the_tower(vlm, cat, slow_tower):
+    times = vlm.answer(cat, PROMPT, None, 2).timings
+    assert times["encode"] >= PAUSE_S
+    before_it = times["encode"] + times["decide"] + times["prefill"]
+    assert times["first_token"] == pytest.approx(before_it, abs=1e-6)
+
+
+def test_the_first_token_waits_for_the_contrasted_prompt_too(vlm, cat, slow_tower):
+    """VCD sends a noised image through the tower before the first word can be combined."""
+    times = vlm.answer(cat, PROMPT, plan(mitigation="vcd"), 2).timings
+    own = times["encode"] + times["decide"] + times["prefill"]
+    assert times["first_token"] - own >= PAUSE_S
+    assert times["total"] == pytest.approx(own + times["decode"] + times["contrast"], abs=1e-6)
 
 
 def test_the_trace_shows_the_edited_attention(vlm, cat):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import tokviz
-from tests.models.test_promises import PROMPT, every_third, masked_from_layer, run_lane  # noqa: F401
+from tests.models.test_promises import PROMPT, run_lane
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.before.prefill_input import route
@@ -51,7 +51,7 @@ def test_every_step_of_the_answer_after_removal_equals_masking(windowed, cat):
         assert torch.allclose(ours, masked[rows - 1 + step], atol=1e-4), step
 
 
-def test_every_step_after_removal_inside_equals_masking_from_that_layer(windowed, cat, every_third):  # noqa: F811
+def test_every_step_after_removal_inside_equals_masking_from_that_layer(windowed, cat, every_third):
     prepared = windowed.prepare([cat, cat.rotate(90, expand=True)], PROMPT)
     layout, rows = prepared.asked.layout, len(prepared.asked.prompt_ids)
     plan = Plan((Step("every-third", 20, positions="keep"),))
@@ -115,7 +115,7 @@ def test_removed_and_renumbered_rows_have_the_windows_of_a_short_prompt(windowed
         assert torch.equal(ours, theirs[0])
 
 
-def test_rows_renumbered_inside_have_short_windows_while_writing_too(windowed, cat, every_third):  # noqa: F811
+def test_rows_renumbered_inside_have_short_windows_while_writing_too(windowed, cat, every_third):
     """One long prefill over prompt and answer gives the logits of the last step again."""
     prepared = windowed.prepare(cat, PROMPT)
     plan = Plan((Step("every-third", 8, positions="repack"),))

@@ -22,7 +22,7 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.tower.vision import encode, image_signals
 from tokviz.plans import Plan, Step, chosen
-from tokviz.reduction import METHODS, Stage, method
+from tokviz.reduction import METHODS
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
@@ -74,29 +74,11 @@ def test_two_users_token_by_token_in_turn_get_their_own_answers(qwen, cat):
     assert [lanes[0].trace["answer_ids"].tolist() for lanes in last] == alone
 
 
-@pytest.fixture
-def every_other():
-    """A method inside the language model whose choice depends on nothing."""
-
-    def decide(signals, keep):
-        return Reduction.select(np.arange(0, signals.n, 2)[:keep], signals.n)
-
-    method(
-        "every-other",
-        title="Every other",
-        place="language_model",
-        needs=("llm_hidden",),
-        schedule=lambda n, keep, layers: [Stage(1, keep + 4), Stage(2, keep)],
-    )(decide)
-    yield
-    METHODS.remove("every-other")
-
-
 @pytest.mark.parametrize("policy", ["keep", "repack"])
-def test_cached_decoding_after_pruning_inside_equals_recomputation(qwen, cat, policy, every_other):
+def test_cached_decoding_after_pruning_inside_equals_recomputation(qwen, cat, policy, every_third):
     """One long prefill over prompt and answer gives the logits of the second step again."""
     prepared = qwen.prepare(cat, PROMPT)
-    logits, run = run_lane(qwen, prepared, tokviz.plan("every-other", keep=4, positions=policy))
+    logits, run = run_lane(qwen, prepared, tokviz.plan("every-third", keep=4, positions=policy))
     ids = torch.cat([prepared.inputs["input_ids"], torch.tensor([run.lane.ids[:2]])], 1)
     later = prepared.positions[..., -1:] + torch.arange(1, 3)
     visual = torch.as_tensor(prepared.asked.layout.position).long()
@@ -282,6 +264,7 @@ def test_loading_says_why_it_chose_device_and_number_type(qwen, checkpoint):
     assert qwen.info["feature_layer"] == 3
 
 
+@pytest.mark.matrix
 def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat):
     """There is no [CLS] token, and one image in one tile."""
     vlm = tokviz.load(checkpoint("qwen2_5_vl"))

@@ -111,6 +111,7 @@ def test_a_soft_cap_gives_what_the_librarys_own_attention_gives_to_the_bit(check
 @pytest.mark.parametrize(
     ("name", "few"), [("gemma3", {"fastvggt"}), ("idefics3", {"fastvggt", "tomesd"})]
 )
+@pytest.mark.matrix
 def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat, name, few):
     """`few`: methods for which there are too few tokens in a tile, or too few frames."""
     vlm = tokviz.load(checkpoint(name))

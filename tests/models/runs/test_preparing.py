@@ -1,10 +1,11 @@
 """What the tower records: every layer where the page looks, else those that a method reads."""
 
+import numpy as np
 import pytest
 
 import tokviz
 from tokviz.capture import Capture
-from tokviz.models.runs.preparing import asked_layers
+from tokviz.models.runs.preparing import asked_layers, own_words
 from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.plans import Step
 from tokviz.reduction import METHODS
@@ -18,7 +19,35 @@ READERS = sorted(
 )
 
 
+@pytest.fixture
+def words():
+    """A tokenizer for which every letter is a token."""
+
+    def tokenize(text, add_special_tokens):
+        return {"input_ids": [ord(letter) for letter in text]}
+
+    return tokenize
+
+
+@pytest.mark.parametrize(
+    ("prompt", "whole", "visual", "found"),
+    [
+        ("is it", "##User:is it A:", (0, 1), "is it"),
+        ("a", "a:##a b", (2, 3), "a"),
+        ("what", "##User:is it A:", (0, 1), "User:is it A:"),
+        ("it", "it##it it", (2, 3), "it"),
+    ],
+    ids=["in a chat", "also before the image", "not there", "twice"],
+)
+def test_the_users_words_are_found_behind_the_image(words, prompt, whole, visual, found):
+    ids = np.array([ord(letter) for letter in whole])
+    rows = own_words(words, prompt, ids, np.array(visual))
+    assert "".join(whole[row] for row in rows) == found
+    assert int(rows[0]) == whole.index(found, visual[-1] + 1)
+
+
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])
+@pytest.mark.matrix
 def test_a_method_decides_the_same_whether_or_not_other_layers_were_recorded(
     checkpoint, cat, family
 ):

@@ -55,6 +55,12 @@ def test_the_answer_goes_on_from_a_forced_word(vlm, cat):
         vlm.answer(cat, PROMPT, Plan(forced=(10**9,)), 5)
 
 
+def test_a_token_that_ends_the_answer_cannot_be_forced(vlm, cat):
+    end = vlm.tokenizer.eos_token_id
+    with pytest.raises(tokviz.InputError, match=f"and not end the answer, got {end}"):
+        vlm.answer(cat, PROMPT, Plan(forced=(end,)), 5)
+
+
 def test_a_lane_that_cannot_run_says_why_and_the_others_go_on(vlm, cat):
     plans = [None, tokviz.plan("fastervlm", keep=999)]
     full, bad = last(vlm.stream(cat, PROMPT, plans, 4))

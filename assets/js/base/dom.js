@@ -1,0 +1,85 @@
+/** Building and changing nodes of the page: every text becomes a text node, never markup. */
+
+/**
+ * Make a node: el("button", { class: "x", onclick: act, "aria-label": "y" }, "text", node, ...).
+ * Attributes and children that are null are left out; a text becomes a text node.
+ * @param {string} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {...(Node | string | null)} children
+ * @returns {any} The node; its kind follows from the tag.
+ */
+export const el = (tag, attributes = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name in node && typeof value !== "string") node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+};
+
+/**
+ * The nodes of a widget's template that have a name: `data-part="canvas"` is `partsOf(root).canvas`.
+ * @returns {Record<string, any>}
+ */
+export const partsOf = (root) =>
+  Object.fromEntries(
+    Array.from(root.querySelectorAll("[data-part]"), (node) => [node.dataset.part, node]),
+  );
+
+/** Give a node other children; who is inside with the keyboard stays at the same place in it. */
+export const fill = (node, ...children) => {
+  const active = document.activeElement;
+  const inside = active !== node && node.contains(active);
+  const place = inside ? stops(node).indexOf(active) : -1;
+  node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
+  if (place >= 0) stops(node)[place]?.focus({ preventScroll: true });
+  return node;
+};
+
+const stops = (node) => [
+  ...node.querySelectorAll("button, input, select, summary, a[href], [tabindex]"),
+];
+
+/** Write a text only where it differs: writing makes the browser lay the place out again. */
+export const writeText = (node, text) => {
+  const now = String(text);
+  if (node.childNodes.length === 1 && node.firstChild.nodeType === Node.TEXT_NODE) {
+    if (node.firstChild.data !== now) node.firstChild.data = now;
+  } else if (now || node.childNodes.length) node.textContent = now;
+};
+
+/** Write an attribute only where it differs, likewise. */
+export const writeAttribute = (node, name, value) => {
+  if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
+};
+
+/**
+ * What is inside a box may change without the page around it being laid out again: the box (CSS: contain)
+ * has the height that its content had last. Returns the box.
+ */
+export const holdHeight = (box) => {
+  const measure = () => {
+    box.style.height = `${box.firstElementChild.offsetHeight}px`;
+  };
+  new ResizeObserver(measure).observe(box.firstElementChild);
+  return box;
+};
+
+/** Scroll to a part of the page unless its beginning is before the reader already. */
+export const scrollToPart = (selector) => {
+  const part = document.querySelector(selector);
+  const top = part ? part.getBoundingClientRect().top : 0;
+  if (part && (top < -40 || top > window.innerHeight / 2)) part.scrollIntoView({ block: "start" });
+};
+
+/** Save a file on the visitor's machine. */
+export const download = (name, blob) => {
+  const link = el("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+};

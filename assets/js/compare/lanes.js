@@ -1,0 +1,239 @@
+/** The comparison: the full answer and up to three methods, each with its settings, picture and figures. */
+
+/** @import { Plan } from "../base/types.js" */
+
+import { el, fill, partsOf } from "../base/dom.js";
+import { BY_HAND, planKey, plansText } from "../base/links.js";
+import { pageState } from "../base/page_state.js";
+import { LaneColumn } from "./lane_column.js";
+
+/** What an answer depends on; the layer of its picture is not part of that. */
+const answerKey = (plan) => planKey({ ...plan, layer: null, forcedText: null });
+
+export class Lanes {
+  constructor(root, { trigger }) {
+    this.root = root;
+    this.trigger = trigger;
+    this.parts = partsOf(root);
+    /** The full answer and the lanes. @type {LaneColumn[]} */
+    this.columns = [];
+    /** @type {Plan[]} */
+    this.plans = [];
+    this.mitigations = [];
+    this.models = [];
+    /** Visual tokens of the picture by model. @type {Record<string, number>} */
+    this.counts = {};
+    this.opened = new Set();
+    this.pictures = "fates";
+    pageState.lanes.push(this);
+    document.addEventListener("tv-layer", () => this.followLayer());
+  }
+
+  load(value) {
+    if (!value?.catalogue) return;
+    const first = !this.value;
+    const sent = value.plans?.map(planKey).join();
+    const reset = sent && ![this.sent, this.plans.map(planKey).join()].includes(sent);
+    const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
+    const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
+    this.value = { ...value, lanes: [...value.lanes] };
+    this.mitigations = value.mitigations || [];
+    if (value.models) this.models = value.models;
+    if (value.pictures) this.pictures = value.pictures;
+    for (const lane of value.lanes) if (lane?.by && lane.n) this.counts[lane.by] = lane.n;
+    for (const plan of this.plans)
+      if (plan.method !== BY_HAND) plan.keep = Math.max(1, Math.round(plan.keep * grown));
+    if (reset) {
+      this.adopt(value.plans);
+      this.sent = this.ran = null;
+    }
+    if (reset || relimit) this.rebuild();
+    this.results();
+    this.tellHand();
+    document.dispatchEvent(new CustomEvent("tv-catalogue"));
+    if (value.start) this.begin(value.start);
+  }
+
+  /** A link that was opened shows answers which only the model can give: ask for them, once. */
+  begin(start) {
+    if (this.begun) return;
+    this.begun = true;
+    this.trigger("compare", {
+      plans: start === "compare" ? this.plans : [],
+      link: window.location.search,
+    });
+  }
+
+  /** The comparison in the words of a link. */
+  words() {
+    return {
+      compare: plansText(this.plans),
+      pictures: this.pictures === "looked" ? "looked" : null,
+    };
+  }
+
+  answered() {
+    return this.value.lanes.some(Boolean);
+  }
+
+  /** Other settings; forms that were open stay so. */
+  adopt(plans) {
+    const open = this.plans.map((plan) => this.opened.has(plan));
+    this.plans = plans.map((plan) => ({
+      ...plan,
+      options: { ...plan.options },
+      mitigation_options: { ...plan.mitigation_options },
+    }));
+    this.opened = new Set(this.plans.filter((_, i) => open[i]));
+  }
+
+  /** Visual tokens of the picture in a lane's model; 0 until it has run once. */
+  tokensOf(plan) {
+    return plan.model && plan.model !== this.value.model
+      ? this.counts[plan.model] || 0
+      : this.value.n;
+  }
+
+  busy() {
+    return this.value.phase === "running";
+  }
+
+  rebuild() {
+    const lanes = [new LaneColumn(this, -1), ...this.plans.map((_, i) => new LaneColumn(this, i))];
+    this.columns = lanes;
+    fill(this.parts.grid, ...lanes.map((lane) => lane.node));
+  }
+
+  results() {
+    const { full, lanes } = this.value;
+    this.columns.forEach((column, i) => {
+      column.show(i ? lanes[i - 1] || null : full, this.value.phase);
+      if (i && this.ran && this.ran[i - 1] !== answerKey(this.plans[i - 1])) column.edited();
+    });
+    this.bar();
+  }
+
+  bar() {
+    const room = this.plans.filter((plan) => plan.method !== BY_HAND).length < this.value.most;
+    fill(
+      this.parts.bar,
+      this.busy()
+        ? el(
+            "button",
+            { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) },
+            "Stop",
+          )
+        : el(
+            "button",
+            {
+              type: "button",
+              class: "tv-go",
+              disabled: !this.value.ready,
+              onclick: () => this.run(),
+            },
+            this.plans.length ? "Compare" : "Ask with all tokens",
+          ),
+      room
+        ? el(
+            "button",
+            { type: "button", class: "tv-tool", disabled: this.busy(), onclick: () => this.add() },
+            "+ Add a method",
+          )
+        : null,
+      this.choice(),
+      el("span", { class: "tv-fine" }, this.value.hint || ""),
+    );
+    this.parts.foot.textContent = this.value.foot || "";
+  }
+
+  /** What the lanes' pictures show. */
+  choice() {
+    const select = el(
+      "select",
+      { "aria-label": "What the pictures show", onchange: () => this.show(select.value) },
+      el("option", { value: "fates" }, "what became of each token"),
+      el("option", { value: "looked" }, "where the model looked"),
+    );
+    select.value = this.pictures;
+    return el("label", { class: "tv-shows" }, "Pictures show ", select);
+  }
+
+  show(pictures) {
+    this.pictures = pictures;
+    this.bar();
+    this.repaint();
+  }
+
+  /**
+   * Where the model looked depends on the big picture's layer, what became of tokens does not. Soon:
+   * the lanes must never hold up the picture whose layer is being changed.
+   */
+  followLayer() {
+    clearTimeout(this.later);
+    if (this.pictures === "looked") this.later = setTimeout(() => this.repaint(), 30);
+  }
+
+  /** After a change of what is shown: one colour scale for all lanes. */
+  repaint() {
+    const looks = this.pictures === "looked" ? this.columns.map((column) => column.looked()) : [];
+    this.high = Math.max(0, ...looks.filter(Boolean).map(({ high }) => high));
+    for (const column of this.columns) column.redraw();
+  }
+
+  run() {
+    this.sent = this.plans.map(planKey).join();
+    this.ran = this.plans.map(answerKey);
+    document.dispatchEvent(new CustomEvent("tv-asked"));
+    this.trigger("compare", { plans: this.plans });
+  }
+
+  /** A lane with exactly these tokens, run at once; returns a sentence when that is not possible. */
+  askByHand(tokens) {
+    if (!this.value || this.busy())
+      return "Another answer is being written: ask again when it is done.";
+    const plan = { method: BY_HAND, keep: tokens.length, tokens, n: this.value.n, options: {} };
+    const there = this.plans.findIndex((one) => one.method === BY_HAND);
+    if (there >= 0) this.plans[there] = plan;
+    else this.plans.push(plan);
+    if (there < 0) this.value.lanes.push(null);
+    this.rebuild();
+    this.results();
+    this.run();
+    return "";
+  }
+
+  /** Tell whoever asked by hand what came of it. */
+  tellHand() {
+    const index = this.plans.findIndex((plan) => plan.method === BY_HAND);
+    const lane = this.value.lanes[index];
+    if (lane && (lane.error || (lane.done && this.value.phase === "done")))
+      document.dispatchEvent(
+        new CustomEvent("tv-hand", { detail: { ...lane, keep: this.plans[index].keep } }),
+      );
+  }
+
+  usable() {
+    return this.value.catalogue.filter((method) => !method.missing);
+  }
+
+  add() {
+    const taken = this.plans.map((plan) => plan.method);
+    const free = this.usable();
+    const method = free.find((one) => !taken.includes(one.name)) || free[0];
+    if (!method) return;
+    const keep = this.plans.length
+      ? this.plans[this.plans.length - 1].keep
+      : Math.max(1, Math.round(this.value.n / 4));
+    this.plans.push({ method: method.name, keep, options: {} });
+    this.rebuild();
+    this.results();
+  }
+
+  remove(index) {
+    this.plans.splice(index, 1);
+    this.ran = null;
+    this.value.lanes.splice(index, 1);
+    this.rebuild();
+    this.results();
+  }
+}

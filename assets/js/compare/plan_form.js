@@ -1,0 +1,166 @@
+/** Settings of one lane: method, budget and the method's own options, generated from the registry. */
+
+import { el, fill } from "../base/dom.js";
+import { plural } from "../base/text.js";
+import { optionField } from "./option_field.js";
+
+export class PlanForm {
+  constructor(owner, index, changed, name = `lane ${index + 1}`) {
+    this.name = name;
+    this.owner = owner;
+    this.index = index;
+    this.changed = changed;
+    this.method = this.methodSelect();
+    this.keepText = el("b");
+    this.keep = el("input", {
+      type: "range",
+      min: "1",
+      max: String(Math.max(this.total || this.plan.keep, 1)),
+      "aria-label": `Tokens to keep in ${name}`,
+      oninput: () => {
+        this.plan.keep = +this.keep.value;
+        this.keepLabel();
+        changed();
+      },
+    });
+    this.keep.value = this.plan.keep = Math.min(
+      this.plan.keep,
+      Math.max(this.total || this.plan.keep, 1),
+    );
+    this.badges = el("p", { class: "tv-badges" });
+    this.more = el("details", { class: "tv-options" });
+    this.slide = el(
+      "label",
+      { class: "tv-slide" },
+      el("span", { class: "tv-label" }, "Keep ", this.keepText),
+      this.keep,
+    );
+    this.nodes = [this.method, this.slide, this.badges, this.more];
+    this.keepLabel();
+    this.describe();
+  }
+
+  get plan() {
+    return this.owner.plans[this.index];
+  }
+
+  get entry() {
+    return this.owner.value.catalogue.find((method) => method.name === this.plan.method);
+  }
+
+  /** Visual tokens that this lane's model makes of the picture; 0 until it is known. */
+  get total() {
+    return this.owner.tokensOf ? this.owner.tokensOf(this.plan) : this.owner.value.n;
+  }
+
+  keepLabel() {
+    const n = this.total;
+    this.keep.max = String(Math.max(n || this.owner.value.n, this.plan.keep, 1));
+    this.keep.value = String(this.plan.keep);
+    this.keepText.textContent = n
+      ? `${this.plan.keep} of ${n} (${Math.round((100 * this.plan.keep) / n)} %)`
+      : `${this.plan.keep} (the total is known after the first run)`;
+  }
+
+  methodSelect() {
+    const places = [...new Set(this.owner.value.catalogue.map((method) => method.where))];
+    const option = (method) =>
+      el(
+        "option",
+        {
+          value: method.name,
+          disabled: Boolean(method.missing),
+          title: method.missing || method.summary,
+        },
+        method.title +
+          (method.verified ? "" : " (stand-in)") +
+          (method.missing ? ` – ${method.missing}` : ""),
+      );
+    const groups = places.map((place) =>
+      el(
+        "optgroup",
+        { label: place },
+        ...this.owner.value.catalogue.filter((method) => method.where === place).map(option),
+      ),
+    );
+    const select = el(
+      "select",
+      {
+        class: "tv-method",
+        "aria-label": `Method of ${this.name}`,
+        onchange: () => this.choose(select.value),
+      },
+      this.owner.alone ? null : el("option", { value: "" }, "All tokens (nothing removed)"),
+      ...groups,
+    );
+    select.value = this.plan.method;
+    return select;
+  }
+
+  choose(name) {
+    this.plan.method = name;
+    this.plan.options = {};
+    this.plan.positions = null;
+    this.describe();
+    this.changed();
+  }
+
+  describe() {
+    const { entry } = this;
+    this.slide.hidden = this.badges.hidden = this.more.hidden = !entry;
+    if (!entry) return;
+    const badge = (text, title) => el("span", { class: "tv-badge", title }, text);
+    fill(
+      this.badges,
+      badge(
+        entry.query_aware ? "reads the question" : "ignores the question",
+        entry.query_aware
+          ? "What it keeps depends on the prompt."
+          : "It keeps the same tokens whatever you ask.",
+      ),
+      badge(
+        { select: "prunes", merge: "merges", both: "prunes and merges" }[entry.kind] || entry.kind,
+        entry.summary,
+      ),
+      badge(entry.where, "Where it acts"),
+      entry.verified
+        ? null
+        : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
+      entry.removes ? null : badge("masks only", "Hides tokens but does not shorten the sequence."),
+    );
+    this.badges.title = entry.summary;
+    const paper = /^https:\/\//.test(entry.paper)
+      ? el(
+          "a",
+          { href: entry.paper, target: "_blank", rel: "noopener noreferrer" },
+          `paper${entry.year ? `, ${entry.year}` : ""}`,
+        )
+      : null;
+    fill(
+      this.more,
+      el("summary", {}, `About and ${plural(entry.options.length + 1, "option")}`),
+      el("p", { class: "tv-fine" }, `${entry.summary} `, paper),
+      this.positions(entry),
+      ...entry.options.map((option) => optionField(option, this.plan.options, this.changed)),
+    );
+  }
+
+  positions(entry) {
+    const names = { keep: "keep", repack: "renumber" };
+    const select = el(
+      "select",
+      {
+        title:
+          "Do the tokens that are left keep their position ids, or are they numbered anew without gaps?",
+        onchange: () => {
+          this.plan.positions = select.value || null;
+          this.changed();
+        },
+      },
+      el("option", { value: "" }, `as published: ${names[entry.positions]}`),
+      ...Object.entries(names).map(([value, text]) => el("option", { value }, text)),
+    );
+    select.value = this.plan.positions || "";
+    return el("label", { class: "tv-option" }, "position ids", select);
+  }
+}

@@ -1,0 +1,286 @@
+/** The big picture with its words and controls. Everything here happens in the browser. */
+
+/** @import { Look, Numbers, Payload, Range, View } from "../base/types.js" */
+
+import { holdHeight, partsOf } from "../base/dom.js";
+import { pageState } from "../base/page_state.js";
+import { Painter } from "./painter.js";
+import { ExplorerPanel } from "./panel.js";
+import { Scene } from "./scene.js";
+
+/** The view when the page opens. @returns {View} */
+const fresh = () => ({
+  map: "attention",
+  layer: 0,
+  head: -1,
+  words: new Set(),
+  peek: null,
+  keep: 0,
+  opacity: 65,
+  scaling: "linear",
+  common: false,
+  sinks: false,
+  fates: true,
+  stage: null,
+  heat: false,
+  hover: -1,
+  pinned: -1,
+});
+
+export class Explorer {
+  constructor(root, { server = {}, trigger = () => {} } = {}) {
+    this.root = root;
+    /** Functions of components/widgets/explorer.py. @type {Record<string, (sent: object) => Promise<any>>} */
+    this.server = server;
+    /** Sends an event to Gradio. @type {(event: string, sent?: object) => void} */
+    this.trigger = trigger;
+    this.parts = partsOf(root);
+    this.painter = new Painter(this.parts.canvas);
+    this.view = fresh();
+    /** @type {Scene} */
+    this.scene = null;
+    /** Numbers of the view, [n]. @type {Numbers} */
+    this.values = null;
+    /** @type {Range} */
+    this.range = null;
+    /** @type {Look} */
+    this.look = null;
+    this.panel = new ExplorerPanel(this);
+    this.listen();
+    root.querySelectorAll(".tv-island").forEach(holdHeight);
+    new ResizeObserver(() => this.resize()).observe(this.parts.frame);
+    pageState.explorers.push(this);
+  }
+
+  /** A new payload: another run, the same run with more words, a choice of tokens to paint on, or nothing. */
+  async load(/** @type {Payload} */ payload) {
+    if (payload?.choice) return this.panel.brush.receive(payload.choice);
+    if (!payload?.panes) return;
+    const before = this.scene?.payload;
+    this.ticket = (this.ticket || 0) + 1;
+    const ticket = this.ticket;
+    const scene = new Scene(payload);
+    await this.painter.open(scene);
+    if (ticket !== this.ticket) return;
+    this.scene = scene;
+    this.root.querySelector(".tv-explorer").classList.remove("tv-empty");
+    const key = (one) => JSON.stringify([one.id, one.n, one.view]);
+    if (!before || key(before) !== key(payload)) this.begin(payload);
+    this.resize(true);
+    this.panel.build();
+    this.update();
+    document.dispatchEvent(
+      new CustomEvent("tv-shown", { detail: { example: payload.example || "" } }),
+    );
+  }
+
+  /** Starting view of a run: what it asks for, else what the reader had chosen, else the best layer. */
+  begin(payload) {
+    const { scene, view } = this;
+    const asked = payload.view || {};
+    const usable = (id) => {
+      const map = scene.map(id);
+      return map?.has;
+    };
+    Object.assign(view, {
+      words: new Set(),
+      peek: null,
+      hover: -1,
+      pinned: -1,
+      stage: null,
+      heat: false,
+      keep: scene.n,
+    });
+    const wanted = [asked.map, view.map, "attention", "tam", "tower"].find(
+      (id) => id && usable(id),
+    );
+    view.map = wanted || "attention";
+    view.layer = this.pickLayer(asked.layer);
+    view.fates = Boolean(scene.fates) && asked.fates !== false;
+    if (Number.isInteger(asked.head)) view.head = asked.head;
+    if (asked.opacity >= 0 && asked.opacity <= 100) view.opacity = asked.opacity;
+    if (asked.keep >= 1 && asked.keep < scene.n)
+      Object.assign(view, { keep: asked.keep, fates: false });
+    for (const name of ["scaling", "common", "sinks"])
+      if (asked[name] !== undefined) view[name] = asked[name];
+    if (scene.fates && Number.isInteger(asked.stage))
+      view.stage = Math.min(asked.stage, scene.fates.shape[0] - 1);
+    for (const word of asked.words || [])
+      if (word >= 0 && word < scene.words.length) view.words.add(word);
+    if (asked.token >= 0 && asked.token < scene.n) view.pinned = asked.token;
+    this.panel.begin(asked);
+  }
+
+  pickLayer(asked) {
+    const map = this.scene.map(this.view.map);
+    const layers = map ? map.layers : 0;
+    if (Number.isInteger(asked)) return Math.max(0, Math.min(asked, layers - 1));
+    if (this.touchedLayer && this.view.layer < layers) return this.view.layer;
+    if (this.view.map !== "attention" || !this.scene.meanShare) return Math.max(layers - 2, 0);
+    return this.scene.meanShare.indexOf(Math.max(...this.scene.meanShare));
+  }
+
+  resize(force) {
+    const width = Math.floor(this.parts.frame.clientWidth);
+    if (!this.scene || !width || (!force && width === this.width)) return;
+    this.width = width;
+    this.painter.arrange(width, Math.max(260, Math.min(900, window.innerHeight * 0.8)));
+    this.paint();
+  }
+
+  /** Something was chosen: texts follow at once, the picture in the next frame. */
+  update() {
+    this.asked = this.asked || performance.now();
+    this.look = null;
+    this.panel.refresh();
+    this.soon();
+    if (this.told === this.view.layer) return;
+    this.told = this.view.layer;
+    document.dispatchEvent(new CustomEvent("tv-layer"));
+  }
+
+  /** Only the pointer moved. */
+  point(token) {
+    if (token === this.view.hover) return;
+    this.view.hover = token;
+    this.asked = this.asked || performance.now();
+    this.panel.follow();
+    this.soon();
+  }
+
+  soon() {
+    if (!this.frame)
+      this.frame = requestAnimationFrame(() => {
+        this.frame = 0;
+        this.paint();
+      });
+  }
+
+  paint() {
+    if (!this.scene || !this.painter.rects.length || !this.painter.images) return;
+    if (!this.look) this.look = this.compose();
+    Object.assign(this.look, { hover: this.view.hover, pinned: this.view.pinned });
+    this.painter.draw(this.look);
+    if (this.asked) pageState.lastPaintMs = performance.now() - this.asked;
+    this.asked = 0;
+  }
+
+  /** What to draw for the current view. @returns {Look} */
+  compose() {
+    const { scene, view } = this;
+    const values = scene.shown(view);
+    const map = scene.map(view.map);
+    const shown = map?.has && scene.n;
+    const range = scene.scaleRange(values, view);
+    Object.assign(this, { values, range });
+    const painted = this.panel.brush.roles();
+    const fates = !painted && view.fates ? scene.fatesAt(view.stage) : null;
+    const preview =
+      !painted && !fates && view.keep < scene.n
+        ? this.ranks.map((rank) => (rank <= view.keep ? 0 : 2))
+        : null;
+    const norm =
+      shown && !painted && (!fates || view.heat) ? scene.normal(values, range, view.scaling) : null;
+    return {
+      norm,
+      absent: norm ? Array.from(norm).filter((share) => !Number.isFinite(share)).length : 0,
+      opacity: view.opacity / 100,
+      roles: painted || fates || preview,
+      painted: Boolean(painted),
+      preview: Boolean(preview),
+      groups: fates ? scene.groupsAt(view.stage) : null,
+      places: fates ? scene.placesAt(view.stage) : null,
+      members: fates ? scene.membersAt(view.stage) : null,
+      marks: fates ? scene.roles : null,
+      registers: scene.registerTokens,
+      sinks: shown ? scene.sinkRow(view) : null,
+      sinksIncluded: view.sinks,
+    };
+  }
+
+  /** Rank of each token in the view's numbers. */
+  get ranks() {
+    return this.scene.ranks(this.values);
+  }
+
+  listen() {
+    const { canvas } = this.parts;
+    const on = (event) => {
+      const box = canvas.getBoundingClientRect();
+      return { x: event.clientX - box.left, y: event.clientY - box.top };
+    };
+    const at = (event, { x, y } = on(event)) => (this.scene ? this.painter.hit(x, y) : -1);
+    canvas.addEventListener("pointermove", (event) => {
+      const spot = on(event);
+      const token = at(event, spot);
+      this.panel.brush.stroke(token, event);
+      this.point(token);
+      this.panel.tip(token, spot);
+    });
+    canvas.addEventListener("pointerleave", () => {
+      this.point(-1);
+      this.panel.tip(-1);
+    });
+    canvas.addEventListener("pointerdown", (event) => this.panel.brush.press(at(event), event));
+    for (const end of ["pointerup", "pointercancel"])
+      canvas.addEventListener(end, () => this.panel.brush.release());
+    canvas.addEventListener("click", (event) => {
+      if (!this.panel.brush.active) this.pin(at(event));
+    });
+    this.root.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  pin(token) {
+    this.view.pinned = token === this.view.pinned ? -1 : token;
+    this.update();
+  }
+
+  key(event) {
+    if (!this.scene || event.defaultPrevented) return;
+    const { view } = this;
+    const onCanvas = event.target === this.parts.canvas;
+    const plain = onCanvas || event.target === this.parts.bars || event.target.closest(".tv-words");
+    const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
+    if (event.key === "Escape") this.clear();
+    else if (step && onCanvas && event.shiftKey) this.walk(event.key);
+    else if (step && plain && this.scene.map(view.map).layers) this.layer(view.layer + step);
+    else if (onCanvas && this.panel.brush.key(event)) event.stopPropagation();
+    else return;
+    event.preventDefault();
+    this.update();
+  }
+
+  clear() {
+    Object.assign(this.view, {
+      words: new Set(),
+      peek: null,
+      pinned: -1,
+      hover: -1,
+      keep: this.scene.n,
+    });
+    this.panel.clear();
+  }
+
+  layer(number) {
+    this.view.layer = Math.max(0, Math.min(number, this.scene.map(this.view.map).layers - 1));
+    Object.assign(this.view, { fates: false, heat: false });
+    this.touchedLayer = true;
+  }
+
+  /** Shift and arrows move the pinned token over the picture. */
+  walk(key) {
+    const { scene, view } = this;
+    const from = Math.max(view.pinned, 0);
+    const back = (links) => links.indexOf(from);
+    const to =
+      view.pinned < 0
+        ? 0
+        : {
+            ArrowRight: scene.right[from],
+            ArrowDown: scene.down[from],
+            ArrowLeft: back(scene.right),
+            ArrowUp: back(scene.down),
+          }[key];
+    if (to >= 0) view.pinned = to;
+  }
+}

@@ -1,0 +1,222 @@
+/** Link, pictures, numbers, files and code of what is on the screen. */
+
+/** @import { Explorer } from "./explorer.js" */
+
+import { download, el, fill } from "../base/dom.js";
+import { viewWords } from "../base/links.js";
+import { pageState } from "../base/page_state.js";
+import { plural } from "../base/text.js";
+import { Figure } from "./figure.js";
+
+const names = ["kept", "merged", "pruned"];
+const kinds = ["patch", "newline", "separator"];
+
+export class Sharing {
+  /** @param {Explorer} owner */
+  constructor(owner) {
+    this.owner = owner;
+  }
+
+  build() {
+    const { payload } = this.owner.scene;
+    const { server } = this.owner;
+    const ready = payload.n > 0;
+    const kept = payload.savable && server.save_file;
+    const button = (text, title, act, more = {}) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: "tv-tool",
+          title,
+          disabled: !ready,
+          onclick: () => act.call(this),
+          ...more,
+        },
+        text,
+      );
+    const file = (text, title, act) =>
+      button(text, title, () => {
+        this.menu.open = false;
+        act.call(this);
+      });
+    const asked = (kind, text, title) =>
+      kept ? file(text, title, () => this.fromServer(kind)) : null;
+    this.menu = el(
+      "details",
+      {
+        class: "tv-menu",
+        onkeydown: (event) => {
+          if (event.key === "Escape" && this.menu.open) {
+            this.menu.open = false;
+            this.menu.firstChild.focus();
+            event.stopPropagation();
+          }
+        },
+      },
+      el("summary", { class: "tv-tool" }, "Save …"),
+      el(
+        "div",
+        { class: "tv-menubox" },
+        file("Picture (PNG)", "2400 pixels wide, with legend and colour bar", () =>
+          this.figure("png"),
+        ),
+        file("Picture (SVG)", "Vector graphics for print", () => this.figure("svg")),
+        file("Numbers (CSV)", "One row per token", () => this.save("csv")),
+        file("Numbers (JSON)", "The same, with the view they belong to", () => this.save("json")),
+        asked("page", "Web page", "One file that works offline, hover and all"),
+        asked("walk", "Animation (GIF)", "The walk through stages and layers"),
+        asked("charts", "Charts (plotly)", "The charts below, as plotly JSON"),
+        asked("trace", "Trace", "The whole run; it opens again without a model"),
+      ),
+    );
+    fill(
+      this.owner.parts.tools,
+      server.save_file
+        ? button("Copy link", "An address that opens exactly this view", this.link)
+        : null,
+      this.menu,
+      kept ? button("Python", "The code that makes these numbers", this.code) : null,
+    );
+  }
+
+  say(...what) {
+    fill(this.owner.parts.said, ...what);
+  }
+
+  /** What this view is, in the words of components/answering/links.py. */
+  state() {
+    const { scene, view, panel } = this.owner;
+    const { brush } = panel;
+    return viewWords(view, {
+      n: scene.n,
+      fates: Boolean(scene.fates),
+      hand: brush.active ? brush.inside : null,
+    });
+  }
+
+  address() {
+    const { link } = this.owner.scene.payload;
+    const url = new URL(window.location.href);
+    const theme = url.searchParams.get("__theme");
+    const lanes = pageState.lanes[0];
+    const compared = lanes?.value ? lanes : null;
+    url.search = "";
+    url.hash = "";
+    const all = { ...link, ...this.state(), ...(compared ? compared.words() : {}), __theme: theme };
+    if (link.run && compared?.answered()) all.run = "compare";
+    for (const [name, value] of Object.entries(all))
+      if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+    return url.href;
+  }
+
+  async link() {
+    if (!this.owner.scene.payload.link?.example)
+      return this.say(
+        "Your own picture stays with you, so a link cannot show it. Save the trace and send that file instead.",
+      );
+    const address = this.address();
+    try {
+      await navigator.clipboard.writeText(address);
+      this.say("Link copied.");
+    } catch {
+      const box = el("input", {
+        readonly: "",
+        value: address,
+        "aria-label": "Link",
+        class: "tv-link",
+      });
+      this.say(box);
+      box.select();
+    }
+    history.replaceState(null, "", address);
+  }
+
+  async figure(kind) {
+    this.say("Drawing …");
+    const blob = await new Figure(this.owner)[kind]();
+    download(`tokviz-${this.owner.view.map}.${kind}`, blob);
+    this.say(`Picture saved as ${kind.toUpperCase()}.`);
+  }
+
+  /** One object per token. */
+  rows() {
+    const { scene, view, values, ranks } = this.owner;
+    const fates = scene.fatesAt(view.stage);
+    const groups = scene.groupsAt(view.stage);
+    return Array.from({ length: scene.n }, (_, i) => {
+      const box = scene.kind.values[i]
+        ? [null, null, null, null]
+        : Array.from(scene.box.values.subarray(4 * i, 4 * i + 4));
+      return {
+        token: i,
+        kind: kinds[scene.kind.values[i]],
+        tile: scene.tile.values[i],
+        row: scene.row.values[i],
+        column: scene.col.values[i],
+        x0: box[0],
+        y0: box[1],
+        x1: box[2],
+        y1: box[3],
+        [view.map]: Number.isFinite(values[i]) ? values[i] : null,
+        rank: ranks[i],
+        fate: names[fates ? fates[i] : 0],
+        group: groups ? groups[i] : null,
+        sink: scene.isSink(view, i) ? 1 : 0,
+      };
+    });
+  }
+
+  save(kind) {
+    const rows = this.rows();
+    const { scene } = this.owner;
+    const { prompt, answer, model } = scene.payload;
+    const text =
+      kind === "json"
+        ? JSON.stringify({ model, prompt, answer, view: this.state(), tokens: rows }, null, 1)
+        : `${[Object.keys(rows[0]), ...rows.map((row) => Object.values(row).map((value) => value ?? ""))].map((row) => row.join(",")).join("\n")}\n`;
+    download(
+      `tokviz-tokens.${kind}`,
+      new Blob([text], { type: kind === "json" ? "application/json" : "text/csv" }),
+    );
+    this.say(`Numbers of ${plural(rows.length, "token")} saved.`);
+  }
+
+  async ask(kind) {
+    this.say("Preparing the file …");
+    const wanted = { id: this.owner.scene.payload.id, kind, view: this.state() };
+    const answer = await this.owner.server
+      .save_file(wanted)
+      .catch(() => ({ error: "The server did not answer. Try again." }));
+    if (answer.error) this.say(answer.error);
+    return answer.error ? null : answer;
+  }
+
+  async fromServer(kind) {
+    const answer = await this.ask(kind);
+    if (!answer) return;
+    const bytes = Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0));
+    download(answer.name, new Blob([bytes], { type: answer.type }));
+    this.say(
+      kind === "trace"
+        ? "Trace saved. “Open a trace file” shows it again, without a model."
+        : `Saved as ${answer.name}.`,
+    );
+  }
+
+  async code() {
+    const answer = await this.ask("code");
+    if (!answer) return;
+    const text = new TextDecoder().decode(
+      Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0)),
+    );
+    let said = "Copied. ";
+    await navigator.clipboard.writeText(text).catch(() => {
+      said = "";
+    });
+    this.say(
+      `${said}This makes the same numbers in a notebook:`,
+      el("pre", { class: "tv-code", tabindex: "0", "aria-label": "Python code" }, text),
+    );
+  }
+}

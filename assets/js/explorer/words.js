@@ -1,0 +1,142 @@
+/** The answer's words: hover one for its map, click to hold it, several add up; a patch under the pointer lights them. */
+
+/** @import { Explorer } from "./explorer.js" */
+
+import { el, fill, writeAttribute, writeText } from "../base/dom.js";
+import { formatPercent } from "../base/text.js";
+
+export class WordList {
+  /** @param {Explorer} owner */
+  constructor(owner) {
+    this.owner = owner;
+    this.nodes = [];
+    owner.parts.words.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  build() {
+    const { owner } = this;
+    const { scene, parts } = owner;
+    this.nodes = scene.words.map((word, i) => this.word(word, i));
+    this.nodes.forEach((node, i) => {
+      node.tabIndex = i ? -1 : 0;
+    });
+    fill(
+      parts.words,
+      ...scene.words.flatMap((word, i) => (word.lead ? [" ", this.nodes[i]] : [this.nodes[i]])),
+    );
+    if (!scene.words.length) fill(parts.words, el("span", { class: "tv-fine" }, "…"));
+    parts.words.classList.toggle("tv-typing", scene.payload.phase === "streaming");
+  }
+
+  word(word, i) {
+    const { owner } = this;
+    const peek = (on) => {
+      owner.view.peek = on ? i : null;
+      owner.update();
+    };
+    const node = el(
+      "button",
+      {
+        type: "button",
+        class: `tv-word${word.special ? " tv-special" : ""}${word.prob < 0.5 ? " tv-unsure" : ""}`,
+        "aria-pressed": "false",
+        onclick: () => this.toggle(i),
+        onpointerenter: () => peek(true),
+        onpointerleave: () => peek(false),
+        onfocus: () => {
+          this.rove(i);
+          if (node.matches(":focus-visible")) peek(true);
+        },
+        onblur: () => {
+          if (owner.view.peek === i) peek(false);
+        },
+      },
+      el("span", {}, this.text(word)),
+    );
+    return node;
+  }
+
+  text(word) {
+    return word.special ? "end" : word.text;
+  }
+
+  /** One stop for the Tab key; the arrows move inside. */
+  rove(to) {
+    this.nodes.forEach((node, i) => {
+      node.tabIndex = i === to ? 0 : -1;
+    });
+  }
+
+  key(event) {
+    const from = this.nodes.indexOf(event.target);
+    const last = this.nodes.length - 1;
+    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[event.key];
+    if (from < 0 || to === undefined) return;
+    event.preventDefault();
+    this.nodes[Math.max(0, Math.min(to, last))].focus();
+  }
+
+  toggle(word) {
+    const { view } = this.owner;
+    if (!view.words.delete(word)) view.words.add(word);
+    Object.assign(view, { fates: false, heat: false, peek: null });
+    this.owner.update();
+  }
+
+  refresh() {
+    const { view } = this.owner;
+    this.nodes.forEach((node, i) => {
+      writeAttribute(node, "aria-pressed", view.words.has(i));
+      node.classList.toggle("tv-peek", view.peek === i);
+    });
+    this.detail(view.peek !== null ? view.peek : [...view.words].pop());
+  }
+
+  /** How sure the model was of a word, and what it nearly said. */
+  detail(number) {
+    const { scene, parts } = this.owner;
+    const word = scene.words[number];
+    if (!word) {
+      writeText(
+        parts.detail,
+        scene.words.length
+          ? "Hover a word to see its map, click to hold it, click more to add them up."
+          : "",
+      );
+      return;
+    }
+    const others = word.candidates.filter(([text]) => text.trim() !== word.text).slice(0, 4);
+    const sure = Number.isFinite(word.prob) ? ` ${formatPercent(word.prob)} sure` : "";
+    fill(
+      parts.detail,
+      el("b", {}, `“${word.special ? "end of answer" : word.text}”`),
+      sure,
+      others.length ? " · instead: " : "",
+      ...others.flatMap(([text, prob], i) => [
+        i ? ", " : "",
+        el("q", {}, text),
+        ` ${formatPercent(prob)}`,
+      ]),
+    );
+  }
+
+  /** Light each word by how much it used a token; returns the words that used it most. */
+  light(token) {
+    const { scene, view } = this.owner;
+    const use = token >= 0 && scene.words.length ? scene.users(view, token) : null;
+    const top = use ? Math.max(...use.filter(Number.isFinite), 1e-9) : 1;
+    this.nodes.forEach((node, i) => {
+      const share = use ? Math.round((100 * Math.max(use[i] || 0, 0)) / top) / 100 : 0;
+      if (node.use !== share) {
+        node.use = share;
+        node.style.setProperty("--use", share);
+      }
+      node.classList.toggle("tv-lit", Boolean(use) && use[i] === top);
+    });
+    if (!use) return [];
+    return use
+      .map((value, i) => [i, value])
+      .filter(([, value]) => value > 0)
+      .sort((a, b) => b[1] - a[1]);
+  }
+}

@@ -1,0 +1,53 @@
+/** Examples as small pictures with their question; one click opens one. */
+
+import { el, fill, scrollToPart } from "../base/dom.js";
+
+export class Examples {
+  constructor(root, { trigger }) {
+    this.trigger = trigger;
+    this.head = root.querySelector("[data-part=head]");
+    this.cards = root.querySelector("[data-part=cards]");
+    document.addEventListener("tv-shown", (/** @type {CustomEvent} */ event) =>
+      this.mark(event.detail.example),
+    );
+  }
+
+  load(value) {
+    if (!value) return;
+    this.head.textContent = value.items.length ? "Examples: one click, already answered" : "";
+    fill(
+      this.cards,
+      ...value.items.map((item) => {
+        const card = el(
+          "button",
+          {
+            type: "button",
+            class: "tv-card",
+            title: item.note || item.prompt,
+            onclick: () => this.open(item),
+          },
+          el("img", { src: item.src, alt: "" }),
+          el("span", {}, item.prompt),
+          item.tag ? el("span", { class: "tv-tag" }, item.tag) : null,
+        );
+        card.dataset.example = item.id;
+        return card;
+      }),
+    );
+    this.mark(value.current);
+  }
+
+  /** The one that is shown; none when it is the visitor's own picture. */
+  mark(name) {
+    for (const card of this.cards.children) {
+      if (name && card.dataset.example === name) card.setAttribute("aria-current", "true");
+      else card.removeAttribute("aria-current");
+    }
+  }
+
+  open(item) {
+    this.mark(item.id);
+    this.trigger("pick", { example: item.id });
+    scrollToPart("#tv-main");
+  }
+}

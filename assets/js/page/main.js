@@ -1,0 +1,28 @@
+/**
+ * Everything that the page of the app needs. `window.__tokviz` is the one bridge from Gradio: its
+ * `js_on_load` is a text that is run inside a function, where nothing can be imported
+ * (components/widgets/widget.py). Tests and the benchmark look at the page through it as well.
+ */
+
+import { planKey, plansText, viewWords } from "../base/links.js";
+import { pageState } from "../base/page_state.js";
+import { storedLoader } from "../base/stored.js";
+import { Lanes } from "../compare/lanes.js";
+import { Strip } from "../compare/strip.js";
+import { Desk } from "../desk/desk.js";
+import { Explorer } from "../explorer/explorer.js";
+import { Figure } from "../explorer/figure.js";
+import { Scene } from "../explorer/scene.js";
+import { SvgPen } from "../explorer/svg.js";
+import { Examples } from "./examples.js";
+import { Notice } from "./notice.js";
+import { watchMasthead } from "./present.js";
+
+const widgets = { Desk, Examples, Explorer, Lanes, Notice, Strip, storedLoader };
+const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
+
+// Gradio may put the same head into a page twice; the parts that are there go on with the first.
+if (!window.__tokviz) {
+  window.__tokviz = Object.assign(pageState, widgets, forTests);
+  watchMasthead();
+}

@@ -1,0 +1,56 @@
+/**
+ * One line about what is going on: progress with its time, a warning, or what went wrong. While it is scrolled
+ * out of sight it is also said at the edge of the window, where whoever pressed a button further down sees it.
+ */
+
+import { el, fill } from "../base/dom.js";
+
+export class Notice {
+  constructor(root) {
+    this.box = root.querySelector("[data-part=box]");
+    this.edge = el("div", { class: "tv tv-notice tv-edge", "aria-hidden": "true", hidden: true });
+    document.body.append(this.edge);
+    this.value = {};
+    this.near = true;
+    new IntersectionObserver((seen) => {
+      this.near = seen.at(-1).isIntersecting;
+      this.atEdge();
+    }).observe(root);
+    document.addEventListener("tv-asked", () =>
+      this.load({ kind: "busy", text: "Waiting for the model …" }),
+    );
+  }
+
+  load(value) {
+    const { kind = "", text = "" } = value || {};
+    clearInterval(this.clock);
+    this.value = { kind, text };
+    this.atEdge();
+    this.box.hidden = !text;
+    this.box.className = `tv tv-notice tv-${kind}`;
+    const time = el("span", { class: "tv-fine" });
+    fill(
+      this.box,
+      kind === "busy" ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
+      el("span", {}, text),
+      time,
+    );
+    if (kind !== "busy") return;
+    const started = performance.now();
+    this.clock = setInterval(() => {
+      time.textContent = ` ${((performance.now() - started) / 1000).toFixed(0)} s`;
+    }, 1000);
+  }
+
+  atEdge() {
+    const { kind, text } = this.value;
+    this.edge.hidden = this.near || !text || !kind;
+    this.edge.className = this.edge.hidden ? "tv tv-edge" : `tv tv-notice tv-edge tv-${kind}`;
+    fill(
+      this.edge,
+      ...(this.edge.hidden
+        ? []
+        : [kind === "busy" ? el("span", { class: "tv-spin" }) : null, el("span", {}, text)]),
+    );
+  }
+}

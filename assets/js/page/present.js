@@ -1,0 +1,52 @@
+/**
+ * The masthead's buttons. Presenter mode is larger and shows only what is talked about; it is also
+ * switched on by ?present=1 in the address. "Lessons" opens and closes the sidebar; a step of a
+ * lesson begins at the picture.
+ */
+
+import { scrollToPart } from "../base/dom.js";
+
+const MODE = "tv-present";
+
+const present = (on) => {
+  document.documentElement.classList.toggle(MODE, on);
+  const button = document.querySelector("#tv-present");
+  if (button) {
+    button.setAttribute("aria-pressed", String(on));
+    button.textContent = on ? "Leave presenter mode" : "Present";
+  }
+  const address = new URL(window.location.href);
+  if (on) address.searchParams.set("present", "1");
+  else address.searchParams.delete("present");
+  window.history.replaceState(null, "", address);
+  window.dispatchEvent(new Event("resize"));
+};
+
+/** @returns {HTMLElement | null} What opens and closes the sidebar with the lessons. */
+const opener = () => document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button");
+
+const clicked = (target) => {
+  if (target.closest("#tv-lesson-next, #tv-lesson-back")) scrollToPart("#tv-main");
+  const button = target.closest(".tv-modes button");
+  if (!button) return;
+  if (button.id === "tv-present") present(!document.documentElement.classList.contains(MODE));
+  else opener()?.click();
+};
+
+/** Gradio builds the masthead after this script has run: wait for it before reading the address. */
+const presentWhenAsked = () => {
+  const arrival = new MutationObserver(() => {
+    if (!document.querySelector("#tv-present")) return;
+    arrival.disconnect();
+    if (new URL(window.location.href).searchParams.get("present") === "1") present(true);
+  });
+  arrival.observe(document.documentElement, { childList: true, subtree: true });
+};
+
+/** Make the masthead's buttons work; once per page. */
+export const watchMasthead = () => {
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element) clicked(event.target);
+  });
+  presentWhenAsked();
+};

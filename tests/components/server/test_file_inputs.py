@@ -1,0 +1,213 @@
+"""Only uploaded files can be used: on every event and endpoint, whatever the input looks like.
+
+A dict with a path and no `meta` let a visitor ask about any picture on the server, and see it.
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import gradio as gr
+import httpx
+import pytest
+from gradio.data_classes import FileData, ImageData, ListFiles
+from gradio.utils import get_upload_folder
+
+from components.widgets.file_inputs import NOT_UPLOADED, check_files, check_path, check_tools
+from components.widgets.safe_upload import SafeImage, SafeUpload
+from tests.components.server.test_request_limits import ask, post
+from tests.serving import ROOT, serving
+from tests.view.fakes import BLUE, picture
+
+META = {"_type": "gradio.FileData"}
+
+
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory):
+    """A picture on the server that nobody uploaded, of a size that no other picture has."""
+    path = tmp_path_factory.mktemp("private") / "secret.png"
+    picture(BLUE).resize((37, 53)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def uploads(port):
+    """The folder of uploads of the running page."""
+    return get_upload_folder()
+
+
+@pytest.fixture(scope="module")
+def places(secret, uploads):
+    """Ways to name the picture: plainly, by "..", by links inside of the upload folder."""
+    inside = Path(uploads) / f"test-{secrets.token_hex(6)}"
+    inside.mkdir(parents=True)
+    (inside / "link.png").symlink_to(secret)
+    (inside / "folder").symlink_to(secret.parent)
+    (inside / "circle").symlink_to(inside / "circle")
+    up = "/".join([".."] * len(inside.resolve().parts))
+    yield [
+        str(secret), f"{inside}/{up}{secret}", f"{inside}/link.png", f"{inside}/folder/secret.png",
+        f"{inside}/circle", f"{uploads}-other/x.png", str(uploads), "app.py", "/etc/passwd\0.png",
+    ]  # fmt: skip
+    for path in inside.iterdir():
+        path.unlink()
+    inside.rmdir()
+
+
+def shapes(path):
+    """Return inputs that name a file, as Gradio's own page would never send them."""
+    bare = {"path": path}
+    return [
+        bare, bare | {"meta": {}}, bare | {"meta": None}, bare | {"meta": {"_type": "x"}},
+        bare | {"meta": []}, bare | {"meta": META}, bare | {"meta": META, "is_stream": True},
+        bare | {"url": "/gradio_api/file=x", "orig_name": "a.png"}, [bare], [[bare | {"meta": {}}]],
+        {"value": bare}, {"image": bare | {"meta": {}}, "caption": None},
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def events(port):
+    return json.loads(ask(port, "GET", "/config")[1])["dependencies"]
+
+
+def said(port, event, data):
+    """Send an event as the page does; return everything that comes back."""
+    session = secrets.token_hex(5)
+    body = {"data": data, "event_data": None, "fn_index": event["id"], "session_hash": session,
+            "trigger_id": (event["targets"] or [[0]])[0][0]}  # fmt: skip
+    if event["queue"] is False:
+        return post(port, "/gradio_api/run/predict", body)[1]
+    accepted = post(port, "/gradio_api/queue/join", body)[1]
+    assert "event_id" in accepted
+    return ask(port, "GET", f"/gradio_api/queue/data?session_hash={session}")[1]
+
+
+def test_no_event_takes_a_file_that_was_not_uploaded(port, events, places):
+    """Every event of the page and of the endpoints, every input of each, every shape."""
+    tried = 0
+    for event in (e for e in events if e["backend_fn"]):
+        for at in range(len(event["inputs"])):
+            todo = shapes(places[0]) + [{"path": place} for place in places[1:]]
+            for value in todo if event["queue"] is False or at == 0 else todo[:2]:
+                data = [None] * len(event["inputs"])
+                data[at] = value
+                text = said(port, event, data)
+                assert NOT_UPLOADED in text, (event["api_name"], at, value, text)
+                tried += 1
+    assert tried > 200
+
+
+@pytest.mark.parametrize("name", ["answer", "methods", "analyses", "models"])
+def test_no_endpoint_takes_a_file_that_was_not_uploaded(port, events, places, name):
+    event = next(e for e in events if e["api_name"] == name)
+    if not event["inputs"]:
+        return
+    for value in shapes(places[0]) + [{"path": place} for place in places[1:]]:
+        for where in (f"/gradio_api/call/{name}", f"/gradio_api/call/v2/{name}"):
+            rest = ["what ?", "", "", 0, {}]
+            body = {"data": [value, *rest]}
+            if "v2" in where:
+                keys = ("image", "prompt", "model", "method", "keep", "options")
+                body = dict(zip(keys, [value, *rest], strict=True))
+            status, text, _ = post(port, where, body)
+            if status == 200:
+                found = json.loads(text)["event_id"]
+                text = ask(port, "GET", f"/gradio_api/call/{name}/{found}")[1]
+            assert '"full"' not in text
+            assert "event: complete" not in text
+
+
+def test_a_file_that_was_uploaded_is_taken(port, events, tmp_path):
+    """The page is no use if the check refuses everything."""
+    event = next(e for e in events if e["targets"][0][1] == "upload")
+    picture(BLUE).resize((37, 53)).save(tmp_path / "mine.png")
+    files = {"files": ("mine.png", (tmp_path / "mine.png").read_bytes())}
+    path = httpx.post(f"http://127.0.0.1:{port}/gradio_api/upload", files=files).json()[0]
+    assert "37 × 53" in said(port, event, [{"path": path, "meta": META}])
+
+
+def test_only_what_resolves_inside_the_folder_passes(places, uploads):
+    for place in [*places, 7, ["x"], {"a": 1}, True, "x" * 5000]:
+        with pytest.raises(gr.Error, match="was not uploaded"):
+            check_path(place)
+    check_path(f"{uploads}/abc/x.png")
+    check_files({"options": {"path": None}, "list": [{"path": f"{uploads}/abc/x.png"}, 3, None]})
+
+
+def test_a_value_nested_without_end_is_looked_through():
+    """A call for each level would end in a RecursionError."""
+    value = {"path": "/etc/passwd"}
+    for _ in range(20_000):
+        value = [value]
+    with pytest.raises(gr.Error):
+        check_files(value)
+
+
+def test_the_components_check_for_themselves(secret):
+    """Whoever uses them on a page of another kind is safe as well."""
+    file = FileData(path=str(secret))
+    with pytest.raises(gr.Error):
+        SafeImage().preprocess(ImageData(path=str(secret)))
+    with pytest.raises(gr.Error, match="not fetched"):
+        SafeImage().preprocess(ImageData(url="https://example.org/x.png"))
+    for payload in (file, ListFiles([file])):
+        with pytest.raises(gr.Error):
+            SafeUpload().preprocess(payload)
+
+
+def test_every_component_that_takes_files_is_one_of_ours(port, events):
+    """A gr.File or gr.Image on the page would fetch addresses and decode whatever comes."""
+    config = json.loads(ask(port, "GET", "/config")[1])
+    given = {number for event in events for number in event["inputs"]}
+    parts = {part["type"] for part in config["components"] if part["id"] in given}
+    assert not parts & {"file", "gallery", "video", "audio", "multimodaltextbox", "model3d"}
+
+
+def test_tools_check_what_they_are_given_before_the_server_reads_it(secret):
+    """Gradio's own client runs on the server and uploads whatever file a tool's input names."""
+    server = SimpleNamespace(convert_strings_to_filedata=lambda value, positions: value)
+    check_tools(server)
+    for value in shapes(str(secret)):
+        with pytest.raises(gr.Error):
+            server.convert_strings_to_filedata({"image": value, "options": {}}, [["image"]])
+    sent = {"image": "data:image/png;base64,AAAA"}
+    assert server.convert_strings_to_filedata(sent, [["image"]]) == sent
+
+
+CALL = """
+import asyncio, json, sys
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+
+DATA = "data:image/png;base64,iVBORw0KGgo="
+
+async def main(url, path):
+    async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as tools:
+        await tools.initialize()
+        bare, whole = {"path": path}, {"path": path, "meta": {"_type": "gradio.FileData"}}
+        for image, options in [(bare, {}), (whole, {}), (path, {}), (DATA, bare), (DATA, whole),
+                               (DATA, {"x": [whole]})]:
+            given = {"image": image, "prompt": "what ?", "model": "", "method": "", "keep": 0}
+            found = await tools.call_tool("answer", given | {"options": options})
+            print(json.dumps(found.model_dump(mode="json")))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def test_a_tool_of_a_running_server_reads_no_file_of_the_server(secret, tmp_path):
+    pytest.importorskip("mcp")
+    uploads = tmp_path / "uploads"
+    with serving(TOKVIZ_MCP="1", GRADIO_TEMP_DIR=str(uploads)) as server:
+        url = f"{server.address}/gradio_api/mcp/"
+        done = subprocess.run(
+            [sys.executable, "-c", CALL, url, str(secret)],
+            cwd=ROOT, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 6
+        assert '\\"full\\"' not in done.stdout
+        assert not list(uploads.rglob("secret*"))
