@@ -10,15 +10,17 @@ from typing import Any
 
 import gradio as gr
 
-from components.runs.answering import answer
-from components.runs.asking import ask_about, read_plans
-from components.runs.runs import FULL
-from components.safe_upload import SafeImage
-from components.screen import MODEL
-from components.sentences import sentence
-from components.state import Site
 from tokviz import catalog
 from tokviz.trace import export
+
+from .answering.answering import answer
+from .answering.run_request import ask_about
+from .runs.lane_request import read_lanes
+from .runs.runs import FULL
+from .screen import MODEL
+from .sentences import sentence
+from .site import Site
+from .widgets.safe_upload import SafeImage
 
 PUBLIC = {"api_visibility": "public"}
 
@@ -68,10 +70,10 @@ class Endpoints:
         """
         try:
             lane = {"method": method, "keep": whole(keep), "options": options or {}}
-            plans = read_plans([lane] if method else [])
+            lanes = read_lanes([lane] if method else [])
             chosen = model or self.site.models.names[0]
-            asked = ask_about(self.site.settings, image, prompt, chosen, plans)
-            *_, last = answer(self.site.models, asked, f"api {request.session_hash}")
+            asked = ask_about(self.site.settings, image, prompt, chosen, lanes)
+            *_, last = answer(self.site, asked, f"api {request.session_hash}")
             return records(last)
         except Exception as error:  # noqa: BLE001  the edge: logged, and said in plain words
             return {"error": sentence(error)}

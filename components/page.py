@@ -1,25 +1,25 @@
-"""The page: panels in their places, and what connects them."""
+"""The page: places the panels and connects their events."""
 
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from components.api import add_api
-from components.ask.opening import opened, wire_opening
-from components.ask.panel import ask_panel, wire_ask
-from components.compare.brush import wire_brush
-from components.compare.keep_sweep import keep_sweep, wire_sweep
-from components.compare.panel import compare_panel, wire_compare
-from components.desk.panel import desk_panel, wire_desk
-from components.lessons.panel import wire_lessons
-from components.look.charts import numbers_panel
-from components.look.panel import show_panel
-from components.screen import Screen
-from components.server.file_inputs import Page
-from components.server.upload_folder import EVERY, LIFE
-from components.state import Site
 from tokviz import ANALYSES, METHODS, MITIGATIONS
+
+from .api import add_api
+from .ask.opening import opened, wire_opening
+from .ask.panel import ask_panel, wire_ask
+from .compare.brush import wire_brush
+from .compare.keep_sweep import keep_sweep, wire_sweep
+from .compare.panel import compare_panel, wire_compare
+from .desk.panel import desk_panel, wire_desk
+from .lessons.panel import wire_lessons
+from .look.charts import numbers_panel
+from .look.panel import show_panel
+from .screen import Screen
+from .site import Site
+from .widgets.file_inputs import Page
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = (
@@ -52,11 +52,16 @@ def left_out() -> str:
     return escape(f"Plugins that were left out (the log says why): {', '.join(names)}.")
 
 
-def build(site: Site) -> gr.Blocks:
-    """Build the page. Nothing is loaded but the stored examples."""
+def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
+    """Build the page. Nothing is loaded but the stored examples.
+
+    Args:
+        site: what the handlers get.
+        delete_cache: (interval, age) in seconds: how often Gradio deletes uploads older than that.
+    """
     first: dict[str, Any] = opened(site)
     with Page(
-        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(EVERY, LIFE)
+        title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=delete_cache
     ) as page:
         gr.HTML(
             f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'
@@ -72,10 +77,10 @@ def build(site: Site) -> gr.Blocks:
         session = gr.State(first["run_name"], time_to_live=7200)
         with gr.Row(elem_id="tv-main"):
             ask = ask_panel(site, first)
-            show = show_panel(first["overlay"])
+            show = show_panel(site, first["overlay"])
         compare = compare_panel(first["lanes"], site.models.names)
         strip = keep_sweep()
-        desk = desk_panel()
+        desk = desk_panel(site)
         numbers = numbers_panel(first["run"])
         screen = Screen(session, show, compare, numbers, ask)
         asking = wire_ask(site, screen)

@@ -1,4 +1,4 @@
-"""The outputs that every event writes to, and how a run's progress becomes values for them."""
+"""The widgets that handlers read and write, and how a run's progress becomes values for them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 import gradio as gr
 
-from components.ask_widgets import AskPanel
-from components.compare_widgets import ComparePanel
-from components.look.charts import NumbersPanel
-from components.look.panel import ShowPanel
-from components.notice import notice
-from components.runs.answering import Progress, answer
-from components.runs.asking import Request
-from components.runs.runs import FULL, Run
-from components.runs.showing import charts, explorer, stored_lanes, with_plans
-from components.sentences import sentence
-from components.state import Site
+from .answering.answering import PageUpdate, answer
+from .answering.run_request import RunRequest
+from .answering.showing import charts, explorer, with_lanes
+from .runs.runs import FULL, KeptRun
+from .sentences import sentence
+from .site import Site
+from .widgets.examples import Examples
+from .widgets.explorer import Overlay
+from .widgets.lanes import Lanes
+from .widgets.notice import Notice, notice
+from .widgets.safe_upload import SafeImage
 
 SKIP = gr.skip()
 MODEL: dict[str, Any] = {
@@ -27,6 +27,48 @@ MODEL: dict[str, Any] = {
 """Settings that every event which runs the model shares: they take turns."""
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """Settings of events that only show what is there."""
+
+
+@dataclass
+class AskPanel:
+    """The left column: picture, question, examples, stored traces."""
+
+    image: SafeImage
+    prompt: gr.Textbox
+    model: gr.Dropdown
+    ask: gr.Button
+    stop: gr.Button
+    examples: Examples
+    trace: gr.UploadButton
+
+
+@dataclass
+class ShowPanel:
+    """The middle: one line about what is going on, and the big picture."""
+
+    notice: Notice
+    overlay: Overlay
+
+
+@dataclass
+class ComparePanel:
+    """The comparison."""
+
+    lanes: Lanes
+
+
+@dataclass
+class NumbersPanel:
+    """The charts behind the picture."""
+
+    layers: gr.Plot
+    words: gr.Plot
+    times: gr.Plot
+
+    @property
+    def outputs(self) -> list[gr.Plot]:
+        """Return them in the order of `charts`."""
+        return [self.layers, self.words, self.times]
 
 
 @dataclass
@@ -66,26 +108,26 @@ def frame(
 
 
 def show_run(
-    run: Run, lane: int = FULL, view: Any = None, said: Any = None, plans: Any = None
+    run: KeptRun, lane: int = FULL, view: Any = None, said: Any = None, lanes: Any = None
 ) -> tuple[Any, ...]:
-    """Return the frame that shows a finished run; `plans` may ask for other lanes than it has."""
+    """Return the frame that shows a finished run; `lanes` may ask for others than it has."""
     return frame(
         session=run.name,
         said=said or notice(),
         overlay=explorer(run, lane, view),
-        lanes=with_plans(stored_lanes(run), plans),
+        lanes=with_lanes(run, lanes),
         figures=charts(run, lane),
         running=False,
     )
 
 
 def play(
-    site: Site, request: Request, session: str, lane: int | None = None, view: Any = None
+    site: Site, request: RunRequest, session: str, lane: int | None = None, view: Any = None
 ) -> Iterator[tuple[Any, ...]]:
     """Run the model and yield frames; whatever goes wrong becomes a sentence in the notice.
 
     Args:
-        site: where the models are.
+        site: with the models, and where the run is kept.
         request: what to ask.
         session: whose stop button stops it.
         lane: the one that the big picture shows in the end, if it has an answer; None = all tokens.
@@ -93,26 +135,38 @@ def play(
     """
     yield frame(said=notice("Starting …", "busy"), running=True)
     try:
-        for step in answer(site.models, request, session):
-            yield _frame_of(step, lane, view)
+        for update in answer(site, request, session):
+            yield _frame_of(update, lane, view)
     except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
         yield frame(said=notice(sentence(error), "bad"), running=False)
 
 
-def _frame_of(step: Progress, lane: int | None, view: Any) -> tuple[Any, ...]:
-    said = notice(step.text, step.kind)
-    if step.run is None:
+def _frame_of(update: PageUpdate, lane: int | None, view: Any) -> tuple[Any, ...]:
+    said = notice(update.text, update.kind)
+    if update.run is None:
         return frame(
             said=said,
-            overlay=step.picture if step.picture is not None else SKIP,
-            lanes=step.lanes if step.lanes is not None else SKIP,
+            overlay=update.picture if update.picture is not None else SKIP,
+            lanes=update.lanes if update.lanes is not None else SKIP,
         )
-    shown = lane if lane in step.run.traces else FULL
+    shown = lane if lane in update.run.traces else FULL
     return frame(
-        session=step.run.name,
+        session=update.run.name,
         said=said,
-        overlay=explorer(step.run, shown, view),
-        lanes=step.lanes,
-        figures=charts(step.run, shown),
+        overlay=explorer(update.run, shown, view),
+        lanes=update.lanes,
+        figures=charts(update.run, shown),
         running=False,
     )
+
+
+class StopButton:
+    """The handler of every stop button."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def stop(self, request: gr.Request) -> dict[str, Any]:
+        """Stop this tab's run after the token that is being written."""
+        running = self.site.stops.stop(str(request.session_hash))
+        return notice("Stopping …", "busy") if running else notice()

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 import tokviz
-from components.widget import ASSETS
+from components.widgets.widget import ASSETS
 from embedded.world import scene
 from tokviz.images import open_image
 

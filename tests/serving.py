@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -34,16 +34,20 @@ class Server:
         raise AssertionError("the server did not come up")
 
 
-@contextmanager
-def serving(*program: str, **settings: str) -> Iterator[Server]:
+def serving(*program: str, **settings: str) -> AbstractContextManager[Server]:
     """Run app.py, or another program, with settings in its environment until the block ends."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TOKVIZ_LOG": "json", **settings}
+    return started([sys.executable, *(program or ("app.py",))], ROOT, env)
+
+
+@contextmanager
+def started(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[Server]:
+    """Run a command that serves the page, on a free port, until the block ends."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    names = {"GRADIO_SERVER_PORT": str(port), "PYTHONPATH": str(ROOT), "TOKVIZ_LOG": "json"}
     process = subprocess.Popen(
-        [sys.executable, *(program or ("app.py",))],
-        cwd=ROOT, env={**os.environ, **names, **settings},
+        command, cwd=folder, env={**env, "GRADIO_SERVER_PORT": str(port)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     server = Server(process, port)

@@ -9,7 +9,7 @@ import time
 import pytest
 from gradio_client import Client, handle_file
 
-import app
+from components.settings import load_options, read_settings
 from tests.serving import ROOT, serving
 
 SLOW = """
@@ -35,7 +35,7 @@ app.main()
 def test_a_setting_that_cannot_be_used_ends_the_program_with_a_sentence(name, value, monkeypatch):
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=f"{name} must be"):
-        app.read_settings()
+        read_settings()
 
 
 def test_tools_are_not_offered_where_one_has_to_sign_in(monkeypatch):
@@ -43,12 +43,12 @@ def test_tools_are_not_offered_where_one_has_to_sign_in(monkeypatch):
     monkeypatch.setenv("TOKVIZ_AUTH", "ann:secret")
     monkeypatch.setenv("TOKVIZ_MCP", "1")
     with pytest.raises(SystemExit, match="cannot be used with TOKVIZ_AUTH"):
-        app.read_settings()
+        read_settings()
 
 
 def test_names_and_passwords_are_read(monkeypatch):
     monkeypatch.setenv("TOKVIZ_AUTH", "ann:a:b, ben:c")
-    assert app.read_settings().auth == (("ann", "a:b"), ("ben", "c"))
+    assert read_settings().auth == (("ann", "a:b"), ("ben", "c"))
 
 
 def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
@@ -114,4 +114,4 @@ def test_pictures_of_tools_are_deleted_at_the_stop_wherever_uploads_lie(tmp_path
 def test_how_models_are_loaded_is_read_from_the_environment(monkeypatch):
     monkeypatch.setenv("TOKVIZ_BITS", "4")
     monkeypatch.setenv("TOKVIZ_DEVICE_MAP", "auto")
-    assert app.load_options() == {"bits": 4, "device_map": "auto"}
+    assert load_options() == {"bits": 4, "device_map": "auto"}

@@ -20,7 +20,18 @@ LAYERS = [
     line.split()
     for line in """
 app
-components
+components.server
+components.page
+components.api components.desk components.lessons
+components.compare
+components.ask components.look
+components.screen
+components.answering
+components.site
+components.runs
+components.settings
+components components.widgets components.setting_readers components.setting_table
+components.sentences
 tokviz.__main__
 tokviz.cli
 tokviz.catalog
@@ -46,7 +57,7 @@ tokviz.trace
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims
 tokviz.budget tokviz.text
-tokviz.errors tokviz.load_options tokviz.names tokviz.notebook_display
+tokviz.errors tokviz.extras tokviz.load_options tokviz.names tokviz.notebook_display
 tokviz.old_paths tokviz.progress tokviz.shipped_files
 """.strip().splitlines()
 ]
@@ -78,8 +89,8 @@ def unit_of(module):
     """The unit a module belongs to, by the longest name in LAYERS: tokviz.view.x -> tokviz.view."""
     parts = module.split(".")
     names = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
-    # the facade is a unit by itself, not the home of modules that have no place
-    return next((n for n in names if n in HEIGHT and (n != "tokviz" or module == n)), module)
+    # a top package is a unit by itself, not the home of modules that have no place
+    return next((n for n in names if n in HEIGHT and ("." in n or module == n)), module)
 
 
 def type_checking_nodes(tree):
@@ -264,6 +275,16 @@ def test_the_check_sees_what_an_analysis_loads_at_once(tmp_path, monkeypatch):
         check_libraries(at_once)
     with pytest.raises(AssertionError):
         check_libraries(other)
+
+
+def test_the_page_imports_its_own_files_by_relative_names():
+    """The wheel packs components as tokviz.components, where `import components` finds nothing."""
+    for path in (ROOT / "components").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            assert not [n for n in names if n.split(".")[0] in ("components", "app")], path
 
 
 def test_no_module_has_a_name_that_says_nothing():

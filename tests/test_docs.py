@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from components.server.setting_readers import READERS
-from components.server.setting_table import TABLE
-from components.server.settings import READ_BY_TESTS, Settings
+from components.setting_readers import READERS
+from components.setting_table import TABLE
+from components.settings import READ_BY_TESTS, Settings
 from scripts import write_docs
 from tokviz.reduction import METHODS
 

@@ -6,6 +6,7 @@ In a checkout they lie in `assets/` beside the package, in an installed tokviz i
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-_INSTALLED = _PACKAGE / "assets"
-ASSETS = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "assets"
+INSTALLED = (_PACKAGE / "assets").is_dir()
+"""Whether this tokviz was installed; False = it is a checkout."""
+ASSETS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "assets"
 """The folder."""

@@ -5,17 +5,19 @@ from typing import Any
 
 import gradio as gr
 
-from components.notice import notice
-from components.runs.links import read_compare, read_lane, read_pictures, read_start, read_view
-from components.runs.runs import FULL, RUNS, STOPS, Run
-from components.runs.showing import charts, default_plans, explorer, lanes_value, stored_lanes
-from components.screen import QUICK, SKIP, Screen, frame, show_run
-from components.sentences import sentence
-from components.state import Site
-from components.widget import told
 from tokviz.errors import TraceError
 from tokviz.images import open_image
 from tokviz.trace import open_trace
+
+from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
+from ..answering.showing import charts, default_lanes, explorer, lanes_value, stored_lanes
+from ..runs.lane_request import LaneRequest
+from ..runs.runs import FULL, KeptRun
+from ..screen import QUICK, SKIP, Screen, frame, show_run
+from ..sentences import sentence
+from ..site import Site
+from ..widgets.notice import notice
+from ..widgets.widget import event_payload
 
 DRAWN_AHEAD = 16
 """Stored examples that are drawn before anybody opens them."""
@@ -33,7 +35,7 @@ def opened(site: Site) -> dict[str, Any]:
             "overlay": explorer(example.run, view=example.view),
             "lanes": stored_lanes(example.run),
         }
-    empty = lanes_value(0, {}, default_plans(4), None, [])
+    empty = lanes_value(0, {}, default_lanes(4), None, [])
     return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
 
 
@@ -50,11 +52,11 @@ def show_example(
     name: str,
     lane: int,
     view: dict[str, Any],
-    plans: list[dict[str, Any]] | None = None,
+    lanes: list[LaneRequest] | None = None,
 ) -> tuple[Any, ...]:
     """Return picture, prompt and frame of an example; an unknown name changes nothing.
 
-    Other plans than the stored lanes' take their places, unasked.
+    `lanes` take the places of the stored ones; those that are not stored are not asked yet.
     """
     example = site.stored.all.get(name)
     if example is None:
@@ -62,7 +64,7 @@ def show_example(
     row = site.stored.value(name)
     lane = lane if lane in example.run.traces else FULL
     said = notice(example.note)
-    shown = show_run(example.run, lane, {**example.view, **view}, said, plans)
+    shown = show_run(example.run, lane, {**example.view, **view}, said, lanes)
     return (None, example.run.prompt, row, *shown)
 
 
@@ -74,41 +76,40 @@ class Opening:
 
     def pick(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         """Open a stored example; an answer that is still being written is left."""
-        STOPS.leave(str(request.session_hash))
-        return show_example(self.site, str(told(event).get("example")), FULL, {})
+        self.site.stops.leave(str(request.session_hash))
+        return show_example(self.site, str(event_payload(event).get("example")), FULL, {})
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open what the page's address asks for; without an example in it nothing changes."""
         query = {str(k): str(v) for k, v in dict(request.query_params).items()}
         if not query.get("example"):
             return (SKIP, SKIP, SKIP, *frame(), SKIP)
-        lane, name, plans = read_lane(query), query["example"], read_compare(query)
+        lane, name, lanes = read_lane(query), query["example"], read_compare(query)
         lane, start = FULL if lane is None else lane, read_start(query)
         model = query.get("model", "")
         chosen = model if model in self.site.models.names else SKIP
-        shown = list(show_example(self.site, name, lane, read_view(query), plans))
+        shown = list(show_example(self.site, name, lane, read_view(query), lanes))
         place = LANES_AT
         if isinstance(shown[place], dict):
             shown[place] = shown[place] | {"start": start} | read_pictures(query)
             shown[1] = query.get("prompt") or shown[1]
         return (*shown, chosen)
 
-
-def open_file(path: str | None, request: gr.Request) -> tuple[Any, ...]:
-    """Show a trace file that somebody saved; an answer that is still being written is left."""
-    try:
-        if not path:
-            return (SKIP, SKIP, *frame())
-        trace = open_trace(path)
-        if not trace.n:
-            raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
-        STOPS.leave(str(request.session_hash))
-        image = open_image(trace.images[0]) if trace.images else None
-        run = RUNS.put(Run(image, trace.prompt, "", {FULL: trace}))
-        said = notice("A stored trace: nothing was run here.")
-        return (None, trace.prompt, *show_run(run, said=said))
-    except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
-        return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
+    def open_file(self, path: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """Show a trace file that somebody saved; an answer that is still being written is left."""
+        try:
+            if not path:
+                return (SKIP, SKIP, *frame())
+            trace = open_trace(path)
+            if not trace.n:
+                raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
+            self.site.stops.leave(str(request.session_hash))
+            image = open_image(trace.images[0]) if trace.images else None
+            run = self.site.runs.put(KeptRun(image, trace.prompt, "", {FULL: trace}))
+            said = notice("A stored trace: nothing was run here.")
+            return (None, trace.prompt, *show_run(run, said=said))
+        except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
+            return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
 
 
 def wire_opening(
@@ -120,4 +121,4 @@ def wire_opening(
     ask.examples.pick(opening.pick, None, everything, cancels=waiting, **QUICK)
     page.load(opening.open_link, None, [*everything, ask.model], **QUICK)
     file = [ask.image, ask.prompt, *screen.outputs]
-    ask.trace.upload(open_file, ask.trace, file, cancels=waiting, **QUICK)
+    ask.trace.upload(opening.open_file, ask.trace, file, cancels=waiting, **QUICK)

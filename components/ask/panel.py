@@ -6,17 +6,16 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from components.ask.examples import Examples
-from components.ask_widgets import AskPanel
-from components.notice import notice
-from components.runs.asking import ask_about
-from components.runs.runs import STOPS, shown_example, shown_picture, shown_source
-from components.safe_upload import SafeImage, SafeUpload
-from components.screen import MODEL, QUICK, Screen, play
-from components.sentences import sentence
-from components.state import Site
 from tokviz.errors import TokvizError
 from tokviz.images import open_image
+
+from ..answering.run_request import ask_about_shown
+from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, play
+from ..sentences import sentence
+from ..site import Site
+from ..widgets.examples import Examples
+from ..widgets.notice import notice
+from ..widgets.safe_upload import SafeImage, SafeUpload
 
 PLACEHOLDER = "Drop, paste or upload a picture. Until then, the one shown is asked about."
 
@@ -74,19 +73,8 @@ class Asking:
         self, image: str | None, prompt: str, model: str, session: str, request: gr.Request
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens about the given picture, or the one that is shown."""
-        picture = image or shown_picture(session)
-        example = "" if image else shown_example(session, prompt)
-        source = "" if image else shown_source(session)
-        asked = ask_about(
-            self.site.settings, picture, prompt, model, example=example, source=source
-        )
+        asked = ask_about_shown(self.site, session, prompt, model, upload=image)
         yield from play(self.site, asked, str(request.session_hash))
-
-
-def stop(request: gr.Request) -> dict[str, Any]:
-    """Stop this tab's run after the token that is being written."""
-    running = STOPS.stop(str(request.session_hash))
-    return notice("Stopping …", "busy") if running else notice()
 
 
 def check_image(image: str | None) -> dict[str, Any]:
@@ -112,6 +100,6 @@ def wire_ask(site: Site, screen: Screen) -> Dependency:
         show_progress_on=[screen.show.notice],
         **MODEL,
     )
-    panel.stop.click(stop, None, screen.show.notice, **QUICK)
+    panel.stop.click(StopButton(site).stop, None, screen.show.notice, **QUICK)
     panel.image.upload(check_image, panel.image, screen.show.notice, **QUICK)
     return asking

@@ -9,13 +9,14 @@ from typing import Any
 import gradio as gr
 
 import tokviz
-from components.runs.answering import choose
-from components.runs.asking import ask_about, read_plans
-from components.runs.runs import shown_picture
-from components.screen import MODEL, Screen
-from components.sentences import sentence
-from components.state import Site
-from components.widget import told
+
+from ..answering.answering import choose
+from ..answering.run_request import ask_about
+from ..runs.lane_request import read_lanes
+from ..screen import MODEL, Screen
+from ..sentences import sentence
+from ..site import Site
+from ..widgets.widget import event_payload
 
 
 class Brushing:
@@ -35,15 +36,15 @@ class Brushing:
     ) -> dict[str, Any]:
         """Return the tokens that a method would keep, or a sentence, for the browser's brush."""
         try:
-            plans = read_plans(
-                [{"method": told(event).get("method"), "keep": told(event).get("keep")}]
-            )
-            picture = shown_picture(session) or image
-            asked = replace(ask_about(self.site.settings, picture, prompt, model, plans), limit=1)
-            kept = choose(self.site.models, asked, str(request.session_hash))
+            sent = event_payload(event)
+            lanes = read_lanes([{"method": sent.get("method"), "keep": sent.get("keep")}])
+            shown = self.site.run(session)
+            picture = shown.image if shown is not None and shown.image else image
+            asked = replace(ask_about(self.site.settings, picture, prompt, model, lanes), limit=1)
+            kept = choose(self.site, asked, str(request.session_hash))
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
             return {"choice": {"kept": [], "title": "", "error": sentence(error)}}
-        method = tokviz.METHODS[plans[0]["method"]]
+        method = tokviz.METHODS[lanes[0].method]
         return {"choice": {"kept": kept, "title": method.title, "error": ""}}
 
 

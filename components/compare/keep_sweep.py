@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,49 +11,45 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 import tokviz
-from components.ask.panel import stop
-from components.compare.opened_lane import open_lane
-from components.runs.answering import NO_IMAGE, PACE, PATIENCE, held
-from components.runs.asking import Request, ask_about, make_plan, read_plans
-from components.runs.models import Models
-from components.runs.runs import FULL, RUNS, Run, Stop, shown_example, shown_picture, shown_source
-from components.runs.zero_gpu import borrowed
-from components.screen import MODEL, QUICK, Screen
-from components.sentences import sentence
-from components.state import Site
-from components.widget import Widget, told
 from tokviz.errors import InputError
 from tokviz.images import open_image
 from tokviz.plans import Plan
 from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
+from ..answering.answering import NO_IMAGE, PACE, PATIENCE, journaled
+from ..answering.run_request import RunRequest, ask_about_shown
+from ..answering.streaming import stream_in_turn
+from ..runs.lane_request import LaneRequest, read_lanes
+from ..runs.models import Models
+from ..runs.runs import FULL, KeptRun
+from ..runs.stops import Stop
+from ..screen import MODEL, QUICK, Screen, StopButton
+from ..sentences import sentence
+from ..site import Site
+from ..widgets.strip import Strip
+from ..widgets.widget import event_payload
+from .opened_lane import open_lane
+
 if TYPE_CHECKING:
     from tokviz.models.vlm import LaneView
 
 
-class Strip(Widget):
-    """A strip of budgets. Events: sweep {method, options}, halt {}, open {run, lane}."""
-
-    script = "Strip"
-    template = "compare/strip.html"
-    emits = ("sweep", "halt", "open")
-
-
 @dataclass
-class Sweep:
+class KeepSweep:
     """One sweep while it runs: the ladder's budgets first, then those that narrow it down."""
 
-    run: Run
+    run: KeptRun
     budgets: list[int]
-    plan: Mapping[str, Any]
+    lane: LaneRequest
+    "What is asked at every budget; its own budget is not looked at."
     views: list[LaneView] = field(default_factory=list)
     "One per budget that has been begun, in the order of `budgets`; the first is all tokens."
     began: float = field(default_factory=time.monotonic)
 
     @property
-    def lanes(self) -> list[dict[str, Any]]:
-        """Settings of every lane below all tokens."""
-        return [{**self.plan, "keep": keep} for keep in self.budgets[1:]]
+    def lanes(self) -> list[LaneRequest]:
+        """What is asked of every lane below all tokens."""
+        return [replace(self.lane, keep=keep) for keep in self.budgets[1:]]
 
     @property
     def cells(self) -> list[dict[str, Any]]:
@@ -71,7 +67,8 @@ class Sweep:
         cells = self.cells
         progress = self._progress() if phase == "running" else ""
         said = smallest(cells)
-        return strip_value(phase, cells, said, progress=progress, run=self.run.name, plan=self.plan)
+        run, method = self.run.name, self.lane.method
+        return strip_value(phase, cells, said, progress=progress, run=run, method=method)
 
     def _progress(self) -> str:
         count, done = len(self.views), sum(bool(view.done) for view in self.views)
@@ -91,10 +88,10 @@ def strip_value(
     progress: str = "",
     error: str = "",
     run: str = "",
-    plan: Mapping[str, Any] | None = None,
+    method: str = "",
 ) -> dict[str, Any]:
     """Return the strip's value; phase is empty, running or done."""
-    title = tokviz.METHODS[plan["method"]].title if plan else ""
+    title = tokviz.METHODS[method].title if method else ""
     return {
         "phase": phase,
         "cells": list(cells),
@@ -106,29 +103,11 @@ def strip_value(
     }
 
 
-def seconds_needed(
-    models: Models, request: Request, image: Any, plans: Sequence[Plan | None], flag: Stop
-) -> int:
-    """Return how long to borrow a GPU for."""
-    return 10 + int(0.06 * request.limit * len(plans))
-
-
-@borrowed(seconds_needed)
-def stream_in_turn(
-    models: Models, request: Request, image: Any, plans: Sequence[Plan | None], flag: Stop
-) -> Generator[list[LaneView]]:
-    """Run lanes one after the other. What goes in or comes out can be pickled (see `borrowed`)."""
-    vlm = models.get(request.model)
-    lanes = vlm.in_turn([image], request.prompt, plans, request.limit, stop=flag)
-    with closing(lanes):
-        yield from lanes
-
-
-def sweeping(models: Models, request: Request, n: int, session: str) -> Iterator[dict[str, Any]]:
+def sweeping(site: Site, request: RunRequest, n: int, session: str) -> Iterator[dict[str, Any]]:
     """Yield values of the strip while one method runs at every budget of the ladder and between.
 
     Args:
-        models: where the model is.
+        site: with the model, and where the run is kept.
         request: with one lane, whose budget is not looked at.
         n: visual tokens of the picture.
         session: whose stop button stops it.
@@ -139,29 +118,29 @@ def sweeping(models: Models, request: Request, n: int, session: str) -> Iterator
     if not request.image:
         raise InputError(NO_IMAGE)
     request = replace(request, image=open_image(request.image))
-    run = Run(request.image, request.prompt, request.model)
+    run = KeptRun(request.image, request.prompt, request.model)
     run.example, run.source = request.example, request.source
-    sweep = Sweep(run, ladder(n), request.plans[0])
+    sweep = KeepSweep(run, ladder(n), request.lanes[0])
     deadline = sweep.began + request.seconds
-    with held(request, session) as (flag, entry):
-        plans = [None, *map(make_plan, sweep.lanes)]
-        yield from _run_budgets(models, request, sweep, plans, flag, deadline)
+    with journaled(site, request, session) as (flag, entry):
+        plans: list[Plan | None] = [None, *(lane.plan() for lane in sweep.lanes)]
+        yield from _run_budgets(site.models, request, sweep, plans, flag, deadline)
         while not flag.is_set():
             keep = next_budget(sweep.cells)
             if keep is None or keep in sweep.budgets:
                 break
             sweep.budgets.append(keep)
-            plans = [make_plan(sweep.lanes[-1])]
-            yield from _run_budgets(models, request, sweep, plans, flag, deadline)
+            plans = [sweep.lanes[-1].plan()]
+            yield from _run_budgets(site.models, request, sweep, plans, flag, deadline)
         entry.outcome = "stopped" if flag.is_set() else "done"
-    keep_traces(sweep)
+    keep_traces(site, sweep)
     yield sweep.value("done")
 
 
 def _run_budgets(
     models: Models,
-    request: Request,
-    sweep: Sweep,
+    request: RunRequest,
+    sweep: KeepSweep,
     plans: Sequence[Plan | None],
     flag: Stop,
     deadline: float,
@@ -183,22 +162,22 @@ def _run_budgets(
                 yield sweep.value("running")
 
 
-def keep_traces(sweep: Sweep) -> None:
+def keep_traces(site: Site, sweep: KeepSweep) -> None:
     """Remember what was run, so that a cell can be opened."""
     found = enumerate(sweep.views, start=FULL)
     sweep.run.traces = {number: view.trace for number, view in found if view.trace is not None}
-    sweep.run.plans = dict(enumerate(sweep.lanes))
+    sweep.run.lanes = dict(enumerate(sweep.lanes))
     if FULL in sweep.run.traces:
-        RUNS.put(sweep.run)
+        site.runs.put(sweep.run)
 
 
-def count_tokens(session: str) -> int:
+def count_tokens(site: Site, session: str) -> int:
     """Return how many visual tokens the shown picture has.
 
     Raises:
         InputError: nothing has been asked yet.
     """
-    run = RUNS.get(session or "")
+    run = site.run(session)
     if run is None or FULL not in run.traces:
         raise InputError("ask a question first: the budgets come from the picture's tokens.")
     return run.traces[FULL].n
@@ -221,23 +200,20 @@ class Sweeping:
         """Run one method at many budgets on the picture that is shown."""
         yield strip_value("running", progress="Waiting for the model …")
         try:
-            sent = {"method": told(event).get("method"), "options": told(event).get("options")}
-            plans = read_plans([sent | {"keep": 1}])
-            make_plan(plans[0])
-            picture, example = shown_picture(session), shown_example(session, prompt)
-            asked = ask_about(
-                self.site.settings, picture, prompt, model, plans, example, shown_source(session)
-            )
-            yield from sweeping(
-                self.site.models, asked, count_tokens(session), str(request.session_hash)
-            )
+            sent = event_payload(event)
+            lane = {"method": sent.get("method"), "options": sent.get("options"), "keep": 1}
+            lanes = read_lanes([lane])
+            lanes[0].plan()  # raises now what would be raised at every budget
+            asked = ask_about_shown(self.site, session, prompt, model, lanes)
+            n = count_tokens(self.site, session)
+            yield from sweeping(self.site, asked, n, str(request.session_hash))
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
             yield strip_value("done", error=sentence(error))
 
-
-def open_cell(event: gr.EventData) -> tuple[Any, ...]:
-    """Show one cell's run as a lane of the comparison and in the big picture."""
-    return open_lane(told(event).get("run"), told(event).get("lane"))
+    def open_cell(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Show one cell's run as a lane of the comparison and in the big picture."""
+        sent = event_payload(event)
+        return open_lane(self.site, sent.get("run"), sent.get("lane"))
 
 
 def keep_sweep() -> Strip:
@@ -254,8 +230,8 @@ def keep_sweep() -> Strip:
 
 def wire_sweep(site: Site, screen: Screen, strip: Strip) -> None:
     """Connect the sweep."""
-    ask = screen.ask
+    ask, handlers = screen.ask, Sweeping(site)
     inputs = [ask.prompt, ask.model, screen.session]
-    strip.sweep(Sweeping(site).sweep, inputs, strip, show_progress="hidden", **MODEL)
-    strip.halt(stop, None, screen.show.notice, **QUICK)
-    strip.open(open_cell, None, screen.outputs, **QUICK)
+    strip.sweep(handlers.sweep, inputs, strip, show_progress="hidden", **MODEL)
+    strip.halt(StopButton(site).stop, None, screen.show.notice, **QUICK)
+    strip.open(handlers.open_cell, None, screen.outputs, **QUICK)

@@ -6,19 +6,19 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from components.ask.panel import stop
-from components.compare.lanes import Lanes
-from components.compare_widgets import ComparePanel
-from components.notice import notice
-from components.runs.asking import Request, ask_about, read_plans
-from components.runs.links import read_lane, read_query, read_view
-from components.runs.runs import FULL, GONE, RUNS, shown_example, shown_picture, shown_source
-from components.runs.showing import charts, explorer
-from components.screen import MODEL, QUICK, Screen, frame, play
-from components.sentences import sentence
-from components.state import Site
-from components.widget import told
 from tokviz.errors import InputError
+
+from ..answering.links import read_lane, read_query, read_view
+from ..answering.run_request import RunRequest, ask_about, ask_about_shown
+from ..answering.showing import charts, explorer
+from ..runs.lane_request import LaneRequest, read_lanes
+from ..runs.runs import FULL, GONE
+from ..screen import MODEL, QUICK, ComparePanel, Screen, StopButton, frame, play
+from ..sentences import sentence
+from ..site import Site
+from ..widgets.lanes import Lanes
+from ..widgets.notice import notice
+from ..widgets.widget import event_payload
 
 
 def compare_panel(first: dict[str, Any], names: Sequence[str]) -> ComparePanel:
@@ -49,13 +49,14 @@ class Comparing:
         request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens and with each lane's method, together."""
-        link = read_query(told(event).get("link"))
+        sent = event_payload(event)
+        link = read_query(sent.get("link"))
         try:
-            plans = read_plans(told(event).get("plans"))
+            lanes = read_lanes(sent.get("plans"))
             asked = (
-                self.linked(link, plans)
+                self.linked(link, lanes)
                 if link
-                else self.shown(image, prompt, model, session, plans)
+                else ask_about_shown(self.site, session, prompt, model, lanes, image)
             )
         except InputError as error:
             yield frame(said=notice(sentence(error), "bad"))
@@ -63,16 +64,7 @@ class Comparing:
         view = (read_lane(link), read_view(link)) if link else (None, None)
         yield from play(self.site, asked, str(request.session_hash), *view)
 
-    def shown(
-        self, image: str | None, prompt: str, model: str, session: str, plans: list[dict[str, Any]]
-    ) -> Request:
-        """Return the request about what the page shows."""
-        picture = image or shown_picture(session)
-        example, source = shown_example(session, prompt), shown_source(session)
-        sources = ("", "") if image else (example, source)
-        return ask_about(self.site.settings, picture, prompt, model, plans, *sources)
-
-    def linked(self, link: Mapping[str, str], plans: list[dict[str, Any]]) -> Request:
+    def linked(self, link: Mapping[str, str], lanes: list[LaneRequest]) -> RunRequest:
         """Return the request about what a link that was opened shows."""
         example = self.site.stored.all.get(link.get("example", ""))
         if example is None:
@@ -82,31 +74,32 @@ class Comparing:
         model = link["model"] if link.get("model") in names else names[0]
         asked = example.name if prompt.strip() == known.strip() else ""
         return ask_about(
-            self.site.settings, example.run.image, prompt, model, plans, asked, example.name
+            self.site.settings, example.run.image, prompt, model, lanes, asked, example.name
         )
 
-
-def explore(session: str, event: gr.EventData) -> tuple[Any, ...]:
-    """Show one lane of the last run in the big picture."""
-    lane, run = told(event).get("lane"), RUNS.get(session)
-    if run is None or not isinstance(lane, int) or lane not in run.traces:
-        return frame(said=notice(GONE, "bad"))
-    what = "the answer with all tokens" if lane == FULL else f"lane {lane + 1} of the comparison"
-    said = notice(f"Shown here: {what}.")
-    return frame(said=said, overlay=explorer(run, lane), figures=charts(run, lane))
+    def explore(self, session: str, event: gr.EventData) -> tuple[Any, ...]:
+        """Show one lane of the last run in the big picture."""
+        lane, run = event_payload(event).get("lane"), self.site.run(session)
+        if run is None or not isinstance(lane, int) or lane not in run.traces:
+            return frame(said=notice(GONE, "bad"))
+        what = "the answer with all tokens"
+        if lane != FULL:
+            what = f"lane {lane + 1} of the comparison"
+        said = notice(f"Shown here: {what}.")
+        return frame(said=said, overlay=explorer(run, lane), figures=charts(run, lane))
 
 
 def wire_compare(site: Site, screen: Screen) -> Dependency:
     """Connect the comparison; return the event that runs it."""
-    lanes, ask = screen.compare.lanes, screen.ask
+    lanes, ask, handlers = screen.compare.lanes, screen.ask, Comparing(site)
     comparing: Dependency = lanes.compare(
-        Comparing(site).compare,
+        handlers.compare,
         [ask.image, ask.prompt, ask.model, screen.session],
         screen.outputs,
         show_progress="minimal",
         show_progress_on=[screen.show.notice],
         **MODEL,
     )
-    lanes.halt(stop, None, screen.show.notice, **QUICK)
-    lanes.explore(explore, screen.session, screen.outputs, **QUICK)
+    lanes.halt(StopButton(site).stop, None, screen.show.notice, **QUICK)
+    lanes.explore(handlers.explore, screen.session, screen.outputs, **QUICK)
     return comparing

@@ -6,19 +6,20 @@ holds for it too. A case is a copy: stored examples, which everybody sees, are n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tokviz
-from components.runs.runs import FULL, RUNS, Run
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate
 from tokviz.examine.diagnosis import Report, how_often
 from tokviz.trace import Trace
 from tokviz.view import desk
 
-MOST_LANES = 40
+from ..runs.lane_request import LaneRequest
+from ..runs.runs import FULL, KeptRun, Runs
+
+MAX_FURTHER_RUNS = 40
 """Further runs that one case holds."""
 
 
@@ -39,29 +40,31 @@ class Case:
     "necessary, sufficient -> certificate, and the lane that was run with what was left."
 
 
-def new_case(run: Run, model: str, trace: Trace, report: Report, note: str) -> Run:
+def new_case(
+    runs: Runs, run: KeptRun, model: str, trace: Trace, report: Report, note: str
+) -> KeptRun:
     """Return a run of its own, kept, with a case about the answer."""
-    copied = Run(run.image, run.prompt, model, {FULL: trace}, file=run.file)
+    copied = KeptRun(run.image, run.prompt, model, {FULL: trace}, file=run.file)
     copied.example, copied.source = run.example, run.source
     copied.case = Case(report, note)
-    return RUNS.put(copied)
+    return runs.put(copied)
 
 
-def add_lane(run: Run, trace: Trace, plan: Mapping[str, Any]) -> int:
+def add_lane(runs: Runs, run: KeptRun, trace: Trace, asked: LaneRequest) -> int:
     """Keep one more run of the question; return its lane's number.
 
     Raises:
         InputError: the case is full.
     """
     number = max(run.traces) + 1
-    if number >= MOST_LANES:
-        raise InputError(f"a case holds {MOST_LANES} further runs: examine the answer again.")
-    run.traces[number], run.plans[number] = trace, plan
-    RUNS.put(run)
+    if number >= MAX_FURTHER_RUNS:
+        raise InputError(f"a case holds {MAX_FURTHER_RUNS} further runs: examine the answer again.")
+    run.traces[number], run.lanes[number] = trace, asked
+    runs.put(run)
     return number
 
 
-def case_value(run: Run) -> dict[str, Any]:
+def case_value(run: KeptRun) -> dict[str, Any]:
     """Return a case as the desk draws it."""
     case, full = run.case, run.traces[FULL]
     words = [desk.word_card(word, full) for word in case.report.words]
@@ -87,7 +90,7 @@ def case_value(run: Run) -> dict[str, Any]:
     }
 
 
-def word_pictures(run: Run, number: Any) -> list[dict[str, str]]:
+def word_pictures(run: KeptRun, number: Any) -> list[dict[str, str]]:
     """Return where the model looked for one word of a case; a word that is not there has none."""
     words = run.case.report.words
     if type(number) is not int or not 0 <= number < len(words):

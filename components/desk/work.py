@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 
 import tokviz
-from components.compare.keep_sweep import stream_in_turn
-from components.desk.cases import add_lane
-from components.runs.asking import BY_HAND, Request, make_plan
-from components.runs.models import Models
-from components.runs.runs import FULL, Run, Stop
-from components.runs.zero_gpu import borrowed
 from tokviz.analysis import analyse
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens
@@ -27,17 +21,27 @@ from tokviz.examine.diagnosis import Report, diagnose
 from tokviz.trace import Trace
 from tokviz.view.desk import candidates
 
+from ..answering.run_request import RunRequest
+from ..answering.streaming import stream_in_turn
+from ..answering.zero_gpu import on_zero_gpu
+from ..runs.lane_request import BY_HAND, MAX_FORCED_TEXT, LaneRequest
+from ..runs.models import Models
+from ..runs.runs import FULL, KeptRun
+from ..runs.stops import Stop
+from ..site import Site
+from .cases import add_lane
+
 SEARCH_SECONDS = 30.0
 """How long tokens are searched for; the best set so far is shown then."""
 
 
-def examine_seconds(models: Models, request: Request, trace: Trace) -> int:
-    """Return how long to borrow a GPU for: four controls and a reading of every layer."""
+def examine_seconds(models: Models, request: RunRequest, trace: Trace) -> int:
+    """Return for how long a GPU is needed: four controls and a reading of every layer."""
     return 20 + int(0.2 * trace.t)
 
 
-@borrowed(examine_seconds)
-def examine(models: Models, request: Request, trace: Trace) -> Report:
+@on_zero_gpu(examine_seconds)
+def examine(models: Models, request: RunRequest, trace: Trace) -> Report:
     """Report on every word of a finished run.
 
     Raises:
@@ -51,7 +55,7 @@ def examine(models: Models, request: Request, trace: Trace) -> Report:
 
 
 def force(
-    models: Models, request: Request, run: Run, flag: Stop, at: Any, token: Any
+    site: Site, request: RunRequest, run: KeptRun, flag: Stop, at: Any, token: Any
 ) -> Iterator[str]:
     """Put another word at one place of the answer and let the model go on from there."""
     full = run.traces[FULL]
@@ -61,11 +65,11 @@ def force(
     ids = [*full["answer_ids"][:at].tolist(), token]
     number = known.index(token)
     text = "".join([*full.pieces[:at], full.candidate_tokens[at][number]]).strip()
-    plan = {"method": "", "keep": full.n, "options": {}, "forced": ids, "forcedText": text[-60:]}
+    lane = LaneRequest("", full.n, forced=ids, forced_text=text[-MAX_FORCED_TEXT:])
     yield "Going on from the forced word …"
-    (trace,) = _answers(models, request, [plan], flag)
+    trace = _answer(site.models, request, lane, flag)
     if trace is not None:
-        run.case.forced[add_lane(run, trace, plan)] = text
+        run.case.forced[add_lane(site.runs, run, trace, lane)] = text
 
 
 def _candidates(trace: Trace, at: Any) -> list[dict[str, Any]]:
@@ -74,34 +78,34 @@ def _candidates(trace: Trace, at: Any) -> list[dict[str, Any]]:
     return candidates(trace, at)
 
 
-def mitigate(models: Models, request: Request, run: Run, flag: Stop) -> Iterator[str]:
+def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Iterator[str]:
     """Answer again with every mitigation that can be used on this model."""
     names = [m.name for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
     n = run.traces[FULL].n
-    plans = [{"method": "", "keep": n, "options": {}, "mitigation": name} for name in names]
     for lane in run.case.remedies:
         run.traces.pop(lane, None)
     run.case.remedies.clear()
     yield "Answering once more without any, to compare the times …"
-    (plain,) = _answers(models, request, [{"method": "", "keep": n, "options": {}}], flag)
+    plain = _answer(site.models, request, LaneRequest("", n), flag)
     run.case.plain = plain.timings.get("total", 0.0) if plain is not None else 0.0
-    for number, (name, plan) in enumerate(zip(names, plans, strict=True)):
+    for number, name in enumerate(names):
         if flag.is_set():
             return
         yield f"{tokviz.MITIGATIONS[name].title}: {number + 1} of {len(names)}"
-        (trace,) = _answers(models, request, [plan], flag)
+        lane = LaneRequest("", n, mitigation=name)
+        trace = _answer(site.models, request, lane, flag)
         if trace is not None:
-            run.case.remedies[add_lane(run, trace, plan)] = name
+            run.case.remedies[add_lane(site.runs, run, trace, lane)] = name
 
 
-def search(models: Models, request: Request, run: Run, flag: Stop, kind: Any) -> Iterator[str]:
+def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any) -> Iterator[str]:
     """Look for tokens without which, or with which alone, the answer changes or stays."""
     if kind not in ("necessary", "sufficient"):
         raise InputError("search for necessary or for sufficient tokens.")
     full = run.traces[FULL]
     certificate = None
     limit = min(SEARCH_SECONDS, request.seconds)
-    with closing(searched(models, request, full, kind, limit, flag)) as steps:
+    with closing(searched(site.models, request, full, kind, limit, flag)) as steps:
         for step in steps:
             if isinstance(step, Certificate):
                 certificate = step
@@ -111,13 +115,13 @@ def search(models: Models, request: Request, run: Run, flag: Stop, kind: Any) ->
             yield f"{said} (at most {limit:.0f} s)"
     if certificate is None:
         return
-    lane = None
+    number = None
     kept = left_over(certificate, full.n)
     if certificate.found and len(kept):
-        plan = {"method": BY_HAND, "keep": len(kept), "options": {}, "tokens": kept, "n": full.n}
-        (trace,) = _answers(models, request, [plan], Stop())
-        lane = None if trace is None else add_lane(run, trace, plan)
-    run.case.found[kind] = (certificate, lane)
+        lane = LaneRequest(BY_HAND, len(kept), tokens=kept, n=full.n)
+        trace = _answer(site.models, request, lane, Stop())
+        number = None if trace is None else add_lane(site.runs, run, trace, lane)
+    run.case.found[kind] = (certificate, number)
 
 
 def left_over(certificate: Certificate, n: int) -> list[int]:
@@ -128,15 +132,15 @@ def left_over(certificate: Certificate, n: int) -> list[int]:
 
 
 def search_seconds(
-    models: Models, request: Request, trace: Trace, kind: str, limit: float, flag: Stop
+    models: Models, request: RunRequest, trace: Trace, kind: str, limit: float, flag: Stop
 ) -> int:
-    """Return how long to borrow a GPU for."""
+    """Return for how long a GPU is needed."""
     return 15 + int(limit)
 
 
-@borrowed(search_seconds)
+@on_zero_gpu(search_seconds)
 def searched(
-    models: Models, request: Request, trace: Trace, kind: Any, limit: float, flag: Stop
+    models: Models, request: RunRequest, trace: Trace, kind: Any, limit: float, flag: Stop
 ) -> Generator[tuple[int, int] | Certificate]:
     """Search in a thread; yield (runs so far, smallest set so far), then the certificate."""
     runs = models.get(request.model).further_runs(
@@ -177,11 +181,11 @@ def maps_of(trace: Trace) -> list[np.ndarray]:
     return [np.nan_to_num(one) for one in (attention, tam)]
 
 
-def _answers(
-    models: Models, request: Request, plans: Sequence[dict[str, Any]], flag: Stop
-) -> list[Trace | None]:
-    """Run lanes one after the other; a lane that cannot run is left out."""
-    made = [make_plan(plan) for plan in plans]
-    with closing(stream_in_turn(models, request, request.image, made, flag)) as steps:
-        views = [(), *steps][-1]
-    return [view.trace for view in views] or [None] * len(plans)
+def _answer(models: Models, request: RunRequest, lane: LaneRequest, flag: Stop) -> Trace | None:
+    """Run one lane; None when it cannot run or was stopped before it began."""
+    steps = stream_in_turn(models, request, request.image, [lane.plan()], flag)
+    trace = None
+    with closing(steps):
+        for (view,) in steps:
+            trace = view.trace
+    return trace

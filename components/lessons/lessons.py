@@ -16,16 +16,17 @@ from typing import Any
 
 import yaml
 
-from components.runs.links import read_lane, read_view
-from components.runs.runs import FULL, Run
-from components.widget import ASSETS
 from tokviz.errors import TokvizError
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace import Trace
 
+from ..answering.links import read_lane, read_view
+from ..runs.runs import FULL, KeptRun
+from ..widgets.widget import ASSETS
+
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 NOT_YOURS = "Not yet: what is shown came with the page. Run it yourself."
 HEAD = re.compile(r"\A---\n(.*?)\n---\n", re.S)
 STEP = re.compile(r"^## +(.+)$", re.M)
@@ -61,7 +62,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Step:
+class LessonStep:
     """One screen of a lesson."""
 
     title: str
@@ -91,7 +92,7 @@ class Lesson:
     name: str
     title: str
     minutes: int
-    steps: tuple[Step, ...]
+    steps: tuple[LessonStep, ...]
 
 
 def _as_query(value: Any) -> str:
@@ -133,7 +134,7 @@ QUANTITIES: dict[str, Callable[[Trace, Mapping[str, int]], float]] = {
 """Name -> (trace, where) -> number; shares and probabilities in per cent."""
 
 
-def check(task: Task, run: Run | None, given: Any) -> tuple[bool, str]:
+def check(task: Task, run: KeptRun | None, given: Any) -> tuple[bool, str]:
     """Return whether a task is done, and what to say.
 
     Args:
@@ -148,7 +149,7 @@ def check(task: Task, run: Run | None, given: Any) -> tuple[bool, str]:
     return False, f"Not yet. {task.hint}".strip()
 
 
-def _is_right(task: Task, run: Run | None, given: Any) -> bool:
+def _is_right(task: Task, run: KeptRun | None, given: Any) -> bool:
     if task.kind == "choose":
         return given == task.choices[task.right - 1]
     if run is None:
@@ -161,7 +162,7 @@ def _is_right(task: Task, run: Run | None, given: Any) -> bool:
     return _was_done(task.doing, run)
 
 
-def _was_done(doing: Mapping[str, Any], run: Run) -> bool:
+def _was_done(doing: Mapping[str, Any], run: KeptRun) -> bool:
     full = run.traces.get(FULL)
     lanes = [trace for number, trace in run.traces.items() if number != FULL]
     prompt = run.prompt.lower()
@@ -202,8 +203,8 @@ def read_lessons(home: Path = ASSETS / "lessons") -> dict[str, Lesson]:
 
 def _text(path: Path) -> str:
     data = path.read_bytes()
-    if len(data) > MOST_BYTES:
-        raise LessonError(f"{path.name} is over {MOST_BYTES >> 10} KB.")
+    if len(data) > MAX_BYTES:
+        raise LessonError(f"{path.name} is over {MAX_BYTES >> 10} KB.")
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError:
@@ -224,19 +225,19 @@ def read_lesson(name: str, text: str) -> Lesson:
     if len(parts) < 3:
         raise LessonError(f"{name}: a lesson has steps, each under a line '## Title'.")
     opening = parts[0].strip()
-    steps: list[Step] = []
+    steps: list[LessonStep] = []
     for title, body in zip(parts[1::2], parts[2::2], strict=True):
         steps.append(_step(f"{name}, step {len(steps) + 1}", title.strip(), body))
     if opening:
         first = steps[0]
-        steps[0] = Step(first.title, f"{opening}\n\n{first.text}", first.page, first.task)
+        steps[0] = LessonStep(first.title, f"{opening}\n\n{first.text}", first.page, first.task)
     title, minutes = front.get("title"), front.get("minutes", 5)
     if not isinstance(title, str) or not isinstance(minutes, int):
         raise LessonError(f"{name}: title must be text and minutes a whole number.")
     return Lesson(name, title[:100], minutes, tuple(steps))
 
 
-def _step(where: str, title: str, body: str) -> Step:
+def _step(where: str, title: str, body: str) -> LessonStep:
     page: Mapping[str, Any] = {}
     task = None
     for kind, text in BLOCK.findall(body):
@@ -244,7 +245,7 @@ def _step(where: str, title: str, body: str) -> Step:
             page = _mapping(text, f"{where}, page", PAGE)
         else:
             task = _task(where, _mapping(text, f"{where}, task", TASK))
-    return Step(title, BLOCK.sub("", body).strip(), page, task)
+    return LessonStep(title, BLOCK.sub("", body).strip(), page, task)
 
 
 PAGE = ("example", "lane", "map", "layer", "head", "keep", "opacity", "token", "words", "fates")

@@ -5,12 +5,11 @@ from typing import Any
 
 import gradio as gr
 
-from components.ask.opening import show_example
-from components.lessons.lessons import Lesson, Step, check, read_lessons
-from components.notice import notice
-from components.runs.runs import RUNS, STOPS
-from components.screen import QUICK, SKIP, Screen, frame
-from components.state import Site
+from ..ask.opening import show_example
+from ..screen import QUICK, SKIP, Screen, frame
+from ..site import Site
+from ..widgets.notice import notice
+from .lessons import Lesson, LessonStep, check, read_lessons
 
 CHOOSE = "Choose a lesson"
 
@@ -79,7 +78,7 @@ class Teaching:
         step = lesson.steps[number]
         page = (SKIP, SKIP, SKIP, *frame(said=notice()))
         if step.page.get("example"):
-            STOPS.leave(str(request.session_hash))
+            self.site.stops.leave(str(request.session_hash))
             page = show_example(self.site, str(step.page["example"]), step.lane, step.view)
         return (*shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1]), *page)
 
@@ -97,11 +96,11 @@ class Teaching:
         task = lesson.steps[at].task if lesson and 0 <= at < len(lesson.steps) else None
         if task is None:
             return ""
-        done, text = check(task, RUNS.get(session or ""), chosen if task.choices else number)
+        done, text = check(task, self.site.run(session), chosen if task.choices else number)
         return f"{'✅' if done else '➡️'} {text}"
 
 
-def shown(lesson: Lesson, number: int, step: Step, *, last: bool) -> tuple[Any, ...]:
+def shown(lesson: Lesson, number: int, step: LessonStep, *, last: bool) -> tuple[Any, ...]:
     """Return the panel's values for a step; `last` when no lesson follows this one."""
     task, end = step.task, number == len(lesson.steps) - 1
     kind = task.kind if task else ""

@@ -1,29 +1,14 @@
 """Charts behind the picture."""
 
-from dataclasses import dataclass
-
 import gradio as gr
 import plotly.graph_objects as go
 
-from components.runs.runs import Run
-from components.runs.showing import charts
+from ..answering.showing import charts
+from ..runs.runs import KeptRun
+from ..screen import NumbersPanel
 
 
-@dataclass
-class NumbersPanel:
-    """Charts that other panels write to."""
-
-    layers: gr.Plot
-    words: gr.Plot
-    times: gr.Plot
-
-    @property
-    def outputs(self) -> list[gr.Plot]:
-        """Return them in the order of `charts`."""
-        return [self.layers, self.words, self.times]
-
-
-def numbers_panel(first: Run | None) -> NumbersPanel:
+def numbers_panel(first: KeptRun | None) -> NumbersPanel:
     """Build the three charts."""
     figures: tuple[go.Figure | None, ...] = charts(first) if first else (None, None, None)
     with gr.Column(elem_classes="tv-section"):

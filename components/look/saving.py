@@ -12,9 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from components.runs.links import read_view
-from components.runs.runs import FULL, GONE, RUNS, Run
-from components.runs.showing import charts, explorer, titles
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
 from tokviz.view.explorer import find_sinks
@@ -22,15 +19,21 @@ from tokviz.view.page_file import page_html
 from tokviz.view.recipe import recipe
 from tokviz.view.walk import walk_gif
 
+from ..answering.links import read_view
+from ..answering.showing import charts, explorer, titles
+from ..runs.runs import FULL, GONE, KeptRun
+from ..site import Site
+
 BAD = "This file cannot be made: the page asked for something unknown."
 FILMS = threading.Lock()
+"""Making a film takes a second of one core, so one is made at a time."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFile:
     """One lane of a run and how it is looked at."""
 
-    run: Run
+    run: KeptRun
     lane: int
     view: dict[str, Any]
 
@@ -40,38 +43,40 @@ class Wanted:
         return self.run.traces[self.lane]
 
 
-def page(wanted: Wanted) -> bytes:
+def page(wanted: WantedFile) -> bytes:
     """Return the lane as one web page."""
     return page_html(explorer(wanted.run, wanted.lane, wanted.view)).encode()
 
 
-def film(wanted: Wanted) -> bytes:
+def film(wanted: WantedFile) -> bytes:
     """Return the walk through stages and layers."""
     with FILMS:
         return walk_gif(wanted.trace, titles=titles(), sinks=find_sinks(wanted.trace)[0])
 
 
-def figures(wanted: Wanted) -> bytes:
+def figures(wanted: WantedFile) -> bytes:
     """Return the three charts as plotly JSON, by name."""
     names = ("layers", "words", "times")
     drawn = zip(names, charts(wanted.run, wanted.lane), strict=True)
     return json.dumps({name: json.loads(figure.to_json()) for name, figure in drawn}).encode()
 
 
-def code(wanted: Wanted) -> bytes:
+def code(wanted: WantedFile) -> bytes:
     """Return the Python that makes the numbers shown."""
-    lane = wanted.run.plans.get(wanted.lane)
+    asked = wanted.run.lanes.get(wanted.lane)
     shown = f"{wanted.run.example}.png" if wanted.run.example else "picture.png"
     picture = wanted.run.file or shown
-    return recipe(wanted.trace, wanted.view, picture=picture, lane=lane).encode()
+    return recipe(
+        wanted.trace, wanted.view, picture=picture, lane=asked and asked.to_json()
+    ).encode()
 
 
-def saved_trace(wanted: Wanted) -> bytes:
+def saved_trace(wanted: WantedFile) -> bytes:
     """Return the trace's file."""
     return wanted.trace.to_bytes()
 
 
-FILES: Mapping[str, tuple[str, str, Callable[[Wanted], bytes]]] = {
+FILES: Mapping[str, tuple[str, str, Callable[[WantedFile], bytes]]] = {
     "trace": ("tokviz-trace.safetensors", "application/octet-stream", saved_trace),
     "page": ("tokviz.html", "text/html", page),
     "walk": ("tokviz-walk.gif", "image/gif", film),
@@ -80,32 +85,43 @@ FILES: Mapping[str, tuple[str, str, Callable[[Wanted], bytes]]] = {
 }
 
 
-def save_file(asked: Any) -> dict[str, str]:
-    """Return one file of one lane of a run, for the browser to save.
+def server_functions(site: Site) -> list[Callable[[Any], dict[str, str]]]:
+    """Return the explorer's functions, by the names that its script calls."""
 
-    Args:
-        asked: {id, kind, view}: "<run>:<lane>" as in the payload's id (run names cannot be
-            guessed), one of FILES, and the view as in a link.
+    def save_file(asked: Any) -> dict[str, str]:
+        """Return one file of one lane of a run, for the browser to save.
 
-    Returns:
-        {name, type, data} with the file's bytes in base64, or {error}.
-    """
-    if not isinstance(asked, Mapping) or asked.get("kind") not in tuple(FILES):
-        return {"error": BAD}
-    found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", str(asked.get("id"))[:80])
-    run = RUNS.get(found[1]) if found else None
-    lane = int(found[2]) if found else FULL
-    if run is None or lane not in run.traces:
-        return {"error": GONE}
-    sent = asked.get("view")
-    query = (
-        {str(k): str(v) for k, v in sent.items() if v is not None}
-        if isinstance(sent, Mapping)
-        else {}
-    )
-    name, kind, make = FILES[str(asked["kind"])]
+        Args:
+            asked: {id, kind, view}: "<run>:<lane>" as in the payload's id (run names cannot be
+                guessed), one of FILES, and the view as in a link.
+
+        Returns:
+            {name, type, data} with the file's bytes in base64, or {error}.
+        """
+        if not isinstance(asked, Mapping) or asked.get("kind") not in tuple(FILES):
+            return {"error": BAD}
+        found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", str(asked.get("id"))[:80])
+        run = site.run(found[1]) if found else None
+        lane = int(found[2]) if found else FULL
+        if run is None or lane not in run.traces:
+            return {"error": GONE}
+        return made_file(str(asked["kind"]), WantedFile(run, lane, sent_view(asked.get("view"))))
+
+    return [save_file]
+
+
+def sent_view(sent: Any) -> dict[str, Any]:
+    """Return the view that a browser sent; what makes no sense is left out."""
+    if not isinstance(sent, Mapping):
+        return read_view({})
+    return read_view({str(k): str(v) for k, v in sent.items() if v is not None})
+
+
+def made_file(kind: str, wanted: WantedFile) -> dict[str, str]:
+    """Return {name, type, data} of one of FILES, or {error}."""
+    name, media, make = FILES[kind]
     try:
-        data = make(Wanted(run, lane, read_view(query)))
+        data = make(wanted)
     except TokvizError as error:
         return {"error": str(error)}
-    return {"name": name, "type": kind, "data": base64.b64encode(data).decode("ascii")}
+    return {"name": name, "type": media, "data": base64.b64encode(data).decode("ascii")}

@@ -1,1 +1,1 @@
-"""One request from the browser to a finished run, and what is remembered of it."""
+"""What the server remembers: runs and their lanes, stop flags, models, stored examples, counts."""

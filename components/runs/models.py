@@ -11,13 +11,14 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import tokviz
-from components.server.setting_readers import SettingError
 from tokviz.errors import InputError, ModelError
 from tokviz.models.checkpoints.placement import choose_placement
 
+from ..setting_readers import SettingError
+
 log = logging.getLogger(__name__)
 
-MOST_LOADED = 2
+MAX_LOADED = 2
 PACE = 0.2
 """Seconds between two looks at how far loading is."""
 _ALL: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
@@ -62,7 +63,7 @@ def pinned(place: str) -> tuple[str, str | None]:
 
 
 class Models:
-    """The models that the page offers; at most MOST_LOADED stay in memory."""
+    """The models that the page offers; at most MAX_LOADED stay in memory."""
 
     def __init__(
         self,
@@ -83,8 +84,8 @@ class Models:
         self.choices = [(choice(name, place), name) for name, place in self._places.items()]
         "(what the list of models shows, name)"
         self._load, self._options = load or self._load_here, dict(options or {})
-        self._said = ""
-        "How far the model is that is being loaded."
+        self._progress = ""
+        "How far loading has come."
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._key = secrets.token_hex(8)
@@ -116,9 +117,9 @@ class Models:
         self.check(name)
         with self._lock:
             if name not in self._loaded:
-                while len(self._loaded) >= MOST_LOADED:
+                while len(self._loaded) >= MAX_LOADED:
                     self._loaded.popitem(last=False)
-                self._said = ""
+                self._progress = ""
                 self._loaded[name] = self._read(name)
             self._loaded.move_to_end(name)
             return self._loaded[name]
@@ -129,22 +130,22 @@ class Models:
         Raises: as `get`.
         """
         self.check(name)
-        pool, told = ThreadPoolExecutor(1), ""
+        pool, yielded = ThreadPoolExecutor(1), ""
         loading = pool.submit(self.get, name)
         pool.shutdown(wait=False)
         while not wait([loading], PACE).done:
-            if self._said != told:
-                told = self._said
-                yield told
+            if self._progress != yielded:
+                yielded = self._progress
+                yield yielded
         loading.result()
 
     def _load_here(self, place: str) -> Any:
         name, revision = pinned(place)
         options = self._options | ({"revision": revision} if revision else {})
-        return tokviz.load(name, progress=self._say, **options)
+        return tokviz.load(name, progress=self._report, **options)
 
-    def _say(self, line: str) -> None:
-        self._said = line
+    def _report(self, line: str) -> None:
+        self._progress = line
         log.info("%s", line)
 
     def _read(self, name: str) -> Any:

@@ -1,9 +1,9 @@
 """Who may hold a connection, how many, and for how long without sending or reading anything?
 
-The Door sees a request once its headers have come; what comes before that, and who never reads an
-answer, is uvicorn's to deal with, which waits for both without end. So the page's server gets a
-protocol of its own: that of uvicorn, which counts connections per address and hangs up on whoever
-keeps it waiting. Gradio starts the server itself; `guard` is told of it afterwards.
+`RequestLimits` sees a request once its headers have come; what comes before that, and who never
+reads an answer, is uvicorn's to deal with, which waits for both without end. So the page's server
+gets a protocol of its own: that of uvicorn, which counts connections per address and hangs up on
+whoever keeps it waiting. Gradio starts the server itself; `guard` is told of it afterwards.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def visitor(address: str) -> str:
 
 
 @dataclass
-class Hall:
+class ConnectionCounter:
     """The connections that are open."""
 
     per_visitor: int = 500
@@ -69,8 +69,8 @@ class Hall:
             del self.held[address]
 
 
-def patient(hall: Hall) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol, with the limits of a hall."""
+def patient(counter: ConnectionCounter) -> type[asyncio.Protocol]:
+    """Return uvicorn's protocol, with the limits of a counter."""
 
     class Patient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """One connection."""
@@ -82,14 +82,14 @@ def patient(hall: Hall) -> type[asyncio.Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self.address = visitor(str((self.client or ("",))[0]))
-            if hall.enter(self.address):
+            if counter.enter(self.address):
                 self.wait()
             else:
                 transport.write(refusal())
                 transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            hall.leave(self.address)
+            counter.leave(self.address)
             self.rest()
             super().connection_lost(exc)
 
@@ -126,7 +126,7 @@ def patient(hall: Hall) -> type[asyncio.Protocol]:
         def wait(self) -> None:
             """Hang up unless something comes, or is read, in time."""
             self.rest()
-            self.alarm = self.loop.call_later(hall.patience, self.transport.abort)
+            self.alarm = self.loop.call_later(counter.patience, self.transport.abort)
 
         def rest(self) -> None:
             """Wait no more."""
@@ -144,16 +144,18 @@ def refusal() -> bytes:
     return head.encode() + FULL
 
 
-def guard(server: Server, per_visitor: int, behind_proxy: bool, patience: float = PATIENCE) -> Hall:
+def guard(
+    server: Server, per_visitor: int, behind_proxy: bool, patience: float = PATIENCE
+) -> ConnectionCounter:
     """Give a running server its limits; they hold for every connection that comes from now on."""
     most = min(SHARES * per_visitor, open_files() - SPARE_FILES)
-    hall = Hall(min(per_visitor, max(1, most // 2)), most, patience, behind_proxy)
-    server.config.http_protocol_class = patient(hall)
+    counter = ConnectionCounter(min(per_visitor, max(1, most // 2)), most, patience, behind_proxy)
+    server.config.http_protocol_class = patient(counter)
     while not behind_proxy and isinstance(server.config.loaded_app, ProxyHeadersMiddleware):
         # uvicorn believes X-Forwarded-For of whoever is on this machine, also of a plain tunnel
         server.config.loaded_app = server.config.loaded_app.app  # type: ignore[assignment]
     server.config.ws_protocol_class = None  # the page has none, and they would not be counted
-    return hall
+    return counter
 
 
 def open_files(wanted: int = 8192) -> int:

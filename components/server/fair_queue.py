@@ -19,10 +19,10 @@ from gradio.queueing import Event, Queue
 from starlette.requests import Request
 
 VISITOR = "tokviz.visitor"
-"""Key of a request's scope under which the Door writes whose request it is."""
+"""Key of a request's scope under which `RequestLimits` writes whose request it is."""
 SHARE = 0.75
 """Part of the places that one address may have; a classroom often shares one."""
-UNREAD = 2000
+MAX_UNREAD = 2000
 """Messages that a run may say before anybody listens; then nobody will."""
 FETCHED_WITHIN = 120.0
 """Seconds in which what a finished run has said must be fetched."""
@@ -71,7 +71,7 @@ class FairQueue(Queue):
             event.alive = False
         super().send_message(event, event_message)
         unread = self.pending_messages_per_session.get(event.session_hash)
-        if unread is not None and unread.qsize() > UNREAD:
+        if unread is not None and unread.qsize() > MAX_UNREAD:
             event.alive = False
             self.pending_messages_per_session.pop(event.session_hash)
 

@@ -18,12 +18,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 import tokviz
-from components.payload_cache import SHELF
-from components.runs.journal import JOURNAL
-from components.runs.runs import STOPS
-from components.server.hosts import served_hosts
-from components.server.request_limits import Door, Limits
-from components.state import Settings
+
+from ..runs.journal import Journal
+from ..runs.stops import Stops
+from ..site import Site
+from .hosts import served_hosts
+from .request_limits import Limits, RequestLimits
 
 log = logging.getLogger(__name__)
 PATIENCE = 5.0
@@ -31,10 +31,8 @@ PATIENCE = 5.0
 HANDOVER = 1.0
 """Seconds for what was said last to reach the browser."""
 
-stopping = threading.Event()
 
-
-def healthz(request: Request) -> Response:
+def healthz(stopping: threading.Event, request: Request) -> Response:
     """Return 200 while the server takes requests and 503 once it was told to stop."""
     state = "stopping" if stopping.is_set() else "ok"
     return JSONResponse(
@@ -42,7 +40,7 @@ def healthz(request: Request) -> Response:
     )
 
 
-def metrics(secret: str, request: Request) -> Response:
+def metrics(journal: Journal, secret: str, request: Request) -> Response:
     """Return the counts in Prometheus' text format to whoever knows the secret."""
     sent = request.headers.get("authorization", "").encode()
     if not hmac.compare_digest(sent, f"Bearer {secret}".encode()):
@@ -53,12 +51,13 @@ def metrics(secret: str, request: Request) -> Response:
     except ImportError:
         return PlainTextResponse("Metrics need the package prometheus-client.\n", 501)
     registry = CollectorRegistry()
-    registry.register(JOURNAL)  # type: ignore[arg-type]
+    registry.register(journal)  # type: ignore[arg-type]
     return Response(generate_latest(registry), media_type="text/plain; version=0.0.4")
 
 
-def app_kwargs(settings: Settings) -> dict[str, Any]:
+def app_kwargs(site: Site) -> dict[str, Any]:
     """Return what the page's web application gets beside Gradio's own routes."""
+    settings = site.settings
     limits = Limits(
         upload_bytes=(settings.upload_mb + 1) * 2**20,
         requests=settings.requests_per_minute,
@@ -66,31 +65,31 @@ def app_kwargs(settings: Settings) -> dict[str, Any]:
         trust_proxy=settings.trust_proxy,
         hosts=served_hosts(settings.server_name, settings.hosts, os.environ),
     )
-    routes = [Route("/healthz", healthz), SHELF.route()]
+    routes = [Route("/healthz", partial(healthz, site.stopping)), site.stored.cache.route()]
     if settings.metrics:
-        routes.append(Route("/metrics", partial(metrics, settings.metrics)))
-    return {"routes": routes, "middleware": [Middleware(Door, limits=limits)]}  # type: ignore
+        routes.append(Route("/metrics", partial(metrics, site.journal, settings.metrics)))
+    return {"routes": routes, "middleware": [Middleware(RequestLimits, limits=limits)]}  # type: ignore
 
 
-def listen_for_stop() -> None:
+def listen_for_stop(stopping: threading.Event) -> None:
     """Stop gracefully on SIGTERM, as containers send it."""
     signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
 
 
-def serve_until_stopped(page: gr.Blocks) -> None:
+def serve_until_stopped(site: Site, page: gr.Blocks) -> None:
     """Stay; once told to stop, let running answers end at their next token, then close."""
-    while not stopping.wait(1.0):
+    while not site.stopping.wait(1.0):
         pass
     log.info("stopping")
-    hand_over()
+    hand_over(site.stops)
     page.close(verbose=False)
 
 
-def hand_over() -> None:
+def hand_over(stops: Stops) -> None:
     """Refuse new runs, wait for those that run to end and for what they said to arrive."""
-    busy = STOPS.stop_all()
+    busy = stops.stop_all()
     deadline = time.monotonic() + PATIENCE
-    while STOPS.running and time.monotonic() < deadline:
+    while stops.running and time.monotonic() < deadline:
         time.sleep(0.05)
     if busy:
         time.sleep(HANDOVER)

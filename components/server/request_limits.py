@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
-from components.server.connections import Hall, visitor
-from components.server.fair_queue import VISITOR
-from components.server.hosts import Hosts, name_of
-from components.server.sign_in import may_enter
+from .connections import ConnectionCounter, visitor
+from .fair_queue import VISITOR
+from .hosts import Hosts, name_of
+from .sign_in import may_enter
 
 log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
@@ -45,13 +45,13 @@ follows addresses and paths inside of it; one holds a connection that works twen
 """
 DRAWN = re.compile(r"/(?:$|config|theme\.css|gradio_api/(?:info|openapi))", re.I)
 """Pages that are made anew for each request, of a megabyte and more; the others are files."""
-COUNTED = re.compile(
+STREAM_ROUTES = re.compile(
     r"/(?:gradio_api/)?(?:queue/data|call/|heartbeat/|upload_progress|stream/|mcp)", re.I
 )
-"""Streams: whoever asks for one that is none makes Gradio write a page of log."""
+"""A request for an unknown stream makes Gradio log a traceback, so requests for these count."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot be written for lack of room."""
-UPLOADS = 10
+MAX_UPLOADS = 10
 """So many of the largest uploads one address may send in a minute."""
 OWN_TURNS = "/gradio_api/mcp"
 """These requests wait for others that they make to us, so they must not hold those up."""
@@ -161,15 +161,15 @@ class Visit:
         await self._send(message)
 
 
-class Door:
+class RequestLimits:
     """The middleware."""
 
     def __init__(self, app: App, limits: Limits | None = None) -> None:
         self.app, self.limits = app, limits or Limits()
         self.meter, self.logins = Meter(self.limits.requests), Meter(self.limits.logins)
         self.pages = Meter(max(1, self.limits.requests // 2))
-        self.uploads = Meter(UPLOADS * self.limits.upload_bytes)
-        self.open = Hall(self.limits.open_requests, most=10**9)
+        self.uploads = Meter(MAX_UPLOADS * self.limits.upload_bytes)
+        self.open = ConnectionCounter(self.limits.open_requests, most=10**9)
         self.turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -216,7 +216,7 @@ class Door:
         """Raise Refused for one request too many of those that cost work."""
         bodiless = scope["method"] in BODILESS
         drawn, path = bodiless and DRAWN.match(scope["path"]), scope["path"].rstrip("/")
-        if bodiless and not drawn and not COUNTED.match(path):
+        if bodiless and not drawn and not STREAM_ROUTES.match(path):
             return
         meter = self.pages if drawn else self.meter
         guess = path.endswith("/login")
@@ -290,9 +290,9 @@ class Door:
 
     def address(self, scope: Any) -> str:
         """Return whose request it is, as far as requests are counted."""
-        told = last_hop(scope) if self.limits.trust_proxy else ""
+        forwarded = last_hop(scope) if self.limits.trust_proxy else ""
         client = scope.get("client") or ("", 0)
-        return visitor(told or str(client[0]))
+        return visitor(forwarded or str(client[0]))
 
 
 def is_upload(scope: Any) -> bool:

@@ -3,8 +3,8 @@
 Gradio's own memory grows with every run. An event that leaves a component as it is (`gr.skip`) or
 changes a property makes Gradio build that component anew, under a new number; the next plain value
 is then filed under that new number, beside the old one, for as long as the visitor is remembered.
-It also keeps, for links which our door does not offer, a description of all components and their
-last values per visitor, and forgets no visitor before thousands of others have come.
+It also keeps, for links which `RequestLimits` does not let through, a description of all components
+and their last values per visitor, and forgets no visitor before thousands of others have come.
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ from filelock import FileLock, Timeout
 
 PREFIX = "tokviz-uploads-"
 LOCK = "lock"
-EVERY, LIFE = 10, 3600
-"""Every so many seconds, files older than so many seconds are deleted."""
+CLEANUP_INTERVAL_S = 10
+"""Seconds between two looks at the folder."""
+MAX_AGE_S = 3600
+"""Files that are older than so many seconds are deleted."""
 
 
 def own_folder(place: str | None = None) -> str:
@@ -59,7 +61,7 @@ def is_left(folder: Path) -> bool:
         return False
 
 
-def delete_old(folder: Path, kept: Container[str] = (), life: float = LIFE) -> None:
+def delete_old(folder: Path, kept: Container[str] = (), life: float = MAX_AGE_S) -> None:
     """Delete files that have been in a folder for longer than `life` seconds, but not the kept."""
     now = time.time()
     for path in folder.rglob("*"):
@@ -80,7 +82,7 @@ def make_room(folder: Path, room: int, kept: Container[str] = ()) -> None:
         with contextlib.suppress(OSError):
             if path.is_file() and path.name != LOCK and str(path) not in kept:
                 about = path.lstat()
-                half = path.parent == folder and now - about.st_mtime > EVERY / 2
+                half = path.parent == folder and now - about.st_mtime > CLEANUP_INTERVAL_S / 2
                 found.append((not half, about.st_ctime, about.st_size, path))
     left = sum(size for _, _, size, _ in found)
     for _, _, size, path in sorted(found):
@@ -103,7 +105,7 @@ def keep_clean(folder: Path, room: int, kept: Container[str] = ()) -> None:
 
     def work() -> None:
         while True:
-            time.sleep(EVERY)
+            time.sleep(CLEANUP_INTERVAL_S)
             delete_old(folder, kept)
             make_room(folder, room, kept)
 

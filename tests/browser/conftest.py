@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from components.ask.examples import Stored
 from components.page import build, theme
 from components.runs.models import Models
+from components.runs.stored_examples import Stored
 from components.server.lifecycle import app_kwargs
-from components.state import Settings, Site
-from components.widget import head
+from components.settings import Settings
+from components.site import Site
+from components.widgets.widget import head
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import BLUE, fake_trace, merged, picture, pruned, stage
 
@@ -74,7 +75,7 @@ def serve(site: Site, **more) -> Iterator[str]:
     _, url, _ = page.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=theme(), head=head(),
         enable_monitoring=False, run_history=False, footer_links=[],
-        **{"app_kwargs": app_kwargs(site.settings), **more},
+        **{"app_kwargs": app_kwargs(site), **more},
     )  # fmt: skip
     yield url
     page.close()
@@ -86,10 +87,16 @@ def vlm() -> FakeVLM:
 
 
 @pytest.fixture(scope="session")
-def url(tmp_path_factory, vlm) -> Iterator[str]:
+def site(tmp_path_factory, vlm) -> Site:
+    """What is served at `url`."""
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
-    yield from serve(Site(Settings(), Stored(home), Models(load=lambda name: vlm)))
+    return Site(Settings(), Stored(home), Models(load=lambda name: vlm))
+
+
+@pytest.fixture(scope="session")
+def url(site) -> Iterator[str]:
+    yield from serve(site)
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,11 @@
 import pytest
 from playwright.sync_api import expect
 
-from components.ask.examples import Stored
 from components.runs.models import Models
-from components.state import Settings, Site
-from components.widget import ASSETS
+from components.runs.stored_examples import Stored
+from components.settings import Settings
+from components.site import Site
+from components.widgets.widget import ASSETS
 from tests.browser.conftest import serve
 from tests.browser.driving import EXPLORER, explorer
 

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from components.ask.examples import Stored
 from components.runs.models import Models
-from components.state import Settings, Site
-from components.widget import ASSETS
+from components.runs.stored_examples import Stored
+from components.settings import Settings
+from components.site import Site
+from components.widgets.widget import ASSETS
 from embedded.world import scene
 from tests.browser.conftest import serve, store_examples
 from tests.browser.driving import EXPLORER, ask, cell_pixels, explorer, pixels, png, settled

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from components.runs.runs import STOPS
 from tests.browser.driving import (
     EXPLORER,
     answered,
@@ -48,7 +47,7 @@ def test_stop_ends_a_run_and_keeps_what_there_is(watched, url, vlm, monkeypatch)
     answered(page, "red")
 
 
-def test_an_example_opened_while_an_answer_streams_stays(watched, url, vlm, monkeypatch):
+def test_an_example_opened_while_an_answer_streams_stays(watched, url, site, vlm, monkeypatch):
     monkeypatch.setattr(vlm, "pause", 0.2)
     monkeypatch.setattr(vlm, "steps", 400)
     page = watched(url)
@@ -57,7 +56,7 @@ def test_an_example_opened_while_an_answer_streams_stays(watched, url, vlm, monk
     page.locator("#tv-examples [data-example=tile]").click()
     page.wait_for_function(f"() => {EXPLORER}.scene.payload.example === 'tile'")
     expect(page.locator("#tv-stop")).to_be_disabled()
-    while STOPS.running:
+    while site.stops.running:
         page.wait_for_timeout(50)
     monkeypatch.setattr(vlm, "steps", 3)
     assert explorer(page, "x.scene.payload.example") == "tile"

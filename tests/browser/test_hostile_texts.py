@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import expect
 
-from components.ask.examples import Stored
 from components.runs.models import Models
+from components.runs.stored_examples import Stored
 from components.server.lifecycle import app_kwargs
-from components.state import Settings, Site
+from components.settings import Settings
+from components.site import Site
 from tests.browser.conftest import PAINTED, WAIT, foreign, serve, store_examples
 from tests.browser.driving import EXPLORER, answered, ask, explorer, png, token_point
 from tests.components.fake_vlm import FakeVLM
@@ -70,7 +71,7 @@ def hostile(tmp_path_factory):
     evil_trace(MARKUP).save(home / "traces" / f"{name}.safetensors")
     models = Models(("fake", MARKUP), load=lambda name: FakeVLM())
     site = Site(Settings(models=("fake", MARKUP)), Stored(home), models)
-    yield from serve(site, app_kwargs=app_kwargs(site.settings))
+    yield from serve(site, app_kwargs=app_kwargs(site))
 
 
 @pytest.fixture

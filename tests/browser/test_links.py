@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect
 
-from components.ask.examples import Stored
-from components.runs.asking import BY_HAND, read_plans
-from components.runs.links import MAPS, SCALINGS, read_compare, read_query, read_view
+from components.answering.links import MAPS, SCALINGS, read_compare, read_query, read_view
+from components.runs.lane_request import BY_HAND, lanes_json, read_lanes
 from components.runs.models import Models
-from components.state import Settings, Site
+from components.runs.stored_examples import Stored
+from components.settings import Settings
+from components.site import Site
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import EXPLORER, answered, ask, explorer, settled
 from tests.components.fake_vlm import FakeVLM
@@ -93,9 +94,9 @@ def script(browser):
 def test_every_state_comes_back_from_its_link(script, plans, view):
     query, keys = script.evaluate(WRITE, [plans, view])
     words = read_query(query)
-    back = read_compare(words)
+    back = lanes_json(read_compare(words))
     assert back == plans
-    asked = [read_plans([one])[0] for one in back]
+    asked = [lanes_json(read_lanes([one]))[0] for one in back]
     assert script.evaluate(WRITE, [asked, view])[1] == keys
     seen = read_view(words)
     expected = {k: view[k] for k in ("map", "layer", "opacity", "words")}

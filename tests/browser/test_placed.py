@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from components.ask.examples import Stored
 from components.runs.models import Models
+from components.runs.stored_examples import Stored
 from components.server.lifecycle import app_kwargs
-from components.state import Settings, Site
+from components.settings import Settings
+from components.site import Site
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import answered, ask, explorer, png
 from tests.components.fake_vlm import FakeVLM
@@ -101,7 +102,7 @@ def prefixed(tmp_path_factory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
     site = Site(Settings(), Stored(home), Models(load=lambda name: FakeVLM()))
-    for address in serve(site, root_path=PREFIX, app_kwargs=app_kwargs(site.settings)):
+    for address in serve(site, root_path=PREFIX, app_kwargs=app_kwargs(site)):
         with listening(proxy_to(address)) as port:
             yield f"http://127.0.0.1:{port}{PREFIX}/"
 
@@ -143,7 +144,7 @@ def guarded(tmp_path_factory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
     site = Site(Settings(), Stored(home), Models(load=lambda name: FakeVLM()))
-    yield from serve(site, app_kwargs=app_kwargs(site.settings))
+    yield from serve(site, app_kwargs=app_kwargs(site))
 
 
 def test_the_page_works_in_a_frame_of_another_site(browser, guarded, tmp_path):

@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import expect
 
 import tokviz
-from components.ask.examples import Stored
 from components.runs.models import Models
-from components.state import Settings, Site
-from components.widget import ASSETS
+from components.runs.stored_examples import Stored
+from components.settings import Settings
+from components.site import Site
+from components.widgets.widget import ASSETS
 from tests.browser.conftest import PAINTED, WAIT, serve
 from tests.browser.driving import EXPLORER, cell_pixels, explorer, nothing_serious, pixels
 from tests.browser.person import Person

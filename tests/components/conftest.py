@@ -3,12 +3,13 @@
 import gradio as gr
 import pytest
 
-from components.ask.examples import Stored
 from components.page import build, theme
 from components.runs.models import Models
+from components.runs.stored_examples import Stored
 from components.server.fair_queue import queued
 from components.server.lifecycle import app_kwargs
-from components.state import Settings, Site
+from components.settings import Settings
+from components.site import Site
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import fake_trace
 
@@ -16,11 +17,17 @@ SETTINGS = Settings(upload_mb=1, requests_per_minute=5000, metrics="open sesame"
 
 
 @pytest.fixture(scope="session")
-def port(tmp_path_factory):
+def served(tmp_path_factory):
+    """The site whose page is served at `port`."""
     home = tmp_path_factory.mktemp("assets")
     (home / "traces").mkdir()
     fake_trace().save(home / "traces" / "one.safetensors")
-    site = Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM()))
+    return Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM()))
+
+
+@pytest.fixture(scope="session")
+def port(served):
+    site = served
     page = queued(build(site), SETTINGS.queue)
     _, url, _ = page.launch(
         server_name="127.0.0.1",
@@ -30,7 +37,7 @@ def port(tmp_path_factory):
         max_file_size="1mb",
         show_error=False,
         enable_monitoring=False,
-        app_kwargs=app_kwargs(SETTINGS),
+        app_kwargs=app_kwargs(site),
     )
     yield int(url.rstrip("/").rsplit(":", 1)[1])
     page.close()

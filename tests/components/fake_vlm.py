@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from components.runs.models import Models
+from components.site import Site
 from tests.view.fakes import fake_trace, pruned, stage
 from tokviz.errors import InputError
 from tokviz.prompts import check_prompt
@@ -92,3 +94,8 @@ class FakeVLM:
         )
         view.trace, view.timings, view.done = trace, timings, True
         view.visual_tokens, view.kv_bytes = keep, 1000 * keep
+
+
+def fake_site(vlm: FakeVLM | None = None) -> Site:
+    """A site of a test's own, whose models all are this one."""
+    return Site(models=Models(load=lambda name: vlm or FakeVLM()))

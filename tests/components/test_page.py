@@ -2,19 +2,21 @@ import types
 
 import pytest
 
-from components.ask.examples import Stored
-from components.ask.opening import Opening, open_file
-from components.ask.panel import Asking, check_image, stop
-from components.compare.panel import Comparing, explore
-from components.lessons.lessons import Lesson, Step
+from components.answering.showing import charts
+from components.ask.opening import Opening
+from components.ask.panel import Asking, check_image
+from components.compare.panel import Comparing
+from components.lessons.lessons import Lesson, LessonStep
 from components.lessons.panel import Teaching
 from components.page import build
 from components.runs.models import Models
-from components.runs.runs import FULL, RUNS, Run
-from components.runs.showing import charts
-from components.state import Settings, Site
-from components.widget import SCRIPTS, STYLES, head
-from tests.components.fake_vlm import FakeVLM
+from components.runs.runs import FULL, KeptRun
+from components.runs.stored_examples import Stored
+from components.screen import StopButton
+from components.settings import Settings
+from components.site import Site
+from components.widgets.widget import SCRIPTS, STYLES, head
+from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
 from tokviz import METHODS
 
@@ -83,7 +85,7 @@ def test_nothing_is_fetched_from_another_host(page):
 
 
 def test_asking_without_an_own_picture_takes_the_one_that_is_shown(site):
-    name = RUNS.put(Run(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
+    name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
     *_, last = Asking(site).ask(None, "what ?", "embedded", name, request())
     assert last[OVERLAY]["answer"] == "blue dog."
 
@@ -96,8 +98,8 @@ def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
 
 
 def test_a_bug_is_not_shown_to_the_visitor(caplog):
-    broken = Site(models=Models(load=lambda name: FakeVLM(RuntimeError("/secret"))))
-    name = RUNS.put(Run(picture(), "p", "fake", {FULL: fake_trace()})).name
+    broken = fake_site(FakeVLM(RuntimeError("/secret")))
+    name = broken.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
     *_, last = Asking(broken).ask(None, "what ?", "embedded", name, request())
     assert "/secret" not in last[SAID]["text"]
     assert "/secret" in caplog.text
@@ -109,9 +111,9 @@ def test_comparing_refuses_what_is_no_lane(site):
 
 
 @pytest.mark.parametrize("lane", [None, 7, "0", [], {"a": 1}])
-def test_exploring_a_lane_that_is_not_there_says_so(lane):
-    name = RUNS.put(Run(picture(), "p", "fake", {FULL: fake_trace()})).name
-    assert explore(name, event(lane=lane))[SAID]["kind"] == "bad"
+def test_exploring_a_lane_that_is_not_there_says_so(site, lane):
+    name = site.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
+    assert Comparing(site).explore(name, event(lane=lane))[SAID]["kind"] == "bad"
 
 
 def test_an_example_opens_with_its_lanes(site):
@@ -124,7 +126,7 @@ def test_an_example_opens_with_its_lanes(site):
 @pytest.mark.parametrize("newer", ["example", "file", "lesson"])
 def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
     """The answer's last frame once took the place of the example that had been opened."""
-    name = RUNS.put(Run(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
+    name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
     frames = Asking(site).ask(None, "what ?", "embedded", name, request())
     while "phase" not in next(frames)[OVERLAY]:
         pass
@@ -133,9 +135,9 @@ def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
     if newer == "example":
         Opening(site).pick(event(example="one"), request())
     elif newer == "file":
-        open_file(str(path), request())
+        Opening(site).open_file(str(path), request())
     else:
-        lesson = Lesson("a", "A", 1, (Step("S", "", {"example": "one"}, None),))
+        lesson = Lesson("a", "A", 1, (LessonStep("S", "", {"example": "one"}, None),))
         Teaching(site, {"a": lesson}).choose("a", request())
     assert list(frames) == []
 
@@ -162,13 +164,13 @@ def test_a_link_brings_its_model_and_its_lanes(site):
     assert model == "embedded"
 
 
-def test_a_trace_file_opens_and_a_foreign_one_is_refused(tmp_path):
+def test_a_trace_file_opens_and_a_foreign_one_is_refused(site, tmp_path):
     path = tmp_path / "t.safetensors"
     fake_trace().save(path)
-    shown = open_file(str(path), request())[2:]
+    shown = Opening(site).open_file(str(path), request())[2:]
     assert shown[OVERLAY]["answer"] == "a dog."
     path.write_bytes(path.read_bytes()[:200])
-    assert open_file(str(path), request())[2:][SAID]["kind"] == "bad"
+    assert Opening(site).open_file(str(path), request())[2:][SAID]["kind"] == "bad"
 
 
 def test_an_upload_is_checked_at_once(tmp_path):
@@ -179,13 +181,14 @@ def test_an_upload_is_checked_at_once(tmp_path):
     assert check_image(str(path))["kind"] == "bad"
 
 
-def test_stopping_without_a_run_says_nothing():
-    assert stop(types.SimpleNamespace(session_hash="nobody")) == {"kind": "", "text": ""}
+def test_stopping_without_a_run_says_nothing(site):
+    nobody = types.SimpleNamespace(session_hash="nobody")
+    assert StopButton(site).stop(nobody) == {"kind": "", "text": ""}
 
 
 def test_a_stored_example_is_drawn_once_for_everybody(site):
     stored = site.stored.all["one"].run
     assert charts(stored)[0] is charts(stored)[0]
     assert site.stored.value("one")["items"] is site.stored.value("")["items"]
-    own = Run(None, "?", "", stored.traces)
+    own = KeptRun(None, "?", "", stored.traces)
     assert charts(own)[0] is not charts(own)[0]

@@ -87,7 +87,7 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
         raise ImportError(name)
 
     monkeypatch.setattr(ray_engine, "import_module", absent)
-    with pytest.raises(InputError, match="pip install 'tokviz\\[ray\\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[ray\]'"):
         RayEngine()
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from components.ask.examples import Stored
+from components.runs.stored_examples import Stored
 from tests.sweeps.test_running import SETTINGS
 from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import COLUMNS

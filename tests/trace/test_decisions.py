@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.ask.opening import open_file
+from components.ask.opening import Opening
+from components.site import Site
 from tokviz.cli.main import main
 from tokviz.errors import InputError
 from tokviz.plans import chosen
@@ -81,7 +82,8 @@ def test_a_trace_of_it_opens_in_the_page(picture, tmp_path):
     assert trace.reduction.kept.tolist() == [0, 4]
     assert trace.layout.box[4].tolist() == [10, 10, 20, 20]
     trace.save(tmp_path / "t.safetensors")
-    shown = open_file(str(tmp_path / "t.safetensors"), SimpleNamespace(session_hash="tab"))
+    tab = SimpleNamespace(session_hash="tab")
+    shown = Opening(Site()).open_file(str(tmp_path / "t.safetensors"), tab)
     assert shown[1] == "what ?"
     assert "nothing was run" in str(shown).lower()
 

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from tokviz.errors import InputError, ModelError, TokvizError
+from tokviz.extras import how_to_install
 from tokviz.sweeps.rows import Row
 from tokviz.sweeps.worker import Terms, Unit, Worker
 
@@ -141,7 +142,7 @@ def ray_library() -> tuple[Any, Any]:
         return import_module("ray"), import_module("ray.util").ActorPool
     except ImportError as error:
         raise InputError(
-            "--engine ray needs Ray, which is not installed: pip install 'tokviz[ray]'."
+            f"--engine ray needs Ray, which is not installed: {how_to_install('ray')}."
         ) from error
 
 

@@ -25,6 +25,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from tokviz.errors import InputError
+from tokviz.extras import how_to_install
 from tokviz.sweeps.rows import COLUMNS, Row
 
 KINDS = {"text": "string", "integer": "int64", "real": "float64", "yes_no": "bool_"}
@@ -167,7 +168,7 @@ def arrow_library() -> tuple[Any, Any]:
     except ImportError as error:
         raise InputError(
             "results are written with pyarrow, which is not installed: "
-            "pip install 'tokviz[sweep]'. Rows measured so far are kept."
+            f"{how_to_install('sweep')}. Rows measured so far are kept."
         ) from error
 
 

@@ -1,8 +1,8 @@
-/** The state of the page as the words of an address; components/runs/links.py reads them. */
+/** The state of the page as the words of an address; components/answering/links.py reads them. */
 
 /** @import { Plan, View } from "./types.js" */
 
-/** Method name of a lane whose tokens were chosen by hand, as in components/runs/asking.py. */
+/** Method name of a lane whose tokens were chosen by hand, as in components/runs/lane_request.py. */
 export const BY_HAND = "by hand";
 
 /**

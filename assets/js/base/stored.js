@@ -1,7 +1,7 @@
 /** Values that the page fetches as files: what stored examples show. */
 
 /**
- * What a stored example shows is a file that is fetched once (components/payload_cache.py); any other value is here already.
+ * What a stored example shows is a file that is fetched once (components/widgets/payload_cache.py); any other value is here already.
  * Of several that are asked for in turn only the last is loaded.
  */
 const files = new Map();

@@ -30,7 +30,7 @@ const fresh = () => ({
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
     this.root = root;
-    /** Functions of components/look/explorer.py. @type {Record<string, (sent: object) => Promise<any>>} */
+    /** Functions of components/widgets/explorer.py. @type {Record<string, (sent: object) => Promise<any>>} */
     this.server = server;
     /** Sends an event to Gradio. @type {(event: string, sent?: object) => void} */
     this.trigger = trigger;

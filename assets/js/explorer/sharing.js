@@ -84,7 +84,7 @@ export class Sharing {
     fill(this.owner.parts.said, ...what);
   }
 
-  /** What this view is, in the words of components/runs/links.py. */
+  /** What this view is, in the words of components/answering/links.py. */
   state() {
     const { scene, view, panel } = this.owner;
     const { brush } = panel;

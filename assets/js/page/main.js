@@ -1,7 +1,7 @@
 /**
  * Everything that the page of the app needs. `window.__tokviz` is the one bridge from Gradio: its
  * `js_on_load` is a text that is run inside a function, where nothing can be imported
- * (components/widget.py). Tests and the benchmark look at the page through it as well.
+ * (components/widgets/widget.py). Tests and the benchmark look at the page through it as well.
  */
 
 import { planKey, plansText, viewWords } from "../base/links.js";

@@ -3,11 +3,9 @@ import types
 import pytest
 
 from components.compare.brush import Brushing
-from components.runs.asking import BY_HAND, make_plan, read_plans, read_tokens
-from components.runs.models import Models
-from components.runs.runs import FULL, RUNS, Run
-from components.state import Site
-from tests.components.fake_vlm import FakeVLM, N
+from components.runs.lane_request import BY_HAND, read_lanes, read_tokens
+from components.runs.runs import FULL, KeptRun
+from tests.components.fake_vlm import N, fake_site
 from tests.view.fakes import fake_trace, picture
 from tokviz.errors import InputError
 
@@ -17,8 +15,8 @@ def by_hand(**changes):
 
 
 def test_a_choice_by_hand_keeps_exactly_these_tokens():
-    (lane,) = read_plans([by_hand()])
-    (step,) = make_plan(lane).steps
+    (lane,) = read_lanes([by_hand()])
+    (step,) = lane.plan().steps
     assert step.reduction.kept.tolist() == [1, 4]
     assert step.reduction.m == step.keep == 2
     assert "chosen by hand" in step.label
@@ -41,19 +39,19 @@ def test_a_choice_by_hand_keeps_exactly_these_tokens():
 )
 def test_a_choice_that_makes_no_sense_is_refused(changes):
     with pytest.raises(InputError):
-        make_plan(read_plans([by_hand(**changes)])[0])
+        read_lanes([by_hand(**changes)])[0].plan()
 
 
 def test_one_choice_by_hand_may_join_three_methods():
     method = {"method": "fastv", "keep": 2}
-    assert len(read_plans([method, method, method, by_hand()])) == 4
+    assert len(read_lanes([method, method, method, by_hand()])) == 4
     with pytest.raises(InputError):
-        read_plans([by_hand(), by_hand()])
+        read_lanes([by_hand(), by_hand()])
 
 
 def test_what_a_method_would_keep_comes_back_as_token_numbers():
-    site = Site(models=Models(load=lambda name: FakeVLM()))
-    name = RUNS.put(Run(picture(), "p", "fake", {FULL: fake_trace(6, 6)})).name
+    site = fake_site()
+    name = site.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace(6, 6)})).name
     event = types.SimpleNamespace(_data={"method": "fastv", "keep": 9})
     request = types.SimpleNamespace(session_hash="tab")
     choice = Brushing(site).choose(None, "p", "embedded", name, event, request)["choice"]

@@ -5,12 +5,13 @@ import types
 
 import pytest
 
-from components.ask.examples import Stored
-from components.desk.panel import Examining, open_run, save_case, word_map
+from components.desk.panel import Examining
+from components.desk.saving import server_functions
 from components.runs.models import Models
-from components.runs.runs import FULL, RUNS
-from components.state import Site
-from components.widget import ASSETS
+from components.runs.runs import FULL
+from components.runs.stored_examples import Stored
+from components.site import Site
+from components.widgets.widget import ASSETS
 from tokviz.examine.diagnosis import how_often
 from tokviz.trace import open_trace
 
@@ -30,6 +31,12 @@ def event(**data):
 @pytest.fixture(scope="module")
 def desk():
     return Examining(Site(stored=Stored(), models=Models()))
+
+
+@pytest.fixture(scope="module")
+def served(desk):
+    """The desk's server functions by name."""
+    return {function.__name__: function for function in server_functions(desk.site)}
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +68,10 @@ def test_every_word_has_reasons_numbers_and_candidates(case):
     assert case["how_often"] == how_often()
 
 
-def test_a_case_is_a_copy_so_that_a_shared_example_stays_as_it_was(case, mistake):
+def test_a_case_is_a_copy_so_that_a_shared_example_stays_as_it_was(desk, case, mistake):
     assert mistake.case is None
     assert case["run"] != mistake.name
-    assert set(RUNS.get(case["run"]).traces) == {FULL}
+    assert set(desk.site.run(case["run"]).traces) == {FULL}
 
 
 def test_a_forced_word_really_begins_the_new_answer(desk, case):
@@ -73,10 +80,10 @@ def test_a_forced_word_really_begins_the_new_answer(desk, case):
     *_, value = desk.force(event(run=case["run"], at=word["at"], token=no["id"]), REQUEST)
     (forced,) = value["case"]["forced"]
     assert forced["text"].startswith("no")
-    trace = RUNS.get(case["run"]).traces[forced["lane"]]
+    trace = desk.site.run(case["run"]).traces[forced["lane"]]
     assert trace["answer_ids"][0] == no["id"]
     assert trace["answer_prob"][0] == pytest.approx(no["probability"], abs=1e-3)
-    _, _, overlay, lanes, *_ = open_run(event(run=case["run"], lane=forced["lane"]))
+    _, _, overlay, lanes, *_ = desk.open_run(event(run=case["run"], lane=forced["lane"]))
     assert lanes["plans"][0]["forced"] == [no["id"]]
     assert overlay["answer"] == trace.answer
 
@@ -90,7 +97,7 @@ def test_only_candidates_can_be_forced(desk, case, sent):
 def test_removing_the_certificate_really_changes_the_answer(desk, case):
     *_, value = desk.search(event(run=case["run"], kind="necessary"), REQUEST)
     assert not value["error"]
-    run = RUNS.get(case["run"])
+    run = desk.site.run(case["run"])
     certificate, lane = run.case.found["necessary"]
     (shown,) = value["case"]["found"]
     assert shown["said"] == certificate.sentence()
@@ -101,11 +108,12 @@ def test_removing_the_certificate_really_changes_the_answer(desk, case):
         assert shown["picture"].startswith("data:image/jpeg;base64,")
 
 
-def test_mitigations_answer_again_and_the_case_is_saved(desk, case):
+def test_mitigations_answer_again_and_the_case_is_saved(desk, served, case):
+    save_case = served["save_case"]
     *_, value = desk.mitigate(event(run=case["run"]), REQUEST)
     remedies = value["case"]["remedies"]
     assert len(remedies) >= 4
-    run = RUNS.get(case["run"])
+    run = desk.site.run(case["run"])
     assert all(run.traces[one["lane"]].mitigation for one in remedies)
     run.prompt = "<script>alert(1)</script>"
     page = base64.b64decode(save_case({"run": case["run"], "kind": "page"})["data"]).decode()
@@ -123,11 +131,12 @@ def test_mitigations_answer_again_and_the_case_is_saved(desk, case):
 
 
 @pytest.mark.parametrize("asked", [None, [], {}, {"run": "x"}, {"run": 3, "kind": "page"}])
-def test_a_case_that_is_not_there_is_a_sentence(asked):
-    assert "no longer kept" in save_case(asked)["error"]
+def test_a_case_that_is_not_there_is_a_sentence(served, asked):
+    assert "no longer kept" in served["save_case"](asked)["error"]
 
 
-def test_where_the_model_looked_for_a_word_is_drawn(case):
+def test_where_the_model_looked_for_a_word_is_drawn(served, case):
+    word_map = served["word_map"]
     maps = word_map({"run": case["run"], "word": 0})["maps"]
     assert [one["title"] for one in maps] == ["Where it looked", "What speaks for it"]
     assert len({one["picture"] for one in maps}) == 2

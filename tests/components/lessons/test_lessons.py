@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.ask.examples import Stored
 from components.lessons.lessons import QUANTITIES, LessonError, check, read_lesson, read_lessons
 from components.lessons.panel import Teaching
-from components.runs.runs import FULL, Run
-from components.state import Settings, Site
+from components.runs.runs import FULL, KeptRun
+from components.runs.stored_examples import Stored
+from components.settings import Settings
+from components.site import Site
 from tests.view.fakes import fake_trace, merged, pruned, stage
 
 ROOT = Path(__file__).parents[3]
@@ -73,7 +74,7 @@ def run_with(**stages):
     for number, (name, one) in enumerate(stages.items()):
         said = {"answer": "a cat"} if name == "fastervlm" else {}
         traces[number] = fake_trace(6, 6, stages=(one,), **said)
-    return Run(None, "Is there a CAT ?", "m", traces)
+    return KeptRun(None, "Is there a CAT ?", "m", traces)
 
 
 @pytest.mark.parametrize(

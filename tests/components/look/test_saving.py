@@ -7,19 +7,23 @@ import plotly.io
 import pytest
 from PIL import Image
 
-from components.look.saving import BAD, save_file
-from components.runs.answering import answer
-from components.runs.asking import BY_HAND, Request, read_plans
-from components.runs.models import Models
-from components.runs.runs import FULL, GONE, RUNS, Run
-from components.widget import ASSETS
+from components.answering.answering import answer
+from components.answering.run_request import RunRequest
+from components.look.saving import BAD, server_functions
+from components.runs.lane_request import BY_HAND, read_lanes
+from components.runs.runs import FULL, GONE, KeptRun
+from components.site import Site
+from components.widgets.widget import ASSETS
 from tests.view.fakes import fake_trace, picture, pruned, stage
 from tokviz.trace import open_trace
 
+SITE = Site()
+(save_file,) = server_functions(SITE)
 
-def a_run() -> Run:
+
+def a_run() -> KeptRun:
     lane = fake_trace(stages=(stage(pruned(6, 2)),))
-    return RUNS.put(Run(picture(), "p", "fake", {FULL: fake_trace(), 0: lane}))
+    return SITE.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace(), 0: lane}))
 
 
 def saved(kind: str, lane: int = FULL, **view) -> bytes:
@@ -62,8 +66,10 @@ def test_a_view_that_makes_no_sense_is_left_out():
 def test_the_python_of_an_example_gives_the_numbers_of_its_trace(tmp_path, monkeypatch):
     """The real model answers again; the stored run was made on another day."""
     trace = open_trace(ASSETS / "traces" / "scene_1--1-fastervlm.safetensors")
-    run = RUNS.put(
-        Run(None, trace.prompt, "embedded", {0: trace}, file=str(ASSETS / "examples/scene_1.png"))
+    run = SITE.runs.put(
+        KeptRun(
+            None, trace.prompt, "embedded", {0: trace}, file=str(ASSETS / "examples/scene_1.png")
+        )
     )
     view = {"map": "attention", "layer": 3, "words": "0"}
     answer = save_file({"id": f"{run.name}:0", "kind": "code", "view": view})
@@ -86,17 +92,13 @@ LANES = {
 }
 
 
-@pytest.fixture(scope="module")
-def models():
-    return Models(("embedded",))
-
-
 @pytest.mark.parametrize("name", LANES)
 @pytest.mark.slow
-def test_the_python_of_any_lane_gives_its_numbers(name, models, tmp_path, monkeypatch):
+def test_the_python_of_any_lane_gives_its_numbers(name, tmp_path, monkeypatch):
     """What was asked on the page is asked again by the code that the page hands out."""
-    lanes = read_plans([LANES[name]])
-    *_, last = answer(models, Request(str(EXAMPLE), "where is the dog ?", "embedded", lanes), "s")
+    lanes = read_lanes([LANES[name]])
+    asked = RunRequest(str(EXAMPLE), "where is the dog ?", "embedded", lanes)
+    *_, last = answer(SITE, asked, "s")
     last.run.file = str(EXAMPLE)
     view = {"map": "attention", "layer": 2, "words": "0"}
     code = save_file({"id": f"{last.run.name}:0", "kind": "code", "view": view})

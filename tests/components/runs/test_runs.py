@@ -1,9 +1,9 @@
-from components.runs.runs import FULL, Run, Runs, Stops
+from components.runs.runs import FULL, KeptRun, Runs
 from tests.view.fakes import fake_trace, picture
 
 
-def a_run() -> Run:
-    return Run(picture(), "p", "fake", {FULL: fake_trace()})
+def a_run() -> KeptRun:
+    return KeptRun(picture(), "p", "fake", {FULL: fake_trace()})
 
 
 def test_the_oldest_runs_go_when_room_is_short():
@@ -33,36 +33,3 @@ def test_names_cannot_be_guessed_from_each_other():
     names = {a_run().name for _ in range(50)}
     assert len(names) == 50
     assert min(map(len, names)) >= 20
-
-
-def test_stopping_reaches_only_the_sessions_own_run():
-    stops = Stops()
-    with stops.run("me") as mine, stops.run("you") as yours:
-        assert stops.stop("me")
-        assert mine.is_set()
-        assert not yours.is_set()
-        assert not stops.stop("nobody")
-
-
-def test_a_new_run_stops_the_sessions_older_one():
-    stops = Stops()
-    with stops.run("me") as old, stops.run("me") as new:
-        assert old.is_set()
-        assert not new.is_set()
-    assert not stops.running
-
-
-def test_when_the_server_stops_every_run_is_told():
-    stops = Stops()
-    with stops.run("me") as mine, stops.run("you") as yours:
-        stops.stop_all()
-        assert mine.is_set()
-        assert yours.is_set()
-
-
-def test_a_flag_is_forgotten_with_its_run():
-    stops = Stops()
-    for number in range(10):
-        with stops.run(str(number)):
-            assert stops.running == 1
-    assert not stops.stop("9")

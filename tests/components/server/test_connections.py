@@ -9,7 +9,7 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from components.server.connections import FULL, Hall, guard, patient, visitor
+from components.server.connections import FULL, ConnectionCounter, guard, patient, visitor
 
 
 class Clock:
@@ -78,8 +78,8 @@ def clock():
 def connect(clock):
     config = Config(nothing, ws="none", interface="asgi3", log_config=None)
 
-    def connecting(hall, address="192.0.2.1"):
-        protocol = patient(hall)(config, ServerState(), {}, clock)
+    def connecting(counter, address="192.0.2.1"):
+        protocol = patient(counter)(config, ServerState(), {}, clock)
         wire = Wire(address)
         protocol.connection_made(wire)
         return protocol, wire
@@ -91,7 +91,7 @@ HEAD = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
 def test_who_opens_a_connection_and_leaves_it_is_hung_up_on(clock, connect):
-    _, wire = connect(Hall(patience=20))
+    _, wire = connect(ConnectionCounter(patience=20))
     clock.pass_(19)
     assert not wire.ended
     clock.pass_(1)
@@ -99,7 +99,7 @@ def test_who_opens_a_connection_and_leaves_it_is_hung_up_on(clock, connect):
 
 
 def test_headers_that_come_drop_by_drop_do_not_buy_time(clock, connect):
-    protocol, wire = connect(Hall(patience=20))
+    protocol, wire = connect(ConnectionCounter(patience=20))
     for byte in HEAD[:20]:
         protocol.data_received(bytes([byte]))
         clock.pass_(1)
@@ -107,14 +107,14 @@ def test_headers_that_come_drop_by_drop_do_not_buy_time(clock, connect):
 
 
 def test_a_request_that_has_come_is_given_its_time(clock, connect):
-    protocol, wire = connect(Hall(patience=20))
+    protocol, wire = connect(ConnectionCounter(patience=20))
     protocol.data_received(HEAD + b"\r\n")
     clock.pass_(1000)
     assert not wire.ended
 
 
 def test_a_second_request_on_the_same_connection_has_to_come_in_time_too(clock, connect):
-    protocol, wire = connect(Hall(patience=20))
+    protocol, wire = connect(ConnectionCounter(patience=20))
     protocol.data_received(HEAD + b"\r\n")
     protocol.cycle.response_complete = True
     protocol.conn = type(protocol.conn)(protocol.conn.our_role)
@@ -124,7 +124,7 @@ def test_a_second_request_on_the_same_connection_has_to_come_in_time_too(clock, 
 
 
 def test_an_answer_that_nobody_reads_is_given_up(clock, connect):
-    protocol, wire = connect(Hall(patience=20))
+    protocol, wire = connect(ConnectionCounter(patience=20))
     protocol.data_received(HEAD + b"\r\n")
     protocol.pause_writing()
     clock.pass_(19)
@@ -138,25 +138,25 @@ def test_an_answer_that_nobody_reads_is_given_up(clock, connect):
 
 
 def test_one_address_cannot_take_every_connection(connect):
-    hall = Hall(per_visitor=2, most=5)
-    mine = [connect(hall) for _ in range(3)]
+    counter = ConnectionCounter(per_visitor=2, most=5)
+    mine = [connect(counter) for _ in range(3)]
     assert [wire.ended for _, wire in mine] == ["", "", "closed"]
     assert FULL in mine[2][1].written
-    assert not connect(hall, "192.0.2.2")[1].ended
+    assert not connect(counter, "192.0.2.2")[1].ended
     for protocol, _ in mine:
         protocol.connection_lost(None)
-    assert not connect(hall)[1].ended
+    assert not connect(counter)[1].ended
 
 
 def test_the_server_has_a_limit_of_its_own(connect):
-    hall = Hall(per_visitor=2, most=3)
-    ends = [connect(hall, f"192.0.2.{number}")[1].ended for number in range(5)]
+    counter = ConnectionCounter(per_visitor=2, most=3)
+    ends = [connect(counter, f"192.0.2.{number}")[1].ended for number in range(5)]
     assert ends == ["", "", "", "closed", "closed"]
 
 
 def test_a_proxy_may_hold_as_many_as_there_are(connect):
-    hall = Hall(per_visitor=1, most=3, behind_proxy=True)
-    assert [connect(hall)[1].ended for _ in range(4)] == ["", "", "", "closed"]
+    counter = ConnectionCounter(per_visitor=1, most=3, behind_proxy=True)
+    assert [connect(counter)[1].ended for _ in range(4)] == ["", "", "", "closed"]
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_a_running_server_keeps_the_limits(own_page):
     No clock is read: each `recv` returns when the server has hung up.
     """
     page, port = own_page
-    hall = guard(page.server, 3, behind_proxy=False, patience=1.0)
+    counter = guard(page.server, 3, behind_proxy=False, patience=1.0)
     held = [left_open(port, HEAD) for _ in range(3)]
     assert FULL in ending(left_open(port, b""))
     assert not any(ending(sock) for sock in held)
     assert ending(left_open(port, HEAD + b"Connection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
-    assert hall.held.total() <= 1
+    assert counter.held.total() <= 1

@@ -11,8 +11,8 @@ from starlette.middleware import Middleware
 
 from components.server import fair_queue as queueing
 from components.server.fair_queue import VISITOR, in_turns, queued
-from components.server.request_limits import Door, Limits
-from components.state import Settings
+from components.server.request_limits import Limits, RequestLimits
+from components.settings import Settings
 from tests.components.server.test_request_limits import ask
 
 PLACES = 8
@@ -35,12 +35,12 @@ class Busy:
         with gr.Blocks() as self.page:
             gr.api(self.answer, api_name="answer", concurrency_limit=1, concurrency_id="model")
         queued(self.page, PLACES)
-        door = Middleware(Door, limits=Limits(trust_proxy=True))
+        limiter = Middleware(RequestLimits, limits=Limits(trust_proxy=True))
         _, url, _ = self.page.launch(
             server_name="127.0.0.1",
             prevent_thread_lock=True,
             quiet=True,
-            app_kwargs={"middleware": [door]},
+            app_kwargs={"middleware": [limiter]},
         )
         self.port = int(url.rstrip("/").rsplit(":", 1)[1])
         self.queue = self.page._queue
@@ -97,7 +97,7 @@ def test_what_nobody_fetches_is_forgotten(busy, monkeypatch):
 
 
 def test_a_run_that_nobody_listens_to_ends_before_it_fills_the_memory(busy, monkeypatch):
-    monkeypatch.setattr(queueing, "UNREAD", 3)
+    monkeypatch.setattr(queueing, "MAX_UNREAD", 3)
     _, left = busy.submit("left", "192.0.2.1")
     found = busy.queue.event_ids_to_events[left["event_id"]]
     for _ in range(5):

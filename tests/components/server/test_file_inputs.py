@@ -16,8 +16,8 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
-from components.safe_upload import SafeImage, SafeUpload
-from components.server.file_inputs import NOT_UPLOADED, check_files, check_path, check_tools
+from components.widgets.file_inputs import NOT_UPLOADED, check_files, check_path, check_tools
+from components.widgets.safe_upload import SafeImage, SafeUpload
 from tests.components.server.test_request_limits import ask, post
 from tests.serving import ROOT, serving
 from tests.view.fakes import BLUE, picture

@@ -17,7 +17,8 @@ from components.server.hosts import Hosts, name_of, served_hosts
 from components.server.lifecycle import app_kwargs
 from components.server.request_limits import Limits, last_hop
 from components.server.sign_in import OPEN
-from components.state import Settings
+from components.settings import Settings
+from components.site import Site
 from tests.components.server.test_request_limits import ask
 
 
@@ -30,7 +31,7 @@ def launched(**told):
     queued(page, settings.queue)
     app, url, _ = page.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, enable_monitoring=False,
-        auth=list(settings.auth) or None, app_kwargs=app_kwargs(settings),
+        auth=list(settings.auth) or None, app_kwargs=app_kwargs(Site(settings)),
     )  # fmt: skip
     guard(page.server, settings.connections, settings.trust_proxy)
     try:

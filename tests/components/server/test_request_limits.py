@@ -10,10 +10,9 @@ import socket
 import gradio as gr
 import pytest
 
-from components.runs.journal import JOURNAL, Entry, Journal, JsonLines
-from components.safe_upload import SafeImage, SafeUpload
-from components.server.lifecycle import stopping
-from components.server.request_limits import FULL_DISK, Door, Limits, Meter
+from components.runs.journal import Entry, Journal, JsonLines
+from components.server.request_limits import FULL_DISK, Limits, Meter, RequestLimits
+from components.widgets.safe_upload import SafeImage, SafeUpload
 from tests.loops import finished
 
 
@@ -31,14 +30,14 @@ def post(port, path, data):
     return ask(port, "POST", path, json.dumps(data), {"content-type": "application/json"})
 
 
-def test_health_is_told_and_turns_when_the_server_is_to_stop(port):
+def test_health_turns_when_the_server_is_to_stop(port, served):
     status, text, _ = ask(port, "GET", "/healthz")
     assert (status, json.loads(text)["status"]) == (200, "ok")
-    stopping.set()
+    served.stopping.set()
     try:
         assert ask(port, "GET", "/healthz")[0] == 503
     finally:
-        stopping.clear()
+        served.stopping.clear()
 
 
 def test_the_page_may_talk_to_its_own_host_only(port):
@@ -133,8 +132,8 @@ def test_a_body_that_never_says_its_length_is_counted(port):
         connection.close()
 
 
-def test_counts_are_served_to_the_operator_and_without_what_anybody_asked(port):
-    JOURNAL.write(Entry("embedded", "tab", ["fastervlm"], 36, 3, 0.2))
+def test_counts_are_served_to_the_operator_and_without_what_anybody_asked(port, served):
+    served.journal.write(Entry("embedded", "tab", ["fastervlm"], 36, 3, 0.2))
     pytest.importorskip("prometheus_client")
     assert ask(port, "GET", "/metrics")[0] == 401
     wrong = {"authorization": "Bearer open sesam\u00e9"}
@@ -156,10 +155,10 @@ def test_one_address_cannot_ask_without_end():
 
 
 class Asked:
-    """One request at a Door, whose body comes as the test says."""
+    """One request to `RequestLimits`, whose body comes as the test says."""
 
-    def __init__(self, door, path="/x", address="192.0.2.1", method="POST"):
-        self.door, self.parts, self.sent = door, asyncio.Queue(), []
+    def __init__(self, limiter, path="/x", address="192.0.2.1", method="POST"):
+        self.limiter, self.parts, self.sent = limiter, asyncio.Queue(), []
         self.scope = {"type": "http", "method": method, "path": path, "headers": []}
         self.scope |= {"client": (address, 1), "query_string": b""}
 
@@ -169,7 +168,7 @@ class Asked:
     async def run(self, *parts):
         for part in parts:
             self.parts.put_nowait({"type": "http.request", "body": part, "more_body": bool(part)})
-        await self.door(self.scope, self.parts.get, self.send)
+        await self.limiter(self.scope, self.parts.get, self.send)
         return self.sent[0]["status"]
 
 
@@ -181,15 +180,15 @@ async def reading(scope, receive, send):
 
 
 def test_a_body_that_stops_coming_is_given_up():
-    door = Door(reading, Limits(patience=0.1))
-    assert finished(Asked(door).run(b"{")) == 408
+    limiter = RequestLimits(reading, Limits(patience=0.1))
+    assert finished(Asked(limiter).run(b"{")) == 408
 
 
 def test_a_body_that_comes_drop_by_drop_is_given_up():
     """Without the least number of bytes per second this one would never end."""
 
     async def dripping():
-        asked = Asked(Door(reading, Limits(patience=0.2, least_bytes=10**9)))
+        asked = Asked(RequestLimits(reading, Limits(patience=0.2, least_bytes=10**9)))
         asked.parts.get = lambda: asyncio.sleep(0, {"body": b"x", "more_body": True})
         return await asked.run()
 
@@ -208,15 +207,15 @@ def test_one_address_cannot_take_every_worker(method, path):
         await send({"type": "http.response.start", "status": 200})
 
     async def visits():
-        door = Door(slow, Limits(at_once=2))
-        asked = [Asked(door, path, a, method) for a in ["192.0.2.1"] * 4 + ["192.0.2.2"]]
+        limiter = RequestLimits(slow, Limits(at_once=2))
+        asked = [Asked(limiter, path, a, method) for a in ["192.0.2.1"] * 4 + ["192.0.2.2"]]
         tasks = [asyncio.create_task(one.run(b"")) for one in asked]
         while "192.0.2.2" not in working:
             await asyncio.sleep(0)
         assert working.count("192.0.2.1") == 2
         go.set()
         assert await asyncio.gather(*tasks) == [200] * 5
-        assert not door.open.held
+        assert not limiter.open.held
 
     finished(visits())
 
@@ -229,15 +228,15 @@ def test_an_address_that_holds_too_many_streams_gets_no_more():
             await send({"type": "http.response.start", "status": 200})
             await held.wait()
 
-        door = Door(stream, Limits(open_requests=2))
-        streams = [Asked(door, method="GET") for _ in range(2)]
+        limiter = RequestLimits(stream, Limits(open_requests=2))
+        streams = [Asked(limiter, method="GET") for _ in range(2)]
         tasks = [asyncio.create_task(one.run()) for one in streams]
         while not all(one.sent for one in streams):
             await asyncio.sleep(0)
-        assert await Asked(door, method="GET").run() == 503
+        assert await Asked(limiter, method="GET").run() == 503
         held.set()
         await asyncio.gather(*tasks)
-        assert await Asked(door, method="GET", address="192.0.2.2").run() == 200
+        assert await Asked(limiter, method="GET", address="192.0.2.2").run() == 200
 
     finished(visits())
 
@@ -256,8 +255,8 @@ def test_an_address_that_holds_too_many_streams_gets_no_more():
 )
 def test_drawn_pages_and_passwords_are_counted(limits, method, path):
     async def visits():
-        door = Door(reading, limits)
-        return [await Asked(door, path, method=method).run(b"") for _ in range(3)]
+        limiter = RequestLimits(reading, limits)
+        return [await Asked(limiter, path, method=method).run(b"") for _ in range(3)]
 
     assert finished(visits()) == [200, 200, 429]
 
@@ -272,19 +271,19 @@ def test_a_full_disk_is_a_sentence_and_the_next_request_works():
         await send({"type": "http.response.start", "status": 200})
 
     async def visits():
-        door = Door(saving)
-        asked = [Asked(door, "/gradio_api/upload") for _ in range(2)]
+        limiter = RequestLimits(saving)
+        asked = [Asked(limiter, "/gradio_api/upload") for _ in range(2)]
         found = [await one.run(b"") for one in asked]
-        return found, asked[0].sent[1]["body"], dict(door.open.held)
+        return found, asked[0].sent[1]["body"], dict(limiter.open.held)
 
     assert finished(visits()) == ([507, 200], FULL_DISK.encode(), {})
 
 
 def test_one_address_cannot_fill_the_disk():
     async def visits():
-        door = Door(reading, Limits(upload_bytes=10))
+        limiter = RequestLimits(reading, Limits(upload_bytes=10))
         path, mine, yours = "/gradio_api/upload", "192.0.2.1", "192.0.2.2"
-        asked = [Asked(door, path, mine) for _ in range(11)] + [Asked(door, path, yours)]
+        asked = [Asked(limiter, path, mine) for _ in range(11)] + [Asked(limiter, path, yours)]
         return [await one.run(b"x" * 10, b"") for one in asked]
 
     assert finished(visits()) == [200] * 10 + [429, 200]
@@ -292,8 +291,8 @@ def test_one_address_cannot_fill_the_disk():
 
 def test_files_of_the_page_are_not_counted():
     async def visits():
-        door = Door(reading, Limits(requests=1))
-        return [await Asked(door, "/assets/index.js", method="GET").run(b"") for _ in range(3)]
+        limiter = RequestLimits(reading, Limits(requests=1))
+        return [await Asked(limiter, "/assets/index.js", method="GET").run(b"") for _ in range(3)]
 
     assert finished(visits()) == [200] * 3
 

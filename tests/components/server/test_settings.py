@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from components.runs.models import check_placement
-from components.server.setting_readers import READERS, SettingError
-from components.server.setting_table import TABLE
-from components.server.settings import Settings, check_port, load_options, read_settings
+from components.setting_readers import READERS, SettingError
+from components.setting_table import TABLE
+from components.settings import Settings, check_port, load_options, read_settings
 from tests.serving import ROOT
 
 WRONG = {

@@ -1,6 +1,6 @@
 """The comparison: settings, answers, pictures and figures of up to four lanes."""
 
-from components.widget import Widget
+from .widget import Widget
 
 
 class Lanes(Widget):

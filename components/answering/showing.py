@@ -8,21 +8,23 @@ from typing import Any
 import plotly.graph_objects as go
 
 import tokviz
-from components.payload_cache import SHELF, Drawn
-from components.runs.runs import FULL, MOST_LANES, Run
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
 from tokviz.view.explorer import explorer_payload, find_sinks
 from tokviz.view.lanes import lane_card, method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
 
+from ..runs.lane_request import MAX_LANES, LaneRequest, lanes_json
+from ..runs.runs import FULL, KeptRun
+from ..widgets.payload_cache import CachedPayload
+
 DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
 START_HINT = "Each lane throws tokens away for real and answers again."
 
 
 @dataclass
-class Finished:
-    """A stored lane, in the shape of a lane that has just been run."""
+class StoredLaneView:
+    """A stored lane with the fields of a lane that has just been run."""
 
     trace: Trace
     error: str | None = None
@@ -50,14 +52,16 @@ def titles() -> dict[str, str]:
     return {name: method.title for name, method in tokviz.METHODS.items()}
 
 
-def explorer(run: Run, lane: int = FULL, view: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def explorer(
+    run: KeptRun, lane: int = FULL, view: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the payload of the big picture for one lane of a run."""
     if run.stored:
         return stored_explorer(run, lane).with_own(view=dict(view or {}))
     return _explorer(run, lane) | {"view": dict(view or {})}
 
 
-def _explorer(run: Run, lane: int) -> dict[str, Any]:
+def _explorer(run: KeptRun, lane: int) -> dict[str, Any]:
     payload = explorer_payload(
         run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles()
     )
@@ -69,7 +73,7 @@ def _explorer(run: Run, lane: int) -> dict[str, Any]:
     }
 
 
-def link_words(run: Run, lane: int) -> dict[str, Any]:
+def link_words(run: KeptRun, lane: int) -> dict[str, Any]:
     """Return what a link needs to show this run again: nothing without a stored picture.
 
     `run` says that the model must answer first; the page makes it `compare` for lanes.
@@ -104,47 +108,57 @@ def mitigation_menu() -> list[dict[str, Any]]:
     return [mitigation_card(m) for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
 
 
-def default_plans(n: int) -> list[dict[str, Any]]:
+def default_lanes(n: int) -> list[LaneRequest]:
     """Return the lanes that a first visitor sees: a quarter of the tokens, by three methods."""
     known = [name for name in DEFAULT_METHODS if name in tokviz.METHODS]
-    return [{"method": name, "keep": max(1, n // 4), "options": {}} for name in known]
+    return [LaneRequest(name, max(1, n // 4)) for name in known]
 
 
 def lanes_value(
     n: int,
     model: Mapping[str, Any],
-    plans: Sequence[Mapping[str, Any]] | None,
+    lanes: Sequence[LaneRequest] | None,
     full: Mapping[str, Any] | None,
-    lanes: Sequence[Mapping[str, Any] | None],
+    cards: Sequence[Mapping[str, Any] | None],
     *,
     phase: str = "done",
     foot: str = "",
 ) -> dict[str, Any]:
-    """Return the comparison's value; plans None leaves the visitor's settings as they are."""
+    """Return the comparison's value.
+
+    Args:
+        n: visual tokens of the picture.
+        model: what is known about the model, as in `VLM.info`.
+        lanes: what is asked of each lane; None leaves the visitor's settings as they are.
+        full: card of the answer with all tokens.
+        cards: one for each lane; None = not run yet.
+        phase: running or done.
+        foot: a line below the lanes.
+    """
     return {
         "catalogue": catalogue(bool(model.get("has_cls", True))),
         "mitigations": mitigation_menu(),
         "model": str(model.get("name", "")),
         "n": n,
-        "most": MOST_LANES,
+        "most": MAX_LANES,
         "ready": True,
         "phase": phase,
-        "plans": None if plans is None else [dict(plan) for plan in plans],
+        "plans": lanes_json(lanes),
         "full": full,
-        "lanes": list(lanes),
+        "lanes": list(cards),
         "hint": START_HINT,
         "foot": foot,
     }
 
 
-def card(run: Run, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
+def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, Any]:
     """Return a lane's card; its picture is there once the lane has a trace."""
-    asked, model = (run.plans.get(number, {}).get(name) for name in ("prompt", "model"))
-    own_question = bool(asked) and asked != run.prompt
-    own_model = bool(model) and model != run.model
+    asked = run.lanes.get(number) or LaneRequest("")
+    own_question = bool(asked.prompt) and asked.prompt != run.prompt
+    own_model = bool(asked.model) and asked.model != run.model
     shown = lane_card(lane, None if own_question else full)
     trace = getattr(lane, "trace", None)
-    shown |= {"overlay": None, "by": model if own_model else "", "n": trace.n if trace else 0}
+    shown |= {"overlay": None, "by": asked.model if own_model else "", "n": trace.n if trace else 0}
     shown["prompt"] = run.prompt
     if own_question and not lane.error:
         shown["verdict"] = "An answer to its own question, so it is not compared word by word."
@@ -162,7 +176,7 @@ def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
     """Keep what a function draws of a stored run, so that the next visitor need not wait for it."""
 
     @wraps(draw)
-    def remembered(run: Run, *args: Any) -> Any:
+    def remembered(run: KeptRun, *args: Any) -> Any:
         key = (draw.__name__, args)
         if not run.stored:
             return draw(run, *args)
@@ -174,50 +188,51 @@ def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @drawn_once
-def stored_explorer(run: Run, lane: int) -> Drawn:
+def stored_explorer(run: KeptRun, lane: int) -> CachedPayload:
     """Return the payload of the big picture for one lane of a stored run."""
-    return SHELF.put(_explorer(run, lane))
+    if run.cache is None:
+        raise ValueError(f"{run.name} is not a stored example")
+    return run.cache.put(_explorer(run, lane))
 
 
 @drawn_once
-def stored_lanes(run: Run) -> dict[str, Any]:
+def stored_lanes(run: KeptRun) -> dict[str, Any]:
     """Return the comparison's value for a run whose lanes are all kept."""
-    finished = {number: Finished(trace) for number, trace in run.traces.items()}
+    finished = {number: StoredLaneView(trace) for number, trace in run.traces.items()}
     full = finished.get(FULL)
     numbers = sorted(number for number in finished if number != FULL)
-    plans = [run.plans.get(number) or plan_of(run.traces[number]) for number in numbers]
+    lanes = [run.lanes.get(number) or lane_of(run.traces[number]) for number in numbers]
     cards = [card(run, number, finished[number], full) for number in numbers]
     main = run.traces[FULL] if FULL in run.traces else next(iter(run.traces.values()))
-    if not plans:
-        plans, cards = list(default_plans(main.n)), []
+    if not lanes:
+        lanes, cards = default_lanes(main.n), []
     first = card(run, FULL, full, None) if full else None
     foot = machine_line(main)
-    value = lanes_value(main.n, main.model, plans, first, cards, foot=foot)
-    return SHELF.put(value) if run.stored else value
+    value = lanes_value(main.n, main.model, lanes, first, cards, foot=foot)
+    return value if run.cache is None else run.cache.put(value)
 
 
-def with_plans(value: dict[str, Any], plans: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
-    """Return a comparison's value with these lanes; those that it has not got are not asked yet."""
-    if not plans:
+def with_lanes(run: KeptRun, lanes: Sequence[LaneRequest] | None) -> dict[str, Any]:
+    """Return the comparison's value for a run, with these lanes instead of its own.
+
+    A lane that the run has keeps its card, another one has none: it has not been asked yet.
+    """
+    value = stored_lanes(run)
+    if not lanes:
         return value
+    numbers = sorted(number for number in run.traces if number != FULL)
     there = {
-        _plan_key(plan): card for plan, card in zip(value["plans"], value["lanes"], strict=False)
+        (run.lanes.get(number) or lane_of(run.traces[number])).key: card
+        for number, card in zip(numbers, value["lanes"], strict=False)
     }
-    wanted = [dict(plan) for plan in plans][:MOST_LANES]
-    return value | {"plans": wanted, "lanes": [there.get(_plan_key(plan)) for plan in wanted]}
+    wanted = list(lanes)[:MAX_LANES]
+    return value | {"plans": lanes_json(wanted), "lanes": [there.get(lane.key) for lane in wanted]}
 
 
-def _plan_key(plan: Mapping[str, Any]) -> str:
-    named = ("method", "keep", "mitigation", "forced", "prompt", "model", "positions", "tokens")
-    options = (sorted((plan.get(n) or {}).items()) for n in ("options", "mitigation_options"))
-    return repr((*(plan.get(name) or None for name in named), *options))
-
-
-def plan_of(trace: Trace) -> dict[str, Any]:
-    """Return the lane settings that a stored trace was made with, as far as it says."""
+def lane_of(trace: Trace) -> LaneRequest:
+    """Return what a stored trace was made with, as far as it says."""
     stage = trace.stages[0] if trace.stages else None
-    method = stage.method if stage else next(iter(tokviz.METHODS))
-    return {"method": method, "keep": trace.reduction.m, "options": {}}
+    return LaneRequest(stage.method if stage else next(iter(tokviz.METHODS)), trace.reduction.m)
 
 
 def machine_line(trace: Trace) -> str:
@@ -236,7 +251,7 @@ def machine_line(trace: Trace) -> str:
 
 
 @drawn_once
-def charts(run: Run, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
+def charts(run: KeptRun, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Return the three charts of one lane: layers, words, times of all lanes."""
     trace = run.traces[lane]
     sinks, _ = find_sinks(trace)

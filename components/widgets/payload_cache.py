@@ -1,8 +1,8 @@
-"""Values that never change, as files that a browser may keep: what stored examples look like.
+"""Payloads that never change, as files that a browser may keep: what stored examples look like.
 
 A click on an example then sends the file's name instead of a megabyte of JSON, which the server
-would have to write again for every visitor. The name is a hash of what is inside, so a file never
-grows old, and nobody who has not been told it can guess it.
+would have to write again for every visitor. The name is a hash of the content, so a file never
+grows old, and only somebody who was given the name can ask for it.
 """
 
 from __future__ import annotations
@@ -21,33 +21,35 @@ from starlette.routing import Route
 KEEP = {"cache-control": "private, max-age=31536000, immutable", "vary": "accept-encoding"}
 
 
-class Drawn(dict[str, Any]):
-    """A widget's value that lies on the shelf, perhaps with fields of its own on top."""
+class CachedPayload(dict[str, Any]):
+    """A widget's value that is kept in a payload cache, perhaps with fields of its own on top."""
 
-    def __init__(self, value: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> None:
+    def __init__(
+        self, value: Mapping[str, Any], name: str, own: Mapping[str, Any], cache: PayloadCache
+    ) -> None:
         super().__init__({**value, **own})
-        self.name, self.own = name, dict(own)
+        self.name, self.own, self.cache = name, dict(own), cache
 
-    def with_own(self, **own: Any) -> Drawn:
+    def with_own(self, **own: Any) -> CachedPayload:
         """Return the same value with other fields on top."""
-        return Drawn(self, self.name, self.own | own)
+        return CachedPayload(self, self.name, self.own | own, self.cache)
 
     @property
-    def ticket(self) -> dict[str, Any]:
-        """What is sent in its place: assets/js/base/dom.js fetches the rest."""
-        return {"stored": self.name, **self.own}
+    def sent(self) -> dict[str, Any]:
+        """What the browser gets: a name, from which its script fetches the rest, or everything."""
+        return {"stored": self.name, **self.own} if self.cache.served else self
 
 
-class Shelf:
+class PayloadCache:
     """The files by name. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self.open = False
+        self.served = False
         "Whether the server hands the files out; until then values are sent whole."
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {}
 
-    def put(self, value: Mapping[str, Any]) -> Drawn:
+    def put(self, value: Mapping[str, Any]) -> CachedPayload:
         """Keep a value for as long as the server runs."""
         text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
         name = hashlib.sha256(text).hexdigest()[:32]
@@ -57,11 +59,11 @@ class Shelf:
             packed = gzip.compress(text, 6, mtime=0)
             with self._lock:
                 self._files[name] = packed
-        return Drawn(value, name, {})
+        return CachedPayload(value, name, {}, self)
 
     def route(self) -> Route:
         """Return the route that hands the files out; from now on names are sent."""
-        self.open = True
+        self.served = True
         return Route("/stored/{name}", self.hand_out)
 
     async def hand_out(self, request: Request) -> Response:
@@ -75,9 +77,6 @@ class Shelf:
         return Response(gzip.decompress(packed), headers=KEEP, media_type="application/json")
 
 
-SHELF = Shelf()
-
-
-def sent(value: Any) -> Any:
+def as_sent(value: Any) -> Any:
     """Return what a widget's value is sent as."""
-    return value.ticket if isinstance(value, Drawn) and SHELF.open else value
+    return value.sent if isinstance(value, CachedPayload) else value

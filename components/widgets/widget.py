@@ -5,9 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from components.payload_cache import sent
 from tokviz.shipped_files import ASSETS
 from tokviz.view.script import linked
+
+from .payload_cache import as_sent
 
 STYLES = ("tokviz", "desk", "page")
 
@@ -18,8 +19,8 @@ def head() -> str:
     return f"<style>{css}</style><script>{linked('page/main.js')}</script>"
 
 
-def told(event: gr.EventData) -> Mapping[str, Any]:
-    """Return what came with an event; a stranger may send anything, which counts as nothing."""
+def event_payload(event: gr.EventData) -> Mapping[str, Any]:
+    """Return the fields that came with an event; {} when a stranger sent anything else."""
     return event._data if isinstance(event._data, Mapping) else {}
 
 
@@ -52,7 +53,7 @@ class Widget(gr.HTML):
     def postprocess(  # type: ignore[override]
         self, value: dict[str, Any] | None
     ) -> dict[str, Any] | None:
-        return sent(value)
+        return as_sent(value)
 
     def preprocess(self, payload: Any) -> None:
         """Return nothing: what a widget shows is never read back from the browser."""

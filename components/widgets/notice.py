@@ -1,8 +1,8 @@
-"""One line about what is going on."""
+"""One line of status: progress, a warning, or an error."""
 
 from typing import Any
 
-from components.widget import Widget
+from .widget import Widget
 
 
 class Notice(Widget):

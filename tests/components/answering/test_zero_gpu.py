@@ -13,13 +13,15 @@ from urllib.parse import parse_qsl, urlparse
 
 import pytest
 
-from components.runs import answering
-from components.runs.answering import answer
-from components.runs.asking import Request
+from components.answering import answering, streaming
+from components.answering.answering import answer
+from components.answering.run_request import RunRequest
+from components.answering.zero_gpu import on_zero_gpu
+from components.runs.lane_request import LaneRequest
 from components.runs.models import Models
-from components.runs.runs import FULL, RUNS, STOPS
-from components.runs.zero_gpu import borrowed
-from tests.components.fake_vlm import FakeVLM
+from components.runs.runs import FULL
+from components.runs.stops import Stops
+from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, picture
 
 ROOT = Path(__file__).parents[3]
@@ -58,10 +60,9 @@ def zero_gpu(monkeypatch):
 
 
 def test_a_run_in_a_forked_process_is_remembered_outside_of_it(zero_gpu):
-    models = Models(load=lambda name: FakeVLM())
-    plans = [{"method": "fastervlm", "keep": 9, "options": {}}]
-    *_, last = answer(models, Request(picture(BLUE), "what ?", "embedded", plans), "s")
-    assert RUNS.get(last.run.name) is last.run
+    site, lanes = fake_site(), [LaneRequest("fastervlm", 9)]
+    *_, last = answer(site, RunRequest(picture(BLUE), "what ?", "embedded", lanes), "s")
+    assert site.run(last.run.name) is last.run
     assert last.run.traces[FULL].answer == "blue dog."
     assert len(last.run.traces) == 2
 
@@ -72,10 +73,11 @@ def test_models_cross_as_a_name():
 
 
 def test_a_stop_reaches_the_other_process():
-    with STOPS.run("far") as flag:
+    stops = Stops()
+    with stops.run("far") as flag:
         far = pickle.loads(pickle.dumps(flag))
         assert not far.is_set()
-        STOPS.stop("far")
+        stops.stop("far")
         assert far.is_set()
         assert pickle.loads(pickle.dumps(flag)).is_set()
     assert not flag.path.exists()
@@ -83,8 +85,8 @@ def test_a_stop_reaches_the_other_process():
 
 def test_the_time_grows_with_the_work():
     def seconds(lanes, limit):
-        request = Request(None, "", "", limit=limit)
-        return answering.seconds_needed(None, request, None, [None] * lanes, None)
+        request = RunRequest(None, "", "", limit=limit)
+        return streaming.seconds_together(None, request, None, [None] * lanes, None)
 
     assert 10 <= seconds(0, 16) < seconds(3, 16) < seconds(3, 64) < 120
 
@@ -96,21 +98,20 @@ for name in "enter_mode patch unpatch pack init size move is_in_bad_fork".split(
     setattr(device, name, lambda *given, **named: 0)
 sys.modules["spaces.zero.torch.patching"] = device
 import spaces
-from components.answering import answer
-from components.asking import Request
-from components.models import Models
-from components.runs import FULL
-from tests.components.fake_vlm import FakeVLM
+from components.answering.answering import answer
+from components.answering.run_request import RunRequest
+from components.runs.lane_request import LaneRequest
+from components.runs.runs import FULL
+from tests.components.fake_vlm import fake_site
 from tests.view.fakes import BLUE, picture
 from tokviz.errors import TokvizError
 
-models = Models(load=lambda name: FakeVLM())
-plans = [{"method": "fastervlm", "keep": 9, "options": {}}]
-*_, last = answer(models, Request(picture(BLUE), "what ?", "embedded", plans), "s")
+site, lanes = fake_site(), [LaneRequest("fastervlm", 9)]
+*_, last = answer(site, RunRequest(picture(BLUE), "what ?", "embedded", lanes), "s")
 said = [last.run.traces[FULL].answer, last.run.traces[0].reduction.m]
 for prompt in ("", "over quota"):
     try:
-        list(answer(models, Request(picture(BLUE), prompt, "embedded"), "s"))
+        list(answer(site, RunRequest(picture(BLUE), prompt, "embedded"), "s"))
     except TokvizError as error:
         said.append(str(error))
 print(json.dumps(said))
@@ -163,12 +164,12 @@ def test_the_real_package_borrows_for_the_time_that_the_work_needs(device_servic
     assert "empty" in empty
     assert "GPU limit" in quota
     lent = [float(given["durationSeconds"]) for path, given in asked if path == "/schedule"]
-    request = Request(None, "", "")
-    one, two = (answering.seconds_needed(None, request, None, [None] * n, None) for n in (0, 1))
+    request = RunRequest(None, "", "")
+    one, two = (streaming.seconds_together(None, request, None, [None] * n, None) for n in (0, 1))
     assert lent[0] > lent[1] == lent[2]
     assert lent[0] / lent[1] == pytest.approx(two / one, rel=0.1)
 
 
 def test_elsewhere_the_work_is_done_in_place(monkeypatch):
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
-    assert borrowed(answering.seconds_needed)(answering.stream) is answering.stream
+    assert on_zero_gpu(streaming.seconds_together)(streaming.stream) is streaming.stream

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.server.setting_readers import READERS, SettingError
-from components.server.setting_table import TABLE
+from .setting_readers import READERS, SettingError
+from .setting_table import TABLE
 
 READ_BY_TESTS = {"TOKVIZ_CHROMIUM", "TOKVIZ_TEST_WAIT"}
 """Settings of the tests, which start servers with them in the environment."""

@@ -3,36 +3,36 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.runs import answering
-from components.runs.answering import NO_IMAGE, answer
-from components.runs.asking import Request, make_plan, read_plans
+from components.answering import answering
+from components.answering.answering import NO_IMAGE, answer
+from components.answering.run_request import RunRequest
+from components.runs.lane_request import LaneRequest, read_lanes
 from components.runs.models import Models
-from components.runs.runs import FULL, RUNS, STOPS
+from components.runs.runs import FULL
 from components.sentences import OURS, sentence
-from tests.components.fake_vlm import FakeVLM
+from components.site import Site
+from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, picture
 from tokviz.errors import InputError
-
-
-def models(vlm=None) -> Models:
-    return Models(load=lambda name: vlm or FakeVLM())
 
 
 def lane(method="fastervlm", keep=9, **options):
     return {"method": method, "keep": keep, "options": options}
 
 
-def run(plans=(), image=None, prompt="what ?", vlm=None, session="s"):
-    request = Request(image or picture(BLUE), prompt, "embedded", list(plans))
-    return list(answer(models(vlm), request, session))
+def run(lanes=(), image=None, prompt="what ?", vlm=None, site=None):
+    asked = [LaneRequest.from_json(lane) for lane in lanes]
+    request = RunRequest(image or picture(BLUE), prompt, "embedded", asked)
+    return list(answer(site or fake_site(vlm), request, "s"))
 
 
 def test_the_answer_streams_and_is_remembered():
-    steps = run()
+    site = fake_site()
+    steps = run(site=site)
     assert any(step.picture and step.picture["phase"] == "streaming" for step in steps)
     last = steps[-1]
     assert last.run.traces[FULL].answer == "blue dog."
-    assert RUNS.get(last.run.name) is last.run
+    assert site.run(last.run.name) is last.run
     assert last.lanes["phase"] == "done"
 
 
@@ -81,26 +81,26 @@ def test_an_unknown_method_or_option_is_said_in_its_lane(bad):
 )
 def test_lanes_that_are_no_lanes_are_refused(sent):
     with pytest.raises(InputError):
-        read_plans(sent)
+        read_lanes(sent)
 
 
 def test_extra_fields_of_a_lane_are_dropped():
-    read = read_plans([{"method": "fastervlm", "keep": 4, "evil": 1}])
-    assert read == [{"method": "fastervlm", "keep": 4, "positions": None, "options": {}}]
-    assert make_plan(read[0]).steps[0].keep == 4
+    read = read_lanes([{"method": "fastervlm", "keep": 4, "evil": 1}])
+    assert read == [LaneRequest("fastervlm", 4)]
+    assert read[0].plan().steps[0].keep == 4
 
 
 def test_the_position_policy_of_a_lane_reaches_the_plan():
-    step = make_plan(read_plans([lane() | {"positions": "keep"}])[0]).steps[0]
+    step = read_lanes([lane() | {"positions": "keep"}])[0].plan().steps[0]
     assert step.position_policy == "keep"
-    assert make_plan(read_plans([lane()])[0]).steps[0].position_policy == "repack"
+    assert read_lanes([lane()])[0].plan().steps[0].position_policy == "repack"
     with pytest.raises(InputError, match="keep or repack"):
-        make_plan(read_plans([lane() | {"positions": "sideways"}])[0])
+        read_lanes([lane() | {"positions": "sideways"}])[0].plan()
 
 
 def test_without_a_picture_one_is_asked_for():
     with pytest.raises(InputError, match="Choose a picture"):
-        list(answer(models(), Request(None, "p", "embedded"), "s"))
+        list(answer(fake_site(), RunRequest(None, "p", "embedded"), "s"))
     assert NO_IMAGE.startswith("Choose")
 
 
@@ -112,7 +112,7 @@ def test_an_empty_prompt_is_refused_and_the_next_request_works():
 
 def test_a_model_that_is_not_offered_is_refused():
     with pytest.raises(InputError, match="does not offer"):
-        list(answer(models(), Request(picture(), "p", "../secret"), "s"))
+        list(answer(fake_site(), RunRequest(picture(), "p", "../secret"), "s"))
 
 
 def test_words_the_model_does_not_know_are_named():
@@ -122,12 +122,11 @@ def test_words_the_model_does_not_know_are_named():
 
 
 def test_a_stopped_run_keeps_what_was_written():
-    vlm = FakeVLM(steps=1000)
-    request = Request(picture(), "p", "embedded", [])
-    steps = answer(models(vlm), request, "stopper")
+    site = fake_site(FakeVLM(steps=1000))
+    steps = answer(site, RunRequest(picture(), "p", "embedded"), "stopper")
     next(steps)
     next(steps)
-    STOPS.stop("stopper")
+    site.stops.stop("stopper")
     last = list(steps)[-1]
     assert last.run.traces[FULL].answer
     assert last.text.startswith("Stopped")
@@ -152,7 +151,7 @@ def test_a_lane_may_have_its_own_question():
     prompts = {number: trace.prompt for number, trace in steps[-1].run.traces.items()}
     assert prompts == {FULL: "what ?", 0: "and this ?", 1: "what ?"}
     with pytest.raises(InputError, match="question of a lane"):
-        read_plans([lane() | {"prompt": ["x"]}])
+        read_lanes([lane() | {"prompt": ["x"]}])
 
 
 def test_a_lane_may_have_its_own_model_and_says_so():
@@ -160,26 +159,26 @@ def test_a_lane_may_have_its_own_model_and_says_so():
     several = Models(
         ("embedded", "second", "third"), lambda name: loaded.setdefault(name, FakeVLM())
     )  # noqa: E501
-    lanes = [lane(), lane() | {"model": "second"}, lane() | {"model": "nobody"}]
-    request = Request(picture(BLUE), "what ?", "embedded", lanes)
-    *_, last = answer(several, request, "s")
+    lanes = read_lanes([lane(), lane() | {"model": "second"}, lane() | {"model": "nobody"}])
+    request = RunRequest(picture(BLUE), "what ?", "embedded", lanes)
+    *_, last = answer(Site(models=several), request, "s")
     cards = last.lanes["lanes"]
     assert [card.get("by") for card in cards] == ["", "second", None]
     assert cards[1]["words"]
     assert not cards[1]["distances"]
     assert "does not offer the model 'nobody'" in cards[2]["error"]
     assert [len(vlm.asked) for vlm in loaded.values()] == [1, 1]
-    request.plans.append(lane() | {"model": "third"})
+    request.lanes.append(LaneRequest("fastervlm", 9, model="third"))
     with pytest.raises(InputError, match="at most 2 models"):
-        list(answer(several, request, "s"))
+        list(answer(Site(models=several), request, "s"))
 
 
 def test_a_mitigation_gets_the_options_of_its_lane():
     sent = lane() | {"mitigation": "pai", "mitigation_options": {"alpha": 0.7}}
-    (plan,) = map(make_plan, read_plans([sent]))
+    plan = read_lanes([sent])[0].plan()
     assert plan.mitigation.options == {"alpha": 0.7}
     for bad in ({"alpha": 9}, {"strange": 1}):
         with pytest.raises(InputError):
-            make_plan(read_plans([sent | {"mitigation_options": bad}])[0])
+            read_lanes([sent | {"mitigation_options": bad}])[0].plan()
     with pytest.raises(InputError, match="options of a lane"):
-        read_plans([sent | {"mitigation_options": [1]}])
+        read_lanes([sent | {"mitigation_options": [1]}])

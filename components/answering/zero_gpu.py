@@ -1,9 +1,9 @@
-"""On ZeroGPU a function borrows a GPU for some seconds; anywhere else it is simply itself.
+"""On ZeroGPU a function gets a GPU for some seconds; anywhere else it runs as it is.
 
-There the function runs in a forked process: arguments and results are pickled, and what it caches
-inside is lost. So it gets models by name, returns traces (arrays on the CPU), and whoever calls it
-remembers the result. Of an error only the class would arrive, so sentences for the visitor travel
-as results; what the GPU's service says (a quota, a time-out) becomes such a sentence, too.
+On ZeroGPU the function runs in a forked process: arguments and results are pickled, and what it
+caches inside is lost. So it gets models by name, returns traces (arrays on the CPU), and its caller
+keeps the result. Of an error only the class would reach the caller, so a sentence for the visitor
+is sent as a result; what ZeroGPU itself reports (a quota, a time-out) becomes a sentence, too.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
-class Said:
-    """A sentence for the visitor on its way out of the forked process."""
+class ErrorResult:
+    """An error with a sentence for the visitor, sent out of the forked process as a result."""
 
     error: TokvizError
 
 
-def borrowed(duration: Callable[..., int]) -> Callable[[Function], Function]:
+def on_zero_gpu(duration: Callable[..., int]) -> Callable[[Function], Function]:
     """Return a decorator for work on a GPU.
 
     Args:
@@ -42,13 +42,13 @@ def borrowed(duration: Callable[..., int]) -> Callable[[Function], Function]:
             return function
         import spaces  # noqa: PLC0415  only there on ZeroGPU
 
-        return arriving(function, spaces.GPU(duration=duration)(leaving(function)))
+        return called_here(function, spaces.GPU(duration=duration)(run_there(function)))
 
     return decorate
 
 
-def leaving(function: Callable[..., Any]) -> Callable[..., Generator[Any]]:
-    """Return what runs in the forked process: the function's results, then perhaps a sentence."""
+def run_there(function: Callable[..., Any]) -> Callable[..., Generator[Any]]:
+    """Return what runs in the forked process: the function's results, then its error if any."""
 
     @wraps(function)
     def steps(*args: Any) -> Generator[Any]:
@@ -58,20 +58,20 @@ def leaving(function: Callable[..., Any]) -> Callable[..., Generator[Any]]:
             else:
                 yield function(*args)
         except TokvizError as error:
-            yield Said(error)
+            yield ErrorResult(error)
 
     return steps
 
 
-def arriving(function: Function, far: Callable[..., Generator[Any]]) -> Any:
-    """Return what the page calls: like the function itself, but its work is done far away."""
+def called_here(function: Function, there: Callable[..., Generator[Any]]) -> Any:
+    """Return what the page calls: the same results, from the function in the other process."""
 
     @wraps(function)
     def steps(*args: Any) -> Generator[Any]:
         try:
-            with closing(far(*args)) as found:
+            with closing(there(*args)) as found:
                 for step in found:
-                    if isinstance(step, Said):
+                    if isinstance(step, ErrorResult):
                         raise step.error
                     yield step
         except gr.Error as error:

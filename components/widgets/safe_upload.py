@@ -1,8 +1,8 @@
 """Upload components that take files and nothing else, and hand over the path of the file, unopened.
 
 Gradio's image component decodes an upload with whatever Pillow offers, and all of its components
-fetch a file that is given as an address; ours are opened behind one door (tokviz.images,
-tokviz.trace) that refuses bombs, foreign formats and addresses with a sentence.
+fetch a file that is given as an address; ours are opened in two places only (tokviz.images,
+tokviz.trace), which refuse bombs, foreign formats and addresses with a sentence.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.server.file_inputs import check_path, refuse_address
+from .file_inputs import check_path, refuse_address
 
 
 class SafeImage(gr.Image):

@@ -1,0 +1,32 @@
+"""Start the program: read the settings, prepare the environment, then build and serve the page."""
+
+import os
+import sys
+
+from ..setting_readers import SettingError
+from ..settings import check_port, load_options, read_settings
+from .upload_folder import own_folder
+
+
+def main() -> None:
+    """Serve the page until the program has to stop; a wrong setting is a sentence and status 2."""
+    try:
+        settings, options = read_settings(), load_options()
+        check_port(settings.server_name, settings.server_port)
+        os.environ["GRADIO_TEMP_DIR"] = upload_folder()
+        os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+        # Gradio reads the environment when it is imported, so it must not be before this line.
+        from .serve import serve  # noqa: PLC0415
+
+        serve(settings, options)
+    except SettingError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+
+
+def upload_folder() -> str:
+    """Make the folder of this process's uploads; raise SettingError where none can be written."""
+    try:
+        return own_folder(os.environ.get("GRADIO_TEMP_DIR"))
+    except OSError as error:
+        raise SettingError(f"GRADIO_TEMP_DIR must be a folder to write in: {error}.") from None

@@ -1,0 +1,97 @@
+"""Build the page from the settings, launch it, serve it until the program has to stop."""
+
+import gc
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..api import speak_json
+from ..ask.opening import draw_all
+from ..page import build, theme
+from ..runs.journal import JsonLines
+from ..runs.models import Models, check_placement
+from ..runs.stored_examples import Stored
+from ..settings import Settings
+from ..site import Site
+from ..widgets.file_inputs import check_tools
+from ..widgets.widget import head
+from .connections import guard
+from .fair_queue import queued
+from .lifecycle import app_kwargs, listen_for_stop, serve_until_stopped
+from .session_memory import remember_little
+from .upload_folder import CLEANUP_INTERVAL_S, MAX_AGE_S, keep_clean
+
+
+def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
+    """Serve the page until the program has to stop.
+
+    Args:
+        settings: how the page is run.
+        load_options: further arguments of `tokviz.load`, such as device.
+    """
+    check_placement(load_options)
+    stored = Stored(more=settings.examples)
+    site = Site(settings, stored, Models(settings.models, options=load_options))
+    page = queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
+    start_logging(settings)
+    listen_for_stop(site.stopping)
+    clean_uploads(settings, page)
+    try:
+        launch(site, page)
+        serve_until_stopped(site, page)
+    except KeyboardInterrupt:
+        page.close(verbose=False)
+    gc.freeze()  # Python would look through every object once more: seconds, for nothing
+
+
+def start_logging(settings: Settings) -> None:
+    """Write the log in lines for people, or in JSON."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    if settings.json_logs:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
+    else:  # Gradio asks itself whether it is up
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def clean_uploads(settings: Settings, page: gr.Blocks) -> None:
+    """Bound the folder of uploads from now on; what belongs to the page itself stays."""
+    lasting: set[str] = set().union(
+        *(getattr(block, "keep_in_cache", set()) for block in page.blocks.values())
+    )
+    folder = Path(os.environ["GRADIO_TEMP_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_clean(folder, settings.uploads_mb * 2**20, lasting)
+
+
+def launch(site: Site, page: gr.Blocks) -> None:
+    """Open the server to visitors."""
+    settings = site.settings
+    threading.Thread(target=draw_all, args=(site,), daemon=True).start()
+    page.launch(
+        server_name=settings.server_name,
+        server_port=settings.server_port,
+        root_path=os.environ.get("GRADIO_ROOT_PATH"),
+        theme=theme(),
+        head=head(),
+        max_file_size=f"{settings.upload_mb}mb",
+        allowed_paths=[],
+        enable_monitoring=False,
+        run_history=False,
+        show_error=False,
+        footer_links=[],
+        state_session_capacity=2000,
+        auth=list(settings.auth) or None,
+        app_kwargs=app_kwargs(site),
+        mcp_server=settings.mcp,
+        prevent_thread_lock=True,
+    )
+    guard(page.server, settings.connections, settings.trust_proxy)
+    remember_little(page)
+    check_tools(page.mcp_server_obj)
+    speak_json(page.mcp_server_obj)

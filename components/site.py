@@ -1,0 +1,37 @@
+"""Everything that lives as long as the server: one `Site`, which the handlers get."""
+
+import threading
+from dataclasses import dataclass, field
+
+from .runs.journal import Journal
+from .runs.models import Models
+from .runs.runs import KeptRun, Runs
+from .runs.stops import Stops
+from .runs.stored_examples import Stored
+from .settings import Settings
+
+
+@dataclass
+class Site:
+    """What the panels, the endpoints and the server share."""
+
+    settings: Settings = field(default_factory=Settings)
+    stored: Stored = field(default_factory=Stored)
+    models: Models = field(default_factory=Models)
+    runs: Runs = field(init=False)
+    "What visitors have run, as far as there is room."
+    stops: Stops = field(default_factory=Stops)
+    "Which sessions have a run, and how to stop it."
+    journal: Journal = field(default_factory=Journal)
+    "Counts of runs for the operator."
+    stopping: threading.Event = field(default_factory=threading.Event)
+    "Set when the server has to stop."
+
+    def __post_init__(self) -> None:
+        self.runs = Runs(self.settings.runs_mb * 2**20)
+
+    def run(self, name: object) -> KeptRun | None:
+        """Return a run by its name, as a browser sends it; None when it is not kept (any more)."""
+        if not isinstance(name, str):
+            return None
+        return self.runs.get(name) or self.stored.run(name)

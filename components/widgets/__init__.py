@@ -1,0 +1,1 @@
+"""The custom widgets: a template and a script each, fed by one JSON value."""

@@ -1,0 +1,19 @@
+"""What to type when a package is missing that only some of tokviz needs.
+
+The distribution is called tokviz-lab; another project owns the name tokviz on PyPI.
+"""
+
+from tokviz.shipped_files import INSTALLED
+
+DISTRIBUTION = "tokviz-lab"
+
+
+def how_to_install(extra: str) -> str:
+    """Return the command that adds an extra of pyproject.toml, for the end of a sentence.
+
+    In a checkout the packages of the checkout's extra are installed. Where tokviz is installed
+    already, pip adds what is missing and fetches no tokviz.
+    """
+    if INSTALLED:
+        return f"pip install '{DISTRIBUTION}[{extra}]'"
+    return f"pip install '.[{extra}]' in the folder of the checkout"
