@@ -30,7 +30,9 @@ const fresh = () => ({
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
     this.root = root;
-    /** Functions of components/overlay.py. @type {Record<string, (sent: object) => Promise<any>>} */
+    /**
+     * Functions of components/overlay.py. @type {Record<string, (sent: object) => Promise<any>>}
+     */
     this.server = server;
     /** Sends an event to Gradio. @type {(event: string, sent?: object) => void} */
     this.trigger = trigger;
@@ -52,7 +54,10 @@ export class Explorer {
     pageState.explorers.push(this);
   }
 
-  /** A new payload: another run, the same run with more words, a choice of tokens to paint on, or nothing. */
+  /**
+   * A new payload: another run, the same run with more words, a choice of tokens to paint on, or
+   * nothing.
+   */
   async load(/** @type {Payload} */ payload) {
     if (payload?.choice) return this.panel.brush.receive(payload.choice);
     if (!payload?.panes) return;
@@ -74,7 +79,9 @@ export class Explorer {
     );
   }
 
-  /** Starting view of a run: what it asks for, else what the reader had chosen, else the best layer. */
+  /**
+   * Starting view of a run: what it asks for, else what the reader had chosen, else the best layer.
+   */
   begin(payload) {
     const { scene, view } = this;
     const asked = payload.view || {};
