@@ -2,7 +2,10 @@
 
 /** @import { Field, Numbers, Packed } from "./types.js" */
 
-/** Value of each 16-bit float by its bits: sign 1, power 5, fraction 10; browsers read none themselves. */
+/**
+ * Value of each 16-bit float by its bits: sign 1, power 5, fraction 10; browsers read none
+ * themselves.
+ */
 const halves = new Float32Array(65536);
 for (let bits = 0; bits < 65536; bits++) {
   const sign = bits & 0x8000 ? -1 : 1;

@@ -21,7 +21,8 @@ export const el = (tag, attributes = {}, ...children) => {
 };
 
 /**
- * The nodes of a widget's template that have a name: `data-part="canvas"` is `partsOf(root).canvas`.
+ * The nodes of a widget's template that have a name: `data-part="canvas"` is
+ * `partsOf(root).canvas`.
  * @returns {Record<string, any>}
  */
 export const partsOf = (root) =>
@@ -57,8 +58,8 @@ export const writeAttribute = (node, name, value) => {
 };
 
 /**
- * What is inside a box may change without the page around it being laid out again: the box (CSS: contain)
- * has the height that its content had last. Returns the box.
+ * What is inside a box may change without the page around it being laid out again: the box (CSS:
+ * contain) has the height that its content had last. Returns the box.
  */
 export const holdHeight = (box) => {
   const measure = () => {

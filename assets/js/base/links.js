@@ -44,7 +44,8 @@ const isSet = (value) =>
   value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
 /**
- * What a lane has of its own: fields of the lane begin with a dot, the method's options have their names.
+ * What a lane has of its own: fields of the lane begin with a dot, the method's options have their
+ * names.
  * @param {Plan} plan
  * @returns {any[][]} Names and values.
  */
@@ -70,7 +71,10 @@ const planWords = (plan) => {
 
 const planHead = (plan) => (plan.method === BY_HAND ? "hand" : plan.method || "all");
 
-/** @param {Plan[]} plans @returns {string} Lanes as "fastervlm:36,fastv:36;layer=3;.mitigation=%22pai%22". */
+/**
+ * @param {Plan[]} plans @returns {string} Lanes as
+ * "fastervlm:36,fastv:36;layer=3;.mitigation=%22pai%22".
+ */
 export const plansText = (plans) =>
   plans
     .map((plan) =>
@@ -83,7 +87,10 @@ export const plansText = (plans) =>
     )
     .join(",");
 
-/** @param {Plan} plan @returns {string} Equal plans have equal keys, whatever order their fields are in and whatever is left at nothing. */
+/**
+ * @param {Plan} plan @returns {string} Equal plans have equal keys, whatever order their fields are
+ * in and whatever is left at nothing.
+ */
 export const planKey = (plan) => {
   const options = Object.entries(plan.options || {})
     .sort()

@@ -1,10 +1,12 @@
 /**
- * Shapes of the records that Python sends and that the parts of the page hand to one another. Nothing
- * here runs: tsc reads it (jsconfig.json). Letters: n visual tokens, t answer words, l layers of the
- * language model, h heads, u layers and g heads of the vision tower, k stages of removal.
+ * Shapes of the records that Python sends and that the parts of the page hand to one another.
+ * Nothing here runs: tsc reads it (jsconfig.json). Letters: n visual tokens, t answer words, l
+ * layers of the language model, h heads, u layers and g heads of the vision tower, k stages of
+ * removal.
  *
  * @typedef {{data: string, dtype: "f2" | "f4" | "u1" | "i2" | "i4", shape: number[], scale?: Packed}} Packed
- *   An array as tokviz/view/encode.py packs it: base64 of little-endian numbers. With `scale`, bytes
+ *   An array as tokviz/view/encode.py packs it: base64 of little-endian numbers. With `scale`,
+ * bytes
  *   0 to 254 are shares of their row's scale and 255 is "no number".
  * @typedef {Float32Array | Uint8Array | Uint16Array | Int16Array | Int32Array} Numbers
  * @typedef {{values: Numbers, shape: number[]}} Field An unpacked array, row-major.

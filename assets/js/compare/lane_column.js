@@ -63,7 +63,8 @@ export class LaneColumn {
       el(
         "p",
         { class: "tv-fine" },
-        `The full answer, with all ${this.owner.value.n || ""} visual tokens. Everything else is measured against it.`,
+        `The full answer, with all ${this.owner.value.n || ""} visual tokens. ` +
+          `Everything else is measured against it.`,
       ),
     ];
   }
@@ -217,7 +218,9 @@ export class LaneColumn {
 
   distances(words) {
     const title =
-      "Lower bound of the total variation distance between each next-word distribution and the full run's, from the most probable words of both, up to where the answers differ";
+      "Lower bound of the total variation distance between each " +
+      "next-word distribution and the full run's, " +
+      "from the most probable words of both, up to where the answers differ";
     return el(
       "tr",
       { title },
@@ -277,6 +280,7 @@ export class LaneColumn {
     const looked = this.looked();
     const { scene } = this;
     if (looked) {
+      const stops = palette.ramp.filter((_, i) => i % 51 === 0).join(",");
       const from = this.plan && Number.isInteger(this.plan.layer) ? "its own" : "as above";
       fill(
         this.legend,
@@ -285,9 +289,10 @@ export class LaneColumn {
           {},
           el("span", {
             class: "tv-ramp",
-            style: `background: linear-gradient(to right, ${palette.ramp.filter((_, i) => i % 51 === 0).join(",")})`,
+            style: `background: linear-gradient(to right, ${stops})`,
           }),
-          `attention in layer ${looked.view.layer} (${from}): 0 to ${formatNumber(this.owner.high)} in every lane`,
+          `attention in layer ${looked.view.layer} (${from}): ` +
+            `0 to ${formatNumber(this.owner.high)} in every lane`,
         ),
       );
       return;
@@ -365,7 +370,8 @@ export class LaneColumn {
       this.tip.hidden = token < 0;
       if (token >= 0)
         fill(this.tip, ...this.lines(token).map((line, i) => el(i ? "span" : "b", {}, line)));
-      this.tip.style.transform = `translate(${Math.max(0, Math.min(x + 12, box.width - this.tip.offsetWidth))}px, ${Math.max(0, y + 14)}px)`;
+      const left = Math.max(0, Math.min(x + 12, box.width - this.tip.offsetWidth));
+      this.tip.style.transform = `translate(${left}px, ${Math.max(0, y + 14)}px)`;
       if (token !== this.hovered) {
         this.hovered = token;
         this.paint(token);
@@ -405,7 +411,8 @@ export class LaneColumn {
         ? "kept"
         : fates[token] === 2
           ? `pruned ${where}`
-          : `merged into group ${group}: ${plural(size, "token")}, represented by token ${scene.place.values[token]}`,
+          : `merged into group ${group}: ${plural(size, "token")}, ` +
+            `represented by token ${scene.place.values[token]}`,
     );
     if (scene.score && Number.isFinite(scene.score.values[token]))
       lines.push(`method's score ${formatNumber(scene.score.values[token])}`);

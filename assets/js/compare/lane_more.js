@@ -1,4 +1,7 @@
-/** What a lane may have of its own besides its method: question, mitigation, model, and the layer of its picture. */
+/**
+ * What a lane may have of its own besides its method: question, mitigation, model, and the layer of
+ * its picture.
+ */
 
 /** @import { LaneColumn } from "./lane_column.js" */
 
@@ -82,7 +85,9 @@ export class LaneMore {
     return el("label", { class: "tv-option" }, "question", line);
   }
 
-  /** Answering back at a hallucination: an attention edit or a contrast, on what the method leaves. */
+  /**
+   * Answering back at a hallucination: an attention edit or a contrast, on what the method leaves.
+   */
   mitigation() {
     const option = (one) =>
       el(

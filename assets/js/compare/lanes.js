@@ -1,4 +1,7 @@
-/** The comparison: the full answer and up to three methods, each with its settings, picture and figures. */
+/**
+ * The comparison: the full answer and up to three methods, each with its settings, picture and
+ * figures.
+ */
 
 /** @import { Plan } from "../base/types.js" */
 
@@ -165,8 +168,8 @@ export class Lanes {
   }
 
   /**
-   * Where the model looked depends on the big picture's layer, what became of tokens does not. Soon:
-   * the lanes must never hold up the picture whose layer is being changed.
+   * Where the model looked depends on the big picture's layer, what became of tokens does not.
+   * Soon: the lanes must never hold up the picture whose layer is being changed.
    */
   followLayer() {
     clearTimeout(this.later);
@@ -187,7 +190,9 @@ export class Lanes {
     this.trigger("compare", { plans: this.plans });
   }
 
-  /** A lane with exactly these tokens, run at once; returns a sentence when that is not possible. */
+  /**
+   * A lane with exactly these tokens, run at once; returns a sentence when that is not possible.
+   */
   askByHand(tokens) {
     if (!this.value || this.busy())
       return "Another answer is being written: ask again when it is done.";

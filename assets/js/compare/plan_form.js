@@ -1,4 +1,6 @@
-/** Settings of one lane: method, budget and the method's own options, generated from the registry. */
+/**
+ * Settings of one lane: method, budget and the method's own options, generated from the registry.
+ */
 
 import { el, fill } from "../base/dom.js";
 import { plural } from "../base/text.js";
@@ -151,7 +153,8 @@ export class PlanForm {
       "select",
       {
         title:
-          "Do the tokens that are left keep their position ids, or are they numbered anew without gaps?",
+          "Do the tokens that are left keep their position ids, " +
+          "or are they numbered anew without gaps?",
         onchange: () => {
           this.plan.positions = select.value || null;
           this.changed();

@@ -1,4 +1,7 @@
-/** The hallucination desk: flagged words, candidates to force, tokens that it stands on, mitigations. */
+/**
+ * The hallucination desk: flagged words, candidates to force, tokens that it stands on,
+ * mitigations.
+ */
 
 import { download, el, fill, partsOf, scrollToPart } from "../base/dom.js";
 import { markedWords } from "../compare/marked_words.js";
@@ -6,7 +9,13 @@ import { markedWords } from "../compare/marked_words.js";
 export class Desk {
   constructor(root, { trigger, server }) {
     this.trigger = trigger;
+<<<<<<< HEAD
     /** Functions of components/desk/panel.py. @type {Record<string, (sent: object) => Promise<any>>} */
+=======
+    /**
+     * Functions of components/desk_panel.py. @type {Record<string, (sent: object) => Promise<any>>}
+     */
+>>>>>>> js
     this.server = server;
     this.parts = partsOf(root);
     this.at = 0;

@@ -88,7 +88,10 @@ export class Arrangement {
     }
   }
 
-  /** A newline or separator has no place in the image: a strip at the right edge of the token before. */
+  /**
+   * A newline or separator has no place in the image: a strip at the right edge of the token
+   * before.
+   */
   placeMark(i, rect) {
     const before = 4 * (i - 1);
     const [x, y, w, h] = i

@@ -30,7 +30,13 @@ const fresh = () => ({
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
     this.root = root;
+<<<<<<< HEAD
     /** Functions of components/widgets/explorer.py. @type {Record<string, (sent: object) => Promise<any>>} */
+=======
+    /**
+     * Functions of components/overlay.py. @type {Record<string, (sent: object) => Promise<any>>}
+     */
+>>>>>>> js
     this.server = server;
     /** Sends an event to Gradio. @type {(event: string, sent?: object) => void} */
     this.trigger = trigger;
@@ -52,7 +58,10 @@ export class Explorer {
     pageState.explorers.push(this);
   }
 
-  /** A new payload: another run, the same run with more words, a choice of tokens to paint on, or nothing. */
+  /**
+   * A new payload: another run, the same run with more words, a choice of tokens to paint on, or
+   * nothing.
+   */
   async load(/** @type {Payload} */ payload) {
     if (payload?.choice) return this.panel.brush.receive(payload.choice);
     if (!payload?.panes) return;
@@ -74,7 +83,9 @@ export class Explorer {
     );
   }
 
-  /** Starting view of a run: what it asks for, else what the reader had chosen, else the best layer. */
+  /**
+   * Starting view of a run: what it asks for, else what the reader had chosen, else the best layer.
+   */
   begin(payload) {
     const { scene, view } = this;
     const asked = payload.view || {};

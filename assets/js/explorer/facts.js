@@ -97,7 +97,8 @@ export class Facts {
     const map = owner.scene.map(owner.view.map);
     const value = owner.values[token];
     if (!map?.has) return "–";
-    return `${map.label.toLowerCase()} ${Number.isFinite(value) ? formatNumber(value) : "no number here"}`;
+    const number = Number.isFinite(value) ? formatNumber(value) : "no number here";
+    return `${map.label.toLowerCase()} ${number}`;
   }
 
   rank(token) {
@@ -128,7 +129,10 @@ export class Facts {
     const groups = scene.groupsAt(view.stage);
     if (!groups || groups[token] < 0) return "–";
     const size = scene.membersAt(view.stage).get(groups[token]).length;
-    return `group ${groups[token]}: ${plural(size, "token")}, represented by token ${scene.placesAt(view.stage)[token]}`;
+    return (
+      `group ${groups[token]}: ${plural(size, "token")}, ` +
+      `represented by token ${scene.placesAt(view.stage)[token]}`
+    );
   }
 
   kind(token) {

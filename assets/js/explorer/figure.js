@@ -49,7 +49,10 @@ export class Figure {
     };
   }
 
-  /** Lines that fit; what has no spaces is broken anywhere, and what is left out after eight lines is marked. */
+  /**
+   * Lines that fit; what has no spaces is broken anywhere, and what is left out after eight lines
+   * is marked.
+   */
   wrap(pen, text, width) {
     const lines = [""];
     const fits = (line) => pen.measureText(line).width <= width;

@@ -1,4 +1,7 @@
-/** Every head of a layer as a small map, the one with most on the image first; all share one colour scale. */
+/**
+ * Every head of a layer as a small map, the one with most on the image first; all share one colour
+ * scale.
+ */
 
 /** @import { Explorer } from "./explorer.js" */
 
@@ -43,10 +46,9 @@ export class HeadGallery {
     const map = scene.map(view.map);
     const where = view.map === "tower" ? "vision tower layer" : "layer";
     writeText(this.title, `Heads of ${where} ${view.layer}`);
-    writeText(
-      this.note,
-      `${view.map === "attention" ? "Most attention on the image first" : "Highest sum first"}. One colour scale: 0 to ${formatNumber(maps.range.high)}.`,
-    );
+    const order = view.map === "attention" ? "Most attention on the image" : "Highest sum";
+    const high = formatNumber(maps.range.high);
+    writeText(this.note, `${order} first. One colour scale: 0 to ${high}.`);
     if (this.tiles.length !== map.heads) this.build(map.heads);
     const spots = this.spots();
     for (const [place, head] of maps.heads.entries())

@@ -49,8 +49,8 @@ export const showLegend = (owner) => {
 };
 
 /**
- * A small picture of a role for the legend: an image, since a browser keeps a layer for every canvas and goes through
- * all layers at every move.
+ * A small picture of a role for the legend: an image, since a browser keeps a layer for every
+ * canvas and goes through all layers at every move.
  */
 const swatches = new Map();
 export const swatch = (name) => {

@@ -1,6 +1,6 @@
 /**
- * Many tokens drawn at once: one pixel per token, stretched over the rectangle of its tile. Filling thousands of
- * cells one by one takes longer than a frame.
+ * Many tokens drawn at once: one pixel per token, stretched over the rectangle of its tile. Filling
+ * thousands of cells one by one takes longer than a frame.
  */
 
 export class Mosaic {

@@ -17,7 +17,9 @@ export class Painter extends Arrangement {
     super(canvas);
     /** Where drawing goes: the screen, a hidden canvas or an SVG file. @type {any} */
     this.pen = canvas.getContext("2d");
-    /** Hidden canvases of this size, by what is on them. @type {Record<string, HTMLCanvasElement>} */
+    /**
+     * Hidden canvases of this size, by what is on them. @type {Record<string, HTMLCanvasElement>}
+     */
     this.bases = {};
     /** @type {(HTMLImageElement | null)[]} */
     this.images = null;
@@ -136,7 +138,10 @@ export class Painter extends Arrangement {
     pageState.paints++;
   }
 
-  /** Everything with a given pen, nothing from a cache and every token by itself, as print and vector files need it. */
+  /**
+   * Everything with a given pen, nothing from a cache and every token by itself, as print and
+   * vector files need it.
+   */
   drawWith(pen, look) {
     this.exact = true;
     this.onto(pen, () => {
@@ -198,7 +203,9 @@ export class Painter extends Arrangement {
     pen.drawImage(image, rect.x - x0 * sx, rect.y - y0 * sy, size.width * sx, size.height * sy);
   }
 
-  /** The heat map: shares of the colour scale, one colour per token, left out on sinks and marks. */
+  /**
+   * The heat map: shares of the colour scale, one colour per token, left out on sinks and marks.
+   */
   drawHeat(look) {
     const { pen, scene } = this;
     const { norm, sinks } = look;
@@ -228,8 +235,8 @@ export class Painter extends Arrangement {
   }
 
   /**
-   * A pattern over all patches that pass a test. A canvas full of the pattern is kept: filling with a pattern takes
-   * ten times as long as copying pixels.
+   * A pattern over all patches that pass a test. A canvas full of the pattern is kept: filling with
+   * a pattern takes ten times as long as copying pixels.
    */
   hatch(name, test) {
     const { pen, scene } = this;
@@ -299,7 +306,10 @@ export class Painter extends Arrangement {
     else if (lines.length) this.etch(lines, strokes);
   }
 
-  /** Lines [k, 4] as rectangles of a thickness, longer by half of it at both ends so that corners close. */
+  /**
+   * Lines [k, 4] as rectangles of a thickness, longer by half of it at both ends so that corners
+   * close.
+   */
   rule(lines, grey, alpha, thick) {
     this.pen.fillStyle = `rgba(${grey},${grey},${grey},${alpha})`;
     for (let k = 0; k < lines.length; k += 4)
@@ -312,21 +322,24 @@ export class Painter extends Arrangement {
   }
 
   /**
-   * The same lines as `rule` draws, written as pixels: to fill thousands of small rectangles takes longer
-   * than a frame, to set their pixels in an array does not.
+   * The same lines as `rule` draws, written as pixels: to fill thousands of small rectangles takes
+   * longer than a frame, to set their pixels in an array does not.
    *
-   * @param {number[]} lines [k, 4] flat: x, y, width, height in CSS pixels, one of width and height 0.
-   * @param {[number, number, number][]} strokes Grey value, opacity and thickness in CSS pixels; a later
+   * @param {number[]} lines [k, 4] flat: x, y, width, height in CSS pixels; one of the
+   *   last two is 0.
+   * @param {[number, number, number][]} strokes Grey, opacity, thickness in CSS pixels; a later
    *   one replaces what is under it, as the array cannot blend.
    */
   etch(lines, strokes) {
     const { width, height } = this.canvas; // in canvas pixels, as all below
     if (!this.plate || this.plate.width !== width || this.plate.height !== height)
       this.plate = new ImageData(width, height);
-    const pixels = new Uint32Array(this.plate.data.buffer).fill(0); // [height, width], one number each
+    // [height, width], one number for the four bytes of a pixel.
+    const pixels = new Uint32Array(this.plate.data.buffer).fill(0);
     const pixel = (value, most) => Math.max(0, Math.min(most, Math.round(value * this.ratio)));
     for (const [grey, alpha, thick] of strokes) {
-      // The bytes red, green, blue, alpha lie in memory from the lowest: 0xAABBGGRR on every machine
+      // The bytes red, green, blue, alpha lie in memory from the lowest: 0xAABBGGRR on every
+      // machine
       // that runs a browser. `>>> 0` makes the sum unsigned again.
       const colour = ((Math.round(255 * alpha) << 24) | (grey * 0x10101)) >>> 0;
       for (let k = 0; k < lines.length; k += 4) {

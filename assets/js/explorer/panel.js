@@ -34,8 +34,8 @@ export class ExplorerPanel {
   }
 
   /**
-   * The sliders are a form of their own: a browser looks through the whole form at every change, in case it is one to
-   * be filled in, and without one through the page.
+   * The sliders are a form of their own: a browser looks through the whole form at every change, in
+   * case it is one to be filled in, and without one through the page.
    */
   wire() {
     const { parts, owner } = this;
@@ -133,7 +133,9 @@ export class ExplorerPanel {
     fill(parts.notes, ...payload.notes.map((note) => el("li", {}, note)));
     parts.canvas.setAttribute(
       "aria-label",
-      `${payload.title || "Image"} with ${scene.n} visual tokens. Arrow keys change the layer, Shift and arrow keys move over the tokens, Tab goes on to the words, Escape clears.`,
+      `${payload.title || "Image"} with ${scene.n} visual tokens. ` +
+        `Arrow keys change the layer, Shift and arrow keys move over the tokens, ` +
+        `Tab goes on to the words, Escape clears.`,
     );
     if (view.stage === null && stages.length) parts.stage.value = String(stages.length - 1);
     this.walk.build();
@@ -236,13 +238,16 @@ export class ExplorerPanel {
     writeAttribute(
       parts.bars,
       "aria-valuetext",
-      `${where} ${view.layer}${shares ? `, ${formatPercent(shares[view.layer])} of the attention on the image` : ""}`,
+      `${where} ${view.layer}` +
+        (shares ? `, ${formatPercent(shares[view.layer])} of the attention on the image` : ""),
     );
     this.layerText(where, view.layer, layers - 1);
+    const striped = sunk?.some((s) => s > 0.005) ? "; striped: the part on sinks" : "";
     writeText(
       parts.layerNote,
       shares
-        ? `Bars: share of attention on the image, at most ${formatPercent(top)}${sunk?.some((s) => s > 0.005) ? "; striped: the part on sinks" : ""}.${this.beforeImage(view, scene)}`
+        ? `Bars: share of attention on the image, at most ${formatPercent(top)}${striped}.` +
+            this.beforeImage(view, scene)
         : "",
     );
     parts.layerNote.hidden = !shares;
@@ -319,8 +324,8 @@ export class ExplorerPanel {
   }
 
   /**
-   * What the pointer is on, beside it. Where it goes follows from its size, which a ResizeObserver tells: to ask for
-   * it here would lay the page out once more for every move.
+   * What the pointer is on, beside it. Where it goes follows from its size, which a ResizeObserver
+   * tells: to ask for it here would lay the page out once more for every move.
    */
   tip(token, spot) {
     const { tip } = this.parts;
@@ -331,7 +336,10 @@ export class ExplorerPanel {
     this.placeTip();
   }
 
-  /** Into lines that stay: where a node comes or goes, a browser asks every :has() of the page again. */
+  /**
+   * Into lines that stay: where a node comes or goes, a browser asks every :has() of the page
+   * again.
+   */
   tell(lines) {
     const { tip } = this.parts;
     while (tip.childElementCount < lines.length)

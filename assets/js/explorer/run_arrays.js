@@ -80,7 +80,10 @@ export class RunArrays {
     return at < 0 ? null : field.values.subarray(at * this.n, (at + 1) * this.n);
   }
 
-  /** Fates after a stage (default: the last, -1: before the first), or null when this run kept everything. */
+  /**
+   * Fates after a stage (default: the last, -1: before the first), or null when this run kept
+   * everything.
+   */
   fatesAt(stage) {
     if (!this.fates) return null;
     return this.stageRow(this.fates, stage) || this.once("all", () => new Uint8Array(this.n));

@@ -11,7 +11,9 @@ export class Scene extends RunArrays {
     super(payload);
     /** Ranks by the array that they are of. @type {WeakMap<Numbers, Int32Array>} */
     this.rankMemory = new WeakMap();
-    /** Layers whose attention was sent; null means all. A long answer about many tokens sends some. */
+    /**
+     * Layers whose attention was sent; null means all. A long answer about many tokens sends some.
+     */
     this.sent = payload.attention_layers || null;
     this.layers = this.countLayers();
     this.headCount = this.heads ? this.heads.shape[2] : 0;
@@ -37,7 +39,9 @@ export class Scene extends RunArrays {
     return this.phi ? this.phi.shape[0] : 0;
   }
 
-  /** The maps to choose from, those that this run lacks with the reason why. @returns {MapEntry[]} */
+  /**
+   * The maps to choose from, those that this run lacks with the reason why. @returns {MapEntry[]}
+   */
   menu() {
     const lost = this.payload.missing || {};
     const cls = this.payload.tower_kind !== "received";
@@ -58,7 +62,9 @@ export class Scene extends RunArrays {
         layers: 0,
         heads: 0,
         why: lost.tam,
-        help: "Token Activation Map: how strongly each patch on its own supports the word, minus what earlier words explain.",
+        help:
+          "Token Activation Map: how strongly each patch on its own supports the word, " +
+          "minus what earlier words explain.",
       },
       {
         id: "tower",
@@ -112,9 +118,12 @@ export class Scene extends RunArrays {
     return text.length ? text : this.words.map((_, i) => i);
   }
 
-  /** The numbers of a view, the last one's kept: moving another slider must not add them up again. */
+  /**
+   * The numbers of a view, the last one's kept: moving another slider must not add them up again.
+   */
   shown(view) {
-    const key = `${view.map} ${view.layer} ${view.head} ${this.chosen(view)} ${view.words.size || view.peek !== null}`;
+    const held = view.words.size || view.peek !== null;
+    const key = `${view.map} ${view.layer} ${view.head} ${this.chosen(view)} ${held}`;
     if (this.shownKey !== key)
       Object.assign(this, { shownKey: key, shownValues: this.values(view) });
     return this.shownValues;
@@ -153,7 +162,8 @@ export class Scene extends RunArrays {
       return map.has.values.slice(start, start + this.n);
     }
     if (view.map === "tower") {
-      // [u, n], or [u, g, n] for one head: row-major, so a head's row begins after (layer · g + head) rows.
+      // [u, n], or [u, g, n] for one head: row-major, so a head's row begins after (layer · g +
+      // head) rows.
       const head = view.head < this.towerHeads ? view.head : -1;
       const n = this.n;
       const start = head < 0 ? layer * n : (layer * this.towerHeads + head) * n;
@@ -162,7 +172,10 @@ export class Scene extends RunArrays {
     return this.sum(view, layer, out);
   }
 
-  /** Where a word's attention in a layer begins; of a layer that was not sent, in the nearest that was. */
+  /**
+   * Where a word's attention in a layer begins; of a layer that was not sent, in the nearest that
+   * was.
+   */
   attentionAt(word, layer) {
     const place = this.sent ? this.sent.indexOf(this.drawnLayer(layer)) : layer;
     return (word * this.attention.shape[1] + place) * this.n;
@@ -176,7 +189,9 @@ export class Scene extends RunArrays {
     );
   }
 
-  /** Add up [n] rows of tam [t, n], attention [t, l, n] or heads [t, l, h, n] over the chosen words. */
+  /**
+   * Add up [n] rows of tam [t, n], attention [t, l, n] or heads [t, l, h, n] over the chosen words.
+   */
   sum(view, layer, out) {
     const words = this.chosen(view);
     const n = this.n;
@@ -207,7 +222,9 @@ export class Scene extends RunArrays {
     });
   }
 
-  /** Share of attention on the image per layer, mean over the chosen words; or another field [t, l]. */
+  /**
+   * Share of attention on the image per layer, mean over the chosen words; or another field [t, l].
+   */
   shares(view, field = this.share) {
     if (!field) return null;
     const [t, l] = field.shape;
@@ -240,7 +257,8 @@ export class Scene extends RunArrays {
   headMaps(view) {
     const map = this.map(view.map);
     if (!map?.heads || !map.has) return null;
-    const key = `heads ${view.map} ${view.layer} ${view.sinks} ${view.map === "attention" ? this.chosen(view) : ""}`;
+    const words = view.map === "attention" ? this.chosen(view) : "";
+    const key = `heads ${view.map} ${view.layer} ${view.sinks} ${words}`;
     if (this.headKey === key) return this.headCache;
     const heads = Array.from({ length: map.heads }, (_, head) => {
       const values = this.values({ ...view, head });
@@ -260,21 +278,21 @@ export class Scene extends RunArrays {
     return this.headCache;
   }
 
-  /** The range of the colours: of this view, of all heads when one is looked at, or of all layers. */
+  /**
+   * The range of the colours: of this view, of all heads when one is looked at, or of all layers.
+   */
   scaleRange(values, view) {
     const map = this.map(view.map);
     const heads = view.head >= 0 && view.head < map.heads ? this.headMaps(view) : null;
     if (view.common && map.layers > 1) {
-      return this.once(
-        `range ${view.map} ${view.head} ${view.sinks} ${view.map === "attention" ? this.chosen(view) : ""}`,
-        () => {
-          const highs = Array.from(
-            { length: map.layers },
-            (_, layer) => this.range(this.values({ ...view, layer }), { ...view, layer }).high,
-          );
-          return { low: 0, high: Math.max(...highs) };
-        },
-      );
+      const words = view.map === "attention" ? this.chosen(view) : "";
+      return this.once(`range ${view.map} ${view.head} ${view.sinks} ${words}`, () => {
+        const highs = Array.from(
+          { length: map.layers },
+          (_, layer) => this.range(this.values({ ...view, layer }), { ...view, layer }).high,
+        );
+        return { low: 0, high: Math.max(...highs) };
+      });
     }
     return heads ? heads.range : this.range(values, view);
   }
@@ -312,7 +330,9 @@ export class Scene extends RunArrays {
     return { low: Math.min(low, 0), high };
   }
 
-  /** Rank of each token, 1 = highest; ties go to the lower index; tokens without a number come last. */
+  /**
+   * Rank of each token, 1 = highest; ties go to the lower index; tokens without a number come last.
+   */
   ranks(values) {
     if (!this.rankMemory.has(values)) this.rankMemory.set(values, this.rank(values));
     return this.rankMemory.get(values);
@@ -320,12 +340,14 @@ export class Scene extends RunArrays {
 
   /**
    * The ranks by one sort of plain numbers: a typed array without a comparison function sorts in a
-   * tenth of the time. So value and token have to fit into one number, whose order is the order wanted.
+   * tenth of the time. So value and token have to fit into one number, whose order is the order
+   * wanted.
    *
-   * The bits of a 32-bit float, read as an integer, already grow with the size of the value; the sign
-   * is a bit of its own. A value >= 0 becomes minus its bits, so larger ones come first; a value < 0
-   * becomes its bits without the sign, so those nearer to 0 come first. Both times n plus the token
-   * keeps equal values in the tokens' order, and stays exact: 2^31 · n is below 2^53 for n < 4 million.
+   * The bits of a 32-bit float, read as an integer, already grow with the size of the value; the
+   * sign is a bit of its own. A value >= 0 becomes minus its bits, so larger ones come first; a
+   * value < 0 becomes its bits without the sign, so those nearer to 0 come first. Both times n plus
+   * the token keeps equal values in the tokens' order, and stays exact: 2^31 · n is below 2^53 for
+   * n < 4 million.
    *
    * @param {Numbers} values [n]; what is no finite number counts as minus infinity.
    * @returns {Int32Array} [n]

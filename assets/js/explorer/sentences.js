@@ -11,7 +11,10 @@ export const fateSentence = (scene, roles, stage) => {
   if (count(1)) parts.push(`${count(1)} merged into ${plural(groups, "group")}`);
   if (count(2)) parts.push(`${count(2)} pruned`);
   const hint = count(1) ? " Point at a merged token to see its whole group." : "";
-  return `What became of the ${scene.n} visual tokens: ${parts.join(", ")}. The answer was written from what is left.${hint}`;
+  return (
+    `What became of the ${scene.n} visual tokens: ${parts.join(", ")}. ` +
+    `The answer was written from what is left.${hint}`
+  );
 };
 
 /** One sentence that says what one sees. */
@@ -28,9 +31,16 @@ export const leadSentence = ({ scene, view, look }) => {
     : "its answer";
   const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
   if (look.painted)
-    return "Paint over what the model should not see: hatched tokens are left out when you ask again.";
+    return (
+      "Paint over what the model should not see: " +
+      "hatched tokens are left out when you ask again."
+    );
   if (look.preview)
-    return `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: a preview by this map. Compare below removes tokens for real.`;
+    return (
+      `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: ` +
+      `a preview by this map. ` +
+      `Compare below removes tokens for real.`
+    );
   if (look.roles) return fateSentence(scene, look.roles, view.stage);
   if (view.map === "attention") {
     const share = scene.shares(view);
@@ -42,13 +52,22 @@ export const leadSentence = ({ scene, view, look }) => {
       drawn === view.layer
         ? ""
         : ` The picture shows layer ${drawn}: for an answer this long, only some layers are sent.`;
-    return `Bright patches are where the model looked while it wrote ${words} (layer ${view.layer}, ${head}${part}).${near}`;
+    return (
+      `Bright patches are where the model looked while it wrote ${words} ` +
+      `(layer ${view.layer}, ${head}${part}).${near}`
+    );
   }
   if (view.map === "tam")
     return `Bright patches support ${words} on their own, minus what earlier words explain.`;
   if (view.map === "tower")
-    return `Bright patches matter most to the vision tower (layer ${view.layer}, ${head}), before any question is asked.`;
+    return (
+      `Bright patches matter most to the vision tower ` +
+      `(layer ${view.layer}, ${head}), before any question is asked.`
+    );
   if (view.map === "phi")
-    return `Bright tokens behave like attention sinks in layer ${view.layer}: they draw attention whatever they show.`;
+    return (
+      `Bright tokens behave like attention sinks in layer ${view.layer}: ` +
+      `they draw attention whatever they show.`
+    );
   return "Bright tokens are those the method found important.";
 };

@@ -11,6 +11,12 @@ import { Figure } from "./figure.js";
 const names = ["kept", "merged", "pruned"];
 const kinds = ["patch", "newline", "separator"];
 
+/** Records as a table; all values are numbers, null or words without a comma. */
+const commaSeparated = (rows) => {
+  const values = rows.map((row) => Object.values(row).map((value) => value ?? ""));
+  return `${[Object.keys(rows[0]), ...values].map((row) => row.join(",")).join("\n")}\n`;
+};
+
 export class Sharing {
   /** @param {Explorer} owner */
   constructor(owner) {
@@ -113,7 +119,8 @@ export class Sharing {
   async link() {
     if (!this.owner.scene.payload.link?.example)
       return this.say(
-        "Your own picture stays with you, so a link cannot show it. Save the trace and send that file instead.",
+        "Your own picture stays with you, so a link cannot show it. " +
+          "Save the trace and send that file instead.",
       );
     const address = this.address();
     try {
@@ -174,7 +181,7 @@ export class Sharing {
     const text =
       kind === "json"
         ? JSON.stringify({ model, prompt, answer, view: this.state(), tokens: rows }, null, 1)
-        : `${[Object.keys(rows[0]), ...rows.map((row) => Object.values(row).map((value) => value ?? ""))].map((row) => row.join(",")).join("\n")}\n`;
+        : commaSeparated(rows);
     download(
       `tokviz-tokens.${kind}`,
       new Blob([text], { type: kind === "json" ? "application/json" : "text/csv" }),

@@ -50,7 +50,8 @@ export class SvgPen {
 
   stroked() {
     const dash = this.dash.length ? ` stroke-dasharray="${this.dash.join(" ")}"` : "";
-    return `fill="none" ${this.colour("stroke", this.strokeStyle)} stroke-width="${round(this.lineWidth)}"${dash}`;
+    const width = round(this.lineWidth);
+    return `fill="none" ${this.colour("stroke", this.strokeStyle)} stroke-width="${width}"${dash}`;
   }
 
   fillRect(x, y, width, height) {
@@ -94,7 +95,10 @@ export class SvgPen {
     const size = parseFloat(this.font.match(/([\d.]+)px/)[1]);
     const weight = /bold|600/.test(this.font) ? ' font-weight="600"' : "";
     this.parts.push(
-      `<text x="${round(x)}" y="${round(y)}" font-size="${size}"${weight} font-family="system-ui, sans-serif" ${this.colour("fill", this.fillStyle)}>${escaped(text)}</text>`,
+      `<text x="${round(x)}" y="${round(y)}" font-size="${size}"${weight} ` +
+        `font-family="system-ui, sans-serif" ` +
+        `${this.colour("fill", this.fillStyle)}>` +
+        `${escaped(text)}</text>`,
     );
   }
 
@@ -120,7 +124,9 @@ export class SvgPen {
     const source = image.toDataURL ? image.toDataURL() : image.src;
     const grey = this.filter.startsWith("grayscale") ? ' filter="url(#grey)"' : "";
     this.parts.push(
-      `<image href="${source}" x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}" preserveAspectRatio="none"${grey}/>`,
+      `<image href="${source}" x="${round(x)}" y="${round(y)}" ` +
+        `width="${round(width)}" height="${round(height)}" ` +
+        `preserveAspectRatio="none"${grey}/>`,
     );
   }
 
@@ -128,9 +134,20 @@ export class SvgPen {
     const patterns = [...this.defs.values()].map(({ id, tile, scale }) => {
       const width = tile.width * scale;
       const height = tile.height * scale;
-      return `<pattern id="${id}" width="${round(width)}" height="${round(height)}" patternUnits="userSpaceOnUse"><image href="${tile.toDataURL()}" width="${round(width)}" height="${round(height)}"/></pattern>`;
+      return (
+        `<pattern id="${id}" width="${round(width)}" height="${round(height)}" ` +
+        `patternUnits="userSpaceOnUse"><image ` +
+        `href="${tile.toDataURL()}" ` +
+        `width="${round(width)}" height="${round(height)}"/></pattern>`
+      );
     });
     const grey = '<filter id="grey"><feColorMatrix type="saturate" values="0.2"/></filter>';
-    return `<svg xmlns="http://www.w3.org/2000/svg" width="${round(this.width)}" height="${round(this.height)}" viewBox="0 0 ${round(this.width)} ${round(this.height)}"><defs>${grey}${patterns.join("")}</defs>${this.parts.join("\n")}</svg>\n`;
+    return (
+      `<svg xmlns="http://www.w3.org/2000/svg" ` +
+      `width="${round(this.width)}" height="${round(this.height)}" ` +
+      `viewBox="0 0 ${round(this.width)} ${round(this.height)}">` +
+      `<defs>${grey}${patterns.join("")}</defs>` +
+      `${this.parts.join("\n")}</svg>\n`
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** A walk through a run: all tokens, each stage of removal, then layer by layer through the language model. */
+/**
+ * A walk through a run: all tokens, each stage of removal, then layer by layer through the language
+ * model.
+ */
 
 /** @import { Explorer } from "./explorer.js" */
 
@@ -7,7 +10,9 @@ import { formatPercent } from "../base/text.js";
 
 const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-/** One {stage, layer} per step; layer is null outside the language model, stage -1 means all tokens. */
+/**
+ * One {stage, layer} per step; layer is null outside the language model, stage -1 means all tokens.
+ */
 export const walkFrames = (scene) => {
   const { stages } = scene.payload;
   const inside = (stage) => stage.layer !== null && stage.where === "inside the language model";
@@ -44,7 +49,8 @@ export const walkSentence = (scene, { stage, layer }, share) => {
   const merged = fates ? fates.filter((fate) => fate === 1).length : 0;
   const looks =
     share === null || layer === null ? "" : `; ${formatPercent(share)} of the attention is on them`;
-  return `${at}: ${left} of ${scene.n} tokens${merged ? `, some of which represent ${merged} merged ones` : ""}${looks}.`;
+  const represent = merged ? `, some of which represent ${merged} merged ones` : "";
+  return `${at}: ${left} of ${scene.n} tokens${represent}${looks}.`;
 };
 
 export class Walk {

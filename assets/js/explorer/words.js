@@ -1,4 +1,7 @@
-/** The answer's words: hover one for its map, click to hold it, several add up; a patch under the pointer lights them. */
+/**
+ * The answer's words: hover one for its map, click to hold it, several add up; a patch under the
+ * pointer lights them.
+ */
 
 /** @import { Explorer } from "./explorer.js" */
 

@@ -1,6 +1,7 @@
 /**
- * One line about what is going on: progress with its time, a warning, or what went wrong. While it is scrolled
- * out of sight it is also said at the edge of the window, where whoever pressed a button further down sees it.
+ * One line about what is going on: progress with its time, a warning, or what went wrong. While it
+ * is scrolled out of sight it is also said at the edge of the window, where whoever pressed a
+ * button further down sees it.
  */
 
 import { el, fill } from "../base/dom.js";

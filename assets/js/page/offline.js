@@ -1,6 +1,6 @@
 /**
- * A saved page (tokviz/view/page_file.py): one explorer that fills it, with the run beside it as JSON.
- * Also what a notebook shows. `window.__tokviz` is for tests alone here.
+ * A saved page (tokviz/view/page_file.py): one explorer that fills it, with the run beside it as
+ * JSON. Also what a notebook shows. `window.__tokviz` is for tests alone here.
  */
 
 import { pageState } from "../base/page_state.js";
