@@ -10,6 +10,8 @@ from gradio_client import Client, handle_file
 import app
 from tests.serving import ROOT, serving
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 import tokviz
 from tests.components.fake_vlm import FakeVLM

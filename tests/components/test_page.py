@@ -56,6 +56,7 @@ def test_everything_that_runs_the_model_takes_turns(page):
     assert {(b.concurrency_id, b.concurrency_limit) for b in running} == {("model", 1)}
 
 
+@pytest.mark.slow
 def test_plugins_that_failed_are_named_on_the_page(site, monkeypatch):
     monkeypatch.setattr(METHODS, "broken", {"<b>mine": "ImportError: no"})
     texts = [str(c["props"].get("value")) for c in build(site).config["components"]]

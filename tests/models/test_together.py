@@ -13,6 +13,8 @@ from tokviz.matrix import Reduction
 from tokviz.models.together import Together
 from tokviz.plans import Plan, chosen
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 NEW = 5
 
