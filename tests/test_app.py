@@ -12,6 +12,8 @@ from gradio_client import Client, handle_file
 from components.settings import load_options, read_settings
 from tests.serving import ROOT, serving
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 import tokviz
 from tests.components.fake_vlm import FakeVLM

@@ -11,6 +11,8 @@ import pytest
 
 from tokviz import ANALYSES, FAMILIES, METHODS, MITIGATIONS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
 TEXTS = {

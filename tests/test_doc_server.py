@@ -9,6 +9,8 @@ import pytest
 
 from tests.serving import ROOT, serving
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(?:python no-run|sh)\n(.*?)^```", DOCUMENT, re.S | re.M)
 

@@ -135,6 +135,7 @@ def test_every_requirement_is_pinned_exactly():
             assert re.fullmatch(r"#.*|-r requirements\.txt|[\w.-]+==[\w.]+", line), line
 
 
+@pytest.mark.slow
 def test_the_method_in_contributing_runs_as_a_plugin(tmp_path):
     """The example is installed as a package of its own and found through its entry point."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

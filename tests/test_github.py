@@ -105,6 +105,7 @@ def test_a_walk_through_all_families_is_marked_by_itself(request):
     assert all(item.get_closest_marker("browser") for item in driving)
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_fails_by_its_name(tmp_path):
     """The pinned plugin, with the settings of pyproject.toml but a limit of one second."""
     (tmp_path / "test_it.py").write_text("import time\ndef test_hangs():\n    time.sleep(60)\n")

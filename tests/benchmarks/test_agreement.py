@@ -1,9 +1,12 @@
 """The table of agreement: which rows it has, and what its numbers are made of."""
 
 import numpy as np
+import pytest
 
 import tokviz
 from benchmarks import agreement
+
+pytestmark = pytest.mark.slow
 
 
 def test_rows_that_are_equal_everywhere_are_one():

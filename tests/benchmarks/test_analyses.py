@@ -7,6 +7,8 @@ import tokviz
 from benchmarks import analyses
 from tokviz.capture import Capture
 
+pytestmark = pytest.mark.slow
+
 SCENE = analyses.EXAMPLES / "scene_1.png"
 
 

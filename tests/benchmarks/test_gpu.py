@@ -11,6 +11,8 @@ from benchmarks import gpu, gpu_model, gpu_rows, gpu_sections
 from benchmarks.shapes import SHAPES
 from benchmarks.table import Row
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def given(monkeypatch):

@@ -1,7 +1,11 @@
 """CHAIR of the embedded model: its words are found, and counts add up."""
 
+import pytest
+
 from benchmarks.hallucination import OBJECTS, added
 from tokviz.evaluation import chair
+
+pytestmark = pytest.mark.slow
 
 TEXTS = ["a dog in the top left, two mice in the center.", "a cat, strawberries and a cat."]
 THERE = [{"dog"}, {"cat", "moon"}]

@@ -9,6 +9,8 @@ from benchmarks.rows import Row
 from scripts import accuracy_page
 from tokviz.capture import Capture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def vlm():

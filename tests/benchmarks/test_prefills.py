@@ -10,6 +10,8 @@ from scripts import prefill_page
 from tokviz.matrix import Reduction
 from tokviz.trace.stages import StageRecord
 
+pytestmark = pytest.mark.slow
+
 
 def stages(*records):
     return SimpleNamespace(

@@ -12,6 +12,8 @@ from tokviz.cli.main import main
 from tokviz.examine import faithfulness
 from tokviz.examine.counterfactual import Certificate
 
+pytestmark = pytest.mark.slow
+
 SCENE = str(Path(__file__).parents[2] / "assets/examples/scene_1.png")
 ASKED = [SCENE, "--prompt", "what is in the top left ?"]
 
@@ -68,7 +70,7 @@ def test_an_analysis_without_a_map_cannot_be_checked(capsys):
 
 
 def test_a_search_shows_the_answers_before_and_after(capsys):
-    record = json.loads(said(capsys, "search", *ASKED, "--limit", "5", "--json"))
+    record = json.loads(said(capsys, "search", *ASKED, "--limit", "500", "--json"))
     assert record["before"] == "dog"
     assert record["after"] != "dog"
     assert 0 < len(record["tokens"]) < 144

@@ -11,17 +11,15 @@ from components.lessons.panel import Teaching
 from components.page import build
 from components.runs.models import Models
 from components.runs.runs import FULL, KeptRun
+from components.runs.showing import charts
 from components.runs.stored_examples import Stored
 from components.screen import StopButton
 from components.settings import Settings
 from components.site import Site
-from components.widgets.widget import SCRIPTS, STYLES, head
-from tests.components.fake_vlm import FakeVLM, fake_site
-from components.runs import FULL, RUNS, Run
-from components.showing import charts
 from components.state import Settings, Site
 from components.widget import STYLES, head
-from tests.components.fake_vlm import FakeVLM
+from components.widgets.widget import STYLES, head
+from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
 from tokviz import METHODS
 
@@ -63,6 +61,7 @@ def test_everything_that_runs_the_model_takes_turns(page):
     assert {(b.concurrency_id, b.concurrency_limit) for b in running} == {("model", 1)}
 
 
+@pytest.mark.slow
 def test_plugins_that_failed_are_named_on_the_page(site, monkeypatch):
     monkeypatch.setattr(METHODS, "broken", {"<b>mine": "ImportError: no"})
     texts = [str(c["props"].get("value")) for c in build(site).config["components"]]

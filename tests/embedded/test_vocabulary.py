@@ -12,6 +12,8 @@ from embedded.things import NAMES, plural
 from embedded.vocabulary import build_tokenizer
 from embedded.world import scene
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tokenizer():

@@ -10,6 +10,8 @@ from embedded.questions import KINDS, ask_existence, missing_partners, questions
 from embedded.things import NAMES, PARTNER, PLACES
 from embedded.world import CELL, SIDE, scene
 
+pytestmark = pytest.mark.slow
+
 
 def test_same_seed_gives_the_same_scene():
     first, second = scene(7, "test"), scene(7, "test")

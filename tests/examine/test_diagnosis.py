@@ -13,6 +13,8 @@ from benchmarks.batched import Spoken
 from tests.fakes import six_token_trace
 from tokviz.examine.diagnosis import FIGURES, UNSURE, box_of, decided_layers, how_often, reason_of
 
+pytestmark = pytest.mark.slow
+
 SCENE = Path(__file__).parents[2] / "assets/examples/scene_1.png"
 
 

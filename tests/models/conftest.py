@@ -66,15 +66,15 @@ def vlm(folder):
 
 @pytest.fixture
 def blind_method():
-    """Factory: (name, stages) -> a method inside the language model that keeps every third token.
+    """Factory: (name, step, stages) -> a method inside the language model, every step-th token.
 
     Its choice depends on nothing, so that what it does can be computed in another way.
     """
     made = []
 
-    def make(name, stages):
+    def make(name, step, stages):
         def decide(signals, keep):
-            return Reduction.select(np.arange(0, signals.n, 3)[:keep], signals.n)
+            return Reduction.select(np.arange(0, signals.n, step)[:keep], signals.n)
 
         place = {"place": "language_model", "needs": ("llm_hidden",)}
         method(name, title=name, schedule=lambda n, keep, layers: stages(keep), **place)(decide)
@@ -89,7 +89,13 @@ def blind_method():
 @pytest.fixture
 def every_third(blind_method):
     """Such a method with two stages, before layers 1 and 2."""
-    return blind_method("every-third", lambda keep: [Stage(1, keep + 4), Stage(2, keep)])
+    return blind_method("every-third", 3, lambda keep: [Stage(1, keep + 4), Stage(2, keep)])
+
+
+@pytest.fixture
+def every_other(blind_method):
+    """The same with every other token: four are left of eight."""
+    return blind_method("every-other", 2, lambda keep: [Stage(1, keep + 4), Stage(2, keep)])
 
 
 @pytest.fixture(scope="session")

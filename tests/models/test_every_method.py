@@ -7,6 +7,8 @@ import tokviz
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 KEEP = 16
 

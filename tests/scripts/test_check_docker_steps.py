@@ -6,6 +6,8 @@ import pytest
 
 from scripts import check_docker_steps as steps
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

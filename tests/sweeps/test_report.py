@@ -14,6 +14,8 @@ from tokviz.sweeps.summary import bootstrap, flipped, points_of, report_of, wils
 from tokviz.view.sweep_charts import Estimate, Point, over_budget, over_time, pareto
 from tokviz.view.sweep_page import page
 
+pytestmark = pytest.mark.slow
+
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{7*7}}"
 
 

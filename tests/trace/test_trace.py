@@ -195,6 +195,7 @@ def test_a_file_that_is_not_there_gets_a_sentence(tmp_path):
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), max_size=6))
+@pytest.mark.slow
 def test_no_mutation_of_a_good_file_raises_anything_but_a_trace_error(changes):
     data = bytearray(GOOD)
     for place, value in changes:

@@ -1,13 +1,8 @@
 /** Values that the page fetches as files: what stored examples show. */
 
 /**
-<<<<<<< HEAD
- * What a stored example shows is a file that is fetched once (components/widgets/payload_cache.py); any other value is here already.
- * Of several that are asked for in turn only the last is loaded.
-=======
- * What a stored example shows is a file that is fetched once (components/shelf.py); any other value
- * is here already. Of several that are asked for in turn only the last is loaded.
->>>>>>> js
+ * What a stored example shows is a file that is fetched once
+ * (components/widgets/payload_cache.py); any other value is here already. Of several that are asked for in turn only the last is loaded.
  */
 const files = new Map();
 const fetched = (name) => {

@@ -9,13 +9,9 @@ import { markedWords } from "../compare/marked_words.js";
 export class Desk {
   constructor(root, { trigger, server }) {
     this.trigger = trigger;
-<<<<<<< HEAD
-    /** Functions of components/desk/panel.py. @type {Record<string, (sent: object) => Promise<any>>} */
-=======
     /**
-     * Functions of components/desk_panel.py. @type {Record<string, (sent: object) => Promise<any>>}
+     * Functions of components/desk/panel.py. @type {Record<string, (sent: object) => Promise<any>>}
      */
->>>>>>> js
     this.server = server;
     this.parts = partsOf(root);
     this.at = 0;

@@ -30,13 +30,9 @@ const fresh = () => ({
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
     this.root = root;
-<<<<<<< HEAD
-    /** Functions of components/widgets/explorer.py. @type {Record<string, (sent: object) => Promise<any>>} */
-=======
     /**
-     * Functions of components/overlay.py. @type {Record<string, (sent: object) => Promise<any>>}
+     * Functions of components/widgets/explorer.py. @type {Record<string, (sent: object) => Promise<any>>}
      */
->>>>>>> js
     this.server = server;
     /** Sends an event to Gradio. @type {(event: string, sent?: object) => void} */
     this.trigger = trigger;

@@ -144,6 +144,7 @@ def test_a_broken_file_leaves_the_other_lessons_alone(tmp_path, caplog):
 TAB = SimpleNamespace(session_hash="tab")
 
 
+@pytest.mark.slow
 def test_steps_are_walked_and_the_ends_hold(site):
     teaching = Teaching(site, LESSONS)
     name = next(iter(LESSONS))

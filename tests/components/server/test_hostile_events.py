@@ -42,6 +42,7 @@ def check(status, text):
     assert not [word for word in TOLD if word in text], text
 
 
+@pytest.mark.slow
 def test_no_event_fails_at_what_a_stranger_sends(port, config, capfd, caplog):
     rng = random.Random(0)
     for event in config["dependencies"]:

@@ -79,6 +79,7 @@ def test_no_folder_of_uploads_can_be_read(port, a):
         assert SECRET not in text
 
 
+@pytest.mark.slow
 def test_no_event_shows_another_s_run(port, a, b):
     for event in (e for e in b.events if e["queue"] is False):
         for session in (b.session, None, "None", "undefined"):

@@ -45,6 +45,14 @@ def test_what_a_killed_process_left_is_cleared_and_what_a_living_one_has_is_not(
         living.wait()
 
 
+def test_a_folder_whose_lock_is_still_to_come_is_not_cleared(tmp_path):
+    """Another process makes its folder first and the lock in it a moment later."""
+    fresh = tmp_path / f"{uploads.PREFIX}fresh"
+    fresh.mkdir()
+    own_folder(str(tmp_path))
+    assert fresh.exists()
+
+
 def test_only_old_files_are_deleted_and_not_the_page_s_own(tmp_path, monkeypatch):
     (tmp_path / "some").mkdir()
     old, ours = tmp_path / "some/old.png", tmp_path / "some/ours.png"

@@ -12,6 +12,8 @@ from tokviz.models.checkpoints.cards import REPORTED
 from tokviz.models.families.anyres import Cutting, Tokens
 from tokviz.trace.layout import PATCH
 
+pytestmark = pytest.mark.matrix
+
 CLIP = {
     "model_type": "clip_vision_model",
     **sizes(1024, 4096, 24, 16, image_size=336, patch_size=14),

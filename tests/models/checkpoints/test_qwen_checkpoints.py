@@ -10,6 +10,8 @@ from tokviz.models import MODELS
 from tokviz.models.checkpoints.cards import REPORTED
 from tokviz.models.checkpoints.checkpoint import family_of
 
+pytestmark = pytest.mark.matrix
+
 SECTIONS = {"type": "mrope", "mrope_section": [16, 24, 24]}
 TOWER = {"depth": 32, "num_heads": 16, "patch_size": 14, "spatial_merge_size": 2}
 WINDOWS = {"hidden_size": 1280, "intermediate_size": 3420, "hidden_act": "silu"}

@@ -9,6 +9,8 @@ from tokviz.models.checkpoints.cards import REPORTED
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.decoder.windows import sliding_layers
 
+pytestmark = pytest.mark.matrix
+
 
 def sizes(width, inner, layers, heads, groups=None, **more):
     """Sizes of a text or vision part under the names that config.json has for them."""

@@ -13,6 +13,8 @@ from tokviz.matrix import Reduction
 from tokviz.models.decoder.batch import Batch
 from tokviz.plans import Plan, chosen
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 NEW = 5
 

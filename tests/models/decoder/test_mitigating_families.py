@@ -9,6 +9,8 @@ from tokviz.capture import Capture
 from tokviz.mitigation import MITIGATIONS, AttentionEdit, Recipe, mitigation
 from tokviz.plans import plan
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 
 

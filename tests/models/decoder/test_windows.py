@@ -15,6 +15,8 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.plans import Plan, Step, chosen
 
+pytestmark = pytest.mark.matrix
+
 WITH_WINDOWS = ("gemma3", "paligemma2")
 
 

@@ -75,10 +75,10 @@ def test_two_users_token_by_token_in_turn_get_their_own_answers(qwen, cat):
 
 
 @pytest.mark.parametrize("policy", ["keep", "repack"])
-def test_cached_decoding_after_pruning_inside_equals_recomputation(qwen, cat, policy, every_third):
+def test_cached_decoding_after_pruning_inside_equals_recomputation(qwen, cat, policy, every_other):
     """One long prefill over prompt and answer gives the logits of the second step again."""
     prepared = qwen.prepare(cat, PROMPT)
-    logits, run = run_lane(qwen, prepared, tokviz.plan("every-third", keep=4, positions=policy))
+    logits, run = run_lane(qwen, prepared, tokviz.plan("every-other", keep=4, positions=policy))
     ids = torch.cat([prepared.inputs["input_ids"], torch.tensor([run.lane.ids[:2]])], 1)
     later = prepared.positions[..., -1:] + torch.arange(1, 3)
     visual = torch.as_tensor(prepared.asked.layout.position).long()

@@ -16,6 +16,8 @@ from tokviz.capture import Capture
 from tokviz.models.families.idefics3 import Run, tiled_layout
 from tokviz.models.families.processors import still_images
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 KIN = TINY_KIN | TINY_FORMS
 

@@ -14,6 +14,8 @@ from tokviz.errors import InputError, MissingSignal
 from tokviz.models.runs.analysing import forwards
 from tokviz.trace import open_trace
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[3] / "assets/examples"
 SCENE, PROMPT = EXAMPLES / "scene_1.png", "where is the dog ?"
 SMALL = {"shapley": {"side": 6}, "leave_out": {"side": 4}, "integrated_gradients": {"steps": 8}}

@@ -1,5 +1,6 @@
 """Lanes side by side, several users, several images, stops and bad budgets."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -7,8 +8,11 @@ import pytest
 from PIL import Image
 
 import tokviz
+from tokviz.capture import Capture
 from tokviz.matrix import Reduction
-from tokviz.plans import Plan, chosen
+from tokviz.models.before import plan_steps as travel
+from tokviz.models.runs.run import Run
+from tokviz.plans import Plan, Step, chosen
 
 PROMPT = "what is this?"
 
@@ -109,6 +113,29 @@ def test_two_images_through_the_tower_method(vlm, cat):
     image = trace.layout.image
     for row in range(30):
         assert len(set(image[group == row].tolist())) == 1
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_after_the_tower_every_layer_of_its_attention_is_there_to_decide_from(vlm, cat, layer):
+    plan = Plan((Step("tome", 20), Step("fastervlm", 9, {"layer": layer})))
+    trace = vlm.answer(cat, PROMPT, plan, 1)
+    assert [stage.reduction.m for stage in trace.stages] == [20, 9]
+
+
+def test_deciding_inside_the_tower_is_not_counted_as_encoding_too(vlm, cat, monkeypatch):
+    """The clock says that the tower, decisions included, took ten seconds."""
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr(travel, "now", lambda device: float(next(clock)))
+    prepared = vlm.prepare(cat, PROMPT)
+    plan = tokviz.plan("tome", keep=12)
+    with vlm.guarded():
+        shared = vlm.encode(prepared, [plan], Capture.nothing())
+        run = Run(vlm, prepared, shared, {}, plan, Capture.nothing())
+        run.start()
+    (stage,) = run.arrived.records
+    assert stage.seconds > 0
+    passed = run.arrived.encode_seconds - shared.entered_seconds
+    assert passed + stage.seconds == pytest.approx(10)
 
 
 def test_a_plan_over_all_three_places_composes_into_one_matrix(vlm, cat):

@@ -7,6 +7,8 @@ import tokviz
 from tokviz.capture import Capture
 from tokviz.models.runs.schedule_search import Settings, as_plan, search_vflowopt, within_budget
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 
 
