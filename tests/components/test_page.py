@@ -11,13 +11,10 @@ from components.lessons.panel import Teaching
 from components.page import build
 from components.runs.models import Models
 from components.runs.runs import FULL, KeptRun
-from components.runs.showing import charts
 from components.runs.stored_examples import Stored
 from components.screen import StopButton
 from components.settings import Settings
 from components.site import Site
-from components.state import Settings, Site
-from components.widget import STYLES, head
 from components.widgets.widget import STYLES, head
 from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
