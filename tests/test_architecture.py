@@ -30,6 +30,7 @@ RANK = {
     "tokviz.trace_io": 0,
     "tokviz.records": 2,
     "tokviz.schema": 2,
+    "tokviz.trace_limits": 2,
     "tokviz.trace_header": 2.5,
     "tokviz.trace": 3,
     "tokviz.analysis": 4,
@@ -77,6 +78,7 @@ NUMPY_ONLY = {
     "tokviz.trace",
     "tokviz.trace_header",
     "tokviz.trace_io",
+    "tokviz.trace_limits",
 }
 
 
