@@ -212,16 +212,18 @@ def flip_of(
 
 
 def command(row: Row) -> str:
-    """Return what to type to run one row again and keep its trace."""
-    more = [part for pair in row["options"].split() for part in ("--option", pair)]
+    """Return what to type to run one row again and keep its trace.
+
+    Values are joined to their flags by `=`, so that a text such as "-x" is no flag of its own.
+    """
+    more = [f"--option={pair}" for pair in row["options"].split()]
     if row["method"]:
-        more = ["--method", row["method"], "--keep", str(row["keep"]), *more]
+        more = [f"--method={row['method']}", f"--keep={row['keep']}", *more]
     if row["mitigation"]:
-        more += ["--mitigation", row["mitigation"]]
-        for pair in row["mitigation_options"].split():
-            more += ["--mitigation-option", pair]
-    words = ["python", "-m", "tokviz", "answer", row["image"], "--prompt", row["prompt"],
-             "--model", row["model"], *more, "--trace", "run.safetensors"]  # fmt: skip
+        more.append(f"--mitigation={row['mitigation']}")
+        more += [f"--mitigation-option={pair}" for pair in row["mitigation_options"].split()]
+    words = ["python", "-m", "tokviz", "answer", row["image"], f"--prompt={row['prompt']}",
+             f"--model={row['model']}", *more, "--trace=run.safetensors"]  # fmt: skip
     return shlex.join(words)
 
 
