@@ -4,7 +4,8 @@
   if (T.SvgPen) return;
 
   const round = (value) => String(+value.toFixed(2));
-  const escape = (text) => text.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
+  // XML has no control characters; one of them would make the whole file unreadable.
+  const escape = (text) => text.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "").replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
 
   T.SvgPen = class {
     constructor(width, height) {
