@@ -37,7 +37,7 @@ over {trace_io.MAX_DIGITS} digits, half a character (a lone surrogate), over
 only: copy it into your repository. This is a whole trace, which opens in the page:
 
 ```python
-import trace_io  # in tokviz: from tokviz import trace_io, trace_limits
+import trace_io  # in tokviz: from tokviz import trace_io
 
 header, arrays = trace_io.start(
     prompt="is there a dog ?", answer="yes", image_size=(640, 480), grid=(24, 24)

@@ -89,4 +89,17 @@ def test_what_is_no_trace_is_said():
         with pytest.raises(trace_io.BadTrace, match=sentence):
             trace_io.unpack(data)
     assert json.loads(json.dumps(header)) == header
+
+
+@pytest.mark.parametrize("inner", [5, None, [], {}, "", "5", "[]", '{"version": true}'], ids=str)
+def test_a_header_of_another_kind_is_said(inner):
+    outer = {"__metadata__": {"format": trace_io.FORMAT, "header": inner}}
+    text = json.dumps(outer).encode()
+    with pytest.raises(trace_io.BadTrace):
+        trace_io.unpack(len(text).to_bytes(8, "little") + text)
+
+
+def test_a_header_survives_json_and_arrays_are_numpys():
+    header, arrays = trace_io.start(prompt="a", answer="b", image_size=(3, 3), grid=(3, 3))
+    assert json.loads(json.dumps(header)) == header
     assert all(isinstance(a, np.ndarray) for a in arrays.values())

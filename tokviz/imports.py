@@ -292,7 +292,7 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise InputError(f"{name} must be a whole number from {low} to {high:,}.")
     if not low <= value <= high:
-        given = str(value) if abs(value) < 10**16 else "a far larger one"
+        given = str(value) if abs(int(value)) < 10**16 else "a far larger one"
         raise InputError(f"{name} must be a whole number from {low} to {high:,}, got {given}.")
     return int(value)
 

@@ -88,7 +88,10 @@ def _header(data: bytes) -> dict[str, Any]:
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise BadTrace("this is a safetensors file, but not a tokviz trace.")
     _check_shapes(outer)
-    header = parse(facts.get("header", ""))
+    text = facts.get("header")
+    if not isinstance(text, str):
+        raise BadTrace("the trace is damaged: its header is no text.")
+    header = parse(text)
     if not isinstance(header, dict):
         raise BadTrace("the trace is damaged: its header is no object.")
     found = header.get("version")
@@ -126,8 +129,8 @@ def parse(text: str | bytes, most: int = MAX_VALUES) -> Any:
             surrogate), or too many values.
     """
     # Counted before anything is made: an empty list of two characters takes 56 bytes in Python.
-    signs = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
-    if sum(text.count(sign) for sign in signs) > most:  # type: ignore[arg-type]
+    plain = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if sum(map(plain.count, (b",", b"[", b"{"))) > most:
         raise BadTrace(f"the JSON text holds over {most:,} values.")
     try:
         value = json.loads(text, parse_constant=_no_number, parse_int=_whole, parse_float=_real)
