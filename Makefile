@@ -14,7 +14,7 @@ JOBS   ?= 2
 INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix docs bench audit docker-steps
+.PHONY: help run test lint fix docs bench audit lock docker-steps
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -43,8 +43,11 @@ docs: $(DEV)  ## rewrite the generated lists and pages, and build the site into 
 bench: $(DEV)  ## measure capture, lanes and page; prints one table
 	$(PY) -m benchmarks
 
-audit: $(DEV)  ## look the pinned packages up in the list of known weaknesses
-	$(PY) -m pip_audit --requirement requirements.txt --no-deps --disable-pip
+audit: $(DEV)  ## look every package of requirements.lock up in the list of known weaknesses
+	$(PY) -m scripts.audit
+
+lock: $(DEV)  ## write requirements.lock anew, after requirements.txt has changed
+	$(PY) -m scripts.write_lock
 
 docker-steps: $(READY)  ## carry out the Dockerfile's steps without Docker
 	$(PY) -m scripts.check_docker_steps
