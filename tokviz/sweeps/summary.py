@@ -212,19 +212,22 @@ def flip_of(
 
 
 def command(row: Row) -> str:
-    """Return what to type to run one row again and keep its trace.
-
-    Values are joined to their flags by `=`, so that a text such as "-x" is no flag of its own.
-    """
-    more = [f"--option={pair}" for pair in row["options"].split()]
+    """Return what to type to run one row again and keep its trace."""
+    more = [part for pair in row["options"].split() for part in flag("--option", pair)]
     if row["method"]:
-        more = [f"--method={row['method']}", f"--keep={row['keep']}", *more]
+        more = [*flag("--method", row["method"]), *flag("--keep", str(row["keep"])), *more]
     if row["mitigation"]:
-        more.append(f"--mitigation={row['mitigation']}")
-        more += [f"--mitigation-option={pair}" for pair in row["mitigation_options"].split()]
-    words = ["python", "-m", "tokviz", "answer", row["image"], f"--prompt={row['prompt']}",
-             f"--model={row['model']}", *more, "--trace=run.safetensors"]  # fmt: skip
+        more += flag("--mitigation", row["mitigation"])
+        for pair in row["mitigation_options"].split():
+            more += flag("--mitigation-option", pair)
+    words = ["python", "-m", "tokviz", "answer", row["image"], *flag("--prompt", row["prompt"]),
+             *flag("--model", row["model"]), *more, "--trace", "run.safetensors"]  # fmt: skip
     return shlex.join(words)
+
+
+def flag(name: str, value: str) -> list[str]:
+    """Return a flag and its value; joined where the value looks like a flag of its own."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def thumbnail(path: str) -> str:
