@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-all lint fix lint-js fix-js docs bench audit docker-steps
+.PHONY: help setup run check test test-all lint fix lint-js fix-js docs bench audit lock docker-steps
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 help:  ## show this list
@@ -69,8 +69,11 @@ docs: $(DEV)  ## rewrite the generated lists and pages, and build the site into 
 bench: $(DEV)  ## measure capture, lanes and page; prints one table
 	$(PY) -m benchmarks
 
-audit: $(DEV)  ## look the pinned packages up in the list of known weaknesses
-	$(PY) -m pip_audit --requirement requirements.txt --no-deps --disable-pip
+audit: $(DEV)  ## look every package of requirements.lock up in the list of known weaknesses
+	$(PY) -m scripts.audit
+
+lock: $(DEV)  ## write requirements.lock anew, after requirements.txt has changed
+	$(PY) -m scripts.write_lock
 
 docker-steps: $(READY)  ## carry out the Dockerfile's steps without Docker
 	$(PY) -m scripts.check_docker_steps

@@ -1,5 +1,6 @@
 """docs/trace_format.md, written from tokviz/trace/schema.py."""
 
+from tokviz.trace import limits as trace_limits
 from tokviz.trace import trace_io
 from tokviz.trace.schema import (
     AXES,
@@ -24,7 +25,14 @@ in the file's metadata `format` = `{trace_io.FORMAT}` and `header`, a JSON text.
 in it is executed. At most {trace_io.MAX_FILE_BYTES >> 20} MB, of which
 {trace_io.MAX_HEADER_CHARS:,} bytes before the arrays. tokviz refuses another version, arrays
 that do not fit the table or each other, and numbers that lead nowhere; arrays that it does not
-know are passed over.
+know are passed over. Refused in both directions, by `write` too: NaN and infinity, whole numbers of
+over {trace_io.MAX_DIGITS} digits, half a character (a lone surrogate), over
+{trace_io.MAX_VALUES:,} values or {trace_io.MAX_ARRAYS:,} arrays. Further bounds:
+{trace_limits.MAX_TOKENS:,} visual tokens, {trace_limits.MAX_IMAGES} images,
+{trace_limits.MAX_TILES:,} tiles whose grids have no more cells than there are visual tokens,
+{trace_limits.MAX_STAGES} stages and {trace_limits.MAX_STAGE_CELLS:,} stages x visual tokens,
+{trace_limits.MAX_ENTRIES:,} entries of a stage's matrix,
+{trace_limits.MAX_CELLS:,} words x visual tokens. Names of options are Python names.
 
 [tokviz/trace/trace_io.py](../tokviz/trace/trace_io.py) reads and writes the file
 with numpy and safetensors only: copy it into your repository. This is a whole trace, which opens in

@@ -235,6 +235,10 @@ class Reduction:
 
     # -- combining ----------------------------------------------------------------------------
 
+    def products(self, later: Reduction) -> int:
+        """Return how many products `then` forms: its memory and time follow this number."""
+        return int(self.row_sizes[later.cols].sum())
+
     def then(self, later: Reduction) -> Reduction:
         """Return the reduction that does this one first and `later` on its output (later.W @ W)."""
         if later.n != self.m:

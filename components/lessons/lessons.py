@@ -197,7 +197,7 @@ def read_lessons(home: Path = ASSETS / "lessons") -> dict[str, Lesson]:
         try:
             lessons[path.stem] = read_lesson(path.stem, _text(path))
         except LessonError:
-            log.exception("the lesson %s was left out", path.name)
+            log.exception("the lesson %r was left out", path.name)
     return lessons
 
 

@@ -5,15 +5,16 @@
 them. `python -m scripts.store_examples` makes them.
 """
 
-import json
 import logging
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-from tokviz.errors import TokvizError
+from tokviz.errors import TokvizError, TraceError
 from tokviz.images import open_image, preview_jpeg
 from tokviz.trace import open_trace
+from tokviz.trace.trace_io import BadTrace, parse
 from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
@@ -37,6 +38,33 @@ class Example:
     tag: str = ""
     note: str = ""
     view: dict[str, Any] = field(default_factory=dict)
+
+
+def listed_entries(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of an index.json; those that are not as they should be are left out."""
+    try:
+        found = parse(path.read_bytes()) if path.is_file() else []
+    except (OSError, BadTrace) as error:
+        log.warning("%r was left out: %s", path.name, error)
+        return []
+    entries = found if isinstance(found, list) else [found]
+    sound = [entry for entry in entries if is_entry(entry)]
+    if len(sound) < len(entries):
+        log.warning("%r: %d entries were left out", path.name, len(entries) - len(sound))
+    return sound
+
+
+def is_entry(entry: Any) -> bool:
+    """Return whether an entry has a name and says the rest in the right kinds."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return False
+    texts = all(isinstance(entry.get(name, ""), str) for name in ("file", "tag", "note"))
+    return texts and isinstance(entry.get("view", {}), dict) and is_inside(entry["name"])
+
+
+def is_inside(name: str) -> bool:
+    """Return whether a name leads to a file in its own folder."""
+    return bool(name) and Path(name).name == name
 
 
 class Stored:
@@ -65,25 +93,30 @@ class Stored:
         return None if example is None else example.run
 
     def _read(self, home: Path) -> dict[str, Example]:
-        listed = {entry["name"]: entry for entry in self._listed(home / "index.json")}
+        """Return what can be shown; whatever else lies there is left out and named in the log."""
+        listed = {entry["name"]: entry for entry in listed_entries(home / "index.json")}
         stored = [path.stem for path in sorted(home.glob("*.safetensors"))]
         others = [name for name in stored if "--" not in name and name not in listed]
         examples = {}
         for name in [*listed, *others]:
             try:
                 examples[name] = self._example(home, name, listed.get(name, {}))
-            except TokvizError:
-                log.exception("the example %s was left out", name)
+            except TokvizError as error:
+                log.warning("the example %r was left out: %s", name, error)
+            except Exception:  # noqa: BLE001  any file may lie there; none of them stops the server
+                log.exception("the example %r was left out", name)
         return examples
 
-    def _listed(self, path: Path) -> list[dict[str, Any]]:
-        return json.loads(path.read_text("utf-8")) if path.is_file() else []
-
     def _example(self, home: Path, name: str, entry: dict[str, Any]) -> Example:
-        lanes = sorted(home.glob(f"{name}--*.safetensors"))[:MAX_LANES]
-        traces = {FULL: open_trace(home / f"{name}.safetensors")}
-        traces |= {number: open_trace(path) for number, path in enumerate(lanes)}
-        full = traces[FULL]
+        if not name.isprintable():
+            raise TraceError("its name holds signs that cannot be shown.")
+        full = open_trace(home / f"{name}.safetensors")
+        if not full.n:
+            raise TraceError("it holds no visual tokens, so there is nothing to show.")
+        lanes = sorted(home.glob(f"{escape(name)}--*.safetensors"))[:MAX_LANES]
+        traces = {FULL: full} | {number: open_trace(path) for number, path in enumerate(lanes)}
+        if not entry.get("file") and not full.images:
+            raise TraceError("it holds no picture.")
         image = open_image(self.assets / entry["file"] if entry.get("file") else full.images[0])
         run = KeptRun(
             image, full.prompt, "embedded", traces, f"{RUN_PREFIX}{name}", name, name, self.cache

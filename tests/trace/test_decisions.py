@@ -106,6 +106,24 @@ def test_imported_decisions_run_as_a_plan():
     assert plan.label == "M, 2 tokens"
 
 
+def dense_twice():
+    """Two stages of 490,000 entries, whose product would be formed of 343 million."""
+    rows, cols = (part.ravel() for part in np.indices((700, 700)))
+    one = {"rows": rows, "cols": cols, "weights": np.ones(490_000), "position": np.arange(700)}
+    named = {f"stages.{i}.{name}": array for i in range(2) for name, array in one.items()}
+    return as_npz(n=700, **named)
+
+
+def damaged_npz():
+    """Compressed data with other bytes in its middle."""
+    out = io.BytesIO()
+    np.savez_compressed(out, n=9, kept=np.arange(9) % 7)
+    data = bytearray(out.getvalue())
+    at = data.index(b"kept.npy") + 60
+    data[at : at + 30] = b"\xff" * 30
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
@@ -119,7 +137,7 @@ def test_imported_decisions_run_as_a_plan():
         (as_json(n=True, kept=[0]), "n must be a whole number"),
         (as_json(kept=[9]), "0 to 8"),
         (as_json(kept=[-1]), "0 to 8"),
-        (as_json(kept=[10**30]), "whole numbers|cannot be read"),
+        (as_json(kept=[10**30]), "16 digits"),
         (as_json(kept=[0, 0]), "only once"),
         (as_json(kept=[]), "at least one"),
         (as_json(kept="all"), "list"),
@@ -132,17 +150,28 @@ def test_imported_decisions_run_as_a_plan():
         (as_json(group=[-1] * 9), "no token"),
         (as_json(rows=[0], cols=[0], weights=[1]), "position"),
         (as_json(rows=[0, 0], cols=[1, 1], weights=[1, 1], position=[0]), "come once"),
-        (b'{"n": 9, "rows": [0], "cols": [0], "weights": [NaN], "position": [0]}', "finite"),
+        (
+            b'{"n": 9, "rows": [0], "cols": [0], "weights": [NaN], "position": [0]}',
+            "NaN, which is no number",
+        ),
         (as_json(stages=[]), "1 to 256"),
         (as_json(stages=[3]), "not an object"),
         (as_json(stages=[{"kept": [1]}, {"kept": [2]}]), "stage 1 uses token 2"),
         (as_json(kept=[0], grid=[2, 2]), "grid"),
         (as_json(kept=[0], method="x" * 9000), "method must be a text"),
+        (b'{"n": 1' + b"0" * 300 + b"}", "over 16 digits"),
+        (b'{"n": 9, "kept": [NaN]}', "NaN, which is no number"),
+        (b'{"n": true, "kept": [0]}', "n must be a whole number"),
+        (b'{"n": 9, "kept": [0], "method": "\\ud800"}', "half a character"),
+        (b'{"n": 9, "groups": [' + b"[]," * 3_000_000 + b"[]]}", "over 2,500,000 values"),
+        (b'{"n": 99999, "stages": [' + b'{"kept": [0]},' * 99 + b'{"kept": [0]}]}', "too many"),
+        (dense_twice(), "far too many entries together"),
+        (damaged_npz(), "npz file is damaged"),
         (b"PK\x03\x04 and nothing", "npz file is damaged"),
         (as_npz(n=9, kept=np.array([object()], object)), "damaged"),
         (as_npz(n=9, kept=np.zeros(2**23)), "unpacks to over"),
     ],
-    ids=range(32),
+    ids=range(40),
 )
 def test_a_hostile_file_is_a_sentence(data, sentence):
     with pytest.raises(InputError, match=sentence):

@@ -76,16 +76,29 @@ def test_only_required_fields_are_needed_and_each_mistake_names_its_field():
     bad = {**bare, "stages": [["m", "before", None, 9, None, "remove"]]}
     with pytest.raises(TraceError, match="'stages' needs 'stage.0.rows', which is not there"):
         open_trace(trace_io.pack(bad, arrays))
-    with pytest.raises(TraceError, match="'kv_bytes' in the header is not as docs"):
+    with pytest.raises(TraceError, match="'kv_bytes' in the header: it must be a whole"):
         open_trace(trace_io.pack({**bare, "kv_bytes": "many"}, arrays))
 
 
 def test_what_is_no_trace_is_said():
     header, arrays = trace_io.start(prompt="a", answer="b", image_size=(3, 3), grid=(3, 3))
     good = trace_io.pack(header, arrays)
-    other = trace_io.pack({**header, "version": 9}, arrays)
+    other = good.replace(rb"{\"version\": 1", rb"{\"version\": 9")
     for data, sentence in ((b"", "cut off"), (good[:-3], "damaged"), (other, "version 9")):
         with pytest.raises(trace_io.BadTrace, match=sentence):
             trace_io.unpack(data)
+    assert json.loads(json.dumps(header)) == header
+
+
+@pytest.mark.parametrize("inner", [5, None, [], {}, "", "5", "[]", '{"version": true}'], ids=str)
+def test_a_header_of_another_kind_is_said(inner):
+    outer = {"__metadata__": {"format": trace_io.FORMAT, "header": inner}}
+    text = json.dumps(outer).encode()
+    with pytest.raises(trace_io.BadTrace):
+        trace_io.unpack(len(text).to_bytes(8, "little") + text)
+
+
+def test_a_header_survives_json_and_arrays_are_numpys():
+    header, arrays = trace_io.start(prompt="a", answer="b", image_size=(3, 3), grid=(3, 3))
     assert json.loads(json.dumps(header)) == header
     assert all(isinstance(a, np.ndarray) for a in arrays.values())

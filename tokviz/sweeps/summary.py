@@ -220,16 +220,21 @@ def flip_of(
 
 def command(row: Row) -> str:
     """Return what to type to run one row again and keep its trace."""
-    more = [part for pair in row["options"].split() for part in ("--option", pair)]
+    more = [part for pair in row["options"].split() for part in flag("--option", pair)]
     if row["method"]:
-        more = ["--method", row["method"], "--keep", str(row["keep"]), *more]
+        more = [*flag("--method", row["method"]), *flag("--keep", str(row["keep"])), *more]
     if row["mitigation"]:
-        more += ["--mitigation", row["mitigation"]]
+        more += flag("--mitigation", row["mitigation"])
         for pair in row["mitigation_options"].split():
-            more += ["--mitigation-option", pair]
-    words = ["python", "-m", "tokviz", "answer", row["image"], "--prompt", row["prompt"],
-             "--model", row["model"], *more, "--trace", "run.safetensors"]  # fmt: skip
+            more += flag("--mitigation-option", pair)
+    words = ["python", "-m", "tokviz", "answer", row["image"], *flag("--prompt", row["prompt"]),
+             *flag("--model", row["model"]), *more, "--trace", "run.safetensors"]  # fmt: skip
     return shlex.join(words)
+
+
+def flag(name: str, value: str) -> list[str]:
+    """Return a flag and its value; joined where the value looks like a flag of its own."""
+    return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def thumbnail(path: str) -> str:

@@ -112,7 +112,7 @@ class Worker:
             except TokvizError as error:
                 yield [failed(row, error) for row in rows.values()]
             except Exception as error:
-                log.exception("%s failed", ask.question.name)
+                log.exception("%r failed", ask.question.name)
                 yield [failed(row, mistake(error)) for row in rows.values()]
 
     def prepare(self, question: Question) -> Prepared:
@@ -162,7 +162,7 @@ class Worker:
             except TokvizError as error:
                 yield failed(row, error)
             except Exception as error:  # a plugin's mistake must not end a long sweep
-                log.exception("%s failed on %s", setting, row["name"])
+                log.exception("%r failed on %r", setting, row["name"])
                 yield failed(row, mistake(error))
 
 

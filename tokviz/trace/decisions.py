@@ -16,9 +16,12 @@ as in the whole image, in every stage. docs/imports.md has every field.
 from __future__ import annotations
 
 import io
-import json
+import lzma
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,14 +29,18 @@ from typing import Any
 
 import numpy as np
 
-from tokviz.errors import InputError, TokvizError
+from tokviz.errors import InputError, TokvizError, TraceError
 from tokviz.images import open_image, preview_jpeg
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace, open_trace, trace_io
+from tokviz.trace.header import check_products
+from tokviz.trace.limits import MAX_STAGE_CELLS
 
 MAX_FILE_BYTES = 32 * 2**20
 MAX_TOKENS = 100_000
 MAX_ENTRIES = 2_000_000
+MAX_VALUES = 2_500_000
+"""Values in a JSON file; as npz there may be more."""
 MAX_STAGES = 256
 MAX_NAME = 80
 ARRAYS = ("kept", "group", "rows", "cols", "weights", "position", "score")
@@ -134,10 +141,10 @@ def _bytes(path: Path) -> bytes:
 
 def _json(data: bytes) -> Mapping[str, Any]:
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError, MemoryError) as error:
+        fields = trace_io.parse(data, MAX_VALUES)
+    except trace_io.BadTrace as error:
         raise InputError(
-            "decisions come as one JSON object or as an npz file; this is neither."
+            f"decisions come as one JSON object or as an npz file; this is neither: {error}"
         ) from error
     if not isinstance(fields, dict):
         raise InputError(f"the file must hold one JSON object, got {type(fields).__name__}.")
@@ -157,7 +164,9 @@ def _npz(data: bytes) -> Mapping[str, Any]:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile,
-            NotImplementedError, RuntimeError, MemoryError) as error:  # fmt: skip
+            NotImplementedError, RuntimeError, MemoryError, TypeError, AttributeError,
+            OverflowError, struct.error, zlib.error, lzma.LZMAError,
+            tokenize.TokenError) as error:  # fmt: skip
         raise InputError(f"the npz file is damaged ({type(error).__name__}).") from error
     fields: dict[str, Any] = {}
     stages: dict[int, dict[str, Any]] = {}
@@ -175,6 +184,8 @@ def _imported(fields: Mapping[str, Any]) -> Imported:
     listed = fields.get("stages", [fields])
     if not isinstance(listed, Sequence) or not 1 <= len(listed) <= MAX_STAGES:
         raise InputError(f"stages must be a list of 1 to {MAX_STAGES} objects.")
+    if len(listed) * n > MAX_STAGE_CELLS:
+        raise InputError(f"{len(listed)} stages on {n:,} visual tokens are too many to show.")
     alive, stages = np.arange(n), []
     for number, entry in enumerate(listed):
         if not isinstance(entry, Mapping):
@@ -182,6 +193,10 @@ def _imported(fields: Mapping[str, Any]) -> Imported:
         stage = _stage(entry, alive, n, f"stage {number}")
         stages.append(stage)
         alive = alive[stage.reduction.position]
+    try:
+        check_products([stage.reduction for stage in stages], [True] * len(stages), n)
+    except TraceError as error:
+        raise InputError(str(error)) from error
     return Imported(
         _text(fields.get("method", "imported"), "method")[:MAX_NAME],
         tuple(stages),
@@ -276,13 +291,16 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise InputError(f"{name} must be a whole number from {low} to {high:,}.")
     if not low <= value <= high:
-        raise InputError(f"{name} must be a whole number from {low} to {high:,}, got {value}.")
+        given = str(value) if abs(int(value)) < 10**16 else "a far larger one"
+        raise InputError(f"{name} must be a whole number from {low} to {high:,}, got {given}.")
     return int(value)
 
 
 def _text(value: Any, name: str) -> str:
     if not isinstance(value, str) or len(value) > 8000:
         raise InputError(f"{name} must be a text of at most 8,000 characters.")
+    if any("\ud800" <= sign <= "\udfff" for sign in value):
+        raise InputError(f"{name} holds half a character (a lone surrogate).")
     return value
 
 

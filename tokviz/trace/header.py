@@ -1,8 +1,8 @@
 """Reading the parts of a trace file's header and layout, trusting nothing in them.
 
-Each function takes what the file says and returns what it means, or raises. A value of a wrong kind
-may also raise what Python raises for it (KeyError, TypeError ...): `tokviz.trace.open_trace` turns
-that into a TraceError, too.
+Each function takes what the file says and returns what it means, or raises TraceError. Counts are
+compared with what the arrays hold, and with the bounds of `trace_limits`, before anything of that
+size is made.
 """
 
 from __future__ import annotations
@@ -15,10 +15,32 @@ import numpy as np
 from tokviz.errors import TraceError
 from tokviz.matrix import Reduction
 from tokviz.trace.layout import KINDS, Layout, Tile
+from tokviz.trace.limits import (
+    MAX_AREA,
+    MAX_COUNT,
+    MAX_ENTRIES,
+    MAX_IMAGES,
+    MAX_LAYERS,
+    MAX_PRODUCTS,
+    MAX_REACH,
+    MAX_SECONDS,
+    MAX_SIDE,
+    MAX_STAGE_CELLS,
+    MAX_STAGES,
+    MAX_TEXT,
+    MAX_TILES,
+    MAX_TOKENS,
+    identifier,
+    listed,
+    mapping,
+    real,
+    row,
+    text,
+    whole,
+)
 from tokviz.trace.schema import STAGE_ARRAYS
 from tokviz.trace.stages import MitigationRecord, Scalar, StageRecord
 
-MAX_TEXT = 200_000
 T = TypeVar("T")
 
 
@@ -40,16 +62,54 @@ def read_field(header: Mapping[str, Any], name: str, read: Callable[[Any], T], *
 
 def read_text(value: Any) -> str:
     """Return a text; raise TraceError for anything else, or one that is too long."""
-    if not isinstance(value, str) or len(value) > MAX_TEXT:
-        raise TraceError("a text in the trace is missing, too long or not a text.")
-    return value
+    return text(value, "a text in the trace", MAX_TEXT)
 
 
-def read_texts(values: Sequence[Any]) -> tuple[str, ...]:
+def read_texts(values: Any) -> tuple[str, ...]:
     """Return a list of texts."""
-    if isinstance(values, str):
-        raise TraceError("a list of texts is expected where the trace has one text.")
-    return tuple(read_text(v) for v in values)
+    return tuple(read_text(v) for v in listed(values, "a list of texts in the trace"))
+
+
+def read_model(value: Any) -> dict[str, Any]:
+    """Return what is known about the model; the fields that tokviz reads are of their kinds."""
+    model = {text(k, "a name in it"): v for k, v in mapping(value, "it", MAX_LAYERS).items()}
+    for name in ("name", "family", "device", "dtype"):
+        if name in model:
+            text(model[name], name)
+    for name in ("layers", "heads", "tower_layers"):
+        if name in model:
+            whole(model[name], name, 1, MAX_LAYERS)
+    if "feature_layer" in model:
+        whole(model["feature_layer"], "feature_layer", -MAX_LAYERS, MAX_LAYERS)
+    if "hidden_size" in model:
+        whole(model["hidden_size"], "hidden_size", 1, MAX_SIDE)
+    if "has_cls" in model and not isinstance(model["has_cls"], bool):
+        raise TraceError("has_cls must be true or false.")
+    for policy in listed(model.get("positions") or (), "positions", MAX_STAGES):
+        text(policy, "each of positions")
+    for name, share in mapping(model.get("prefill_share") or {}, "prefill_share").items():
+        if share is not None:
+            real(share, f"prefill_share of {name[:40]!r}", 0, MAX_SIDE)
+    return model
+
+
+def read_timings(value: Any) -> dict[str, float]:
+    """Return seconds by name."""
+    named = mapping(value, "it", MAX_LAYERS)
+    return {text(k, "a name"): real(v, "each time", 0, MAX_SECONDS) for k, v in named.items()}
+
+
+def read_lengths(value: Any) -> tuple[int, ...]:
+    """Return the rows in the cache of each decoder layer."""
+    return tuple(whole(v, "each length", 0, MAX_COUNT) for v in listed(value, "it", MAX_LAYERS))
+
+
+def read_words(value: Any) -> dict[int, str]:
+    """Return texts of token ids."""
+    named = mapping(value, "it")
+    if not all(name.isascii() and name.isdigit() and len(name) < 11 for name in named):
+        raise TraceError("each name must be a token id.")
+    return {int(i): read_text(w) for i, w in named.items()}
 
 
 def read_choice(known: Sequence[str], value: Any) -> str:
@@ -68,37 +128,49 @@ def read_indices(values: Sequence[Any]) -> tuple[int, ...]:
 
 def read_layout(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Layout:
     """Return the layout of the visual tokens; raise TraceError where it contradicts itself."""
-    layout = Layout(
-        sizes=tuple((_length(w), _length(h)) for w, h in header["sizes"]),
-        tiles=tuple(_tile(t, len(header["sizes"])) for t in header["tiles"]),
-        tile=arrays["token_tile"],
-        row=arrays["token_row"],
-        col=arrays["token_col"],
-        kind=arrays["token_kind"],
-        position=arrays["token_position"],
-    )
+    names = ("tile", "row", "col", "kind", "position")
+    found = {name: arrays[f"token_{name}"] for name in names}
+    if {a.shape for a in found.values()} != {(found["tile"].size,)}:
+        raise TraceError("the layout's arrays differ in length.")
+    if found["tile"].size > MAX_TOKENS:
+        raise TraceError(f"a trace has at most {MAX_TOKENS:,} visual tokens.")
+    sizes = tuple(_size(entry) for entry in listed(header["sizes"], "'sizes'", MAX_IMAGES))
+    tiles = tuple(_tile(entry, sizes) for entry in listed(header["tiles"], "'tiles'", MAX_TILES))
+    layout = Layout(sizes=sizes, tiles=tiles, **found)
     _check_layout(layout)
     return layout
 
 
-def _length(value: Any) -> int:
-    if not isinstance(value, int) or not 1 <= value <= 1_000_000:
-        raise TraceError("an image size in the trace is out of range.")
-    return value
+def _size(entry: Any) -> tuple[int, int]:
+    width, height = (_length(side, "an image size") for side in row(entry, "an image size", 2))
+    if width * height > MAX_AREA:
+        raise TraceError(f"an image size in the trace is out of range (over {MAX_AREA:,} pixels).")
+    return width, height
 
 
-def _tile(entry: Sequence[Any], images: int) -> Tile:
-    image, rows, cols, box, role = entry
-    x0, y0, x1, y1 = (float(v) for v in box)
-    if not (0 <= image < images and x0 < x1 and y0 < y1 and np.isfinite([x0, y0, x1, y1]).all()):
+def _length(value: Any, what: str) -> int:
+    return whole(value, f"{what} in the trace is out of range: it", 1, MAX_SIDE)
+
+
+def _tile(entry: Any, sizes: Sequence[tuple[int, int]]) -> Tile:
+    image, rows, cols, box, role = row(entry, "a tile", 5)
+    number = whole(image, "the image of a tile", 0, len(sizes) - 1)
+    reach = MAX_REACH * max(sizes[number])
+    x0, y0, x1, y1 = (real(v, "a side of a tile", -reach, reach) for v in row(box, "a box", 4))
+    if not (x0 < x1 and y0 < y1):
         raise TraceError("a tile in the trace lies nowhere.")
-    return Tile(int(image), _length(rows), _length(cols), (x0, y0, x1, y1), read_text(role))
+    shape = _length(rows, "a tile's grid"), _length(cols, "a tile's grid")
+    return Tile(number, *shape, (x0, y0, x1, y1), text(role, "a tile's role"))
 
 
 def _check_layout(layout: Layout) -> None:
-    same = {len(a) for a in (layout.tile, layout.row, layout.col, layout.kind, layout.position)}
-    if len(same) != 1:
-        raise TraceError("the layout's arrays differ in length.")
+    """Raise TraceError unless tiles and tokens fit each other; nothing of a grid's size is made."""
+    cells = sum(tile.rows * tile.cols for tile in layout.tiles)
+    if cells > layout.n:
+        raise TraceError(
+            f"the grids of the tiles have {cells:,} cells, more than the {layout.n:,} visual "
+            "tokens of the trace."
+        )
     if not layout.n:
         return
     if layout.tile.min() < 0 or layout.tile.max() >= len(layout.tiles):
@@ -115,58 +187,112 @@ def read_stages(
     header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
 ) -> tuple[StageRecord, ...]:
     """Return the stages of token reduction, in order."""
-    entries = header.get("stages", ())
-    roles = header.get("roles") or [{}] * len(entries)
-    return tuple(
-        _stage(number, entry, named, arrays)
-        for number, (entry, named) in enumerate(zip(entries, roles, strict=True))
-    )
+    entries = listed(header.get("stages", ()), "it", MAX_STAGES)
+    roles = listed(header.get("roles") or [{}] * len(entries), "'roles'", MAX_STAGES)
+    n = len(arrays["token_tile"])
+    if len(entries) * n > MAX_STAGE_CELLS:
+        raise TraceError(f"{len(entries)} stages on {n:,} visual tokens are too many to show.")
+    if len(roles) != len(entries):
+        raise TraceError(f"there are {len(entries)} stages, but roles for {len(roles)}.")
+    stages, alive = [], n
+    for number, (entry, named) in enumerate(zip(entries, roles, strict=True)):
+        stages.append(_stage(number, entry, named, arrays, alive))
+        alive = stages[-1].reduction.m if stages[-1].removes else alive
+    check_products([stage.reduction for stage in stages], [stage.removes for stage in stages], n)
+    return tuple(stages)
+
+
+def check_products(stages: Sequence[Reduction], removes: Sequence[bool], n: int) -> None:
+    """Raise TraceError where putting the stages behind each other would take too much work."""
+    done, total = Reduction.identity(n), 0
+    for stage, lasting in zip(stages, removes, strict=True):
+        products = done.products(stage)
+        total += products
+        if products > MAX_ENTRIES or total > MAX_PRODUCTS:
+            raise TraceError("the stages have far too many entries together.")
+        done = done.then(stage) if lasting else done
 
 
 def _stage(
-    number: int, entry: Sequence[Any], named: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    number: int,
+    entry: Any,
+    named: Any,
+    arrays: Mapping[str, np.ndarray],
+    alive: int,
 ) -> StageRecord:
-    method, place, layer, n, seconds, effect = entry
-    rows, cols, weights, position = (arrays[f"stage.{number}.{name}"] for name in STAGE_ARRAYS)
+    method, place, layer, n, seconds, effect = row(entry, "a stage", 6)
+    if whole(n, "the tokens that a stage decides on", 0, MAX_TOKENS) != alive:
+        raise TraceError(f"a stage takes {n} tokens, but {alive} were left.")
+    parts = [_stage_array(arrays, number, name) for name in STAGE_ARRAYS]
+    rows, cols, weights, position = parts
     score = arrays.get(f"stage.{number}.score")
-    if score is not None and score.shape != (int(n),):
+    if score is not None and score.shape != (n,):
         raise TraceError(f"a stage that decides on {n} tokens has scores for {score.size}.")
-    roles = {read_text(name): _members(tokens, int(n)) for name, tokens in named.items()}
+    roles = {
+        text(name, "a role"): _members(tokens, n)
+        for name, tokens in mapping(named, "the roles of a stage", MAX_LAYERS).items()
+    }
     reduction = Reduction.from_entries(
-        rows, cols, weights, int(n), len(position), position, score=score, roles=roles
+        rows, cols, weights, n, len(position), position, score=score, roles=roles
     )
     return StageRecord(
-        read_text(method),
-        read_text(place),
-        None if layer is None else int(layer),
+        text(method, "a method"),
+        text(place, "a place"),
+        None if layer is None else whole(layer, "a stage's layer", 0, MAX_LAYERS),
         reduction,
-        float(seconds),
-        read_text(effect),
+        real(seconds, "a stage's seconds", 0, MAX_SECONDS),
+        text(effect, "an effect"),
     )
 
 
-def _members(tokens: Sequence[Any], n: int) -> np.ndarray:
-    if not all(type(token) is int and 0 <= token < n for token in tokens):
+def _stage_array(arrays: Mapping[str, np.ndarray], number: int, name: str) -> np.ndarray:
+    """Return one array of a stage; raise TraceError for another type or far too many entries."""
+    array, where = arrays[f"stage.{number}.{name}"], f"stage.{number}.{name}"
+    dtype = np.dtype(STAGE_ARRAYS[name].dtype)
+    if array.ndim != 1 or array.dtype != dtype or len(array) > MAX_ENTRIES:
+        raise TraceError(f"{where} must be {dtype} of at most {MAX_ENTRIES:,} entries.")
+    if name == "position" and len(array) > MAX_TOKENS:
+        raise TraceError(f"{where} leaves more than {MAX_TOKENS:,} tokens.")
+    return array
+
+
+def _members(tokens: Any, n: int) -> np.ndarray:
+    named = listed(tokens, "a role's tokens", MAX_TOKENS)
+    if not all(type(token) is int and 0 <= token < n for token in named):
         raise TraceError(f"a method's name for tokens points outside the {n} that it decided on.")
-    return np.array(tokens, np.int64)
+    return np.array(named, np.int64)
 
 
-def read_mitigation(entry: Mapping[str, Any] | None) -> MitigationRecord | None:
+def read_mitigation(entry: Any) -> MitigationRecord | None:
     """Return what was done besides removing tokens; None where nothing was."""
     if entry is None:
         return None
+    found = mapping(entry, "it")
     told = {
-        read_text(name): [_scalar(v) for v in value] if isinstance(value, list) else _scalar(value)
-        for name, value in entry["told"].items()
+        text(name, "a name in 'told'"): [_scalar(v) for v in value]
+        if isinstance(value, list)
+        else _scalar(value)
+        for name, value in mapping(found["told"], "'told'").items()
     }
-    options = {read_text(name): _scalar(value) for name, value in entry["options"].items()}
-    kinds = read_texts(entry["kinds"])
-    return MitigationRecord(read_text(entry["name"]), options, kinds, bool(entry["verified"]), told)
+    options = {
+        identifier(name, "an option's name"): _scalar(value)
+        for name, value in mapping(found["options"], "'options'", MAX_LAYERS).items()
+    }
+    if not isinstance(found["verified"], bool):
+        raise TraceError("'verified' must be true or false.")
+    kinds = tuple(text(kind, "a kind") for kind in listed(found["kinds"], "'kinds'", MAX_LAYERS))
+    return MitigationRecord(
+        text(found["name"], "its name"), options, kinds, found["verified"], told
+    )
 
 
 def _scalar(value: Any) -> Scalar:
-    if isinstance(value, float) and not np.isfinite(value):
-        raise TraceError("a number of the mitigation in the trace is not finite.")
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return whole(value, "a number of the mitigation", -MAX_COUNT, MAX_COUNT)
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            raise TraceError("a number of the mitigation in the trace is not finite.")
         return value
     return read_text(value)

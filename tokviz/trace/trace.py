@@ -28,12 +28,25 @@ from tokviz.trace.header import (
     read_field,
     read_indices,
     read_layout,
+    read_lengths,
     read_mitigation,
+    read_model,
     read_stages,
     read_text,
     read_texts,
+    read_timings,
+    read_words,
 )
 from tokviz.trace.layout import Layout
+from tokviz.trace.limits import (
+    MAX_CELLS,
+    MAX_COUNT,
+    MAX_EXPLAINED,
+    MAX_IMAGES,
+    MAX_LAYERS,
+    listed,
+    whole,
+)
 from tokviz.trace.schema import (
     BLOCKS,
     CONTROLS,
@@ -173,7 +186,7 @@ class Trace:
         trace_io.write_whole(Path(path), self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """Return the file's bytes."""
+        """Return the file's bytes; raise TraceError for what no reader would take."""
         arrays = dict(self.arrays)
         for i, jpeg in enumerate(self.images):
             arrays[f"image.{i}"] = np.frombuffer(jpeg, np.uint8)
@@ -182,7 +195,10 @@ class Trace:
                 arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(spec.dtype)
             if stage.reduction.score is not None:
                 arrays[f"stage.{i}.score"] = stage.reduction.score.astype(STAGE_SCORE.dtype)
-        return trace_io.pack(_header(self), arrays)
+        try:
+            return trace_io.pack(_header(self), arrays)
+        except trace_io.BadTrace as error:
+            raise TraceError(f"this run cannot be stored: {error}") from error
 
 
 def _header(trace: Trace) -> dict[str, Any]:
@@ -309,27 +325,57 @@ def widened(name: str, array: np.ndarray) -> np.ndarray:
 
 def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
     named = {name: widened(name, a) for name, a in arrays.items() if name in SCHEMA}
-    images = [arrays[f"image.{i}"].tobytes() for i in range(read_field(header, "sizes", len))
-              if f"image.{i}" in arrays]  # fmt: skip
     part = partial(read_field, header)
-    return Trace(
+    part("sizes", lambda found: listed(found, "it", MAX_IMAGES))
+    layout = part("tiles", lambda _: read_layout(header, named))
+    images = [arrays[f"image.{i}"] for i in range(len(layout.sizes)) if f"image.{i}" in arrays]
+    if not all(image.dtype == np.uint8 and image.ndim == 1 for image in images):
+        raise TraceError("a picture in the trace is no row of bytes.")
+    trace = Trace(
         prompt=part("prompt", read_text),
         answer=part("answer", read_text),
-        model=part("model", lambda found: {read_text(k): v for k, v in found.items()}),
-        layout=part("tiles", lambda _: read_layout(header, named)),
+        model=part("model", read_model),
+        layout=layout,
         prompt_tokens=part("prompt_tokens", read_texts),
         answer_tokens=part("answer_tokens", read_texts),
         arrays=named,
-        candidate_tokens=part("candidate_tokens", lambda all_: tuple(map(read_texts, all_)), ()),
-        words=part("words", lambda found: {int(i): read_text(w) for i, w in found.items()}, {}),
+        candidate_tokens=part("candidate_tokens", _candidates, ()),
+        words=part("words", read_words, {}),
         stages=part("stages", lambda _: read_stages(header, arrays), ()),
-        images=tuple(images),
-        timings=part("timings", lambda all_: {read_text(k): float(v) for k, v in all_.items()}, {}),
-        kv_bytes=part("kv_bytes", int, 0),
-        kv_lengths=part("kv_lengths", lambda found: tuple(map(int, found)), ()),
+        images=tuple(image.tobytes() for image in images),
+        timings=part("timings", read_timings, {}),
+        kv_bytes=part("kv_bytes", lambda found: whole(found, "it", 0, MAX_COUNT), 0),
+        kv_lengths=part("kv_lengths", read_lengths, ()),
         notes=part("notes", read_texts, ()),
         mitigation=part("mitigation", read_mitigation, None),
         finish=part("finish", partial(read_choice, tuple(FINISHES)), ""),
         word_marks=part("word_marks", partial(read_choice, tuple(MARKS)), ""),
         answer_marks=part("answer_marks", read_indices, ()),
     )
+    _check_work(trace)
+    return trace
+
+
+def _candidates(found: Any) -> tuple[tuple[str, ...], ...]:
+    return tuple(map(read_texts, listed(found, "it")))
+
+
+def _check_work(trace: Trace) -> None:
+    """Raise TraceError where the maps that are made of a trace would be far larger than it."""
+    own = trace.arrays.get("own_rows", np.zeros(0))
+    explained = trace.t + len(own)
+    if explained * trace.n > MAX_CELLS or ("readout" in trace and explained > MAX_EXPLAINED):
+        raise TraceError(
+            f"{explained:,} words on {trace.n:,} visual tokens are too many to show: "
+            f"at most {MAX_CELLS:,} pairs and {MAX_EXPLAINED:,} words."
+        )
+    layers = trace.model.get("layers")
+    for name, array in trace.arrays.items():
+        axes = dict(zip(SCHEMA[name].axes.split(), array.shape, strict=True))
+        for letter in "lhug":
+            if axes.get(letter, 0) > MAX_LAYERS:
+                raise TraceError(
+                    f"{name} has {axes[letter]:,} along {letter!r}, over {MAX_LAYERS}."
+                )
+        if layers is not None and axes.get("l", layers) != layers:
+            raise TraceError(f"{name} has {axes['l']} layers, but the model has {layers}.")

@@ -8,14 +8,18 @@
     trace_io.write("run.safetensors", header, arrays)      # opens in tokviz
 
 A trace is a safetensors file: arrays by name, and a JSON text under "header" in the metadata.
-docs/trace_format.md lists both field by field. This file packs and unpacks; what the fields must
-hold is checked by tokviz when it opens the trace. Part of tokviz, Apache-2.0.
+docs/trace_format.md lists both field by field. This file packs and unpacks, and refuses in both
+directions what no reader can take: NaN, numbers of hundreds of digits, broken texts, far too many
+values or arrays. What the fields must hold is checked by tokviz when it opens the trace. Part of
+tokviz, Apache-2.0.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,12 @@ from safetensors.numpy import load, save
 FORMAT, VERSION = "tokviz-trace", 1
 MAX_FILE_BYTES = 64 * 2**20
 MAX_HEADER_CHARS = 4_000_000
+MAX_VALUES = 400_000
+"""Values in a header: lists, objects, texts and numbers."""
+MAX_ARRAYS = 4_000
+MAX_AXES = 8
+MAX_DIGITS = 16
+"""Of a whole number."""
 
 
 class BadTrace(ValueError):
@@ -39,10 +49,18 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     Args:
         header: JSON-ready values by name, without `version`.
         arrays: by name.
+
+    Raises:
+        BadTrace: `unpack` would refuse it.
     """
-    text = json.dumps({"version": VERSION, **header})
+    try:
+        text = json.dumps({"version": VERSION, **header}, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadTrace(f"the header cannot be written as JSON: {str(error)[:200]}.") from error
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return save(plain, {"header": text, "format": FORMAT})
+    data = save(plain, {"header": text, "format": FORMAT})
+    _header(data)
+    return data
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -51,28 +69,116 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     Raises:
         BadTrace: whatever is wrong with it.
     """
+    header = _header(data)
+    try:
+        return header, load(data)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError,
+            OverflowError, MemoryError) as error:  # fmt: skip
+        raise BadTrace(f"the trace is damaged ({type(error).__name__}).") from error
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """Return the header of a file's bytes before any array is made; raise BadTrace."""
     if len(data) > MAX_FILE_BYTES:
         raise BadTrace(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= MAX_HEADER_CHARS or length > len(data) - 8:
         raise BadTrace("this is not a tokviz trace: its header is missing or cut off.")
+    outer = parse(data[8 : 8 + length])
+    facts = outer.pop("__metadata__", {}) if isinstance(outer, dict) else {}
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise BadTrace("this is a safetensors file, but not a tokviz trace.")
+    _check_shapes(outer)
+    text = facts.get("header")
+    if not isinstance(text, str):
+        raise BadTrace("the trace is damaged: its header is no text.")
+    header = parse(text)
+    if not isinstance(header, dict):
+        raise BadTrace("the trace is damaged: its header is no object.")
+    found = header.get("version")
+    if type(found) is not int or found != VERSION:
+        raise BadTrace(
+            f"this trace has version {str(found)[:20]}; this tokviz reads version {VERSION}."
+        )
+    return header
+
+
+def _check_shapes(outer: Mapping[str, Any]) -> None:
+    """Raise BadTrace for far too many arrays or axes, and for lengths that no file holds."""
+    if len(outer) > MAX_ARRAYS:
+        raise BadTrace(f"the trace has {len(outer):,} arrays; at most {MAX_ARRAYS:,} are allowed.")
+    for facts in outer.values():
+        shape = facts.get("shape") if isinstance(facts, dict) else None
+        if not isinstance(shape, list) or len(shape) > MAX_AXES:
+            raise BadTrace("the trace is damaged: an array has no shape.")
+        if not all(type(side) is int and 0 <= side <= MAX_FILE_BYTES for side in shape):
+            raise BadTrace("the trace is damaged: an array has a length that no file holds.")
+
+
+# -- JSON that nothing in tokviz, in a browser or in numpy can stumble over ------------------------
+
+
+def parse(text: str | bytes, most: int = MAX_VALUES) -> Any:
+    """Return the value of a JSON text, trusting nothing in it.
+
+    Args:
+        text: in UTF-8.
+        most: values that it may hold.
+
+    Raises:
+        BadTrace: no JSON, NaN or infinity, a number of over 16 digits, half a character (a lone
+            surrogate), or too many values.
+    """
+    # Counted before anything is made: an empty list of two characters takes 56 bytes in Python.
+    plain = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    if sum(map(plain.count, (b",", b"[", b"{"))) > most:
+        raise BadTrace(f"the JSON text holds over {most:,} values.")
     try:
-        outer = json.loads(data[8 : 8 + length])
-        facts = outer.get("__metadata__", {})
-        if facts.get("format") != FORMAT:
-            raise BadTrace("this is a safetensors file, but not a tokviz trace.")
-        header = json.loads(facts["header"])
-        if header.get("version") != VERSION:
-            raise BadTrace(
-                f"this trace has version {str(header.get('version'))[:20]}; "
-                f"this tokviz reads version {VERSION}."
-            )
-        return header, load(data)
+        value = json.loads(text, parse_constant=_no_number, parse_int=_whole, parse_float=_real)
     except BadTrace:
         raise
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError,
-            OverflowError, MemoryError) as error:  # fmt: skip
-        raise BadTrace(f"the trace is damaged ({type(error).__name__}).") from error
+    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise BadTrace(f"the JSON text is damaged ({type(error).__name__}).") from error
+    _check_texts(value)
+    return value
+
+
+def _no_number(text: str) -> Any:
+    raise BadTrace(f"the JSON text holds {text}, which is no number.")
+
+
+def _whole(text: str) -> int:
+    if len(text.lstrip("-")) > MAX_DIGITS:
+        raise BadTrace(f"the JSON text holds a whole number of over {MAX_DIGITS} digits.")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise BadTrace("the JSON text holds a number that is too large.")
+    return number
+
+
+def _check_texts(value: Any) -> None:
+    """Raise BadTrace for a text that cannot be written in UTF-8: half a character."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            waiting += (*one, *one.values())
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, str) and not one.isascii() and _is_broken(one):
+            raise BadTrace("a text in the JSON text holds half a character (a lone surrogate).")
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def write(path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -93,9 +199,11 @@ def write_whole(path: Path, data: bytes) -> None:
 def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return header and arrays of a file; raise BadTrace."""
     try:
-        if Path(path).stat().st_size > MAX_FILE_BYTES:
-            raise BadTrace(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
-        return unpack(Path(path).read_bytes())
+        # A pipe or a device would block or never end.
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise BadTrace("the trace cannot be read: it is not a regular file.")
+        with Path(path).open("rb") as file:
+            return unpack(file.read(MAX_FILE_BYTES + 1))
     except OSError as error:
         raise BadTrace(f"the trace cannot be read: {error.strerror}.") from error
 

@@ -1,11 +1,12 @@
 """The Python that makes a view: what to paste into a notebook to get the same numbers.
 
-Every text that goes into the code is written by `repr`, so that nothing a stranger typed becomes
-code.
+Every text that goes into the code is written by `repr`, names of options too (`**{...}`), so that
+nothing a stranger typed becomes code.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ def recipe(
     lines += ["print(trace.answer)", "", *values_code(trace, view), ""]
     lines += ["for token in np.argsort(-values)[:5]:", *_REPORT, ""]
     fates = ", fates=True" if trace.stages and view.get("fates", True) else ""
-    scaling = f", scaling={view.get('scaling', 'linear')!r}"
+    scaling = f", scaling={str(view.get('scaling', 'linear'))!r}"
     lines += [f'draw(trace, values{scaling}{fates}).save("view.png")']
     return "\n".join(lines) + "\n"
 
@@ -47,7 +48,7 @@ _REPORT = ["    print(token, values[token], trace.layout.box[token])"]
 def _plan(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
     first, extra = _reducing(trace, lane), []
     if trace.mitigation is not None:
-        options = "".join(f", {k}={v!r}" for k, v in trace.mitigation.options.items())
+        options = _keywords(trace.mitigation.options)
         extra.append(f"plan = plan.mitigated({trace.mitigation.name!r}{options})")
     if lane and lane.get("forced"):
         extra.append(f"plan = plan.then(Plan(forced={tuple(map(int, lane['forced']))}))")
@@ -67,9 +68,26 @@ def _reducing(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
     if not trace.stages:
         return ["plan = None  # all visual tokens"]
     lane = lane or {"method": trace.stages[0].method, "keep": trace.reduction.m}
-    named = {"positions": lane.get("positions"), **(lane.get("options") or {})}
-    options = "".join(f", {k}={v!r}" for k, v in named.items() if k != "positions" or v)
-    return [f"plan = tokviz.plan({lane['method']!r}, keep={int(lane['keep'])}{options})"]
+    positions = {"positions": lane["positions"]} if lane.get("positions") else {}
+    options = _keywords({**positions, **(lane.get("options") or {})})
+    return [f"plan = tokviz.plan({str(lane['method'])!r}, keep={int(lane['keep'])}{options})"]
+
+
+def _keywords(named: Mapping[str, Any]) -> str:
+    """Return options as further arguments of a call, or nothing."""
+    known = {str(name): plain(value) for name, value in named.items()}
+    return f", **{known!r}" if known else ""
+
+
+def plain(value: Any) -> Any:
+    """Return a number, a text, True, False or None as it is, and anything else as text.
+
+    Only of these five does `repr` give Python that makes the same value again: NaN and infinity
+    have no name in Python, and a class of its own may write what it likes.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or type(value) in (bool, int, float, str) else str(value)
 
 
 def values_code(trace: Trace, view: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,12 @@
 /** A pen that writes SVG where a canvas pen would paint: the painter draws one picture for both. */
 
 const round = (value) => String(+value.toFixed(2));
-const escaped = (text) =>
-  text.replace(
-    /[&<>"]/g,
-    (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign],
-  );
+const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+
+/** XML has no control characters; one of them would make the whole file unreadable. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
+const escaped = (text) => text.replace(CONTROLS, "").replace(/[&<>"]/g, (sign) => ENTITIES[sign]);
 
 /** A canvas pen that only measures texts; one for all. */
 let ruler = null;
