@@ -18,11 +18,11 @@ import yaml
 
 from tokviz.errors import TokvizError
 from tokviz.evaluation.same_answer import same_answer
+from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
 
 from ..answering.links import read_lane, read_view
 from ..runs.runs import FULL, KeptRun
-from ..widgets.widget import ASSETS
 
 log = logging.getLogger(__name__)
 

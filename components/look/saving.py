@@ -67,7 +67,7 @@ def code(wanted: WantedFile) -> bytes:
     shown = f"{wanted.run.example}.png" if wanted.run.example else "picture.png"
     picture = wanted.run.file or shown
     return recipe(
-        wanted.trace, wanted.view, picture=picture, lane=asked and asked.to_json()
+        wanted.trace, wanted.view, picture=picture, lane=asked.to_json() if asked else None
     ).encode()
 
 

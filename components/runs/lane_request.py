@@ -131,14 +131,17 @@ class LaneRequest:
         if name == "positions":
             return replace(self, positions=value)
         if option and isinstance(value, SCALARS):
-            place = "mitigation_options" if option[1] else "options"
-            return replace(self, **{place: {**getattr(self, place), option[2]: value}})
+            if option[1]:
+                extra = {**self.mitigation_options, option[2]: value}
+                return replace(self, mitigation_options=extra)
+            return replace(self, options={**self.options, option[2]: value})
         if name == ".tokens" and re.fullmatch(f"[0-9a-f]{{1,{MAX_HEX_DIGITS}}}", str(value)):
             return replace(self, tokens=read_bits(str(value)))
         if name == ".forced" and isinstance(value, list) and all(type(i) is int for i in value):
             return replace(self, forced=value)
         known, kind = LINK_FIELDS.get(name, ("", None))
-        return replace(self, **{known: value}) if kind is type(value) else self
+        named: dict[str, Any] = {known: value}
+        return replace(self, **named) if kind is type(value) else self
 
     def to_json(self) -> dict[str, Any]:
         """Return the lane as the page's scripts read it; fields that say nothing are left out."""

@@ -13,12 +13,12 @@ from typing import Any
 
 from tokviz.errors import TokvizError, TraceError
 from tokviz.images import open_image, preview_jpeg
+from tokviz.shipped_files import ASSETS
 from tokviz.trace import open_trace
 from tokviz.trace.trace_io import BadTrace, parse
 from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
-from ..widgets.widget import ASSETS
 from .lane_request import MAX_LANES
 from .runs import FULL, KeptRun
 

@@ -76,7 +76,8 @@ def compare_words(answer: str, full: str) -> list[dict[str, Any]]:
         marked.extend({"text": text, "mark": name, "lead": lead} for text, lead in words)
 
     keys = [[compared(word) for word, _ in words] for words in (theirs, ours)]
-    for tag, i0, i1, j0, j1 in SequenceMatcher(None, *keys, False).get_opcodes():
+    before, after = keys
+    for tag, i0, i1, j0, j1 in SequenceMatcher(None, before, after, False).get_opcodes():
         if tag == "equal":
             mark("same", ours[j0:j1])
             continue

@@ -14,7 +14,7 @@
  * @typedef {[number, number, number, number]} Box x0, y0, x1, y1 in pixels of the original image.
  * @typedef {{src: string | null, width: number, height: number}} Picture
  * @typedef {{image: number, role: string, view: Box, unseen: Box[]}} Pane One picture to draw.
- * @typedef {{text: string, lead: boolean, special: boolean, prob: number, candidates: [string, number][]}} Word
+ * @typedef {{text: string, lead: boolean, special: boolean, part?: boolean, prob: number, candidates: [string, number][]}} Word
  * @typedef {{title: string, where: string, layer: number | null, left: number, removes: boolean}} Stage
  * @typedef {{name: string, tokens: number[]}} Role The method's own name for some tokens.
  *

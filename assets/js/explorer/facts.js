@@ -63,6 +63,7 @@ export class Facts {
     const { scene } = this.owner;
     return (
       users
+        .filter(([i]) => !scene.words[i].part)
         .slice(0, 3)
         .map(
           ([i, value]) =>

@@ -107,13 +107,27 @@ export class Scene extends RunArrays {
   }
 
   /**
+   * A token with the further tokens of its character: they are one chip on the page.
+   * @param {number} first
+   * @returns {number[]}
+   */
+  chip(first) {
+    const all = [first];
+    while (this.words[all[all.length - 1] + 1]?.part) all.push(all[all.length - 1] + 1);
+    return all;
+  }
+
+  /**
    * Which words a view adds up; none chosen means all that are text.
    * @param {View} view
    * @returns {number[]}
    */
   chosen(view) {
-    if (view.peek !== null && view.peek < this.words.length) return [view.peek];
-    if (view.words.size) return [...view.words].filter((word) => word < this.words.length);
+    if (view.peek !== null && view.peek < this.words.length) return this.chip(view.peek);
+    if (view.words.size) {
+      const there = [...view.words].filter((word) => word < this.words.length);
+      return [...new Set(there.flatMap((word) => this.chip(word)))];
+    }
     const text = this.words.map((_, i) => i).filter((i) => !this.words[i].special);
     return text.length ? text : this.words.map((_, i) => i);
   }

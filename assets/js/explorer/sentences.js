@@ -24,7 +24,8 @@ export const leadSentence = ({ scene, view, look }) => {
       ? "The model is answering. Its maps appear when it is done."
       : "";
   const chosen = scene.chosen(view);
-  const names = chosen.map((i) => `“${scene.words[i].special ? "end" : scene.words[i].text}”`);
+  const firsts = chosen.filter((i) => !scene.words[i].part); // one name per character
+  const names = firsts.map((i) => `“${scene.words[i].special ? "end" : scene.words[i].text}”`);
   const held = view.words.size || view.peek !== null;
   const words = held
     ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "")

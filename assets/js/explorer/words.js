@@ -25,7 +25,10 @@ export class WordList {
     });
     fill(
       parts.words,
-      ...scene.words.flatMap((word, i) => (word.lead ? [" ", this.nodes[i]] : [this.nodes[i]])),
+      ...scene.words.flatMap((word, i) => {
+        if (word.part) return []; // a further token of the same character
+        return word.lead ? [" ", this.nodes[i]] : [this.nodes[i]];
+      }),
     );
     if (!scene.words.length) fill(parts.words, el("span", { class: "tv-fine" }, "…"));
     parts.words.classList.toggle("tv-typing", scene.payload.phase === "streaming");
@@ -71,12 +74,13 @@ export class WordList {
   }
 
   key(event) {
-    const from = this.nodes.indexOf(event.target);
-    const last = this.nodes.length - 1;
+    const shown = this.nodes.filter((_, i) => !this.owner.scene.words[i].part);
+    const from = shown.indexOf(event.target);
+    const last = shown.length - 1;
     const to = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[event.key];
     if (from < 0 || to === undefined) return;
     event.preventDefault();
-    this.nodes[Math.max(0, Math.min(to, last))].focus();
+    shown[Math.max(0, Math.min(to, last))].focus();
   }
 
   toggle(word) {
