@@ -48,7 +48,7 @@ tokviz.models.prepared tokviz.models.loaded
 tokviz.models.checkpoints
 tokviz.models.families
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
-tokviz.models.model_lock
+tokviz.models.answer_text tokviz.models.model_lock
 tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation

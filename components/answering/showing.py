@@ -35,6 +35,10 @@ class StoredLaneView:
         return self.trace.answer
 
     @property
+    def finish(self) -> str:
+        return self.trace.finish
+
+    @property
     def timings(self) -> Mapping[str, float]:
         return self.trace.timings
 

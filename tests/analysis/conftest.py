@@ -82,7 +82,7 @@ def trace_arrays(layout):
         "mass": mass,
         "cls_attention": tower_heads.astype(np.float32).mean(1).astype(np.float16),
         "cls_attention_heads": tower_heads,
-        "feature_norm": norms.astype(np.float16),
+        "feature_norm": norms.astype(np.float32),
         "readout_ids": np.array([A, DOG, MARK, YES, STOP], np.int32),
         "readout": readout(),
         "sink_dims": np.array([3], np.int32),

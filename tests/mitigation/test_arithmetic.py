@@ -111,9 +111,8 @@ def test_damro_joins_the_heads_before_the_softmax():
     query = torch.tensor([[[2.0], [0], [0]], [[0.0], [0], [0]]])
     keys = torch.tensor([[[0.0], [1], [0]], [[0.0], [0], [9]]])
     heads = torch.full((2, 2), 0.5)
-    signals = Signals(
-        {"q": {0: query}, "k": {0: keys}, "cls_attn": {0: heads}, "feats_post": heads}
-    )
+    layers = {"q": {0: query}, "k": {0: keys}, "cls_attn": {0: heads}}
+    signals = Signals({**layers, "feats_post": heads, "num_layers": 2})  # it reads the last but one
     score = outlier_score(signals)
     close(score[0] / score[1], math.exp(2 / math.sqrt(2)), 1e-5)
     with pytest.raises(MissingSignal, match=r"needs a vision tower with a \[CLS\]"):

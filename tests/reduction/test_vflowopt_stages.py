@@ -11,7 +11,7 @@ def test_the_towers_map_decides():
 
 
 def test_received_attention_stands_in_and_is_named():
-    r = reduce("vflowopt_stages", {"recv_attn": {4: [0.1, 0.2, 0.7]}}, keep=1)
+    r = reduce("vflowopt_stages", {"recv_attn": [0.1, 0.2, 0.7]}, keep=1)
     assert r.kept.tolist() == [2]
     assert "receives" in r.notes[0]
 

@@ -36,6 +36,7 @@ def _schedule(n: int, keep: int, layers: int, **options) -> list[Stage]:
     code="TungChintao/FlowCut",
     licence="Apache-2.0",
     schedule=_schedule,
+    gradual=True,
     published=(
         Published(
             "192 tokens",

@@ -136,6 +136,8 @@ class Method:
     "A key of EFFECTS: what happens to the tokens that a decision leaves out."
     verified: bool = True
     "False: built from secondary sources, a labelled stand-in for the published method."
+    gradual: bool = False
+    "A stage may leave more than keep, since it comes down to keep over the stages after it."
     adaptive: bool = False
     "True when the method may choose fewer tokens than the budget by itself."
     images: str = "each"
@@ -259,7 +261,7 @@ def check_decision(chosen: Method, done: Any, n: int, keep: int) -> Reduction:
 
     A plugin's mistake would otherwise show much later, as a wrong picture or a foreign error.
     """
-    wrong = what_is_wrong(done, n, keep, chosen.adaptive)
+    wrong = what_is_wrong(done, n, keep, chosen)
     if wrong:
         raise InputError(
             f"the method {chosen.name!r} is faulty: {wrong}. Tell its author, or choose another."
@@ -267,15 +269,17 @@ def check_decision(chosen: Method, done: Any, n: int, keep: int) -> Reduction:
     return done
 
 
-def what_is_wrong(done: Any, n: int, keep: int, adaptive: bool) -> str:
+def what_is_wrong(done: Any, n: int, keep: int, chosen: Method) -> str:
     """Return what a decision over n tokens breaks, "" if nothing."""
     if not isinstance(done, Reduction):
         return f"it must return a Reduction, got {type(done).__name__}"
     if done.n != n:
         return f"its decision is for {done.n} tokens, there are {n}"
     left = done.m + done.prefix_cls
-    waits = adaptive and left == n  # it may also decide that nothing leaves yet
-    if not waits and (left > keep or (left < keep and not adaptive)):
+    adaptive = chosen.adaptive
+    # it may also decide that nothing leaves yet
+    waits = chosen.gradual or (adaptive and left == n)
+    if (left > keep and not waits) or (left < keep and not adaptive):
         return f"it leaves {left} tokens where {'at most ' * adaptive}{keep} were asked for"
     kinds = {"rows": "i", "cols": "i", "position": "i", "weights": "f"}
     for field, kind in kinds.items():

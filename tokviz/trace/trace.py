@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -117,8 +118,9 @@ class Trace:
         """Return a few words; the arrays' contents and pictures would fill the screen."""
         left = f", {self.reduction.m} left" if self.stages else ""
         said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
-        held = ", ".join(self.arrays) or "none"
-        return f"<Trace {said}, {self.n} visual tokens{left}, arrays: {held}>"
+        held = shorten(", ".join(self.arrays) or "none", 50, placeholder=" …")
+        arrays = f"{len(self.arrays)} arrays: {held}"
+        return f"<Trace {said}, {self.n} visual tokens{left}, {arrays}>"
 
     def _repr_html_(self) -> str | None:
         """Return the run as Jupyter shows it, with its overlay alive."""

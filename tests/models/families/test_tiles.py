@@ -13,7 +13,7 @@ from tests.models.runs import test_extra_forwards as extra_forwards
 from tests.models.test_promises import asked  # noqa: F401
 from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN
 from tokviz.capture import Capture
-from tokviz.models.families.idefics3 import Run, tiled_layout
+from tokviz.models.families.idefics3 import PlaceholderRun, tiled_layout
 from tokviz.models.families.processors import still_images
 
 pytestmark = pytest.mark.matrix
@@ -103,7 +103,7 @@ def test_text_between_tiles_is_never_a_visual_token(checkpoint, cat):
 
 
 def test_an_image_in_one_piece_is_whole():
-    layout = tiled_layout([Run(16, None), Run(16, None)], np.arange(32), [(40, 30), (9, 9)])
+    layout = tiled_layout([PlaceholderRun(16, None)] * 2, np.arange(32), [(40, 30), (9, 9)])
     assert [tile.role for tile in layout.tiles] == ["whole", "whole"]
     assert layout.tiles[0].box == (0, 0, 40, 30)
     assert layout.image.tolist() == [0] * 16 + [1] * 16

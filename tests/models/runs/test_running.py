@@ -9,6 +9,7 @@ from PIL import Image
 
 import tokviz
 from tokviz.capture import Capture
+from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.before import plan_steps as travel
 from tokviz.models.runs.run import Run
@@ -115,11 +116,14 @@ def test_two_images_through_the_tower_method(vlm, cat):
         assert len(set(image[group == row].tolist())) == 1
 
 
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_after_the_tower_every_layer_of_its_attention_is_there_to_decide_from(vlm, cat, layer):
-    plan = Plan((Step("tome", 20), Step("fastervlm", 9, {"layer": layer})))
+def test_after_the_tower_its_last_layer_has_the_attention_to_decide_from(vlm, cat):
+    """Layers before the last stage looked at more tokens than are left: they are not served."""
+    plan = Plan((Step("tome", 20), Step("fastervlm", 9, {"layer": 2})))
     trace = vlm.answer(cat, PROMPT, plan, 1)
     assert [stage.reduction.m for stage in trace.stages] == [20, 9]
+    early = Plan((Step("tome", 20), Step("fastervlm", 9, {"layer": 0})))
+    with pytest.raises(MissingSignal, match="not given for layer 0"):
+        vlm.answer(cat, PROMPT, early, 1)
 
 
 def test_deciding_inside_the_tower_is_not_counted_as_encoding_too(vlm, cat, monkeypatch):
