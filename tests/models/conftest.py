@@ -76,7 +76,8 @@ def blind_method():
         def decide(signals, keep):
             return Reduction.select(np.arange(0, signals.n, step)[:keep], signals.n)
 
-        place = {"place": "language_model", "needs": ("llm_hidden",)}
+        # adaptive: of few tokens, every step-th are fewer than keep
+        place = {"place": "language_model", "needs": ("llm_hidden",), "adaptive": True}
         method(name, title=name, schedule=lambda n, keep, layers: stages(keep), **place)(decide)
         made.append(name)
         return name

@@ -89,7 +89,7 @@ def test_var(vlm, prepared, eager, monkeypatch):
                 edited.append((layer, head, row))
         return weights
 
-    monkeypatch.setitem(vlm.__dict__, "sink_dims", DIMS)
+    monkeypatch.setattr(vlm, "found_sink_dims", DIMS)
     options = {"p": P, "rho": RHO, "least_mass": LEAST, "tau": TAU}
     ours, run = lane_logits(vlm, prepared, plan(mitigation="var", **options))
     told = run.lane.editing.told

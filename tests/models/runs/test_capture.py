@@ -80,7 +80,7 @@ def test_single_heads_are_let_go_once_they_are_too_many_to_be_stored(vlm, cat, m
         for _ in range(3):
             run.step()
             kept.append(len(run.lane.attention.heads.get(0, ())))
-        run.finish()
+        run.finish("length")
     assert kept == [1, 2, 3, 0]
     trace = run.view.trace
     assert "attention_heads" not in trace

@@ -136,9 +136,9 @@ def test_deciding_inside_the_tower_is_not_counted_as_encoding_too(vlm, cat, monk
         shared = vlm.encode(prepared, [plan], Capture.nothing())
         run = Run(vlm, prepared, shared, {}, plan, Capture.nothing())
         run.start()
-    (stage,) = run.arrived.records
+    (stage,) = run.prefill_input.records
     assert stage.seconds > 0
-    passed = run.arrived.encode_seconds - shared.entered_seconds
+    passed = run.prefill_input.encode_seconds - shared.entered_seconds
     assert passed + stage.seconds == pytest.approx(10)
 
 
