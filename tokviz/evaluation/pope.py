@@ -41,6 +41,10 @@ class PopeQuestion:
     "yes or no"
 
 
+Question = PopeQuestion
+"""The name that other people's code knows it by."""
+
+
 @dataclass(frozen=True)
 class PopeScores:
     """Counts of one split and the five numbers that POPE reports; "yes" is positive."""
