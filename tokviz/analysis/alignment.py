@@ -1,8 +1,8 @@
 """How close do image and text come to each other inside the language model?
 
 The implicit multimodal alignment score, arXiv 2405.16700: the cosine of the mean visual state and
-the mean text state of each layer, over sets of runs the mean over all pairs; the score is the mean
-over layers (how the paper averages was not found in print).
+the mean text state of each layer. For a set of runs it is the mean over all pairs of runs. The
+score is the mean over layers; the paper does not say how it averages.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def pairwise_alignment(means: np.ndarray, centred: bool = False) -> np.ndarray:
 
     Args:
         means: [runs, l, 2, d] mean states of image and text.
-        centred: take each modality's mean over the runs away first, and with it the constant part
-            of two cones that lie apart.
+        centred: first subtract each modality's mean over the runs. Image and text states lie in
+            two separate cones, and this removes their constant offset.
 
     Returns:
         float64 [l].
@@ -51,6 +51,8 @@ def pairwise_alignment(means: np.ndarray, centred: bool = False) -> np.ndarray:
     means = np.asarray(means, np.float64)
     if centred:
         means = means - means.mean(0)
+    # The mean over all pairs (a, b) of u_a . v_b is (mean u) . (mean v), so that no [runs, runs]
+    # table is needed: [runs, l, 2, d] -> [l, 2, d] -> [l].
     unit = _unit(means).mean(0)
     return (unit[:, 0] * unit[:, 1]).sum(-1)
 
@@ -72,17 +74,18 @@ def pairwise_alignment(means: np.ndarray, centred: bool = False) -> np.ndarray:
 def alignment(trace: Trace, others: Sequence[Trace] = (), *, centred: bool = False) -> Result:
     """Show the cosine of the mean image state and the mean text state in each layer.
 
-    With `others` the mean over all pairs of runs is taken. `centred` needs them: it takes each
-    modality's mean over the runs away. `input` compares the text of each layer with the image as
-    it entered the language model.
+    With `others` the result is the mean over all pairs of runs. `centred` needs `others`: it
+    subtracts each modality's mean over the runs. `input` compares the text of each layer with the
+    image as it entered the language model.
     """
     if centred and not others:
-        raise InputError("centred needs the traces of other runs to centre on.")
+        raise InputError("centred needs the traces of other runs, whose mean it subtracts.")
     runs = [trace["layer_means"], *(other["layer_means"] for other in others)]
     if len({run.shape for run in runs}) > 1:
         raise InputError("the other traces are of another model.")
     means = np.stack(runs)
     values = pairwise_alignment(means, centred)
+    # [runs, l, 2, d] again, with the image of layer 0 in every layer
     entered = np.stack([np.broadcast_to(means[:, :1, 0], means[:, :, 0].shape), means[:, :, 1]], 2)
     parts = {
         "score": number(values.mean(), "mean over the layers"),

@@ -34,6 +34,8 @@ def attention_ranks(maps: np.ndarray) -> tuple[float, float]:
         maps: [h, q, q] softmax maps; the first is taken below the diagonal, the second whole.
     """
     maps = np.asarray(maps, np.float32)
+    # The first row of a causal map is always (1, 0, ...), and the diagonal alone gives full rank:
+    # only what lies below the diagonal says how different the rows are.
     below = np.linalg.svd(np.tril(maps, -1), compute_uv=False)
     tolerance = below.max(-1, keepdims=True) * maps.shape[-1] * np.finfo(np.float32).eps
     whole = np.linalg.svd(maps, compute_uv=False)
@@ -62,19 +64,20 @@ def attention_rank(
 ) -> Result:
     """Measure the rank and the effective rank of each layer's attention.
 
-    With more than `most_rows` rows, evenly spaced ones are taken. `visual` is the effective rank
-    of the visual tokens' states, where the run recorded it.
+    Of more than `most_rows` rows, evenly spaced ones are used. `visual` is the effective rank of
+    the visual tokens' states, where the run recorded it.
     """
     rows = len(trace.prompt_tokens) + max(trace.t - 1, 0)
     taken = np.unique(np.linspace(0, rows - 1, min(rows, most_rows)).astype(int))
     found = []
     for layer in range(int(trace.model["layers"])):
         whole = whole_map(maps, layer, rows)
+        # [h, rows, rows] -> [h, taken, taken]: the same rows as queries and as keys
         found.append(attention_ranks(whole[:, taken[:, None], taken]))
     ranks, effective = np.array(found).reshape(-1, 2).T
     parts = {
         "effective": Part(effective, "l", "effective rank of the maps, mean over heads"),
-        "rows": number(len(taken), "rows that were taken: the largest possible rank"),
+        "rows": number(len(taken), "rows that were used: the largest possible rank"),
     }
     if "visual_rank" in trace:
         parts["visual"] = Part(trace["visual_rank"], "l", "effective rank of the visual states")

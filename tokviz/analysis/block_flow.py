@@ -1,7 +1,7 @@
 """Between which parts of the prompt does attention flow, layer by layer?
 
-The three stages of a decoder become visible: text and image are fused early, each is worked on by
-itself in the middle, and the answer is put together from the text at the end (arXiv 2411.19628).
+It shows three stages of a decoder: early layers mix text and image, middle layers process each by
+itself, and the last layers form the answer from the text (arXiv 2411.19628).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ANSWER = BLOCKS.index("answer")
 def block_of(layout: Layout, length: int, marks: np.ndarray | None = None) -> np.ndarray:
     """Return the block of each row of a prompt, an index in BLOCKS, uint8 [s].
 
-    All rows in front of the first visual token are `before`, other rows without one are `text`,
-    unless they are among `marks`, the rows of `mark_rows`.
+    Rows before the first visual token are `before`, visual tokens are `image`, and the other rows
+    are `text`. Rows listed in `marks` (the array `mark_rows`) are `marks` wherever they are.
     """
     block = np.full(length, BLOCKS.index("text"), np.uint8)
     first = int(layout.position[0]) if layout.n else length
@@ -43,6 +43,8 @@ def block_mass(attention: np.ndarray, block: np.ndarray) -> np.ndarray:
         float64 [..., b, b], mean over the rows of a block of the sum over the keys of a block; NaN
         for blocks without rows. Rows sum to 1.
     """
+    # One-hot membership turns the double sum into two matrix products:
+    # [b, rows] @ [..., rows, keys] @ [keys, b] -> [..., b, b].
     member = np.arange(len(BLOCKS))[:, None] == block[None]
     rows = member[:, len(block) - attention.shape[-2] :].astype(np.float64)
     count = rows.sum(1, keepdims=True)
@@ -67,10 +69,9 @@ def block_flow(trace: Trace) -> Result:
     """Show how much attention flows between image, text and answer in each layer.
 
     The answer's row is the mean over its tokens and heads. Rows of the prompt need the array
-    `flow`; without it they are NaN. `intensity` divides by the number of keys, which takes away the
-    advantage of large blocks. Names of tiles and other marks that the processor writes around
-    visual tokens are a block of their own where there are any. Before a merge the counts are
-    those of the original tokens.
+    `flow`; without it they are NaN. `intensity` divides by the number of keys, so that large blocks
+    have no advantage. Names of tiles and other marks that the processor writes around visual
+    tokens form the block `marks`. The block sizes count the original tokens, also after a merge.
     """
     mass = trace["mass"].astype(np.float32)
     layers, _, count = mass.shape[1:]

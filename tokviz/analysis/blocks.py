@@ -44,8 +44,8 @@ def block_game(
     Args:
         score: see ASKS; called with at most BATCH sets at a time.
         block: [n], block of each token; tokens of no block always stay.
-        total: forwards to be expected, for the progress.
-        progress: is told after every call.
+        total: expected number of forwards, for the progress.
+        progress: called with (forwards done, forwards in all) after every call of `score`.
     """
     import torch
 
@@ -54,6 +54,7 @@ def block_game(
     def play(players: Any) -> Any:
         nonlocal done
         present = players.detach().cpu().numpy() > 0.5
+        # [players] -> [n]: newlines have block -1, which reads the appended True and so stays
         kept = [np.flatnonzero((block < 0) | np.append(row, True)[block]) for row in present]
         scores = []
         for start in range(0, len(kept), BATCH):
@@ -78,4 +79,5 @@ def spread_over_tokens(values: Sequence[float] | np.ndarray, block: np.ndarray) 
     """Give each token its block's value divided by the size of the block, float64 [n]."""
     size = np.bincount(block[block >= 0], minlength=len(values))
     share = np.asarray(values, np.float64) / np.maximum(size, 1)
+    # block -1 reads the appended 0
     return np.where(block >= 0, np.append(share, 0.0)[block], 0.0)

@@ -26,7 +26,7 @@ def cls_attention(trace: Trace, *, layer: int | None = None, head: int | None = 
     """Show the attention of the vision tower's [CLS] token to each patch.
 
     Without a layer: the one whose output the language model gets. Without a head: the mean over
-    heads. Not renormalised: what is missing to 1 is the [CLS] token's attention to itself.
+    heads. Values are not renormalised: the rest up to 1 is the [CLS] token's attention to itself.
     """
     name = "cls_attention" if "cls_attention" in trace else "received_attention"
     layers = trace[name]

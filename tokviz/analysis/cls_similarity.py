@@ -13,8 +13,8 @@ from tokviz.trace import Trace
     title="Similarity to [CLS]",
     needs=("cls_similarity",),
     meaning="A bright patch's state points the same way as the tower's [CLS] state.",
-    not_meaning="[CLS] and patch states are trained for different ends: it says nothing about the "
-    "question, and registers come out bright.",
+    not_meaning="[CLS] and patch states are trained for different purposes: it says nothing about "
+    "the question, and registers come out bright.",
     exactness="exact",
     cost="No further run. Memory: n numbers per tower layer.",
 )

@@ -27,7 +27,7 @@ def entropy(values: np.ndarray) -> np.ndarray:
 
 
 def tokens_for_mass(values: np.ndarray, part: float) -> np.ndarray:
-    """Return how many of the largest values it takes to hold a part of the sum.
+    """Return how many of the largest values together make up a part of the sum.
 
     Args:
         values: [..., n], not negative.
@@ -36,11 +36,12 @@ def tokens_for_mass(values: np.ndarray, part: float) -> np.ndarray:
     Returns:
         int64 [...]; 0 where the sum is 0.
     """
-    held = np.cumsum(-np.sort(-shares(values), -1), -1)
-    enough = (held < part - 1e-9).sum(-1) + 1
-    return np.where(held[..., -1] > 0, np.minimum(enough, held.shape[-1]), 0)
+    # shares in falling order, added up: [..., n]; 1e-9 forgives the rounding of the sum
+    cumulative = np.cumsum(-np.sort(-shares(values), -1), -1)
+    enough = (cumulative < part - 1e-9).sum(-1) + 1
+    return np.where(cumulative[..., -1] > 0, np.minimum(enough, cumulative.shape[-1]), 0)
 
 
 def area_of_mass(values: np.ndarray, part: float) -> np.ndarray:
-    """Return the share of tokens that hold a part of each map's sum, [...]."""
+    """Return the share of tokens that make up a part of each map's sum, [...]."""
     return tokens_for_mass(values, part) / max(np.shape(values)[-1], 1)

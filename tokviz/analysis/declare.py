@@ -38,12 +38,12 @@ ASKS: dict[str, str] = {
     "full": "the trace of the same question with all tokens.",
     "others": "other traces to compare with.",
     "judge": "a function: (text so far, chosen token, other token) -> entail, contra or neutral.",
-    "progress": "a function that is told (forwards done, forwards in all).",
+    "progress": "a function that is called with (forwards done, forwards in all).",
     "controls": "probability of each answer token [t] by the name of the control image; or, for "
     "divergences, the whole distribution [t, v] with 'full' for the real image.",
     "folder": "the features of the visual tokens [n, d] of each image of a folder.",
 }
-"""What the caller of an analysis may have to supply from further runs of the model."""
+"""What an analysis may ask its caller to supply from further runs of the model."""
 
 SWITCHES: dict[str, str] = {
     "attention": "Capture(attention=True)",
@@ -73,7 +73,7 @@ SWITCHES: dict[str, str] = {
     "layer_means": "Capture(states=True)",
     "visual_rank": "Capture(states=True)",
 }
-"""Array of a trace -> what a run must have for its trace to hold the array."""
+"""Array of a trace -> the switch of `Capture`, or the kind of model, that records the array."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Analysis:
     "(trace, **asks, **options) -> Result."
     title: str
     needs: tuple[str, ...]
-    "Arrays of the trace that it reads."
+    "Arrays of the trace that it must have."
     summary: str
     "First line of the docstring."
     notes: str
@@ -113,18 +113,18 @@ class Analysis:
     asks: tuple[str, ...] = ()
     "Keys of ASKS that must be supplied from further runs."
     may_ask: tuple[str, ...] = ()
-    "Keys of ASKS that are used when they are there."
+    "Keys of ASKS that are used when they are supplied."
     uses: tuple[str, ...] = ()
-    "Arrays of the trace that it reads when they are there."
+    "Arrays of the trace that are used when the trace has them."
     forwards: Callable[..., int] = no_forwards
     "(size, **options) -> forward passes of the model beyond the trace, known beforehand."
     fallbacks: Mapping[str, str] = field(default_factory=dict)
-    "Array -> array to use in its place when a trace does not hold it."
+    "Array -> the array that replaces it when a trace does not have it."
     paper: str = ""
     year: int | None = None
 
     def missing(self, trace: Trace | None) -> list[str]:
-        """Return the needed arrays that the trace holds neither itself nor as a fallback."""
+        """Return the needed arrays for which the trace has neither the array nor its fallback."""
         return [
             name
             for name in self.needs
@@ -151,7 +151,7 @@ class Analysis:
 
     @property
     def call(self) -> str:
-        """The call that makes the further runs itself, in Python and on the command line."""
+        """The call that also makes the further runs, in Python and on the command line."""
         if "folder" in self.asks:
             return (
                 f"vlm.analyse({self.name!r}, 'folder/') makes it, or: "
@@ -169,7 +169,8 @@ def analysis(name: str, **declared: Any) -> Callable[[Callable[..., Result]], An
 
     Args:
         name: the name in the dropdown, the CLI and `tokviz.analyse`.
-        **declared: fields of `Analysis`. Options, summary and notes are read off the function.
+        **declared: fields of `Analysis`. Options come from the function's keyword-only arguments,
+            summary and notes from its docstring.
     """
 
     def register(compute: Callable[..., Result]) -> Analysis:

@@ -1,8 +1,8 @@
 """From which layer on could the image leave, without changing the answer?
 
-The label rule of DyVTE (arXiv 2411.19628) as an oracle: leaving before a layer is safe when, on the
-full model's own answer, more than 99 % of the most probable tokens stay the same and the
-cross-entropy stays under 1.03 times that of the full model.
+DyVTE (arXiv 2411.19628) labels its training data by this rule: removing the image before a layer is
+safe when, on the full model's own answer, more than 99 % of the most probable tokens stay the same
+and the cross-entropy stays under 1.03 times that of the full model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ AGREEMENT = 0.99
     forwards=lambda size, **options: size.layers + 1,
     meaning="The marked layers are safe: all image tokens may leave before them and the answer "
     "stays as it is.",
-    not_meaning="It is an oracle that knows the answer: it does not tell beforehand where to stop.",
+    not_meaning="It needs the finished answer: it cannot say beforehand where to stop.",
     exactness="exact",
     cost="One teacher-forced forward per layer, and one of the full model. Memory: one prefill.",
     paper="https://arxiv.org/abs/2411.19628",

@@ -1,7 +1,7 @@
 """How much did a reduction change the state from which the answer begins?
 
-VFlowOpt steers its search by the cosine of the last prompt row's final state with and without the
-reduction: a gauge that needs no answer.
+The measure is the cosine between the last prompt row's final state with and without the reduction.
+It needs no answer, and VFlowOpt searches its schedule by it.
 """
 
 import numpy as np

@@ -1,9 +1,9 @@
 """How much does each image token add to the answer, by the gradient of its features?
 
 Captum's input x gradient and integrated gradients (arXiv 1703.01365), on the projected features of
-the visual tokens, summed over the width. A baseline says what "nothing" is: zeros, or the mean
-token of this image. The attributions of integrated gradients add up to the change from the baseline
-to the image; how well they do is shown.
+the visual tokens, summed over the width. The baseline stands for "no image": zeros, or the mean
+token of this image. The attributions of integrated gradients should add up to the change from the
+baseline to the image; the result says how far they miss it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def baseline_of(features: Any, baseline: Baseline) -> Any:
 
 
 def prepared(trace: Trace, features: Any) -> Any:
-    """Return the features as one batch [1, n, d] that autograd may use.
+    """Return a copy of the features as one batch [1, n, d] outside any autograd graph.
 
     Raises:
-        InputError: they are for another number of visual tokens.
+        InputError: the features are of another number of visual tokens.
     """
     if len(features) != trace.n:
         raise InputError(f"features are for {len(features)} visual tokens, the run has {trace.n}.")
@@ -49,8 +49,8 @@ def prepared(trace: Trace, features: Any) -> Any:
     forwards=lambda size, **options: 1,
     meaning="Positive = scaling this token's features up a little would make the answer more "
     "probable.",
-    not_meaning="It is a straight line at one point: where the model is saturated it is near 0 "
-    "for tokens that matter.",
+    not_meaning="It is a linear approximation at one point: where the model is saturated it is "
+    "near 0 for tokens that matter.",
     exactness="heuristic",
     cost="One forward and one backward; memory of one prefill's graph.",
 )
@@ -88,8 +88,8 @@ def integrated_gradients(
 ) -> Result:
     """Integrate the gradient along the straight line from a baseline to the image (captum).
 
-    Gauss-Legendre quadrature. `error` is what the attributions lack to the whole change; raise
-    `steps` when it is not small beside `total`.
+    Gauss-Legendre quadrature. `error` is the sum of the attributions minus the whole change; raise
+    `steps` when it is not small compared with `total`.
     """
     from captum.attr import IntegratedGradients
 
@@ -104,6 +104,7 @@ def integrated_gradients(
     )
     values = plain(found.sum(-1))[0]
     error = float(plain(delta)[0])
+    # captum's delta is sum of attributions - (F(image) - F(baseline))
     total = float(values.sum(dtype=np.float64)) - error
     parts = {
         "total": number(total, "change of the log-probability from the baseline"),

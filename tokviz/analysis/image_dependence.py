@@ -1,9 +1,9 @@
 """Which words depend on the image, and which would have been said anyway?
 
-The run's own answer is read again with a control in place of the image, every token scored at its
-true position. A word that stays as probable without the image is carried by the language alone: a
-hint of hallucination when it names an object, not a proof. Every control shifts the distribution in
-its own way, so several are shown.
+The run's own answer is scored again by teacher forcing with a control in place of the image. A word
+that stays as probable without the image comes from the language alone: when it names an object, a
+hint of hallucination, not a proof. Each control shifts the distribution in a different way, so
+several are shown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
 
 LEAST = 1e-12
-"Probabilities below this count as this, so that a difference stays finite."
+"Smaller probabilities are raised to this, so that the difference of their logarithms stays finite."
 MEASURES = {
     "kl": "divergence of the distribution with the image from that with the control, nats",
     "js": "how far apart both distributions are, Jensen-Shannon: 0 = equal, 1 = disjoint",
@@ -37,8 +37,8 @@ def divergences(with_image: np.ndarray, without: np.ndarray) -> dict[str, np.nda
     """Compare whole distributions [..., v].
 
     Returns:
-        kl (nats), js (of ln 2, 0 to 1), tv (total variation, 0 to 1), flips (the most probable
-        token changed), each [...].
+        kl (nats), js (divided by ln 2, so 0 to 1), tv (total variation, 0 to 1), flips (the most
+        probable token changed), each [...].
     """
     p, q = (np.maximum(np.asarray(x, np.float64), 0) for x in (with_image, without))
     middle = (p + q) / 2
@@ -91,6 +91,7 @@ def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = N
     without = np.array([_checked(name, p, trace.t) for name, p in given.items()])
     without = without.reshape(len(given), trace.t)
     bits = log_ratio(own, without) / np.log(2)
+    # [controls, t] -> [t]: the smallest over the controls that are known, NaN where none is
     seen = np.isfinite(bits).any(0) if len(bits) else np.zeros(trace.t, bool)
     least = np.where(seen, np.where(np.isfinite(bits), bits, np.inf).min(0, initial=np.inf), np.nan)
     parts |= {
@@ -104,7 +105,12 @@ def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = N
 def _from_distributions(
     trace: Trace, whole: np.ndarray, given: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, dict[str, Part]]:
-    """Compare distributions; leave the probabilities of the answer tokens in `given`."""
+    """Compare whole distributions [t, v].
+
+    Returns:
+        The answer tokens' probabilities with the image [t], and one part per measure. In `given`
+        each distribution is replaced by its probabilities of the answer tokens [t].
+    """
     steps, ids = np.arange(trace.t), trace["answer_ids"]
     found: dict[str, list[np.ndarray]] = {}
     for name, distribution in given.items():

@@ -1,7 +1,7 @@
 """In which layers must the text be able to see the image?
 
-Attention knockout: the edges from text to image are cut in a window of layers, and the answer's
-log-probability shows what that costs. Unlike attention shares this is a causal statement.
+Attention knockout: in a window of layers no text row may attend to the image, and the loss of the
+answer's log-probability is measured. Unlike a share of attention, this is a causal statement.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def knockout(
     spans = [range(start, start + window) for start in range(layers - window + 1)]
     base = float(knockout(range(0)))
     fall = np.array([base - float(knockout(span)) for span in spans])
+    # [layers, windows], 1 where the window contains the layer
     covers = np.array([[layer in span for span in spans] for layer in range(layers)], float)
     parts = {
         "layers": Part(covers @ fall / covers.sum(1), "l", "mean over windows with this layer"),

@@ -1,7 +1,7 @@
 """Do the layers agree on which image tokens matter?
 
-The finding behind G-Search (arXiv 2412.00556): the order of the tokens is much alike in every layer
-but the first. Sinks inflate the agreement, so it is also given without them.
+G-Search (arXiv 2412.00556) is built on this: all layers except the first order the tokens in much
+the same way. Sinks inflate the agreement, so it is also given without them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def agreement_matrix(maps: np.ndarray, measure: Measure = "spearman", k: int = 1
         float64 [l, l], 1 on the diagonal; NaN where a map is constant.
     """
     if measure == "spearman":
+        # Pearson of the ranks, all pairs in one product: [l, n] @ [n, l]
         ranks = np.array([average_ranks(m) for m in maps]).reshape(len(maps), -1)
         centred = ranks - ranks.mean(1, keepdims=True)
         norm = np.sqrt((centred**2).sum(1))
@@ -73,8 +74,9 @@ def layer_agreement(
 ) -> Result:
     """Compare the attention of every two layers to the visual tokens.
 
-    Without a token: the mean over the answer. `means` holds the mean agreement of all pairs, of
-    pairs without layer 0, and of pairs with every token left out that is a sink somewhere.
+    Without a token: the mean over the answer. `means` holds the mean agreement of all pairs of
+    layers, of pairs without layer 0, and of all pairs without the tokens that are a sink in any
+    layer.
     """
     attention = trace["attention"].astype(np.float32)
     if token is None:
@@ -87,8 +89,8 @@ def layer_agreement(
         "without layer 0": mean_off_diagonal(matrix[1:, 1:]),
     }
     if "sink_phi" in trace and "hidden_size" in trace.model:
-        calm = ~sink_mask(trace)[0].any(0)
-        if calm.any():
-            means["without sinks"] = mean_off_diagonal(agreement_matrix(maps[:, calm], measure, k))
+        never = ~sink_mask(trace)[0].any(0)  # [l, n] -> [n]: a sink in no layer
+        if never.any():
+            means["without sinks"] = mean_off_diagonal(agreement_matrix(maps[:, never], measure, k))
     part = Part(np.array(list(means.values())), "i", "mean over pairs of layers")
     return Result(matrix, "l l", {"means": part}, {"i": tuple(means)})

@@ -27,8 +27,8 @@ from tokviz.trace import Trace
 def layer_needs(trace: Trace, *, part: Annotated[float, Range(0.1, 0.99, 0.01)] = 0.9) -> Result:
     """Count how many image tokens hold most of the image attention in each layer.
 
-    The mean attention over the answer is ordered; counted are the largest tokens up to `part` of
-    the sum. `entropy` says how even the attention is: 0 = one token, 1 = all alike.
+    Attention is averaged over the answer and sorted; the count is of the largest tokens that
+    together have `part` of the sum. `entropy` says how even it is: 0 = one token, 1 = all equal.
     """
     attention = trace["attention"].astype(np.float32)
     mean = attention.mean(0) if len(attention) else attention.sum(0)

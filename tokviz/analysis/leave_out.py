@@ -41,7 +41,8 @@ def leave_out(
 ) -> Result:
     """Remove each block of side x side tokens in turn and score the answer again (captum).
 
-    The tokens are really removed. A block's loss is shared evenly among its tokens.
+    The tokens are removed from the sequence, not masked. A block's loss is shared evenly among
+    its tokens.
     """
     from captum.attr import FeatureAblation
 

@@ -1,8 +1,8 @@
 """Which word would the language model say at each image token, after each layer?
 
-The head is applied to the states of the visual tokens with the final norm, which the last layer's
-states have been through already: it is applied once, never twice. (Public code differs: one norms
-the last layer again, another never norms.)
+The states of the visual tokens go through the final norm and the head. The last layer's states have
+been through the final norm already and are not normed again. (Public implementations differ: one
+norms the last layer twice, another never norms.)
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tokviz.trace import Trace
     not_meaning="The head was trained on the last layer of text rows: early layers read as noise "
     "though they may hold the content.",
     exactness="exact",
-    cost="No further run; in the run, one product of the visual rows with the whole head per "
+    cost="No further run; the run itself multiplies the visual rows with the whole head in every "
     "layer. Memory: a few words with their probabilities per visual token and layer.",
 )
 def logit_lens(trace: Trace, *, layer: int = -1) -> Result:

@@ -1,9 +1,9 @@
 """The rank Gaussian filter of the Token Activation Map, for many maps at once.
 
-In each 3×3 window the sorted values are averaged with Gaussian weights around the middle rank,
-whose width is the window's coefficient of variation: an even window gives its median, an uneven
-one nearly its mean. A window of zeros gives 0. A window without variation gives its value, where
-the reference divides by zero.
+In each 3×3 window the sorted values are averaged with Gaussian weights around the middle rank. The
+width of the Gaussian is the window's coefficient of variation: an even window gives its median, an
+uneven one nearly its mean. A window of zeros gives 0. A window of equal values gives that value;
+the reference divides by zero there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ SORTING = (
     (1, 4), (3, 6), (5, 7), (0, 1), (2, 4), (3, 5), (6, 8), (2, 3), (4, 5), (6, 7), (1, 2), (3, 4),
     (5, 6),
 )  # fmt: skip
-"""Compared pairs that sort nine planes at once: many times faster than sorting each window."""
+"""A sorting network for nine values: comparing these pairs in this order sorts the nine planes of
+all windows at once, many times faster than sorting each window."""
 
 
 def rank_gaussian_filter(maps: np.ndarray) -> np.ndarray:
@@ -31,6 +32,7 @@ def rank_gaussian_filter(maps: np.ndarray) -> np.ndarray:
     rows, cols = maps.shape[-2:]
     flat = np.ascontiguousarray(maps, np.float32).reshape(-1, rows, cols)
     padded = np.pad(flat, ((0, 0), (1, 1), (1, 1)), mode="reflect")
+    # nine shifted views [maps, rows, cols], one per place of the 3x3 window
     planes = [padded[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
     for low, high in SORTING:
         first, second = planes[low], planes[high]
@@ -46,6 +48,8 @@ def _around_the_median(planes: list[np.ndarray]) -> np.ndarray:
     for plane in planes:
         spread += (plane - mean) ** 2
     variation = np.sqrt(spread / 9) / np.where(mean > 0, mean, 1)
+    # Ranks at distance d from the median weigh exp(-d^2 / 2 variation^2) = one ** (d^2):
+    # one, one^4, one^9, one^16 by products, since exp of a whole plane is slow.
     one = np.exp(-0.5 / np.maximum(variation, LEAST_VARIATION) ** 2)
     two = one * one
     four = two * two

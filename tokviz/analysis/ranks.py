@@ -8,6 +8,7 @@ import numpy as np
 def average_ranks(values: np.ndarray) -> np.ndarray:
     """Return the rank of each value, from 0; equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    # equal values have ranks last - count .. last - 1, whose mean is last - (count + 1) / 2
     last = np.cumsum(counts)
     return (last - (counts + 1) / 2)[inverse]
 
@@ -26,6 +27,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
 
 def kendall(a: np.ndarray, b: np.ndarray) -> float:
     """Return Kendall's tau-b of two vectors; NaN when one of them is constant."""
+    # the sign of every pair's difference, [n, n] -> [n (n - 1) / 2]; 0 where a pair is tied
     upper = np.triu_indices(len(a), 1)
     first, second = (np.sign(np.subtract.outer(x, x))[upper] for x in (a, b))
     norm = np.sqrt((first**2).sum() * (second**2).sum())

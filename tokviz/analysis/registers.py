@@ -1,7 +1,8 @@
 """Which patches did the vision tower turn into registers?
 
-Outliers of the norm sit on empty patches and hold global instead of local information (arXiv
-2309.16588). Known absolute thresholds belong to single models, so the default is a robust z-score.
+Registers are patches of unusually large norm. They lie on empty background and hold global instead
+of local information (arXiv 2309.16588). Published absolute thresholds fit one model each, so the
+default is a robust z-score.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ MAX_ATTENDED = 10
 def robust_z(values: np.ndarray) -> np.ndarray:
     """Return (values - median) / (1.4826 x median absolute deviation) along the last axis.
 
-    Where more than half of the values are equal the deviation is 0: others are then infinitely far.
+    Where more than half of the values are equal, the deviation is 0 and every other value gets
+    plus or minus infinity.
     """
     values = np.asarray(values, np.float64)
     off = values - np.median(values, -1, keepdims=True)
@@ -37,8 +39,8 @@ def robust_z(values: np.ndarray) -> np.ndarray:
     "registers",
     title="Registers and norm outliers",
     needs=("feature_norm",),
-    meaning="A marked patch has a far larger norm than the others: the tower uses it as a scratch "
-    "pad for the whole image.",
+    meaning="A marked patch has a far larger norm than the others: the tower stores information "
+    "about the whole image in it.",
     not_meaning="A large norm does not say what the patch holds, nor that the language model "
     "reads it.",
     exactness="heuristic",

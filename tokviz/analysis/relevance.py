@@ -1,8 +1,9 @@
 """Which image tokens speak for a word, by attention weighted with its gradient?
 
-Chefer et al., arXiv 2103.15679, for decoders: in each layer the positive part of attention times
-gradient, mean over heads, added up along all paths. Only the answer token's row is carried, from
-the last layer to the first (v <- v + v A), which gives the same numbers as the product of matrices.
+Chefer et al., arXiv 2103.15679, for decoders: A is the positive part of attention times gradient of
+a layer, mean over heads, and relevance is the product of (1 + A) over all layers. Only the answer
+token's row v is computed, from the last layer to the first (v <- v + v A): the same numbers without
+a product of whole matrices.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tokviz.analysis.concentration import shares
 from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result
 from tokviz.analysis.supplied import Maps, plain, whole_map
@@ -24,20 +26,10 @@ def weighted(maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
 
 
 def carry_back(row: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
-    """Carry a row [q] back through the layers' maps [q, q], last layer first."""
+    """Multiply a row [q] with 1 + the map [q, q] of each layer, last layer first."""
     for layer in layers:
         row = row + row @ layer
     return row
-
-
-def shares(relevance: np.ndarray) -> np.ndarray:
-    """Return rows [t, q] scaled to sum 1; a row without any relevance stays 0.
-
-    The rows come without the identity of the residual stream, which the official code takes off
-    before it divides and puts back after. There a row of zeros becomes not-a-number.
-    """
-    total = relevance.sum(-1, keepdims=True)
-    return relevance / np.where(total > 0, total, 1)
 
 
 @analysis(
@@ -63,18 +55,19 @@ def relevance(
     *,
     normalised: bool = False,
 ) -> Result:
-    """Show the gradient-weighted attention of each answer token, gathered over all layers.
+    """Show the gradient-weighted attention of each answer token, accumulated over all layers.
 
     Gradients are of the token's own log-probability, in all layers and rows. `text` is the
-    relevance of the other rows of the prompt. `normalised` divides each token's relevance by its
-    sum, so that words can be compared; the official code does so (`handle_residual`) where
-    relevance goes from one modality to another.
+    relevance of the other rows of the prompt. `normalised` divides each answer token's relevance
+    by its sum, so that words can be compared; the official code does this (`handle_residual`)
+    where relevance passes from one modality to another.
     """
     s, t = len(trace.prompt_tokens), trace.t
     rows, layers = s + max(t - 1, 0), range(int(trace.model["layers"]))[::-1]
     whole = [whole_map(maps, layer, rows) for layer in layers]
     found = np.zeros((t, rows))
     for step in range(t):
+        # row s - 1 + step chose answer token `step`; its own 1 is the residual path, not relevance
         own = np.eye(rows)[s - 1 + step]
         steps = [
             weighted(one, plain(gradients(layer, step)))
@@ -82,6 +75,8 @@ def relevance(
         ]
         found[step] = carry_back(own, steps) - own
     if normalised:
+        # The official code subtracts the identity, divides and adds it again; here it is already
+        # gone. There a row of zeros becomes not-a-number, here it stays 0.
         found = shares(found)
     text = found[:, :s].copy()
     text[:, trace.layout.position] = 0

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 Exactness = Literal["exact", "sampled", "heuristic"]
-"""exact: the numbers are what they say, up to rounding. sampled: they estimate it, and a note says
-from how many samples. heuristic: a reading of them."""
+"""exact: the numbers are exactly what `meaning` says, up to rounding. sampled: they are an estimate
+of it, and a note says from how many samples. heuristic: they are an interpretation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Part:
     meaning: str = ""
 
     def __post_init__(self) -> None:
-        """Check that the array has the axes that it says it has; raise ValueError."""
+        """Check that `values` has as many axes as `axes` names; raise ValueError."""
         if np.ndim(self.values) != len(self.axes.split()):
             raise ValueError(f"axes [{self.axes}] do not fit the shape {np.shape(self.values)}.")
 
@@ -43,7 +43,7 @@ class Result:
     axes: str
     "Its axis letters, as in Part."
     parts: Mapping[str, Part] = field(default_factory=dict)
-    "Everything else that was found on the way, by name."
+    "Further arrays that the analysis computed, by name."
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     "Names along an axis, by its letter."
     notes: tuple[str, ...] = ()

@@ -1,10 +1,10 @@
 """What reaches an answer token when attention is followed through all layers?
 
-Attention rollout: the product of all layers' head-mean maps, each mixed half and half with the
-identity for the residual stream. Only the answer's rows are carried, from the last layer to the
-first. In causal models it ends up on the first token by construction, so that token can be left
-out: its column is taken away in every layer and rows are normalised again. (A well-known public
-implementation divides columns by row sums; rows are normalised here.)
+Attention rollout: the product of all layers' head-mean maps, each averaged with the identity for
+the residual stream. Only the answer's rows are computed, from the last layer to the first. In a
+causal model almost everything ends on the first token, which every row can see; so that token can
+be left out: its column is set to 0 in every layer and rows are normalised again. (A well-known
+public implementation divides columns by row sums; here rows are normalised.)
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ def mixed(maps: np.ndarray, heads: str = "mean", without_first: bool = False) ->
 
     Args:
         maps: [h, q, q] softmax maps.
-        heads: how heads are made one: mean, max or min.
-        without_first: take the first key away (the first row keeps it).
+        heads: how the heads are combined: mean, max or min.
+        without_first: set attention to the first key to 0, except in the first row, which has no
+            other key.
     """
     fused = FUSE[heads](maps, axis=0).astype(np.float64)
     if without_first:
@@ -63,11 +64,12 @@ def rollout(
 ) -> Result:
     """Follow the attention of each answer token back through all layers.
 
-    The row is the one that chose the token. `first` is the share that ends on the first token of
-    the prompt, `image` the share on the whole image.
+    Each answer token is represented by the row that chose it. `first` is the share that ends on
+    the first token of the prompt, `image` the share that ends on the image.
     """
     s, t = len(trace.prompt_tokens), trace.t
     rows = s + max(t - 1, 0)
+    # [t, rows]: row s - 1 + i chose answer token i; times one map [rows, rows] per layer
     carried = np.eye(rows)[s - 1 : s - 1 + t]
     for layer in reversed(range(int(trace.model["layers"]))):
         carried = carried @ mixed(whole_map(maps, layer, rows), heads, without_first)

@@ -1,7 +1,7 @@
-"""How much of the answer is owed to each block of the image, over all orders of removing them?
+"""How much does each block of the image contribute to the answer, over all orders of removal?
 
-Shapley values: a block's mean effect over every set of other blocks. Captum samples orders; with
-few blocks all sets are cheaper than the samples, and the values are exact.
+Shapley values: a block's mean effect over all orders in which blocks can be added. Captum samples
+orders; with few blocks it is cheaper to score every set, and then the values are exact.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tokviz.trace import Trace
 
 
 def forwards_needed(blocks: int, samples: int) -> int:
-    """Return how many forwards Shapley values of so many blocks take."""
+    """Return the number of forwards that the Shapley values of `blocks` blocks take."""
     sampled = samples * blocks + 1
     return min(2**blocks, sampled) if blocks < 31 else sampled
 
@@ -38,17 +38,18 @@ def exact_values(worth: np.ndarray) -> np.ndarray:
     """Return the exact Shapley values of a game.
 
     Args:
-        worth: [2 ** players], worth of the set whose members are the bits of the index.
+        worth: [2 ** players], worth of each set; bit p of the index says whether player p is in.
 
     Returns:
         float64 [players]; their sum is the worth of all minus the worth of none.
     """
     players = len(worth).bit_length() - 1
     sets = np.arange(len(worth))
-    size = ((sets[:, None] >> np.arange(players)) & 1).sum(1)
+    size = ((sets[:, None] >> np.arange(players)) & 1).sum(1)  # members of each set
     values = np.zeros(players)
     for player in range(players):
         without = sets[(sets >> player) & 1 == 0]
+        # a set of k others precedes the player in k! (players - 1 - k)! of the players! orders
         weight = np.array([1 / (players * comb(players - 1, k)) for k in range(players)])
         gain = worth[without | (1 << player)] - worth[without]
         values[player] = (weight[size[without]] * gain).sum()
@@ -85,7 +86,8 @@ def shapley(
 ) -> Result:
     """Share the answer's log-probability among blocks of side x side tokens.
 
-    The tokens are really removed. A block's value is shared evenly among its tokens.
+    The tokens are removed from the sequence, not masked. A block's value is shared evenly among
+    its tokens.
     """
     block = block_numbers(trace.layout, side)
     count = block_count(trace.layout, side)
@@ -115,6 +117,7 @@ def _sampled(game: Callable[[Any], Any], count: int, samples: int, seed: int) ->
     import torch
     from captum.attr import ShapleyValueSampling
 
+    # captum draws its orders from torch's global generator: seed it here, restore it afterwards
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = ShapleyValueSampling(game).attribute(

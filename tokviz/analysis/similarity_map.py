@@ -13,7 +13,7 @@ from tokviz.analysis.result import Part, Result
 from tokviz.trace import Trace
 
 HIGH, LOW = 0.8, 0.2
-"Points at or above the one are of the word, at or below the other they are not (READ)."
+"Values of at least HIGH belong to the word, values of at most LOW do not (READ)."
 
 
 def rescale(maps: np.ndarray) -> np.ndarray:
@@ -36,14 +36,14 @@ def rescale(maps: np.ndarray) -> np.ndarray:
 def similarity_map(trace: Trace, *, without_shared: bool = False) -> Result:
     """Show the cosine of each visual token's last state with each answer token's.
 
-    `without_shared` takes the mean map over all answer tokens away, which all of them share.
-    `points` marks the tokens that the rescaled map finds to be of the word (1), not of it (0), or
-    undecided (-1).
+    `without_shared` subtracts the mean map over all answer tokens, the part that all maps share.
+    `points` classifies each visual token by the rescaled map: it belongs to the word (1), it does
+    not (0), or it is undecided (-1).
     """
     maps = trace["state_similarity"].astype(np.float32)
     if without_shared and len(maps):
         maps = maps - maps.mean(0)
     scaled = rescale(maps) if maps.size else maps
     points = np.where(scaled >= HIGH, 1, np.where(scaled <= LOW, 0, -1)).astype(np.int8)
-    part = Part(points, "t n", "1 = of the word, 0 = not of it, -1 = undecided")
+    part = Part(points, "t n", "1 = belongs to the word, 0 = does not, -1 = undecided")
     return Result(maps, "t n", {"points": part}, {"t": trace.pieces})

@@ -1,9 +1,9 @@
-"""Which visual tokens are attention sinks, and how much attention do they swallow?
+"""Which visual tokens are attention sinks, and how much attention do they draw?
 
 Sinks and the statistic phi: See What You Are Told, arXiv 2503.03321. The paper's threshold is 20
-for every model; here it is scaled to the model's width so that it is 20 at 4096 (phi cannot exceed
-the root of the width). The code takes all layers but the first two, the paper leaves out the last
-one as well; we do as the code does.
+for every model. Phi cannot exceed the square root of the model's width, so here the threshold is
+scaled with that root and is 20 at a width of 4096. The first two layers are left out, as in the
+official code; the paper leaves out the last layer as well.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def sinks(
 ) -> Result:
     """Mark visual attention sinks per layer, and measure the attention that falls on them.
 
-    `tau` is the threshold of phi; empty = .3125 times the root of the model's width. A head is
+    `tau` is the threshold of phi; empty = 0.3125 times the square root of the width. A head is
     image-centric for an answer token when at least `least_mass` of its attention is on the image
     and at most `rho` of that on sinks (as in the official code; the paper's rho is 1 minus this).
     """
@@ -95,6 +95,7 @@ def sink_share(attention: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Returns:
         [t, l] or [t, l, h]; 0 where the image gets no attention.
     """
+    # align the mask with [t, l, n] as [l, n], with [t, l, h, n] as [l, 1, n]
     per_layer = mask if attention.ndim == 3 else mask[:, None]
     total = attention.sum(-1)
     return (attention * per_layer).sum(-1) / np.where(total > 0, total, 1)

@@ -26,7 +26,7 @@ def whole_map(maps: Maps, layer: int, rows: int) -> np.ndarray:
     """Return one layer's softmax map [h, rows, rows].
 
     Raises:
-        InputError: it is for another number of rows, such as those of a reduced run.
+        InputError: the map has another number of rows, for example those of a reduced run.
     """
     found = plain(maps(layer))
     if found.ndim != 3 or found.shape[1:] != (rows, rows):
@@ -38,10 +38,10 @@ def whole_map(maps: Maps, layer: int, rows: int) -> np.ndarray:
 
 
 def numbers(values: Any, count: int) -> np.ndarray:
-    """Return what a score function gave, float64 [count].
+    """Return the scores of a score function, float64 [count].
 
     Raises:
-        InputError: it gave another number of scores, or one that is not finite.
+        InputError: there are more or fewer scores than `count`, or one is not finite.
     """
     scores = np.asarray(plain(values), np.float64).reshape(-1)
     if len(scores) != count or not np.isfinite(scores).all():

@@ -1,7 +1,7 @@
 """What are visual tokens like, over a folder of images?
 
 Norms, near-duplicates, and how often each kind of token occurs: tokens are clustered by direction,
-and the sizes of the clusters are held against Zipf's law.
+and the sizes of the clusters are compared with Zipf's law.
 """
 
 from __future__ import annotations
@@ -52,10 +52,14 @@ def duplicate_share(features: np.ndarray, threshold: float) -> float:
 
 
 def cluster_directions(features: np.ndarray, clusters: int) -> np.ndarray:
-    """Return a cluster id per token [n], by spherical k-means from far-apart tokens; repeatable."""
+    """Return a cluster id per token [n] by spherical k-means.
+
+    The first centres are tokens far from each other, without any random choice, so that the same
+    features always give the same clusters.
+    """
     unit = _unit(features)
     chosen = [0]
-    nearest = unit @ unit[0]
+    nearest = unit @ unit[0]  # [n], cosine with the most similar centre so far
     while len(chosen) < min(clusters, len(unit)):
         chosen.append(int(nearest.argmin()))
         nearest = np.maximum(nearest, unit @ unit[chosen[-1]])
@@ -64,6 +68,7 @@ def cluster_directions(features: np.ndarray, clusters: int) -> np.ndarray:
     for _ in range(ROUNDS):
         sums = np.zeros_like(centres)
         np.add.at(sums, ids, unit)
+        # an empty cluster keeps its centre
         centres = np.where(np.abs(sums).sum(1, keepdims=True) > 0, _unit(sums), centres)
         moved = (unit @ centres.T).argmax(1)
         if (moved == ids).all():

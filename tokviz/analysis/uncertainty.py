@@ -1,8 +1,8 @@
 """How sure was the model of each word, and of what the word claims?
 
-Measures as collected in lm-polygraph. Claim-conditioned probability: among the likely next tokens,
-those that mean the same as the chosen one against those that contradict it; those that change
-nothing are left out. Who means what is said by a judge; the built-in one knows equal words only.
+The measures are those of lm-polygraph. Claim-conditioned probability: the probability of the likely
+next tokens that mean the same as the chosen one, divided by that of those that mean the same or
+contradict it. A judge says which token does what; the built-in one only compares spellings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def entropy_nats(probability: np.ndarray) -> np.ndarray:
 
 
 def same_word(before: str, chosen: str, other: str) -> str:
-    """Judge by the words alone: equal words agree, other words contradict, signs do not matter."""
+    """Judge by spelling: equal words entail, other words contradict, punctuation is neutral."""
     first, second = (word.strip(" ▁Ġ").lower() for word in (chosen, other))
     if first == second:
         return "entail"
@@ -41,7 +41,10 @@ def same_word(before: str, chosen: str, other: str) -> str:
 
 
 def combine_directions(forward: str, backward: str) -> str:
-    """Make one relation of the two directions of an entailment model."""
+    """Combine an entailment model's relations of both directions into one relation.
+
+    One neutral direction leaves the other; entailment against contradiction is neutral.
+    """
     if forward == backward:
         return forward
     if {forward, backward} == {"entail", "contra"}:
@@ -50,7 +53,7 @@ def combine_directions(forward: str, backward: str) -> str:
 
 
 def claim_conditioned(probability: Sequence[float], relations: Sequence[str]) -> float:
-    """Return the probability of what was said among all that say the same or the contrary.
+    """Return the share of tokens with the same meaning among those with the same or the contrary.
 
     Args:
         probability: of the chosen token and its alternatives.
@@ -76,8 +79,8 @@ def claim_conditioned(probability: Sequence[float], relations: Sequence[str]) ->
 def uncertainty(trace: Trace, judge: Judge = same_word) -> Result:
     """Show the surprisal of each answer token, its entropy, and the doubt about its claim.
 
-    Without the recorded entropy of the whole distribution, `entropy` is a lower bound: the stored
-    candidates, and the rest as one. `claim` leaves function words out.
+    Without the recorded entropy of the whole distribution, `entropy` is a lower bound from the
+    stored candidates, with all other tokens counted as one. `claim` is 1 for function words.
     """
     p = trace["answer_prob"].astype(np.float64)
     surprisal = -np.log(np.maximum(p, 1e-12))
@@ -100,7 +103,10 @@ def uncertainty(trace: Trace, judge: Judge = same_word) -> Result:
         parts["claim"] = Part(claim, "t", "claim-conditioned probability")
         parts["claim_score"] = number(-np.prod(claim), "minus their product: higher = less sure")
         if judge is same_word:
-            notes.append("Alternatives were judged by their spelling only, which is a stand-in.")
+            notes.append(
+                "Alternatives were judged by their spelling only; give `judge` a model of "
+                "entailment to judge them by meaning."
+            )
     return Result(surprisal, "t", parts, {"t": trace.pieces}, tuple(notes))
 
 
