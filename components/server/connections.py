@@ -1,23 +1,33 @@
 """Who may hold a connection, how many, and for how long without sending or reading anything?
 
 `RequestLimits` sees a request once its headers have come; what comes before that, and who never
-reads an answer, is uvicorn's to deal with, which waits for both without end. So the page's server
-gets a protocol of its own: that of uvicorn, which counts connections per address and hangs up on
-whoever keeps it waiting. Gradio starts the server itself; `guard` is told of it afterwards.
+reads an answer, is uvicorn's to deal with, which waits for both without end (tried with 0.54: a
+silent connection, half a header and an unread answer all stay; limit_concurrency counts them for
+all visitors together, so that twenty silent ones shut everybody out; timeout_keep_alive begins
+after a first answer). nginx (`deploy/nginx.conf`) ends all three after a time, but counts per
+address only those whose headers have come. Where a server stands on its address without a proxy,
+as on a laptop or in the Docker image, this is all there is; so it stays.
+
+The page's server gets a protocol of its own: that of uvicorn, which counts connections per address
+and hangs up on whoever keeps it waiting. Gradio starts the server itself; `guard` is told of it
+afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from uvicorn import Server
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from .visitors import visitor
 
 PATIENCE = 20.0
 """Seconds in which the headers of a request must have come, and an unread answer must be read."""
@@ -26,20 +36,6 @@ SHARES = 4
 SPARE_FILES = 200
 """Files that the server opens besides connections: models, uploads, libraries."""
 FULL = b"Too many connections are open here: close some, or try again in a minute."
-
-
-def visitor(address: str) -> str:
-    """Return what counts as one visitor: an IPv4 address, or the /64 network of an IPv6 address.
-
-    A single machine usually gets 2**64 IPv6 addresses, all in one such network.
-    """
-    with contextlib.suppress(ValueError):
-        found = ipaddress.ip_address(address.partition("%")[0])
-        if isinstance(found, ipaddress.IPv6Address):
-            if found.ipv4_mapped:
-                return str(found.ipv4_mapped)
-            return str(ipaddress.ip_network((found, 64), strict=False))
-    return address
 
 
 @dataclass
@@ -69,72 +65,92 @@ class ConnectionCounter:
             del self.held[address]
 
 
-def patient(counter: ConnectionCounter) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol, with the limits of a counter."""
+class Alarm:
+    """Calls a function once a visitor has kept the server waiting for too long."""
 
-    class Patient(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        """One connection."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, act: Callable[[], None]):
+        self._loop, self._seconds, self._act = loop, seconds, act
+        self._timer: asyncio.TimerHandle | None = None
 
-        alarm: asyncio.TimerHandle | None = None
-        "Rings when headers that were begun have not come, or an answer was not read."
-        address = ""
+    @property
+    def is_set(self) -> bool:
+        """Whether it will ring."""
+        return self._timer is not None
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self.address = visitor(str((self.client or ("",))[0]))
-            if counter.enter(self.address):
-                self.wait()
-            else:
-                transport.write(refusal())
-                transport.close()
+    def set(self) -> None:
+        """Begin to wait, anew."""
+        self.stop()
+        self._timer = self._loop.call_later(self._seconds, self._act)
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            counter.leave(self.address)
-            self.rest()
-            super().connection_lost(exc)
+    def stop(self) -> None:
+        """Wait no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.flow.write_paused:
-                return
-            if self.asked():
-                self.rest()
-            elif self.alarm is None and self.timeout_keep_alive_task is None:
-                self.wait()
 
-        def asked(self) -> bool:
-            """Return whether a request has come that is not answered yet."""
-            return self.cycle is not None and not self.cycle.response_complete
+class LimitedConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """One connection: uvicorn's protocol, which is ended when it keeps the server waiting."""
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self.wait()
+    def __init__(self, counter: ConnectionCounter, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.counter, self.visitor = counter, ""
+        self.alarm = Alarm(self.loop, counter.patience, self.hang_up)
 
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            self.rest()
+    def hang_up(self) -> None:
+        """End the connection at once."""
+        self.transport.abort()
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            if self.transport.is_closing():
-                self.wait()
+    def connection_made(self, transport: Any) -> None:
+        """Take a connection in, or tell whoever opened it that there are too many."""
+        super().connection_made(transport)
+        self.visitor = visitor(str((self.client or ("",))[0]))
+        if self.counter.enter(self.visitor):
+            self.alarm.set()
+        else:
+            transport.write(refusal())
+            transport.close()
 
-        def timeout_keep_alive_handler(self) -> None:
-            super().timeout_keep_alive_handler()
-            self.wait()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection no more."""
+        self.counter.leave(self.visitor)
+        self.alarm.stop()
+        super().connection_lost(exc)
 
-        def wait(self) -> None:
-            """Hang up unless something comes, or is read, in time."""
-            self.rest()
-            self.alarm = self.loop.call_later(counter.patience, self.transport.abort)
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a request's headers, from their first byte on."""
+        super().data_received(data)
+        if self.flow.write_paused:  # an answer is not being read: that alarm goes on
+            return
+        if self.is_answering():
+            self.alarm.stop()
+        elif not self.alarm.is_set and self.timeout_keep_alive_task is None:
+            self.alarm.set()
 
-        def rest(self) -> None:
-            """Wait no more."""
-            if self.alarm is not None:
-                self.alarm.cancel()
-                self.alarm = None
+    def is_answering(self) -> bool:
+        """Return whether a request has come that is not answered yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
-    return Patient
+    def pause_writing(self) -> None:
+        """Wait for the visitor to read on."""
+        super().pause_writing()
+        self.alarm.set()
+
+    def resume_writing(self) -> None:
+        """The visitor has read on."""
+        super().resume_writing()
+        self.alarm.stop()
+
+    def on_response_complete(self) -> None:
+        """Wait for the visitor to read the end of the last answer."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.alarm.set()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Wait for the visitor to read what is left, once uvicorn has closed the connection."""
+        super().timeout_keep_alive_handler()
+        self.alarm.set()
 
 
 def refusal() -> bytes:
@@ -150,7 +166,7 @@ def guard(
     """Give a running server its limits; they hold for every connection that comes from now on."""
     most = min(SHARES * per_visitor, open_files() - SPARE_FILES)
     counter = ConnectionCounter(min(per_visitor, max(1, most // 2)), most, patience, behind_proxy)
-    server.config.http_protocol_class = patient(counter)
+    server.config.http_protocol_class = partial(LimitedConnection, counter)  # type: ignore
     while not behind_proxy and isinstance(server.config.loaded_app, ProxyHeadersMiddleware):
         # uvicorn believes X-Forwarded-For of whoever is on this machine, also of a plain tunnel
         server.config.loaded_app = server.config.loaded_app.app  # type: ignore[assignment]

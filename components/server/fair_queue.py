@@ -1,9 +1,10 @@
 """Who is next? Gradio's queue, so that nobody can fill it alone, and nothing is left in it.
 
-Gradio takes whoever came first, until the queue is full: one visitor with many questions keeps all
-others waiting, or out. Here every address has a share of the places, and its second question waits
-behind everybody's first. What a run has said and nobody has fetched is thrown away, and so are
-Gradio's own statistics: they grow with every event and are made again from the start after each.
+Gradio takes whoever came first, until the queue is full (`max_size` is its only setting): one
+visitor with many questions keeps all others waiting, or out. Here every address has a share of the
+places, and its second question waits behind everybody's first. What a run has said and nobody has
+fetched is thrown away, and so are Gradio's own statistics: they grow with every event and are made
+again from the start after each. A proxy sees requests, not places in a queue, so none can do this.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 from starlette.requests import Request
 
-VISITOR = "tokviz.visitor"
-"""Key of a request's scope under which `RequestLimits` writes whose request it is."""
+from .visitors import VISITOR
+
 SHARE = 0.75
 """Part of the places that one address may have; a classroom often shares one."""
 MAX_UNREAD = 2000

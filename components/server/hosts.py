@@ -3,7 +3,8 @@
 A page elsewhere can let its own name point at this machine (DNS rebinding); the browser then lets
 it read whatever a server on a laptop answers, although nobody outside can reach that. Such a
 request carries the page's name, so only the server's own names are served. An address in digits
-cannot be pointed anywhere.
+cannot be pointed anywhere. Starlette's TrustedHostMiddleware takes a list of names and no addresses
+in digits, of which a server on all interfaces cannot list its own; so this stays.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from ..runs.stops import Stops
 from ..site import Site
 from .hosts import served_hosts
 from .request_limits import Limits, RequestLimits
+from .security_headers import SecurityHeaders
 
 log = logging.getLogger(__name__)
 PATIENCE = 5.0
@@ -68,7 +69,8 @@ def app_kwargs(site: Site) -> dict[str, Any]:
     routes = [Route("/healthz", partial(healthz, site.stopping)), site.stored.cache.route()]
     if settings.metrics:
         routes.append(Route("/metrics", partial(metrics, site.journal, settings.metrics)))
-    return {"routes": routes, "middleware": [Middleware(RequestLimits, limits=limits)]}  # type: ignore
+    layers = [Middleware(SecurityHeaders), Middleware(RequestLimits, limits=limits)]
+    return {"routes": routes, "middleware": layers}
 
 
 def listen_for_stop(stopping: threading.Event) -> None:

@@ -4,7 +4,9 @@ Gradio's own memory grows with every run. An event that leaves a component as it
 changes a property makes Gradio build that component anew, under a new number; the next plain value
 is then filed under that new number, beside the old one, for as long as the visitor is remembered.
 It also keeps, for links which `RequestLimits` does not let through, a description of all components
-and their last values per visitor, and forgets no visitor before thousands of others have come.
+and their last values per visitor, and forgets no visitor before thousands of others have come. Its
+own settings (state_session_capacity, and time_to_live of gr.State) bound neither; a test tells when
+Gradio has mended it, and this can go.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What may be asked for before signing in? Only what the sign-in page itself needs.
 
 Gradio asks for a sign-in route by route and leaves some open: streams, the cancelling of events,
-FastAPI's own description of all routes. Here everything is closed that is not listed.
+FastAPI's own description of all routes. Here everything is closed that is not listed. nginx's
+auth_basic would close all as well, but knows nothing of the names in TOKVIZ_AUTH.
 """
 
 from __future__ import annotations

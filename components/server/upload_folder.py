@@ -1,7 +1,8 @@
 """Visitors' files on this machine: in a folder of the process's own, bounded, gone after an hour.
 
 Gradio deletes what its upload fields have taken in. It forgets what an upload that broke off, or a
-tool of an MCP client, has left behind; so the whole folder is looked through here.
+tool of an MCP client, has left behind (its delete_cache looks at its own list, not at the folder),
+and has no limit for all files together; so the whole folder is looked through here.
 """
 
 from __future__ import annotations

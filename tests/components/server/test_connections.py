@@ -9,7 +9,8 @@ import pytest
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from components.server.connections import FULL, ConnectionCounter, guard, patient, visitor
+from components.server.connections import FULL, ConnectionCounter, LimitedConnection, guard
+from components.server.visitors import visitor
 
 
 class Clock:
@@ -79,7 +80,7 @@ def connect(clock):
     config = Config(nothing, ws="none", interface="asgi3", log_config=None)
 
     def connecting(counter, address="192.0.2.1"):
-        protocol = patient(counter)(config, ServerState(), {}, clock)
+        protocol = LimitedConnection(counter, config, ServerState(), {}, clock)
         wire = Wire(address)
         protocol.connection_made(wire)
         return protocol, wire

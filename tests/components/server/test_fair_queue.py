@@ -10,8 +10,9 @@ import pytest
 from starlette.middleware import Middleware
 
 from components.server import fair_queue as queueing
-from components.server.fair_queue import VISITOR, in_turns, queued
+from components.server.fair_queue import in_turns, queued
 from components.server.request_limits import Limits, RequestLimits
+from components.server.visitors import VISITOR
 from components.settings import Settings
 from tests.components.server.test_request_limits import ask
 

@@ -1,9 +1,7 @@
 """By which names, from which address and with which sign-in a request comes."""
 
 import re
-import shutil
 import socket
-import subprocess
 import time
 from contextlib import contextmanager
 
@@ -15,11 +13,13 @@ from components.server.connections import guard
 from components.server.fair_queue import queued
 from components.server.hosts import Hosts, name_of, served_hosts
 from components.server.lifecycle import app_kwargs
-from components.server.request_limits import Limits, last_hop
+from components.server.request_limits import Limits
 from components.server.sign_in import OPEN
+from components.server.visitors import last_hop
 from components.settings import Settings
 from components.site import Site
 from tests.components.server.test_request_limits import ask
+from tests.nginx import nginx
 
 
 @contextmanager
@@ -141,49 +141,6 @@ def test_behind_a_proxy_that_appends_its_last_word_counts():
         assert tries(port, appended) == Limits().logins
         other = [("x-forwarded-for", "192.0.2.1, 192.0.2.2")]
         assert tries(port, lambda number: other, 1) == 1
-
-
-NGINX = """
-daemon off; pid {home}/pid; error_log {home}/error.log; worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {home}/a; proxy_temp_path {home}/b; fastcgi_temp_path {home}/c;
-  uwsgi_temp_path {home}/d; scgi_temp_path {home}/e;
-  server {{
-    listen 127.0.0.1:{front};
-    location / {{
-      proxy_pass http://127.0.0.1:{port};
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-    }}
-  }}
-}}
-"""
-
-
-@contextmanager
-def nginx(home, port):
-    """Run nginx in front of a port; yield its own port."""
-    program = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-    if program is None:
-        pytest.skip("nginx is not installed: how the server behaves behind it was not tried")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        front = sock.getsockname()[1]
-    config = home / "nginx.conf"
-    config.write_text(NGINX.format(home=home, front=front, port=port))
-    process = subprocess.Popen([program, "-c", str(config), "-p", str(home)])
-    try:
-        for _ in range(100):
-            with socket.socket() as sock:
-                if sock.connect_ex(("127.0.0.1", front)) == 0:
-                    break
-            assert process.poll() is None, (home / "error.log").read_text()
-            time.sleep(0.1)
-        yield front
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.mark.parametrize("trust", [True, False])

@@ -11,7 +11,8 @@ import gradio as gr
 import pytest
 
 from components.runs.journal import Entry, Journal, JsonLines
-from components.server.request_limits import FULL_DISK, Limits, Meter, RequestLimits
+from components.server.request_counts import Meter
+from components.server.request_limits import FULL_DISK, Limits, RequestLimits
 from components.widgets.safe_upload import SafeImage, SafeUpload
 from tests.loops import finished
 
