@@ -90,6 +90,7 @@ def launch(site: Site, page: gr.Blocks) -> None:
         app_kwargs=app_kwargs(site),
         mcp_server=settings.mcp,
         prevent_thread_lock=True,
+        _frontend=False,  # Gradio would ask its page once, and end the program after 3 s of silence
     )
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
