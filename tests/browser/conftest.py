@@ -17,7 +17,7 @@ from components.widgets.widget import head
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import BLUE, fake_trace, merged, picture, pruned, stage
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("TOKVIZ_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 ARGS = (
     "--headless=new",
