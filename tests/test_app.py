@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -75,42 +73,6 @@ def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
     assert "stopping" in [line["message"] for line in lines]
     assert [line["outcome"] for line in lines if line["message"] == "run"] == ["stopped", "refused"]
     assert not list(tmp_path.glob("tokviz-uploads-*"))
-
-
-UNSEEN = """
-import asyncio, base64, pathlib, sys
-from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
-
-async def main(url, path):
-    data = base64.b64encode(pathlib.Path(path).read_bytes()).decode()
-    async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as tools:
-        await tools.initialize()
-        given = {"image": "data:image/png;base64," + data, "prompt": "is there a dog ?"}
-        given |= {"model": "", "method": "", "keep": 0}
-        print(await tools.call_tool("answer", given | {"options": {}}))
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-def test_pictures_of_tools_are_deleted_at_the_stop_wherever_uploads_lie(tmp_path):
-    """With GRADIO_TEMP_DIR set, Gradio forgets what a tool of an MCP client has left there."""
-    pytest.importorskip("mcp")
-    theirs = tmp_path / "uploads" / "not-ours.txt"
-    theirs.parent.mkdir()
-    theirs.write_text("kept")
-    picture = str(ROOT / "assets/examples/scene_1.png")
-    with serving(TOKVIZ_MCP="1", GRADIO_TEMP_DIR=str(theirs.parent)) as server:
-        url = f"{server.address}/gradio_api/mcp/"
-        called = [sys.executable, "-c", UNSEEN, url, picture]
-        done = subprocess.run(called, capture_output=True, text=True, check=False)
-        assert "isError=False" in done.stdout, done.stderr
-        assert list(theirs.parent.rglob("*.png"))
-        server.process.send_signal(signal.SIGTERM)
-        text, _ = server.process.communicate(timeout=120)
-    assert server.process.returncode == 0, text
-    assert list(theirs.parent.iterdir()) == [theirs]
 
 
 def test_how_models_are_loaded_is_read_from_the_environment(monkeypatch):

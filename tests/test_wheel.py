@@ -89,7 +89,10 @@ def test_with_a_command_it_is_the_command_line(installed, tmp_path):
 
 
 def test_modules_of_the_page_come_from_the_package(installed, tmp_path):
-    code = "import tokviz, tokviz.components.page as page; print(tokviz.__file__, page.__file__)"
+    code = (
+        "from importlib.util import find_spec as find;"
+        "print(*(find(name).origin for name in ('tokviz', 'tokviz.components.page')))"
+    )
     asked = [str(installed / "python"), "-c", code]
     done = subprocess.run(
         asked, cwd=tmp_path, env=without_checkout(), capture_output=True, text=True, check=False

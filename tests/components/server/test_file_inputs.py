@@ -5,8 +5,6 @@ A dict with a path and no `meta` let a visitor ask about any picture on the serv
 
 import json
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +17,6 @@ from gradio.utils import get_upload_folder
 from components.widgets.file_inputs import NOT_UPLOADED, check_files, check_path, check_tools
 from components.widgets.safe_upload import SafeImage, SafeUpload
 from tests.components.server.test_request_limits import ask, post
-from tests.serving import ROOT, serving
 from tests.view.fakes import BLUE, picture
 
 META = {"_type": "gradio.FileData"}
@@ -175,39 +172,3 @@ def test_tools_check_what_they_are_given_before_the_server_reads_it(secret):
             server.convert_strings_to_filedata({"image": value, "options": {}}, [["image"]])
     sent = {"image": "data:image/png;base64,AAAA"}
     assert server.convert_strings_to_filedata(sent, [["image"]]) == sent
-
-
-CALL = """
-import asyncio, json, sys
-from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
-
-DATA = "data:image/png;base64,iVBORw0KGgo="
-
-async def main(url, path):
-    async with streamablehttp_client(url) as (read, write, _), ClientSession(read, write) as tools:
-        await tools.initialize()
-        bare, whole = {"path": path}, {"path": path, "meta": {"_type": "gradio.FileData"}}
-        for image, options in [(bare, {}), (whole, {}), (path, {}), (DATA, bare), (DATA, whole),
-                               (DATA, {"x": [whole]})]:
-            given = {"image": image, "prompt": "what ?", "model": "", "method": "", "keep": 0}
-            found = await tools.call_tool("answer", given | {"options": options})
-            print(json.dumps(found.model_dump(mode="json")))
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-def test_a_tool_of_a_running_server_reads_no_file_of_the_server(secret, tmp_path):
-    pytest.importorskip("mcp")
-    uploads = tmp_path / "uploads"
-    with serving(TOKVIZ_MCP="1", GRADIO_TEMP_DIR=str(uploads)) as server:
-        url = f"{server.address}/gradio_api/mcp/"
-        done = subprocess.run(
-            [sys.executable, "-c", CALL, url, str(secret)],
-            cwd=ROOT, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert len(done.stdout.splitlines()) == 6
-        assert '\\"full\\"' not in done.stdout
-        assert not list(uploads.rglob("secret*"))
