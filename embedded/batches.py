@@ -1,6 +1,7 @@
 """Where do training batches come from? A background process renders, labels and packs them."""
 
 import random
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,14 +11,27 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from embedded import easyvqa
 from embedded.labels import SIZES, Example, picture_example, scene_example
+from embedded.model import GRID
 from embedded.packing import pack, picture_turns, scene_turns
 from embedded.questions import KINDS
-from embedded.world import repeats, scene
+from embedded.world import FIRST, World, draw, repeats, scene
 
 EASY = 1 / 7
 """Share of easy-VQA pictures in a batch."""
 HELD_BACK = 200
 """Training pictures of easy-VQA kept for validation."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What kind of pictures a batch holds."""
+
+    world: World = FIRST
+    """Habits that scenes are drawn by."""
+    grid: int = GRID
+    """Patches along a side, for the labels."""
+    bare: bool = False
+    """Also draw every scene over a gradient, for a teacher that knows nothing else."""
 
 
 class Batches(Dataset):
@@ -37,7 +51,9 @@ class Batches(Dataset):
         start: int = 0,
         text: bool = True,
         repeated: float = 0.0,
+        pictures: Pictures = Pictures(),
     ):
+        self.pictures = pictures
         self.tokenizer, self.size, self.steps = tokenizer, size, steps
         self.split, self.start, self.text, self.repeated = split, start, text, repeated
         self.weights = torch.ones(len(KINDS)).share_memory_()
@@ -60,10 +76,12 @@ class Batches(Dataset):
         """Render, label and ask about one scene, if wanted one with repeated things."""
         if rng.random() < self.repeated:
             seed += 10**8
-            while not repeats(seed, self.split):
+            while not repeats(seed, self.split, self.pictures.world):
                 seed += 10**8
-        view = scene(seed, self.split)
-        example = scene_example(view)
+        view = scene(seed, self.split, world=self.pictures.world)
+        example = scene_example(view, self.pictures.grid)
+        if self.pictures.bare:
+            example.bare = np.asarray(draw(view.things, rng))
         if not self.text:
             return example, {}, []
         weights = dict(zip(KINDS, self.weights.tolist(), strict=True))
@@ -74,7 +92,8 @@ class Batches(Dataset):
         known = easyvqa.pictures("train")
         chosen = known[:-HELD_BACK] if self.split == "train" else known[-HELD_BACK:]
         picture = rng.choice(chosen)
-        example = picture_example(picture)
+        example = picture_example(picture, self.pictures.grid)
+        example.bare = example.pixels if self.pictures.bare else None
         if not self.text:
             return example, {}, []
         return example, *pack(picture_turns(picture, example, rng), self.tokenizer, rng)
@@ -85,6 +104,8 @@ def collate(made: list[tuple[Example, dict, list[str]]]) -> dict:
     examples = [example for example, _, _ in made]
     batch = {key: stack(e.labels[key] for e in examples) for key in SIZES}
     batch["pixels"] = stack(e.pixels for e in examples)
+    if examples[0].bare is not None:
+        batch["bare"] = stack(e.bare for e in examples)
     batch["present"] = stack(e.present for e in examples)
     batch["cover"] = stack(e.cover for e in examples)
     for key in made[0][1]:

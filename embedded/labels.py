@@ -1,6 +1,7 @@
 """What does each patch of a picture show? Targets for the training-only losses.
 
-All labels are per patch, [144] int64 in row-major order, with -100 where the loss should not
+All labels are per patch, [grid * grid] int64 in row-major order (12 x 12 of 16 pixels, or 24 x 24
+of 8), with -100 where the loss should not
 look (half-covered patches, facts that easy-VQA does not tell).
 """
 
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from embedded.easyvqa import Picture
-from embedded.model import GRID, PATCH, TOKENS
+from embedded.model import GRID
 from embedded.sprites import sprite
 from embedded.things import COLOURS, NAMES
 from embedded.world import SIDE, Scene, Thing
@@ -34,37 +35,40 @@ class Example:
     pixels: np.ndarray
     """uint8, [192, 192, 3]."""
     labels: dict[str, np.ndarray]
-    """One [144] array per key of ``SIZES``."""
+    """One [patches] array per key of ``SIZES``."""
     present: np.ndarray
     """Which names are in the picture, [number of LABELS - 1] float32."""
     cover: np.ndarray
-    """Number of the thing that covers each patch, -1 for none, [144] int64."""
+    """Number of the thing that covers each patch, -1 for none, [patches] int64."""
+    bare: np.ndarray | None = None
+    """The same things over a gradient, uint8, [192, 192, 3]; only where a teacher wants it."""
 
 
-def own_cells() -> np.ndarray:
+def own_cells(grid: int = GRID) -> np.ndarray:
     """Give the 3x3 cell in which each patch lies."""
-    line = np.arange(GRID) * 3 // GRID
+    line = np.arange(grid) * 3 // grid
     return (3 * line[:, None] + line[None]).reshape(-1)
 
 
-def coverage(thing: Thing) -> np.ndarray:
-    """Measure the share of each patch that a thing's ink covers, [144] in 0 to 1."""
+def coverage(thing: Thing, grid: int = GRID) -> np.ndarray:
+    """Measure the share of each patch that a thing's ink covers, [patches] in 0 to 1."""
     left, top, right, _ = thing.box
     mask = Image.new("L", (SIDE, SIDE))
     alpha = sprite(thing.name, thing.colour, right - left, thing.flip).getchannel("A")
     mask.paste(alpha, (left, top))
-    return np.asarray(mask.reduce(PATCH), dtype=np.float32).reshape(-1) / 255
+    return np.asarray(mask.reduce(SIDE // grid), dtype=np.float32).reshape(-1) / 255
 
 
-def scene_example(scene: Scene) -> Example:
+def scene_example(scene: Scene, grid: int = GRID) -> Example:
     """Label every patch of a scene with the thing that covers it."""
-    labels = {key: np.full(TOKENS, IGNORE) for key in SIZES}
-    labels["cell"] = own_cells()
-    cover = np.full(TOKENS, -1)
+    patches = grid * grid
+    labels = {key: np.full(patches, IGNORE) for key in SIZES}
+    labels["cell"] = own_cells(grid)
+    cover = np.full(patches, -1)
     present = np.zeros(NOTHING, dtype=np.float32)
-    total = np.zeros(TOKENS, dtype=np.float32)
+    total = np.zeros(patches, dtype=np.float32)
     for rank, thing in enumerate(scene.things):
-        share = coverage(thing)
+        share = coverage(thing, grid)
         total += share
         on = share > COVERED
         cover[on] = rank
@@ -91,13 +95,13 @@ def affirmed(picture: Picture, words: tuple[str, ...]) -> str | None:
     return None
 
 
-def picture_example(picture: Picture) -> Example:
+def picture_example(picture: Picture, grid: int = GRID) -> Example:
     """Label the patches of an easy-VQA picture, as far as its questions tell."""
     pixels = np.asarray(picture.image.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     ink = (np.abs(pixels.astype(int) - pixels[:1, :1]).sum(-1) > 60).astype(np.float32)
-    share = ink.reshape(GRID, PATCH, GRID, PATCH).mean((1, 3)).reshape(-1)
-    labels = {key: np.full(TOKENS, IGNORE) for key in SIZES}
-    labels["cell"] = own_cells()
+    share = ink.reshape(grid, SIDE // grid, grid, -1).mean((1, 3)).reshape(-1)
+    labels = {key: np.full(grid * grid, IGNORE) for key in SIZES}
+    labels["cell"] = own_cells(grid)
     on = share >= min(COVERED, share.max() / 2)
     present = np.zeros(NOTHING, dtype=np.float32)
     shape = affirmed(picture, ("circle", "rectangle", "triangle"))

@@ -49,15 +49,24 @@ class State:
 
     def save(self, path: Path, optimizers: list) -> None:
         """Write a checkpoint, replacing the last one only when it is whole."""
-        content = {
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(self.content(optimizers), path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+
+    def content(self, optimizers: list) -> dict:
+        """Collect all that a checkpoint holds."""
+        return {
             "model": self.model.state_dict(),
             "heads": self.heads.state_dict(),
             "step": self.step,
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, path.with_suffix(".part"))
-        path.with_suffix(".part").replace(path)
+
+    def take(self, content: dict) -> None:
+        """Go on from what a checkpoint holds."""
+        self.model.load_state_dict(content["model"])
+        self.heads.load_state_dict(content["heads"])
+        self.step, self.saved = content["step"], content["optimizers"]
 
 
 def new_state(seed: int = 0) -> State:
