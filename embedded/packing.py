@@ -40,9 +40,9 @@ class Turn:
     kind: str
     """Question kind, or "easyvqa"."""
     guides: list[tuple[str, np.ndarray]] = field(default_factory=list)
-    """Word of the question (last occurrence) and the patches it is about, [144] bool."""
+    """Word of the question (last occurrence) and the patches it is about, [patches] bool."""
     clauses: list[np.ndarray] = field(default_factory=list)
-    """Patches of the thing behind each "a" of a description, [144] bool each."""
+    """Patches of the thing behind each "a" of a description, [patches] bool each."""
 
 
 def named_patches(scene: Scene, example: Example, name: str) -> np.ndarray:
@@ -58,7 +58,7 @@ def scene_turn(scene: Scene, example: Example, asked: Question) -> Turn:
         turn.clauses = [example.cover == rank for rank in range(len(scene.things))]
     elif asked.kind == "what":
         place = asked.word.replace("middle", "center") if asked.word == "middle" else asked.word
-        cell = own_cells() == PLACES.index(place)
+        cell = own_cells(round(len(example.cover) ** 0.5)) == PLACES.index(place)
         covered = cell & (example.cover >= 0)
         turn.guides = [(asked.word.split()[-1], covered if covered.any() else cell)]
     else:
@@ -94,7 +94,7 @@ def picture_turns(picture: easyvqa.Picture, example: Example, rng: random.Random
         named = [w for w in words if w in COLOUR_NAMES] or [
             w for w in words if w in (*easyvqa.SHAPES, "shape")
         ]
-        patches = covered if there else np.zeros(TOKENS, dtype=bool)
+        patches = covered if there else np.zeros_like(covered)
         yield Turn(question, answer, "easyvqa", [(named[-1], patches)] if named else [])
 
 

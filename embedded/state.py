@@ -19,7 +19,7 @@ class State:
 
     model: LlavaForConditionalGeneration
     """The LLaVA being trained."""
-    heads: Heads
+    heads: nn.Module
     """Read-outs that only training needs."""
     tokenizer: PreTrainedTokenizerFast
     """Its tokenizer."""

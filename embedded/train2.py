@@ -10,9 +10,14 @@ from pathlib import Path
 
 import torch
 
+from embedded.train_deep_reader import DEEP, PIECES, train_deep_reader
 from embedded.train_fine_tower import train_fine_tower
 
-STAGES = {"tower": train_fine_tower}
+STAGES = {
+    "tower": train_fine_tower,
+    "pieces": lambda folder: train_deep_reader(folder, PIECES),
+    "deep": lambda folder: train_deep_reader(folder, DEEP),
+}
 """What runs, in this order."""
 
 

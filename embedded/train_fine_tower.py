@@ -36,7 +36,7 @@ PICTURES = Pictures(VARIED, FINE, bare=True)
 class TowerPlan:
     """What the stage is made of."""
 
-    steps: int = 800
+    steps: int = 500
     """Steps in all."""
     batch: int = 16
     """Pictures in a step."""

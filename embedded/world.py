@@ -41,7 +41,7 @@ class World:
 
 FIRST = World("", 0.8, ("gradient",), tuple(GLYPHS))
 """The world of the shipped model."""
-VARIED = World("varied ", 0.6, tuple(KINDS), (*GLYPHS, *POPULAR, *POPULAR))
+VARIED = World("varied ", 0.5, tuple(KINDS), (*GLYPHS, *POPULAR, *POPULAR))
 """The world of embedded model 2."""
 
 
