@@ -80,13 +80,15 @@ def start_positions(model: LlavaForConditionalGeneration) -> None:
     embeddings.patch_embedding.weight.normal_(0, 0.015)
 
 
-def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
+def build_processor(
+    tokenizer: PreTrainedTokenizerFast, patch: int = PATCH, template: str = TEMPLATE
+) -> LlavaProcessor:
     """Make the processor: shortest edge to 192, centre crop, CLIP's mean and deviation."""
     images = CLIPImageProcessorPil(
         size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
     )
     return LlavaProcessor(
-        image_processor=images, tokenizer=tokenizer, patch_size=PATCH,
+        image_processor=images, tokenizer=tokenizer, patch_size=patch,
         vision_feature_select_strategy="default", num_additional_image_tokens=1,
-        chat_template=TEMPLATE,
+        chat_template=template,
     )  # fmt: skip

@@ -77,14 +77,17 @@ def turns_of_language(rng: random.Random, blind: bool) -> Iterator[Turn]:
 
 
 def pack_row(
-    turns: Iterable[Turn], tokenizer: PreTrainedTokenizerFast, rng: random.Random, patches: int
+    turns: Iterable[Turn],
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random | None,
+    patches: int,
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Put turns behind each other until the row is full.
 
     Args:
         turns: what is asked.
         tokenizer: byte-level pieces.
-        rng: draws wordings.
+        rng: draws capitals and marks; None leaves questions as they are.
         patches: of all pictures in front together, 0 for none.
 
     Returns:
@@ -99,7 +102,7 @@ def pack_row(
     kinds: list[str] = []
     at = guided = 0
     for turn in turns:
-        question = reword(turn.question, rng)
+        question = reword(turn.question, rng) if rng else turn.question
         asked, said = encode(question, turn.answer, tokenizer, pictures=patches > 0)
         if at + len(asked) + len(said) > LENGTH:
             break

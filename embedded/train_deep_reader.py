@@ -54,7 +54,7 @@ class ReaderPlan:
     """Whether the decoder grows to ``DEPTH`` first."""
     guide_until: float = 0.0
     """Share of the steps over which the guide fades out."""
-    whole: float = 0.05
+    whole: float = 0.1
     """Share of the steps that see every visual token."""
     sink_cost: float = 0.05
     """Weight of attention that lands anywhere but on sinks."""
@@ -68,7 +68,7 @@ class ReaderPlan:
 
 PIECES = ReaderPlan("pieces", "tower", steps=600, lr=7e-4, first=2 * 10**7, guide_until=1.0)
 DEEP = ReaderPlan("deep", "pieces", steps=5000, lr=1e-3, first=3 * 10**7, deep=True,
-                  guide_until=0.1, blind=0.35, whole=0.08)  # fmt: skip
+                  guide_until=0.1, blind=0.35, whole=0.2)  # fmt: skip
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -135,8 +135,11 @@ def train_deep_reader(folder: Path, plan: ReaderPlan) -> None:
         if state.step % 100 == 0:
             found = check(state.model, state.tokenizer)
             logger.info("%s %d val %s", plan.stage, state.step, json.dumps(found))
-        if run.due() or state.step == plan.steps:
-            run.save(state.content(optimizers), state.step, state.step == plan.steps)
+        if run.due():
+            run.save(state.content(optimizers), state.step)
+        if state.step >= plan.steps:
+            break
+    run.save(state.content(optimizers), state.step, last=True)
 
 
 def guide_strength(plan: ReaderPlan, step: int) -> float:

@@ -94,8 +94,11 @@ def train_fine_tower(folder: Path, plan: TowerPlan = TowerPlan()) -> None:
             logger.info("tower %d/%d %.1f s/step %s", state.step, plan.steps, took, told)
         if state.step % 100 == 0:
             logger.info("tower %d val %s", state.step, check_fine_tower(state, teacher))
-        if run.due() or state.step == plan.steps:
-            run.save(state.content(optimizers), state.step, state.step == plan.steps)
+        if run.due():
+            run.save(state.content(optimizers), state.step)
+        if state.step >= plan.steps:
+            break
+    run.save(state.content(optimizers), state.step, last=True)
 
 
 def tower_losses(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-COUNTS = (32, 48, 64, 64, 96, 128, 144, 192)
+COUNTS = (32, 48, 64, 64, 96, 128, 144, 192, 288)
 """Visual tokens per picture in a step that leaves some out."""
 
 
