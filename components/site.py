@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from .runs.journal import Journal
 from .runs.models import Models
+from .runs.pictures import Pictures
 from .runs.runs import KeptRun, Runs
 from .runs.stops import Stops
 from .runs.stored_examples import Stored
@@ -22,6 +23,8 @@ class Site:
     "What visitors have run, as far as there is room."
     stops: Stops = field(default_factory=Stops)
     "Which sessions have a run, and how to stop it."
+    pictures: Pictures = field(default_factory=Pictures)
+    "Opens what visitors upload, a few at the same time."
     journal: Journal = field(default_factory=Journal)
     "Counts of runs for the operator."
     stopping: threading.Event = field(default_factory=threading.Event)

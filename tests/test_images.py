@@ -353,6 +353,48 @@ def test_flipped_bytes_give_a_picture_or_a_sentence(which, seed):
     assert outcome(bytes(data)) in ("RGB", "damaged", "refused")
 
 
+# -- large ones take little memory -----------------------------------------------------------------
+
+
+def noise_of(mode, size=(61, 47)):
+    """A picture whose sides no factor divides."""
+    channels = {"RGB": 3, "RGBA": 4, "L": 1, "P": 3}[mode]
+    pixels = np.random.default_rng(1).integers(0, 256, (size[1], size[0], channels), np.uint8)
+    return Image.fromarray(pixels.squeeze()).convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+@pytest.mark.parametrize("band", [1, 7, 240])
+def test_bands_give_the_pixels_of_the_whole(mode, band, monkeypatch):
+    monkeypatch.setattr("tokviz.images.BAND", band)
+    given = noise_of(mode)
+    whole = given.convert("RGB")
+    if mode == "RGBA":
+        whole = Image.alpha_composite(Image.new("RGBA", given.size, "white"), given).convert("RGB")
+    data = encoded(given)
+    assert (np.asarray(open_image(data)) == np.asarray(whole)).all()
+    third = open_image(data, 61 * 47 // 7)
+    assert third.size == (21, 16)
+    assert third.info == {"full_size": (61, 47)}
+    assert (np.asarray(third) == np.asarray(whole.reduce(3))).all()
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("most", [1, 100, 611, 612, 10**6])
+def test_a_picture_that_is_scaled_down_has_at_most_so_many_pixels(format_, most):
+    picture = open_image(encoded(red_over_blue((36, 17)), format_), most)
+    assert picture.width * picture.height <= most
+    assert bool(picture.info) == (most < 36 * 17)
+
+
+def test_a_turned_picture_is_scaled_down_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = open_image(encoded(red_over_blue((40, 20)), "JPEG", exif=exif), 200)
+    assert (picture.size, picture.info["full_size"]) == ((10, 20), (20, 40))
+    assert not picture.getexif()
+
+
 # -- previews --------------------------------------------------------------------------------------
 
 

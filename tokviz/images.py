@@ -4,11 +4,15 @@ One door for every source. Whatever comes, the result is a plain RGB image or an
 text can be shown as it is. Orientation is applied, transparency is laid on white, 16-bit grey is
 scaled to 8 bits, of an animation the first frame is taken. Colour profiles are not applied, and all
 metadata (EXIF with its places and names, profiles, comments) is left behind. Nothing is fetched.
+
+Memory: a decoded picture of 40 megapixels takes 160 MB (Pillow stores RGB in four bytes). What
+follows is done in bands of rows, so that only the result comes on top.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import re
 import struct
 from pathlib import Path
@@ -24,6 +28,8 @@ MAX_PIXELS = 40_000_000
 MAX_RATIO = 100
 "Longest side over shortest side; beyond it a model's own resizing would need gigabytes."
 PREVIEW_SIDE = 1024
+BAND = 240
+"Rows that are made RGB at a time, a multiple of every factor up to 6."
 
 ALLOWED = "PNG, JPEG, WebP, GIF, BMP or TIFF"
 FOREIGN: tuple[tuple[str, re.Pattern[bytes]], ...] = (
@@ -69,29 +75,32 @@ BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 Source = str | Path | bytes | bytearray | memoryview | Image.Image | np.ndarray
 
 
-def open_image(source: Source) -> Image.Image:
+def open_image(source: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """Return the picture as an 8-bit RGB image, upright, without metadata.
 
     Args:
         source: path of a file, a file's bytes, a PIL image, a torch tensor [c, h, w], or an array
             [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] of uint8, uint16, bool, or floats from 0 to 1.
+        most_pixels: a picture of more is scaled down by a whole number (2, 3 ...) while it is read,
+            each pixel the mean of a square, so that the whole of it is never held as RGB.
 
     Returns:
-        A new image of at most MAX_PIXELS pixels; the source is left as it was.
+        A new image of at most `most_pixels` pixels; the source is left as it was. The `info` of one
+        that was scaled down has its size before, upright, as "full_size" (width, height).
 
     Raises:
         InputError: not a picture, damaged, too large, of a foreign format, a URL or no file.
     """
     if isinstance(source, Image.Image):
-        return _decoded(source, "the image")
+        return _decoded(source, "the image", most_pixels)
     if hasattr(source, "detach"):
         source = _channels_last(source.detach().cpu().numpy())
     if isinstance(source, np.ndarray):
-        return _decoded(_from_array(source), "the image")
+        return _decoded(_from_array(source), "the image", most_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _from_bytes(bytes(source), "the image")
+        return _from_bytes(bytes(source), "the image", most_pixels)
     if isinstance(source, (str, Path)):
-        return _from_path(source)
+        return _from_path(source, most_pixels)
     given = "nothing" if source is None else type(source).__name__
     raise InputError(f"an image must be a file, bytes, a PIL image or an array, got {given}.")
 
@@ -106,7 +115,7 @@ def preview_jpeg(image: Image.Image, side: int = PREVIEW_SIDE) -> bytes:
     return out.getvalue()
 
 
-def _from_path(source: str | Path) -> Image.Image:
+def _from_path(source: str | Path, most_pixels: int) -> Image.Image:
     text = str(source)
     if re.match(r"[a-z][a-z0-9+.-]+:/|data:", text, re.I):
         raise InputError("addresses are not fetched: save the picture and give its file.")
@@ -123,10 +132,10 @@ def _from_path(source: str | Path) -> Image.Image:
             data = file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"{name} cannot be read ({type(error).__name__}).") from error
-    return _from_bytes(data, name)
+    return _from_bytes(data, name, most_pixels)
 
 
-def _from_bytes(data: bytes, name: str) -> Image.Image:
+def _from_bytes(data: bytes, name: str, most_pixels: int) -> Image.Image:
     if not data:
         raise InputError(f"{name} is empty (0 bytes): choose another file.")
     if len(data) > MAX_FILE_BYTES:
@@ -144,22 +153,27 @@ def _from_bytes(data: bytes, name: str) -> Image.Image:
         ) from None
     except DECODER_ERRORS as error:
         raise _damaged(name, error) from error
-    return _decoded(picture, name)
+    return _decoded(picture, name, most_pixels)
 
 
-def _decoded(picture: Image.Image, name: str) -> Image.Image:
+def _decoded(picture: Image.Image, name: str, most_pixels: int) -> Image.Image:
     """Decode after the size is known to be bearable."""
     _check_size(*picture.size, name)
     try:
+        full_size, factor = picture.size, reduction_factor(picture.size, most_pixels)
+        if factor > 1:  # a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; others ignore it
+            picture.draft(picture.mode, tuple(math.ceil(side / factor) for side in picture.size))
         picture.load()
-        rgb = _rgb(_upright(picture), name)
+        small = _rgb(picture, name, most_pixels)
+        rgb = _upright(small, picture)
     except DECODER_ERRORS as error:
         raise _damaged(name, error) from error
     except BOMBS:
         raise InputError(
             f"{name} has over {MAX_PIXELS // 10**6} megapixels: make it smaller."
         ) from None
-    rgb.info = {}
+    upright = full_size if rgb.size == small.size else full_size[::-1]
+    rgb.info = {"full_size": upright} if factor > 1 else {}
     return rgb
 
 
@@ -186,28 +200,48 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; a damaged EXIF block counts as none."""
+def reduction_factor(size: tuple[int, int], most_pixels: int) -> int:
+    """Return the least whole number by which both sides are divided to have so few pixels."""
+    factor = max(1, math.isqrt(size[0] * size[1] // most_pixels))
+    while math.prod(math.ceil(side / factor) for side in size) > most_pixels:
+        factor += 1
+    return factor
+
+
+def _upright(rgb: Image.Image, picture: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation of the picture that was read; a damaged EXIF block is none."""
     try:
         orientation = picture.getexif().get(ORIENTATION_TAG)
     except DECODER_ERRORS:
-        return picture
+        return rgb
     turn = TURN.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
-def _rgb(picture: Image.Image, name: str) -> Image.Image:
-    if picture.mode.startswith("I;16"):
-        return _grey16(picture)
+def _rgb(picture: Image.Image, name: str, most_pixels: int) -> Image.Image:
+    """Return a decoded picture as RGB, scaled down, made band by band."""
     if picture.mode in ("I", "F", "LAB"):
         raise InputError(
             f"{name} has pixels of mode {picture.mode} (32-bit or Lab); "
             "save it as RGB or grey with 8 or 16 bits per channel."
         )
-    if picture.has_transparency_data:
-        white = Image.new("RGBA", picture.size, "white")
-        return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
-    return picture.convert("RGB")
+    factor = reduction_factor(picture.size, most_pixels)
+    rows = factor * max(1, BAND // factor)
+    width, height = picture.size
+    rgb = Image.new("RGB", (math.ceil(width / factor), math.ceil(height / factor)))
+    for top in range(0, height, rows):
+        band = _rgb_band(picture.crop((0, top, width, min(top + rows, height))))
+        rgb.paste(band if factor == 1 else band.reduce(factor), (0, top // factor))
+    return rgb
+
+
+def _rgb_band(band: Image.Image) -> Image.Image:
+    if band.mode.startswith("I;16"):
+        return _grey16(band)
+    if band.has_transparency_data:
+        white = Image.new("RGBA", band.size, "white")
+        return Image.alpha_composite(white, band.convert("RGBA")).convert("RGB")
+    return band.convert("RGB")
 
 
 def _grey16(picture: Image.Image) -> Image.Image:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from tokviz.errors import InputError, TokvizError
-from tokviz.images import open_image
+from tokviz.images import preview_jpeg
 from tokviz.plans import Plan
+from tokviz.view.encode import data_url
 from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload
 
@@ -60,7 +61,7 @@ def choose(site: Site, request: RunRequest, session: str) -> list[int]:
     Raises:
         TokvizError: there is no picture, or the method cannot be used on it.
     """
-    image, wanted = picture_of(request), request.lanes[0].plan()
+    image, wanted = picture_of(site, request), request.lanes[0].plan()
     with (
         site.stops.run(session) as flag,
         closing(stream(site.models, request, image, [wanted], flag)) as steps,
@@ -72,13 +73,13 @@ def choose(site: Site, request: RunRequest, session: str) -> list[int]:
     return sorted(set(lane.trace.reduction.position.tolist()))
 
 
-def picture_of(request: RunRequest) -> Image.Image:
+def picture_of(site: Site, request: RunRequest) -> Image.Image:
     """Return the picture of a request; raises InputError where there is none (any more)."""
     if not request.image:
         raise InputError(NO_IMAGE)
     if isinstance(request.image, str) and not Path(request.image).exists():
         raise InputError(NO_FILE)
-    return open_image(request.image)
+    return site.pictures.open(request.image)
 
 
 def answer(site: Site, request: RunRequest, session: str) -> Iterator[PageUpdate]:
@@ -125,7 +126,7 @@ def journaled(site: Site, request: RunRequest, session: str) -> Iterator[tuple[S
 
 def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdate]:
     """Do the work of `answer`; a raised flag ends it after the token that is being written."""
-    models, image = site.models, picture_of(request)
+    models, image = site.models, picture_of(site, request)
     plans, refused = _plans(request.lanes, models)
     asked = [request.lanes[number] for number in plans]
     prompts = [lane.prompt or request.prompt for lane in asked]
@@ -136,6 +137,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     run.example, run.source = request.example, request.source
     yield PageUpdate("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []
+    src = data_url(preview_jpeg(image))
     deadline = time.monotonic() + request.seconds
     lanes = list(plans.values())
     with closing(stream(models, request, image, lanes, flag, prompts, names)) as stages:
@@ -150,7 +152,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
             if now - last < PACE:
                 continue
             last = now
-            picture = pending_payload(image, request.prompt, views[0].tokens)
+            picture = pending_payload(image, request.prompt, views[0].tokens, src)
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
             yield PageUpdate("Answering …", picture=picture, lanes=value)
     run.lanes = dict(enumerate(request.lanes))

@@ -6,7 +6,6 @@ from typing import Any
 import gradio as gr
 
 from tokviz.errors import TraceError
-from tokviz.images import open_image
 from tokviz.trace import open_trace
 
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
@@ -104,7 +103,7 @@ class Opening:
             if not trace.n:
                 raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
             self.site.stops.leave(str(request.session_hash))
-            image = open_image(trace.images[0]) if trace.images else None
+            image = self.site.pictures.open(trace.images[0]) if trace.images else None
             run = self.site.runs.put(KeptRun(image, trace.prompt, "", {FULL: trace}))
             said = notice("A stored trace: nothing was run here.")
             return (None, trace.prompt, *show_run(run, said=said))

@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 from gradio.events import Dependency
+from PIL import Image
 
 from tokviz.errors import TokvizError
-from tokviz.images import open_image
 
 from ..answering.run_request import ask_about_shown
 from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, play
@@ -76,24 +76,30 @@ class Asking:
         asked = ask_about_shown(self.site, session, prompt, model, upload=image)
         yield from play(self.site, asked, str(request.session_hash))
 
+    def check_image(self, image: str | None) -> dict[str, Any]:
+        """Say at once when an upload cannot be used, and what is allowed."""
+        try:
+            if image:
+                size = size_text(self.site.pictures.open(image))
+                return notice(f"Picture of {size}. Type a question and press Ask.")
+        except TokvizError as error:
+            return notice(sentence(error), "bad")
+        return notice()
 
-def check_image(image: str | None) -> dict[str, Any]:
-    """Say at once when an upload cannot be used, and what is allowed."""
-    try:
-        if image:
-            width, height = open_image(image).size
-            return notice(f"Picture of {width} × {height} pixels. Type a question and press Ask.")
-    except TokvizError as error:
-        return notice(sentence(error), "bad")
-    return notice()
+
+def size_text(picture: Image.Image) -> str:
+    """Return a picture's size in words, and whether it is read at a smaller one."""
+    width, height = picture.info.get("full_size", picture.size)
+    read = f", read at {picture.width} × {picture.height}" if "full_size" in picture.info else ""
+    return f"{width} × {height} pixels{read}"
 
 
 def wire_ask(site: Site, screen: Screen) -> Dependency:
     """Connect the left column; return the event that asks."""
-    panel = screen.ask
-    asking = gr.on(
+    panel, asking = screen.ask, Asking(site)
+    asked = gr.on(
         [panel.ask.click, panel.prompt.submit],
-        Asking(site).ask,
+        asking.ask,
         [panel.image, panel.prompt, panel.model, screen.session],
         screen.outputs,
         show_progress="minimal",
@@ -101,5 +107,5 @@ def wire_ask(site: Site, screen: Screen) -> Dependency:
         **MODEL,
     )
     panel.stop.click(StopButton(site).stop, None, screen.show.notice, **QUICK)
-    panel.image.upload(check_image, panel.image, screen.show.notice, **QUICK)
-    return asking
+    panel.image.upload(asking.check_image, panel.image, screen.show.notice, **QUICK)
+    return asked

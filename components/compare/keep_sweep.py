@@ -12,7 +12,6 @@ import gradio as gr
 
 import tokviz
 from tokviz.errors import InputError
-from tokviz.images import open_image
 from tokviz.plans import Plan
 from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
@@ -117,7 +116,7 @@ def sweeping(site: Site, request: RunRequest, n: int, session: str) -> Iterator[
     """
     if not request.image:
         raise InputError(NO_IMAGE)
-    request = replace(request, image=open_image(request.image))
+    request = replace(request, image=site.pictures.open(request.image))
     run = KeptRun(request.image, request.prompt, request.model)
     run.example, run.source = request.example, request.source
     sweep = KeepSweep(run, ladder(n), request.lanes[0])

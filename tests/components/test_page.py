@@ -4,7 +4,7 @@ import pytest
 
 from components.answering.showing import charts
 from components.ask.opening import Opening
-from components.ask.panel import Asking, check_image
+from components.ask.panel import Asking
 from components.compare.panel import Comparing
 from components.lessons.lessons import Lesson, LessonStep
 from components.lessons.panel import Teaching
@@ -174,10 +174,13 @@ def test_a_trace_file_opens_and_a_foreign_one_is_refused(site, tmp_path):
     assert Opening(site).open_file(str(path), request())[2:][SAID]["kind"] == "bad"
 
 
-def test_an_upload_is_checked_at_once(tmp_path):
+def test_an_upload_is_checked_at_once(site, tmp_path):
+    check_image = Asking(site).check_image
     path = tmp_path / "p.png"
     picture().save(path)
     assert "192 × 192" in check_image(str(path))["text"]
+    picture().resize((5000, 4000)).save(path)
+    assert "5000 × 4000 pixels, read at 2500 × 2000" in check_image(str(path))["text"]
     path.write_bytes(b"%PDF-1.4")
     assert check_image(str(path))["kind"] == "bad"
 

@@ -132,12 +132,17 @@ def overlay_payload(
     return payload
 
 
-def pending_payload(image: Image.Image, prompt: str, tokens: Sequence[str]) -> dict[str, Any]:
-    """Return what is drawn while an answer is being written: the picture and the words so far."""
+def pending_payload(
+    image: Image.Image, prompt: str, tokens: Sequence[str], src: str = ""
+) -> dict[str, Any]:
+    """Return what is drawn while an answer is being written: the picture and the words so far.
+
+    `src` is the picture as a data URL, for who draws many steps of one answer.
+    """
     width, height = image.size
     nothing = np.zeros(0, np.int16)
     pane = {"image": 0, "role": "whole", "view": [0.0, 0.0, float(width), float(height)]}
-    src = data_url(preview_jpeg(image))
+    src = src or data_url(preview_jpeg(image))
     return {
         "id": "pending",
         "phase": "streaming",
@@ -171,7 +176,9 @@ def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
         src = None
         if number < len(trace.images):
             try:
-                src = data_url(preview_jpeg(open_image(trace.images[number]), side))
+                src = data_url(
+                    preview_jpeg(open_image(trace.images[number], PREVIEW_SIDE**2), side)
+                )
             except TokvizError:
                 src = None
         shown.append({"src": src, "width": int(width), "height": int(height)})

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from plotly.colors import sequential
 
 from tokviz.errors import InputError, TokvizError
-from tokviz.images import open_image
+from tokviz.images import PREVIEW_SIDE, open_image
 from tokviz.matrix import KEPT, MERGED, PRUNED
 from tokviz.trace import Trace
 from tokviz.trace.layout import PATCH
@@ -114,7 +114,7 @@ def _pane(trace: Trace, image: int, role: str, side: int) -> Sheet:
 
 def _picture(trace: Trace, image: int) -> Image.Image:
     try:
-        return open_image(trace.images[image])
+        return open_image(trace.images[image], PREVIEW_SIDE**2)
     except (IndexError, TokvizError):
         return Image.new("RGB", trace.layout.sizes[image], GREY)
 
