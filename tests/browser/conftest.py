@@ -46,6 +46,19 @@ AFRESH = """async () => {
   while (window.__tokviz.paints === paints) await new Promise(requestAnimationFrame);
 }"""
 """Puts the explorer's view back to what it is when the page opens."""
+REST = """() => {
+  if (window.__drawnFrames) return;
+  window.__drawnFrames = window.requestAnimationFrame;
+  window.__waiting = [];
+  window.requestAnimationFrame = (callback) => window.__waiting.push(callback);
+}"""
+"""Lets no frame be drawn: Gradio animates the sign of its start for ever, unseen, on every page."""
+GO_ON = """() => {
+  if (!window.__drawnFrames) return;
+  window.requestAnimationFrame = window.__drawnFrames;
+  window.__drawnFrames = null;
+  for (const callback of window.__waiting) window.requestAnimationFrame(callback);
+}"""
 WAIT = int(os.environ.get("TOKVIZ_TEST_WAIT", "180000"))
 """Milliseconds before a test gives up; generous, so that a busy machine does not fail it."""
 expect.set_options(timeout=WAIT)
@@ -143,6 +156,7 @@ def first_screen(browser, url) -> Iterator[tuple[Page, list[str]]]:
     """The first example, opened once for all tests that only look at it."""
     troubles: list[str] = []
     page = opened(browser, url, "", troubles)
+    page.evaluate(REST)
     yield page, troubles
     page.context.close()
 
@@ -151,9 +165,11 @@ def first_screen(browser, url) -> Iterator[tuple[Page, list[str]]]:
 def page(first_screen) -> Iterator[Page]:
     """The first example as it opens; a test may change the view, nothing else. See `watched`."""
     page, troubles = first_screen
+    page.evaluate(GO_ON)
     page.mouse.move(2, 2)
     page.evaluate(AFRESH)
     yield page
+    page.evaluate(REST)
     found = troubles.copy()
     troubles.clear()
     assert not found
