@@ -1,10 +1,11 @@
 """From a run to what the widgets show: explorer payload, lane cards, charts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 import tokviz
@@ -14,7 +15,7 @@ from tokviz.view.explorer import explorer_payload, find_sinks
 from tokviz.view.lanes import lane_card, method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
 
-from ..runs.lane_request import MAX_LANES, LaneRequest, lanes_json
+from ..runs.lane_request import BY_HAND, MAX_LANES, LaneRequest, lanes_json
 from ..runs.runs import FULL, KeptRun
 from ..widgets.payload_cache import CachedPayload
 
@@ -168,6 +169,8 @@ def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, An
         shown["verdict"] = "An answer to its own question, so it is not compared word by word."
     if own_model:
         shown["distances"] = []
+    if run.file_note:
+        shown["verdict"] = run.file_note
     if lane.done and not lane.error and trace is not None:
         sinks, _ = find_sinks(trace)
         shown["overlay"] = overlay_payload(
@@ -235,8 +238,15 @@ def with_lanes(run: KeptRun, lanes: Sequence[LaneRequest] | None) -> dict[str, A
 
 def lane_of(trace: Trace) -> LaneRequest:
     """Return what a stored trace was made with, as far as it says."""
-    stage = trace.stages[0] if trace.stages else None
-    return LaneRequest(stage.method if stage else next(iter(tokviz.METHODS)), trace.reduction.m)
+    methods = [stage.method for stage in trace.stages if stage.method in tokviz.METHODS]
+    lane = LaneRequest(methods[0] if methods else "", trace.reduction.m)
+    if trace.stages and not methods:  # tokens chosen by hand, or a method that is not installed
+        kept = np.flatnonzero(trace.reduction.group >= 0).tolist()
+        lane = replace(lane, method=BY_HAND, tokens=kept, n=trace.n)
+    if trace.mitigation is not None and trace.mitigation.name in tokviz.MITIGATIONS:
+        told = dict(trace.mitigation.options)
+        lane = replace(lane, mitigation=trace.mitigation.name, mitigation_options=told)
+    return lane
 
 
 def machine_line(trace: Trace) -> str:
@@ -268,5 +278,9 @@ def charts(run: KeptRun, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Fig
 def lane_name(trace: Trace) -> str:
     """Return a short label: the methods, or all tokens."""
     known = titles()
-    methods = dict.fromkeys(known.get(stage.method, stage.method) for stage in trace.stages)
-    return " + ".join(methods) or "all tokens"
+    done = [known.get(stage.method, stage.method) for stage in trace.stages] or ["all tokens"]
+    if trace.mitigation is not None:
+        name = trace.mitigation.name
+        known_name = name in tokviz.MITIGATIONS
+        done.append(tokviz.MITIGATIONS[name].title if known_name else name)
+    return " + ".join(dict.fromkeys(done))

@@ -4,12 +4,21 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from tokviz.errors import TraceError
-from tokviz.trace import open_trace
+from tokviz.trace import Trace, open_trace
 
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
-from ..answering.showing import charts, default_lanes, explorer, lanes_value, stored_lanes
+from ..answering.showing import (
+    charts,
+    default_lanes,
+    explorer,
+    lane_name,
+    lane_of,
+    lanes_value,
+    stored_lanes,
+)
 from ..runs.lane_request import LaneRequest
 from ..runs.runs import FULL, KeptRun
 from ..screen import QUICK, SKIP, Screen, frame, show_run
@@ -104,11 +113,41 @@ class Opening:
                 raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
             self.site.stops.leave(str(request.session_hash))
             image = self.site.pictures.open(trace.images[0]) if trace.images else None
-            run = self.site.runs.put(KeptRun(image, trace.prompt, "", {FULL: trace}))
-            said = notice("A stored trace: nothing was run here.")
-            return (None, trace.prompt, *show_run(run, said=said))
+            run, lane = run_of_file(trace, image)
+            self.site.runs.put(run)
+            said = notice(f"{run.file_note} Nothing was run here.")
+            return (None, trace.prompt, *show_run(run, lane, said=said))
         except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
             return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
+
+
+def run_of_file(trace: Trace, image: Image.Image | None) -> tuple[KeptRun, int]:
+    """Return the run that shows a trace from a visitor's file, and the lane of its answer.
+
+    An answer with fewer tokens or with a mitigation is not the full answer, which nobody ran: its
+    lane stays empty.
+    """
+    run = KeptRun(image, trace.prompt, "", file_note=file_note(trace))
+    lane = FULL if is_full(trace) else 0
+    run.traces[lane] = trace
+    if lane != FULL:
+        run.lanes[lane] = lane_of(trace)
+    return run, lane
+
+
+def is_full(trace: Trace) -> bool:
+    """Return whether a trace is the model's own answer with all visual tokens."""
+    return not trace.stages and trace.mitigation is None and trace.reduction.m == trace.n
+
+
+def file_note(trace: Trace) -> str:
+    """Say what a trace from a file is: method, tokens that are left, model and date."""
+    model, date = str(trace.model.get("name") or ""), str(trace.model.get("date") or "")
+    by = f"by {model}" if model else "by a model that it does not name"
+    when = f"on {date}" if date else "on a date that it does not say"
+    name = lane_name(trace)
+    tokens = f"{trace.reduction.m} of {trace.n}"
+    return f"{name[:1].upper()}{name[1:]}, {tokens}, from your file: made {by} {when}."
 
 
 def wire_opening(

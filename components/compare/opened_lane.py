@@ -20,11 +20,13 @@ def open_lane(site: Site, name: Any, lane: Any) -> tuple[Any, ...]:
     run = site.run(name)
     if run is None or type(lane) is not int or lane not in run.traces:
         return frame(said=notice(GONE, "bad"))
-    numbers = [FULL] if lane == FULL else [FULL, lane]
-    traces = {FULL + i: run.traces[number] for i, number in enumerate(numbers)}
+    traces = {FULL: run.traces[FULL]} if FULL in run.traces else {}
+    if lane != FULL:
+        traces[0] = run.traces[lane]
     asked = {0: run.lanes[lane]} if lane in run.lanes else {}
     opened = KeptRun(run.image, run.prompt, run.model, traces, lanes=asked)
     opened.example, opened.source = run.example, run.source
+    opened.file_note = run.file_note
     site.runs.put(opened)
     shown = max(traces)
     said = notice("Shown here and in Compare.")

@@ -45,6 +45,8 @@ class KeptRun:
     "What the hallucination desk found out about it: a `components.desk.cases.Case`."
     drawn: dict[Any, Any] = field(default_factory=dict, repr=False)
     "What was drawn of a stored run; it never changes, so everybody gets the same."
+    file_note: str = ""
+    "What the trace from a visitor's own file is, in a sentence; empty = no such file."
     file: str = ""
     "Path of the picture inside the project, for stored examples."
 

@@ -1,10 +1,12 @@
 import types
+from dataclasses import replace
 
 import pytest
 
 from components.answering.showing import charts
-from components.ask.opening import Opening
+from components.ask.opening import Opening, file_note, is_full
 from components.ask.panel import Asking
+from components.compare.opened_lane import open_lane
 from components.compare.panel import Comparing
 from components.lessons.lessons import Lesson, LessonStep
 from components.lessons.panel import Teaching
@@ -19,6 +21,7 @@ from components.widgets.widget import STYLES, head
 from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
 from tokviz import METHODS
+from tokviz.trace.stages import MitigationRecord
 
 SAID, OVERLAY, LANES = 1, 2, 3
 """Places in a frame."""
@@ -172,6 +175,29 @@ def test_a_trace_file_opens_and_a_foreign_one_is_refused(site, tmp_path):
     assert shown[OVERLAY]["answer"] == "a dog."
     path.write_bytes(path.read_bytes()[:200])
     assert Opening(site).open_file(str(path), request())[2:][SAID]["kind"] == "bad"
+
+
+def test_a_reduced_answer_from_a_file_is_no_full_answer(site, tmp_path):
+    """It once stood under "All tokens ... the full answer" with the method's tokens."""
+    whole = fake_trace()
+    reduced = replace(stage(pruned(whole.n, 2)), method="tome")
+    made = {**whole.model, "name": "some/model", "date": "2026-01-02"}
+    path = tmp_path / "t.safetensors"
+    replace(whole, stages=(reduced,), model=made).save(path)
+    _, _, session, said, overlay, lanes, *_ = Opening(site).open_file(str(path), request())
+    note = f"ToMe, 2 of {whole.n}, from your file: made by some/model on 2026-01-02."
+    assert note in said["text"]
+    assert lanes["full"] is None
+    assert [plan["method"] for plan in lanes["plans"]] == ["tome"]
+    assert lanes["lanes"][0]["verdict"] == note
+    assert overlay["lane"] == 0
+    handlers = Comparing(site)
+    assert handlers.explore(session, event(lane=0))[OVERLAY]["lane"] == 0
+    assert open_lane(site, session, 0)[LANES]["full"] is None
+    by_nobody = file_note(replace(whole, model={}))
+    assert by_nobody.startswith(f"All tokens, {whole.n} of {whole.n}, from your file")
+    assert is_full(whole)
+    assert not is_full(replace(whole, mitigation=MitigationRecord("pai", {}, ("attention",))))
 
 
 def test_an_upload_is_checked_at_once(site, tmp_path):
