@@ -14,7 +14,6 @@ import tokviz
 from benchmarks.shapes import Shape, make
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
-from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.before.prefill_input import PrefillInput, route
 from tokviz.models.clock import now
 from tokviz.models.runs.run import Prepared
@@ -82,12 +81,13 @@ class Bench:
     @contextmanager
     def library_attention(self, name: str) -> Iterator[None]:
         """Let the model attend by the library's function; switching is not timed."""
+        before = self.vlm.model.config._attn_implementation
         self.vlm.model.set_attn_implementation(name)
         try:
             with torch.inference_mode():
                 yield
         finally:
-            use_tokviz_attention(self.vlm.model)
+            self.vlm.model.set_attn_implementation(before)
 
     def prefilling(self, plan: Plan | None) -> Timed:
         """Return a prefill by tokviz, nothing recorded; it returns its own timings."""

@@ -47,8 +47,10 @@ tokviz.models.tower
 tokviz.models.prepared tokviz.models.loaded
 tokviz.models.checkpoints
 tokviz.models.families
+tokviz.models.model_lock
+tokviz.models.model_state
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
-tokviz.models.answer_text tokviz.models.model_lock
+tokviz.models.answer_text tokviz.models.not_finite
 tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation

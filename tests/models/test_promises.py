@@ -183,7 +183,7 @@ def masked_from_layer(vlm, prepared, dead, layer):
     layers = vlm.family.decoder(vlm.model).layers
     handles = [one.register_forward_pre_hook(hook, with_kwargs=True) for one in layers[layer:]]
     try:
-        with torch.inference_mode():
+        with vlm.guarded():
             return vlm.model(**prepared.inputs, position_ids=prepared.positions).logits[0, -1]
     finally:
         for handle in handles:
@@ -243,11 +243,13 @@ def test_the_model_is_untouched_afterwards(model, cat, name):
     modules = {key: id(module) for key, module in model.model.named_modules()}
     before, at_rest = generate(model, prepared).logits, hooks(model.model)
     state = {key: value.clone() for key, value in vars(model.model.model).items() if key == ROPE}
+    trained = [p.requires_grad for p in model.model.parameters()]
     model.answer(cat, PROMPT, plans_that_leave_nothing(name), NEW)
     assert {key: id(module) for key, module in model.model.named_modules()} == modules
     assert hooks(model.model) == at_rest
     assert all(torch.equal(vars(model.model.model)[key], value) for key, value in state.items())
-    assert not any(p.requires_grad or p.grad is not None for p in model.model.parameters())
+    assert [p.requires_grad for p in model.model.parameters()] == trained
+    assert not any(p.grad is not None for p in model.model.parameters())
     for ours, theirs in zip(before, generate(model, prepared).logits, strict=True):
         assert torch.equal(ours, theirs)
 

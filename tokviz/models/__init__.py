@@ -15,6 +15,7 @@ from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.loading import check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
 from tokviz.models.families.family import FAMILIES
+from tokviz.models.runs.attention_check import check_attention
 from tokviz.models.vlm import VLM
 from tokviz.trace.lane_view import LaneView
 
@@ -34,7 +35,8 @@ def load(
     """Load a vision-language model.
 
     Args:
-        source: "embedded", a Hugging Face Hub id, a local folder, or (model, processor).
+        source: "embedded", a Hugging Face Hub id, a local folder, or (model, processor). A given
+            model stays its owner's: it is changed only while tokviz computes, and put back.
         device: cpu, cuda ...; None = a GPU when there is one.
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
         revision: branch, tag or commit on the Hub.
@@ -52,7 +54,7 @@ def load(
         return _given(source, {**asked, "device_map": device_map})
     placement = choose_placement(device, dtype, device_map, bits)
     model, processor, family = load_parts(source, placement, revision, progress)
-    return VLM(model, processor, family, str(source), placement.reason)
+    return _checked(VLM(model, processor, family, str(source), placement.reason))
 
 
 def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any]) -> VLM:
@@ -66,4 +68,10 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any]) -> VLM:
         raise ModelError(f"a given model stays as it is: load it with {used[0]} yourself.")
     family = family_of(kind)
     check_whole(model)
-    return VLM(model.eval(), processor, family, type(model).__name__, "as given")
+    return _checked(VLM(model, processor, family, type(model).__name__, "as given"))
+
+
+def _checked(vlm: VLM) -> VLM:
+    """Return a model whose attention can be computed; raise ModelError for another."""
+    check_attention(vlm)
+    return vlm

@@ -9,12 +9,13 @@ gradients of the softmax map are taken.
 
 Traps that shaped this: registering the function without its mask builder silently drops every
 mask; the observer sits in a ContextVar, which threads do not share and a generator's `yield` does
-not keep, so it is opened and closed inside one call of the model.
+not keep, so it is opened and closed inside one call of the model; SDPA drops arguments that it
+does not know without a word (learned sinks), so unknown ones are refused here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -24,9 +25,18 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from tokviz.errors import ModelError
+
 NAME = "tokviz"
 ROW_CHUNK = 128
 "Query rows whose softmax is held at once while column sums are taken."
+IGNORED = {
+    "dropout",  # off: tokviz computes in evaluation mode
+    "sliding_window",  # in the mask already
+    "position_ids", "cache_position", "token_type_ids", "mm_token_type_ids",
+    "cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k",  # of flash attention
+}  # fmt: skip
+"""Arguments that models hand to every attention function and that change nothing here."""
 
 Observer = Callable[["AttentionCall"], torch.Tensor | None]
 _observer: ContextVar[Observer | None] = ContextVar("tokviz_attention_observer", default=None)
@@ -45,10 +55,15 @@ class AttentionCall:
         scaling: float | None,
         causal: bool,
         softcap: float | None = None,
+        sinks: torch.Tensor | None = None,
     ) -> None:
-        """Args: query [b, h, q, d]; key, value [b, h_kv, k, d]; mask None, bool or additive."""
+        """Args: query [b, h, q, d]; key, value [b, h_kv, k, d]; mask None, bool or additive.
+
+        `sinks` [h]: a learned logit per head that takes its share of every row and gives nothing
+        (GPT-OSS), so that rows sum to less than 1.
+        """
         self.module, self.query, self.key, self.value = module, query, key, value
-        self.mask, self.causal, self.softcap = mask, causal, softcap
+        self.mask, self.causal, self.softcap, self.sinks = mask, causal, softcap, sinks
         self.scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         self.edits: list[tuple[torch.Tensor, torch.Tensor]] = []
 
@@ -58,8 +73,20 @@ class AttentionCall:
         mask = self.mask if self.mask is None or len(self.mask) == 1 else self.mask[one]
         return AttentionCall(
             self.module, self.query[one], self.key[one], self.value[one], mask,
-            self.scaling, self.causal, self.softcap,
+            self.scaling, self.causal, self.softcap, self.sinks,
         )  # fmt: skip
+
+    @property
+    def plain(self) -> bool:
+        """True where a row is the softmax of scaled, masked products: what SDPA computes."""
+        return self.softcap is None and self.sinks is None
+
+    def softmax(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the weights [..., h, r, k] of masked logits, learned sinks taken off."""
+        if self.sinks is None:
+            return logits.softmax(-1)
+        sinks = self.sinks.to(logits.dtype)[:, None, None].expand(*logits.shape[:-1], 1)
+        return torch.cat([logits, sinks], -1).softmax(-1)[..., :-1]
 
     def logits(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the masked, scaled logits of the given query rows, float32 [b, h, rows, k]."""
@@ -77,7 +104,7 @@ class AttentionCall:
 
     def rows(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the softmax of the given query rows, float32 [b, h, rows, k], edits included."""
-        weights = self.logits(rows).softmax(-1)
+        weights = self.softmax(self.logits(rows))
         for edited, theirs in self.edits:
             # [r, 1] == [edited] -> pairs of equal row numbers
             here, there = torch.nonzero(rows[:, None] == edited, as_tuple=True)
@@ -134,14 +161,16 @@ class AttentionCall:
                 logits = logits.masked_fill(~mask, float("-inf"))
             else:
                 logits = logits + mask.float()
-        return logits.softmax(-1)
+        # [h, k] -> one query row, [h, 1, k], and back
+        return logits.softmax(-1) if self.sinks is None else self.softmax(logits[:, None])[:, 0]
 
     def last_products(self) -> torch.Tensor | None:
         """Return the last query row's dot products [h, k], before `scaling`, float32 and softmax.
 
-        For a batch of one; None where more than that makes the row: a mask, a soft cap, an edit.
+        For a batch of one; None where more than that makes the row: a mask, a soft cap, learned
+        sinks, an edit.
         """
-        if self.mask is not None or self.softcap is not None or self.edits:
+        if self.mask is not None or not self.plain or self.edits:
             return None
         kv_heads, width = self.key.shape[1], self.query.shape[-1]
         query = self.query[0, :, -1].reshape(kv_heads, -1, width)
@@ -163,7 +192,7 @@ class AttentionCall:
     @property
     def half_free(self) -> bool:
         """True for 16-bit calls where every query sees every key, and nothing was edited."""
-        free = self.mask is None and not self.causal and self.softcap is None and not self.edits
+        free = self.mask is None and not self.causal and self.plain and not self.edits
         return free and self.query.dtype != torch.float32
 
     def _half_sums(self, query: torch.Tensor) -> torch.Tensor:
@@ -219,25 +248,32 @@ def attention_forward(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     is_causal: bool | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Compute attention with SDPA; show the call to the open observer first, who may change it."""
-    observer, softcap = _observer.get(), kwargs.get("softcap")
+    """Compute attention with SDPA; show the call to the open observer first, who may change it.
+
+    Raises:
+        ModelError: the model gives an argument that would be left out.
+    """
+    check_arguments(kwargs)
+    observer = _observer.get()
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
 
-    def plain() -> torch.Tensor:
+    def by_sdpa() -> torch.Tensor:
         output, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, is_causal=is_causal,
             **kwargs,
         )  # fmt: skip
         return output
 
-    if observer is None and softcap is None:
-        return plain(), None
-    call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap)
+    if observer is None and softcap is None and s_aux is None:
+        return by_sdpa(), None
+    call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap, s_aux)
 
     def unedited() -> torch.Tensor:
-        return plain() if softcap is None else capped_attention(call)
+        return by_sdpa() if call.plain else explicit_attention(call)
 
     replaced = observer(call) if observer is not None else None
     if replaced is None:
@@ -245,10 +281,25 @@ def attention_forward(
     return replaced, None
 
 
-def capped_attention(call: AttentionCall) -> torch.Tensor:
-    """Return attention whose logits pass through a soft cap (Gemma 2), which SDPA cannot do.
+def check_arguments(given: Mapping[str, Any]) -> None:
+    """Raise ModelError for an attention argument that neither SDPA nor this module uses.
 
-    The same steps in the same order and types as the library's eager attention.
+    Flags and counts are what callers pass through all layers; numbers and tensors change the result
+    (a bias of positions, indices of chosen keys) unless IGNORED says that they don't.
+    """
+    for name, value in given.items():
+        if name not in IGNORED and isinstance(value, (torch.Tensor, float)):
+            raise ModelError(
+                f"this model's attention takes {name!r}, which tokviz does not know: its answers "
+                "would be wrong, so it is not run. Choose another model."
+            )
+
+
+def explicit_attention(call: AttentionCall) -> torch.Tensor:
+    """Return attention with a soft cap on its logits (Gemma 2) or learned sinks (GPT-OSS).
+
+    SDPA can do neither. The same steps in the same order and types as the library's eager
+    attention of these models.
 
     Returns:
         [b, q, h, d].
@@ -256,15 +307,21 @@ def capped_attention(call: AttentionCall) -> torch.Tensor:
     query, groups = call.query, call.query.shape[1] // call.key.shape[1]
     key, value = (x.repeat_interleave(groups, 1) for x in (call.key, call.value))
     logits = torch.matmul(query, key.transpose(2, 3)) * call.scaling
-    logits = torch.tanh(logits / call.softcap) * call.softcap
+    if call.softcap is not None:
+        logits = torch.tanh(logits / call.softcap) * call.softcap
     hidden = call.hidden(torch.arange(query.shape[2], device=query.device))
     if hidden is not None and hidden.dtype == torch.bool:
         hidden = torch.zeros_like(hidden, dtype=logits.dtype).masked_fill(
             hidden, torch.finfo(logits.dtype).min
         )
     logits = logits if hidden is None else logits + hidden.to(logits.dtype)
-    weights = logits.softmax(-1, dtype=torch.float32).to(query.dtype)
-    return torch.matmul(weights, value).transpose(1, 2).contiguous()
+    if call.sinks is None:
+        weights = logits.softmax(-1, dtype=torch.float32).to(query.dtype)
+    else:
+        sinks = call.sinks.to(logits.dtype)[:, None, None].expand(*logits.shape[:-1], 1)
+        logits = torch.cat([logits, sinks], -1)
+        weights = (logits - logits.amax(-1, keepdim=True)).softmax(-1)[..., :-1]
+    return torch.matmul(weights.to(value.dtype), value).transpose(1, 2).contiguous()
 
 
 @contextmanager
@@ -277,8 +334,7 @@ def observed(observer: Observer | None) -> Iterator[None]:
         _observer.reset(token)
 
 
-def use_tokviz_attention(model: torch.nn.Module) -> None:
-    """Register our attention with transformers and switch a freshly loaded model to it."""
+def register_attention() -> None:
+    """Make our attention known to transformers; `ModelState` switches a model to it."""
     AttentionInterface.register(NAME, attention_forward)
     AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)  # type: ignore[operator]

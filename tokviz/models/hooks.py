@@ -1,4 +1,4 @@
-"""Hooks on a model's modules that are always taken off again."""
+"""Hooks and settings of a model that are always taken off and put back."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ def hooked(*hooks: Any) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def restored(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Give an attribute another value for the length of a block, then its own again."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)

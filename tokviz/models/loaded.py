@@ -13,19 +13,19 @@ import torch
 from torch import nn
 
 from tokviz.models.answer_text import AnswerText, control_ids, word_marks
-from tokviz.models.attention import use_tokviz_attention
 from tokviz.models.families.family import Family
 from tokviz.models.model_lock import ModelLock
+from tokviz.models.model_state import ModelState
 
 
 class Loaded:
     """A model with its processor, behind a lock."""
 
     def __init__(self, model: nn.Module, processor: Any, family: Family, name: str, reason: str):
-        """Take over a loaded model; its attention is switched to one that can be observed.
+        """Take over a loaded model. It is changed only while it computes, see `guarded`.
 
         Args:
-            model: the model, in evaluation mode.
+            model: the model.
             processor: its processor.
             family: its family.
             name: what to call it in traces.
@@ -36,9 +36,9 @@ class Loaded:
         self.lock = threading.RLock()
         self.found_sink_dims: tuple[int, ...] | None = None
         "The sink dimensions once they have been searched for, see `runs/sink_search.py`."
-        use_tokviz_attention(model)
-        for parameter in model.parameters():
-            parameter.requires_grad_(False)
+        self.state = ModelState(model)
+        self.notes: tuple[str, ...] = ()
+        "Sentences about this model that hold for every run of it."
 
     @property
     def tokenizer(self) -> Any:
@@ -85,5 +85,8 @@ class Loaded:
         return sum(p.numel() for p in self.model.parameters())
 
     def guarded(self, gradients: bool = False) -> ModelLock:
-        """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words."""
-        return ModelLock(self.lock, gradients)
+        """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words.
+
+        Its attention can be observed meanwhile; afterwards the model is as it was.
+        """
+        return ModelLock(self.lock, self.state, gradients)

@@ -1,4 +1,4 @@
-"""The context of one call of a model: its lock, autograd or not, out-of-memory in plain words."""
+"""The context of one call of a model: its lock and state, out-of-memory in plain words."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from typing import Any
 import torch
 
 from tokviz.errors import ModelError
+from tokviz.models.model_state import ModelState
 from tokviz.models.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 
 class ModelLock:
-    """Holds a model for one call."""
+    """Holds a model for one call, in the state that tokviz computes in."""
 
-    def __init__(self, lock: Any, gradients: bool = False) -> None:
-        """Args: the model's lock; whether the call wants gradients."""
-        self.lock, self.gradients, self.modes = lock, gradients, ExitStack()
+    def __init__(self, lock: Any, state: ModelState, gradients: bool = False) -> None:
+        """Args: the model's lock and state; whether the call wants gradients."""
+        self.lock, self.state, self.gradients = lock, state, gradients
+        self.modes = ExitStack()
 
     def __enter__(self) -> None:
         self.lock.acquire()
+        self.state.enter(self.gradients)
         self.modes.enter_context(torch.inference_mode(not self.gradients))
         self.modes.enter_context(torch.set_grad_enabled(self.gradients))
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self.modes.close()
+        self.state.leave()
         self.lock.release()
         if is_out_of_memory(error):
             if torch.cuda.is_available():

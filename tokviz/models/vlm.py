@@ -179,4 +179,5 @@ class VLM(Loaded):
 
     def encode(self, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
         """Run the tower once, recording what the plans and the capture ask for."""
-        return preparing.encode(self, prepared, plans, capture)
+        with self.guarded():
+            return preparing.encode(self, prepared, plans, capture)

@@ -65,7 +65,7 @@ def test_every_step_after_removal_inside_equals_masking_from_that_layer(windowed
         first: np.delete(layout.position, one.position),
         second: np.delete(layout.position, left),
     }
-    with torch.inference_mode():
+    with windowed.guarded():
         masked = hidden_from(windowed, inputs, positions, dead)
     for step, ours in enumerate(logits):
         assert torch.allclose(ours, masked[rows - 1 + step], atol=1e-4), step

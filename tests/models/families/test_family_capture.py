@@ -131,7 +131,7 @@ def test_rows_of_a_padded_prompt_equal_eager_ones(model, cat, eager):
         if getattr(call.module, "layer_idx", None) is not None:
             calls[id(call.module)] = call.rows(torch.arange(call.query.shape[2]))
 
-    with torch.inference_mode():
+    with model.guarded():
         with observed(keep):
             model.model(**batch)
         copy(**batch)

@@ -39,7 +39,7 @@ def no_mixing():
 def features(vlm, images):
     """Features of every visual token, each of which depends on its own pixels only."""
     prepared = vlm.prepare(images, "what?")
-    with torch.inference_mode(), no_mixing():
+    with vlm.guarded(), no_mixing():
         return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared
 
 

@@ -115,7 +115,7 @@ def eager_maps(vlm, prepared):
 
     AttentionInterface.register(NAME, eager)
     try:
-        with torch.inference_mode():
+        with vlm.guarded():
             vlm.family.tower_outputs(vlm.model, prepared.inputs)
     finally:
         AttentionInterface.register(NAME, attention_forward)
@@ -147,7 +147,7 @@ def test_tower_maps_equal_eager_ones_window_by_window(qwen, cat):
     prepared = qwen.prepare(pictures, PROMPT)
     layout = prepared.asked.layout
     eager = eager_maps(qwen, prepared)
-    with torch.inference_mode():
+    with qwen.guarded():
         wanted = dict.fromkeys(("full_attn", "recv_attn", "k"))
         vision = encode(qwen.family, qwen.model, prepared.inputs, layout, wanted, True)
     windowed = qwen.family.name == "qwen2_5_vl"

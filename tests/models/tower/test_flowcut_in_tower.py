@@ -47,7 +47,7 @@ def test_the_tower_cuts_where_a_tower_run_by_hand_does(vlm, cat):
     (step,) = tokviz.plan("flowcut", keep=KEEP).steps
     layout, inputs = prepared.asked.layout, prepared.inputs
     shared = vlm.encode(prepared, [], Capture())
-    with torch.inference_mode():
+    with vlm.guarded():
         tiles = [(np.arange(layout.n), KEEP)]
         done = encode_reduced(vlm.family, vlm.model, inputs, shared, layout, tiles, step)
         left, states = by_hand(vlm.model.model.vision_tower, inputs["pixel_values"])

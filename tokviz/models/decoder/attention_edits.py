@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from tokviz.errors import ModelError
 from tokviz.mitigation import AttentionEdit, Place
 from tokviz.models.attention import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
@@ -49,6 +50,11 @@ class Editing:
         image = torch.cat([alive, alive.new_zeros(written)])[-call.key.shape[2] :]
         if not image.any():
             return
+        if call.sinks is not None:
+            raise ModelError(
+                "this model's attention has learned sinks, which no method that edits attention "
+                "was made for: choose a mitigation that leaves attention as it is."
+            )
         for rows in self.rows(alive, call.query.shape[2], not written).split(ROW_CHUNK):
             place = self.place(call, layer, image, rows, written, phi)
             weights = self.edit.change(call.logits(rows)[0], place)

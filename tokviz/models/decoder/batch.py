@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tokviz.models.attention import AttentionCall, capped_attention, observed
+from tokviz.models.attention import AttentionCall, explicit_attention, observed
 from tokviz.models.clock import now
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.shared_cache import Columns, SharedCache
@@ -71,7 +71,7 @@ class Batch:
             self._hand_out_rows()
         seconds = now(logits.device) - began
         for lane, row in zip(self.lanes, logits, strict=True):
-            lane.logits = row
+            lane.take_logits(row)
             lane.spend(seconds, shared=True)
 
     def join(self, lanes: Sequence[Lane]) -> None:
@@ -116,14 +116,14 @@ class Batch:
         sees = columns.sees.to(query.device)
         one = AttentionCall(
             call.module, query, call.key, call.value, sees[None, None], call.scaling, False,
-            call.softcap,
+            call.softcap, call.sinks,
         )  # fmt: skip
         if self.lanes[0].capture.attention:
             hidden = columns.hidden.to(query.device)
             # [1, h, lanes, columns] -> [h, lanes, columns], softmax over each lane's own columns
-            self.rows[layer] = one.all_logits()[0].masked_fill_(hidden, -torch.inf).softmax(-1)
-        if call.softcap is not None:
-            return capped_attention(one).transpose(0, 1)
+            self.rows[layer] = one.softmax(one.all_logits()[0].masked_fill_(hidden, -torch.inf))
+        if not call.plain:
+            return explicit_attention(one).transpose(0, 1)
         # heads that share keys go in as further queries, so that no key is copied
         kv_heads, width, heads = call.key.shape[1], query.shape[-1], query.shape[1]
         output = F.scaled_dot_product_attention(

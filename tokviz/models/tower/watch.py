@@ -122,7 +122,7 @@ def batched(calls: Sequence[AttentionCall]) -> AttentionCall:
         return first
     query, key = (torch.cat([getattr(c, name) for c in calls]) for name in ("query", "key"))
     return AttentionCall(
-        first.module, query, key, key, None, first.scaling, first.causal, first.softcap
+        first.module, query, key, key, None, first.scaling, first.causal, first.softcap, first.sinks
     )
 
 

@@ -1,0 +1,74 @@
+"""What tokviz changes on a model while it computes, and puts back as it was afterwards.
+
+Three things: every config names tokviz's attention function, dropout is off, and parameters ask for
+no gradient while others are taken. Between two calls the model is its owner's: it can be trained,
+its attention function changed, `output_attentions` read. What the owner set meanwhile is what the
+next call finds and puts back.
+
+Trap: `set_attn_implementation` checks and warns at every call, so the setting is written where that
+function writes it; a config that several modules share is one object.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from torch import nn
+from transformers import PretrainedConfig
+
+from tokviz.models.attention import NAME, register_attention
+from tokviz.models.hooks import restored
+
+ATTENTION = "_attn_implementation_internal"
+
+
+class ModelState:
+    """Puts one model into the state that tokviz computes in, and back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Find the configs and modules; nothing is changed yet."""
+        register_attention()
+        self.model = model
+        self.modules = list(model.modules())
+        self.configs = configs_of(self.modules)
+        self.depth = 0
+        "Calls that are open: one inside another changes nothing."
+        self.undo = ExitStack()
+
+    def enter(self, gradients: bool) -> None:
+        """Prepare the model for a call; call it with the model's lock held.
+
+        Args:
+            gradients: autograd is on: parameters must not take part.
+        """
+        self.depth += 1
+        if gradients:
+            for parameter in self.model.parameters():
+                if parameter.requires_grad:
+                    self.undo.enter_context(restored(parameter, "requires_grad", False))
+        if self.depth > 1:
+            return
+        for config in self.configs:
+            if getattr(config, ATTENTION, None) != NAME:
+                self.undo.enter_context(restored(config, ATTENTION, NAME))
+        for module in self.modules:
+            if module.training:  # the flag alone: PEFT's train() would merge or split weights
+                self.undo.enter_context(restored(module, "training", False))
+
+    def leave(self) -> None:
+        """End a call; the outermost one puts everything back."""
+        self.depth -= 1
+        if self.depth == 0:
+            undo, self.undo = self.undo, ExitStack()
+            undo.close()
+
+
+def configs_of(modules: list[nn.Module]) -> list[PretrainedConfig]:
+    """Return every config that a module reads its attention function from, each once."""
+    found: dict[int, Any] = {}
+    for module in modules:
+        config = getattr(module, "config", None)
+        if isinstance(config, PretrainedConfig):
+            found[id(config)] = config
+    return list(found.values())
