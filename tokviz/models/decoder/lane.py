@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from transformers import DynamicCache
 from tokviz.capture import Capture
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.clock import now
+from tokviz.models.decoder.answer_rules import AnswerRules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
 from tokviz.models.decoder.prompt_records import PromptRecords
@@ -23,6 +25,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.shared_cache import CachedKeys, can_share
 from tokviz.models.families.family import Family, Features
 from tokviz.models.hooks import hooked
+from tokviz.models.not_finite import not_finite
 from tokviz.trace.schema import BLOCKS
 
 
@@ -96,6 +99,11 @@ class Lane:
         self.entropies: list[float] = []
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.logits: torch.Tensor | None = None
+        "float32 [v], the model's own of the next token, or what a contrast made of them."
+        self.finite: torch.Tensor | None = None
+        "bool, whether all of the model's own logits are numbers."
+        self.rules: AnswerRules | None = None
+        "How the next token is chosen; None = the most probable one."
         self._read_from: torch.Tensor | None = None
         self._said = (0, 0.0, 0.0)
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
@@ -198,7 +206,7 @@ class Lane:
         return cache_bytes(self.cache) if self.batch is None else self.batch.cache_size(self)
 
     def write(self, token: int | None = None) -> int:
-        """Append the most probable next token (or the given one) to the answer; return it."""
+        """Append the chosen next token (or the given one) to the answer; return it."""
         chosen, probability, entropy = self._next()
         log_probabilities = self.log_probabilities
         if token is not None and token != chosen:
@@ -216,31 +224,46 @@ class Lane:
         return torch.stack(ids).tolist() if ids else []
 
     def best(self) -> int:
-        """Return the most probable next token, the lowest id on a tie (as generate() does)."""
+        """Return the next token as greedy generate() chooses it, the lowest id on a tie."""
         return self._next()[0]
 
     def _next(self) -> tuple[int, float, float]:
-        """Return the most probable token, its probability and the entropy: one read per token."""
+        """Return the chosen token, its probability and the entropy: one read per token.
+
+        Raises:
+            ModelError: the model's logits are NaN or infinite.
+        """
         if self._read_from is not self.logits:
             self._read_from = self.logits
             self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
-            best = self.logits.argmax()  # type: ignore[union-attr]
+            best = self._scores().argmax()
             entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
             # gather, not logs[best]: a 0-d index would be copied to the host on its own
             chance = logs.gather(-1, best[None])[0].exp()
-            said = torch.stack([best.double(), chance.double(), entropy.double()])
-            token, *numbers = said.tolist()
+            finite = self.finite.to(logs.device).double()  # type: ignore[union-attr]
+            said = torch.stack([best.double(), finite, chance.double(), entropy.double()])
+            token, whole, *numbers = said.tolist()
+            if not whole or math.isnan(numbers[0]):
+                raise not_finite(self.model)
             self._said = (int(token), *numbers)
         return self._said
 
+    def _scores(self) -> torch.Tensor:
+        """Return the scores [v] whose highest is the next token."""
+        logits: torch.Tensor = self.logits  # type: ignore[assignment]
+        return logits if self.rules is None else self.rules.scores(logits[None], [self.ids])[0]
+
     def early_logits(self) -> torch.Tensor:
         """Return the head's logits of the last row's input state, no layer and no norm, [v]."""
-        head = self.family.head_weight(self.model)
-        return (head @ self.entering.to(head.dtype)).float()  # type: ignore[union-attr]
+        return self.family.word_logits(self.model, self.entering)  # type: ignore[arg-type]
+
+    def take_logits(self, logits: torch.Tensor) -> None:
+        """Take the model's float32 logits [v] of the next token."""
+        self.logits, self.finite = logits, torch.isfinite(logits).all()
 
     def _take(self, logits: torch.Tensor) -> None:
-        self.logits = logits[0, -1].float()
-        now(self.logits.device)
+        self.take_logits(logits[0, -1].float())
+        now(logits.device)
 
     # -- recording --------------------------------------------------------------------------------
 

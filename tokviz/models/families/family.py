@@ -46,6 +46,8 @@ class Family(ABC):
     title: str = ""
     model_types: tuple[str, ...] = ()
     "Values of config.model_type that this file serves."
+    bare_prompt: bool = False
+    "`plain_prompt` is the form that these models were taught: they know no chat."
 
     # -- the language model -------------------------------------------------------------------
 
@@ -60,6 +62,14 @@ class Family(ABC):
     def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
         """Return word logits as the model gives them, from states times `head_weight`."""
         return logits
+
+    def word_logits(self, model: nn.Module, states: torch.Tensor) -> torch.Tensor:
+        """Return the word logits of states after the final norm, [..., d] -> float32 [..., v].
+
+        Every lens reads words this way, so that after the last layer it gives what the model gives.
+        """
+        head = self.head_weight(model)
+        return self.cap_logits(model, (states.to(head.dtype) @ head.T).float())
 
     def image_token_id(self, model: nn.Module) -> int:
         """Return the id of the placeholder that stands for one visual token."""

@@ -29,6 +29,7 @@ class PaliGemma(Llava):
     name = "paligemma"
     title = "PaliGemma"
     model_types = ("paligemma",)
+    bare_prompt = True
 
     def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Return 1, 2, 3 ...: what forward() takes, which is one more than generate() takes."""

@@ -15,8 +15,28 @@ def render(loaded: Loaded, prompt: str, images: int) -> str:
     """
     content: list[dict[str, str]] = [{"type": "image"}] * images
     content = [*content, {"type": "text", "text": prompt}]
-    if getattr(loaded.processor, "chat_template", None) is None:
+    if not has_template(loaded):
         return loaded.family.plain_prompt(loaded.processor, prompt, images)
     return loaded.processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
+    )
+
+
+def has_template(loaded: Loaded) -> bool:
+    """Return whether the processor brings the chat format that its model was taught."""
+    return getattr(loaded.processor, "chat_template", None) is not None
+
+
+def template_notes(loaded: Loaded, images: int) -> tuple[str, ...]:
+    """Return a note with the prompt that was used in place of a missing chat template.
+
+    A family whose own prompt is bare (PaliGemma) needs none.
+    """
+    if has_template(loaded) or loaded.family.bare_prompt:
+        return ()
+    form = loaded.family.plain_prompt(loaded.processor, "{question}", images)
+    return (
+        "This checkpoint has no chat template, so the question was put in a plain form: "
+        f"{form!r}. A model that was taught another form may answer worse: save its processor with "
+        "its chat template.",
     )

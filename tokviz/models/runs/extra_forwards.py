@@ -166,7 +166,7 @@ class ExtraForwards:
         By the logit lens on the rows that chose the tokens: the final norm once, then the head.
         """
         decoder = self.loaded.family.decoder(self.loaded.model)
-        head = self.loaded.family.head_weight(self.loaded.model)
+        family, model = self.loaded.family, self.loaded.model
         states: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
 
         def keep(layer: int) -> Any:
@@ -181,7 +181,7 @@ class ExtraForwards:
             with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
                 self.reading.own_answer([self.all], self._features)
             rows = torch.stack([torch.cat(states[i]) for i in self.layers])
-            return (decoder.norm(rows) @ head.T).argmax(-1).cpu().numpy()  # type: ignore[operator]
+            return family.word_logits(model, decoder.norm(rows)).argmax(-1).cpu().numpy()  # type: ignore[operator]
 
     # -- attention --------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class ExtraForwards:
             hidden[:, visual] = True
             if len(rows) == call.key.shape[2]:  # the prompt, not the answer on its cache
                 hidden[visual] = False
-            weights = call.logits(rows).masked_fill(hidden, float("-inf")).softmax(-1)
+            weights = call.softmax(call.logits(rows).masked_fill(hidden, float("-inf")))
             return call.output(weights)
 
         with self.loaded.guarded():

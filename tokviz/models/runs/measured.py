@@ -98,5 +98,6 @@ def measure(
         MissingSignal: the method needs what this model does not have.
         ModelError: out of memory.
     """
-    run = MeasuredRun(loaded, prepared, vision, {}, plan, Capture.nothing())
+    nothing = Capture.nothing()
+    run = MeasuredRun(loaded, prepared, vision, {}, plan, nothing, limit=max_new_tokens)
     return run.measure(max_new_tokens)

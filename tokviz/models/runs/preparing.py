@@ -15,7 +15,7 @@ from tokviz.images import open_image
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
-from tokviz.models.runs.chat_prompt import render
+from tokviz.models.runs.chat_prompt import render, template_notes
 from tokviz.models.runs.own_words import own_rows
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
@@ -47,6 +47,7 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     text = loaded.answer_text()
     rows, notes = own_rows(loaded.tokenizer, write, prompt, ids, layout.position, text)
     marks = mark_rows(loaded.tokenizer, ids, layout.position)
+    notes = (*template_notes(loaded, len(opened)), *notes)
     asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks, notes)
     own = torch.from_numpy(rows.astype(np.int64))
     return Prepared(asked, inputs, loaded.family.positions(loaded.model, inputs), own)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, run_share
@@ -16,6 +18,7 @@ from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput, route
+from tokviz.models.decoder.answer_rules import answer_rules, setting_notes
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
@@ -45,10 +48,14 @@ class Run:
         plan: Plan | None,
         capture: Capture,
         sinks: Sequence[int] = (),
+        limit: int = 64,
     ) -> None:
-        """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace."""
+        """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace.
+
+        `limit`: the most tokens of the answer; whoever steps the run ends it there.
+        """
         self.loaded, self.prepared, self.shared, self.tower = loaded, prepared, shared, tower
-        self.sinks = sinks
+        self.sinks, self.limit = sinks, limit
         self.plan, self.capture = plan or Plan(()), capture
         self.recipe = self.plan.recipe
         self.contrast: ContrastBranch | None = None
@@ -88,7 +95,10 @@ class Run:
                     f"{title} moves attention away from sinks, and no sink dimension was found in "
                     "this model: there is nothing to redistribute."
                 )
+        whole = self.prepared.inputs["input_ids"]
+        rules = answer_rules(self.loaded.model, whole, self.limit)
         self.read_prompt()
+        self.lane.rules = rules
         self.view.visual_tokens = len(self.lane.stages.visual)
         if self.recipe.contrast:
             self.contrast = ContrastBranch(self.recipe.contrast, self.lane, self.branch_lane)
@@ -239,6 +249,7 @@ class Run:
             self.prefill_input.records,
             {
                 **self.loaded.info,
+                "date": datetime.now(UTC).date().isoformat(),
                 "positions": [s.position_policy for s in self.plan.steps],
                 "prefill_share": self.prefill_share(),
             },
@@ -263,7 +274,9 @@ class Run:
 
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
-        notes = [*self.prepared.asked.notes, *self.prefill_input.notes]
+        model = self.loaded.model
+        notes = [*self.loaded.notes, *self.prepared.asked.notes, *self.prefill_input.notes]
+        notes += [*setting_notes(model), *context_notes(model, self.lane)]
         count = min(len(self.plan.forced), len(self.tokens))
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
@@ -292,6 +305,20 @@ class Run:
             entry.verified,
             dict(editing.told) if editing else {},
         )
+
+
+def context_notes(model: nn.Module, lane: Lane) -> list[str]:
+    """Return a note where a run goes to positions beyond those that the model was made for."""
+    config = model.config.get_text_config()  # type: ignore[union-attr, operator]
+    limit = getattr(config, "max_position_embeddings", None)
+    reached = int(lane.positions.max()) + 1 + len(lane.ids)
+    if not isinstance(limit, int) or reached <= limit:
+        return []
+    return [
+        f"Prompt and answer take {reached} positions, and this model was made for at most {limit} "
+        "(max_position_embeddings): its answer may be wrong. Ask with fewer or smaller images, a "
+        "shorter prompt, or fewer tokens of answer."
+    ]
 
 
 def count_of(number: int, name: str) -> str:

@@ -46,7 +46,7 @@ def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
     rows = entered.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
     first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
     if lane.capture.lens and len(first):  # a product with the whole head, as the lens makes
-        guess = prompt[int(first[0])] @ lane.family.head_weight(lane.model).T
+        guess = lane.family.word_logits(lane.model, prompt[int(first[0])])
         arrays["own_guess"] = np.full(len(asked.own_rows), -1, np.int32)
         arrays["own_guess"][0] = int(guess.argmax())
     return arrays
@@ -77,9 +77,8 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
 
 def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return the best words [m, w], their probabilities [m, w], and those of `words` [m, k]."""
-    weight = lane.family.head_weight(lane.model)
     normed = lane.decoder.norm(states)  # type: ignore[operator]
-    probability = (normed @ weight.T).float().softmax(-1)
+    probability = lane.family.word_logits(lane.model, normed).softmax(-1)
     best = probability.topk(min(lane.capture.lens, probability.shape[-1]))
     return best.indices, best.values, probability[:, words]
 

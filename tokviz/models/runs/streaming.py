@@ -56,7 +56,7 @@ def stream(
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict)
-    runs = lanes(loaded, prepared, asked, capture)
+    runs = lanes(loaded, prepared, asked, capture, max_new_tokens)
     views = [run.view for run in runs]
     for _ in write(runs, max_new_tokens, stop, strict, together_after):
         yield views
@@ -93,7 +93,7 @@ def in_turn(
     check_length(max_new_tokens)
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict=False)
-    runs = lanes(loaded, prepared, asked, capture)
+    runs = lanes(loaded, prepared, asked, capture, max_new_tokens)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
         for _ in write([runs.pop(0)], max_new_tokens, stop, strict=False):
@@ -101,14 +101,20 @@ def in_turn(
 
 
 def lanes(
-    loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture
+    loaded: Loaded,
+    prepared: Prepared,
+    plans: Sequence[Plan | None],
+    capture: Capture,
+    max_new_tokens: int,
 ) -> list[Run]:
     """Return one run per plan, with the picture encoded once for all."""
     with loaded.guarded():
         sinks = sink_dims(loaded) if capture.sinks else ()
         shared = encode(loaded, prepared, plans, capture)
         tower = tower_arrays(shared) if capture.tower else {}
-    return [Run(loaded, prepared, shared, tower, plan, capture, sinks) for plan in plans]
+    return [
+        Run(loaded, prepared, shared, tower, plan, capture, sinks, max_new_tokens) for plan in plans
+    ]
 
 
 def write(

@@ -20,10 +20,12 @@ from transformers import DynamicCache
 
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.attention import Observer, observed
+from tokviz.models.decoder.answer_rules import AnswerRules, answer_rules
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
 from tokviz.models.families.family import Features
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
+from tokviz.models.not_finite import check_finite
 from tokviz.models.prepared import Prepared
 
 BATCH = 8
@@ -182,7 +184,9 @@ class TeacherForcing:
                 ids = self.answer[:, :-1].expand(len(kept), -1)
                 with in_answer or nullcontext():
                     logits.append(self.more(reading, ids, 0))
-        return torch.cat(logits, 1).float().log_softmax(-1)
+        joined = torch.cat(logits, 1).float()
+        check_finite(self.model, joined)
+        return joined.log_softmax(-1)
 
     def own(self, log_probabilities: torch.Tensor) -> torch.Tensor:
         """Pick the answer's own tokens out of [b, t, v]; [b, t]."""
@@ -194,18 +198,32 @@ class TeacherForcing:
     ) -> list[str]:
         """Answer greedily with only some visual tokens, one text per element of the batch."""
         reading = self.prompt(kept, features)
-        stops, best = end_tokens(self.model), reading.logits.argmax(-1)
+        whole = self.prepared.inputs["input_ids"].expand(len(kept), -1)
+        rules = answer_rules(self.model, whole, max_new_tokens)
+        stops, logits = end_tokens(self.model), reading.logits
+        read: list[list[int]] = [[] for _ in kept]
+        "What the model has read of each answer; those that have ended go on with the others."
         written: list[list[int]] = [[] for _ in kept]
         open_ = set(range(len(kept)))
         for step in range(max_new_tokens):
-            open_ = {i for i in open_ if int(best[i]) not in stops}
+            best = self.chosen(logits.float(), rules, read)
+            open_ = {i for i in open_ if best[i] not in stops}
             for i in open_:
-                written[i].append(int(best[i]))
+                written[i].append(best[i])
             if not open_ or step + 1 == max_new_tokens:
                 break
-            best = self.more(reading, best[:, None], step)[:, -1].argmax(-1)
+            read = [[*ids, token] for ids, token in zip(read, best, strict=True)]
+            logits = self.more(reading, whole.new_tensor(best)[:, None], step)[:, -1]
         text = self.loaded.answer_text()
         return [text.decode(ids) for ids in written]
+
+    def chosen(
+        self, logits: torch.Tensor, rules: AnswerRules | None, read: list[list[int]]
+    ) -> list[int]:
+        """Return the next token of each answer, of logits [b, v], as generate() chooses it."""
+        check_finite(self.model, logits)
+        scores = logits if rules is None else rules.scores(logits, read)
+        return scores.argmax(-1).tolist()
 
 
 def take(features: Features, kept: Sequence[np.ndarray]) -> Features:
