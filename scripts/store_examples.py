@@ -18,11 +18,14 @@ import tokviz
 from components.widgets.widget import ASSETS
 from embedded.world import scene
 from tokviz.images import open_image
+from tokviz.time_ratio import with_repeats
 
 LANES = ("fastervlm", "visionzip", "fastv")
 SHARE = 4
 """Lanes keep one token in so many."""
 MOST_SCENES, MOST_MISTAKES = 6, 3
+REPEATS = 9
+"""Rounds in which all lanes of an example are timed in turn; run this on a quiet machine."""
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +67,12 @@ def store(vlm: Any, case: dict[str, Any], assets: Path, home: Path) -> dict[str,
     plans = [None, *(tokviz.plan(name, keep=n // SHARE) for name in LANES)]
     # in turns to the end: every lane's own time is stored
     *_, views = vlm.stream([image], case["prompt"], plans, together_after=None)
+    times = vlm.time_plans([image], case["prompt"], plans, REPEATS)
     for number, view in enumerate(views):
         end = "" if number == 0 else f"--{number}-{LANES[number - 1]}"
         if view.trace is None:
             raise SystemExit(f"{case['name']}{end}: {view.error}")
-        view.trace.save(home / f"{case['name']}{end}.safetensors")
+        with_repeats(view.trace, times[number]).save(home / f"{case['name']}{end}.safetensors")
     log.info("%s: %s -> %s", case["name"], case["prompt"], [view.text for view in views])
     return case
 

@@ -34,8 +34,6 @@ class Case:
     "Lane -> the words that its answer was made to begin with."
     remedies: dict[int, str] = field(default_factory=dict)
     "Lane -> name of the mitigation."
-    plain: float = 0.0
-    "Seconds of the answer without a mitigation, measured beside them."
     found: dict[str, tuple[Certificate, int | None]] = field(default_factory=dict)
     "necessary, sufficient -> certificate, and the lane that was run with what was left."
 
@@ -70,7 +68,7 @@ def case_value(run: KeptRun) -> dict[str, Any]:
     words = [desk.word_card(word, full) for word in case.report.words]
     forced = {lane: f"“{text}” forced" for lane, text in case.forced.items()}
     entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.remedies.items()}
-    remedies = [desk.remedy(i, one, run.traces[i], full, case.plain) for i, one in entries.items()]
+    remedies = [desk.remedy(i, one, run.traces[i], full) for i, one in entries.items()]
     remedies.sort(key=lambda one: not one["changed"])
     return {
         "run": run.name,

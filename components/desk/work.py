@@ -85,9 +85,6 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
     for lane in run.case.remedies:
         run.traces.pop(lane, None)
     run.case.remedies.clear()
-    yield "Answering once more without any, to compare the times …"
-    plain = _answer(site.models, request, LaneRequest("", n), flag)
-    run.case.plain = plain.timings.get("total", 0.0) if plain is not None else 0.0
     for number, name in enumerate(names):
         if flag.is_set():
             return

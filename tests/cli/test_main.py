@@ -85,6 +85,19 @@ def test_the_documented_schema_is_the_printed_one(vlm, capsys):
             assert re.findall(r"`(\w+)`", meaning) == list(value), key
 
 
+def test_repeats_give_a_verdict_with_its_spread_and_the_formula(vlm, capsys, monkeypatch):
+    fast, slow = ({"first_token": [t] * 5, "total": [1.0, 1.2, 0.9, 1, 1]} for t in (0.5, 1.0))
+    fast["total"] = [1.1, 1.1, 1, 0.9, 1]
+    monkeypatch.setattr(vlm, "time_plans", lambda *asked: [fast, slow], raising=False)
+    _, out, err = run(capsys, *REDUCED, "--repeats", "5")
+    ratio = json.loads(out)["time_ratio"]
+    assert ratio["first_token"]["verdict"] == "faster"
+    assert ratio["total"]["verdict"] == "same"
+    _, _, err = run(capsys, *(a for a in REDUCED if a != "--json"), "--repeats", "5")
+    assert "first token 0.50× full (0.50 to 0.50), total ≈ as full" in err
+    assert "medians of 5 rounds in turn" in err
+
+
 def test_method_budget_and_options_reach_the_plan(vlm, capsys):
     run(
         capsys, "answer", "a.png", "--prompt", "dog ?", "--method", "visionzip", "--keep", "5",
@@ -126,6 +139,8 @@ def test_false_means_false():
         (["--method", "visionzip", "--keep", "3", "--option", "variant=pdf"], "must be one of"),
         (["--method", "nonsense", "--keep", "3"], "no method 'nonsense'"),
         (["--max-new-tokens", "2.5"], "whole number"),
+        (["--repeats", "5"], "give --method or --mitigation"),
+        (["--method", "random", "--keep", "3", "--repeats", "2"], "at least 4"),
         (["--trace", "no/such/folder/run.safetensors"], "cannot be written"),
     ],
 )

@@ -11,8 +11,8 @@ from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import COLUMNS
 from tokviz.sweeps.running import sweep
 from tokviz.sweeps.summary import bootstrap, flipped, points_of, report_of, wilson
-from tokviz.view.sweep_charts import Estimate, Point, over_budget, over_time, pareto
-from tokviz.view.sweep_page import page
+from tokviz.view.sweep_charts import Estimate, Point, over_budget, over_time, pareto, staircase
+from tokviz.view.sweep_page import of_full, page
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +32,10 @@ def row(method="", answer="yes", truth="yes", question="q", **more):
     }  # fmt: skip
 
 
-def point(seconds, value):
-    return Point("m", "x", "9", 9, 5, Estimate(value, value, value), seconds, seconds, 1)
+def point(seconds, value, times=None):
+    quality = Estimate(value, value, value)
+    times = dict(enumerate(times or [seconds] * 5))
+    return Point("m", "x", "9", 9, 5, quality, seconds, seconds, 1, times=times)
 
 
 def test_wilsons_interval_is_the_published_one():
@@ -51,7 +53,19 @@ def test_the_bootstrap_is_a_ratio_of_sums():
 
 def test_the_front_is_what_nothing_beats():
     fast, good, beaten, tie = point(1, 0.5), point(3, 0.9), point(4, 0.8), point(3, 0.7)
-    assert pareto([beaten, good, tie, fast]) == [fast, good]
+    assert pareto([beaten, good, tie, fast]) == [fast, good, tie], "as slow is not slower"
+    assert staircase([fast, good, tie]) == [fast, good]
+
+
+def test_a_difference_within_the_spread_of_the_times_beats_nobody():
+    """The star once said "faster" of whatever median was lower by a microsecond."""
+    slow = point(3, 0.8, (3, 3, 3, 3, 3))
+    clear, unclear = point(1, 0.8, (1, 1.1, 0.9, 1, 2)), point(2.9, 0.8, (2.9, 2.8, 3.2, 2.9, 2))
+    assert pareto([slow, unclear]) == [unclear, slow]
+    assert pareto([slow, clear]) == [clear]
+    assert of_full(unclear, slow).startswith("≈ as full")
+    assert of_full(clear, slow) == "0.33× full (0.30 to 0.67)"
+    assert of_full(point(1, 0.8, (1, 1)), slow) == "too few questions"
 
 
 def test_means_per_setting_and_flips():

@@ -3,8 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 import tokviz
+from tokviz.time_ratio import repeats_of
 from tokviz.trace.lane_view import LaneView
-from tokviz.view.lanes import duration, lane_card, method_card, metrics, size, time_ratio
+from tokviz.view.lanes import duration, lane_card, method_card, metrics, size
 
 
 def lane(total=0.1, text="a dog", tokens=36, kv=1000, **more):
@@ -16,40 +17,68 @@ def figures(rows):
     return {row["name"]: row for row in rows}
 
 
-def test_a_slower_lane_is_said_to_be_slower():
+def timed(*seconds):
+    """A trace that keeps repeated totals and first tokens."""
+    kept = {"total": list(seconds), "first_token": [s / 2 for s in seconds]}
+    return SimpleNamespace(model={"time_repeats": kept})
+
+
+def test_one_timing_is_shown_as_it_is_and_never_a_verdict():
     rows = figures(metrics(lane(0.15, tokens=9, kv=250), lane(0.1)))
-    assert rows["total time"]["ratio"] == "1.50× full, slower"
-    assert rows["total time"]["trend"] == "slower"
+    for name in ("total time", "first token"):
+        assert (rows[name]["ratio"], rows[name]["trend"]) == ("timed once", "once")
     assert rows["visual tokens"]["ratio"] == "25% of full"
     assert rows["KV cache"]["value"] == "250 B"
     assert rows["deciding"]["ratio"] == "10% of the total"
 
 
+FULL_TIMES = (1.0, 1.1, 0.9, 1.0, 3.0)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "trend"), [(1.0, "same"), (1.01, "same"), (1.2, "slower"), (0.5, "faster")]
+    ("factors", "trend", "text"),
+    [
+        ((1.5, 1.6, 1.5, 1.4, 1.7), "slower", "1.50× full (1.40 to 1.70), slower"),
+        ((0.5, 0.6, 0.5, 0.7, 0.4), "faster", "0.50× full (0.40 to 0.70)"),
+        ((0.5, 0.6, 0.5, 0.7, 1.1), "same", "≈ as full (0.50 to 1.10×)"),
+        ((0.5, 0.6, 0.5), "once", "timed once"),
+    ],
 )
-def test_small_differences_are_no_difference(seconds, trend):
-    assert time_ratio(seconds, 1.0)[1] == trend
+def test_repeated_times_give_median_and_spread_and_no_verdict_within_it(factors, trend, text):
+    own = [f * s for f, s in zip(factors, FULL_TIMES, strict=False)]
+    both = lane(trace=timed(*own)), lane(trace=timed(*FULL_TIMES))
+    row = figures(metrics(*both))["total time"]
+    assert (row["ratio"], row["trend"]) == (text, trend)
+
+
+@pytest.mark.parametrize("kept", [None, "x", {"total": "123456"}, {"total": [float("nan")] * 9}])
+def test_repeats_of_a_strange_file_are_no_repeats(kept):
+    assert repeats_of({"time_repeats": kept}, "total") == []
 
 
 def test_a_total_with_shared_steps_is_an_estimate_and_says_so():
     fast, full = lane(0.05), lane(0.1)
     full.timings |= {"shared": full.timings["total"] / 2, "total_alone": 0.1}
-    fast.timings |= {"total_alone": 0.25}
+    fast.timings |= {"shared": 0.01, "total_alone": 0.25}
     row = figures(metrics(fast, full))["total time"]
-    assert (row["value"], row["ratio"], row["trend"]) == (
-        "≈ 250 ms",
-        "≈ 2.50× full, slower",
-        "slower",
-    )
+    assert (row["value"], row["ratio"], row["trend"]) == ("≈ 250 ms", "timed once", "once")
     assert "50% of the time measured" in figures(metrics(full, None))["total time"]["title"]
+
+
+def test_the_share_of_deciding_is_of_the_total_that_stands_above_it():
+    """4.3 % of the lane's own total once stood there as 1 %, of a whole batch's wall time."""
+    one = lane(1.0)
+    one.timings |= {"decide": 0.01, "shared": 0.9, "total_alone": 0.2326}
+    rows = figures(metrics(one, lane()))
+    assert rows["total time"]["value"] == "≈ 233 ms"
+    assert rows["deciding"]["ratio"] == "≈ 4.3% of the total"
 
 
 def test_a_total_of_shared_steps_alone_is_not_compared():
     fast, full = lane(0.05), lane(0.1)
     fast.timings |= {"shared": 0.01}
     row = figures(metrics(fast, full))["total time"]
-    assert (row["ratio"], row["trend"]) == ("shared steps: not compared with full", "")
+    assert (row["ratio"], row["trend"]) == ("shared steps", "")
 
 
 def test_the_full_answer_has_no_ratios_and_no_decision():

@@ -17,11 +17,13 @@ from typing import Any
 
 import tokviz
 from tokviz import catalog
+from tokviz.cli import repeats
 from tokviz.cli.analyse import add_analyse
 from tokviz.cli.examine import add_examine
 from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
+from tokviz.time_ratio import with_repeats
 from tokviz.trace import export
 from tokviz.trace.decisions import read_decisions
 from tokviz.trace.stages import CUT_OFF_WORDS
@@ -99,22 +101,36 @@ def _add_answer(command: argparse.ArgumentParser) -> None:
     add("--max-new-tokens", default=str(MAX_NEW_TOKENS), metavar="N", help="default: 64")
     add("--json", action="store_true", help="print one JSON object (schema: docs/cli.md)")
     add("--trace", metavar="FILE", help="also save the whole run as a .safetensors trace")
+    add("--repeats", metavar="N", help="time this and the full answer in turn, N rounds (4 on)")
     command.set_defaults(run=_answer)
 
 
 def _answer(arguments: argparse.Namespace) -> None:
     limit = _whole("--max-new-tokens", arguments.max_new_tokens)
     plan = _plan(arguments)
+    rounds = _whole("--repeats", arguments.repeats) if arguments.repeats is not None else 0
+    if arguments.repeats is not None:
+        repeats.check_repeats(rounds, plan)
     vlm = tokviz.load(arguments.model, **load_options(arguments))
-    trace = vlm.answer([arguments.image], arguments.prompt, plan=plan, max_new_tokens=limit)
+    asked = ([arguments.image], arguments.prompt)
+    trace = vlm.answer(*asked, plan=plan, max_new_tokens=limit)
+    ratios = {}
+    if rounds:
+        own, full = vlm.time_plans(*asked, [plan, None], rounds, limit)
+        trace, ratios = with_repeats(trace, own), repeats.compared(own, full)
     if arguments.trace:
         _save(trace, arguments.trace)
     record = export.answer_record(trace)
+    if ratios:
+        record["time_ratio"] = repeats.as_json(ratios)
     if arguments.json:
         print(json.dumps(record, ensure_ascii=False))
         return
     print(record["answer"])
     print(_summary(record), file=sys.stderr)
+    if ratios:
+        share = record["prefill_share"]["whole_prompt"]
+        print(repeats.sentence(ratios, share), file=sys.stderr)
 
 
 def _add_import(command: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from tokviz.analysis import Result
 from tokviz.capture import Capture
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs import chat_prompt, preparing, streaming
+from tokviz.models.runs import chat_prompt, preparing, repeated_times, streaming
 from tokviz.models.runs.analysing import analyse_run
 from tokviz.models.runs.extra_forwards import ExtraForwards, further_runs
 from tokviz.models.runs.sink_search import sink_dims
@@ -166,6 +166,28 @@ class VLM(Loaded):
         with self.guarded():
             prepared = self.prepare(images, prompt)
         yield from streaming.in_turn(self, prepared, plans, max_new_tokens, capture, stop)
+
+    def time_plans(
+        self,
+        images: Any,
+        prompt: str,
+        plans: Sequence[Plan | None],
+        repeats: int = 5,
+        max_new_tokens: int = 64,
+    ) -> list[dict[str, list[float]]]:
+        """Time several plans on the same question, in turn and repeatedly, nothing recorded.
+
+        Args:
+            images: as for `answer`.
+            prompt: the question.
+            plans: None = keep all tokens.
+            repeats: rounds that count; `tokviz.time_ratio` gives a verdict from 4 on.
+            max_new_tokens: 1 to 1024, per answer.
+
+        Returns:
+            For every plan {decide, prefill, first_token, total: seconds, one per round}.
+        """
+        return repeated_times.time_plans(self, images, prompt, plans, repeats, max_new_tokens)
 
     # -- the pieces -------------------------------------------------------------------------------
 

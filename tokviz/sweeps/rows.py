@@ -75,6 +75,9 @@ COLUMNS: dict[str, Column] = {
     "seconds_first_token": Column("real", "encode + decide + prefill."),
     "seconds_contrast": Column("real", "a mitigation's second run; empty = there was none."),
     "seconds_total": Column("real", "all of these."),
+    "prefill_share": Column(
+        "real", "the prefill's arithmetic relative to keeping every token, by formula, 0 to 1."
+    ),
     "kv_bytes": Column("integer", "bytes of keys and values in the cache at the end."),
     "notes": Column("text", "sentences for the reader, one per line."),
     "error": Column("text", "why there is no answer; empty = there is one."),

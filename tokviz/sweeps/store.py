@@ -30,7 +30,7 @@ from tokviz.sweeps.rows import COLUMNS, Row
 
 KINDS = {"text": "string", "integer": "int64", "real": "float64", "yes_no": "bool_"}
 """Column.kind -> Arrow type."""
-LATER = {"finish"}
+LATER: dict[str, Any] = {"finish": "", "prefill_share": None}
 """Columns that results of earlier versions do not have; "" there."""
 
 
@@ -156,9 +156,9 @@ def read_result(path: Path) -> list[Row]:
         table = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
         raise InputError(f"{str(path)[:200]!r} is not a result of a sweep.") from error
-    if set(table.column_names) | LATER != set(COLUMNS):
+    if set(table.column_names) | set(LATER) != set(COLUMNS):
         raise InputError(f"{str(path)[:200]!r} does not have the columns of a sweep.")
-    return [dict.fromkeys(LATER, "") | row for row in table.to_pylist()]
+    return [LATER | row for row in table.to_pylist()]
 
 
 def arrow_library() -> tuple[Any, Any]:

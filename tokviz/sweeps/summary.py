@@ -113,6 +113,8 @@ def points_of(rows: Iterable[Row], measure: str) -> tuple[Point, ...]:
             seconds_total=float(np.median([row["seconds_total"] for row in group])),
             kv_bytes=_mean(group, "kv_bytes"),
             details=details(measure, group),
+            times={row["question"]: row["seconds_first_token"] for row in group},
+            prefill_share=share if np.isfinite(share := _mean(group, "prefill_share")) else None,
         )
         for (model, name, budget), group in groups.items()
     )

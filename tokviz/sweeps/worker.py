@@ -205,6 +205,7 @@ def outcome(found: Measured, full: Measured) -> Row:
         "same": same_answer(found.answer, full.answer),
         "kl": kl,
         "total_variation": variation,
+        "prefill_share": found.prefill_share,
         "kv_bytes": found.kv_bytes,
         "notes": "\n".join(found.notes),
         **seconds,

@@ -40,6 +40,7 @@ def answer_record(trace: Trace) -> dict[str, Any]:
         "positions": [str(policy) for policy in trace.model.get("positions", ())],
         "prefill_share": prefill_share(trace),
         "seconds": {name: _number(trace.timings.get(name)) for name in SECONDS},
+        "time_ratio": None,  # one timing is no comparison: the command fills it in with --repeats
         "mitigation": _mitigation(trace),
         "kv_bytes": trace.kv_bytes,
         "fates": _fates(trace),

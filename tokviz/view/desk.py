@@ -12,7 +12,9 @@ import numpy as np
 from tokviz.analysis import analyse
 from tokviz.errors import TokvizError
 from tokviz.evaluation.same_answer import same_answer
+from tokviz.mitigation import EarlyExit
 from tokviz.trace import Trace
+from tokviz.view.lanes import duration
 from tokviz.view.still import draw
 from tokviz.view.words import compare_words, verdict
 
@@ -100,20 +102,27 @@ def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
     }
 
 
-def remedy(lane: int, entry: Any, trace: Trace, full: Trace, plain: float) -> dict[str, Any]:
-    """Return what a mitigation made of the answer, and what it took.
+def remedy(lane: int, entry: Any, trace: Trace, full: Trace) -> dict[str, Any]:
+    """Return what a mitigation made of the answer, and what it took: one timing, no verdict.
 
     Args:
         lane: its number in the case's run.
         entry: the registered mitigation.
         trace: its run.
         full: the run whose answer is looked at.
-        plain: seconds of the answer without it, run beside it; 0 = not known.
     """
     spent = trace.timings.get("total")
-    cost = f"{spent / plain:.2f}× the time" if spent and plain else ""
+    once = f"{duration(spent)}, timed once" if spent else ""
+    cost = ", ".join(filter(None, (once, work(entry))))
     title = entry.title + ("" if entry.verified else " (stand-in)")
     return outcome(lane, title, trace, full) | {"cost": cost, "summary": entry.summary}
+
+
+def work(entry: Any) -> str:
+    """Return what a mitigation costs by formula: a second run reads every token once more."""
+    contrast = entry.recipe().contrast
+    second = contrast is not None and not isinstance(contrast.branch, EarlyExit)
+    return "by formula a second prompt, and two decoder steps per token" if second else ""
 
 
 def proof(certificate: Any, trace: Trace | None, lane: int | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What stands under an answer in the comparison: the words that changed, and what was measured.
 
-Every figure is a measurement of that run; ratios are to the full answer of the same comparison, and
-a lane that was slower says so. Where lanes took steps in one batch, the time of those steps is that
+Every figure is a measurement of that run. Whether a lane is faster or slower than the full answer
+is said only where both were timed in turn, several times (`tokviz/time_ratio.py`): a run of its own
+is one timing, shown as it is. Where lanes took steps in one batch, the time of those steps is that
 of all of them: then the total counts each as the median of the steps that the lane took alone, and
 is marked as an estimate.
 """
@@ -9,18 +10,22 @@ is marked as an estimate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
+from tokviz.time_ratio import repeats_of, time_ratio
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF_WORDS
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
-SLOWER = 1.02
-"""Ratios of times above this count as slower; below its inverse as faster."""
-
+ONCE = "timed once"
+ONCE_TITLE = (
+    "one timing is no comparison: the same run takes longer while the machine does something else. "
+    "python -m tokviz answer --repeats 5 times this and the full answer in turn"
+)
 TIMES = {
     "first_token": ("first token", "time from the start of this answer to its first token"),
     "total": ("total time", "encoding, deciding, prefill and decoding"),
@@ -70,21 +75,17 @@ def distances(lane: LaneView, full: LaneView) -> list[dict[str, str]]:
 def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
     """Return the measured figures as {name, value, ratio, trend, title} texts."""
     rows = []
-    timings, theirs = lane.timings or {}, (full.timings or {}) if full is not None else {}
+    timings = lane.timings or {}
     for key, (name, title) in TIMES.items():
         seconds = timings.get(key)
         if seconds is None or (key == "decide" and full is None):
             continue
         if key == "decide":
-            share = seconds / timings["total"] if timings.get("total") else None
-            note = f"{share:.0%} of the total" if share is not None else ""
-            rows.append(_row(name, duration(seconds), note, "", title))
-            continue
-        if key == "total" and (timings.get("shared") or theirs.get("shared")):
-            rows.append(_total_alone(timings, theirs))
-            continue
-        ratio = time_ratio(seconds, theirs.get(key))
-        rows.append(_row(name, duration(seconds), *ratio, title))
+            rows.append(_row(name, duration(seconds), _share(seconds, timings), "", title))
+        elif key == "total" and timings.get("shared"):
+            rows.append(_total_alone(timings, full is not None))
+        else:
+            rows.append(_time(key, seconds, lane, full))
     if full is not None:
         rows += _theory(lane.trace)
     tokens = full.visual_tokens if full is not None else None
@@ -100,19 +101,47 @@ def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
     return rows
 
 
-def _total_alone(timings: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, str]:
-    """Return the row of the total when this lane, or the full answer, took shared steps."""
-    seconds, base = _alone(timings), _alone(theirs)
+def _time(key: str, seconds: float, lane: LaneView, full: LaneView | None) -> dict[str, str]:
+    """Return the row of a time: compared where both sides were timed in turn, else as it is."""
+    name, title = TIMES[key]
+    if full is None:
+        return _row(name, duration(seconds), "", "", title)
+    own, base = _repeats(lane, key), _repeats(full, key)
+    found = time_ratio(own, base)
+    if found is None:
+        return _row(name, duration(seconds), ONCE, "once", f"{title}; {ONCE_TITLE}")
+    title += f": median of {found.pairs} runs, timed in turn with the full answer; in brackets the "
+    title += "spread of the ratio"
+    return _row(name, duration(median(own)), found.text(), found.verdict, title)
+
+
+def _repeats(lane: LaneView, key: str) -> list[float]:
+    return repeats_of(lane.trace.model, key) if lane.trace is not None else []
+
+
+def _share(seconds: float, timings: Mapping[str, float]) -> str:
+    """Return what part of the lane's total a decision took: of the total that is shown above it."""
+    own = _alone(timings)
+    total = timings.get("total") if own is None else own
+    about = "≈ " if timings.get("shared") and own is not None else ""
+    if not total:
+        return ""
+    share = min(seconds / total, 1.0)
+    text = f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+    return f"{about}{text} of the total"
+
+
+def _total_alone(timings: Mapping[str, float], compared: bool) -> dict[str, str]:
+    """Return the row of the total of a lane that took shared steps."""
+    seconds = _alone(timings)
     part = timings.get("shared", 0.0) / timings["total"] if timings["total"] else 0.0
     title = "encoding, deciding, prefill and decoding, as if this lane had run alone: "
     title += f"{part:.0%} of the time measured went into steps that several lanes took in one "
     title += "batch; each is counted as the median of the steps that this lane took alone"
     if seconds is None:
-        note = "shared steps: not compared with full" if theirs else "shared steps"
-        return _row("total time", duration(timings["total"]), note, "", title)
-    ratio, trend = time_ratio(seconds, base)
-    about = f"≈ {ratio}" if trend in ("slower", "faster") else ratio
-    return _row("total time", f"≈ {duration(seconds)}", about, trend, title)
+        return _row("total time", duration(timings["total"]), "shared steps", "", title)
+    note, trend = (ONCE, "once") if compared else ("", "")
+    return _row("total time", f"≈ {duration(seconds)}", note, trend, title)
 
 
 def _alone(timings: Mapping[str, float]) -> float | None:
@@ -149,18 +178,6 @@ def _row(name: str, value: str, ratio: str, trend: str, title: str) -> dict[str,
 
 def _ratio(value: float, base: float | None) -> tuple[str, str]:
     return (f"{value / base:.0%} of full", "") if base else ("", "")
-
-
-def time_ratio(seconds: float, base: float | None) -> tuple[str, str]:
-    """Return a ratio of times in words, and slower, faster or same."""
-    if not base or seconds <= 0:
-        return "", ""
-    ratio = seconds / base
-    if ratio > SLOWER:
-        return f"{ratio:.2f}× full, slower", "slower"
-    if ratio < 1 / SLOWER:
-        return f"{ratio:.2f}× full", "faster"
-    return "as full", "same"
 
 
 def duration(seconds: float) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import plotly.graph_objects as go
 
+from tokviz.time_ratio import TimeRatio, time_ratio
 from tokviz.view.charts import INK, escape, style
 
 PALETTE = ("#440154", "#21918c", "#b8860b", "#3b528b", "#5ec962", "#c2452d", "#7d8590", "#8b5fbf")
@@ -42,6 +43,15 @@ class Point:
     kv_bytes: float
     details: tuple[tuple[str, float], ...] = ()
     "Further numbers for the table, by name."
+    times: Mapping[str, float] = field(default_factory=dict)
+    "Question -> seconds to the first token; settings of one question are run one after another."
+    prefill_share: float | None = None
+    "The prefill's arithmetic relative to that of the whole prompt, by formula, mean."
+
+    def against(self, other: Point) -> TimeRatio | None:
+        """Compare the times to the first token, question by question; None = too few of them."""
+        both = [q for q in self.times if q in other.times]
+        return time_ratio([self.times[q] for q in both], [other.times[q] for q in both])
 
     @property
     def series(self) -> str:
@@ -77,7 +87,7 @@ def over_time(points: Sequence[Point], name: str) -> go.Figure:
             customdata=[hover(p) for p in own],
             hovertemplate="%{customdata}<extra></extra>",
         )  # fmt: skip
-    front = pareto(points)
+    front = staircase(pareto(points))
     figure.add_scatter(
         x=[p.seconds for p in front], y=[p.quality.value for p in front], mode="lines",
         name="not beaten", line={"color": INK, "shape": "hv", "width": 1}, hoverinfo="skip",
@@ -87,12 +97,30 @@ def over_time(points: Sequence[Point], name: str) -> go.Figure:
 
 
 def pareto(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no other beats in both time and quality, fastest first."""
-    front: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.seconds, -p.quality.value)):
-        if not front or point.quality.value > front[-1].quality.value:
-            front.append(point)
-    return front
+    """Return the points that no other beats in both time and quality, fastest first.
+
+    A point is beaten by one of at least its quality that is clearly faster: over the questions of
+    both, the spread of the ratio of their times lies below 1.
+    """
+    front = [p for p in points if not any(beats(other, p) for other in points)]
+    return sorted(front, key=lambda p: (p.seconds, -p.quality.value))
+
+
+def beats(point: Point, other: Point) -> bool:
+    """Return whether a point is clearly faster than another, and no worse."""
+    if point is other or point.quality.value < other.quality.value:
+        return False
+    ratio = point.against(other)
+    return ratio is not None and ratio.verdict == "faster"
+
+
+def staircase(front: Sequence[Point]) -> list[Point]:
+    """Return those of a front, fastest first, that are better than all faster ones."""
+    steps: list[Point] = []
+    for point in front:
+        if not steps or point.quality.value > steps[-1].quality.value:
+            steps.append(point)
+    return steps
 
 
 def series_of(points: Sequence[Point]) -> list[str]:
