@@ -43,6 +43,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_shared_neurons",),
     paper="https://arxiv.org/abs/2505.19235",
     year=2025,
+    differs=(
+        "tokens leave, where the official code sets keys and values to zero in layers 5 to 18",
+        "the neurons that the publication skips all run",
+    ),
     code="wangqinsi1/2025-ICML-CoreMatching",
     licence="Apache-2.0",
     query_aware=True,

@@ -32,6 +32,9 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_qk_last",),
     paper="https://arxiv.org/abs/2409.17422",
     year=2024,
+    differs=(
+        "it chooses among visual tokens alone, where the publication takes all of a long text",
+    ),
     code="SalesforceAIResearch/GemFilter",
     licence="Apache-2.0",
     query_aware=True,

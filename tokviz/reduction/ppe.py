@@ -21,6 +21,7 @@ from tokviz.reduction.parts.density import density_peaks
     positions="keep",
     paper="https://arxiv.org/abs/2510.22936",
     year=2025,
+    differs=("a merged token has its centre's position, where the publication gives it several",),
     code="MouxiaoHuang/PPE",
     licence="Apache-2.0",
 )

@@ -27,6 +27,7 @@ TEXT_WEIGHT = 50.0
     space="pre",
     paper="https://arxiv.org/abs/2409.01179",
     year=2024,
+    differs=("two slips of the code that was read are not repeated",),
     code="banjiuyufen/RecoverableCompression",
     licence="Apache-2.0",
     query_aware=True,

@@ -91,6 +91,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     optional=("llm_rope_bias",),
     paper="https://arxiv.org/abs/2410.04417",
     year=2024,
+    variant_positions={"2.0": "keep"},
     code="Gumpest/SparseVLMs",
     licence="Apache-2.0",
     query_aware=True,
@@ -150,7 +151,7 @@ def sparsevlm(
     version 1.0 chooses as many as the rank of the attention between raters and image, times
     `rank_scale`, at most what `keep` allows. 2.0 merges nothing, divides by the bias of rotary
     positions where that signal is given, averages the `heads` that then attend to the image most,
-    and retains position ids (choose positions = keep); 1.0 and 1.5 renumber.
+    and retains position ids; 1.0 and 1.5 renumber.
     """
     n, attention = signals.n, signals["llm_attn_text"]
     if keep >= n:

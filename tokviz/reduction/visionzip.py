@@ -23,6 +23,8 @@ from tokviz.reduction.parts.similarity import cosines
     space="pre",
     paper="https://arxiv.org/abs/2412.04467",
     year=2024,
+    published_options={"cls_token": True},
+    official_fallbacks=("cls_attn",),
     code="dvlab-research/VisionZip",
     licence="Apache-2.0",
     published=(

@@ -206,6 +206,7 @@ def outcome(found: Measured, full: Measured) -> Row:
         "kl": kl,
         "total_variation": variation,
         "kv_bytes": found.kv_bytes,
+        "status": "\n".join(found.status),
         "notes": "\n".join(found.notes),
         **seconds,
     }

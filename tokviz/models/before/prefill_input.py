@@ -65,6 +65,10 @@ class PrefillInput:
     encode_seconds: float
     decide_seconds: float
     notes: list[str]
+    supplied: dict[str, set[str]]
+    "Method -> names of the signals that its decisions before layer 0 were given."
+    one_patch_each: bool
+    "True where each visual token is one patch of the tower."
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def route(
         plan_steps.encode_seconds,
         plan_steps.decide_seconds,
         plan_steps.notes,
+        plan_steps.supplied,
+        plan_steps.one_patch_each,
     )
 
 

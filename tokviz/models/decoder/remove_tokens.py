@@ -78,6 +78,8 @@ class DecoderStages(AliveRows):
         self.next_position = next_position
         self.done: list[tuple[int, Reduction, float]] = []
         "Layer, W and seconds of each stage that was carried out."
+        self.supplied: set[str] = set()
+        "Names of the signals that the decisions were given."
         self.head = head
         asked = step.entry if step else None
         wanted = {*asked.needs, *asked.optional} if asked else set()
@@ -212,6 +214,7 @@ class DecoderStages(AliveRows):
         state = StageState(self, self.recorder, self.word_logits, layer, hidden, kwargs)
         step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
         signals = state.signals(step.entry)  # type: ignore[union-attr]
+        self.supplied |= set(signals)
         done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
         done = done if self.repacks else done.in_raster_order()
         self.done.append((layer, done, now(hidden.device) - began))

@@ -38,6 +38,8 @@ class Measured:
     seconds: dict[str, float]
     "encode, decide, prefill, decode, first_token, total."
     kv_bytes: int
+    status: tuple[str, ...]
+    "How close each method came to its publication, a sentence each."
     notes: tuple[str, ...]
     finish: str
     "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`."
@@ -63,6 +65,7 @@ class MeasuredRun(Run):
             score=records[0].reduction.score if records else None,
             seconds=dict(self.view.timings or {}),
             kv_bytes=self.view.kv_bytes,
+            status=tuple(status.sentence for status in self.statuses()),
             notes=tuple(dict.fromkeys(notes)),
             finish=self.view.finish,
         )
