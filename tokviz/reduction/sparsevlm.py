@@ -7,6 +7,7 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.density import density_peaks
@@ -186,7 +187,10 @@ def _score(signals, attention: torch.Tensor, version: str, heads: int):
             rated = rated / torch.where(bias.abs() < 1e-6, torch.full_like(bias, 1e-6), bias)
         else:
             notes.append("The bias of rotary positions was not given, so it was not divided out.")
-        rated = rated[top_k(rated.sum((1, 2)), heads)]
+        why = f"the language model has {len(rated)} heads"
+        count, more = fitted("heads", heads, HEADS, len(rated), why)
+        notes += more
+        rated = rated[top_k(rated.sum((1, 2)), count)]
     return rated.mean((0, 1)).cpu(), tuple(notes)
 
 
