@@ -63,6 +63,9 @@ def corematching(
     budget with `at_elbow` off). The code takes scores above the elbow, the authors' notebook those
     at it as well. Once, after layer 5 of 32, scaled to the depth.
 
+    The question's row is that of its last token. The official code takes the fifth row from the
+    end whatever the prompt: behind LLaVA-1.5's "ASSISTANT:", the one right after the question.
+
     Tokens leave from here on, as the paper says. The official code instead sets their keys and
     values to zero in layers 5 to 18, which only later tokens notice and which still takes part in
     the softmax. The paper's second half, skipping neurons, is not about tokens.

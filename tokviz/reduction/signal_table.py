@@ -159,8 +159,8 @@ STAGE: dict[str, Signal] = {
     ),
     "llm_shared_neurons": Signal(
         "n",
-        "number of feed-forward neurons that are active both for this token and for the query "
-        "row, in the layer just before.",
+        "number of feed-forward neurons that are active both for this token and for the last "
+        "token of the user's own words, in the layer just before.",
     ),
     "llm_hidden_query": Signal(
         "d", "mean state of the query sample's tokens that enter the coming layer."

@@ -195,7 +195,14 @@ def inside(
         partial(family.rotary, decoder),
         sliding,
         partial(family.cap_logits, model),
+        question_row(plan_steps, sequence),
     )
+
+
+def question_row(plan_steps: PlanSteps, sequence: EnteringRows) -> int | None:
+    """Return the row of the last token of the user's own words; None where none was found."""
+    own = plan_steps.prepared.text_rows
+    return int(np.searchsorted(sequence.rows, int(own[-1]))) if len(own) else None
 
 
 def windows(

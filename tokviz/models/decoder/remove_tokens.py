@@ -53,6 +53,7 @@ class DecoderStages(AliveRows):
         rotary: Rotary | None = None,
         windows: Windows | None = None,
         cap: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits,
+        question: int | None = None,
     ) -> None:
         """Describe the sequence that enters layer 0.
 
@@ -69,8 +70,9 @@ class DecoderStages(AliveRows):
             rotary: (hidden, positions [1, rows], layer) -> cos and sin; default the decoder's own.
             cap: from states times `head` to the model's word logits.
             windows: of the layers that have a sliding window; None = no layer has.
+            question: row of the last token of the user's own words; None = the last row.
         """
-        super().__init__(visual, length, index, carried)
+        super().__init__(visual, length, index, carried, question)
         self.decoder: nn.Module = decoder
         self.step = step
         self.stages = {stage.layer: stage for stage in stages}
