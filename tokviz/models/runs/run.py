@@ -280,7 +280,7 @@ class Run:
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
         said = [status.sentence for status in self.statuses()]
-        notes = [*said, *self.prepared.asked.notes, *self.prefill_input.notes]
+        notes = [*said, *self.effects(), *self.prepared.asked.notes, *self.prefill_input.notes]
         count = min(len(self.plan.forced), len(self.tokens))
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
@@ -295,6 +295,17 @@ class Run:
                 "(in bfloat16 a word may change where two are nearly as likely)."
             )
         return notes
+
+    def effects(self) -> list[str]:
+        """Return what came of the mitigation, a sentence for each of its halves."""
+        chosen, editing = self.plan.mitigation, self.lane.editing
+        if chosen is None or "diagnostic" in chosen.entry.kinds:
+            return []
+        title = chosen.entry.title
+        found = [editing.effect(title)] if editing else []
+        if self.contrast:
+            found.append(self.contrast.effect(title, max(len(self.tokens), 1)))
+        return found
 
     def mitigation_record(self) -> MitigationRecord | None:
         """Return what the plan's mitigation was, and the numbers it measured."""
