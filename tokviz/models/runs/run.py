@@ -252,7 +252,7 @@ class Run:
                 self.tokens,
                 candidates[:t],
                 self.view.text,
-                word_texts(states, readout_words(self.lane, asked, t), self.said),
+                word_texts(states, readout_words(self.lane, entered, asked, t), self.said),
             ),
             dict(self.view.timings or {}),
             self.notes(),
