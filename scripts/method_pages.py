@@ -1,7 +1,9 @@
 """docs/methods.md and docs/signals.md, written from what methods and signals declare."""
 
 from tokviz.reduction.method import EFFECTS, IMAGES, METHODS, TILES
+from tokviz.reduction.run_status import declared_status
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SECTIONS
+from tokviz.view.about import acts_on, reads, status_text, variants
 
 NONE = "–"
 SHAPES = {CALLABLE: "a function", CROPS: "a list of crops", "": "a number"}
@@ -21,9 +23,17 @@ model is still right after each method is in [accuracy.md](accuracy.md).
   *repack* renumbers them without gaps; every run can choose the other one.
 - **Images**: what a prompt with several images does, see below.
 - **Crops**: what an image that the tower sees as several crops does, see below.
-- **Status**: *verified* follows official code or the paper's own text; a *stand-in* is built from
-  secondary sources or leaves out a trained part, and says so wherever it appears.
+- **Status**: the best of three words that a run can earn, see below. Each run says which one it
+  earned and why: in its notes, in the page, in `answer --json`, in the rows of a sweep.
 - **Variants**: choices for places where paper and official code, or two versions of them, differ.
+
+The three words:
+
+- *run as published*: every signal of the published form was supplied, and its effect and its
+  positions were applied.
+- *decision as published, run differs*: the published rule decided, but something around it is
+  not as published: an option, the positions, a part that is left out, several images.
+- *stand-in*: something else took the place of the published rule or of what it reads.
 
 Effects other than removal:
 """
@@ -73,15 +83,6 @@ def code(names):
     return ", ".join(f"`{name}`" for name in names)
 
 
-def reads(entry):
-    """Return the signals of a method with their fallbacks, optional ones in brackets."""
-    needed = [
-        f"`{name}` ← `{entry.fallbacks[name]}`" if name in entry.fallbacks else f"`{name}`"
-        for name in entry.needs
-    ]
-    return ", ".join([*needed, *(f"(`{name}`)" for name in entry.optional)])
-
-
 def official(entry):
     """Return the official repository and its licence."""
     if not entry.code:
@@ -89,14 +90,16 @@ def official(entry):
     return f"[{entry.code}](https://github.com/{entry.code}), {entry.licence or 'none stated'}"
 
 
-def variants(entry):
-    """Return the choices of a method's `variant` or `version` option, the default first."""
-    for name in ("variant", "version"):
-        if name in entry.options:
-            option = entry.options[name]
-            others = [choice for choice in option.choices if choice != option.default]
-            return ", ".join(str(choice) for choice in (option.default, *others))
-    return ""
+def status_word(entry):
+    """Return the best word that a method can earn in a run; "baseline" without a publication."""
+    status = declared_status(entry)
+    return status.word if status else "baseline"
+
+
+def status_line(entry):
+    """Return the sentence about a method's status, "" for a baseline."""
+    text = status_text(entry)
+    return f"Status, {text.rstrip('.')}." if text else ""
 
 
 def facts(entry):
@@ -105,13 +108,13 @@ def facts(entry):
         f"[`{entry.name}`](#{entry.name})",
         entry.kind,
         entry.acts_at + ("" if entry.effect == "remove" else f" ({entry.effect})"),
-        reads(entry) or "nothing",
+        reads(entry, "`{}`") or "nothing",
         "yes" if entry.query_aware else "no",
         entry.positions,
         entry.images,
         "" if entry.place == "tower" else entry.tiles,
         official(entry),
-        "verified" if entry.verified else "stand-in",
+        status_word(entry),
         variants(entry),
     ]
 
@@ -129,7 +132,7 @@ def section(entry):
     head = f"### {entry.name}\n\n**{entry.title}**"
     if entry.paper:
         head += f" ([paper]({entry.paper}), {entry.year})"
-    parts = [head, entry.summary, entry.notes, acts_on(entry)]
+    parts = [head, entry.summary, entry.notes, f"W {acts_on(entry)}", status_line(entry)]
     parts.append(options_table(entry))
     return "\n\n".join(part for part in parts if part)
 
@@ -186,20 +189,6 @@ def keep_all():
     )
 
 
-def acts_on(entry):
-    """Return which features the matrix W of a method multiplies, before or after the projector."""
-    if entry.place == "language_model":
-        return "W acts on the visual rows inside the language model, after the projector."
-    if entry.place == "tower":
-        return "W acts on the states inside the vision tower, before the projector."
-    if entry.space == "pre":
-        return (
-            "W acts before the projector: features of the tower's width are reduced, and what was "
-            "merged is then projected."
-        )
-    return "W acts after the projector, on features of the language model's width."
-
-
 def signals_page():
     """Return docs/signals.md."""
     readers = {}
@@ -214,7 +203,7 @@ def signals_page():
                 f"`{name}`",
                 SHAPES.get(s.shape, f"[{s.shape.replace(' ', ', ')}]") + " int" * s.integer,
                 "yes" if s.layered else "",
-                s.meaning,
+                s.meaning + " For arrays of one's own: no run supplies it." * s.arrays_only,
                 code(dict.fromkeys(readers.get(name, []))),
             ]
             for name, s in signals.items()

@@ -45,6 +45,7 @@ tokviz.models.before
 tokviz.models.decoder
 tokviz.models.tower
 tokviz.models.prepared tokviz.models.loaded
+tokviz.models.clip_text
 tokviz.models.checkpoints
 tokviz.models.families
 tokviz.models.model_lock

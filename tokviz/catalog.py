@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import tokviz
+from tokviz.reduction.run_status import declared_status
 
 LISTS = {
     "methods": "reduction methods",
@@ -72,6 +73,7 @@ def _method(method: Any) -> dict[str, Any]:
         "effect": method.effect,
         "query_aware": method.query_aware,
         "verified": method.verified,
+        "status": _status(method),
         "positions": method.positions,
         "paper": method.paper,
         "year": method.year,
@@ -93,12 +95,19 @@ def _mitigation(mitigation: Any) -> dict[str, Any]:
         "notes": mitigation.notes,
         "kinds": list(mitigation.kinds),
         "verified": mitigation.verified,
+        "status": _status(mitigation),
         "paper": mitigation.paper,
         "year": mitigation.year,
         "code": mitigation.code,
         "licence": mitigation.licence,
         "options": [_option(option) for option in mitigation.options.values()],
     }
+
+
+def _status(entry: Any) -> dict[str, Any] | None:
+    """The best word that a run of this entry can earn, and the reasons; None for a baseline."""
+    status = declared_status(entry)
+    return status.as_json() if status else None
 
 
 def _option(option: Any) -> dict[str, Any]:

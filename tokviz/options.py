@@ -155,6 +155,26 @@ def within(name: str, value: Any, low: float, high: float, why: str) -> Any:
     return value
 
 
+def fitted(name: str, value: int, usual: int, most: int, why: str) -> tuple[int, tuple[str, ...]]:
+    """Return the count that an option stands for here, and a note where it is not its default.
+
+    A value of one's own that is too large is refused; the default gives way, and a note says so.
+
+    Args:
+        name: the option.
+        value: as it was given.
+        usual: its default.
+        most: the largest count that this run can use.
+        why: what sets the limit: "there are 36 tokens".
+
+    Raises:
+        InputError: a value that is not the default and too large.
+    """
+    if value == usual and value > most:
+        return most, (f"{name} is {most} here in place of its default {usual}, as {why}.",)
+    return within(name, value, 1, most, why), ()
+
+
 def check_options(
     owner: str, known: Mapping[str, Option], given: Mapping[str, Any]
 ) -> dict[str, Any]:

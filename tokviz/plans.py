@@ -46,7 +46,7 @@ class Step:
         """The position policy that will be used."""
         if self.positions:
             return self.positions
-        return "keep" if self.entry is None else self.entry.positions
+        return "keep" if self.entry is None else self.entry.published_positions(self.options)
 
     @property
     def title(self) -> str:

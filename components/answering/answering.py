@@ -230,6 +230,7 @@ def refused_card(reason: str) -> dict[str, Any]:
         "verdict": "",
         "changed": False,
         "finish": "",
+        "status": [],
         "done": True,
         "error": reason,
         "metrics": [],

@@ -100,7 +100,7 @@ def catalogue(has_cls: bool) -> list[dict[str, Any]]:
     for method in tokviz.METHODS.values():
         available = {*method.needs, *method.fallbacks.values()}
         if not has_cls:
-            available -= {"cls_attn", "cls_logits", "cls_pre", "cls_post"}
+            available -= {"cls_attn", "cls_logits", "cls_pre"}
         lacking = method.missing(available)
         reason = f"needs {lacking[0]}, which this model does not have" if lacking else ""
         cards.append(method_card(method, reason))

@@ -66,7 +66,6 @@ def random_signals(n=16, seed=0, crops=False):
         "feats_pre": features,
         "cls_pre": normal(12),
         "feats_post": np.tanh(features @ weight),
-        "cls_post": normal(10),
         "projector": lambda x: torch.tanh(x @ torch.as_tensor(weight, dtype=x.dtype)),
         "text_llm": normal(5, 10),
         "text_clip": normal(2, 6),

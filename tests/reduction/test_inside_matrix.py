@@ -1,12 +1,13 @@
 """Promises that every method inside the tower or inside the language model must keep."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from tokviz.errors import InputError
+from tokviz.errors import InputError, TokvizError
 from tokviz.matrix import FATES
 from tokviz.reduction import METHODS, reduce
 from tokviz.reduction.method import EFFECTS
@@ -120,6 +121,24 @@ def test_declarations_are_complete(name):
     assert method.schedule is not None
     assert method.paper.startswith("https://arxiv.org/abs/")
     assert method.verified or "stand-in" in method.notes.lower()
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_what_a_method_inside_needs_is_enough_or_it_says_what_is_not(name):
+    """FlowCut once asked for nothing more and died over a depth that nobody had named."""
+    everything = inside_signals(24)
+    keep = max(smallest(name, 24), 12)
+    given = {need: everything[need] for need in METHODS[name].needs}
+    try:
+        done = reduce(name, given, keep)
+    except TokvizError as error:
+        words = set(re.findall(r"\w+", str(error)))
+        named = [word for word in {*SIGNALS} - {*given} if word in words]
+        if not named:
+            pytest.fail(f"it must name a signal that would do: {error}")
+        more = {signal: everything[signal] for signal in named if signal in everything}
+        done = reduce(name, {**given, **more}, keep)
+    assert done.n == 24
 
 
 @pytest.mark.parametrize("keep", [12, 13, 17, 23])

@@ -16,9 +16,10 @@ from tokviz.analysis.result import Part, Result, number
 from tokviz.analysis.supplied import plain
 from tokviz.analysis.uncertainty import entropy_nats
 from tokviz.errors import InputError
-from tokviz.options import Range
+from tokviz.options import Range, fitted
 from tokviz.trace import Trace
 
+KINDS = 64
 ROUNDS = 10
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -93,7 +94,7 @@ def token_statistics(
     trace: Trace | None,
     folder: Iterable[Any],
     *,
-    kinds: Annotated[int, Range(2, 1024, 1)] = 64,
+    kinds: Annotated[int, Range(2, 1024, 1)] = KINDS,
     alike: Annotated[float, Range(0.5, 1, 0.01)] = 0.95,
 ) -> Result:
     """Count kinds of visual tokens over many images, with norms, near-duplicates and a Zipf fit.
@@ -105,7 +106,9 @@ def token_statistics(
         raise InputError("the folder holds no visual tokens.")
     everything = np.concatenate(images)
     norms = np.linalg.norm(everything, axis=1)
-    counts = np.bincount(cluster_directions(everything, kinds))
+    why = f"there are {len(everything)} tokens"
+    count, notes = fitted("kinds", kinds, KINDS, len(everything), why)
+    counts = np.bincount(cluster_directions(everything, count))
     counts = np.sort(counts[counts > 0])[::-1]
     exponent, fit = zipf_fit(counts)
     duplicates = np.array([duplicate_share(image, alike) for image in images])
@@ -118,7 +121,7 @@ def token_statistics(
         "fit": number(fit, "share of the variance that Zipf's law explains"),
     }
     labels = {"f": ("smallest", "25 %", "median", "75 %", "largest")}
-    return Result(counts, "i", parts, labels)
+    return Result(counts, "i", parts, labels, notes=notes)
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

@@ -28,7 +28,9 @@ def cmai(
     image, F = A_tt A_ti, mean over heads, words = rows after the image. The `share` of visual
     tokens with the lowest focus is hidden from the row before its softmax. A stand-in: no code is
     public, and counts, layers and threshold are not stated; per row, from `first_layer` on and .3
-    are ours. share = 0 hides nothing. Its first half, VMTC, is a reduction method.
+    are ours. share = 0 hides nothing, nor does a share of so few tokens that none
+    is left over. It acts on every model, from `first_layer` on; the run says in how many layers.
+    Its first half, VMTC, is a reduction method.
     """
 
     def change(logits: torch.Tensor, place: Place) -> torch.Tensor:

@@ -44,6 +44,8 @@ class Mitigation:
     "Licence of the official code."
     verified: bool = True
     "False: built from secondary sources, a labelled stand-in for the published method."
+    differs: tuple[str, ...] = ()
+    "Clauses: what no run here does as the publication does."
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return every option with its value, or raise InputError for an unknown or bad one."""

@@ -27,7 +27,9 @@ def m3id(
 
     lc + (e^(decay t) - 1)(lc - lu) where the best token has a probability under alpha: lc and lu
     are log-probabilities with and without the image, t counts tokens from 1. A stand-in: the rule
-    was read in secondary sources. Short sure answers ("yes") stay as they are. alpha = 0 or
+    was read in secondary sources. Short sure answers ("yes") stay as they are, and on a model that
+    is sure of every word, as the embedded one is, nothing acts: the run says at how many tokens it
+    did. alpha = 0 or
     decay = 0 is the plain answer. Extra cost: a prefill without the image, and two decoder steps
     per token.
     """

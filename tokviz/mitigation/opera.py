@@ -21,6 +21,7 @@ LARGEST = 300.0
     kinds=("diagnostic",),
     paper="https://arxiv.org/abs/2311.17911",
     year=2023,
+    differs=("it measures and goes on: the published beam search that goes back is not run",),
     code="shikiw/OPERA",
     licence="MIT",
 )

@@ -20,6 +20,9 @@ BETA = 0.1
     kinds=("attention", "contrast"),
     paper="https://arxiv.org/abs/2407.21771",
     year=2024,
+    differs=(
+        "the text-only prompt keeps the marks around the image, which the official code drops",
+    ),
     code="LALBJ/PAI",
     licence="MIT",
 )

@@ -19,6 +19,7 @@ STEPS = 1000
     kinds=("contrast",),
     paper="https://arxiv.org/abs/2311.16922",
     year=2023,
+    differs=("the next word is the likeliest one, where the publication samples",),
     code="DAMO-NLP-SG/VCD",
     licence="Apache-2.0",
 )

@@ -28,7 +28,8 @@ def yopo_heads(*, threshold: Annotated[float, Range(0, 2, 0.005)] = 0.077) -> Re
     100 calibration samples (a head stays if it passes in more than 40 of them) of rows that the
     repository does not name; here the question itself is the only sample. .077 is the threshold
     that cuts 20 heads of LLaVA-1.5-13B. threshold = 0 cuts no head. It saves compute in the paper;
-    here the weights are edited and nothing is saved.
+    here the weights are edited and nothing is saved. On a model all of
+    whose heads look at the image more than that, nothing acts: the run counts the heads it cut.
     """
 
     def change(logits: torch.Tensor, place: Place) -> torch.Tensor | None:

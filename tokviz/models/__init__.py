@@ -30,6 +30,7 @@ def load(
     revision: str | None = None,
     device_map: str | None = None,
     bits: int | None = None,
+    clip: str | Path | None = None,
     progress: ProgressLine = log.info,
 ) -> VLM:
     """Load a vision-language model.
@@ -43,21 +44,24 @@ def load(
         device_map: auto, balanced, balanced_low_0 or sequential: layers spread over several GPUs
             (needs accelerate; never run on two real GPUs).
         bits: 4 or 8: weights rounded to as many bits (needs accelerate and bitsandbytes).
+        clip: the CLIP checkpoint that the model's vision tower comes from, a Hub id or a folder,
+            for methods that compare patches with the question in CLIP's joint space (cdpruner,
+            hiprune_plus, recoverable); None = the one that the checkpoint names, if it names one.
         progress: told in one line at a time how far download and loading are; default the log.
 
     Raises:
         ModelError: nothing there, an unsupported type, no memory, damaged files, or a package
-            that is missing.
+            that is missing; a CLIP checkpoint of another tower.
     """
     if isinstance(source, tuple):
         asked = {"device": device, "dtype": dtype, "revision": revision, "bits": bits}
-        return _given(source, {**asked, "device_map": device_map})
+        return _given(source, {**asked, "device_map": device_map}, clip)
     placement = choose_placement(device, dtype, device_map, bits)
     model, processor, family = load_parts(source, placement, revision, progress)
-    return _checked(VLM(model, processor, family, str(source), placement.reason))
+    return _checked(VLM(model, processor, family, str(source), placement.reason, clip))
 
 
-def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any]) -> VLM:
+def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Path | None) -> VLM:
     """Take over a model that was loaded elsewhere, as and where it is."""
     model, processor = pair if len(pair) == 2 else (None, None)
     kind = getattr(getattr(model, "config", None), "model_type", None)
@@ -68,7 +72,7 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any]) -> VLM:
         raise ModelError(f"a given model stays as it is: load it with {used[0]} yourself.")
     family = family_of(kind)
     check_whole(model)
-    return _checked(VLM(model, processor, family, type(model).__name__, "as given"))
+    return _checked(VLM(model, processor, family, type(model).__name__, "as given", clip))
 
 
 def _checked(vlm: VLM) -> VLM:

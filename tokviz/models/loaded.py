@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from tokviz.models.answer_text import AnswerText, control_ids, word_marks
+from tokviz.models.clip_text import ClipBeside
 from tokviz.models.families.family import Family
 from tokviz.models.model_lock import ModelLock
 from tokviz.models.model_state import ModelState
@@ -21,7 +23,15 @@ from tokviz.models.model_state import ModelState
 class Loaded:
     """A model with its processor, behind a lock."""
 
-    def __init__(self, model: nn.Module, processor: Any, family: Family, name: str, reason: str):
+    def __init__(
+        self,
+        model: nn.Module,
+        processor: Any,
+        family: Family,
+        name: str,
+        reason: str,
+        clip: str | Path | None = None,
+    ):
         """Take over a loaded model. It is changed only while it computes, see `guarded`.
 
         Args:
@@ -30,9 +40,14 @@ class Loaded:
             family: its family.
             name: what to call it in traces.
             reason: why it is on its device and in its number type, as a clause.
+            clip: the CLIP checkpoint that the vision tower comes from; None = what its config says.
+
+        Raises:
+            ModelError: a CLIP checkpoint that cannot be used.
         """
         self.model, self.processor, self.family, self.name = model, processor, family, name
         self.reason = reason
+        self.clip = ClipBeside(model, clip)
         self.lock = threading.RLock()
         self.found_sink_dims: tuple[int, ...] | None = None
         "The sink dimensions once they have been searched for, see `runs/sink_search.py`."

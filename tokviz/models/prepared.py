@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tokviz.models.clip_text import ClipBeside
 from tokviz.trace.layout import Layout
 from tokviz.trace.schema import BLOCKS
 
@@ -46,3 +47,5 @@ class Prepared:
     "Indices in the prompt of the user's own words."
     relevance: tuple[np.ndarray, float] | None = None
     "[n] for methods that ask for the signal of that name, and the seconds that it took."
+    clip: ClipBeside | None = None
+    "CLIP's text side, where the model has one."

@@ -19,6 +19,7 @@ from tokviz.reduction.parts.selection import joined_heads
     space="pre",
     paper="https://arxiv.org/abs/2412.03248",
     year=2024,
+    rest="aim_mask",
     code="LaVi-Lab/AIM",
     licence="Apache-2.0",
 )

@@ -47,6 +47,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_attn_all", "llm_visual_rows"),
     paper="https://arxiv.org/abs/2412.03248",
     year=2024,
+    rest="aim",
     code="LaVi-Lab/AIM",
     licence="Apache-2.0",
     query_aware=True,

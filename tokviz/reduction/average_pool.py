@@ -16,6 +16,10 @@ from tokviz.reduction.method import method
     optional=("feats_post", "index"),
     paper="https://arxiv.org/abs/2406.20092",
     year=2024,
+    differs=(
+        "the model was not trained with it",
+        "it pools before the language model, where the publication pools inside it",
+    ),
     code="Beckschen/LLaVolta",
     licence="Apache-2.0",
     adaptive=True,

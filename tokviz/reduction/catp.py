@@ -20,6 +20,9 @@ from tokviz.reduction.parts.similarity import cosines
     optional=("crops", "tile", "cell"),
     paper="https://arxiv.org/abs/2508.07871",
     year=2025,
+    rest="catp_stage2",
+    several_images=True,
+    differs=("one text serves all images, where the publication pairs a text with each",),
     query_aware=True,
 )
 def catp(signals, keep: int, *, alignment: Annotated[float, Range(0, 10, 0.1)] = 0.7) -> Reduction:

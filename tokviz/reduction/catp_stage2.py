@@ -25,6 +25,8 @@ def _schedule(n: int, keep: int, layers: int, **options):
     optional=("llm_image",),
     paper="https://arxiv.org/abs/2508.07871",
     year=2025,
+    rest="catp",
+    several_images=True,
     query_aware=True,
     positions="keep",
     verified=False,

@@ -52,6 +52,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
     space="pre",
     paper="https://arxiv.org/abs/2205.00823",
     year=2022,
+    differs=(
+        "each image is clustered by itself, where the publication clusters those of a video",
+        "the model was not trained with it",
+    ),
     code="mzhaoshuai/CenterCLIP",
     licence="CC-BY-NC-4.0",
     schedule=_schedule,

@@ -43,6 +43,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_shared_neurons",),
     paper="https://arxiv.org/abs/2505.19235",
     year=2025,
+    differs=(
+        "tokens leave, where the official code sets keys and values to zero in layers 5 to 18",
+        "the neurons that the publication skips all run",
+    ),
     code="wangqinsi1/2025-ICML-CoreMatching",
     licence="Apache-2.0",
     query_aware=True,
@@ -58,6 +62,9 @@ def corematching(
     The count is found at the elbow of the sorted scores, and `keep` is its upper limit (the whole
     budget with `at_elbow` off). The code takes scores above the elbow, the authors' notebook those
     at it as well. Once, after layer 5 of 32, scaled to the depth.
+
+    The question's row is that of its last token. The official code takes the fifth row from the
+    end whatever the prompt: behind LLaVA-1.5's "ASSISTANT:", the one right after the question.
 
     Tokens leave from here on, as the paper says. The official code instead sets their keys and
     values to zero in layers 5 to 18, which only later tokens notice and which still takes part in

@@ -47,6 +47,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     adaptive=True,
     paper="https://arxiv.org/abs/2504.17040",
     year=2025,
+    differs=("one threshold serves all layers, where the publication finds one for each",),
     code="MikeWangWZHL/dymu",
     licence="MIT",
     schedule=_schedule,

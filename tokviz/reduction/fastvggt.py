@@ -51,6 +51,7 @@ def protected(n: int) -> np.ndarray:
     images="together",
     paper="https://arxiv.org/abs/2509.02560",
     year=2025,
+    several_images=True,
     code="mystorm16/FastVGGT",
     licence="none stated",
     verified=False,

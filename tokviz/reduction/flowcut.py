@@ -33,6 +33,7 @@ def _schedule(n: int, keep: int, layers: int, **options) -> list[Stage]:
     space="pre",
     paper="https://arxiv.org/abs/2505.19536",
     year=2025,
+    official_fallbacks=("cls_attn",),
     code="TungChintao/FlowCut",
     licence="Apache-2.0",
     schedule=_schedule,

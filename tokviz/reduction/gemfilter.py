@@ -4,6 +4,7 @@ from typing import Annotated
 
 import torch
 
+from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
@@ -32,6 +33,9 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_qk_last",),
     paper="https://arxiv.org/abs/2409.17422",
     year=2024,
+    differs=(
+        "it chooses among visual tokens alone, where the publication takes all of a long text",
+    ),
     code="SalesforceAIResearch/GemFilter",
     licence="Apache-2.0",
     query_aware=True,
@@ -49,6 +53,8 @@ def gemfilter(signals, keep: int, *, kernel: Annotated[int, Range(1, 15, 2)] = 5
     Published for long texts and 1,024 tokens of any kind; here it chooses among visual tokens
     only, and the text stays.
     """
-    score = pooled(signals["llm_qk_last"].sum(0), kernel + 1 - kernel % 2)
+    if kernel % 2 == 0:
+        raise InputError(f"kernel must be odd, so that a token is in its middle; got {kernel}.")
+    score = pooled(signals["llm_qk_last"].sum(0), kernel)
     order = top_k(score, keep)
     return Reduction.select(order, len(score), score=score, order=order)

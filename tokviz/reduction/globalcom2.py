@@ -23,6 +23,7 @@ from tokviz.reduction.signals import Signals
     optional=("tile", "cell", "unpad_mask"),
     paper="https://arxiv.org/abs/2501.05179",
     year=2025,
+    official_fallbacks=("thumb_cls_logits", "crop_cls_logits"),
     code="xuyang-liu16/GlobalCom2",
     licence="Apache-2.0",
     adaptive=True,

@@ -20,6 +20,7 @@ from tokviz.reduction.parts.selection import best_of
     optional=("crops", "tile", "cell"),
     paper="https://arxiv.org/abs/2408.10945",
     year=2024,
+    official_fallbacks=("thumb_cls_attn", "crop_cls_attn"),
     code="hasanar1f/HiRED",
     licence="MIT",
     adaptive=True,

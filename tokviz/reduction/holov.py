@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 import numpy as np
 
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import best_of, cls_score
 from tokviz.reduction.parts.similarity import cosines
 from tokviz.reduction.parts.spatial import grid_of, rows_cols
 
-ATTENTION_SCALE, DIVERSITY = 1e3, 0.09
+ATTENTION_SCALE, DIVERSITY, CHUNKS = 1e3, 0.09, 16
 """Constants of the official code."""
 
 
@@ -43,7 +44,7 @@ def holov(
     keep: int,
     *,
     variant: Literal["code", "paper"] = "code",
-    chunks: Annotated[int, Range(1, 256)] = 16,
+    chunks: Annotated[int, Range(1, 256)] = CHUNKS,
     tau: Annotated[float, Range(0, 5, 0.1)] = 1.0,
     layer: int = -2,
 ) -> Reduction:
@@ -60,12 +61,16 @@ def holov(
     overflow is shared out again, and the score chooses inside each part.
     """
     attention, notes = cls_score(signals, layer)
+    said: tuple[str, ...] = ()
     similarity, n = cosines(signals["feats_post"]), len(attention)
     if variant == "paper":
         grid, more = grid_of(signals)
         parts, notes = _blocks(grid, chunks), notes + more
+        if len(parts) != chunks:
+            notes += (f"The grid was split into {len(parts)} parts where {chunks} were asked for.",)
     else:
-        parts = np.array_split(np.arange(n), min(chunks, n))
+        count, more = fitted("chunks", chunks, CHUNKS, n, f"there are {n} tokens")
+        parts, said = np.array_split(np.arange(n), count), said + more
     score = combined_score(attention.cpu().numpy(), similarity, parts)
     worth = np.array([score[part].mean() for part in parts]).clip(min=0)
     if variant == "code":  # there, a part of a single token is worth its attention, not scaled
@@ -88,7 +93,7 @@ def holov(
         notes += (f"{keep - len(order)} places hold zero vectors, as in the official code.",)
     return Reduction.from_entries(
         np.arange(len(order)), order, np.ones(len(order)), n, keep, position,
-        score=score, order=order, notes=notes,
+        score=score, order=order, notes=notes + said,
     )  # fmt: skip
 
 

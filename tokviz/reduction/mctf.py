@@ -61,6 +61,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     space="pre",
     paper="https://arxiv.org/abs/2403.10030",
     year=2024,
+    differs=("the tower was not fine-tuned with it",),
     code="mlvlab/MCTF",
     licence="MIT",
     schedule=_schedule,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -126,6 +126,8 @@ class Method:
     "Signal -> signal to use in its place when a model does not have it."
     optional: tuple[str, ...] = ()
     "Signals that are used when they are there."
+    read_with: Mapping[str, str] = field(default_factory=dict)
+    "Optional signal -> option without which, at its default, the signal is not read."
     space: str = "post"
     "Features that W multiplies: pre (before the projector) or post (after it)."
     positions: str = "repack"
@@ -136,6 +138,18 @@ class Method:
     "A key of EFFECTS: what happens to the tokens that a decision leaves out."
     verified: bool = True
     "False: built from secondary sources, a labelled stand-in for the published method."
+    differs: tuple[str, ...] = ()
+    "Clauses: what no run here does as the publication does, though the decision is its own."
+    official_fallbacks: tuple[str, ...] = ()
+    "Signals of `fallbacks` whose replacement the official code takes, too."
+    published_options: Mapping[str, Any] = field(default_factory=dict)
+    "Option -> published value, where that is not the default."
+    variant_positions: Mapping[str, str] = field(default_factory=dict)
+    "Value of `variant` or `version` -> its published position policy, where that is another."
+    rest: str = ""
+    "Name of the method that is the other part of the same publication."
+    several_images: bool = False
+    "True when the publication itself decides on the tokens of several images."
     gradual: bool = False
     "A stage may leave more than keep, since it comes down to keep over the stages after it."
     adaptive: bool = False
@@ -163,6 +177,18 @@ class Method:
         if same and options.get("variant") in VARIANTS:
             options = {name: value for name, value in options.items() if name != "variant"}
         return check_options(self.name, self.options, options)
+
+    def reads(self, name: str, options: Mapping[str, Any]) -> bool:
+        """Return True when a decision with these options reads an optional signal."""
+        if name not in self.optional:
+            return False
+        option = self.options.get(self.read_with.get(name, ""))
+        return option is None or options.get(option.name, option.default) != option.default
+
+    def published_positions(self, options: Mapping[str, Any]) -> str:
+        """Return the position policy that is published for these options."""
+        chosen = str(options.get("version", options.get("variant", "")))
+        return self.variant_positions.get(chosen, self.positions)
 
     def stages(self, n: int, keep: int, layers: int, **options: Any) -> list[Stage]:
         """Return the published schedule for this budget ([] for methods before the LLM)."""
@@ -282,10 +308,10 @@ def what_is_wrong(done: Any, n: int, keep: int, chosen: Method) -> str:
     if (left > keep and not waits) or (left < keep and not adaptive):
         return f"it leaves {left} tokens where {'at most ' * adaptive}{keep} were asked for"
     kinds = {"rows": "i", "cols": "i", "position": "i", "weights": "f"}
-    for field, kind in kinds.items():
-        array = getattr(done, field)
+    for name, kind in kinds.items():
+        array = getattr(done, name)
         if not isinstance(array, np.ndarray) or array.dtype.kind != kind or array.ndim != 1:
-            return f"{field} must be a numpy array with one axis, got {_what(array)}"
+            return f"{name} must be a numpy array with one axis, got {_what(array)}"
     if done.weights.dtype != np.float32:
         return f"weights must be float32, got {done.weights.dtype}"
     if done.score is not None and np.shape(done.score) != (n,):

@@ -21,6 +21,7 @@ from tokviz.reduction.parts.similarity import unit
     optional=("unpad_mask",),
     paper="https://arxiv.org/abs/2508.18264",
     year=2025,
+    differs=("stop words and standard phrases of the question stay in, which the code takes out",),
     code="Ironieser/MMTok",
     licence="Apache-2.0",
     query_aware=True,

@@ -16,6 +16,7 @@ from tokviz.reduction.parts.spatial import grid_of, rows_cols
     tiles="each",
     paper="https://arxiv.org/abs/2405.17430",
     year=2024,
+    differs=("the model was not trained on coarser grids",),
     code="mu-cai/matryoshka-mm",
     licence="Apache-2.0",
     adaptive=True,

@@ -68,6 +68,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     optional=("index",),
     paper="https://arxiv.org/abs/2504.08966",
     year=2025,
+    differs=("keys of merged tokens get no log of their size in attention",),
     code="orailix/PACT",
     licence="MIT",
     positions="keep",

@@ -8,8 +8,11 @@ import numpy as np
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.density import density_peaks
+
+NEIGHBOURS = 5
 
 
 @method(
@@ -21,10 +24,11 @@ from tokviz.reduction.parts.density import density_peaks
     positions="keep",
     paper="https://arxiv.org/abs/2510.22936",
     year=2025,
+    differs=("a merged token has its centre's position, where the publication gives it several",),
     code="MouxiaoHuang/PPE",
     licence="Apache-2.0",
 )
-def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = 5) -> Reduction:
+def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = NEIGHBOURS) -> Reduction:
     """Merge clusters around density peaks into means (published budget: 45 % of the tokens).
 
     A centre is dense (its `neighbours` nearest tokens, itself included, are close) and far from
@@ -35,12 +39,14 @@ def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = 5) -> 
     `rotary_sections` in this module give several members' positions to each token.
     """
     features = signals["feats_post"].cpu()
-    centres, label = density_peaks(features, keep, neighbours=min(neighbours, len(features)))
+    n = len(features)
+    near, notes = fitted("neighbours", neighbours, NEIGHBOURS, n, f"there are {n} tokens")
+    centres, label = density_peaks(features, keep, neighbours=near)
     cluster = label.numpy()
     sizes = np.bincount(cluster, minlength=keep)
     return Reduction.from_entries(
         cluster, np.arange(len(cluster)), 1 / sizes[cluster], len(cluster), keep, centres.numpy(),
-        order=centres,
+        order=centres, notes=notes,
     )  # fmt: skip
 
 

@@ -6,10 +6,13 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import joined_heads, single_head_cls, top_k
 from tokviz.reduction.parts.similarity import cosines
 from tokviz.reduction.signals import Signals
+
+NEIGHBOURS = 32
 
 
 @method(
@@ -40,7 +43,7 @@ def prumerge(
     keep: int,
     *,
     count: Literal["outliers", "budget"] = "outliers",
-    neighbours: Annotated[int, Range(1, 128)] = 32,
+    neighbours: Annotated[int, Range(1, 128)] = NEIGHBOURS,
     variant: Literal["code", "paper"] = "code",
 ) -> Reduction:
     """Keep the [CLS] attention's outliers; each takes in its most similar patches, kept or not.
@@ -102,7 +105,8 @@ def merge_around(
     similarity = torch.as_tensor(cosines(keys[kept], keys))
     similarity[torch.arange(len(centre)), torch.as_tensor(centre)] = -torch.inf
     ranked = torch.sort(similarity, dim=1, descending=True, stable=True).indices
-    near = ranked[:, : min(neighbours, n - 1)].numpy()
+    count, more = fitted("neighbours", neighbours, NEIGHBOURS, n - 1, f"there are {n} tokens")
+    near = ranked[:, :count].numpy()
     rest = np.setdiff1d(np.arange(n), centre) if keep > len(centre) else centre[:0]
     extra = [len(centre)] * len(rest)
     rows = np.concatenate(
@@ -118,5 +122,5 @@ def merge_around(
     position = np.concatenate([centre, heaviest])
     return Reduction.from_entries(
         rows, cols, weights, n, len(position), position,
-        score=score, order=centre, roles=roles, notes=notes,
+        score=score, order=centre, roles=roles, notes=notes + more,
     )  # fmt: skip

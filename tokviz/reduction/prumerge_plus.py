@@ -8,7 +8,7 @@ import torch
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import top_k
-from tokviz.reduction.prumerge import attention_and_keys, merge_around, outliers
+from tokviz.reduction.prumerge import NEIGHBOURS, attention_and_keys, merge_around, outliers
 
 
 @method(
@@ -39,7 +39,7 @@ def prumerge_plus(
     keep: int,
     *,
     count: Literal["outliers", "budget"] = "outliers",
-    neighbours: Annotated[int, Range(1, 128)] = 32,
+    neighbours: Annotated[int, Range(1, 128)] = NEIGHBOURS,
 ) -> Reduction:
     """Keep outliers as PruMerge does and every few patches one more, then merge as PruMerge does.
 

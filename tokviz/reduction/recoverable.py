@@ -6,12 +6,14 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.local_outliers import count_outliers
 from tokviz.reduction.parts.question import tokens_and_text
 from tokviz.reduction.parts.selection import joined_heads, single_head_cls, top_k
 from tokviz.reduction.parts.similarity import cosines, unit
 
+VISUAL, REST, MERGED = 20, 10, 32
 TEXT_WEIGHT = 50.0
 """Weight of the question against key similarity when neighbours are chosen (official code)."""
 
@@ -27,6 +29,7 @@ TEXT_WEIGHT = 50.0
     space="pre",
     paper="https://arxiv.org/abs/2409.01179",
     year=2024,
+    differs=("two slips of the code that was read are not repeated",),
     code="banjiuyufen/RecoverableCompression",
     licence="Apache-2.0",
     query_aware=True,
@@ -50,9 +53,9 @@ def recoverable(
     signals,
     keep: int,
     *,
-    visual_neighbours: Annotated[int, Range(1, 64)] = 20,
-    rest_neighbours: Annotated[int, Range(1, 64)] = 10,
-    merged: Annotated[int, Range(1, 128)] = 32,
+    visual_neighbours: Annotated[int, Range(1, 64)] = VISUAL,
+    rest_neighbours: Annotated[int, Range(1, 64)] = REST,
+    merged: Annotated[int, Range(1, 128)] = MERGED,
 ) -> Reduction:
     """Keep as many tokens as there are outliers in [CLS] attention, then in likeness to the text.
 
@@ -71,21 +74,27 @@ def recoverable(
     tokens, words, more = tokens_and_text(signals)
     text = ((unit(tokens) @ unit(words).T).mean(1) / 768**0.5).cpu().numpy()
     n, room = len(score), max(keep - 1, 1)
-    seen = count_outliers(score, visual_neighbours)
+    why = f"there are {n} tokens"
+    around, said = fitted("visual_neighbours", visual_neighbours, VISUAL, n - 1, why)
+    seen = count_outliers(score, around)
     visual = top_k(attention, seen).cpu().numpy()
-    recovered = recovered_by_text(text, visual, visual_neighbours)
+    recovered = recovered_by_text(text, visual, around)
     if len(visual) + len(recovered) > room:
         seen = room * len(visual) // (len(visual) + len(recovered))
         visual, recovered = visual[:seen], recovered[: room - seen]
     main = np.sort(np.concatenate([visual, recovered]))
     rest = np.setdiff1d(np.arange(n), main)
     ranked = rest[top_k(torch.as_tensor(score[rest]), len(rest)).numpy()]
-    centres = ranked[: min(count_outliers(score[rest], rest_neighbours), room - len(main))]
+    others, why = max(len(rest) - 1, 1), f"{len(rest)} tokens are not kept"
+    around, also = fitted("rest_neighbours", rest_neighbours, REST, others, why)
+    takes, too = fitted("merged", merged, MERGED, others, why)
+    said += also + too
+    centres = ranked[: min(count_outliers(score[rest], around), room - len(main))]
     left = np.setdiff1d(rest, centres)
     rows, cols = [np.arange(len(main))], [main]
     weights = [np.ones(len(main))]
     keys = joined_heads(signals.patches("k", -1))
-    for row, near in enumerate(_nearest(keys, text, centres, rest, merged), len(main)):
+    for row, near in enumerate(_nearest(keys, text, centres, rest, takes), len(main)):
         rows.append(np.full(1 + len(near), row))
         cols.append(np.concatenate([[centres[row - len(main)]], near]))
         weights.append(np.concatenate([[1.0], score[near]]))
@@ -98,7 +107,7 @@ def recoverable(
     roles = {"visual": visual, "text": recovered, "centre": centres}
     return Reduction.from_entries(
         np.concatenate(rows), np.concatenate(cols), np.concatenate(weights), n, len(position),
-        position, score=score, roles=roles, notes=notes + more,
+        position, score=score, roles=roles, notes=notes + more + said,
     )  # fmt: skip
 
 

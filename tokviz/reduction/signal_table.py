@@ -21,6 +21,8 @@ class Signal:
     layered: bool = False
     "True: one array per layer, given as {layer: array}; a bare array stands for the layer asked."
     integer: bool = False
+    arrays_only: bool = False
+    "True: no run supplies it; it is for arrays of one's own."
 
 
 CALLABLE, CROPS = "callable", "crops"
@@ -41,16 +43,24 @@ TOWER: dict[str, Signal] = {
     "feats_pre": Signal("n d", "features that enter the projector (tower width)."),
     "cls_pre": Signal("d", "the [CLS] state of the layer that gives the features."),
     "feats_post": Signal("n d", "projected features, as they enter the language model."),
-    "cls_post": Signal("d", "the [CLS] state sent through the projector."),
     "projector": Signal(CALLABLE, "the projector: features [a, d] in, projected features out."),
 }
 
 OF_CROPS: dict[str, Signal] = {
-    "thumb_cls_attn": Signal("h a", "cls_attn of the thumbnail, its padding included.", True),
-    "crop_cls_attn": Signal("h p a", "cls_attn of each other crop, padding included.", True),
-    "thumb_cls_logits": Signal("h a", "the same before the softmax, already scaled.", True),
-    "crop_cls_logits": Signal("h p a", "the same before the softmax, already scaled.", True),
+    "thumb_cls_attn": Signal(
+        "h a", "cls_attn of the thumbnail, its padding included.", True, arrays_only=True
+    ),
+    "crop_cls_attn": Signal(
+        "h p a", "cls_attn of each other crop, padding included.", True, arrays_only=True
+    ),
+    "thumb_cls_logits": Signal(
+        "h a", "the same before the softmax, already scaled.", True, arrays_only=True
+    ),
+    "crop_cls_logits": Signal(
+        "h p a", "the same before the softmax, already scaled.", True, arrays_only=True
+    ),
 }
+"""A run gives cls_attn and cls_logits of all tokens with `crops`, which says the same."""
 
 TEXT: dict[str, Signal] = {
     "text_llm": Signal("m d", "embedding rows of the prompt's text in the language model."),
@@ -149,8 +159,8 @@ STAGE: dict[str, Signal] = {
     ),
     "llm_shared_neurons": Signal(
         "n",
-        "number of feed-forward neurons that are active both for this token and for the query "
-        "row, in the layer just before.",
+        "number of feed-forward neurons that are active both for this token and for the last "
+        "token of the user's own words, in the layer just before.",
     ),
     "llm_hidden_query": Signal(
         "d", "mean state of the query sample's tokens that enter the coming layer."
@@ -163,8 +173,12 @@ STAGE: dict[str, Signal] = {
 }
 
 WHOLE: dict[str, Signal] = {
-    "llm_attn": Signal("l h a a", "softmax maps of every layer over the rows of the prompt."),
-    "llm_attn_grad": Signal("l h a a", "gradient of the answer token's logit by llm_attn."),
+    "llm_attn": Signal(
+        "l h a a", "softmax maps of every layer over the rows of the prompt.", arrays_only=True
+    ),
+    "llm_attn_grad": Signal(
+        "l h a a", "gradient of the answer token's logit by llm_attn.", arrays_only=True
+    ),
     "relevance": Signal("n", "any map over the tokens that an analysis has made."),
 }
 
@@ -178,7 +192,6 @@ PLACES: dict[str, Signal] = {
     ),
     "tile": Signal("n", "crop of each token; by default crop after crop.", integer=True),
     "cell": Signal("n", "raster number of each token in its crop.", integer=True),
-    "segments": Signal("n", "coarse segment of the image each token lies in.", integer=True),
     "unpad_mask": Signal("n", "1 for a token that shows some of the image, 0 for padding."),
     "patch_entropy": Signal(
         "n", "entropy in bits of the grey levels in each token's part of the picture."

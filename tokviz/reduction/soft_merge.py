@@ -6,10 +6,13 @@ import numpy as np
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import token_sizes
 from tokviz.reduction.parts.selection import top_k
+
+ANCHORS = 2
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
@@ -36,7 +39,7 @@ def soft_merge(
     keep: int,
     *,
     temperature: Annotated[float, Range(0.001, 1, 0.001)] = 0.05,
-    anchors_per_token: Annotated[int, Range(1, 8, 1)] = 2,
+    anchors_per_token: Annotated[int, Range(1, 8, 1)] = ANCHORS,
 ) -> Reduction:
     """Share every token among the anchors that it resembles, instead of giving it to one.
 
@@ -56,7 +59,8 @@ def soft_merge(
     anchors = top_k(score, keep).sort().values
     cosines = bipartite.key_cosines(signals)[:, anchors]
     nearest = torch.sort(cosines, dim=1, descending=True, stable=True)
-    count = min(anchors_per_token, keep)
+    why = f"there are {keep} anchors"
+    count, notes = fitted("anchors_per_token", anchors_per_token, ANCHORS, keep, why)
     share = (nearest.values[:, :count] / temperature).softmax(1)
     target = nearest.indices[:, :count]
     share[anchors], target[anchors] = 0.0, torch.arange(keep)[:, None]
@@ -65,5 +69,13 @@ def soft_merge(
     rows, cols = target.numpy().reshape(-1), np.repeat(np.arange(n), count)
     total = np.bincount(rows, mass, minlength=keep)
     return Reduction.from_entries(
-        rows, cols, mass / total[rows], n, keep, anchors, score=score, roles={"anchor": anchors}
+        rows,
+        cols,
+        mass / total[rows],
+        n,
+        keep,
+        anchors,
+        score=score,
+        roles={"anchor": anchors},
+        notes=notes,
     )

@@ -7,6 +7,7 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.density import density_peaks
@@ -91,6 +92,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     optional=("llm_rope_bias",),
     paper="https://arxiv.org/abs/2410.04417",
     year=2024,
+    variant_positions={"2.0": "keep"},
     code="Gumpest/SparseVLMs",
     licence="Apache-2.0",
     query_aware=True,
@@ -150,7 +152,7 @@ def sparsevlm(
     version 1.0 chooses as many as the rank of the attention between raters and image, times
     `rank_scale`, at most what `keep` allows. 2.0 merges nothing, divides by the bias of rotary
     positions where that signal is given, averages the `heads` that then attend to the image most,
-    and retains position ids (choose positions = keep); 1.0 and 1.5 renumber.
+    and retains position ids; 1.0 and 1.5 renumber.
     """
     n, attention = signals.n, signals["llm_attn_text"]
     if keep >= n:
@@ -185,7 +187,10 @@ def _score(signals, attention: torch.Tensor, version: str, heads: int):
             rated = rated / torch.where(bias.abs() < 1e-6, torch.full_like(bias, 1e-6), bias)
         else:
             notes.append("The bias of rotary positions was not given, so it was not divided out.")
-        rated = rated[top_k(rated.sum((1, 2)), heads)]
+        why = f"the language model has {len(rated)} heads"
+        count, more = fitted("heads", heads, HEADS, len(rated), why)
+        notes += more
+        rated = rated[top_k(rated.sum((1, 2)), count)]
     return rated.mean((0, 1)).cpu(), tuple(notes)
 
 

@@ -33,6 +33,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_attn_last",),
     paper="https://arxiv.org/abs/2410.05076",
     year=2024,
+    differs=(
+        "the last row of the prompt chooses once, among visual tokens",
+        "the official code chooses anew for every word and head, among all tokens",
+    ),
     code="DerrickYLJ/TidalDecode",
     licence="Apache-2.0",
     query_aware=True,

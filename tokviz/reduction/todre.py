@@ -18,6 +18,7 @@ from tokviz.reduction.parts.spatial import grid_of
     optional=("cls_attn", "grid"),
     paper="https://arxiv.org/abs/2505.18757",
     year=2025,
+    rest="todre_exit",
 )
 def todre(
     signals, keep: int, *, objective: Literal["max_sum", "k_centre"] = "max_sum", layer: int = -1

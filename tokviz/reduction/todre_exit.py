@@ -42,6 +42,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_text_mass", "llm_attn_last", "num_layers"),
     paper="https://arxiv.org/abs/2505.18757",
     year=2025,
+    rest="todre",
     query_aware=True,
     positions="keep",
     adaptive=True,

@@ -24,6 +24,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     space="pre",
     paper="https://arxiv.org/abs/2303.17604",
     year=2023,
+    differs=("it runs in a vision tower, where the publication speeds up diffusion models",),
     code="dbolya/tomesd",
     licence="MIT",
     removes=False,

@@ -27,8 +27,11 @@ GREY_WEIGHT = 0.3333
     needs=("full_attn", "grid"),
     fallbacks={"full_attn": "recv_attn", "grid": "cell"},
     optional=("patch_entropy", "pixels", "crops", "tile", "cell"),
+    read_with={"patch_entropy": "entropy", "pixels": "entropy"},
     paper="https://arxiv.org/abs/2508.05211",
     year=2025,
+    rest="vflowopt_stages",
+    official_fallbacks=("grid",),
     code="sihany077/VFlowOpt",
     licence="CC-BY-NC-4.0",
 )
@@ -57,10 +60,10 @@ def vflowopt(
     """
     n, share = signals.n, keep / signals.n
     if threshold is None:
-        threshold = float(np.interp(share, SHARES, THRESHOLDS))
+        threshold = threshold_of(share)
     if cell is None:
         cell = max(float(np.interp(share, SHARES, CELLS)) * n**0.5 / 27, 1.0)
-    score, notes = _importance(signals, layer, threshold)
+    score, notes = tower_importance(signals, layer, threshold)
     if entropy:
         score = score + entropy * patch_entropy(signals).softmax(0).to(score.device)
     importance = score.cpu().numpy().astype(np.float64)
@@ -151,14 +154,35 @@ def entropies(pixels: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
         pixels = (pixels - low) / (high - low).clamp(min=1e-12)
     levels = (pixels * 255).to(torch.uint8).float().cpu()
     grey = (levels * GREY_WEIGHT).sum(0).round().long()
-    blocks = [block for band in grey.tensor_split(rows) for block in band.tensor_split(cols, dim=1)]
-    shares = [torch.bincount(b.flatten(), minlength=256) / b.numel() for b in blocks]
-    return torch.stack([torch.special.entr(share).sum() for share in shares]) / math.log(2)
+    row, col = cell_of(grey.shape[0], rows), cell_of(grey.shape[1], cols)
+    # one histogram for all cells: 256 bins each, one cell after the other
+    bins = ((row[:, None] * cols + col) * 256 + grey).flatten()
+    counts = torch.bincount(bins, minlength=rows * cols * 256).view(rows * cols, 256)
+    shares = counts / counts.sum(1, keepdim=True)
+    return torch.special.entr(shares).sum(1) / math.log(2)
 
 
-def _importance(
+def cell_of(length: int, cells: int) -> torch.Tensor:
+    """Return the cell [length] of each pixel when the first cells take what is left over."""
+    parts = torch.arange(length).tensor_split(cells)
+    return torch.cat([torch.full((len(part),), number) for number, part in enumerate(parts)])
+
+
+def threshold_of(share: float) -> float:
+    """Return the published threshold for a share of the tokens that is kept."""
+    return float(np.interp(share, SHARES, THRESHOLDS))
+
+
+def tower_importance(
     signals: Signals, layer: int, threshold: float
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Return the importance [n] of each token by the tower's maps, and notes for the reader.
+
+    Args:
+        signals: full_attn, or recv_attn in its place.
+        layer: of the tower.
+        threshold: see `importance_map`.
+    """
     if "full_attn" not in signals:
         note = "full_attn is missing: the attention that each patch receives was taken as it is."
         return signals.at("recv_attn", layer), (note,)

@@ -36,6 +36,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     fallbacks={"llm_tower_map": "recv_attn"},
     paper="https://arxiv.org/abs/2508.05211",
     year=2025,
+    rest="vflowopt",
     code="sihany077/VFlowOpt",
     licence="CC-BY-NC-4.0",
     positions="keep",

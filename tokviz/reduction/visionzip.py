@@ -23,6 +23,8 @@ from tokviz.reduction.parts.similarity import cosines
     space="pre",
     paper="https://arxiv.org/abs/2412.04467",
     year=2024,
+    published_options={"cls_token": True},
+    official_fallbacks=("cls_attn",),
     code="dvlab-research/VisionZip",
     licence="Apache-2.0",
     published=(
@@ -64,7 +66,9 @@ def visionzip(
     if cls_token and keep < 2:
         raise InputError("keep must be 2 or more when the [CLS] state takes one of the places.")
     score, notes = cls_score(signals, layer)
-    n, merged = len(score), min(int(keep * contextual + 0.5), keep - 1 - bool(cls_token))
+    n, merged, room = len(score), int(keep * contextual + 0.5), keep - 1 - bool(cls_token)
+    if merged > room:
+        merged, notes = room, (*notes, f"{room} tokens are contextual: one must be dominant.")
     dominant = torch.sort(top_k(score, keep - merged - bool(cls_token))).values.cpu().numpy()
     rest = np.setdiff1d(np.arange(n), dominant)
     targets = rest[:: max(1, len(rest) // max(merged, 1))][:merged]

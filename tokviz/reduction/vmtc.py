@@ -32,8 +32,9 @@ def vmtc(
     of text and image tokens inside the language model and is not part of this method.
     """
     score, notes = cls_score(signals, layer)
-    n, clusters = len(score), min(round(keep * merged), keep - 1)
-    clusters = max(clusters, 0)
+    n, clusters = len(score), round(keep * merged)
+    if clusters > keep - 1:
+        clusters, notes = keep - 1, (*notes, f"{keep - 1} tokens are merged: one must be primary.")
     primary = np.sort(top_k(score, keep - clusters).cpu().numpy())
     rest = np.setdiff1d(np.arange(n), primary) if clusters else primary[:0]
     label = spherical_kmeans(signals["feats_post"][rest].cpu().numpy(), clusters)

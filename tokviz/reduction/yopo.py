@@ -84,6 +84,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
     needs=("llm_attn_last",),
     paper="https://arxiv.org/abs/2410.06169",
     year=2024,
+    differs=(
+        "only the cut of the last layers acts: attention windows, heads and channels stay whole",
+        "the model was not fine-tuned for it",
+    ),
     code="ZhangAIPI/YOPO_MLLM_Pruning",
     licence="MIT",
     positions="keep",

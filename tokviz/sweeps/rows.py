@@ -10,7 +10,7 @@ from tokviz.errors import ModelError, TokvizError
 from tokviz.sweeps.question import Question, digest
 from tokviz.sweeps.setting import Setting
 
-VERSION = 2
+VERSION = 3
 """Goes into every key: rows of another version are measured anew."""
 Row = dict[str, Any]
 
@@ -79,6 +79,12 @@ COLUMNS: dict[str, Column] = {
         "real", "the prefill's arithmetic relative to keeping every token, by formula, 0 to 1."
     ),
     "kv_bytes": Column("integer", "bytes of keys and values in the cache at the end."),
+    "status": Column(
+        "text",
+        "how close each method, and the mitigation, came to its publication in this run, one "
+        "sentence per line: run as published, decision as published, run differs (and how), or "
+        "stand-in (and of what).",
+    ),
     "notes": Column("text", "sentences for the reader, one per line."),
     "error": Column("text", "why there is no answer; empty = there is one."),
     "again": Column("yes_no", "true: the failure may pass (memory), a resumed sweep tries anew."),

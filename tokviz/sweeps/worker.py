@@ -207,6 +207,7 @@ def outcome(found: Measured, full: Measured) -> Row:
         "total_variation": variation,
         "prefill_share": found.prefill_share,
         "kv_bytes": found.kv_bytes,
+        "status": "\n".join(found.status),
         "notes": "\n".join(found.notes),
         **seconds,
     }

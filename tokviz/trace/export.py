@@ -37,6 +37,7 @@ def answer_record(trace: Trace) -> dict[str, Any]:
             }
             for s in trace.stages
         ],
+        "status": list(trace.model.get("status", ())),
         "positions": [str(policy) for policy in trace.model.get("positions", ())],
         "prefill_share": prefill_share(trace),
         "seconds": {name: _number(trace.timings.get(name)) for name in SECONDS},

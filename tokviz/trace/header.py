@@ -85,12 +85,22 @@ def read_model(value: Any) -> dict[str, Any]:
         whole(model["hidden_size"], "hidden_size", 1, MAX_SIDE)
     if "has_cls" in model and not isinstance(model["has_cls"], bool):
         raise TraceError("has_cls must be true or false.")
+    for status in listed(model.get("status") or (), "status", MAX_STAGES):
+        _check_status(mapping(status, "each status"))
     for policy in listed(model.get("positions") or (), "positions", MAX_STAGES):
         text(policy, "each of positions")
     for name, share in mapping(model.get("prefill_share") or {}, "prefill_share").items():
         if share is not None:
             real(share, f"prefill_share of {name[:40]!r}", 0, MAX_SIDE)
     return model
+
+
+def _check_status(status: Mapping[str, Any]) -> None:
+    """Raise TraceError unless it says of a method in a word, with reasons, how close it came."""
+    for name in ("name", "word"):
+        text(status[name], f"the {name} of a status")
+    for reason in listed(status["why"], "the reasons of a status", MAX_LAYERS):
+        text(reason, "a reason of a status", MAX_TEXT)
 
 
 def read_timings(value: Any) -> dict[str, float]:

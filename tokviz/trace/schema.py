@@ -45,7 +45,12 @@ HEADER: dict[str, tuple[str, str]] = {
     "version": ("integer", "of the format."),
     "prompt": ("text", "the question."),
     "answer": ("text", "the whole answer."),
-    "model": ("object", "name, family, layers, heads, dtype, device ... as far as they are known."),
+    "model": (
+        "object",
+        "name, family, layers, heads, dtype, device ... as far as they are known; status: of each "
+        "published method, and of the mitigation, {name, word, why}: how close the run came to its "
+        "publication.",
+    ),
     "prompt_tokens": ("list of texts [s]", "tokens of the whole prompt; their number is s."),
     "answer_tokens": (
         "list of texts [t]",

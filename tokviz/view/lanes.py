@@ -15,9 +15,11 @@ from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.time_ratio import repeats_of, time_ratio
+from tokviz.reduction.run_status import status_from
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF_WORDS
+from tokviz.view.about import about, status_text
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
@@ -42,8 +44,8 @@ def lane_card(lane: LaneView, full: LaneView | None) -> dict[str, Any]:
         full: the full answer's lane of the same comparison, or None if this is the full answer.
 
     Returns:
-        {text, words, verdict, changed, finish, done, error, metrics, distances}; words are marked
-        only when both are done.
+        {text, words, verdict, changed, finish, status, done, error, metrics, distances}; words
+        are marked only when both are done.
     """
     compared = full is not None and lane.done and full.done and not (lane.error or full.error)
     said, other = lane.text, full.text if full is not None else ""
@@ -53,11 +55,18 @@ def lane_card(lane: LaneView, full: LaneView | None) -> dict[str, Any]:
         "verdict": f"{verdict(said, other)}{cut_off(lane)}" if compared else "",
         "changed": bool(compared) and not same_answer(said, other),
         "finish": getattr(lane, "finish", ""),
+        "status": statuses(lane.trace),
         "done": bool(lane.done),
         "error": lane.error or "",
         "metrics": metrics(lane, full) if lane.done and not lane.error else [],
         "distances": distances(lane, full) if compared and full is not None else [],
     }
+
+
+def statuses(trace: Trace | None) -> list[str]:
+    """Return a sentence per method on how close the run came to its publication."""
+    told = trace.model.get("status", ()) if trace is not None else ()
+    return [status_from(entry).sentence for entry in told]
 
 
 def cut_off(lane: LaneView) -> str:
@@ -213,6 +222,8 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
         "removes": method.removes,
         "positions": method.positions,
         "summary": method.summary,
+        "notes": method.notes,
+        "about": about(method),
         "paper": method.paper,
         "year": method.year,
         "missing": reason,
@@ -226,6 +237,8 @@ def mitigation_card(entry: Any) -> dict[str, Any]:
         "name": entry.name,
         "title": entry.title,
         "summary": entry.summary,
+        "notes": entry.notes,
+        "about": [("Status", status_text(entry))],
         "verified": entry.verified,
         "options": [_option(option) for option in entry.options.values()],
     }

@@ -28,6 +28,7 @@ export class LaneColumn {
     this.frame = el("div", { class: "tv-frame" }, this.canvas, this.tip);
     this.answer = el("p", { class: "tv-answer", "aria-live": "polite" });
     this.verdict = el("p", { class: "tv-verdict" });
+    this.status = el("p", { class: "tv-fine" });
     this.legend = el("ul", { class: "tv-legend" });
     this.figures = el("table", { class: "tv-figures" });
     this.tools = el("div", { class: "tv-tools" });
@@ -41,6 +42,7 @@ export class LaneColumn {
       ),
       this.answer,
       this.verdict,
+      this.status,
       this.frame,
       this.legend,
       this.figures,
@@ -152,7 +154,7 @@ export class LaneColumn {
           phase === "running" ? "Waiting …" : "Not asked yet: press Compare.",
         ),
       );
-      this.verdict.textContent = "";
+      this.verdict.textContent = this.status.textContent = "";
       return;
     }
     if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, lane.error));
@@ -164,6 +166,7 @@ export class LaneColumn {
       lane.verdict,
     );
     this.verdict.classList.toggle("tv-changed", lane.changed);
+    this.status.textContent = (lane.status || []).join(" ");
   }
 
   numbers() {

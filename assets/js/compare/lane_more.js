@@ -6,6 +6,7 @@
 /** @import { LaneColumn } from "./lane_column.js" */
 
 import { el, fill } from "../base/dom.js";
+import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
 export class LaneMore {
@@ -118,6 +119,7 @@ export class LaneMore {
     fill(
       this.remedy,
       entry ? el("p", { class: "tv-fine" }, entry.summary) : null,
+      ...(entry ? aboutNodes(entry) : []),
       ...(entry
         ? entry.options.map((option) =>
             optionField(option, this.plan.mitigation_options, () => this.changed()),

@@ -4,6 +4,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { plural } from "../base/text.js";
+import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
 export class PlanForm {
@@ -142,6 +143,7 @@ export class PlanForm {
       this.more,
       el("summary", {}, `About and ${plural(entry.options.length + 1, "option")}`),
       el("p", { class: "tv-fine" }, `${entry.summary} `, paper),
+      ...aboutNodes(entry),
       this.positions(entry),
       ...entry.options.map((option) => optionField(option, this.plan.options, this.changed)),
     );

@@ -9,24 +9,28 @@ import torch
 
 from tokviz.errors import MissingSignal
 from tokviz.models.before.crops import crop_signals
+from tokviz.models.before.picture import box_entropies
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.before.why_missing import why_lacking
 from tokviz.models.tower.vision import image_signals
 from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.plans import Step
-from tokviz.reduction.method import Method
+from tokviz.reduction.method import Method, check_keep
 from tokviz.reduction.signal_table import SIGNALS
+from tokviz.reduction.signals import Signals
+from tokviz.reduction.vflowopt import threshold_of, tower_importance
 
 TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}
 """Axes of the tokens in signals that have [CLS], if any, in front of them."""
 
 
-def part_signals(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, Any]:
+def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, Any]:
     """Return the signals that a method asks for, over the tokens of one part that are left.
 
     Raises:
         MissingSignal: it needs one that there is not; the message says why.
     """
+    entry: Method = step.entry  # type: ignore[assignment]
     given = (
         cut_down(state, part)
         | placed(state, entry, part)
@@ -35,6 +39,10 @@ def part_signals(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str,
             "projector": lambda x: state.family.project(state.model, x),
         }
     )
+    if entry.reads("patch_entropy", step.options):
+        given |= grey_signals(state, part)
+    if "text_clip" in entry.needs:
+        given |= clip_signals(state, given)
     if "relevance" in entry.needs and state.prepared.relevance is not None:
         given["relevance"] = relevance(state, part)
     lacking = entry.missing({name for name, value in given.items() if value is not None})
@@ -52,6 +60,34 @@ def text_embeddings(state: TokensLeft) -> torch.Tensor:
     words = words[state.prepared.text_rows.to(words.device)]
     # with a device_map the tower may be on another GPU than the embeddings
     return state.model.get_input_embeddings()(words).to(state.pre.device)  # type: ignore[operator]
+
+
+def grey_signals(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
+    """Return the pixels that the tower saw, or what the picture says of each token's grey levels.
+
+    A whole grid of one tile has pixels of its own where the processor gives one picture per tile.
+    """
+    now = state.whole.position[part.tokens]
+    tile, pixels = state.layout.tiles[part.tiles[0]], state.prepared.inputs.get("pixel_values")
+    whole = len(part.tiles) == 1 and len(now) == tile.rows * tile.cols
+    if pixels is not None and pixels.ndim == 4 and whole:
+        return {"pixels": pixels[int(state.vision.sources.row[now[0]])].float()}
+    return {"patch_entropy": box_entropies(state.prepared.asked, now)}
+
+
+def clip_signals(state: TokensLeft, given: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Return text_clip and img_clip; nothing, and a note, without CLIP's text side."""
+    beside = state.prepared.clip
+    clip = beside.text if beside else None
+    if clip is None or not state.one_patch_each or clip.width != given["feats_pre"].shape[-1]:
+        why = beside.why_not if beside else ""
+        why = why or "a visual token here is not one patch of CLIP's"
+        note = f"No relevance in CLIP's joint space: {why}."
+        state.notes += [] if note in state.notes else [note]
+        return {}
+    at = state.pre.device
+    texts = clip.text(state.prepared.asked.prompt).to(at)
+    return {"text_clip": texts, "img_clip": clip.patches(given["feats_pre"]).to(at)}
 
 
 def placed(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, Any]:
@@ -116,6 +152,8 @@ def carried(state: TokensLeft, step: Step | None) -> dict[str, torch.Tensor]:
     if "llm_image" in step.entry.optional and len(state.layout.sizes) > 1:
         image = state.layout.image[state.whole.position].astype(np.int64)
         found["llm_image"] = torch.as_tensor(image, device=state.pre.device)
+    if "llm_tower_map" in step.entry.needs and (made := tower_map(state, step)) is not None:
+        found["llm_tower_map"] = made
     wanted = set(step.entry.fallbacks.values()) & set(TOWER_SIGNALS)
     layer = state.family.feature_layer(state.model)
     for part in state.parts() if wanted else []:
@@ -127,3 +165,25 @@ def carried(state: TokensLeft, step: Step | None) -> dict[str, torch.Tensor]:
                 # [h, tokens of the part] into [h, m]; newlines keep 0
                 found[name][..., torch.as_tensor(part.tokens, device=value.device)] = value
     return found
+
+
+def tower_map(state: TokensLeft, step: Step) -> torch.Tensor | None:
+    """Return the importance [m] that the tower gives to what is left; None without its maps.
+
+    An earlier step of the same publication has it already: a merged token has the value of the
+    one whose place it took. Else it is made here, crop by crop, as the crops attend.
+    """
+    earlier = state.scores.get(step.entry.rest)  # type: ignore[union-attr]
+    if earlier is not None:
+        values = np.nan_to_num(earlier[state.whole.position])
+        return torch.as_tensor(values, device=state.pre.device)
+    made = state.pre.new_zeros(state.whole.m, dtype=torch.float32)  # newlines keep 0
+    share = min(check_keep(step.keep, state.layout.n) / state.layout.n, 1.0)
+    for part in state.parts(by_tile=True):
+        signals = cut_down(state, part)
+        if signals.get("full_attn") is None:
+            return None
+        maps = Signals({name: signals[name] for name in ("full_attn", "index", "num_layers")})
+        score, _ = tower_importance(maps, -2, threshold_of(share))
+        made[torch.as_tensor(part.tokens, device=made.device)] = score.to(made.device)
+    return made

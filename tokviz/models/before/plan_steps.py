@@ -55,6 +55,7 @@ class PlanSteps(TokensLeft):
         )
         passed = now(self.pre.device) - began - done.seconds
         self.encode_seconds = self.vision.entered_seconds + passed
+        self.gave(step, done.supplied)
         self.say_shares(step, split)
         if self.vision.sources.weight is not None:
             self.notes.append(BLENDS)
@@ -124,6 +125,7 @@ class PlanSteps(TokensLeft):
         done = step.reduction or self.decide(step, keep)
         if done.n != self.whole.m:
             raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
+        self.keep_score(step, done)
         self.pre = apply_reduction(self.pre, done)
         plain, *extra = (apply_reduction(one, done) for one in self.every_feature())
         if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
@@ -165,7 +167,8 @@ class PlanSteps(TokensLeft):
         split = [self.everything()] if self.joint(entry) else self.parts(entry.tiles == "each")
         parts = []
         for part, share in zip(split, self.shares(keep, split), strict=True):
-            signals = part_signals(self, entry, part)
+            signals = part_signals(self, step, part)
+            self.gave(step, (name for name, value in signals.items() if value is not None))
             parts.append(reduce(step.method, signals, share, **step.options))
         self.say_shares(step, split)
         tokens = [part.tokens for part in split]

@@ -65,6 +65,10 @@ class PrefillInput:
     encode_seconds: float
     decide_seconds: float
     notes: list[str]
+    supplied: dict[str, set[str]]
+    "Method -> names of the signals that its decisions before layer 0 were given."
+    one_patch_each: bool
+    "True where each visual token is one patch of the tower."
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def route(
         plan_steps.encode_seconds,
         plan_steps.decide_seconds,
         plan_steps.notes,
+        plan_steps.supplied,
+        plan_steps.one_patch_each,
     )
 
 
@@ -189,7 +195,14 @@ def inside(
         partial(family.rotary, decoder),
         sliding,
         partial(family.cap_logits, model),
+        question_row(plan_steps, sequence),
     )
+
+
+def question_row(plan_steps: PlanSteps, sequence: EnteringRows) -> int | None:
+    """Return the row of the last token of the user's own words; None where none was found."""
+    own = plan_steps.prepared.text_rows
+    return int(np.searchsorted(sequence.rows, int(own[-1]))) if len(own) else None
 
 
 def windows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,10 @@ class TokensLeft:
         self.encode_seconds, self.decide_seconds = shared.seconds, 0.0
         self.whole = Reduction.identity(self.layout.n)
         self.records: list[StageRecord] = []
+        self.supplied: dict[str, set[str]] = {}
+        "Method -> names of the signals that its decisions were given."
+        self.scores: dict[str, np.ndarray] = {}
+        "Method -> the score that it gave to each original token, NaN where it gave none."
         self.notes: list[str] = []
         "Sentences about how the plan was carried out."
 
@@ -82,6 +87,17 @@ class TokensLeft:
         """Return which of the tokens in `vision` belong to a part (newlines left out)."""
         patch = self.layout.kind[self.encoded] == PATCH
         return np.flatnonzero(np.isin(self.layout.tile[self.encoded], part.tiles) & patch)
+
+    def gave(self, step: Step, names: Iterable[str]) -> None:
+        """Remember which signals a step's decision was given."""
+        self.supplied.setdefault(step.method, set()).update(names)
+
+    def keep_score(self, step: Step, done: Reduction) -> None:
+        """Remember the score of a step's decision on the tokens that are left, before it acts."""
+        if done.score is not None:
+            found = np.full(self.layout.n, np.nan, np.float32)
+            found[self.whole.position] = done.score
+            self.scores[step.method] = found
 
     def note(self, step: Step, done: Reduction, seconds: float) -> None:
         """Write down a stage that was carried out."""

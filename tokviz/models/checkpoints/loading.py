@@ -75,7 +75,7 @@ def load_parts(
         raise ModelError(_refused(source, str(error))) from error
     except (MemoryError, *LIBRARY_ERRORS) as error:
         log.info("loading %s failed", source, exc_info=True)
-        reason = placement.too_small(size) if is_out_of_memory(error) else _first_line(error)
+        reason = placement.too_small(size) if is_out_of_memory(error) else first_line(error)
         raise ModelError(_refused(source, reason)) from error
     progress(f"ready on {model.device}, {placement.reason}")
     return model.eval(), processor, family
@@ -154,7 +154,7 @@ def _refused(source: str | Path, reason: str) -> str:
     return f"the model {str(source)[:200]!r} could not be loaded: {reason}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return what transformers says of files that it cannot use."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # the reason of a wrong config stands in the second line

@@ -21,6 +21,7 @@ class AliveRows:
         length: int,
         index: np.ndarray,
         carried: dict[str, Any] | None = None,
+        question: int | None = None,
     ) -> None:
         """Begin with every row alive.
 
@@ -29,6 +30,7 @@ class AliveRows:
             length: number of rows of the sequence that enters layer 0.
             index: [m] original number of each visual token.
             carried: signals that the vision tower hands over, one value per visual token.
+            question: row of the last token of the user's own words; None = the last row.
         """
         self.length = length
         self.alive = self.every_row = torch.arange(length, device=visual.device)
@@ -39,6 +41,8 @@ class AliveRows:
         "[m], original number of each visual token that is alive."
         self.carried = dict(carried or {})
         "Signal -> [..., m], of the visual tokens that are alive."
+        self.question = length - 1 if question is None else question
+        "Row of the last token of the user's own words; text rows stay alive."
         self.rows_in: dict[int, torch.Tensor] = {}
         "Decoder layer -> rows that entered it, of layers from the first stage on."
 

@@ -30,6 +30,9 @@ class Editing:
         self.visual: torch.Tensor = stages.visual_at_start
         self.memory: dict[int, dict[str, Any]] = {}
         self.told: dict[str, Any] = {}
+        self.seen: set[int] = set()
+        self.edited: set[int] = set()
+        "Layers whose attention was shown to the edit, and those where it was changed."
 
     def see(
         self, call: AttentionCall, layer: int, written: int, phi: torch.Tensor | None = None
@@ -58,8 +61,16 @@ class Editing:
         for rows in self.rows(alive, call.query.shape[2], not written).split(ROW_CHUNK):
             place = self.place(call, layer, image, rows, written, phi)
             weights = self.edit.change(call.logits(rows)[0], place)
+            self.seen.add(layer)
             if weights is not None:
+                self.edited.add(layer)
                 call.put(rows, weights)
+
+    def effect(self, title: str) -> str:
+        """Say in how many layers attention was edited."""
+        if not self.edited:
+            return f"{title} edited no attention in this answer: what follows is the plain one."
+        return f"{title} edited attention in {len(self.edited)} of {len(self.seen)} layers."
 
     def rows(self, alive: torch.Tensor, queries: int, prefill: bool) -> torch.Tensor:
         """Return the query rows that the edit wants, ascending."""

@@ -53,6 +53,7 @@ class DecoderStages(AliveRows):
         rotary: Rotary | None = None,
         windows: Windows | None = None,
         cap: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits,
+        question: int | None = None,
     ) -> None:
         """Describe the sequence that enters layer 0.
 
@@ -69,8 +70,9 @@ class DecoderStages(AliveRows):
             rotary: (hidden, positions [1, rows], layer) -> cos and sin; default the decoder's own.
             cap: from states times `head` to the model's word logits.
             windows: of the layers that have a sliding window; None = no layer has.
+            question: row of the last token of the user's own words; None = the last row.
         """
-        super().__init__(visual, length, index, carried)
+        super().__init__(visual, length, index, carried, question)
         self.decoder: nn.Module = decoder
         self.step = step
         self.stages = {stage.layer: stage for stage in stages}
@@ -78,6 +80,8 @@ class DecoderStages(AliveRows):
         self.next_position = next_position
         self.done: list[tuple[int, Reduction, float]] = []
         "Layer, W and seconds of each stage that was carried out."
+        self.supplied: set[str] = set()
+        "Names of the signals that the decisions were given."
         self.head = head
         asked = step.entry if step else None
         wanted = {*asked.needs, *asked.optional} if asked else set()
@@ -212,6 +216,7 @@ class DecoderStages(AliveRows):
         state = StageState(self, self.recorder, self.word_logits, layer, hidden, kwargs)
         step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
         signals = state.signals(step.entry)  # type: ignore[union-attr]
+        self.supplied |= set(signals)
         done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
         done = done if self.repacks else done.in_raster_order()
         self.done.append((layer, done, now(hidden.device) - began))

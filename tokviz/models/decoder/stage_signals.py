@@ -228,9 +228,10 @@ class StageState:
         return (call.query[0, :, -1:] @ key.transpose(1, 2)).float()[:, 0]
 
     def shared(self) -> torch.Tensor:
-        """Number of neurons active both for a token and for the last row, [m]."""
+        """Number of neurons active both for a token and for the question's last token, [m]."""
         fed = self.recorder.neurons
-        return shared_neurons(fed[self.local], fed[-1]).float()  # type: ignore[index]
+        row = int(torch.searchsorted(self.rows.alive, self.rows.question))
+        return shared_neurons(fed[self.local], fed[row]).float()  # type: ignore[index]
 
     def lens(self) -> torch.return_types.max:
         """Highest probability of the logit lens at each visual token, and its word."""

@@ -38,6 +38,8 @@ class ContrastBranch:
             read: returns the branch's lane, its prompt read; None for an early read-out.
         """
         self.contrast, self.answer = contrast, answer
+        self.effects: list[tuple[bool, bool]] = []
+        "Per token: were its probabilities changed, and is another word the most likely one?"
         began = now(answer.device)
         self.lane = read()
         self.prefill_seconds = now(answer.device) - began
@@ -54,7 +56,21 @@ class ContrastBranch:
         """Put the combined logits in the place of the lane's own."""
         own, step = self.answer.logits, len(self.answer.ids) + 1
         other = self.answer.early_logits() if self.lane is None else self.lane.logits
-        self.answer.logits = self.contrast.combine(own, other, step)  # type: ignore[arg-type]
+        made = self.contrast.combine(own, other, step)  # type: ignore[arg-type]
+        before, after = own.log_softmax(-1), made.log_softmax(-1)  # type: ignore[union-attr]
+        moved = not torch.allclose(before, after, atol=1e-5, rtol=0)
+        self.effects.append((moved, bool(before.argmax() != after.argmax())))
+        self.answer.logits = made
+
+    def effect(self, title: str, tokens: int) -> str:
+        """Say what came of it in the first so many tokens."""
+        moved, switched = (sum(kind) for kind in zip(*self.effects[:tokens], strict=True))
+        if not moved:
+            return f"{title} changed no probability in this answer: what follows is the plain one."
+        return (
+            f"{title} changed the probabilities at {moved} of {min(tokens, len(self.effects))} "
+            f"tokens, and the most likely word at {switched}."
+        )
 
     @property
     def decode_seconds(self) -> float:

@@ -40,6 +40,8 @@ class Measured:
     kv_bytes: int
     prefill_share: float
     "The prefill's arithmetic relative to that of the whole prompt, by formula."
+    status: tuple[str, ...]
+    "How close each method came to its publication, a sentence each."
     notes: tuple[str, ...]
     finish: str
     "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`."
@@ -66,6 +68,7 @@ class MeasuredRun(Run):
             seconds=dict(self.view.timings or {}),
             kv_bytes=self.view.kv_bytes,
             prefill_share=self.prefill_share()["whole_prompt"],
+            status=tuple(status.sentence for status in self.statuses()),
             notes=tuple(dict.fromkeys(notes)),
             finish=self.view.finish,
         )

@@ -50,7 +50,9 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     notes = (*template_notes(loaded, len(opened)), *notes)
     asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks, notes)
     own = torch.from_numpy(rows.astype(np.int64))
-    return Prepared(asked, inputs, loaded.family.positions(loaded.model, inputs), own)
+    return Prepared(
+        asked, inputs, loaded.family.positions(loaded.model, inputs), own, clip=loaded.clip
+    )
 
 
 def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
@@ -117,6 +119,8 @@ def asked_layers(
             entry = step.entry
             if entry is None or step.place == "tower":
                 continue
+            if "llm_tower_map" in entry.needs:
+                ask("full_attn", {-2})
             for name in (*entry.needs, *entry.optional, *entry.fallbacks.values()):
                 if name in TOWER_SIGNALS:
                     ask(name, layers_of(step, loaded.family.feature_layer(loaded.model)))

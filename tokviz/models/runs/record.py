@@ -72,7 +72,7 @@ def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dic
     """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
     if not lane.rows.states:
         return {}
-    words = readout_words(lane, asked, t)
+    words = readout_words(lane, entered, asked, t)
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
 
     def read(states: torch.Tensor) -> torch.Tensor:
@@ -89,10 +89,28 @@ def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dic
     }
 
 
-def readout_words(lane: Lane, asked: Asked, t: int) -> np.ndarray:
-    """Return the ids of the words of prompt and answer, ascending, int32 [k]."""
-    words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(lane.ids[:t], np.int32)]))
+def readout_words(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> np.ndarray:
+    """Return the ids of the words of prompt, answer and first guess, ascending, int32 [k]."""
+    guess = first_guess(lane, entered, asked)
+    others = lane.ids[:t] if guess is None else [*lane.ids[:t], guess]
+    words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(others, np.int32)]))
     return words[words != lane.family.image_token_id(lane.model)].astype(np.int32)
+
+
+def first_guess(lane: Lane, entered: PromptRows, asked: Asked) -> int | None:
+    """Return the word that the model would say at the first row of the user's own words.
+
+    TAM's official code explains that row with it. None without a lens: it takes a product with the
+    whole head, as the lens does.
+    """
+    if not lane.capture.lens or not lane.rows.states:
+        return None
+    rows = entered.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
+    first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
+    if not len(first):
+        return None
+    state = lane.rows.states[0][int(first[0])]
+    return int((state @ lane.family.head_weight(lane.model).T).argmax())
 
 
 def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.ndarray]:

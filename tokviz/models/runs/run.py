@@ -29,9 +29,11 @@ from tokviz.models.runs.preparing import encode
 from tokviz.models.runs.record import build_trace, readout_words
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
+from tokviz.models.runs.statuses import plan_statuses
 from tokviz.models.runs.timings import answer_timings
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, Step
+from tokviz.reduction.run_status import Status
 from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF, MitigationRecord, StageRecord
 
@@ -59,6 +61,8 @@ class Run:
         self.plan, self.capture = plan or Plan(()), capture
         self.recipe = self.plan.recipe
         self.contrast: ContrastBranch | None = None
+        self.first_supplied: set[str] = set()
+        "Signals given in a first reading of the prompt, where a second followed."
         total = prepared.asked.layout.n
         self.view = LaneView(self.plan.label, total_visual_tokens=total)
         self.said = loaded.answer_text()
@@ -115,6 +119,7 @@ class Run:
     def read_again(self) -> None:
         """Read the prompt a second time, without what a method left out in the first."""
         stages, spent = self.lane.stages, self.prefill_input.decide_seconds
+        self.first_supplied = stages.supplied
         layer, done, _ = stages.done[0]
         step = next(iter(self.plan.at("language_model")))
         earlier = tuple(s for s in self.plan.steps if s is not step)
@@ -252,12 +257,13 @@ class Run:
                 "date": datetime.now(UTC).date().isoformat(),
                 "positions": [s.position_policy for s in self.plan.steps],
                 "prefill_share": self.prefill_share(),
+                "status": [status.as_json() for status in self.statuses()],
             },
             (
                 self.tokens,
                 candidates[:t],
                 self.view.text,
-                word_texts(states, readout_words(self.lane, asked, t), self.said),
+                word_texts(states, readout_words(self.lane, entered, asked, t), self.said),
             ),
             dict(self.view.timings or {}),
             self.notes(),
@@ -272,11 +278,23 @@ class Run:
         )
         self.view.done = True
 
+    def statuses(self) -> list[Status]:
+        """Return how close each method, and the mitigation, came to its publication here."""
+        entered = self.prefill_input
+        inside = self.first_supplied | self.lane.stages.supplied
+        given = {s.method: entered.supplied.get(s.method, set()) for s in self.plan.steps}
+        for step in self.plan.at("language_model"):
+            given[step.method] = given[step.method] | inside
+        images = len(self.prepared.asked.layout.sizes)
+        return plan_statuses(self.plan, given, images, entered.one_patch_each)
+
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
         model = self.loaded.model
-        notes = [*self.loaded.notes, *self.prepared.asked.notes, *self.prefill_input.notes]
-        notes += [*setting_notes(model), *context_notes(model, self.lane)]
+        said = [status.sentence for status in self.statuses()]
+        notes = [*said, *self.effects(), *self.loaded.notes, *self.prepared.asked.notes]
+        notes += [*self.prefill_input.notes, *setting_notes(model)]
+        notes += context_notes(model, self.lane)
         count = min(len(self.plan.forced), len(self.tokens))
         if count:
             what = "token was" if count == 1 else f"{count} tokens were"
@@ -291,6 +309,17 @@ class Run:
                 "(in bfloat16 a word may change where two are nearly as likely)."
             )
         return notes
+
+    def effects(self) -> list[str]:
+        """Return what came of the mitigation, a sentence for each of its halves."""
+        chosen, editing = self.plan.mitigation, self.lane.editing
+        if chosen is None or "diagnostic" in chosen.entry.kinds:
+            return []
+        title = chosen.entry.title
+        found = [editing.effect(title)] if editing else []
+        if self.contrast:
+            found.append(self.contrast.effect(title, max(len(self.tokens), 1)))
+        return found
 
     def mitigation_record(self) -> MitigationRecord | None:
         """Return what the plan's mitigation was, and the numbers it measured."""

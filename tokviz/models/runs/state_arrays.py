@@ -9,7 +9,12 @@ from tokviz.models.answer_text import AnswerText
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.prompt_records import stacked
 from tokviz.models.prepared import Asked
-from tokviz.models.runs.record import PromptRows, over_whole_prompt, readout_words
+from tokviz.models.runs.record import (
+    PromptRows,
+    first_guess,
+    over_whole_prompt,
+    readout_words,
+)
 
 TOKEN_CHUNK = 64
 "Visual tokens whose distribution over the whole vocabulary is held at once."
@@ -43,12 +48,10 @@ def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
         "last_state": prompt[-1].float().cpu().numpy(),
         "state_similarity": spread[asked.layout.position].T.astype(np.float16),
     }
-    rows = entered.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
-    first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
-    if lane.capture.lens and len(first):  # a product with the whole head, as the lens makes
-        guess = lane.family.word_logits(lane.model, prompt[int(first[0])])
+    guess = first_guess(lane, entered, asked)
+    if guess is not None:
         arrays["own_guess"] = np.full(len(asked.own_rows), -1, np.int32)
-        arrays["own_guess"][0] = int(guess.argmax())
+        arrays["own_guess"][0] = guess
     return arrays
 
 
@@ -60,7 +63,9 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
     """
     if not lane.prompt_records.lens:
         return {}
-    words = torch.as_tensor(readout_words(lane, asked, t).astype(np.int64), device=lane.device)
+    words = torch.as_tensor(
+        readout_words(lane, entered, asked, t).astype(np.int64), device=lane.device
+    )
     found: list[tuple[np.ndarray, ...]] = []
     for layer, states in sorted(lane.prompt_records.lens.items()):
         parts = [read(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]

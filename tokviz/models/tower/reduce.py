@@ -47,6 +47,8 @@ class TowerRun:
         self.depth = len(family.tower_layers(model))
         self.joins = family.tower_joins(model)
         entry = step.entry
+        self.supplied: set[str] = set()
+        "Names of the signals that the decisions were given."
         self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]
 
     def through(self) -> None:
@@ -157,6 +159,7 @@ class TowerRun:
         for name in self.asked & set(TOWER_SIGNALS):
             given[name] = row.signal(name, self.observer) if row.calls else None
         signals = {name: value for name, value in given.items() if name in self.asked}
+        self.supplied |= {name for name, value in signals.items() if value is not None}
         keep = min(stage.keep, len(row.units))
         done = reduce(self.step.method, signals, keep, **self.step.options)
         row.latest = (layer, done)
@@ -222,6 +225,8 @@ class Encoded:
     "[tiles, d_v], as in `Vision`."
     seconds: float
     "Spent on deciding."
+    supplied: set[str]
+    "Names of the signals that the decisions were given."
 
 
 def encode_reduced(
@@ -341,6 +346,7 @@ def _left(
         {layer: torch.cat([one[layer] for one in cls_attn], -1) for layer in sorted(common)},
         torch.stack(states) if states else None,
         sum(row.seconds for row in run.rows),
+        run.supplied,
     )
 
 

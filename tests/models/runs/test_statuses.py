@@ -1,0 +1,70 @@
+"""What a run says of how close it came to its publications: in trace, JSON, rows and file."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import tokviz
+from tokviz.errors import TraceError
+from tokviz.reduction.run_status import AS_PUBLISHED, RUN_DIFFERS, STAND_IN
+from tokviz.trace import export, open_trace
+from tokviz.view.lanes import statuses
+
+
+def words(trace):
+    return {entry["name"]: entry["word"] for entry in trace.model["status"]}
+
+
+@pytest.fixture(scope="module")
+def ask(vlm, cat):
+    def answer(*steps, **more):
+        return vlm.answer(cat, "what is this?", tokviz.plan(*steps, **more), 2)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("fastervlm", AS_PUBLISHED),
+        ("tome", AS_PUBLISHED),
+        ("fastv", AS_PUBLISHED),
+        ("gemfilter", RUN_DIFFERS),
+        ("cdpruner", STAND_IN),
+        ("fopru", STAND_IN),
+    ],
+)
+def test_the_word_follows_from_the_run(ask, name, word):
+    trace = ask(name, keep=16)
+    title = tokviz.METHODS[name].title
+    assert words(trace) == {title: word}
+    assert any(note.startswith(f"{title}: {word}") for note in trace.notes)
+
+
+def test_baselines_and_untouched_runs_claim_nothing(ask, vlm, cat):
+    assert ask("uniform", keep=16).model["status"] == []
+    assert vlm.answer(cat, "what is this?", None, 2).model["status"] == []
+
+
+def test_position_ids_and_a_mitigation_are_told(ask):
+    trace = ask("fastervlm", keep=16, positions="keep", mitigation="m3id")
+    assert words(trace) == {"FasterVLM": RUN_DIFFERS, "M3ID": STAND_IN}
+
+
+def test_it_is_in_the_file_the_json_and_the_page(ask):
+    trace = ask("cdpruner", keep=16)
+    again = open_trace(trace.to_bytes())
+    assert again.model["status"] == trace.model["status"]
+    assert json.loads(json.dumps(export.answer_record(again)))["status"] == trace.model["status"]
+    assert statuses(again)[0].startswith("CDPruner: stand-in: text_llm was read in place of")
+
+
+@pytest.mark.parametrize(
+    "status", ["text", [3], [{"name": "a"}], [{"name": "a", "word": 3, "why": []}],
+               [{"name": "a", "word": "b", "why": "c"}], [{"name": "a", "word": "b", "why": [1]}]]
+)  # fmt: skip
+def test_a_hostile_status_is_refused(ask, status):
+    trace = ask("uniform", keep=16)
+    with pytest.raises(TraceError):
+        open_trace(replace(trace, model={**trace.model, "status": status}).to_bytes())

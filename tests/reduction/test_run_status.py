@@ -1,0 +1,103 @@
+"""How close a run came to its publication: three words, each from what was really supplied."""
+
+import pytest
+
+from tokviz.mitigation import MITIGATIONS
+from tokviz.reduction import METHODS
+from tokviz.reduction.run_status import (
+    AS_PUBLISHED,
+    RUN_DIFFERS,
+    STAND_IN,
+    RunFacts,
+    declared_status,
+    run_status,
+)
+
+PUBLISHED = sorted(name for name, entry in METHODS.items() if entry.paper)
+
+
+def status(name, supplied=None, facts=None, **options):
+    entry = METHODS[name]
+    return run_status(
+        entry, options, entry.needs if supplied is None else supplied, facts or RunFacts()
+    )
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_with_all_that_it_needs_a_method_earns_the_word_it_declares(name):
+    """What is missing or another part of the same paper is all that may lower the word."""
+    entry = METHODS[name]
+    chain = [name, entry.rest] if entry.rest else [name]
+    defaults = dict(entry.published_options)
+    assert status(name, facts=RunFacts(chain=chain), **defaults) == declared_status(entry)
+
+
+@pytest.mark.parametrize(
+    ("name", "need"), [(name, need) for name in PUBLISHED for need in METHODS[name].fallbacks]
+)
+def test_a_fallback_is_a_stand_in_unless_the_official_code_takes_it(name, need):
+    entry = METHODS[name]
+    supplied = {*entry.needs, entry.fallbacks[need]} - {need}
+    found = status(name, supplied)
+    if need in entry.official_fallbacks:
+        assert found.word == declared_status(entry).word or entry.rest or entry.published_options
+    else:
+        assert found.word == STAND_IN
+        assert f"{entry.fallbacks[need]} was read in place of {need}" in found.why
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (RunFacts(positions="keep"), "position ids: keep, published: repack"),
+        (RunFacts(images=3), "3 images, where the publication decides on one"),
+        (RunFacts(one_patch_each=False), "a visual token is several patches"),
+        (RunFacts(chain=["divprune", "fastervlm"]), "it decided on what divprune had left"),
+    ],
+)
+def test_what_goes_on_around_the_decision_makes_the_run_differ(facts, reason):
+    found = status("fastervlm", facts=facts)
+    assert found.word == RUN_DIFFERS
+    assert len(found.why) == 1
+    assert found.why[0].startswith(reason)
+    assert found.sentence == f"FasterVLM: {RUN_DIFFERS}: {found.why[0]}."
+
+
+def test_options_that_are_not_published_are_named():
+    assert status("fastv", layer=3).why == ("layer = 3, published: 2",)
+    assert status("hiprune", variant="paper").word == AS_PUBLISHED
+    assert status("random", seed=5) is None  # a baseline claims nothing
+    by_hand = "object_layer = 4, by hand, not by the method's own rule"
+    assert status("hiprune", object_layer=4).why == (by_hand,)
+
+
+def test_two_parts_of_one_paper_are_a_run_as_published_only_together():
+    lone = status("aim")
+    assert (lone.word, lone.why) == (
+        RUN_DIFFERS, ("the method's other part, aim_mask, was not run",)
+    )  # fmt: skip
+    both = RunFacts(chain=["aim", "aim_mask"])
+    assert status("aim", facts=both).word == status("aim_mask", facts=both).word == AS_PUBLISHED
+
+
+def test_positions_follow_the_version():
+    """SparseVLM 2.0 retains position ids, 1.0 and 1.5 renumber; the default is as published."""
+    entry = METHODS["sparsevlm"]
+    assert entry.published_positions({}) == "repack"
+    assert entry.published_positions({"version": "2.0"}) == "keep"
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_part_named_exists_and_names_it_back(name):
+    rest = METHODS[name].rest
+    assert not rest or METHODS[rest].rest == name
+    assert set(METHODS[name].official_fallbacks) <= set(METHODS[name].fallbacks)
+    assert set(METHODS[name].published_options) <= set(METHODS[name].options)
+
+
+@pytest.mark.parametrize("entry", [*METHODS.values(), *MITIGATIONS.values()], ids=lambda e: e.name)
+def test_a_stand_in_says_of_what(entry):
+    found = declared_status(entry)
+    if entry.paper and not entry.verified:
+        assert found.word == STAND_IN
+        assert len(found.why[0]) > 20

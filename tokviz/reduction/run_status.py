@@ -1,0 +1,166 @@
+"""How close was a run to the publication? One of three words, and the reasons for it.
+
+The word follows from what the engine supplied to the method in this run and from what it did with
+the decision, not from the method alone: CDPruner without CLIP's text encoder is a stand-in on a
+model where CDPruner with it runs as published.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tokviz.reduction.method import Method
+
+AS_PUBLISHED = "run as published"
+RUN_DIFFERS = "decision as published, run differs"
+STAND_IN = "stand-in"
+WORDS: dict[str, str] = {
+    AS_PUBLISHED: "every signal of the published form was supplied, and its effect and its "
+    "positions were applied",
+    RUN_DIFFERS: "the published rule decided, but something around it is not as published",
+    STAND_IN: "something else took the place of the published rule or of what it reads",
+}
+"""What can be said of a run -> what that means."""
+
+FREE_OPTIONS = ("variant", "version", "seed")
+"""Options whose values are all published, or of which the publication names none."""
+OF_TOWER = {"cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v"}
+"""Signals that the tower gives patch by patch."""
+
+
+class Declares(Protocol):
+    """What the word needs to know of a method or a mitigation."""
+
+    notes: str
+    verified: bool
+
+
+@dataclass(frozen=True)
+class Status:
+    """What can be said of one method, or one mitigation, in one run."""
+
+    name: str
+    "Its title."
+    word: str
+    "A key of WORDS."
+    why: tuple[str, ...] = ()
+    "Clauses; none for a run as published."
+
+    @property
+    def sentence(self) -> str:
+        """The whole in one sentence."""
+        reasons = f": {'; '.join(self.why)}" if self.why else ""
+        return f"{self.name}: {self.word}{reasons}."
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"name": self.name, "word": self.word, "why": list(self.why)}
+
+
+def status_from(entry: Mapping[str, Any]) -> Status:
+    """Return a status from its plain values, as `Status.as_json` gives them."""
+    return Status(entry["name"], entry["word"], tuple(entry["why"]))
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What else a run did that the word follows from."""
+
+    images: int = 1
+    one_patch_each: bool = True
+    "False where a visual token is made of several patches of the tower."
+    chain: Sequence[str] = ()
+    "Names of the methods of the plan, in order."
+    positions: str | None = None
+    "The position policy that was used; None = the published one."
+
+
+def run_status(
+    entry: Method, options: Mapping[str, Any], supplied: Collection[str], facts: RunFacts
+) -> Status | None:
+    """Return the word for one method in one run; None for a baseline, which has no publication.
+
+    Args:
+        entry: the method.
+        options: as they were given.
+        supplied: names of the signals that its decisions read.
+        facts: what the run did around them.
+    """
+    if not entry.paper:
+        return None
+    if stands_in := replaced(entry, supplied):
+        return Status(entry.title, STAND_IN, tuple(stands_in))
+    differs = [
+        *entry.differs,
+        *settings(entry, options),
+        *around(entry, entry.published_positions(options), facts),
+        *company(entry, facts.chain),
+    ]
+    return Status(entry.title, RUN_DIFFERS if differs else AS_PUBLISHED, tuple(differs))
+
+
+def declared_status(entry: Any) -> Status | None:
+    """Return the best word that a method or mitigation can earn, whatever the model gives."""
+    if not entry.paper:
+        return None
+    if not entry.verified:
+        return Status(entry.title, STAND_IN, (reason_of(entry),))
+    return Status(entry.title, RUN_DIFFERS if entry.differs else AS_PUBLISHED, entry.differs)
+
+
+def replaced(entry: Method, supplied: Collection[str]) -> list[str]:
+    """Return what stood in for what; the replacements of official code are none."""
+    found = [] if entry.verified else [reason_of(entry)]
+    for name in entry.needs:
+        instead = (entry.fallbacks or {}).get(name)
+        if name not in supplied and instead in supplied and name not in entry.official_fallbacks:
+            found.append(f"{instead} was read in place of {name}")
+    return found
+
+
+def reason_of(entry: Declares) -> str:
+    """Return why a method is a stand-in and of what, from its own notes, as a clause."""
+    sentences = re.split(r"(?<=\.)\s+", " ".join(entry.notes.split()))
+    said = next((s for s in sentences if "stand-in" in s.lower()), "")
+    clause = re.sub(r"^A stand-in[ :,]*", "", said).strip().rstrip(".")
+    return clause or "built from secondary sources"
+
+
+def settings(entry: Method, options: Mapping[str, Any]) -> list[str]:
+    """Return the options that are not at their published values."""
+    found = []
+    for name, value in entry.check_options(options).items():
+        published = entry.published_options.get(name, entry.options[name].default)
+        if value == published or name in FREE_OPTIONS:
+            continue
+        by_itself = "by hand, not by the method's own rule"
+        how = by_itself if published is None else f"published: {published}"
+        found.append(f"{name} = {value}, {how}")
+    return found
+
+
+def around(entry: Method, published: str, facts: RunFacts) -> list[str]:
+    """Return how the picture, the model and the position ids make the run another one."""
+    found = []
+    if facts.positions not in (None, published):
+        found.append(f"position ids: {facts.positions}, published: {published}")
+    if facts.images > 1 and not entry.several_images:
+        found.append(f"{facts.images} images, where the publication decides on one")
+    reads_patches = entry.place == "tower" or OF_TOWER & {*entry.needs, *entry.fallbacks.values()}
+    if reads_patches and not facts.one_patch_each:
+        found.append("a visual token is several patches of the tower here, taken together")
+    return found
+
+
+def company(entry: Method, chain: Sequence[str]) -> list[str]:
+    """Return what the other steps of the plan mean for this one."""
+    earlier = list(chain[: chain.index(entry.name)]) if entry.name in chain else []
+    found = []
+    if entry.rest and entry.rest not in chain:
+        found.append(f"the method's other part, {entry.rest}, was not run")
+    if strangers := [name for name in earlier if name != entry.rest]:
+        found.append(f"it decided on what {', '.join(strangers)} had left")
+    return found
