@@ -35,6 +35,7 @@ components.sentences
 tokviz.__main__
 tokviz.cli
 tokviz.catalog
+tokviz.testing
 tokviz
 tokviz.sweeps
 tokviz.examine
@@ -49,7 +50,7 @@ tokviz.models.checkpoints
 tokviz.models.families
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
 tokviz.models.answer_text tokviz.models.model_lock
-tokviz.models.out_of_memory
+tokviz.models.compiled tokviz.models.foreign_errors tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation
 tokviz.analysis tokviz.reduction

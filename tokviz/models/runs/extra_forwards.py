@@ -18,6 +18,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.attention import AttentionCall
 from tokviz.models.families.family import Features
+from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
@@ -181,7 +182,7 @@ class ExtraForwards:
             with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
                 self.reading.own_answer([self.all], self._features)
             rows = torch.stack([torch.cat(states[i]) for i in self.layers])
-            return (decoder.norm(rows) @ head.T).argmax(-1).cpu().numpy()  # type: ignore[operator]
+            return (final_norm(decoder)(rows) @ head.T).argmax(-1).cpu().numpy()
 
     # -- attention --------------------------------------------------------------------------------
 
