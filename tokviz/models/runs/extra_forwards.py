@@ -25,6 +25,7 @@ from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
 from tokviz.models.runs.exit import ImageExit
 from tokviz.models.runs.preparing import encode, prepare
+from tokviz.models.runs.same_question import check_pictures
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
@@ -303,6 +304,7 @@ def further_runs(
     """Return the extra forwards on the question of a trace; see `VLM.further_runs`."""
     with loaded.guarded():
         prepared = prepare(loaded, images, prompt)
+    check_pictures(trace, prepared.asked.images)
     return ExtraForwards(loaded, prepared, trace, max_new_tokens)
 
 
