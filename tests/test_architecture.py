@@ -35,6 +35,7 @@ components.sentences
 tokviz.__main__
 tokviz.cli
 tokviz.catalog
+tokviz.testing
 tokviz
 tokviz.sweeps
 tokviz.examine
@@ -52,7 +53,7 @@ tokviz.models.model_lock
 tokviz.models.model_state
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
 tokviz.models.answer_text tokviz.models.not_finite
-tokviz.models.out_of_memory
+tokviz.models.compiled tokviz.models.foreign_errors tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation
 tokviz.analysis tokviz.reduction

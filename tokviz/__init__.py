@@ -9,10 +9,11 @@ a trace pulls in neither torch nor transformers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from tokviz.notebook_display import draw_with
+from tokviz.notebook_display import make_with
 from tokviz.old_paths import MOVED, keep_old_paths
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def __getattr__(name: str) -> Any:
     if f"{__name__}.{name}" in MOVED:
         return import_module(f"{__name__}.{name}")
     if name not in _HOME:
-        raise AttributeError(f"module 'tokviz' has no attribute {name!r}")
+        guess = import_module("tokviz.names").did_you_mean(name, __all__)
+        raise AttributeError(f"module 'tokviz' has no attribute {name!r}.{guess}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
@@ -90,9 +92,20 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def _notebook_frame(trace: Trace) -> str:
-    return import_module("tokviz.view.notebook").frame(trace)
+def _later(module: str, function: str) -> Callable[..., Any]:
+    """Return a function that imports another one's home when it is first called."""
+
+    def call(*given: Any, **options: Any) -> Any:
+        return getattr(import_module(module), function)(*given, **options)
+
+    return call
 
 
-draw_with(_notebook_frame)
+make_with(
+    trace=_later("tokviz.view.notebook", "frame"),
+    result=_later("tokviz.view.cells", "result_cell"),
+    reduction=_later("tokviz.view.cells", "reduction_cell"),
+    table=_later("tokviz.view.tables", "table"),
+    plot=_later("tokviz.view.plots", "plot"),
+)
 keep_old_paths()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tokviz
+from tokviz.errors import InputError
+from tokviz.names import unknown
 from tokviz.reduction.run_status import declared_status
 
 LISTS = {
@@ -21,6 +23,15 @@ LISTS = {
     "models": "models to choose from",
 }
 """What can be listed."""
+
+SINGULAR = {
+    "methods": "method",
+    "mitigations": "mitigation",
+    "analyses": "analysis",
+    "families": "family",
+    "models": "model",
+}
+"""What one entry of a list is called."""
 
 HEADINGS = {
     "methods": ("Method", "Acts", "What it does", "Paper"),
@@ -50,11 +61,50 @@ def plain(entries: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"{entry['name']:{width}}  {_summary(entry)}" for entry in entries)
 
 
-def markdown(which: str) -> str:
-    """Return a list as a Markdown table."""
+def entry(which: str, name: str) -> dict[str, Any]:
+    """Return the row of one entry; raise InputError, with the nearest name, when there is none."""
+    found = {row["name"]: row for row in rows(which)}
+    if name not in found:
+        raise InputError(unknown(SINGULAR[which], name, found))
+    return found[name]
+
+
+def details(row: Mapping[str, Any]) -> str:
+    """Return all about one entry: a line for each thing that is known of it."""
+    told = [(key, value) for key, value in row.items() if key not in ("name", "options")]
+    lines = [row["name"]]
+    lines += [f"  {key.replace('_', ' ')}: {_words(value)}" for key, value in told if value != ""]
+    options = row.get("options", [])
+    lines += ["  options:"] if options else []
+    return "\n".join([*lines, *(f"    {_option_line(option)}" for option in options)])
+
+
+def _words(value: Any) -> str:
+    """Return a value of a row as a person reads it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(one)}" for key, one in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        return "; ".join(_words(one) for one in value) or "none"
+    return "not known" if value is None else " ".join(str(value).split())
+
+
+def _option_line(option: Mapping[str, Any]) -> str:
+    """Return an option's name, type, default and what is allowed."""
+    text = f"{option['name']} ({option['type']}) = {option['default']}"
+    if option["choices"]:
+        return f"{text}, one of {', '.join(map(str, option['choices']))}"
+    if option["low"] is not None or option["high"] is not None:
+        return f"{text}, {option['low']} to {option['high']}"
+    return text
+
+
+def markdown(which: str, entries: Sequence[dict[str, Any]] | None = None) -> str:
+    """Return a list, or some of its rows, as a Markdown table."""
     head = HEADINGS[which]
     lines = [head, tuple("---" for _ in head)]
-    lines += [_cells(which, entry) for entry in rows(which)]
+    lines += [_cells(which, entry) for entry in (rows(which) if entries is None else entries)]
     return "\n".join(f"| {' | '.join(_cell(c) for c in line)} |" for line in lines)
 
 

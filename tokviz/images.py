@@ -39,7 +39,18 @@ FOREIGN: tuple[tuple[str, re.Pattern[bytes]], ...] = (
         re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:svg|\?xml|!doctype svg)", re.I),
     ),
     ("an HTML page", re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|!--)", re.I)),
-    ("a HEIC or AVIF picture", re.compile(rb".{4}ftyp", re.S)),
+    (
+        "a HEIC or AVIF picture",
+        re.compile(rb".{4}ftyp(?:hei|hev|mif1|msf1|avi[fs]|mia)", re.S),
+    ),
+    (
+        "a video",
+        re.compile(rb".{4}(ftyp|moov|mdat)|\x1aE\xdf\xa3|RIFF.{4}AVI |\x00{2}\x01[\xb3\xba]", re.S),
+    ),
+    (
+        "a pointer of git-lfs (fetch the picture with `git lfs pull`)",
+        re.compile(rb"version https://git-lfs"),
+    ),
     ("a PostScript document", re.compile(rb"%!PS")),
     ("a zip archive", re.compile(rb"PK\x03\x04")),
 )
@@ -119,7 +130,7 @@ def _from_path(source: str | Path, most_pixels: int) -> Image.Image:
     text = str(source)
     if re.match(r"[a-z][a-z0-9+.-]+:/|data:", text, re.I):
         raise InputError("addresses are not fetched: save the picture and give its file.")
-    name = f"{Path(text).name[:80]!r}"
+    name = f"{(Path(text).name or text)[:80]!r}"
     try:
         path = Path(text)
         if path.is_dir():
@@ -146,7 +157,8 @@ def _from_bytes(data: bytes, name: str, most_pixels: int) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError:
-        raise InputError(f"{name} is not a picture that can be read. Allowed: {ALLOWED}.") from None
+        what = "a text file, not a picture" if _is_text(data) else "not a picture that can be read"
+        raise InputError(f"{name} is {what}. Allowed: {ALLOWED}.") from None
     except BOMBS:
         raise InputError(
             f"{name} has over {MAX_PIXELS // 10**6} megapixels: make it smaller."
@@ -154,6 +166,15 @@ def _from_bytes(data: bytes, name: str, most_pixels: int) -> Image.Image:
     except DECODER_ERRORS as error:
         raise _damaged(name, error) from error
     return _decoded(picture, name, most_pixels)
+
+
+def _is_text(data: bytes) -> bool:
+    """Return whether a file's beginning is text: a table, a program, JSON."""
+    try:
+        start = data[:4096].decode("utf-8", "strict" if len(data) <= 4096 else "ignore")
+    except UnicodeDecodeError:
+        return False
+    return all(letter.isprintable() or letter.isspace() for letter in start)
 
 
 def _decoded(picture: Image.Image, name: str, most_pixels: int) -> Image.Image:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tokviz.errors import InputError
+from tokviz.notebook_display import made
 
 KEPT, MERGED, PRUNED = 0, 1, 2
 FATES = ("kept", "merged", "pruned")
@@ -130,6 +131,10 @@ class Reduction:
         return cls.from_entries(rows, cols, weights, n, len(members), position, **provenance)
 
     # -- reading it ---------------------------------------------------------------------------
+
+    def _repr_html_(self) -> str | None:
+        """Return what became of every token as Jupyter shows it."""
+        return made("reduction", self)
 
     @property
     def m(self) -> int:

@@ -1,7 +1,7 @@
-"""How a trace shows itself in a notebook: what draws it is set from above.
+"""How runs and results show themselves in a notebook, as tables and as plots: set from above.
 
-Views know traces, not the reverse. `tokviz/__init__.py` sets it once; without it a trace shows its
-plain text.
+Views know traces, not the reverse. `tokviz/__init__.py` says once who draws what; without it a
+trace shows its plain text.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-_draw: Callable[[Any], str] | None = None
+_makers: dict[str, Callable[..., Any]] = {}
+"""HTML of a trace, a result or a reduction; a table; a plot."""
 
 
-def draw_with(draw: Callable[[Any], str]) -> None:
-    """Let this function make the HTML of every trace."""
-    global _draw
-    _draw = draw
+def make_with(**makers: Callable[..., Any]) -> None:
+    """Let these functions make what is shown, by kind: trace, result, reduction, table, plot."""
+    _makers.update(makers)
 
 
-def html_of(trace: Any) -> str | None:
-    """Return a trace's HTML; None = there is none, so that a notebook shows its text."""
-    return _draw(trace) if _draw else None
+def made(kind: str, *given: Any, **options: Any) -> Any:
+    """Return what shows a thing; None = there is nobody to make it."""
+    maker = _makers.get(kind)
+    return maker(*given, **options) if maker else None

@@ -27,7 +27,7 @@ class FakeVLM:
     def __init__(self):
         self.asked = None
 
-    def answer(self, images, prompt, plan=None, max_new_tokens=64):
+    def answer(self, images, prompt, plan=None, max_new_tokens=64, stop=None):
         self.asked = (images, prompt, plan, max_new_tokens)
         return six_token_trace(two_kept_two_merged_two_pruned() if plan else None, prompt)
 
@@ -128,7 +128,10 @@ def test_false_means_false():
         (["--keep", "3"], "need --method"),
         (["--option", "seed=1"], "need --method"),
         (["--method", "random"], "needs --keep"),
-        (["--method", "random", "--keep", "many"], "--keep must be a whole number, got 'many'"),
+        (
+            ["--method", "random", "--keep", "many"],
+            "--keep must be a count such as 64 or a share such as 25%, got 'many'",
+        ),
         (["--method", "random", "--keep", "3", "--option", "seed"], "must be NAME=VALUE"),
         (["--method", "random", "--keep", "3", "--option", "sed=1"], "no option 'sed'"),
         (

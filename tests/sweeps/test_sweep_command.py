@@ -17,10 +17,15 @@ def test_a_table_is_swept_from_the_shell(pictures, folder, loaded, tmp_path, cap
     assert main([*given, "--option", "visionzip.contextual=0.5", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["rows"], facts["measured_now"], facts["failed"]) == (10, 10, 0)
-    assert main([*given, "--keep", "999"]) == 0
+    assert facts["reasons"] == {}
+    assert main([*given, "--keep", "999"]) == 1
     said = capsys.readouterr()
     assert said.out.startswith("14 rows (8 measured now, 4 without an answer) in ")
-    assert said.err == "tokviz: keep must be 1 to 36 visual tokens, got 999.\n"
+    assert said.err == "tokviz: keep must be 1 to 36 visual tokens, got 999. (4 rows)\n"
+    assert main([*given, "--keep", "999", "--json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["failed"] == 4
+    assert facts["reasons"] == {"keep must be 1 to 36 visual tokens, got 999.": 4}
 
 
 def test_a_bad_flag_is_one_sentence_and_status_2(pictures, capsys, tmp_path):
@@ -29,6 +34,8 @@ def test_a_bad_flag_is_one_sentence_and_status_2(pictures, capsys, tmp_path):
     assert capsys.readouterr().err == "tokviz: --option must be METHOD.NAME=VALUE, got 'x'.\n"
     assert main(["sweep", source, "--method", "fastv", "--out", str(tmp_path / "o")]) == 2
     assert "methods need budgets" in capsys.readouterr().err
+    assert main(["sweep", source, "--keep", "16", "--out", str(tmp_path / "o")]) == 2
+    assert "budgets need methods: give --method" in capsys.readouterr().err
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):

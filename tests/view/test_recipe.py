@@ -1,5 +1,7 @@
 """The Python that makes a view runs, and gives the numbers that the page shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,25 @@ def test_hostile_texts_stay_texts(tmp_path, monkeypatch):
     trace = fake_trace(prompt=EVIL, words=(EVIL,))
     vlm, _ = run(trace, {}, tmp_path, monkeypatch, picture=EVIL)
     assert vlm.asked == (EVIL, EVIL, None)
+
+
+def renamed(trace, **model):
+    return replace(trace, model={**trace.model, **model})
+
+
+def test_a_run_that_no_code_makes_again_says_why():
+    trace = fake_trace(6, 6, stages=(stage(pruned(36, 9)),))
+    for odd, why in (
+        (renamed(trace, imported="CoViPAL"), "the decisions of CoViPAL were imported, and no"),
+        (renamed(trace, reason="as given"), "its model was given as an object"),
+        (replace(trace, stages=(stage(pruned(36, 9), "mine"),)), "there is no method 'mine' here"),
+    ):
+        with pytest.raises(tokviz.InputError, match=why):
+            recipe(odd)
+
+
+def test_several_methods_are_written_in_their_order(tmp_path, monkeypatch):
+    both = (stage(pruned(36, 20), "tome"), stage(pruned(20, 9), "fastervlm"))
+    vlm, _ = run(fake_trace(6, 6, stages=both), {}, tmp_path, monkeypatch)
+    steps = [(step.method, step.keep) for step in vlm.asked[2].steps]
+    assert steps == [("tome", 20), ("fastervlm", 9)]

@@ -204,6 +204,11 @@ def analyse(
         raise InputError(f"{chosen.title} does not ask for {strange[0]!r}.{guess}")
     if trace is None and "folder" not in chosen.asks:
         raise InputError(f"{chosen.title} is about one run: give its trace.")
+    if trace is not None and not isinstance(trace, Trace):
+        raise InputError(
+            f"an analysis reads a trace, got a {type(trace).__name__}: give what vlm.answer(...) "
+            "returned, or tokviz.open_trace(file)."
+        )
     lacking = chosen.why_not(trace, given)
     if lacking:
         raise MissingSignal(lacking)

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tokviz.notebook_display import made
+
 Exactness = Literal["exact", "sampled", "heuristic"]
 """exact: the numbers are exactly what `meaning` says, up to rounding. sampled: they are an estimate
 of it, and a note says from how many samples. heuristic: they are an interpretation."""
@@ -68,6 +70,30 @@ class Result:
         for letter, names in self.labels.items():
             if lengths.get(letter, len(names)) != len(names):
                 raise ValueError(f"{len(names)} labels for {lengths[letter]} along {letter!r}.")
+
+    def __repr__(self) -> str:
+        """Return a few words; the arrays' contents would fill the screen."""
+        sizes = zip(self.axes.split(), np.shape(self.values), strict=True)
+        shape = ", ".join(f"{letter} {length}" for letter, length in sizes) or "one number"
+        parts = f"; parts: {', '.join(self.parts)}" if self.parts else ""
+        return f"<Result {self.name or self.title!r} [{shape}], {self.exactness}{parts}>"
+
+    def _repr_html_(self) -> str | None:
+        """Return the result as Jupyter shows it."""
+        return made("result", self)
+
+    def to_pandas(self, part: str | None = None) -> Any:
+        """Return a pandas DataFrame with one row per number and an index level per axis.
+
+        Args:
+            part: a further array, a key of `parts`; None = the main one. Axes are named
+                answer_token, layer, head, token ...; where there are `labels`, they are in the
+                index in place of numbers.
+
+        Raises:
+            InputError: pandas is not installed, or the array is too large for a table.
+        """
+        return made("table", self, part)
 
     def __getitem__(self, part: str) -> Part:
         return self.parts[part]

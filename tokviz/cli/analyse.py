@@ -12,6 +12,7 @@ import numpy as np
 import tokviz
 from tokviz.analysis import ANALYSES, Result
 from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.errors import InputError
 from tokviz.progress import counting
 from tokviz.trace import open_trace
@@ -25,8 +26,7 @@ def add_analyse(command: argparse.ArgumentParser) -> None:
     add("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     add("--from-trace", metavar="FILE", help="a stored run to look at, in place of a new one")
     add_model_flags(command)
-    add("--method", help="reduce the visual tokens with this method (see: tokviz methods)")
-    add("--keep", type=int, help="visual tokens to leave; goes with --method")
+    add_method_flags(command)
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the analysis")
     add("--json", action="store_true", help="print one JSON object with all arrays")
     command.set_defaults(run=run)
@@ -45,7 +45,8 @@ MAX_ROWS = 40
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the analysis and print what it found."""
-    options = dict(_option(arguments.analysis, pair) for pair in arguments.option)
+    known = ANALYSES[arguments.analysis].options
+    options = dict(option(known, pair) for pair in arguments.option)
     result = _result(arguments, options)
     if arguments.json:
         print(json.dumps(result.as_record(), ensure_ascii=False))
@@ -55,13 +56,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
     trace = open_trace(Path(arguments.from_trace)) if arguments.from_trace else None
+    if trace is not None and (arguments.method or arguments.keep):
+        raise InputError(
+            "--from-trace is a finished run: --method and --keep would change nothing."
+        )
     if trace is not None and arguments.image is None:
         return tokviz.analyse(arguments.analysis, trace, **options)
     if arguments.image is None:
         raise InputError("give an image, or a stored run with --from-trace.")
-    if (arguments.method is None) != (arguments.keep is None):
-        raise InputError("--method and --keep go together.")
-    plan = tokviz.plan(arguments.method, keep=arguments.keep) if arguments.method else None
+    plan = read_methods(arguments)
     folder = "folder" in ANALYSES[arguments.analysis].asks
     images = arguments.image if folder else [arguments.image]
     vlm = tokviz.load(arguments.model, **load_options(arguments))
@@ -118,11 +121,3 @@ def _range(array: np.ndarray) -> str:
     if finite.size == 1:
         return f"{finite.item():.4g}"
     return f"{finite.min():.4g} to {finite.max():.4g}, mean {finite.mean():.4g}"
-
-
-def _option(name: str, pair: str) -> tuple[str, Any]:
-    key, equals, text = pair.partition("=")
-    if not equals:
-        raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
-    option = ANALYSES[name].options.get(key)
-    return key, text if option is None else option.read(text)

@@ -19,6 +19,7 @@ from tokviz.analysis import ANALYSES
 from tokviz.analysis.sinks import sink_mask
 from tokviz.capture import Capture
 from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.cli.interrupt import status_of, until_interrupted
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
@@ -171,23 +172,25 @@ def _curves(one: Faithfulness) -> dict[str, Any]:
     }
 
 
-def run_search(arguments: argparse.Namespace) -> None:
+def run_search(arguments: argparse.Namespace) -> int:
     """Search the tokens, or the budget, that the answer stands on."""
     if (arguments.kind == "keep") != (arguments.method is not None):
         raise InputError("--for keep and --method go together.")
     if not arguments.limit > 0:
         raise InputError(f"--limit must be more than 0 seconds, got {arguments.limit}.")
     if arguments.kind == "keep":
-        _search_budget(arguments)
-        return
+        return _search_budget(arguments)
     vlm, trace = _answered(arguments)
     runs = vlm.further_runs([arguments.image], arguments.prompt, trace, arguments.max_new_tokens)
     maps = [tokviz.analyse(name, trace).values.mean(0) for name in ("attention", "tam")]
-    with searching(arguments, "answer", "smallest set so far: {} tokens") as told:
+    bar = searching(arguments, "answer", "smallest set so far: {} tokens")
+    with until_interrupted() as stop, bar as told:
         found = find_tokens(
-            runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told
-        )
+            runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told,
+            stop=stop,
+        )  # fmt: skip
     _print(arguments, _record(found), certificate_text(found))
+    return status_of(stop)
 
 
 def _record(found: Certificate) -> dict[str, Any]:
@@ -207,7 +210,7 @@ def certificate_text(found: Certificate) -> str:
     return "\n".join([*lines, f"{found.runs} answers written in {found.seconds:.1f} s."])
 
 
-def _search_budget(arguments: argparse.Namespace) -> None:
+def _search_budget(arguments: argparse.Namespace) -> int:
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     with vlm.guarded():
         prepared = vlm.prepare([arguments.image], arguments.prompt)
@@ -220,7 +223,8 @@ def _search_budget(arguments: argparse.Namespace) -> None:
         return [lane.text for lane in lanes]
 
     n = prepared.asked.layout.n
-    keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit)
+    with until_interrupted() as stop:
+        keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit, stop=stop)
     title = tokviz.METHODS[arguments.method].title
     failed = [budget for budget, holds in tried.items() if not holds]
     text = (
@@ -230,6 +234,7 @@ def _search_budget(arguments: argparse.Namespace) -> None:
     )
     record = {"method": arguments.method, "keep": keep, "total": n, "tried": tried}
     _print(arguments, record, text)
+    return status_of(stop)
 
 
 def _answered(arguments: argparse.Namespace) -> tuple[VLM, Trace]:

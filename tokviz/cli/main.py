@@ -1,17 +1,19 @@
 """python -m tokviz: the lab without a browser.
 
 Answers, tables and errors go where a shell expects them: results on stdout, one sentence on stderr
-and exit status 2 when the input cannot be used. Anything else that fails keeps its traceback.
+and exit status 2 when the input cannot be used, 130 after Ctrl-C. Anything else that fails keeps
+its traceback; --debug shows those of errors that were told in a sentence, too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +21,71 @@ import tokviz
 from tokviz import catalog
 from tokviz.cli import repeats
 from tokviz.cli.analyse import add_analyse
+from tokviz.cli.check import add_checks
 from tokviz.cli.examine import add_examine
 from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.cli.interrupt import INTERRUPTED, PIPE_CLOSED, status_of, until_interrupted
+from tokviz.cli.output import NO_ROOM, drop_stdout, log_on_stderr
+from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
+from tokviz.images import MAX_FILE_BYTES
 from tokviz.time_ratio import with_repeats
 from tokviz.trace import export
 from tokviz.trace.decisions import read_decisions
 from tokviz.trace.stages import CUT_OFF_WORDS
 
 MAX_NEW_TOKENS = 64
+STDIN = "-"
+"""Stands for the standard input in place of a picture, or of a question."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 when the input cannot be used."""
-    arguments = _parser().parse_args(argv)
+    """Run one command; return its exit status: 0, or as the module says."""
     try:
-        with _warnings_in_lines():
-            arguments.run(arguments)
+        status = _run(argv)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `tokviz methods | head` has read enough
+        drop_stdout()
+        return PIPE_CLOSED
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        drop_stdout()
+        print(f"tokviz: the output cannot be written: {error.strerror}.", file=sys.stderr)
+        return 1
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = parsed(argv)
+    except SystemExit:
+        sys.stdout.flush()  # --help into a closed pipe
+        raise
+    try:
+        with log_on_stderr(arguments.debug):
+            return arguments.run(arguments) or 0
     except TokvizError as error:
+        if arguments.debug:
+            traceback.print_exception(error)
         print(f"tokviz: {error}", file=sys.stderr)
         return 2
-    return 0
+    except KeyboardInterrupt:
+        print("\ntokviz: stopped.", file=sys.stderr)
+        return INTERRUPTED
 
 
-class _Line(logging.Formatter):
-    """A warning as one line; what failed is told in the sentence at the end."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Leave the traceback out."""
-        return f"tokviz: {record.getMessage()}"
-
-
-@contextmanager
-def _warnings_in_lines() -> Iterator[None]:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Line())
-    log = logging.getLogger("tokviz")
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read a command line; a shell that asks for completions gets them from argcomplete."""
+    parser = make_parser()
+    if argv is None and find_spec("argcomplete"):
+        import_module("argcomplete").autocomplete(parser)
+    return parser.parse_args(argv)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command."""
     parser = argparse.ArgumentParser(
         prog="tokviz",
         description="See which visual tokens a vision-language model really uses.",
@@ -74,24 +96,34 @@ def _parser() -> argparse.ArgumentParser:
     add_analyse(commands.add_parser("analyse", help="ask how an answer came about"))
     add_examine(commands.add_parser)
     _add_import(commands.add_parser("import", help="show what another method decided"))
+    add_checks(commands.add_parser)
     add_sweep(commands.add_parser("sweep", help="measure many questions, methods and budgets"))
     for name, what in catalog.LISTS.items():
         listing = commands.add_parser(name, help=f"list the {what}")
+        one = listing.add_argument("name", nargs="?", metavar="NAME", help="all about this one")
+        one.completer = _names_of(name)  # type: ignore[attr-defined]
         form = listing.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print a JSON array")
         form.add_argument("--markdown", action="store_true", help="print a Markdown table")
         listing.set_defaults(run=_list, which=name)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", help="show tracebacks and the log")
     return parser
+
+
+def _names_of(which: str) -> Any:
+    return lambda **_: [entry["name"] for entry in catalog.rows(which)]
 
 
 def _add_answer(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("image", metavar="IMAGE", help="a PNG, JPEG, WebP, GIF, BMP or TIFF file")
-    add("--prompt", required=True, help="the question")
+    add("image", nargs="+", metavar="IMAGE",
+        help="PNG, JPEG, WebP, GIF, BMP or TIFF files; - = the standard input")  # fmt: skip
+    add("--prompt", required=True, help="the question; - = the standard input")
     add_model_flags(command)
-    add("--method", help="reduce the visual tokens with this method (see: tokviz methods)")
-    add("--keep", help="visual tokens to leave; goes with --method")
-    add("--option", action="append", default=[], metavar="NAME=VALUE", help="option of the method")
+    add_method_flags(command)
+    add("--option", action="append", default=[], metavar="[METHOD.]NAME=VALUE",
+        help="option of a method")  # fmt: skip
     add("--positions", choices=("keep", "repack"), help="position ids (default: as published)")
     add("--mitigation", metavar="NAME", help="edit attention or logits (see: tokviz mitigations)")
     add(
@@ -105,17 +137,18 @@ def _add_answer(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=_answer)
 
 
-def _answer(arguments: argparse.Namespace) -> None:
+def _answer(arguments: argparse.Namespace) -> int:
     limit = _whole("--max-new-tokens", arguments.max_new_tokens)
     plan = _plan(arguments)
     rounds = _whole("--repeats", arguments.repeats) if arguments.repeats is not None else 0
     if arguments.repeats is not None:
         repeats.check_repeats(rounds, plan)
+    asked = _question(arguments)
     vlm = tokviz.load(arguments.model, **load_options(arguments))
-    asked = ([arguments.image], arguments.prompt)
-    trace = vlm.answer(*asked, plan=plan, max_new_tokens=limit)
+    with until_interrupted() as stop:
+        trace = vlm.answer(*asked, plan=plan, max_new_tokens=limit, stop=stop)
     ratios = {}
-    if rounds:
+    if rounds and not stop.is_set():
         own, full = vlm.time_plans(*asked, [plan, None], rounds, limit)
         trace, ratios = with_repeats(trace, own), repeats.compared(own, full)
     if arguments.trace:
@@ -125,12 +158,26 @@ def _answer(arguments: argparse.Namespace) -> None:
         record["time_ratio"] = repeats.as_json(ratios)
     if arguments.json:
         print(json.dumps(record, ensure_ascii=False))
-        return
-    print(record["answer"])
-    print(_summary(record), file=sys.stderr)
-    if ratios:
-        share = record["prefill_share"]["whole_prompt"]
-        print(repeats.sentence(ratios, share), file=sys.stderr)
+    else:
+        print(record["answer"])
+        print(_summary(record), file=sys.stderr)
+        if ratios:
+            share = record["prefill_share"]["whole_prompt"]
+            print(repeats.sentence(ratios, share), file=sys.stderr)
+    return status_of(stop)
+
+
+def _question(arguments: argparse.Namespace) -> tuple[list[Any], str]:
+    """Return pictures and question, one of them from the standard input where it says so."""
+    if [*arguments.image, arguments.prompt].count(STDIN) > 1:
+        raise InputError("only one of IMAGE and --prompt can be -, the standard input.")
+    if arguments.prompt == STDIN:
+        return arguments.image, sys.stdin.read()
+    return [
+        # one byte more than is allowed, so that too large a picture is refused as one
+        sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if image == STDIN else image
+        for image in arguments.image
+    ], arguments.prompt
 
 
 def _add_import(command: argparse.ArgumentParser) -> None:
@@ -153,37 +200,15 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> Any:
-    reduced = _reduction(arguments)
+    reduced = read_methods(arguments, arguments.option, arguments.positions)
     if arguments.mitigation is None:
         if arguments.mitigation_option:
             raise InputError("--mitigation-option needs --mitigation.")
         return reduced
     known = tokviz.MITIGATIONS[arguments.mitigation].options
-    options = dict(_option(known, pair) for pair in arguments.mitigation_option)
+    options = dict(option(known, pair) for pair in arguments.mitigation_option)
     alone = tokviz.plan(mitigation=arguments.mitigation, **options)
     return alone if reduced is None else reduced.then(alone)
-
-
-def _reduction(arguments: argparse.Namespace) -> Any:
-    if arguments.method is None:
-        if arguments.keep is not None or arguments.option or arguments.positions:
-            raise InputError("--keep, --option and --positions need --method.")
-        return None
-    if arguments.keep is None:
-        raise InputError("--method needs --keep, the number of visual tokens to leave.")
-    known = tokviz.METHODS[arguments.method].options
-    options = dict(_option(known, pair) for pair in arguments.option)
-    keep = _whole("--keep", arguments.keep)
-    return tokviz.plan(arguments.method, keep=keep, positions=arguments.positions, **options)
-
-
-def _option(known: Mapping[str, Any], pair: str) -> tuple[str, Any]:
-    """Split name=value and read the text as the option's type; its range is checked later."""
-    name, equals, text = pair.partition("=")
-    if not equals:
-        raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
-    option = known.get(name)
-    return name, text if option is None else option.read(text)
 
 
 def _whole(flag: str, text: str) -> int:
@@ -226,9 +251,12 @@ def _work(record: dict[str, Any]) -> str:
 
 def _list(arguments: argparse.Namespace) -> None:
     rows = catalog.rows(arguments.which)
+    if arguments.name is not None:
+        rows = [catalog.entry(arguments.which, arguments.name)]
     if arguments.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
+        shown = rows if arguments.name is None else rows[0]
+        print(json.dumps(shown, ensure_ascii=False, indent=1))
     elif arguments.markdown:
-        print(catalog.markdown(arguments.which))
+        print(catalog.markdown(arguments.which, rows))
     else:
-        print(catalog.plain(rows))
+        print(catalog.plain(rows) if arguments.name is None else catalog.details(rows[0]))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokviz.cli.flags import add_loading_flags, loading
+from tokviz.cli.plans import split
 from tokviz.errors import InputError
 from tokviz.progress import is_shown
 from tokviz.sweeps.question import KINDS
@@ -17,6 +19,8 @@ from tokviz.sweeps.question import KINDS
 if TYPE_CHECKING:
     from tokviz.sweeps.running import Sweep
 
+MAX_REASONS = 5
+"""Reasons of failed rows that are written on stderr; --json names them all."""
 SOURCES = "a folder, a .csv/.tsv/.jsonl table, pope:FILE, easy-vqa:SPLIT or hub:NAME[:SPLIT]"
 
 
@@ -54,8 +58,12 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     command.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Run the sweep that a command line asks for; only now torch's models are imported."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run the sweep that a command line asks for; only now torch's models are imported.
+
+    Returns:
+        The exit status: 1 where rows have no answer.
+    """
     result = stoppable(
         arguments.out,
         import_module("tokviz.sweeps.running").sweep,
@@ -80,6 +88,7 @@ def run(arguments: argparse.Namespace) -> None:
         **loading(arguments),
     )
     report(result, arguments.json)
+    return int(bool(result.failed))
 
 
 def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any) -> Sweep:
@@ -105,11 +114,12 @@ def engine(arguments: argparse.Namespace) -> Any:
 
 def report(result: Sweep, as_json: bool) -> None:
     """Print where the result is and what it holds."""
-    facts = {
+    facts: dict[str, Any] = {
         "folder": str(result.folder),
         "rows": len(result.rows),
         "measured_now": result.measured,
         "failed": len(result.failed),
+        "reasons": dict(Counter(row["error"] for row in result.failed).most_common()),
     }
     if as_json:
         sys.stdout.write(json.dumps(facts) + "\n")
@@ -118,13 +128,8 @@ def report(result: Sweep, as_json: bool) -> None:
         f"{facts['rows']} rows ({facts['measured_now']} measured now, {facts['failed']} without an "
         f"answer) in {result.folder / 'rows.parquet'}, shown in {result.folder / 'report.html'}\n"
     )
-    for reason in list(dict.fromkeys(row["error"] for row in result.failed))[:5]:
-        sys.stderr.write(f"tokviz: {reason}\n")
-
-
-def split(values: list[str]) -> list[str]:
-    """Return the parts between commas of every value."""
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+    for reason, count in list(facts["reasons"].items())[:MAX_REASONS]:
+        sys.stderr.write(f"tokviz: {reason} ({count} row{'s' * (count > 1)})\n")
 
 
 def option_table(pairs: list[str]) -> dict[str, dict[str, Any]]:

@@ -225,6 +225,7 @@ def smallest_keep(
     *,
     limit_s: float = 60.0,
     same: Callable[[str, str], bool] = same_answer,
+    stop: threading.Event | None = None,
 ) -> tuple[int, dict[int, bool]]:
     """Find the smallest budget at which a method's answer still holds.
 
@@ -237,6 +238,7 @@ def smallest_keep(
         n: number of visual tokens.
         limit_s: seconds after which the best budget so far is returned.
         same: when two answers count as equal.
+        stop: set it to end the search as if the time were up.
 
     Returns:
         The budget from which every tried one holds, and all tried ones.
@@ -245,16 +247,19 @@ def smallest_keep(
     before = answer_at([n])[0]
     tried = {n: True}
 
+    def over() -> bool:
+        return time.monotonic() >= deadline or (stop is not None and stop.is_set())
+
     def attempt(budgets: list[int]) -> None:
         for start in range(0, len(budgets), BATCH):
-            if time.monotonic() >= deadline:
+            if over():
                 return
             batch = budgets[start : start + BATCH]
             texts = answer_at(batch)
             tried.update({k: same(t, before) for k, t in zip(batch, texts, strict=True)})
 
     attempt(sorted({max(1, n >> i) for i in range(1, n.bit_length())}, reverse=True))
-    while time.monotonic() < deadline:
+    while not over():
         failed = max((k for k, holds in tried.items() if not holds), default=0)
         good = min(k for k in tried if k > failed)
         between = np.unique(np.linspace(failed, good, BATCH + 2).astype(int)[1:-1])

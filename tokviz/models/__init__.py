@@ -14,6 +14,7 @@ from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.loading import check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
+from tokviz.models.compiled import before_compiling
 from tokviz.models.families.family import FAMILIES
 from tokviz.models.runs.attention_check import check_attention
 from tokviz.models.vlm import VLM
@@ -71,7 +72,12 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Pa
     if used:
         raise ModelError(f"a given model stays as it is: load it with {used[0]} yourself.")
     family = family_of(kind)
-    check_whole(model)
+    try:
+        model = before_compiling(model)
+        check_whole(model)
+        family.check_model(model)
+    except ModelError as error:
+        raise ModelError(f"this model cannot be used: {error}") from error
     return _checked(VLM(model, processor, family, type(model).__name__, "as given", clip))
 
 

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, CLIPModel
 from tokviz.errors import ModelError
 from tokviz.models.checkpoints.checkpoint import check_complete
 from tokviz.models.checkpoints.download import ProgressLine, local_copy
-from tokviz.models.checkpoints.loading import LIBRARY_ERRORS, first_line
+from tokviz.models.foreign_errors import at_load
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +130,8 @@ def load_clip_text(
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except ModelError as error:
         raise ModelError(_refused(source, str(error))) from error
-    except LIBRARY_ERRORS as error:
-        raise ModelError(_refused(source, first_line(error))) from error
+    except Exception as error:  # files of strangers, read by transformers
+        raise ModelError(_refused(source, at_load(error))) from error
     check_same_tower(clip.config.vision_config, model.config, source)
     text = ClipText(clip.eval(), tokenizer, str(source))
     device = model.get_input_embeddings().weight.device  # type: ignore[operator, union-attr]

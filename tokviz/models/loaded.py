@@ -61,6 +61,11 @@ class Loaded:
         return self.processor.tokenizer
 
     @property
+    def uses_template(self) -> bool:
+        """True when prompts are written by the processor's chat template."""
+        return getattr(self.processor, "chat_template", None) is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the input embeddings are."""
         return self.model.get_input_embeddings().weight.device  # type: ignore[operator]

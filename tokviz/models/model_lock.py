@@ -1,15 +1,19 @@
-"""The context of one call of a model: its lock and state, out-of-memory in plain words."""
+"""The context of one call of a model: its lock and state, errors of others in plain words."""
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from typing import Any
 
 import torch
 
-from tokviz.errors import ModelError
+from tokviz.errors import ModelError, TokvizError
+from tokviz.models.foreign_errors import at_run, raised_by
 from tokviz.models.model_state import ModelState
 from tokviz.models.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
+
+log = logging.getLogger(__name__)
 
 
 class ModelLock:
@@ -34,3 +38,7 @@ class ModelLock:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             raise ModelError(OUT_OF_MEMORY) from error
+        package = raised_by(error) if isinstance(error, Exception) else None
+        if package and not isinstance(error, TokvizError):
+            log.warning("%s failed while a model ran", package, exc_info=error)
+            raise ModelError(at_run(error, package)) from error

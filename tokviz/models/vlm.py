@@ -7,7 +7,7 @@ hooks; nothing stays on the model.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tokviz.analysis import Result
@@ -15,6 +15,7 @@ from tokviz.capture import Capture
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs import chat_prompt, preparing, repeated_times, streaming
+from tokviz.models.runs import questions as many
 from tokviz.models.runs.analysing import analyse_run
 from tokviz.models.runs.extra_forwards import ExtraForwards, further_runs
 from tokviz.models.runs.sink_search import sink_dims
@@ -51,6 +52,7 @@ class VLM(Loaded):
         plan: Plan | Sequence[Plan] | str | None = None,
         max_new_tokens: int = 64,
         capture: Capture | str | None = None,
+        stop: threading.Event | None = None,
     ) -> Trace:
         """Answer a question about images and return the trace of the run.
 
@@ -62,13 +64,43 @@ class VLM(Loaded):
             max_new_tokens: 1 to 1024.
             capture: what to record; default everything that the page shows, "all" = every array
                 that a trace can hold.
+            stop: set it to end the answer early; what is there becomes it.
 
         Raises:
             InputError: an image, prompt or budget that cannot be used.
             MissingSignal: the method needs something that this model does not have.
             ModelError: out of memory.
         """
-        return streaming.answer(self, images, prompt, plan, max_new_tokens, capture)
+        return streaming.answer(self, images, prompt, plan, max_new_tokens, capture, stop)
+
+    def answers(
+        self,
+        questions: Iterable[Any],
+        plan: Plan | Sequence[Plan] | str | None = None,
+        max_new_tokens: int = 64,
+        capture: Capture | str | None = None,
+        progress: bool = False,
+    ) -> Iterator[Trace]:
+        """Answer many questions; the tower runs once for neighbours about the same pictures.
+
+            for trace in vlm.answers([(image, "is there a dog ?"), (image, "is there a cat ?")]):
+                print(trace.answer)
+
+        Args:
+            questions: pairs (image or images, prompt), mappings with `image` and `prompt`, or
+                questions of a sweep; any iterable, read one at a time.
+            plan: as for `answer`, the same for all.
+            max_new_tokens: 1 to 1024, per answer.
+            capture: as for `answer`; `Capture.nothing()` is fastest.
+            progress: show a bar on stderr.
+
+        Yields:
+            One trace per question, in their order, as soon as it is there.
+
+        Raises:
+            InputError, MissingSignal, ModelError: as `answer` does, with the question's number.
+        """
+        return many.answers(self, questions, plan, max_new_tokens, capture, progress)
 
     def further_runs(
         self, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64

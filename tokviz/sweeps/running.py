@@ -124,7 +124,7 @@ def sweep(
             store=store.folder,
         )
     questions = list(source)[:limit]
-    check_length(max_new_tokens)
+    max_new_tokens = check_length(max_new_tokens)
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
     check_questions(questions, terms)

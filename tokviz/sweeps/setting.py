@@ -110,6 +110,8 @@ def settings(
         raise InputError(f"options are given for {unused[0]!r}, which is not among the methods.")
     if methods and not sizes:
         raise InputError("methods need budgets: give --keep, such as 16,64 or 25%.")
+    if sizes and not methods:
+        raise InputError("budgets need methods: give --method, such as fastervlm.")
     count = (len(methods) * len(sizes) + 1) * (len(chosen) + 1)
     if count > MAX_SETTINGS:
         raise InputError(f"{count:,} settings; at most {MAX_SETTINGS:,}.")

@@ -99,8 +99,9 @@ class Imported:
             image_size=picture.size,
             grid=self.grid or square(self.n),
             jpeg=preview_jpeg(picture),
-            model=self.method,
+            model="",
         )
+        header["model"]["imported"] = self.method
         header["notes"] = ["Imported decisions: nothing was run here, and nothing was measured."]
         for number, stage in enumerate(self.stages):
             done, layer = stage.reduction, stage.layer

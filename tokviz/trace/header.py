@@ -73,7 +73,7 @@ def read_texts(values: Any) -> tuple[str, ...]:
 def read_model(value: Any) -> dict[str, Any]:
     """Return what is known about the model; the fields that tokviz reads are of their kinds."""
     model = {text(k, "a name in it"): v for k, v in mapping(value, "it", MAX_LAYERS).items()}
-    for name in ("name", "family", "device", "dtype"):
+    for name in ("name", "family", "device", "dtype", "imported", "reason"):
         if name in model:
             text(model[name], name)
     for name in ("layers", "heads", "tower_layers"):

@@ -20,7 +20,7 @@ import numpy as np
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.matrix import Reduction
 from tokviz.names import unknown
-from tokviz.notebook_display import html_of
+from tokviz.notebook_display import made
 from tokviz.text.token_bytes import MARKS, guess_marks, spelled
 from tokviz.text.words import exact_pieces, word_spans
 from tokviz.trace import trace_io
@@ -124,7 +124,55 @@ class Trace:
 
     def _repr_html_(self) -> str | None:
         """Return the run as Jupyter shows it, with its overlay alive."""
-        return html_of(self)
+        return made("trace", self)
+
+    def to_pandas(self, name: str | None = None) -> Any:
+        """Return a pandas DataFrame.
+
+        Args:
+            name: an array of `tokviz.SCHEMA`: one row per number, in a column of that name, with
+                an index level per axis (answer_token, layer, head, token, prompt_token ...) and
+                the columns row and column where there are visual tokens. None: one row per visual
+                token with its place (image, tile, row, column, x0 to y1 in pixels) and what became
+                of it (fate, group, stage, score).
+
+        Raises:
+            MissingSignal: the trace does not hold the array.
+            InputError: pandas is not installed, or the array is too large for a table.
+        """
+        return made("table", self, name)
+
+    def plot(
+        self,
+        name: str = "attention",
+        word: int | str | None = None,
+        layer: int | None = None,
+        head: int | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw one array with matplotlib: over the picture, as a line or as an image of two axes.
+
+        Args:
+            name: an array of `tokviz.SCHEMA`.
+            word: a word of the answer, or the number of an answer token; None = the mean of all.
+            layer: of the decoder, or of the tower; None = the mean.
+            head: likewise.
+            ax: matplotlib axes to draw into; None = new ones.
+
+        Returns:
+            The axes.
+
+        Raises:
+            MissingSignal: the trace does not hold the array.
+            InputError: matplotlib is not installed, or the array has no such axis or word.
+        """
+        return made("plot", self, name, word, layer, head, ax)
+
+    @property
+    def source(self) -> str:
+        """Who made the run: its model's name, or the method whose decisions were imported."""
+        imported = self.model.get("imported")
+        return f"{imported} (imported)" if imported else str(self.model.get("name", ""))
 
     @property
     def n(self) -> int:
@@ -185,7 +233,10 @@ class Trace:
 
     def save(self, path: str | Path) -> None:
         """Write the trace to one .safetensors file; a half-written file never takes its place."""
-        trace_io.write_whole(Path(path), self.to_bytes())
+        target = Path(path)
+        if not target.name or target.is_dir():
+            raise TraceError(f"the trace cannot be written to {str(path)!r}: it is a folder.")
+        trace_io.write_whole(target, self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the file's bytes; raise TraceError for what no reader would take."""

@@ -120,6 +120,11 @@ def _jpeg(data: bytes) -> str:
 
 
 def _model(trace: Trace) -> str:
+    if trace.model.get("imported"):
+        return (
+            f"Decisions of {trace.source}, {trace.n} visual tokens. Made with tokviz; no model was "
+            "run here."
+        )
     name, dtype = trace.model.get("name", "unknown"), trace.model.get("dtype", "")
     return (
         f"Model: {name} ({dtype}), {trace.n} visual tokens. Made with tokviz; every answer was run."

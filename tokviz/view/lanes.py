@@ -14,8 +14,8 @@ from statistics import median
 from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
-from tokviz.time_ratio import repeats_of, time_ratio
 from tokviz.reduction.run_status import status_from
+from tokviz.time_ratio import repeats_of, time_ratio
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF_WORDS

@@ -103,7 +103,7 @@ def overlay_payload(
     payload = {
         "id": run_id,
         "title": title,
-        "model": str(trace.model.get("name", "")),
+        "model": trace.source,
         "prompt": trace.prompt,
         "answer": trace.answer,
         "finish": trace.finish,

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tokviz.errors import InputError
+from tokviz.reduction import METHODS
 from tokviz.trace import Trace
 from tokviz.view.words import text_tokens
 
@@ -29,7 +31,12 @@ def recipe(
             fresh page.
         picture: path of the image file.
         lane: {method, keep, options, tokens} with which the run was made, or None.
+
+    Raises:
+        InputError: no code can make the run again; the message says why.
     """
+    if why := why_not(trace, lane):
+        raise InputError(f"There is no Python that makes this run again: {why}.")
     view = view or {}
     lines = ["import numpy as np", "import tokviz", "from tokviz.view.still import draw", ""]
     lines += [f"vlm = tokviz.load({str(trace.model.get('name', 'embedded'))!r})"]
@@ -40,6 +47,20 @@ def recipe(
     scaling = f", scaling={str(view.get('scaling', 'linear'))!r}"
     lines += [f'draw(trace, values{scaling}{fates}).save("view.png")']
     return "\n".join(lines) + "\n"
+
+
+def why_not(trace: Trace, lane: Mapping[str, Any] | None = None) -> str:
+    """Return why no code can make a run again, as a clause; "" where some can."""
+    if trace.model.get("imported"):
+        return f"the decisions of {trace.model['imported']} were imported, and no model was run"
+    if trace.model.get("reason") == "as given" or not trace.model.get("name"):
+        return "its model was given as an object, under no name that tokviz.load knows"
+    if not trace.answer_tokens:
+        return "it holds no answer"
+    if lane and (lane.get("tokens") or lane.get("method")):
+        return ""
+    foreign = [stage.method for stage in trace.stages if stage.method not in METHODS]
+    return f"there is no method {foreign[0]!r} here" if foreign else ""
 
 
 _REPORT = ["    print(token, values[token], trace.layout.box[token])"]
@@ -67,6 +88,10 @@ def _reducing(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
         ]
     if not trace.stages:
         return ["plan = None  # all visual tokens"]
+    steps = {stage.method: stage.reduction.m for stage in trace.stages}
+    if len(steps) > 1 and not (lane and lane.get("method")):
+        plans = [f"tokviz.plan({name!r}, keep={left})" for name, left in steps.items()]
+        return [f"plan = {plans[0]}" + "".join(f".then({later})" for later in plans[1:])]
     lane = lane or {"method": trace.stages[0].method, "keep": trace.reduction.m}
     positions = {"positions": lane["positions"]} if lane.get("positions") else {}
     options = _keywords({**positions, **(lane.get("options") or {})})

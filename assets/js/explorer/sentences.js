@@ -10,10 +10,10 @@ export const fateSentence = (scene, roles, stage) => {
   const parts = [`${count(0)} kept`];
   if (count(1)) parts.push(`${count(1)} merged into ${plural(groups, "group")}`);
   if (count(2)) parts.push(`${count(2)} pruned`);
+  const written = scene.payload.answer ? " The answer was written from what is left." : "";
   const hint = count(1) ? " Point at a merged token to see its whole group." : "";
   return (
-    `What became of the ${scene.n} visual tokens: ${parts.join(", ")}. ` +
-    `The answer was written from what is left.${hint}`
+    `What became of the ${scene.n} visual tokens: ${parts.join(", ")}.${written}${hint}`
   );
 };
 

@@ -84,6 +84,20 @@ def renamed(name, other):
     return lambda folder: (folder / name).rename(folder / other)
 
 
+def pointer(name):
+    """What git leaves of a large file where git-lfs is not installed."""
+
+    def change(folder):
+        (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+
+    return change
+
+
+def quantised(**settings):
+    return rewritten(quantization_config=settings)
+
+
+AWQ = {"bits": 4, "group_size": 16, "zero_point": True, "version": "gemm"}
 OWN_CODE = {"auto_map": {"AutoModel": "evil.Model", "AutoConfig": "evil.Config"}}
 DAMAGE = {
     "half weights": (halved("model.safetensors"), "damaged or don't fit together"),
@@ -94,6 +108,15 @@ DAMAGE = {
     "own code": (rewritten(model_type="evil", **OWN_CODE), "own .auto_map., which tokviz never"),
     "another config": (rewritten(text={"num_hidden_layers": 9}), "lack .* of the weights"),
     "impossible size": (rewritten(text={"hidden_size": -1}), "hidden size .-1. is not a multiple"),
+    "a pointer": (pointer("model.safetensors"), "model.safetensors is a pointer of git-lfs"),
+    "a pointer to words": (pointer("tokenizer.json"), "tokenizer.json is a pointer of git-lfs"),
+    "awq": (quantised(quant_method="awq", **AWQ), "needs a package .*gptqmodel"),
+    "gptq": (quantised(quant_method="gptq", bits=4, group_size=16), "needs a package .*optimum"),
+    "fp8": (quantised(quant_method="fp8"), "needs a package .*accelerate"),
+    "bitsandbytes": (
+        quantised(quant_method="bitsandbytes", load_in_4bit=True),
+        "needs a package .*accelerate",
+    ),
     "size in words": (rewritten(text={"hidden_size": "x"}), "'hidden_size' expected int"),
 }
 

@@ -16,6 +16,8 @@ from tokviz.models.families.family import FAMILIES, Family
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
 """Weights that other programs read."""
+LFS = b"version https://git-lfs"
+"""How a file begins that git-lfs left in place of the real one."""
 
 
 def family_of(model_type: str, own_code: bool = False) -> Family:
@@ -41,6 +43,7 @@ def check_folder(folder: str) -> Family:
     Raises:
         ModelError: no config, none of a supported family, or no safetensors.
     """
+    check_pointers(Path(folder))
     config = read_config(Path(folder) / "config.json")
     family = family_of(config["model_type"], "auto_map" in config)
     if not weight_bytes(folder):
@@ -52,6 +55,18 @@ def check_folder(folder: str) -> Family:
             "save_pretrained()."
         )
     return family
+
+
+def check_pointers(folder: Path) -> None:
+    """Raise ModelError when git-lfs left pointers in place of files."""
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".safetensors", ".json", ".model") and file.is_file():
+            with file.open("rb") as opened:
+                if opened.read(len(LFS)) == LFS:
+                    raise ModelError(
+                        f"{file.name[:80]} is a pointer of git-lfs and not the file: run "
+                        "`git lfs pull` in its folder, or fetch it from the Hub."
+                    )
 
 
 def read_config(file: Path) -> dict[str, Any]:

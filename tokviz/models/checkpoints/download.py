@@ -23,6 +23,8 @@ from huggingface_hub.errors import (
 from tqdm import tqdm
 
 from tokviz.errors import ModelError
+from tokviz.models.checkpoints.cards import MODELS
+from tokviz.names import did_you_mean
 
 ProgressLine = Callable[[str], None]
 "Called with one line of text at a time."
@@ -49,6 +51,8 @@ def local_copy(name: str, revision: str | None, progress: ProgressLine) -> str:
         if revision is not None:
             raise ModelError("revision is for models on the Hub, and this is a folder.")
         return name
+    if "/" not in name and (guess := did_you_mean(name, MODELS)):
+        raise ModelError(f"there is no such folder, and no model of this name.{guess}")
     try:
         return snapshot_download(
             name,

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText, PretrainedConfig
 from transformers.utils.logging import set_tqdm_hook
@@ -26,6 +24,7 @@ from tokviz.models.checkpoints.memory import free_bytes
 from tokviz.models.checkpoints.placement import Placement
 from tokviz.models.families.family import FAMILIES, Family
 from tokviz.models.families.processors import load_processor
+from tokviz.models.foreign_errors import at_load
 from tokviz.models.out_of_memory import is_out_of_memory
 from tokviz.shipped_files import ASSETS
 
@@ -33,11 +32,6 @@ log = logging.getLogger(__name__)
 
 EMBEDDED = ASSETS / "model"
 """The model that ships with tokviz."""
-LIBRARY_ERRORS = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
-    StrictDataclassError,
-)  # fmt: skip
-"""What transformers raises over files that are damaged or don't fit together."""
 _bar_lock = threading.Lock()
 
 
@@ -56,7 +50,8 @@ def load_parts(
         progress: told in one line at a time how far download and loading are.
 
     Raises:
-        ModelError: nothing there, no network, an unsupported type, damaged files, or no memory.
+        ModelError: nothing there, no network, an unsupported type or part, damaged files, a package
+            that is missing, or no memory.
     """
     path = str(EMBEDDED) if str(source) == "embedded" else str(source)
     len(FAMILIES)  # imports plugins first: they may bring configs that transformers does not know
@@ -71,11 +66,12 @@ def load_parts(
         progress(f"loading {size:.2f} GB of weights")
         with _reported(progress):
             model = _build(folder, placement)
+        family.check_model(model)
     except ModelError as error:
         raise ModelError(_refused(source, str(error))) from error
-    except (MemoryError, *LIBRARY_ERRORS) as error:
+    except Exception as error:  # files of strangers, read by transformers and what it calls
         log.info("loading %s failed", source, exc_info=True)
-        reason = placement.too_small(size) if is_out_of_memory(error) else first_line(error)
+        reason = placement.too_small(size) if is_out_of_memory(error) else at_load(error)
         raise ModelError(_refused(source, reason)) from error
     progress(f"ready on {model.device}, {placement.reason}")
     return model.eval(), processor, family
@@ -152,11 +148,3 @@ def _counted(items: Any, progress: ProgressLine) -> Iterator[Any]:
 
 def _refused(source: str | Path, reason: str) -> str:
     return f"the model {str(source)[:200]!r} could not be loaded: {reason}"
-
-
-def first_line(error: Exception) -> str:
-    """Return what transformers says of files that it cannot use."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # the reason of a wrong config stands in the second line
-    found = lines[1] if isinstance(error, StrictDataclassError) and len(lines) > 1 else lines[0]
-    return f"{found.strip()[:300].rstrip('.')}. Its files are damaged or don't fit together."

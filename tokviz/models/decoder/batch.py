@@ -28,6 +28,7 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.shared_cache import Columns, SharedCache
 from tokviz.models.decoder.windows import sliding_layers
+from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 
 Hook = Callable[[nn.Module, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]]
@@ -160,7 +161,7 @@ class Batch:
         """Hook the final norm for the lanes' states, and layers where positions were renumbered."""
         first, handles = self.lanes[0], []
         if first.capture.readout:
-            norm: nn.Module = first.decoder.norm  # type: ignore[assignment]
+            norm: nn.Module = final_norm(first.decoder)
             handles.append(norm.register_forward_hook(self._keep_states))
         for i, layer in enumerate(first.decoder.layers):  # type: ignore[arg-type]
             moved = [lane.stages.moved_at(i) for lane in self.lanes]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.shared_cache import CachedKeys, can_share
 from tokviz.models.families.family import Family, Features
+from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.models.not_finite import not_finite
 from tokviz.trace.schema import BLOCKS
@@ -129,7 +131,12 @@ class Lane:
         began = time.perf_counter()
         images = {"image": self.family.encoder_outputs(features)} if len(features.tokens) else None
         following = self.family.during_prefill(self.model, self.stages)
-        with self._recording(prefill=True), following, self.stages.during_prefill():
+        with (
+            self._recording(prefill=True),
+            following,
+            self.stages.during_prefill(),
+            hooked(*self._entry_hooks()),
+        ):
             output = self.model(
                 input_ids=input_ids,
                 attention_mask=torch.ones_like(input_ids),
@@ -275,12 +282,8 @@ class Lane:
             first = self.decoder.layers[0]  # type: ignore[index]
             handles.append(first.register_forward_pre_hook(self._keep_entry, with_kwargs=True))
         if self.capture.readout:
-            norm: nn.Module = self.decoder.norm  # type: ignore[assignment]
+            norm: nn.Module = final_norm(self.decoder)
             handles.append(norm.register_forward_hook(self._keep_states))
-        if len(self.sink_dims) and prefill:
-            for i, layer in enumerate(self.decoder.layers):  # type: ignore[arg-type]
-                hook = self._keep_phi(i)
-                handles.append(layer.input_layernorm.register_forward_pre_hook(hook))
         if prefill:
             handles += self.prompt_records.hooks()
         self.in_prefill = prefill
@@ -310,11 +313,27 @@ class Lane:
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         self.rows.states.append(output[0])
 
-    def _keep_phi(self, layer: int) -> Any:
-        def hook(module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-            self.rows.phi[layer] = sink_phi(args[0][0], self.sink_dims)
+    def _entry_hooks(self) -> list[Any]:
+        """Hook what enters each layer in the prefill; after the stages, which shorten it."""
+        looks: list[Callable[[int, torch.Tensor], None]] = []
+        if len(self.sink_dims):
+            looks.append(self._keep_phi)
+        if self.capture.states:
+            looks.append(self.prompt_records.at_input)
 
-        return hook
+        def look(layer: int, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+            states = (args[0] if args else kwargs["hidden_states"])[0]
+            for one in looks:
+                one(layer, states)
+
+        blocks: Any = self.decoder.layers if looks else ()
+        return [
+            block.register_forward_pre_hook(partial(look, i), with_kwargs=True)
+            for i, block in enumerate(blocks)
+        ]
+
+    def _keep_phi(self, layer: int, states: torch.Tensor) -> None:
+        self.rows.phi[layer] = sink_phi(states, self.sink_dims)
 
 
 def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:

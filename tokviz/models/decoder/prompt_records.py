@@ -46,9 +46,6 @@ class PromptRecords:
         """Hook the layers for one prefill; the caller takes the handles off."""
         decoder, handles = self.stages.decoder, []
         for number, layer in enumerate(decoder.layers):  # type: ignore[arg-type]
-            if self.capture.states:
-                before = self._at_input(number)
-                handles.append(layer.input_layernorm.register_forward_pre_hook(before))
             if self.capture.lens:
                 handles.append(layer.register_forward_hook(self._at_output(number)))
         return handles
@@ -68,15 +65,12 @@ class PromptRecords:
     def _block_at(self, layer: int) -> torch.Tensor:
         return self.blocks[self.stages.rows_at(layer)]
 
-    def _at_input(self, layer: int) -> Any:
-        def hook(module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-            visual = self._block_at(layer) == IMAGE
-            states = args[0][0].float()
-            self.means[layer] = torch.stack([mean(states[visual]), mean(states[~visual])])
-            singular = torch.linalg.svdvals(states[visual]).cpu().numpy()
-            self.ranks[layer] = float(effective_rank(singular)) if len(singular) else 0.0
-
-        return hook
+    def at_input(self, layer: int, states: torch.Tensor) -> None:
+        """Record the means and the rank of what enters a layer, [rows, d]."""
+        visual, states = self._block_at(layer) == IMAGE, states.float()
+        self.means[layer] = torch.stack([mean(states[visual]), mean(states[~visual])])
+        singular = torch.linalg.svdvals(states[visual]).cpu().numpy()
+        self.ranks[layer] = float(effective_rank(singular)) if len(singular) else 0.0
 
     def _at_output(self, layer: int) -> Any:
         def hook(module: nn.Module, args: Any, output: Any) -> None:

@@ -23,6 +23,7 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
 from tokviz.models.decoder.windows import Windows
+from tokviz.models.families.parts import cache_of
 from tokviz.models.hooks import hooked
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -293,7 +294,7 @@ class DecoderStages(AliveRows):
 
     def _hide(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
-            cache, given = kwargs["past_key_values"].layers[layer], kwargs.get("attention_mask")
+            cache, given = cache_of(kwargs).layers[layer], kwargs.get("attention_mask")
             rows, keys = cache.get_seq_length() + 1, cache.keys.shape[-2] + 1
             sees = torch.ones(1, 1, 1, rows, dtype=torch.bool, device=self.alive.device)
             sees[..., self._hidden_rows(layer)] = False

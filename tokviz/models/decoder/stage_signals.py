@@ -16,6 +16,13 @@ from torch import nn
 from tokviz.errors import MissingSignal
 from tokviz.models.attention import AttentionCall, observed
 from tokviz.models.decoder.alive import AliveRows
+from tokviz.models.families.parts import (
+    attention_of,
+    enter_attention,
+    final_norm,
+    mlp_output,
+    without_cache,
+)
 from tokviz.reduction.corematching import shared_neurons
 from tokviz.reduction.sparsevlm import rope_bias, text_score
 from tokviz.reduction.transprune import transition
@@ -72,14 +79,13 @@ class SignalRecorder:
         if "llm_transition" in self.wanted:
             first = round(TRANSITION_FROM * len(layers))  # type: ignore[arg-type]
             for block in layers[first : max(self.stages)]:  # type: ignore[index, misc]
-                for norm, module in (
-                    (block.input_layernorm, block.self_attn),
-                    (mlp_norm(block), block.mlp),
-                ):
-                    handles += self._transition_hooks(norm, module)
+                for module in (attention_of(block), block.mlp):
+                    handles += self._transition_hooks(module)
         if "llm_shared_neurons" in self.wanted:
             for stage in self.stages:
-                down = layers[max(stage - 1, 0)].mlp.down_proj  # type: ignore[index]
+                down = mlp_output(layers[max(stage - 1, 0)])  # type: ignore[index]
+                if down is None:
+                    raise MissingSignal("this model's MLPs have no single output matrix to watch.")
                 handles.append(down.register_forward_pre_hook(self._neurons))
         return handles
 
@@ -94,11 +100,11 @@ class SignalRecorder:
     def _neurons(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         self.neurons = args[0][0]
 
-    def _transition_hooks(self, norm: nn.Module, module: nn.Module) -> list[Any]:
+    def _transition_hooks(self, module: nn.Module) -> list[Any]:
         entered: list[torch.Tensor] = []
 
-        def after_norm(_: nn.Module, args: Any, output: torch.Tensor) -> None:
-            entered[:] = [output[0]]
+        def before_module(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+            entered[:] = [(args[0] if args else kwargs["hidden_states"])[0]]
 
         def after_module(_: nn.Module, args: Any, output: Any) -> None:
             changed = (output[0] if isinstance(output, tuple) else output)[0]
@@ -107,7 +113,7 @@ class SignalRecorder:
             self.transitions = added if old is None else old + added
 
         return [
-            norm.register_forward_hook(after_norm),
+            module.register_forward_pre_hook(before_module, with_kwargs=True),
             module.register_forward_hook(after_module),
         ]
 
@@ -181,16 +187,19 @@ class StageState:
         if self._peeked is None:
             seen: list[AttentionCall] = []
             layer = self.decoder.layers[self.layer]
-            kwargs = {**self.kwargs, "past_key_values": None, "use_cache": False}
+            states = enter_attention(layer, self.hidden)
             with observed(seen.append):
-                layer.self_attn(hidden_states=layer.input_layernorm(self.hidden), **kwargs)
+                attention_of(layer)(hidden_states=states, **without_cache(self.kwargs))
             self._peeked = seen[0]
         return self._peeked
 
     def mean_query(self) -> torch.Tensor:
         """Softmax over the visual tokens of their mean query times their keys, unrotated."""
         layer = self.decoder.layers[self.layer]
-        attend, states = layer.self_attn, layer.input_layernorm(self.hidden)[0, self.local]
+        attend: Any = attention_of(layer)
+        if not hasattr(attend, "q_proj"):
+            raise MissingSignal("this model's attention has one matrix for queries and keys.")
+        states = enter_attention(layer, self.hidden)[0, self.local]
         query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
         key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
         if hasattr(attend, "q_norm"):
@@ -235,13 +244,10 @@ class StageState:
 
     def lens(self) -> torch.return_types.max:
         """Highest probability of the logit lens at each visual token, and its word."""
-        norm = self.decoder.norm.forward  # not called as a module: no hook may see a look ahead
+        norm: Any = final_norm(
+            self.decoder
+        ).forward  # not called as a module: no hook may see a look ahead
         return self.word_logits(norm(self.hidden[0, self.local])).softmax(-1).max(-1)
-
-
-def mlp_norm(block: Any) -> nn.Module:
-    """Return the norm before a block's MLP; Gemma 2 and 3 have one after attention as well."""
-    return getattr(block, "pre_feedforward_layernorm", block.post_attention_layernorm)
 
 
 def after(visual: torch.Tensor, rows: int) -> torch.Tensor:

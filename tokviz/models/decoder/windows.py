@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tokviz.models.families.parts import attention_of, cache_of
+
 Mask = torch.Tensor | None
 Kwargs = dict[str, Any]
 Build = Callable[[torch.Tensor], Mask]
@@ -26,7 +28,7 @@ def sliding_layers(decoder: nn.Module) -> dict[int, int]:
     """Return decoder layer -> window, in tokens, of the layers that have one."""
     layers: Any = decoder.layers
     windows = {
-        i: getattr(block.self_attn, "sliding_window", None) for i, block in enumerate(layers)
+        i: getattr(attention_of(block), "sliding_window", None) for i, block in enumerate(layers)
     }
     return {layer: window for layer, window in windows.items() if window}
 
@@ -84,7 +86,7 @@ class Windows:
         window, places = self.layers[layer], self.rows[alive].tolist()
 
         def hook(module: nn.Module, args: Any, kwargs: Kwargs) -> tuple[Any, Kwargs]:
-            cache = kwargs["past_key_values"].layers[layer]
+            cache = cache_of(kwargs).layers[layer]
             # get_seq_length counts all keys ever given, keys.shape only those a sliding cache kept
             written = cache.get_seq_length() - len(places)
             out_of_sight = self.total + written - window

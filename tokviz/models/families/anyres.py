@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from transformers.image_processing_utils import get_patch_output_size, select_best_resolution
 
+from tokviz.errors import ModelError
 from tokviz.models.families.llava import Box, covered
 from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import NEWLINE, PATCH, Layout, Tile
@@ -100,7 +101,8 @@ class Tokens:
     def square(self, image: int, box: Box, role: str) -> None:
         """Add a tile that was seen as it is, all of its patches in raster order."""
         g = self.cutting.grid
-        seen = covered(box, g * self.cutting.patch / self.cutting.side)
+        part = g * self.cutting.patch / self.cutting.side
+        seen = covered(box, part, part)
         row, col = np.divmod(np.arange(g * g), g)
         first = self.tower_rows * g * g
         self.add(np.full(g * g, len(self.tiles)), row, col, first + np.arange(g * g))
@@ -118,7 +120,12 @@ class Tokens:
         part = Canvas(self, image, size, canvas, across)
         tall, wide = len(rows), len(cols)
         ratio = math.sqrt(tall * wide / (cutting.most_tiles * g**2)) if cutting.most_tiles else 0
-        if ratio > SHRINK_FROM:
+        if not tall:
+            pass  # so long a picture that no row of its canvas is left: the thumbnail alone
+        elif not wide:
+            for _ in rows:  # so tall a one that no column is left: a newline for each row
+                self.structural(NEWLINE)
+        elif ratio > SHRINK_FROM:
             part.shrunk(rows, cols, (int(tall // ratio), int(wide // ratio)))
         else:
             part.whole(rows, cols)
@@ -275,6 +282,25 @@ class Axis:
         """Return the points of each tile."""
         ends = np.flatnonzero(np.diff(self.tile)) + 1
         return np.split(np.arange(len(self.tile)), ends)
+
+
+def check_canvas(
+    size: tuple[int, int], theirs: Sequence[Sequence[int]], ours: Sequence[Sequence[int]]
+) -> None:
+    """Raise ModelError when processor and model cut a picture into other tiles.
+
+    Args:
+        size: (height, width) of the picture.
+        theirs: (height, width) of the processor's canvases.
+        ours: of the model's.
+    """
+    cut, expected = (tuple(select_best_resolution(size, list(some))) for some in (theirs, ours))
+    if cut != expected:
+        raise ModelError(
+            "this model and its processor do not fit together: for this picture the processor's "
+            f"image_grid_pinpoints give a canvas of {cut[1]} x {cut[0]} pixels, and the model's "
+            f"config {expected[1]} x {expected[0]}. Give both the same list."
+        )
 
 
 def unpadded(original: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

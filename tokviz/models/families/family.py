@@ -20,6 +20,7 @@ from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
+from tokviz.models.families.parts import check_decoder
 from tokviz.models.families.sources import Sources
 from tokviz.registry import Registry
 from tokviz.trace.layout import Layout
@@ -49,10 +50,14 @@ class Family(ABC):
     bare_prompt: bool = False
     "`plain_prompt` is the form that these models were taught: they know no chat."
 
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ModelError, naming the part, where a checkpoint has one that is not served."""
+        check_decoder(self.decoder(model))
+
     # -- the language model -------------------------------------------------------------------
 
     def decoder(self, model: nn.Module) -> nn.Module:
-        """Return the text decoder (with .layers, .norm and .rotary_emb)."""
+        """Return the text decoder (with .layers, .rotary_emb and a final norm)."""
         return model.model.get_decoder()  # type: ignore[operator, union-attr]
 
     def head_weight(self, model: nn.Module) -> torch.Tensor:
@@ -88,7 +93,11 @@ class Family(ABC):
         Used where positions are renumbered inside the language model. `layer` matters only where
         layers differ in their rotation.
         """
-        return decoder.rotary_emb(hidden, positions)  # type: ignore[operator]
+        rotary: Any = decoder.rotary_emb
+        kinds = getattr(decoder.config, "layer_types", None)
+        if kinds and "layer_type" in inspect.signature(rotary.forward).parameters:
+            return rotary(hidden, positions, kinds[layer])
+        return rotary(hidden, positions)
 
     def window_mask(
         self, model: nn.Module, inputs: Inputs, rows: torch.Tensor
@@ -141,6 +150,13 @@ class Family(ABC):
         written = bool(bos) and text.startswith(bos)
         plain = {"add_special_tokens": False} if written else {}
         return processor(images=images, text=text, return_tensors="pt", **plain)
+
+    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
+        """Return what processor and model must have alike: name, the processor's, the model's.
+
+        Only asked where they were found not to fit together, to say why.
+        """
+        return []
 
     def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
         """Return the whole prompt text where the processor has no chat template."""

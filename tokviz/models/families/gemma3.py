@@ -70,13 +70,6 @@ class Gemma3(SiglipBlocks):
         below = normed.reshape(1, count * side, side, -1).permute(0, 3, 1, 2)
         return projector.avg_pool(below.contiguous())[0, :, :, 0].T
 
-    def rotary(
-        self, decoder: nn.Module, hidden: torch.Tensor, positions: torch.Tensor, layer: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return cos and sin of a layer's kind: sliding or full attention."""
-        kind = decoder.config.layer_types[layer]  # type: ignore[union-attr, index]
-        return decoder.rotary_emb(hidden, positions, kind)  # type: ignore[operator]
-
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithPooling:
         """Wrap features as one batch [1, n, d]."""
         return BaseModelOutputWithPooling(pooler_output=features.tokens[None])

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tokviz.models.families.anyres import Cutting, Tokens
+from tokviz.errors import ModelError
+from tokviz.models.families.anyres import Cutting, Tokens, check_canvas
 from tokviz.models.families.family import Inputs, family
 from tokviz.models.families.llava import Llava
 from tokviz.models.families.sources import Sources
@@ -23,6 +24,26 @@ class LlavaNext(Llava):
     name = "llava_next"
     title = "LLaVA-NeXT"
     model_types = ("llava_next",)
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ModelError also where a tile's tokens would be no whole grid."""
+        super().check_model(model)
+        strategy = model.config.vision_feature_select_strategy  # type: ignore[union-attr]
+        if (strategy == "default") != self.has_cls(model):
+            tower = type(model.model.vision_tower).__name__  # type: ignore[union-attr]
+            has = "a [CLS] token" if self.has_cls(model) else "no [CLS] token"
+            raise ModelError(
+                f"its vision_feature_select_strategy {strategy!r} does not fit its vision tower "
+                f"{tower}, which has {has}: the tokens of a tile would be no whole grid. Set it to "
+                f"{'default' if self.has_cls(model) else 'full'!r} in config.json."
+            )
+
+    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
+        """Return the canvases as well."""
+        theirs = processor.image_processor.image_grid_pinpoints
+        ours = model.config.image_grid_pinpoints  # type: ignore[union-attr]
+        canvases = ("image_grid_pinpoints", _pairs(theirs), _pairs(ours))
+        return [*super().settings(model, processor), canvases]
 
     def cutting(self, model: nn.Module) -> Cutting:
         """Return how the checkpoint cuts pictures."""
@@ -43,7 +64,14 @@ class LlavaNext(Llava):
         """Return thumbnail, tiles and newlines of each image."""
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         sizes = [image.size for image in images]
+        for width, height in sizes if self.cuts(images) else ():
+            theirs = processor.image_processor.image_grid_pinpoints
+            check_canvas((height, width), theirs, self.cutting(model).pinpoints)
         return self.tokens(model, inputs).layout(is_visual, sizes)
+
+    def cuts(self, images: Sequence[Image.Image]) -> bool:
+        """Return whether the pictures of a prompt are cut into tiles."""
+        return True
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
         """Return the patch of each token; newlines have none, cut-off patches are in no token."""
@@ -52,3 +80,7 @@ class LlavaNext(Llava):
     def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:
         """Return the projector's input [tiles * patches, d_v] in the order of the tokens."""
         return sources.mean_states(flat.reshape(sources.rows, sources.patches, -1))
+
+
+def _pairs(pinpoints: Any) -> list[list[int]]:
+    return [list(pair) for pair in pinpoints]

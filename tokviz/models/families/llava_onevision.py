@@ -29,6 +29,19 @@ class LlavaOnevision(LlavaNext):
         most = int(aspect.removeprefix("anyres_max_"))
         return replace(super().cutting(model), most_tiles=most)
 
+    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
+        """Return what this processor has of them."""
+        config: Any = model.config
+        count = self.cutting(model).grid ** 2
+        given = super().settings(model, processor)
+        names = ("vision_feature_select_strategy", "vision_aspect_ratio")
+        alike = [(name, getattr(processor, name, None), getattr(config, name)) for name in names]
+        return [given[-1], *alike, ("num_image_tokens", processor.num_image_tokens, count)]
+
+    def cuts(self, images: Sequence[Image.Image]) -> bool:
+        """Return True for one picture; several are padded."""
+        return len(images) == 1
+
     def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
         """Return the model inputs; several images of one prompt are padded, not cut into tiles."""
         return self.call(processor, [list(images)], text)

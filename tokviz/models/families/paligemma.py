@@ -18,7 +18,7 @@ from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.models.families.family import Features, Inputs, family
-from tokviz.models.families.llava import Llava, square_layout
+from tokviz.models.families.llava import Llava, grid_layout
 from tokviz.trace.layout import Layout
 
 
@@ -66,6 +66,12 @@ class PaliGemma(Llava):
         cap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)  # type: ignore
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
+    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
+        """Return the length of an image in tokens."""
+        vision = model.config.vision_config  # type: ignore[union-attr]
+        count = (vision.image_size // vision.patch_size) ** 2
+        return [("image_seq_length", getattr(processor, "image_seq_length", None), count)]
+
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
@@ -73,4 +79,4 @@ class PaliGemma(Llava):
         vision = model.config.vision_config  # type: ignore[union-attr]
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         side = vision.image_size // vision.patch_size
-        return square_layout(is_visual, [image.size for image in images], side)
+        return grid_layout(is_visual, [image.size for image in images], (side, side))

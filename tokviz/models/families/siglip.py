@@ -8,10 +8,23 @@ import torch
 from torch import nn
 
 from tokviz.models.families.family import Family
+from tokviz.models.families.sources import Sources
+from tokviz.trace.layout import Layout
 
 
 class SiglipBlocks(Family):
     """A family whose tower has pre-norm blocks under the names of CLIP and SigLIP."""
+
+    def tower_refusal(self, model: nn.Module, layout: Layout, sources: Sources) -> str | None:
+        """Return why no method can act inside the tower, as for towers of other blocks."""
+        names = ("layer_norm1", "self_attn", "layer_norm2", "mlp")
+        if not all(hasattr(self.tower_layers(model)[0], name) for name in names):
+            kind = type(self.tower_layers(model)[0]).__name__
+            return (
+                f"this checkpoint's vision tower is made of {kind}, inside which no method can act "
+                "yet. Choose a method that acts before or inside the language model."
+            )
+        return super().tower_refusal(model, layout, sources)
 
     def tower_attend(
         self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]

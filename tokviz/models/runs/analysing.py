@@ -46,7 +46,8 @@ def analyse_run(
             f"{loaded.name}: no state of its first token stands out, so there are no sinks to show."
         )
     if trace is None:
-        question = _question(images, prompt, f"{entry.title} needs a run")
+        call = f"vlm.analyse({entry.name!r}, image, prompt)"
+        question = _question(images, prompt, f"{entry.title} needs a run: {call} makes one")
         capture = Capture.holding(() if "control_prob" in entry.uses else _arrays(entry))
         trace = answer(loaded, *question, plan, max_new_tokens, capture)
     wanted = _still_wanted(entry, trace, given)

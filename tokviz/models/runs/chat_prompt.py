@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from tokviz.errors import ModelError
+from tokviz.models.foreign_errors import first_line
 from tokviz.models.loaded import Loaded
+
+STAND_IN = "tokviz0question0tokviz"
+"""What stands in place of a question where only the words around it are looked at."""
 
 
 def render(loaded: Loaded, prompt: str, images: int) -> str:
@@ -12,19 +17,44 @@ def render(loaded: Loaded, prompt: str, images: int) -> str:
         loaded: the model; one without a chat template gets its family's plain format.
         prompt: the user's words.
         images: how many images come before them.
+
+    Raises:
+        ModelError: the checkpoint's chat template cannot be used.
     """
+    if not loaded.uses_template:
+        return loaded.family.plain_prompt(loaded.processor, prompt, images)
     content: list[dict[str, str]] = [{"type": "image"}] * images
     content = [*content, {"type": "text", "text": prompt}]
-    if not has_template(loaded):
-        return loaded.family.plain_prompt(loaded.processor, prompt, images)
-    return loaded.processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True
+    try:
+        return loaded.processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+    except Exception as error:  # a template is a program that somebody saved with the checkpoint
+        raise ModelError(unusable(template_fault(loaded, error))) from error
+
+
+def check_template(loaded: Loaded, images: int) -> None:
+    """Raise ModelError unless what is asked reaches the model through the chat template."""
+    if loaded.uses_template and STAND_IN not in render(loaded, STAND_IN, images):
+        raise ModelError(unusable("it leaves the question out"))
+
+
+def template_fault(loaded: Loaded, error: Exception) -> str:
+    """Return why a chat template failed."""
+    template = loaded.processor.chat_template
+    if isinstance(template, dict):
+        names = ", ".join(sorted(template))[:100]
+        return f"there are several ({names}), and none of them has the name 'default'"
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def unusable(reason: str) -> str:
+    """Return the sentence about a chat template, which a person can repair or leave out."""
+    return (
+        f"the chat template of this checkpoint cannot be used: {reason}. It must take one turn of "
+        'the user whose content is a list of {"type": "image"} and {"type": "text"}; give another '
+        "one as processor.chat_template, or None for a plain prompt."
     )
-
-
-def has_template(loaded: Loaded) -> bool:
-    """Return whether the processor brings the chat format that its model was taught."""
-    return getattr(loaded.processor, "chat_template", None) is not None
 
 
 def template_notes(loaded: Loaded, images: int) -> tuple[str, ...]:
@@ -32,7 +62,7 @@ def template_notes(loaded: Loaded, images: int) -> tuple[str, ...]:
 
     A family whose own prompt is bare (PaliGemma) needs none.
     """
-    if has_template(loaded) or loaded.family.bare_prompt:
+    if loaded.uses_template or loaded.family.bare_prompt:
         return ()
     form = loaded.family.plain_prompt(loaded.processor, "{question}", images)
     return (

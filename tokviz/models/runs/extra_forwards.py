@@ -18,12 +18,14 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.attention import AttentionCall
 from tokviz.models.families.family import Features
+from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
 from tokviz.models.runs.exit import ImageExit
 from tokviz.models.runs.preparing import encode, prepare
+from tokviz.models.runs.same_question import check_pictures
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
@@ -181,7 +183,8 @@ class ExtraForwards:
             with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
                 self.reading.own_answer([self.all], self._features)
             rows = torch.stack([torch.cat(states[i]) for i in self.layers])
-            return family.word_logits(model, decoder.norm(rows)).argmax(-1).cpu().numpy()  # type: ignore[operator]
+            final = final_norm(decoder)(rows)
+            return family.word_logits(model, final).argmax(-1).cpu().numpy()
 
     # -- attention --------------------------------------------------------------------------------
 
@@ -302,6 +305,7 @@ def further_runs(
     """Return the extra forwards on the question of a trace; see `VLM.further_runs`."""
     with loaded.guarded():
         prepared = prepare(loaded, images, prompt)
+    check_pictures(trace, prepared.asked.images)
     return ExtraForwards(loaded, prepared, trace, max_new_tokens)
 
 

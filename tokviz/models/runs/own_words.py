@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from tokviz.models.answer_text import AnswerText
+from tokviz.models.runs.chat_prompt import STAND_IN
 
-STAND_IN = "tokviz0question0tokviz"
 BY_SPELLING = (
     "The user's own words were found by what the prompt's tokens spell: this tokenizer does not "
     "tell where its tokens lie in the text, or tells places that do not fit this prompt."

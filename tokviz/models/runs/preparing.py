@@ -17,6 +17,7 @@ from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
 from tokviz.models.runs.chat_prompt import render, template_notes
 from tokviz.models.runs.own_words import own_rows
+from tokviz.models.runs.processing import place, process
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.models.tower.watch import TOWER_SIGNALS
@@ -31,7 +32,7 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     if not opened:
         raise InputError("give at least one image.")
     prompt = check_prompt(prompt, loaded.tokenizer.all_special_tokens)
-    batch = loaded.family.process(loaded.processor, opened, render(loaded, prompt, len(opened)))
+    batch = process(loaded, opened, prompt)
     dtype: Any = loaded.model.dtype  # the first floating one: rounded weights are integers
     inputs = {
         name: value.to(loaded.device, dtype)
@@ -41,7 +42,7 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
         if isinstance(value, torch.Tensor)
     }
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
-    layout = loaded.family.layout(loaded.model, loaded.processor, inputs, opened)
+    layout = place(loaded, inputs, opened)
     tokens = tuple(loaded.tokenizer.convert_ids_to_tokens(ids.tolist()))
     write = partial(render, loaded, images=len(opened))
     text = loaded.answer_text()

@@ -110,7 +110,7 @@ def first_guess(lane: Lane, entered: PromptRows, asked: Asked) -> int | None:
     if not len(first):
         return None
     state = lane.rows.states[0][int(first[0])]
-    return int((state @ lane.family.head_weight(lane.model).T).argmax())
+    return int(lane.family.word_logits(lane.model, state).argmax())
 
 
 def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.ndarray]:

@@ -33,13 +33,13 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
     search = SinkSearch(len(layers))  # type: ignore[arg-type]
 
     def watch(layer: int) -> Any:
-        def hook(module: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-            search.see(layer, args[0][0])
+        def hook(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+            search.see(layer, (args[0] if args else kwargs["hidden_states"])[0])
 
         return hook
 
     handles = [
-        block.input_layernorm.register_forward_pre_hook(watch(i))  # type: ignore[union-attr]
+        block.register_forward_pre_hook(watch(i), with_kwargs=True)
         for i, block in enumerate(layers)  # type: ignore[arg-type]
     ]
     with hooked(*handles):

@@ -8,6 +8,7 @@ import torch
 from tokviz.models.answer_text import AnswerText
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.prompt_records import stacked
+from tokviz.models.families.parts import final_norm
 from tokviz.models.prepared import Asked
 from tokviz.models.runs.record import (
     PromptRows,
@@ -82,7 +83,7 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
 
 def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return the best words [m, w], their probabilities [m, w], and those of `words` [m, k]."""
-    normed = lane.decoder.norm(states)  # type: ignore[operator]
+    normed = final_norm(lane.decoder)(states)
     probability = lane.family.word_logits(lane.model, normed).softmax(-1)
     best = probability.topk(min(lane.capture.lens, probability.shape[-1]))
     return best.indices, best.values, probability[:, words]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tokviz.analysis import ANALYSES, analyse
+from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
 from tokviz.models.decoder.batch import Batch
@@ -28,6 +29,7 @@ from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.record import tower_arrays
 from tokviz.models.runs.run import Run
 from tokviz.models.runs.sink_search import sink_dims
+from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, as_plan
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
@@ -49,14 +51,15 @@ def stream(
     stop: threading.Event | None = None,
     strict: bool = False,
     together_after: int | None = ALONE_WORDS,
+    shared: Vision | None = None,
 ) -> Iterator[list[LaneView]]:
-    """Run several plans side by side; see `VLM.stream`."""
-    check_length(max_new_tokens)
+    """Run several plans side by side; see `VLM.stream`. `shared` is the tower's run, if any."""
+    max_new_tokens = check_length(max_new_tokens)
     if not 1 <= len(plans) <= MAX_LANES:
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict)
-    runs = lanes(loaded, prepared, asked, capture, max_new_tokens)
+    runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared)
     views = [run.view for run in runs]
     for _ in write(runs, max_new_tokens, stop, strict, together_after):
         yield views
@@ -73,11 +76,12 @@ def answer(
     plan: Plan | Sequence[Plan] | str | None = None,
     max_new_tokens: int = 64,
     capture: Capture | str | None = None,
+    stop: threading.Event | None = None,
 ) -> Trace:
     """Answer a question about images and return the trace of the run; see `VLM.answer`."""
     with loaded.guarded():
         prepared = prepare(loaded, images, prompt)
-    *_, views = stream(loaded, prepared, [plan], max_new_tokens, capture, strict=True)
+    *_, views = stream(loaded, prepared, [plan], max_new_tokens, capture, stop, strict=True)
     return views[0].trace  # type: ignore[return-value]
 
 
@@ -90,7 +94,7 @@ def in_turn(
     stop: threading.Event | None = None,
 ) -> Iterator[list[LaneView]]:
     """Run any number of plans one after the other; see `VLM.in_turn`."""
-    check_length(max_new_tokens)
+    max_new_tokens = check_length(max_new_tokens)
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict=False)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens)
@@ -106,11 +110,12 @@ def lanes(
     plans: Sequence[Plan | None],
     capture: Capture,
     max_new_tokens: int,
+    shared: Vision | None = None,
 ) -> list[Run]:
-    """Return one run per plan, with the picture encoded once for all."""
+    """Return one run per plan, with the picture encoded once for all, or before."""
     with loaded.guarded():
         sinks = sink_dims(loaded) if capture.sinks else ()
-        shared = encode(loaded, prepared, plans, capture)
+        shared = shared or encode(loaded, prepared, plans, capture)
         tower = tower_arrays(shared) if capture.tower else {}
     return [
         Run(loaded, prepared, shared, tower, plan, capture, sinks, max_new_tokens) for plan in plans
@@ -207,7 +212,10 @@ def asks_relevance(plan: Plan | None) -> bool:
     return any(entry is not None and "relevance" in entry.needs for entry in entries)
 
 
-def check_length(max_new_tokens: int) -> None:
-    """Raise InputError unless answers may be this long."""
-    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
-        raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {max_new_tokens}.")
+def check_length(max_new_tokens: Any) -> int:
+    """Return a length of answers as a whole number; raise InputError unless it is allowed."""
+    count = whole_number(max_new_tokens)
+    if count is None or not 1 <= count <= MAX_NEW_TOKENS:
+        got = str(max_new_tokens)[:40]
+        raise InputError(f"max_new_tokens must be 1 to {MAX_NEW_TOKENS}, got {got}.")
+    return count

@@ -1,0 +1,229 @@
+"""LLaVA around decoders and towers of other makers: they run as generate() does, or are named."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+from transformers import (
+    CLIPImageProcessor,
+    Dinov2Config,
+    Dinov2WithRegistersConfig,
+    Gemma3TextConfig,
+    GPTNeoXConfig,
+    InternVLVisionConfig,
+    Lfm2Config,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    Olmo2Config,
+    PhiConfig,
+    PixtralVisionConfig,
+    Qwen3NextConfig,
+    SiglipVisionConfig,
+    ViTConfig,
+)
+
+import tokviz
+from tests.models import tiny
+from tests.models.families.test_family_geometry import GREY, prove
+from tests.models.test_promises import assert_equals_generate, everywhere, masked, run_lane
+from tokviz.errors import ModelError, TokvizError
+from tokviz.reduction import METHODS
+
+SIDE = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
+SIDE |= {"image_size": 48, "patch_size": 8}
+WIDE = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12}
+
+
+def sizes(**changes):
+    return tiny.text_sizes(**changes)
+
+
+def neox():
+    return {name: value for name, value in sizes().items() if name != "num_key_value_heads"}
+
+
+DECODERS = {
+    "phi": lambda: PhiConfig(**sizes()),
+    "olmo2": lambda: Olmo2Config(**sizes()),
+    "gpt_neox": lambda: GPTNeoXConfig(**neox()),
+    "gemma3": lambda: Gemma3TextConfig(
+        **sizes(query_pre_attn_scalar=12, sliding_window=24, **WIDE)
+    ),
+}
+TOWERS = {
+    "siglip, default": lambda: SiglipVisionConfig(intermediate_size=64, **SIDE),
+    "dinov2": lambda: Dinov2Config(mlp_ratio=2, **SIDE),
+    "vit": lambda: ViTConfig(intermediate_size=64, **SIDE),
+    "internvit": lambda: InternVLVisionConfig(
+        intermediate_size=64, **{**SIDE, "image_size": [48, 48], "patch_size": [8, 8]}
+    ),
+}
+HYBRID = {"layer_types": ["linear_attention", "full_attention"] * 2}
+REFUSED = {
+    "lfm2": (lambda: Lfm2Config(**sizes(), layer_types=["conv", "full_attention"] * 2), None),
+    "qwen3_next": (lambda: Qwen3NextConfig(**sizes(num_experts=4), **HYBRID), None),
+    "pixtral": (None, lambda: PixtralVisionConfig(intermediate_size=64, **SIDE)),
+    "registers": (None, lambda: Dinov2WithRegistersConfig(mlp_ratio=2, **SIDE)),
+}
+NAMED = {
+    "lfm2": "its decoder Lfm2Model has a layer without attention .layer 0",
+    "qwen3_next": "its decoder Qwen3NextModel has a layer without attention .layer 0",
+    "pixtral": "its vision tower PixtralVisionModel has no list of blocks",
+    "registers": "its vision tower Dinov2WithRegistersModel has 4 register tokens",
+}
+
+
+def build(text=None, tower=None, size=None):
+    """A LLaVA of these two configs, with strategy "default"."""
+    torch.manual_seed(0)
+    clip = tower is None or not isinstance(tower, SiglipVisionConfig)
+    config = LlavaConfig(
+        vision_config=tower or tiny.clip(),
+        text_config=text or LlamaConfig(**sizes()),
+        image_token_id=4,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    processor = LlavaProcessor(
+        CLIPImageProcessor(
+            size=size or {"shortest_edge": 48}, crop_size={"height": 48, "width": 48}
+        ),
+        tiny.byte_tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=int(clip),
+        image_token="<image>",
+    )
+    model = tiny.shake(LlavaForConditionalGeneration(config))
+    model.generation_config.eos_token_id = None
+    return model, processor
+
+
+@pytest.fixture(scope="module", params=sorted(DECODERS))
+def decoder(request):
+    return tokviz.load(build(DECODERS[request.param]()))
+
+
+@pytest.fixture(scope="module", params=sorted(TOWERS))
+def tower(request):
+    return tokviz.load(build(tower=TOWERS[request.param]()))
+
+
+@pytest.mark.parametrize("place", ["none", "before", "language_model"])
+def test_with_another_decoder_keeping_every_token_equals_generate(decoder, cat, place):
+    prepared = decoder.prepare([cat], "what is this?")
+    assert_equals_generate(decoder, prepared, everywhere(prepared.asked.layout.n).get(place))
+
+
+def test_with_another_decoder_removing_equals_masking(decoder, cat):
+    prepared = decoder.prepare([cat], "what is this?")
+    kept = np.arange(0, prepared.asked.layout.n, 2)
+    plan = tokviz.plans.chosen(tokviz.matrix.Reduction.select(kept, prepared.asked.layout.n))
+    logits, _ = run_lane(decoder, prepared, plan)
+    assert torch.allclose(logits[0], masked(decoder, prepared, kept), atol=2e-4)
+
+
+@pytest.mark.parametrize("repack", ["keep", "repack"])
+def test_every_method_inside_another_decoder_runs_or_says_why_not(decoder, cat, repack):
+    prepared = decoder.prepare([cat], "what is this?")
+    inside = [name for name, entry in METHODS.items() if entry.place == "language_model"]
+    plans = [tokviz.plan(name, keep=12, positions=repack) for name in inside]
+    *_, lanes = decoder.in_turn([cat], "what is this?", plans, 2)
+    for name, lane in zip(inside, lanes, strict=True):
+        assert lane.error or lane.trace.reduction.m >= 1, name
+    assert prepared.asked.layout.n == 36
+    assert sum(lane.error is None for lane in lanes) >= len(lanes) - 6
+
+
+@pytest.mark.parametrize("place", ["none", "before"])
+def test_with_another_tower_keeping_every_token_equals_generate(tower, cat, place):
+    prepared = tower.prepare([cat, cat], "what is this?")
+    assert_equals_generate(tower, prepared, everywhere(prepared.asked.layout.n).get(place))
+
+
+def test_with_another_tower_every_box_is_where_its_token_looks(tower):
+    prove(tower, [Image.new("RGB", (131, 97), GREY)], 0)
+
+
+def test_every_method_behind_another_tower_runs_or_says_why_not(tower, cat, tmp_path):
+    before = [name for name, entry in METHODS.items() if entry.place != "language_model"]
+    plans = [tokviz.plan(name, keep=12) for name in before]
+    *_, lanes = tower.in_turn([cat], "what is this?", plans, 1)
+    for name, lane in zip(before, lanes, strict=True):
+        assert lane.error or lane.trace.reduction.m >= 1, name
+    trace = tower.answer([cat], "what is this?", max_new_tokens=1)
+    trace.save(tmp_path / "run.safetensors")
+    assert tokviz.open_trace(tmp_path / "run.safetensors").n == trace.n
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_part_that_cannot_be_looked_into_is_named_when_the_model_is_loaded(name):
+    text, tower = (config and config() for config in REFUSED[name])
+    with pytest.raises(ModelError, match=f"this model cannot be used: {NAMED[name]}"):
+        tokviz.load(build(text, tower))
+
+
+def test_anyres_around_a_tower_whose_first_patch_would_be_dropped_is_refused():
+    _, processor = tiny.llava_next()
+    model, _ = tiny.granite()
+    model.config.vision_feature_select_strategy = "default"
+    with pytest.raises(ModelError, match="'default' does not fit its vision tower Siglip"):
+        tokviz.load((model, processor))
+
+
+def compiled_whole(model):
+    return torch.compile(model, backend="eager")
+
+
+def compiled_inside(model):
+    model.model.language_model = torch.compile(model.model.language_model, backend="eager")
+    return model
+
+
+def compiled_in_place(model):
+    model.model.vision_tower.compile(backend="eager")
+    return model
+
+
+def compiled_forward(model):
+    model.forward = torch.compile(model.forward, backend="eager")
+    return model
+
+
+def test_a_compiled_model_is_used_as_it_was_before(cat):
+    model, processor = build()
+    plain = tokviz.load((model, processor)).answer([cat], "what?", max_new_tokens=3)
+    wrapped = tokviz.load((compiled_whole(model), processor))
+    assert wrapped.answer([cat], "what?", max_new_tokens=3).answer == plain.answer
+
+
+@pytest.mark.parametrize("compile_", [compiled_inside, compiled_in_place, compiled_forward])
+def test_a_part_that_is_compiled_is_said(compile_):
+    model, processor = build()
+    with pytest.raises(ModelError, match="was compiled with torch.compile"):
+        tokviz.load((compile_(model), processor))
+
+
+def test_an_error_of_the_models_own_code_is_one_sentence_and_its_traceback_is_logged(cat, caplog):
+    model, processor = build()
+    vlm = tokviz.load((model, processor))
+    processor.image_processor.crop_size = {"height": 40, "width": 40}
+    with pytest.raises(ModelError, match="transformers could not run this model .*40.40"):
+        vlm.answer([cat], "what?", max_new_tokens=1)
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_an_error_of_ours_inside_the_models_code_keeps_its_name(cat, monkeypatch):
+    vlm = tokviz.load(build())
+
+    def fails(self, call):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr("tokviz.models.decoder.lane.Lane._see", fails)
+    with pytest.raises(ZeroDivisionError):
+        vlm.answer([cat], "what?", max_new_tokens=1)
+    assert not issubclass(ZeroDivisionError, TokvizError)
+    assert transformers.__version__

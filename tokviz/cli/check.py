@@ -1,0 +1,83 @@
+"""python -m tokviz check-method and check-family: are the promises of a plugin kept?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import tokviz
+from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.errors import InputError
+
+BUILDER = "tiny"
+"""Function of a family's module that returns (model, processor) to try it on."""
+
+
+def add_checks(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    """Describe the two commands."""
+    method = add_parser("check-method", help="try the promises of a reduction method")
+    name = method.add_argument("name", metavar="NAME", help="see: tokviz methods")
+    name.completer = lambda **_: list(tokviz.METHODS)  # type: ignore[attr-defined]
+    add_model_flags(method)
+    method.add_argument("--json", action="store_true", help="print one JSON object")
+    method.set_defaults(run=run_method)
+    family = add_parser("check-family", help="try the promises of a model family")
+    family.add_argument(
+        "module", metavar="MODULE",
+        help=f"what registers the family, as your_package.your_model; its function {BUILDER}() "
+        "returns (model, processor), or give --model",
+    )  # fmt: skip
+    family.add_argument("--model", metavar="FOLDER", help="a checkpoint to try it on")
+    family.add_argument("--all", action="store_true", help="also every method and analysis")
+    family.add_argument("--json", action="store_true", help="print one JSON object")
+    family.set_defaults(run=run_family)
+
+
+def run_method(arguments: argparse.Namespace) -> int:
+    """Try a method on a model; the status is 1 where a promise is broken."""
+    entry = tokviz.METHODS[arguments.name]
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    testing = import_module("tokviz.testing")
+    return report(arguments, lambda told: testing.check_method(entry.name, vlm, told))
+
+
+def run_family(arguments: argparse.Namespace) -> int:
+    """Try a family on a tiny model of it, or on a checkpoint."""
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does for a module beside one's work
+    try:
+        module = import_module(arguments.module)
+    except ImportError as error:
+        raise InputError(f"{arguments.module[:80]!r} cannot be imported: {error}.") from error
+    build = getattr(module, BUILDER, None)
+    if arguments.model is None and build is None:
+        raise InputError(
+            f"{arguments.module[:80]!r} has no function {BUILDER}() that returns (model, "
+            "processor): write one, or give a checkpoint with --model FOLDER."
+        )
+    source = arguments.model or build()  # type: ignore[misc]
+    testing = import_module("tokviz.testing")
+    return report(arguments, lambda told: testing.check_family(source, told, arguments.all))
+
+
+def report(arguments: argparse.Namespace, check: Callable[[Any], list[Any]]) -> int:
+    """Print every promise with what became of it; return the exit status."""
+    lines: list[dict[str, Any]] = []
+
+    def told(promise: str, broken: Any) -> None:
+        lines.append(
+            {"promise": promise, "kept": broken is None, "why": getattr(broken, "why", "")}
+        )
+        if not arguments.json:
+            print(f"kept    {promise}" if broken is None else f"BROKEN  {broken}", flush=True)
+
+    broken = check(told)
+    if arguments.json:
+        print(json.dumps({"broken": len(broken), "promises": lines}, ensure_ascii=False))
+    else:
+        print(f"{len(lines) - len(broken)} of {len(lines)} promises kept")
+    return int(bool(broken))

@@ -1,0 +1,135 @@
+"""Where the parts of a decoder and of a vision tower are, under the names that libraries give them.
+
+A checkpoint of one family may be built around another decoder or tower (LLaVA around Phi, OLMo 2 or
+GPT-NeoX; with DINOv2 or a plain ViT). What is looked for by name is here, and what is not found is
+said when the model is loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from tokviz.errors import ModelError
+
+FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm")
+ATTENTIONS = ("self_attn", "attention")
+MLP_OUTPUTS = ("down_proj", "fc2", "dense_4h_to_h")
+CACHES = ("past_key_values", "layer_past")
+"""Keyword under which a decoder hands its cache to a layer."""
+TOWER_BLOCKS = ("encoder.layers", "encoder.layer", "layers", "layer")
+CLS_NAMES = ("class_embedding", "cls_token")
+
+
+def named(module: Any, names: tuple[str, ...]) -> Any:
+    """Return the first attribute that a module has under one of these names, or None."""
+    return next((found for n in names if (found := getattr(module, n, None)) is not None), None)
+
+
+def final_norm(decoder: nn.Module) -> nn.Module:
+    """Return the norm behind the last layer of a decoder."""
+    return named(decoder, FINAL_NORMS)
+
+
+def attention_of(block: nn.Module) -> nn.Module:
+    """Return the attention module of a decoder layer."""
+    return named(block, ATTENTIONS)
+
+
+def enter_attention(block: Any, states: Any) -> Any:
+    """Return what a layer's attention gets of its input: normed, but in layers that norm after it.
+
+    Args:
+        block: a decoder layer.
+        states: [b, rows, d].
+    """
+    norm = getattr(block, "input_layernorm", None)
+    return states if norm is None else norm(states)
+
+
+def mlp_output(block: nn.Module) -> nn.Module | None:
+    """Return the last matrix of a layer's MLP; None where there is none or several (experts)."""
+    return named(getattr(block, "mlp", None), MLP_OUTPUTS)
+
+
+def cache_of(given: dict[str, Any]) -> Any:
+    """Return the cache among the keyword arguments of a decoder layer."""
+    return next(given[name] for name in CACHES if given.get(name) is not None)
+
+
+def without_cache(given: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of a decoder layer with no cache, for a look ahead."""
+    return {**given, **{name: None for name in CACHES if name in given}, "use_cache": False}
+
+
+def tower_blocks(tower: nn.Module) -> nn.ModuleList | None:
+    """Return the blocks of a vision tower, None where they are under no known name."""
+    for path in TOWER_BLOCKS:
+        found: Any = tower
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if isinstance(found, nn.ModuleList) and len(found):
+            return found
+    return None
+
+
+def check_decoder(decoder: nn.Module) -> None:
+    """Raise ModelError, naming the part, unless a decoder can be looked into."""
+    lacking = _lacking(decoder)
+    if lacking:
+        raise ModelError(
+            f"its decoder {type(decoder).__name__} has {lacking}. Decoders with rotary positions "
+            "and attention in every layer work (Llama, Qwen, Mistral, Gemma, Phi, OLMo and such)."
+        )
+
+
+def _lacking(decoder: nn.Module) -> str | None:
+    layers: Any = getattr(decoder, "layers", None)
+    if not isinstance(layers, nn.ModuleList) or not len(layers):
+        return "no list of layers under the name `layers`"
+    for number, block in enumerate(layers):
+        if not isinstance(attention_of(block), nn.Module):
+            return f"a layer without attention (layer {number}, {type(block).__name__})"
+        after = hasattr(block, "post_attention_layernorm")
+        after = after and hasattr(block, "post_feedforward_layernorm")
+        if not hasattr(block, "input_layernorm") and not after:
+            return (
+                f"a layer whose norms have unknown names (layer {number}, {type(block).__name__})"
+            )
+    if final_norm(decoder) is None:
+        return "no final norm under a known name"
+    if not hasattr(decoder, "rotary_emb"):
+        return "no rotary positions (`rotary_emb`)"
+    return None
+
+
+def check_tower(tower: nn.Module, config: Any) -> None:
+    """Raise ModelError, naming the part, unless a tower is one grid of patches per picture.
+
+    Args:
+        tower: the vision tower.
+        config: its own config.
+    """
+    lacking = None
+    if tower_blocks(tower) is None:
+        lacking = "no list of blocks under a known name"
+    elif not hasattr(config, "patch_size"):
+        lacking = "no fixed size of patches"
+    elif getattr(config, "num_register_tokens", 0):
+        lacking = f"{config.num_register_tokens} register tokens among its patches"
+    if lacking:
+        raise ModelError(
+            f"its vision tower {type(tower).__name__} has {lacking}. Towers built as CLIP, SigLIP, "
+            "ViT, DINOv2 and InternViT work."
+        )
+
+
+def tower_cls(tower: Any) -> bool:
+    """Return whether token 0 of a tower is a [CLS] token."""
+    return named(getattr(tower, "embeddings", None), CLS_NAMES) is not None
+
+
+def one(size: Any) -> int:
+    """Return a size in pixels that a config gives as a number or as (height, width)."""
+    return int(size[0]) if isinstance(size, (list, tuple)) else int(size)

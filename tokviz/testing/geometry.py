@@ -1,0 +1,92 @@
+"""The box of every visual token, proven on a family's own pixels.
+
+Attention in the tower is made to give nothing, so that no patch looks at another. Then a square of
+the picture is changed: the token that moves most must be the one whose box holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AttentionInterface
+
+from tokviz.models import VLM
+from tokviz.models.attention import NAME, attention_forward
+from tokviz.models.prepared import Prepared
+from tokviz.testing.pictures import SHAPES, kept
+from tokviz.trace.layout import PATCH
+
+GREY, RED = (90, 120, 150), (255, 0, 0)
+PROBES = 5
+MIDDLE = 0.4
+"""Share of a box's side that is changed; its edge is mixed with its neighbours by resizing."""
+
+
+def promises(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what a family promises about places, and what tries it."""
+    for size in SHAPES:
+        yield (
+            f"in a picture of {size[0]} x {size[1]}, boxes are where tokens look",
+            partial(boxes_hold, vlm, size),
+        )
+
+
+def boxes_hold(vlm: VLM, size: tuple[int, int]) -> None:
+    """Change squares of a picture; the tokens with these boxes move most in their tile."""
+    base = Image.new("RGB", size, GREY)
+    before, prepared = features(vlm, base)
+    layout = prepared.asked.layout
+    kept(len(before) == layout.n, f"{layout.n} tokens in the layout, {len(before)} features")
+    proven = 0
+    patches = np.flatnonzero(layout.kind == PATCH)
+    for token in np.random.default_rng(0).permutation(patches)[: 4 * PROBES]:
+        square = middle_of(layout.box[token], size)
+        if square is None or proven == PROBES:
+            continue
+        spot = base.copy()
+        spot.paste(RED, square)
+        moved = (features(vlm, spot)[0] - before).abs().sum(1).cpu().numpy()
+        own = np.where(layout.tile == layout.tile[token], moved, 0)
+        best = int(own.argmax())
+        kept(best == token, f"the square {square} moves token {best}, in whose box it is not")
+        kept(not moved[layout.kind != PATCH].any(), "a token without a box moves")
+        proven += 1
+    kept(proven, "no box lies inside the picture")
+
+
+def middle_of(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return the middle of a box as whole pixels inside a picture; None where it is outside."""
+    x0, y0, x1, y1 = (float(value) for value in box)
+    dx, dy = (x1 - x0) * (1 - MIDDLE) / 2, (y1 - y0) * (1 - MIDDLE) / 2
+    left, top = max(round(x0 + dx), 0), max(round(y0 + dy), 0)
+    right = min(max(round(x1 - dx), left + 1), size[0])
+    bottom = min(max(round(y1 - dy), top + 1), size[1])
+    inside = left < right and top < bottom and x0 >= 0 and y0 >= 0
+    return (left, top, right, bottom) if inside and x1 <= size[0] and y1 <= size[1] else None
+
+
+def features(vlm: VLM, image: Image.Image) -> tuple[torch.Tensor, Prepared]:
+    """Return the features of every visual token [n, d], each of which sees its own pixels only."""
+    prepared = vlm.prepare(image, "what?")
+    with vlm.guarded(), torch.inference_mode(), no_mixing():
+        return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared
+
+
+@contextmanager
+def no_mixing() -> Iterator[None]:
+    """Let attention give zeros while the context is open."""
+
+    def nothing(module: Any, query: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        return torch.zeros_like(query).transpose(1, 2).contiguous(), None
+
+    AttentionInterface.register(NAME, nothing)
+    try:
+        yield
+    finally:
+        AttentionInterface.register(NAME, attention_forward)

@@ -1,0 +1,156 @@
+"""What every model family promises: it is transformers' own model, and removal is real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+import tokviz
+from tokviz.capture import Capture
+from tokviz.errors import TokvizError
+from tokviz.matrix import Reduction
+from tokviz.models import VLM
+from tokviz.models.prepared import Prepared
+from tokviz.models.runs.run import Run
+from tokviz.plans import Plan, Step, chosen
+from tokviz.testing.pictures import PROMPT, WORDS, kept, pictures
+
+NEAR = 1e-4
+"""Largest difference of logits in float32 that counts as equal where sums have another order."""
+SMALL: dict[str, dict[str, Any]] = {
+    "shapley": {"side": 3}, "leave_out": {"side": 3}, "integrated_gradients": {"steps": 4},
+}  # fmt: skip
+KEEP, NEW = 16, 3
+
+
+def promises(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what a family promises, and what tries it."""
+    for count in (1, 2, 3):
+        prepared = partial(vlm.prepare, pictures(count), PROMPT)
+        said = f"with {count} picture{'s' * (count > 1)}"
+        for place in ("nowhere", "before", "language_model"):
+            yield (
+                f"{said}, keeping every token ({place}) equals generate() to the bit",
+                partial(equals_generate, vlm, prepared, place),
+            )
+        yield f"{said}, removing equals masking", partial(equals_masking, vlm, prepared)
+    yield "the model is untouched afterwards", partial(untouched, vlm)
+
+
+def plan_of(place: str, n: int) -> Plan | None:
+    """Return a plan that keeps every token and takes the code path of its place."""
+    if place == "nowhere":
+        return None
+    if place == "before":
+        return chosen(Reduction.identity(n))
+    return Plan((Step("fastv", n),))
+
+
+def logits_of(vlm: VLM, prepared: Prepared, plan: Plan | None) -> tuple[list[torch.Tensor], Run]:
+    """Run one plan; return the logits [v] of every step, and the run."""
+    with vlm.guarded():
+        shared = vlm.encode(prepared, [plan], Capture())
+        run = Run(vlm, prepared, shared, {}, plan, Capture())
+        run.start()
+        logits = [run.lane.logits]
+        while len(run.lane.ids) < WORDS and not run.view.done:
+            run.step()
+            logits.append(run.lane.logits)
+    return logits, run  # type: ignore[return-value]
+
+
+def generated(vlm: VLM, prepared: Prepared) -> list[torch.Tensor]:
+    """Return the logits [v] of every step of transformers' own generate()."""
+    with torch.inference_mode():
+        found: Any = vlm.model.generate(  # type: ignore[operator]
+            **prepared.inputs, max_new_tokens=WORDS, do_sample=False,
+            return_dict_in_generate=True, output_logits=True,
+        )  # fmt: skip
+    return [one[0].float() for one in found.logits]
+
+
+def equals_generate(vlm: VLM, ready: Callable[[], Prepared], place: str) -> None:
+    """Every step's logits are those of generate()."""
+    prepared = ready()
+    ours, _ = logits_of(vlm, prepared, plan_of(place, prepared.asked.layout.n))
+    for step, (one, theirs) in enumerate(zip(ours, generated(vlm, prepared), strict=False)):
+        far = float((one - theirs).abs().max())
+        kept(torch.equal(one, theirs), f"logits of step {step} differ by up to {far:.3g}")
+
+
+def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
+    """Half of the tokens taken out give the logits of a full prompt in which they are masked."""
+    prepared = ready()
+    n = prepared.asked.layout.n
+    left = np.sort(np.random.default_rng(1).permutation(n)[: max(1, n // 2)])
+    (ours, *_), _ = logits_of(vlm, prepared, chosen(Reduction.select(left, n)))
+    mask = torch.ones_like(prepared.inputs["input_ids"])
+    mask[0, np.delete(prepared.asked.layout.position, left)] = 0
+    with torch.inference_mode():
+        output = vlm.model(
+            **{**prepared.inputs, "attention_mask": mask},
+            position_ids=prepared.positions,
+            use_cache=True,
+        )
+    far = float((ours - output.logits[0, -1].float()).abs().max())
+    kept(far < NEAR, f"logits differ by up to {far:.3g}, at most {NEAR:g} is rounding")
+
+
+def untouched(vlm: VLM) -> None:
+    """No hook stays, and the model answers as before, to the bit."""
+    prepared = vlm.prepare(pictures(1), PROMPT)
+    before, hooks = generated(vlm, prepared), hooks_of(vlm)
+    vlm.answer(pictures(1), PROMPT, tokviz.plan("fastv", keep=4), NEW)
+    kept(hooks_of(vlm) == hooks, "hooks were left on the model")
+    same = all(map(torch.equal, before, generated(vlm, prepared)))
+    kept(same, "the model answers differently afterwards")
+
+
+def hooks_of(vlm: VLM) -> dict[str, int]:
+    """Return how many hooks each module has."""
+    return {
+        name: len(module._forward_hooks) + len(module._forward_pre_hooks)
+        for name, module in vlm.model.named_modules()
+    }
+
+
+def all_that_there_is(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield every method, mitigation and analysis: each runs, or says why not."""
+    for kind, name, call in attempts(vlm, pictures(1)[0]):
+        yield f"{kind} {name} runs, or says why not", partial(runs_or_says_why, call)
+
+
+def attempts(vlm: VLM, image: Any) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Yield kind, name and what to call, for all there is to try on one model."""
+
+    def run(plan: Plan) -> None:
+        vlm.answer(image, PROMPT, plan, NEW, Capture.nothing())
+
+    for name in sorted(tokviz.METHODS):
+        yield "method", name, lambda n=name: run(tokviz.plan(n, keep=KEEP))
+    for name in sorted(tokviz.MITIGATIONS):
+        yield "mitigation", name, lambda n=name: run(tokviz.plan(mitigation=n))
+    try:
+        trace = vlm.answer(image, PROMPT, None, NEW, Capture(lens=3, flow=True, states=True))
+    except TokvizError:  # a model without one of these signals: with what it does have
+        trace = vlm.answer(image, PROMPT, None, NEW)
+    for name, entry in sorted(tokviz.ANALYSES.items()):
+        given = [image, image.rotate(90)] if "folder" in entry.asks else image
+        options = {"trace": trace, "max_new_tokens": NEW, **SMALL.get(name, {})}
+        yield (
+            "analysis",
+            name,
+            lambda n=name, i=given, o=options: vlm.analyse(n, i, PROMPT, **o),
+        )
+
+
+def runs_or_says_why(call: Callable[[], Any]) -> None:
+    """What cannot run here says so in a sentence."""
+    try:
+        call()
+    except TokvizError as error:
+        kept(len(str(error)) > 20, f"refused without a reason: {str(error)!r}")
