@@ -80,6 +80,10 @@ class Family(ABC):
         """
         return decoder.rotary_emb(hidden, positions)  # type: ignore[operator]
 
+    def rotary_sections(self, decoder: nn.Module) -> Sequence[int]:
+        """Return how many rotary frequencies each axis has, one axis after the other; () = one."""
+        return ()
+
     def window_mask(
         self, model: nn.Module, inputs: Inputs, rows: torch.Tensor
     ) -> torch.Tensor | None:
