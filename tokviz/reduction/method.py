@@ -132,6 +132,8 @@ class Method:
     "Features that W multiplies: pre (before the projector) or post (after it)."
     positions: str = "repack"
     "Published position policy: keep the original position ids, or repack them without gaps."
+    member_positions: Callable[[Reduction], np.ndarray] | None = None
+    "Reduction -> source tokens [m, k] whose positions each token has, where M-RoPE has sections."
     removes: bool = True
     "False for methods that mask only: they shorten nothing."
     effect: str = "remove"

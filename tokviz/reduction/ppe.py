@@ -24,7 +24,7 @@ NEIGHBOURS = 5
     positions="keep",
     paper="https://arxiv.org/abs/2510.22936",
     year=2025,
-    differs=("a merged token has its centre's position, where the publication gives it several",),
+    member_positions=lambda done: position_hypotheses(done),
     code="MouxiaoHuang/PPE",
     licence="Apache-2.0",
 )
@@ -35,8 +35,10 @@ def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = NEIGHB
     anything denser. Output order: strongest centre first, each at its centre's position. The
     official code adds density noise up to 1e-6 against ties; here the lower index wins.
 
-    The method's point is what M-RoPE models do with the positions: `position_hypotheses` and
-    `rotary_sections` in this module give several members' positions to each token.
+    The method's point is what M-RoPE models do with the positions: in Qwen2-VL and Qwen2.5-VL each
+    token's rotary frequencies are split over eight of its members (`position_hypotheses`,
+    `rotary_sections` in this module). Elsewhere a token has its centre's position alone. Choose
+    positions = repack for the clusters without it.
     """
     features = signals["feats_post"].cpu()
     n = len(features)

@@ -76,6 +76,8 @@ class RunFacts:
     "Names of the methods of the plan, in order."
     positions: str | None = None
     "The position policy that was used; None = the published one."
+    member_positions: bool = True
+    "True where merged tokens were given their members' positions, for a method that has them."
 
 
 def run_status(
@@ -147,6 +149,10 @@ def around(entry: Method, published: str, facts: RunFacts) -> list[str]:
     found = []
     if facts.positions not in (None, published):
         found.append(f"position ids: {facts.positions}, published: {published}")
+    if entry.member_positions and not facts.member_positions:
+        found.append(
+            "a merged token has its centre's position, where the publication gives several"
+        )
     if facts.images > 1 and not entry.several_images:
         found.append(f"{facts.images} images, where the publication decides on one")
     reads_patches = entry.place == "tower" or OF_TOWER & {*entry.needs, *entry.fallbacks.values()}

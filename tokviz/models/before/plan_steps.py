@@ -126,6 +126,7 @@ class PlanSteps(TokensLeft):
         if done.n != self.whole.m:
             raise InputError(f"this choice is for {done.n} tokens, but there are {self.whole.m}.")
         self.keep_score(step, done)
+        self.keep_members(step, done)
         self.pre = apply_reduction(self.pre, done)
         plain, *extra = (apply_reduction(one, done) for one in self.every_feature())
         if step.entry is not None and step.entry.space == "pre" and not done.is_selection:

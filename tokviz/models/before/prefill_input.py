@@ -15,6 +15,7 @@ from tokviz.errors import ModelError
 from tokviz.matrix import Reduction
 from tokviz.models.before.part_signals import carried
 from tokviz.models.before.plan_steps import PlanSteps
+from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import Windows, sliding_layers
 from tokviz.models.families.family import Family, Features
@@ -67,6 +68,8 @@ class PrefillInput:
     notes: list[str]
     supplied: dict[str, set[str]]
     "Method -> names of the signals that its decisions before layer 0 were given."
+    member_positions: bool
+    "True where merged tokens were given their members' positions."
     one_patch_each: bool
     "True where each visual token is one patch of the tower."
 
@@ -128,6 +131,8 @@ def route(
         packed = torch.arange(len(index), device=positions.device)
         positions = prepared.positions[..., :1] + packed
     sliding = windows(family, model, prepared, index, repack)
+    stages = inside(plan_steps, plan, sequence, positions, sliding)
+    stages.members = member_positions(plan_steps, sequence, repack)
     ids = prepared.inputs["input_ids"]
     return PrefillInput(
         ids[:, index],
@@ -138,13 +143,14 @@ def route(
             if value.shape == ids.shape and name not in ("input_ids", "attention_mask")
         },
         features,
-        inside(plan_steps, plan, sequence, positions, sliding),
+        stages,
         PromptRows(plan_steps.whole, sequence.rows, sequence.visual, sequence.cls_row),
         plan_steps.records,
         plan_steps.encode_seconds,
         plan_steps.decide_seconds,
         plan_steps.notes,
         plan_steps.supplied,
+        stages.members is not None,
         plan_steps.one_patch_each,
     )
 
@@ -197,6 +203,21 @@ def inside(
         partial(family.cap_logits, model),
         question_row(plan_steps, sequence),
     )
+
+
+def member_positions(
+    plan_steps: PlanSteps, sequence: EnteringRows, repack: bool
+) -> MemberPositions | None:
+    """Return the hook that gives merged tokens several positions; None where there is none."""
+    members, family, prepared = plan_steps.members, plan_steps.family, plan_steps.prepared
+    sections = family.rotary_sections(family.decoder(plan_steps.model))
+    if members is None or repack or not sections:
+        return None
+    device = prepared.positions.device
+    # [4, 1, s] with the plain ones first -> [3, m, k]
+    own = torch.as_tensor(plan_steps.layout.position[members].astype(np.int64), device=device)
+    rows = torch.as_tensor(sequence.visual, device=device)
+    return MemberPositions(rows, prepared.positions[-len(sections) :, 0][:, own], sections)
 
 
 def question_row(plan_steps: PlanSteps, sequence: EnteringRows) -> int | None:

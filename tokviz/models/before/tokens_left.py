@@ -48,6 +48,8 @@ class TokensLeft:
         self.records: list[StageRecord] = []
         self.supplied: dict[str, set[str]] = {}
         "Method -> names of the signals that its decisions were given."
+        self.members: np.ndarray | None = None
+        "[m, k] original tokens whose positions each token that is left has; None = its own."
         self.scores: dict[str, np.ndarray] = {}
         "Method -> the score that it gave to each original token, NaN where it gave none."
         self.notes: list[str] = []
@@ -98,6 +100,14 @@ class TokensLeft:
             found = np.full(self.layout.n, np.nan, np.float32)
             found[self.whole.position] = done.score
             self.scores[step.method] = found
+
+    def keep_members(self, step: Step, done: Reduction) -> None:
+        """Remember, before it acts, whose positions a decision gives to each token."""
+        spread = step.entry.member_positions if step.entry else None
+        if spread is not None and step.position_policy == "keep":
+            self.members = self.whole.position[spread(done)]
+        elif self.members is not None:
+            self.members = self.members[done.position]
 
     def note(self, step: Step, done: Reduction, seconds: float) -> None:
         """Write down a stage that was carried out."""

@@ -21,6 +21,7 @@ from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
+from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
 from tokviz.models.decoder.windows import Windows
 from tokviz.models.families.parts import cache_of
@@ -88,6 +89,8 @@ class DecoderStages(AliveRows):
         wanted = {*asked.needs, *asked.optional} if asked else set()
         variant = step.options.get("variant", "code") if step else "code"
         self.recorder = SignalRecorder(self, decoder, wanted, list(self.stages), variant)
+        self.members: MemberPositions | None = None
+        "Gives merged tokens several positions while the prompt is read."
         self.parked: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
         self.windows, self.cap = windows, cap
@@ -125,6 +128,9 @@ class DecoderStages(AliveRows):
             layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
             for i, hook in hooks
         ]
+        if self.members:
+            rotary: Any = self.decoder.rotary_emb
+            handles.append(rotary.register_forward_hook(self.members, with_kwargs=True))
         with hooked(*handles, *(self.recorder.hooks() if self.stages else ())):
             yield
 

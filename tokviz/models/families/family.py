@@ -99,6 +99,10 @@ class Family(ABC):
             return rotary(hidden, positions, kinds[layer])
         return rotary(hidden, positions)
 
+    def rotary_sections(self, decoder: nn.Module) -> Sequence[int]:
+        """Return how many rotary frequencies each axis has, one axis after the other; () = one."""
+        return ()
+
     def window_mask(
         self, model: nn.Module, inputs: Inputs, rows: torch.Tensor
     ) -> torch.Tensor | None:

@@ -42,6 +42,10 @@ class Qwen2VL(Family):
         plain = torch.arange(ids.shape[1], device=ids.device).expand(1, 1, -1)
         return torch.cat([plain, positions])
 
+    def rotary_sections(self, decoder: nn.Module) -> Sequence[int]:
+        """Return the frequencies of time, height and width."""
+        return tuple(decoder.rotary_emb.mrope_section)  # type: ignore[union-attr, arg-type]
+
     def image_mark(self, processor: Any) -> str:
         """Return the placeholder between its two marks."""
         return f"<|vision_start|>{processor.image_token}<|vision_end|>"

@@ -31,6 +31,10 @@ class Qwen3VL(Qwen2VL):
     title = "Qwen3-VL"
     model_types = ("qwen3_vl",)
 
+    def rotary_sections(self, decoder: nn.Module) -> tuple[int, ...]:
+        """Return (): the frequencies of the axes alternate, there are no sections."""
+        return ()
+
     def image_features(self, model: nn.Module, inputs: Inputs) -> Features:
         """Run the tower, its merger and its deepstack mergers."""
         output = self.tower_outputs(model, inputs)

@@ -286,7 +286,9 @@ class Run:
         for step in self.plan.at("language_model"):
             given[step.method] = given[step.method] | inside
         images = len(self.prepared.asked.layout.sizes)
-        return plan_statuses(self.plan, given, images, entered.one_patch_each)
+        return plan_statuses(
+            self.plan, given, images, entered.one_patch_each, entered.member_positions
+        )
 
     def notes(self) -> list[str]:
         """Return what a reader must know about this run."""
