@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from ..api import speak_json
+from ..api import answer_tools_in_json
 from ..ask.opening import draw_all
 from ..page import build, theme
 from ..runs.journal import JsonLines
 from ..runs.models import Models, check_placement
-from ..runs.stored_examples import Stored
+from ..runs.stored_examples import StoredExamples
 from ..settings import Settings
 from ..site import Site
 from ..widgets.file_inputs import check_tools
@@ -35,9 +35,7 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
         load_options: further arguments of `tokviz.load`, such as device.
     """
     check_placement(load_options)
-    stored = Stored(more=settings.examples)
-    site = Site(settings, stored, Models(settings.models, options=load_options))
-    page = queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
+    site, page = site_and_page(settings, load_options)
     start_logging(settings)
     listen_for_stop(site.stopping)
     clean_uploads(settings, page)
@@ -47,6 +45,13 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
     except KeyboardInterrupt:
         page.close(verbose=False)
     gc.freeze()  # Python would look through every object once more: seconds, for nothing
+
+
+def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[Site, gr.Blocks]:
+    """Return a site and its page, not launched."""
+    stored = StoredExamples(more=settings.examples)
+    site = Site(settings, stored, Models(settings.models, options=load_options))
+    return site, queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
 
 
 def start_logging(settings: Settings) -> None:
@@ -95,4 +100,4 @@ def launch(site: Site, page: gr.Blocks) -> None:
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
     check_tools(page.mcp_server_obj)
-    speak_json(page.mcp_server_obj)
+    answer_tools_in_json(page.mcp_server_obj)

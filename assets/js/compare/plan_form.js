@@ -1,5 +1,5 @@
 /**
- * Settings of one lane: method, budget and the method's own options, generated from the registry.
+ * The form of one lane: method, budget and the method's own options, made from the registry.
  */
 
 import { el, fill } from "../base/dom.js";
@@ -142,7 +142,7 @@ export class PlanForm {
     fill(
       this.more,
       el("summary", {}, `About and ${plural(entry.options.length + 1, "option")}`),
-      el("p", { class: "tv-fine" }, `${entry.summary} `, paper),
+      el("p", { class: "tv-small" }, `${entry.summary} `, paper),
       ...aboutNodes(entry),
       this.positions(entry),
       ...entry.options.map((option) => optionField(option, this.plan.options, this.changed)),

@@ -1,6 +1,6 @@
 /**
- * Every head of a layer as a small map, the one with most on the image first; all share one colour
- * scale.
+ * Every head of a layer as a small map, on one colour scale; the head with most attention on the image
+ * comes first.
  */
 
 /** @import { Explorer } from "./explorer.js" */
@@ -22,7 +22,7 @@ export class HeadGallery {
       role: "group",
       "aria-label": "Heads of this layer",
     });
-    this.note = el("p", { class: "tv-fine" });
+    this.note = el("p", { class: "tv-small" });
     fill(owner.parts.gallery, this.title, this.grid, this.note);
     this.tiles = [];
     // Which token each pixel of a small map shows, and for which arrangement that is.
@@ -31,7 +31,7 @@ export class HeadGallery {
     this.spotCache = null;
   }
 
-  /** Soon, after the picture has been painted: the gallery must never hold it up. */
+  /** Draw a little later, so that the picture of the viewer is painted first. */
   refresh() {
     clearTimeout(this.later);
     this.later = setTimeout(() => this.draw(), 30);
@@ -77,7 +77,7 @@ export class HeadGallery {
     this.owner.update();
   }
 
-  /** Which token each pixel of a small map shows, once per arrangement. */
+  /** Which token each pixel of a small map shows, [height, width], -1 = none; once per arrangement. */
   spots() {
     const { painter } = this.owner;
     const key = `${painter.width} ${painter.height}`;
@@ -108,11 +108,10 @@ export class HeadGallery {
     const pen = canvas.getContext("2d");
     const image = pen.createImageData(width, height);
     const drawn = new Uint32Array(image.data.buffer);
-    const { packed } = palette;
     for (let spot = 0; spot < tokens.length; spot++) {
       const value = tokens[spot] < 0 ? NaN : values[tokens[spot]];
       if (Number.isFinite(value))
-        drawn[spot] = packed[Math.round(255 * scaled(high > 0 ? value / high : 0, view.scaling))];
+        drawn[spot] = palette.packedColour(scaled(high > 0 ? value / high : 0, view.scaling));
     }
     pen.putImageData(image, 0, 0);
     const label = `${head} · ${view.map === "attention" ? formatPercent(mass) : formatNumber(mass)}`;

@@ -1,4 +1,4 @@
-/** Link, pictures, numbers, files and code of what is on the screen. */
+/** Copying a link to the view, and saving it as picture, numbers, file or code. */
 
 /** @import { Explorer } from "./explorer.js" */
 
@@ -11,7 +11,7 @@ import { Figure } from "./figure.js";
 const names = ["kept", "merged", "pruned"];
 const kinds = ["patch", "newline", "separator"];
 
-/** Records as a table; all values are numbers, null or words without a comma. */
+/** Records as CSV; all values are numbers, null or words without a comma. */
 const commaSeparated = (rows) => {
   const values = rows.map((row) => Object.values(row).map((value) => value ?? ""));
   return `${[Object.keys(rows[0]), ...values].map((row) => row.join(",")).join("\n")}\n`;
@@ -87,10 +87,10 @@ export class Sharing {
   }
 
   say(...what) {
-    fill(this.owner.parts.said, ...what);
+    fill(this.owner.parts.message, ...what);
   }
 
-  /** What this view is, in the words of components/answering/links.py. */
+  /** The view as fields of a link, which components/answering/links.py reads. */
   state() {
     const { scene, view, panel } = this.owner;
     const { brush } = panel;
@@ -217,12 +217,12 @@ export class Sharing {
     const text = new TextDecoder().decode(
       Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0)),
     );
-    let said = "Copied. ";
+    let copied = "Copied. ";
     await navigator.clipboard.writeText(text).catch(() => {
-      said = "";
+      copied = "";
     });
     this.say(
-      `${said}This makes the same numbers in a notebook:`,
+      `${copied}This makes the same numbers in a notebook:`,
       el("pre", { class: "tv-code", tabindex: "0", "aria-label": "Python code" }, text),
     );
   }

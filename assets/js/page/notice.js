@@ -1,7 +1,6 @@
 /**
- * One line about what is going on: progress with its time, a warning, or what went wrong. While it
- * is scrolled out of sight it is also said at the edge of the window, where whoever pressed a
- * button further down sees it.
+ * One line of status: progress with its time, a warning, or an error. While the line is scrolled out of
+ * sight, a copy is shown at the lower edge of the window.
  */
 
 import { el, fill } from "../base/dom.js";
@@ -20,6 +19,12 @@ export class Notice {
     document.addEventListener("tv-asked", () =>
       this.load({ kind: "busy", text: "Waiting for the model …" }),
     );
+    // Shown at the press, not by the server's reply, which may come after the run's last update.
+    const stopping = () => this.load({ kind: "busy", text: "Stopping …" });
+    document.addEventListener("tv-stopping", stopping);
+    document.addEventListener("click", ({ target }) => {
+      if (target instanceof Element && target.closest("#tv-stop:enabled")) stopping();
+    });
   }
 
   load(value) {
@@ -29,7 +34,7 @@ export class Notice {
     this.atEdge();
     this.box.hidden = !text;
     this.box.className = `tv tv-notice tv-${kind}`;
-    const time = el("span", { class: "tv-fine" });
+    const time = el("span", { class: "tv-small" });
     fill(
       this.box,
       kind === "busy" ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
