@@ -10,7 +10,7 @@ export function aboutNodes(entry) {
     el("dd", {}, text),
   ]);
   return [
-    ...paragraphs.map((text) => el("p", { class: "tv-fine" }, text)),
-    facts.length ? el("dl", { class: "tv-facts tv-fine" }, ...facts) : null,
+    ...paragraphs.map((text) => el("p", { class: "tv-small" }, text)),
+    facts.length ? el("dl", { class: "tv-facts tv-small" }, ...facts) : null,
   ].filter(Boolean);
 }

@@ -13,9 +13,7 @@ export const fateSentence = (scene, roles, stage) => {
   if (count(2)) parts.push(`${count(2)} pruned`);
   const written = scene.payload.answer ? " The answer was written from what is left." : "";
   const hint = count(1) ? " Point at a merged token to see its whole group." : "";
-  return (
-    `What became of the ${scene.n} visual tokens: ${parts.join(", ")}.${written}${hint}`
-  );
+  return `What became of the ${scene.n} visual tokens: ${parts.join(", ")}.${written}${hint}`;
 };
 
 /** The sentence for any view. */
