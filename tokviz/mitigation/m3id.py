@@ -1,4 +1,4 @@
-"""M3ID: the longer the answer, the more the image counts against the text alone."""
+"""M3ID: add the image's effect on the next word, with a weight that grows along the answer."""
 
 import math
 from typing import Annotated
@@ -23,11 +23,11 @@ def m3id(
     alpha: Annotated[float, Range(0, 1, 0.05)] = 0.3,
     decay: Annotated[float, Range(0, 1, 0.01)] = 0.02,
 ) -> Recipe:
-    """Where the model is unsure, add what the image changes, more with every word.
+    """Where the model is unsure, add the image's effect on the next token, more with every token.
 
-    lc + (e^(decay t) - 1)(lc - lu) where the best token has a probability under alpha: lc and lu
-    are log-probabilities with and without the image, t counts tokens from 1. A stand-in: the rule
-    was read in secondary sources. Short sure answers ("yes") stay as they are. alpha = 0 or
+    lc + (e^(decay t) - 1)(lc - lu) where the best token's probability is under alpha; lc and lu are
+    log-probabilities with and without the image, t counts answer tokens from 1. A stand-in: the
+    formula comes from secondary sources. Short sure answers ("yes") do not change. alpha = 0 or
     decay = 0 is the plain answer. Extra cost: a prefill without the image, and two decoder steps
     per token.
     """

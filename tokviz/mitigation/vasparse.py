@@ -1,4 +1,4 @@
-"""VASparse's contrast: subtract what the input embedding alone would say next."""
+"""VASparse's contrast: subtract the logits of the input embedding alone."""
 
 from typing import Annotated
 
@@ -20,13 +20,13 @@ from tokviz.options import Range
     verified=False,
 )
 def vasparse(*, alpha: Annotated[float, Range(0, 1, 0.05)] = 0.1) -> Recipe:
-    """Subtract a little of the logits that the last input embedding gives without any layer.
+    """Subtract a small part of the logits that the last input embedding gives without any layer.
 
-    z - alpha z_early, where z_early is the embedding times the language model's head, no norm. A
-    stand-in for one part of three: token selection and the penalty on sinks are left out, because
-    on the default path the code's mask is a random permutation and no penalty is there; and the
-    contrast is taken at every token, where the code waits for an external detector to name an
-    object. alpha = 0 is the plain answer. No second run; extra cost: one product with the head.
+    z - alpha z_early, where z_early is the embedding times the language model's head, without a
+    norm. A stand-in for one of three parts. Token selection and the penalty on sinks are left out:
+    on the default path of the code, the mask is a random permutation and there is no penalty. The
+    contrast is computed at every token; the code waits until an external detector names an object.
+    alpha = 0 is the plain answer. No second forward; extra cost: one product with the head.
     """
     contrast = Contrast(EarlyExit(), lambda own, early, step: less_early(own, early, alpha))
     return Recipe(contrast=contrast if alpha > 0 else None)

@@ -142,7 +142,7 @@ def test_a_visitor_who_leaves_in_the_middle_leaves_no_cache_behind(vlm, prepared
 
     def watched(self, lanes):
         join(self, lanes)
-        made.append(weakref.ref(self.cache.shared[0]))
+        made.append(weakref.ref(self.cache.joined[0]))
 
     monkeypatch.setattr(Batch, "join", watched)
     steps = vlm.stream_prepared(prepared, [None, None], 40, together_after=1)

@@ -1,7 +1,7 @@
-"""Attention edits of one lane: which rows and columns an edit sees in each layer, at each step.
+"""Attention edits of one lane: which rows and columns an edit gets in each layer, at each step.
 
-Everything is found anew from what is alive in the layer, so edits follow reduction steps before and
-inside the language model without knowing about them.
+Rows and columns are computed in each layer from the rows that are alive there, so an edit works
+after reduction steps before and inside the language model without any code for them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tokviz.mitigation import AttentionEdit, Place
+from tokviz.mitigation import AttentionEdit, EditContext
 from tokviz.models.attention import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.options import within
@@ -28,12 +28,13 @@ class Editing:
             within("first_layer", edit.first_layer, 0, self.layers - 1, why)
         self.visual: torch.Tensor = stages.visual_at_start
         self.memory: dict[int, dict[str, Any]] = {}
-        self.told: dict[str, Any] = {}
+        self.measured: dict[str, Any] = {}
+        "Numbers that the edit measured, for the trace."
 
-    def see(
+    def apply(
         self, call: AttentionCall, layer: int, written: int, phi: torch.Tensor | None = None
     ) -> None:
-        """Edit one attention call, or leave it alone.
+        """Edit one attention call, unless the edit skips this layer.
 
         Args:
             call: of a decoder layer, for a batch of one.
@@ -45,23 +46,25 @@ class Editing:
             return
         if self.edit.last_layer_only and layer != self.layers - 1:
             return
+        # bool [rows alive], then one False per answer token: [keys]. A cache with a sliding window
+        # has dropped the oldest keys, so only the last ones count.
         alive = torch.isin(self.stages.rows_at(layer), self.visual)
         image = torch.cat([alive, alive.new_zeros(written)])[-call.key.shape[2] :]
         if not image.any():
             return
         for rows in self.rows(alive, call.query.shape[2], not written).split(ROW_CHUNK):
-            place = self.place(call, layer, image, rows, written, phi)
-            weights = self.edit.change(call.logits(rows)[0], place)
+            context = self.context(call, layer, image, rows, written, phi)
+            weights = self.edit.change(call.logits(rows)[0], context)  # [h, rows, keys]
             if weights is not None:
-                call.put(rows, weights)
+                call.replace_rows(rows, weights)
 
     def rows(self, alive: torch.Tensor, queries: int, prefill: bool) -> torch.Tensor:
-        """Return the query rows that the edit wants, ascending."""
+        """Return the query rows that the edit changes, ascending."""
         first = {"last": queries - 1, "after_image": after_image(alive), "all": 0}
         start = first[self.edit.rows] if prefill else 0
         return torch.arange(start, queries, device=alive.device)
 
-    def place(
+    def context(
         self,
         call: AttentionCall,
         layer: int,
@@ -69,13 +72,13 @@ class Editing:
         rows: torch.Tensor,
         written: int,
         phi: torch.Tensor | None,
-    ) -> Place:
-        """Describe some rows of a call to the edit."""
+    ) -> EditContext:
+        """Return the description of some query rows of a call that the edit gets."""
         columns = torch.arange(len(image), device=image.device)
         text = torch.arange(
             after_image(image) if not written else 0, call.query.shape[2], device=image.device
         )
-        return Place(
+        return EditContext(
             layer=layer,
             image=image,
             answer=columns >= len(image) - written,
@@ -85,10 +88,10 @@ class Editing:
             width=self.width,
             text=lambda: call.rows(text)[0],
             memory=self.memory.setdefault(layer, {}),
-            told=self.told,
+            measured=self.measured,
         )
 
 
 def after_image(image: torch.Tensor) -> int:
-    """Return the first place after the last visual token, from a bool mask with at least one."""
+    """Return the index after the last visual token, from a bool mask with at least one True."""
     return int(image.nonzero()[-1]) + 1

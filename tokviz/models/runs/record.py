@@ -70,7 +70,7 @@ def over_whole_prompt(
 
 def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
-    if not lane.rows.states:
+    if not lane.recorded.states:
         return {}
     words = readout_words(lane, asked, t)
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
@@ -80,8 +80,8 @@ def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dic
         return lane.family.cap_logits(lane.model, logits)
 
     # one product per state, as they were computed; one copy to the host for all
-    every = torch.cat([read(state) for state in lane.rows.states[: max(t, 1)]]).cpu().numpy()
-    count = len(lane.rows.states[0])
+    every = torch.cat([read(state) for state in lane.recorded.states[: max(t, 1)]]).cpu().numpy()
+    count = len(lane.recorded.states[0])
     prompt = over_whole_prompt(lane, entered, asked, every[:count], lane.layers - 1)
     return {
         "readout_ids": words,
@@ -97,11 +97,11 @@ def readout_words(lane: Lane, asked: Asked, t: int) -> np.ndarray:
 
 def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.ndarray]:
     """Return sink_dims and sink_phi, empty where the model has no sink dimensions."""
-    if not lane.rows.phi:
+    if not lane.recorded.phi:
         return {}
     phi = [
         over_whole_prompt(lane, entered, asked, values.cpu().numpy(), layer)
-        for layer, values in sorted(lane.rows.phi.items())
+        for layer, values in sorted(lane.recorded.phi.items())
     ]
     return {
         "sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32),

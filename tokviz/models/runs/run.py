@@ -290,7 +290,7 @@ class Run:
             entry.check_options(chosen.options),
             entry.kinds,
             entry.verified,
-            dict(editing.told) if editing else {},
+            dict(editing.measured) if editing else {},
         )
 
 

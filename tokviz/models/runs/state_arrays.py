@@ -33,10 +33,10 @@ def state_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
 
 def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return what the last hidden states tell: last_state, state_similarity and own_guess."""
-    if not lane.rows.states:
+    if not lane.recorded.states:
         return {}
-    prompt = lane.rows.states[0]
-    chosen = torch.stack([state[-1] for state in lane.rows.states[:t]]) if t else prompt[:0]
+    prompt = lane.recorded.states[0]
+    chosen = torch.stack([state[-1] for state in lane.recorded.states[:t]]) if t else prompt[:0]
     cosines = unit(prompt.float()) @ unit(chosen.float()).T
     spread = over_whole_prompt(lane, entered, asked, cosines.cpu().numpy(), lane.layers - 1)
     arrays = {
