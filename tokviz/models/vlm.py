@@ -14,7 +14,7 @@ from tokviz.analysis import Result
 from tokviz.capture import Capture
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs import chat_prompt, preparing, streaming
+from tokviz.models.runs import chat_template, preparing, streaming
 from tokviz.models.runs.analysing import analyse_run
 from tokviz.models.runs.extra_forwards import ExtraForwards, further_runs
 from tokviz.models.runs.sink_search import sink_dims
@@ -175,7 +175,7 @@ class VLM(Loaded):
 
     def render(self, prompt: str, images: int) -> str:
         """Return the whole prompt text in the model's chat format, image placeholders included."""
-        return chat_prompt.render(self, prompt, images)
+        return chat_template.render(self, prompt, images)
 
     def encode(self, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
         """Run the tower once, recording what the plans and the capture ask for."""

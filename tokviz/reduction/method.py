@@ -53,16 +53,16 @@ EFFECTS: dict[str, str] = {
 }
 
 IMAGES: dict[str, str] = {
-    "each": "from each image on its own, in shares that follow the images' tokens",
+    "each": "from each image separately, in proportion to the image's tokens",
     "together": "from the tokens of all images together",
     "one": "from one image only; a prompt with several is refused",
 }
 """How a method meets a prompt with several images."""
 
 TILES: dict[str, str] = {
-    "each": "from each crop on its own, in shares that follow the crops' tokens",
+    "each": "from each crop separately, in proportion to the crop's tokens",
     "together": "from the tokens of all crops together",
-    "own": "from each crop on its own, in shares that the method sets itself",
+    "own": "from each crop separately, in shares that the method chooses",
 }
 """How a method meets an image that the tower sees as several crops."""
 

@@ -10,7 +10,7 @@ import pytest
 import tokviz
 from tests.models.test_promises import pictures
 from tokviz.matrix import Reduction
-from tokviz.models.decoder.batch import Batch
+from tokviz.models.decoder.lane_batch import Batch
 from tokviz.plans import Plan, chosen
 
 pytestmark = pytest.mark.matrix

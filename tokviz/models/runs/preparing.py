@@ -15,11 +15,11 @@ from tokviz.images import open_image
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
-from tokviz.models.runs.chat_prompt import render
+from tokviz.models.runs.chat_template import render
 from tokviz.models.runs.own_words import own_rows
+from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
-from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.plans import Plan, Step
 from tokviz.prompts import check_prompt
 

@@ -15,7 +15,7 @@ from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
 from tokviz.models.answer_text import end_tokens
-from tokviz.models.before.prefill_input import PrefillInput, route
+from tokviz.models.before.prefill_input import PrefillInput, make_prefill_input
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
@@ -118,7 +118,7 @@ class Run:
     def read(self, plan: Plan) -> None:
         """Route the visual tokens and read the prompt."""
         loaded = self.loaded
-        self.prefill_input: PrefillInput = route(
+        self.prefill_input: PrefillInput = make_prefill_input(
             loaded.family, loaded.model, self.prepared, self.shared, plan
         )
         stages, edit = self.prefill_input.stages, self.recipe.attention

@@ -20,7 +20,7 @@ import numpy as np
 from tokviz.analysis import ANALYSES, analyse
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
-from tokviz.models.decoder.batch import Batch
+from tokviz.models.decoder.lane_batch import Batch
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.extra_forwards import ExtraForwards

@@ -1,10 +1,6 @@
-"""Token reduction inside the vision tower: the blocks are run by hand, all rows side by side.
+"""Token reduction inside the vision tower: from a prompt's tiles to the tokens that are kept.
 
-A block is the library's own modules in the library's own order; what is added between its two
-halves is the reduction, and a key bias of log(size) for tokens that stand for several (proportional
-attention, ToMe). Rows (images, tiles) go as one batch as long as they are equally long, or as one
-sequence where the library has them so: with nothing removed it equals the library's forward bit for
-bit. Each row decides by itself, and on whole visual tokens (`tokviz.models.tower.row`).
+The blocks themselves run in `tokviz.models.tower.run_blocks`.
 """
 
 from __future__ import annotations
@@ -16,212 +12,37 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.models.attention import AttentionCall, observed
-from tokviz.models.clock import now
 from tokviz.models.families.family import Family, Features, Inputs
 from tokviz.models.families.sources import Sources
 from tokviz.models.tower.blending import blended
 from tokviz.models.tower.row import TowerRow
+from tokviz.models.tower.run_blocks import TowerRun
 from tokviz.models.tower.vision import Vision
-from tokviz.models.tower.watch import TOWER_SIGNALS, TowerObserver
 from tokviz.plans import Step
-from tokviz.reduction import reduce
 from tokviz.trace.layout import Layout
-
-
-class TowerRun:
-    """All rows of a prompt on their way through the tower."""
-
-    def __init__(
-        self, family: Family, model: nn.Module, step: Step, rows: Sequence[TowerRow], packed: bool
-    ) -> None:
-        """Args: `packed` True where the tower takes all rows as one sequence."""
-        self.family, self.model, self.step = family, model, step
-        self.rows, self.packed = list(rows), packed
-        self.observer = TowerObserver(family, model, {})
-        self.layers = family.feature_layer(model) + 1
-        self.depth = len(family.tower_layers(model))
-        self.joins = family.tower_joins(model)
-        entry = step.entry
-        self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]
-
-    def through(self) -> None:
-        """Run every layer up to the last one that gives the features."""
-        for row in self.rows if -1 in self.joins else ():
-            row.join(-1)
-        for layer in range(self.layers):
-            if self.unmerges:
-                self.attend_merged(layer)
-            else:
-                self.attend(layer, self.rows)
-                self.rows = [self.shortened(row, layer) for row in self.rows]
-            for group in self.groups(self.rows):
-                states = self.family.tower_mlp(self.model, layer, self.together(group))
-                self.apart(group, states)
-            for row in self.rows:
-                row.deep += self.family.tower_deep(self.model, layer, row.squares())
-                if layer in self.joins:
-                    row.join(layer)
-
-    @property
-    def unmerges(self) -> bool:
-        """True for methods that merge for one layer's attention only."""
-        return self.step.entry.effect == "unmerge"  # type: ignore[union-attr]
-
-    # -- rows as the library's batch --------------------------------------------------------------
-
-    def groups(self, rows: Sequence[TowerRow]) -> list[list[TowerRow]]:
-        """Return which rows run as one batch: all that are equally long, or all in one sequence."""
-        if self.packed:
-            return [list(rows)]
-        by_length: dict[int, list[TowerRow]] = {}
-        for row in rows:
-            by_length.setdefault(len(row.states), []).append(row)
-        return list(by_length.values())
-
-    def together(self, group: list[TowerRow]) -> torch.Tensor:
-        """Return the states of a group: [rows, tokens, d], packed [1, all tokens, d]."""
-        states = [row.states for row in group]
-        # packed: one sequence of all rows; else equally long rows as a batch
-        return torch.cat(states)[None] if self.packed else torch.stack(states)
-
-    def apart(self, group: list[TowerRow], states: torch.Tensor) -> None:
-        """Split the states of a group into those of its rows."""
-        parts = states[0].split([len(row.states) for row in group]) if self.packed else states
-        for row, own in zip(group, parts, strict=True):
-            row.states = own
-
-    # -- what gives the features ------------------------------------------------------------------
-
-    def squares(self, row: TowerRow) -> torch.Tensor:
-        """Return the states of a row's visual tokens, joined layers side by side, [u, k, d]."""
-        return torch.cat([row.joined[layer] for layer in self.joins], -1)
-
-    def cls_state(self, row: TowerRow) -> torch.Tensor:
-        """Return the [CLS] state of the same layers, [d]."""
-        return torch.cat([row.joined_cls[layer][0] for layer in self.joins], -1)
-
-    # -- attention --------------------------------------------------------------------------------
-
-    def attend(self, layer: int, rows: Sequence[TowerRow]) -> None:
-        """Run a block's first half; every row keeps its attention calls."""
-        for group in self.groups(rows):
-            names = group[0].follow
-            follow = {name: torch.cat([row.follow[name] for row in group]) for name in names}
-            for row in group:
-                row.calls = []
-            watch = BlockCalls(group, self.packed)
-            with observed(watch):
-                states = self.together(group)
-                states = self.family.tower_attend(self.model, layer, states, follow)
-            self.apart(group, states)
-        if self.observer.has_cls:
-            for row in rows:
-                row.cls_attn[layer] = row.signal("cls_attn", self.observer)  # type: ignore[assignment]
-
-    def attend_merged(self, layer: int) -> None:
-        """Merge, attend, and copy what attention adds back to every member."""
-        done = [self.decide(row, layer) for row in self.rows]
-        merged = [
-            row if one is None else row.reduced(one)
-            for row, one in zip(self.rows, done, strict=True)
-        ]
-        for row in merged:
-            row.sizes = np.ones_like(row.sizes)
-        before = [row.states for row in merged]
-        self.attend(layer, merged)
-        for row, one, short, entered in zip(self.rows, done, merged, before, strict=True):
-            if one is not None:
-                row.add_back(short.states - entered, short, one)
-                row.calls = short.calls
-
-    # -- decisions --------------------------------------------------------------------------------
-
-    def shortened(self, row: TowerRow, layer: int) -> TowerRow:
-        """Return the row after its stage at a layer, or as it is."""
-        done = self.decide(row, layer)
-        return row if done is None else row.reduced(done)
-
-    def decide(self, row: TowerRow, layer: int) -> Reduction | None:
-        """Ask the method about the current tokens of a row; None where it has no stage here."""
-        stage = row.stages.get(layer)
-        if stage is None:
-            return None
-        began = now(row.states.device)
-        given = row.given(self.asked, self.observer)
-        given |= {"layer": layer, "num_layers": self.depth, "layers_run": self.layers}
-        for name in self.asked & set(TOWER_SIGNALS):
-            given[name] = row.signal(name, self.observer) if row.calls else None
-        signals = {name: value for name, value in given.items() if name in self.asked}
-        keep = min(stage.keep, len(row.units))
-        done = reduce(self.step.method, signals, keep, **self.step.options)
-        row.latest = (layer, done)
-        row.seconds += now(row.states.device) - began
-        return done
-
-
-class BlockCalls:
-    """Gives each attention call of one layer to its row, with a bias for merged keys."""
-
-    def __init__(self, group: list[TowerRow], packed: bool) -> None:
-        """Args: `group` the rows of the batch, `packed` True where they are one sequence."""
-        self.group, self.packed = group, packed
-        self.bias: torch.Tensor | None = None
-        if any((row.sizes != 1).any() for row in group):
-            biases = [row.key_bias() for row in group]
-            self.bias = torch.cat(biases)[None] if packed else torch.stack(biases)
-        self.seen = 0
-        self.ends = np.cumsum([len(row.states) for row in group])
-
-    def __call__(self, call: AttentionCall) -> torch.Tensor | None:
-        """Hand the call to its rows; attend with the bias where tokens were merged."""
-        output = None
-        if self.bias is not None:
-            last = self.seen + call.key.shape[2] if self.packed else None
-            # [b, keys] -> [b, 1, 1, keys]: added to the logits of every head and query.
-            # Packed rows attend one after the other: `seen` counts the keys of the calls before
-            mask = self.bias[:, None, None, self.seen : last].to(call.query.dtype)
-            call.mask = mask
-            output, _ = sdpa_attention_forward(
-                call.module, call.query, call.key, call.value, mask,
-                scaling=call.scaling, is_causal=False,
-            )  # fmt: skip
-        if self.packed:
-            # `ends` are the rows' ends in the sequence; a window lies within one row
-            owner = int(np.searchsorted(self.ends, self.seen, side="right"))
-            self.group[owner].calls.append(call)
-            self.seen += call.key.shape[2]
-        else:
-            for number, row in enumerate(self.group):
-                row.calls.append(call.of(number))
-        return output
-
-
-# -- from a prompt to its rows, and back ----------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a method inside the tower left of the tokens of all tiles."""
+    """The tokens of all tiles after a method inside the tower, m in all."""
 
     kept: list[np.ndarray]
-    "Per tile, which of its tokens are left, by their number among the tile's tokens, ascending."
+    "Per tile, the tokens that are kept, as numbers among the tile's tokens, ascending."
     reductions: list[Reduction]
-    "Per tile; of a method that un-merges, what it did in its last layer."
+    "Per tile; for a method that un-merges, the reduction of its last layer."
     features: Features
-    "Of all that is left, tile after tile."
+    "Of the kept tokens, tile after tile."
     pre: torch.Tensor
     "The same before the projector, [m, d_pre]."
     cls_attn: dict[int, torch.Tensor]
-    "Tower layer -> [h, m], of the layers that saw the tokens that are left."
+    "Tower layer -> [h, m], only of layers whose tokens were the final ones."
     cls_state: torch.Tensor | None
     "[tiles, d_v], as in `Vision`."
     seconds: float
-    "Spent on deciding."
+    "Time that the method took to decide."
 
 
 def encode_reduced(
@@ -239,13 +60,13 @@ def encode_reduced(
         family: the model's family.
         model: the model.
         inputs: the processor's output.
-        shared: the run on all tokens; what entered its first block enters here.
+        shared: the run on all tokens; this run starts from the states that entered its first block.
         layout: the layout before any reduction.
-        tiles: per tile, the numbers of its visual tokens and how many of them to leave.
+        tiles: per tile, the numbers of its visual tokens and how many of them to keep.
         step: a step whose method acts in the tower.
 
     Raises:
-        InputError: this model, or this prompt, has no visual tokens that can be left out there.
+        InputError: tokens cannot be removed in this model's tower, or not for this prompt.
     """
     refusal = family.tower_refusal(model, layout, shared.sources)
     if refusal:
@@ -268,14 +89,14 @@ def encode_reduced(
                 raise
             raise InputError(
                 f"{step.title} decides in each of {len(tiles)} tiles on its own, and one of them "
-                f"was to leave {keep} of {len(tokens)}: {error}"
+                f"was to keep {keep} of {len(tokens)}: {error}"
             ) from error
         by_layer = {stage.layer: stage for stage in stages}
         skip = int(family.has_cls(model))
         rows.append(TowerRow(states, skip, units, follow, (tile.rows, tile.cols), by_layer))
     run = TowerRun(family, model, step, rows, packed)
-    run.through()
-    return _left(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
+    run.run()
+    return _encoded(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
 
 
 def _tower_rows(
@@ -285,7 +106,7 @@ def _tower_rows(
     shared: Vision,
     tiles: Sequence[tuple[np.ndarray, int]],
 ) -> Iterator[tuple[tuple[np.ndarray, int], torch.Tensor, Mapping[str, Any], torch.Tensor]]:
-    """Yield, tile by tile, what was asked and the tower's states, follow and units [u, k]."""
+    """Yield, tile by tile: (tokens, keep), the states [p, d], follow, and units [u, k]."""
     states, kwargs = shared.entered  # type: ignore[misc]
     lengths = family.image_patches(model, inputs)
     follow = family.tower_follow(model, inputs, kwargs)
@@ -305,14 +126,14 @@ def _tower_rows(
         yield (tokens, keep), own, rest, units
 
 
-def _left(
+def _encoded(
     family: Family,
     model: nn.Module,
     run: TowerRun,
     sources: Sources,
     tokens: Sequence[np.ndarray],
 ) -> Encoded:
-    """Return what is left after the last layer, in raster order within each tile."""
+    """Return the tokens after the last layer, in raster order within each tile."""
     orders = [np.argsort(row.whole.position, kind="stable") for row in run.rows]
     places = [
         torch.as_tensor(order, device=row.units.device)
@@ -329,7 +150,7 @@ def _left(
         pre, made = pre[at], made[at]
     deep = [[one[at] for one in row.deep] for row, at in pairs]
     extra = tuple(torch.cat(layer) for layer in zip(*deep, strict=True))
-    cls_attn = [_of_the_left(row, at, run.unmerges) for row, at in pairs]
+    cls_attn = [_final_cls_attn(row, at, run.unmerges) for row, at in pairs]
     common = set.intersection(*(set(one) for one in cls_attn))
     states = [run.cls_state(row) for row in run.rows if row.skip]
     last = [row.latest[1] if row.latest and run.unmerges else row.whole for row in run.rows]
@@ -349,14 +170,16 @@ def begins(parts: Sequence[torch.Tensor]) -> list[int]:
     return [0, *np.cumsum([len(part) for part in parts])[:-1].tolist()]
 
 
-def _of_the_left(row: TowerRow, order: torch.Tensor, unmerges: bool) -> dict[int, torch.Tensor]:
-    """[CLS] attention of the layers whose tokens are the final ones, in raster order.
+def _final_cls_attn(row: TowerRow, order: torch.Tensor, unmerges: bool) -> dict[int, torch.Tensor]:
+    """Return the [CLS] attention of the layers whose tokens are the final ones, [h, u] each.
 
-    In the layer of the last stage a group's attention is the sum over its members.
+    In the layer of the last stage, attention comes before the reduction; there a merged token gets
+    the sum over its members.
     """
     values = dict(row.cls_attn)
     layer, done = row.latest or (-1, row.whole)
     if layer in values and done.m == len(order) and not unmerges:
+        # [h, u before] @ [u before, u] -> [h, u]
         support = torch.as_tensor(done.matrix() != 0, device=order.device).float()
         values[layer] = values[layer] @ support.T
     return {i: v[..., order] for i, v in values.items() if v.shape[-1] == len(order)}
