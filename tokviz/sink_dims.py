@@ -26,7 +26,7 @@ MOST = 5
 
 
 def sink_threshold(width: int) -> float:
-    """Return the threshold for phi that is 20 at width 4096: .3125 times the root of the width."""
+    """Return the threshold of phi: 0.3125 times the square root of the width, 20 at width 4096."""
     return 0.3125 * float(np.sqrt(width))
 
 
@@ -48,7 +48,7 @@ def candidate_dims(states: Any, attended: int | None = None) -> dict[int, float]
 
     Args:
         states: [rows, d] residual stream at the layer's input, numpy or torch.
-        attended: a row to look at in place of the first and the largest.
+        attended: the row to examine; None = the first row and the row with the largest value.
     """
     normed = np.abs(_normed(states))
     width = normed.shape[1]
@@ -57,6 +57,7 @@ def candidate_dims(states: Any, attended: int | None = None) -> dict[int, float]
     found: dict[int, float] = {}
     for row in rows:
         values = normed[row]
+        # the share of the row's squared norm on one dimension (RMS-normed rows have norm^2 = d)
         if values.max() ** 2 / width < CONCENTRATED:
             continue
         for dim in np.flatnonzero(values >= STRONG * np.sqrt(width)):
@@ -67,24 +68,28 @@ def candidate_dims(states: Any, attended: int | None = None) -> dict[int, float]
 
 
 class SinkSearch:
-    """Collects candidates while prompts are read, layer by layer."""
+    """Collects candidates layer by layer, over several prompts."""
 
     def __init__(self, layers: int) -> None:
-        """Args: `layers` of the decoder; only the middle half is looked at."""
+        """Args: `layers` = number of decoder layers; only the middle half is examined."""
         self.wanted = range(-(-layers // 4), 3 * layers // 4 + 1)
         self.prompts: list[dict[int, dict[int, float]]] = []
 
     def begin_prompt(self) -> None:
-        """Say that the next layers are of a new prompt."""
+        """Begin a new prompt, to which the next layers belong."""
         self.prompts.append({})
 
-    def see(self, layer: int, states: Any, attended: int | None = None) -> None:
-        """Look at the residual stream [rows, d] at the input of a layer."""
+    def add(self, layer: int, states: Any, attended: int | None = None) -> None:
+        """Add the candidates in the residual stream [rows, d] at the input of a layer."""
         if layer in self.wanted:
             self.prompts[-1][layer] = candidate_dims(states, attended)
 
     def dims(self) -> tuple[int, ...]:
-        """Return the sink dimensions, strongest first, at most five; empty = none were found."""
+        """Return the sink dimensions, strongest first, at most five; empty = none were found.
+
+        A prompt votes for a dimension that is a candidate in at least half of its layers; found are
+        the dimensions with the votes of at least half of the prompts.
+        """
         votes: dict[int, int] = {}
         strength: dict[int, list[float]] = {}
         for layers in self.prompts:
@@ -104,14 +109,14 @@ def find_sink_dims(prompts: Iterable[Sequence[Any]]) -> tuple[int, ...]:
             prompts, text is enough.
 
     Returns:
-        At most five dimensions, strongest first; empty when the model has none.
+        At most five dimensions, strongest first; empty if the model has none.
     """
     search: SinkSearch | None = None
     for layers in prompts:
         search = search or SinkSearch(len(layers))
         search.begin_prompt()
         for layer, states in enumerate(layers):
-            search.see(layer, states)
+            search.add(layer, states)
     return search.dims() if search else ()
 
 

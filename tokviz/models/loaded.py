@@ -1,6 +1,6 @@
-"""A loaded model with its processor, family and lock: what every run is given.
+"""A loaded model with its processor, family and lock, which every run uses.
 
-It holds no run and imports none. `tokviz.models.vlm.VLM` adds one method per thing to do with it.
+This module imports no run. `tokviz.models.vlm.VLM` adds the methods that run the model.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ class Loaded:
     """A model with its processor, behind a lock."""
 
     def __init__(self, model: nn.Module, processor: Any, family: Family, name: str, reason: str):
-        """Take over a loaded model; its attention is switched to one that can be observed.
+        """Wrap a loaded model, and switch its attention to one that can be observed.
 
         Args:
             model: the model, in evaluation mode.
             processor: its processor.
             family: its family.
-            name: what to call it in traces.
-            reason: why it is on its device and in its number type, as a clause.
+            name: its name in traces.
+            reason: why it has its device and number type, as a clause.
         """
         self.model, self.processor, self.family, self.name = model, processor, family, name
         self.reason = reason
         self.lock = threading.RLock()
         self.found_sink_dims: tuple[int, ...] | None = None
-        "The sink dimensions once they have been searched for, see `runs/sink_search.py`."
+        "The sink dimensions after their search, see `runs/sink_search.py`."
         use_tokviz_attention(model)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
@@ -47,7 +47,7 @@ class Loaded:
 
     @property
     def device(self) -> torch.device:
-        """Where the input embeddings are."""
+        """The device of the input embeddings."""
         return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
 
     @property
@@ -76,7 +76,7 @@ class Loaded:
         return word_marks(self.tokenizer)
 
     def answer_text(self) -> AnswerText:
-        """Return an empty answer that turns token ids into text, one more at a time."""
+        """Return an empty answer text, to which token ids are added one at a time."""
         controls = control_ids(self.tokenizer, self.processor, self.model)
         return AnswerText(self.tokenizer, self.word_marks, controls)
 
@@ -85,5 +85,8 @@ class Loaded:
         return sum(p.numel() for p in self.model.parameters())
 
     def guarded(self, gradients: bool = False) -> ModelLock:
-        """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words."""
+        """Return a context for calls of the model.
+
+        It holds the lock, switches autograd on or off, and raises ModelError when out of memory.
+        """
         return ModelLock(self.lock, gradients)

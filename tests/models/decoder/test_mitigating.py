@@ -220,7 +220,7 @@ def test_damro_contrasts_with_the_outlier_tokens_alone(vlm, prepared):
     query, keys = layers["q"][2][0], layers["k"][2][0]
     score = torch.einsum("hd,hnd->n", query[:, 0], keys)[1:]
     assert lane.stages.index.tolist() == sorted(score.topk(4).indices.tolist())
-    with pytest.raises(tokviz.InputError, match="9 tokens for the second run, but only 9 visual"):
+    with pytest.raises(tokviz.InputError, match="9 tokens for the contrast, but only 9 visual"):
         lane_logits(vlm, prepared, plan("fastervlm", keep=9, mitigation="damro"))
 
 
