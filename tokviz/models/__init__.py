@@ -35,17 +35,17 @@ def load(
 
     Args:
         source: "embedded", a Hugging Face Hub id, a local folder, or (model, processor).
-        device: cpu, cuda ...; None = a GPU when there is one.
+        device: cpu, cuda ...; None = a GPU if there is one.
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
         revision: branch, tag or commit on the Hub.
         device_map: auto, balanced, balanced_low_0 or sequential: layers spread over several GPUs
-            (needs accelerate; never run on two real GPUs).
-        bits: 4 or 8: weights rounded to as many bits (needs accelerate and bitsandbytes).
-        progress: told in one line at a time how far download and loading are; default the log.
+            (needs accelerate; not tested on two real GPUs).
+        bits: 4 or 8: weights quantised to so many bits (needs accelerate and bitsandbytes).
+        progress: called with one line at a time about download and loading; default the log.
 
     Raises:
-        ModelError: nothing there, an unsupported type, no memory, damaged files, or a package
-            that is missing.
+        ModelError: not found, an unsupported type, too little memory, damaged files, or a missing
+            package.
     """
     if isinstance(source, tuple):
         asked = {"device": device, "dtype": dtype, "revision": revision, "bits": bits}
@@ -56,14 +56,16 @@ def load(
 
 
 def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any]) -> VLM:
-    """Take over a model that was loaded elsewhere, as and where it is."""
+    """Return a VLM of a model that the caller loaded, on its device and in its number type."""
     model, processor = pair if len(pair) == 2 else (None, None)
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if kind is None or not hasattr(processor, "tokenizer"):
         raise ModelError("give (model, processor), both of transformers, got something else.")
     used = [name for name, value in asked.items() if value is not None]
     if used:
-        raise ModelError(f"a given model stays as it is: load it with {used[0]} yourself.")
+        raise ModelError(
+            f"{used[0]} cannot be set for a model that is already loaded: load it with {used[0]}."
+        )
     family = family_of(kind)
     check_whole(model)
     return VLM(model.eval(), processor, family, type(model).__name__, "as given")

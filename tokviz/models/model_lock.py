@@ -1,4 +1,4 @@
-"""The context of one call of a model: its lock, autograd or not, out-of-memory in plain words."""
+"""The context of a model's calls: its lock, autograd on or off, a plain out-of-memory error."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tokviz.models.out_of_memory import OUT_OF_MEMORY, is_out_of_memory
 
 
 class ModelLock:
-    """Holds a model for one call."""
+    """Context manager that locks a model, and sets autograd."""
 
     def __init__(self, lock: Any, gradients: bool = False) -> None:
-        """Args: the model's lock; whether the call wants gradients."""
+        """Args: the model's lock; whether gradients are needed."""
         self.lock, self.gradients, self.modes = lock, gradients, ExitStack()
 
     def __enter__(self) -> None:

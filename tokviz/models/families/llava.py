@@ -1,7 +1,7 @@
-"""LLaVA-1.5 and all that is saved as LlavaForConditionalGeneration: one tile per image.
+"""LLaVA-1.5 and every model saved as LlavaForConditionalGeneration: one tile per image.
 
-The processor either resizes the short edge and crops the centre (llava-hf checkpoints: the margins
-are never seen), pads to a square, or squashes; the layout says what part each token saw.
+The processor resizes the short edge and crops the centre (llava-hf checkpoints; the margins do not
+enter the model), or pads to a square, or resizes to a square. The layout has the box of each token.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Llava(SiglipBlocks):
         return hasattr(model.model.vision_tower.embeddings, "class_embedding")  # type: ignore
 
     def feature_layer(self, model: nn.Module) -> int:
-        """Return the tower layer whose output gives the features (-2 is the last but one block)."""
+        """Return the tower layer whose output becomes the features (-2 = second to last block)."""
         chosen = model.config.vision_feature_layer  # type: ignore[union-attr]
         last = (
             chosen if isinstance(chosen, int) else max(chosen, key=lambda i: self._block(model, i))
@@ -52,14 +52,14 @@ class Llava(SiglipBlocks):
         return [self._block(model, layer) for layer in chosen]
 
     def _block(self, model: nn.Module, hidden_state: int) -> int:
-        """hidden_states[0] is the embedding, so hidden_states[i] leaves block i - 1."""
+        """Return the block of a hidden state: hidden_states[i] is the output of block i - 1."""
         count = len(self.tower_layers(model))
         return (hidden_state if hidden_state >= 0 else count + 1 + hidden_state) - 1
 
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
-        """Return g x g tokens per image; under strategy "full" [CLS] is a token without box."""
+        """Return g x g tokens per image; with strategy "full" [CLS] is a token without a box."""
         vision = model.config.vision_config  # type: ignore[union-attr]
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         sizes = [image.size for image in images]
@@ -101,20 +101,20 @@ def square_layout(
 
 
 def covered(box: Box, part: float) -> Box:
-    """Return what whole patches cover of a box: its upper left `part` (384 / 14 leaves a rest)."""
+    """Return the upper left `part` of a box: whole patches may not fill it (384 / 14)."""
     x0, y0, x1, y1 = box
     return box if part == 1 else (x0, y0, x0 + (x1 - x0) * part, y0 + (y1 - y0) * part)
 
 
 def seen_box(processor: Any, size: tuple[int, int]) -> Box:
-    """Return the rectangle of the original image that the tower sees.
+    """Return the rectangle of the original image that enters the tower.
 
     Args:
         processor: the image processor.
         size: (width, height) of the original image.
 
     Returns:
-        x0, y0, x1, y1 in original pixels; it reaches outside the image where padding was added.
+        x0, y0, x1, y1 in original pixels; outside the image it is padding.
     """
     width, height = size
     if getattr(processor, "do_pad", False):
@@ -135,7 +135,7 @@ def seen_box(processor: Any, size: tuple[int, int]) -> Box:
 
 
 def _short_edge(width: int, height: int, short: int) -> tuple[int, int]:
-    """The size after the short edge was resized to `short`; the long one is truncated."""
+    """Return the size after resizing the short edge to `short`; the long edge is rounded down."""
     if width <= height:
         return short, int(short * height / width)
     return int(short * width / height), short
