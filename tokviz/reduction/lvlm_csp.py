@@ -1,4 +1,4 @@
-"""LVLM_CSP: which few representatives could stand for the image in the first layers?"""
+"""LVLM_CSP: which few tokens can represent the image in the first layers?"""
 
 from typing import Annotated, Literal
 
@@ -34,11 +34,12 @@ def lvlm_csp(
     """Keep representatives: by [CLS] attention, every so many tokens, at random, or by segment.
 
     "uniform" takes token i x floor(n / keep). "segments" gives each coarse segment its share of
-    the budget, rounded down, at least one token, best by [CLS] attention; what rounding leaves over
-    is not used.
+    the budget, rounded down, at least one token, best by [CLS] attention; the rest from rounding is
+    not used.
 
-    A stand-in: in the paper the others come back after a few layers and tokens are pruned for good
-    later, by the attention of a segmentation token. Its layers are not stated, no code is public.
+    A stand-in: in the paper the other tokens are added again after a few layers, and tokens are
+    removed later by the attention of a segmentation token. Its layers are not stated and no code is
+    public.
     """
     score, notes = cls_score(signals, layer)
     n, attention = len(score), score.cpu().numpy()

@@ -28,11 +28,11 @@ def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = 5) -> 
     """Merge clusters around density peaks into means (published budget: 45 % of the tokens).
 
     A centre is dense (its `neighbours` nearest tokens, itself included, are close) and far from
-    anything denser. Output order: strongest centre first, each at its centre's position. The
-    official code adds density noise up to 1e-6 against ties; here the lower index wins.
+    every denser token. Output order: strongest centre first, each at its centre's position. The
+    official code adds noise up to 1e-6 to densities to break ties; here the lower index wins.
 
-    The method's point is what M-RoPE models do with the positions: `position_hypotheses` and
-    `rotary_sections` in this module give several members' positions to each token.
+    The paper's new idea is the positions in M-RoPE models: `position_hypotheses` and
+    `rotary_sections` in this module give the positions of several members to each token.
     """
     features = signals["feats_post"].cpu()
     centres, label = density_peaks(features, keep, neighbours=min(neighbours, len(features)))

@@ -161,7 +161,7 @@ def test_an_error_in_a_shared_step_ends_its_lanes_in_words(vlm, prepared, monkey
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, "_see", no_memory)
+        patch.setattr(Batch, "_attend", no_memory)
         lanes = last(vlm.stream_prepared(prepared, [None, None], 5, together_after=2))
     assert all("out of memory" in lane.error and lane.text for lane in lanes)
     vlm.answer(prepared.asked.images[0], PROMPT, None, 2)

@@ -58,7 +58,7 @@ class Family(ABC):
         return model.get_output_embeddings().weight  # type: ignore[operator]
 
     def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
-        """Return the word logits (states times `head_weight`) after the soft cap, if there is one."""
+        """Return word logits (states times `head_weight`) after the soft cap, if there is one."""
         return logits
 
     def image_token_id(self, model: nn.Module) -> int:
