@@ -14,7 +14,8 @@ import numpy as np
 from tokviz.analysis import analyse
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
-from tokviz.view.overlay import overlay_payload, share_before
+from tokviz.view.overlay import overlay_payload
+from tokviz.view.overlay_maps import share_before
 
 NO_SINK_TEST = (
     "No sink dimensions are known for this model, so no visual token can be called a sink."

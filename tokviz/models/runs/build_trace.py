@@ -17,7 +17,7 @@ from tokviz.models.prepared import Asked
 from tokviz.models.tower.vision import Vision
 from tokviz.trace import Trace
 from tokviz.trace.stages import StageRecord
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 
 def attention_arrays(
