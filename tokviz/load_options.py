@@ -1,6 +1,6 @@
-"""The options of `tokviz.load`, by name: flags, settings and sweeps take them from here."""
+"""Names of the options of `tokviz.load`, for flags, settings and sweeps."""
 
 LOAD_OPTIONS = ("device", "dtype", "bits", "device_map", "revision")
-"""All of them; a flag has a hyphen for an underscore, a setting capitals."""
+"""All options; flags have hyphens instead of underscores, settings have capitals."""
 CHANGING_ANSWERS = ("dtype", "bits", "revision")
-"""Those that answers follow from; the others only say where they are computed."""
+"""The options that can change answers; the others only choose the device."""

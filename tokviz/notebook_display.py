@@ -1,7 +1,7 @@
-"""How a trace shows itself in a notebook: what draws it is set from above.
+"""The function that draws a trace in a notebook; `tokviz/__init__.py` sets it.
 
-Views know traces, not the reverse. `tokviz/__init__.py` sets it once; without it a trace shows its
-plain text.
+Views import traces, and traces must not import views. Without the function a notebook shows the
+trace's plain text.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ _draw: Callable[[Any], str] | None = None
 
 
 def draw_with(draw: Callable[[Any], str]) -> None:
-    """Let this function make the HTML of every trace."""
+    """Set the function that returns the HTML of a trace."""
     global _draw
     _draw = draw
 
 
 def html_of(trace: Any) -> str | None:
-    """Return a trace's HTML; None = there is none, so that a notebook shows its text."""
+    """Return a trace's HTML; None = the notebook shows its text."""
     return _draw(trace) if _draw else None

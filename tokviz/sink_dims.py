@@ -1,12 +1,13 @@
 """Which dimensions of the residual stream mark a model's attention sinks?
 
-Massive activations (arXiv 2402.17762) live in a few fixed dimensions of a few rows: the first one,
-and sometimes a delimiter. Our recipe, parts from third-party practice: in the middle half of the
-layers, after an RMS norm without weight, a dimension of such a row counts when it holds enough of
-the row's energy and stands out from the other rows; a dimension found in half of the layers of half
-of the prompts is a sink dimension. The constants are ours and were tried on random models only.
+Massive activations (arXiv 2402.17762) are in a few fixed dimensions of a few rows: the first row,
+and sometimes a delimiter. tokviz's own rule, in part from third-party practice: in the middle half
+of the layers, after an RMS norm without weight, a dimension of such a row is a candidate if it has
+a large enough share of the row's energy and is much larger than in the other rows. A dimension
+found in half of the layers of half of the prompts is a sink dimension. The constants are tokviz's
+own and were tried only on random models.
 
-`SinkSearch` looks at one layer of one prompt at a time and keeps a handful of numbers.
+`SinkSearch` examines one layer of one prompt at a time and keeps a few numbers.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from typing import Any
 import numpy as np
 
 CONCENTRATED = 0.1
-"A row is looked at when one dimension holds this share of its energy."
+"A row is examined if one dimension has this share of its energy."
 STRONG = 0.15
-"A dimension counts from this times the square root of the width."
+"A dimension is a candidate from this times the square root of the width on."
 STANDS_OUT = 5.0
-"It must be this many times the median over the other rows."
-MOST = 5
+"A candidate must be this many times the median over the other rows."
+MAX_DIMS = 5
 
 
 def sink_threshold(width: int) -> float:
@@ -98,7 +99,7 @@ class SinkSearch:
                 votes[dim] = votes.get(dim, 0) + (2 * len(values) >= len(layers))
                 strength.setdefault(dim, []).extend(values)
         kept = [dim for dim, count in votes.items() if 2 * count >= len(self.prompts) and count]
-        return tuple(sorted(kept, key=lambda dim: (-np.median(strength[dim]), dim))[:MOST])
+        return tuple(sorted(kept, key=lambda dim: (-np.median(strength[dim]), dim))[:MAX_DIMS])
 
 
 def find_sink_dims(prompts: Iterable[Sequence[Any]]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""The frozen record of one run: arrays, layout, file format, imported decisions."""
+"""The record of one run: arrays, layout, file format, imported decisions."""
 
 from tokviz.trace.from_file import open_trace
 from tokviz.trace.trace import Trace

@@ -41,7 +41,7 @@ from tokviz.trace.trace import Trace
 
 
 def open_trace(source: str | Path | bytes) -> Trace:
-    """Read a trace from a path or from bytes, trusting nothing in it.
+    """Read a trace from a path or from bytes; every value of the file is checked.
 
     Raises:
         TraceError: not a trace, damaged, of another version, too large, or inconsistent.
@@ -73,7 +73,7 @@ def open_trace(source: str | Path | bytes) -> Trace:
 
 
 def widened(name: str, array: np.ndarray) -> np.ndarray:
-    """Return an array of an older file with the wider numbers that it is stored in by now."""
+    """Return an array of an older file in the wider number type that the format has now."""
     wide = np.dtype(SCHEMA[name].dtype)
     older = array.dtype == np.float16 and wide == np.float32
     return array.astype(wide) if older else array
@@ -86,7 +86,7 @@ def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
     layout = part("tiles", lambda _: read_layout(header, named))
     images = [arrays[f"image.{i}"] for i in range(len(layout.sizes)) if f"image.{i}" in arrays]
     if not all(image.dtype == np.uint8 and image.ndim == 1 for image in images):
-        raise TraceError("a picture in the trace is no row of bytes.")
+        raise TraceError("a picture in the trace is not an array of bytes.")
     trace = Trace(
         prompt=part("prompt", read_text),
         answer=part("answer", read_text),
@@ -117,7 +117,7 @@ def _candidates(found: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def _check_work(trace: Trace) -> None:
-    """Raise TraceError where the maps that are made of a trace would be far larger than it."""
+    """Raise TraceError if the maps computed from a trace would be far larger than the trace."""
     own = trace.arrays.get("own_rows", np.zeros(0))
     explained = trace.t + len(own)
     if explained * trace.n > MAX_CELLS or ("readout" in trace and explained > MAX_EXPLAINED):

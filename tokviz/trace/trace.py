@@ -1,9 +1,9 @@
-"""The frozen record of one run: what was asked, what was answered, what was captured on the way.
+"""The record of one run: the question, the answer, and the recorded arrays.
 
-Saved as one `.safetensors` file with a JSON header, never a pickle. SCHEMA is the format: it names
-every array with its axes; checking, reading and the documentation follow from it. Everything but
-the answer and the layout is optional; an analysis says which array it needs. This module, `matrix`
-and `layout` need only numpy and safetensors, so that any other code can write a trace.
+It is saved as one `.safetensors` file with a JSON header, never as a pickle. SCHEMA is the format:
+it has every array with its axes. All arrays except those of the answer and the layout are optional;
+an analysis says which array it needs. The package needs only numpy and safetensors, so that other
+code can write traces.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Trace:
     arrays: Mapping[str, np.ndarray]
     candidate_tokens: tuple[tuple[str, ...], ...] = ()
     words: Mapping[int, str] = field(default_factory=dict)
-    "Text of token ids that arrays name, such as those of the logit lens."
+    "Texts of the token ids in arrays such as those of the logit lens."
     stages: tuple[StageRecord, ...] = ()
     images: tuple[bytes, ...] = ()
     "JPEG previews of the original images, at most 1024 px."
@@ -62,7 +62,7 @@ class Trace:
     word_marks: str = ""
     "How the tokenizer writes word starts, a key of `tokviz.text.token_bytes.MARKS`."
     answer_marks: tuple[int, ...] = ()
-    "Answer tokens that are marks and no text, such as <|im_end|>; their pieces are empty."
+    "Answer tokens that are control tokens and no text, such as <|im_end|>; their pieces are empty."
 
     def __post_init__(self) -> None:
         """Check every array against SCHEMA; raise TraceError."""
@@ -79,14 +79,14 @@ class Trace:
         return name in self.arrays
 
     def keys(self) -> tuple[str, ...]:
-        """Return the names of the arrays that it holds; what each means is in `tokviz.SCHEMA`."""
+        """Return the names of its arrays; their meanings are in `tokviz.SCHEMA`."""
         return tuple(self.arrays)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.arrays)
 
     def __repr__(self) -> str:
-        """Return a few words; the arrays' contents and pictures would fill the screen."""
+        """Return one line, without the contents of arrays and pictures."""
         left = f", {self.reduction.m} left" if self.stages else ""
         said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
         held = shorten(", ".join(self.arrays) or "none", 50, placeholder=" …")
@@ -94,7 +94,7 @@ class Trace:
         return f"<Trace {said}, {self.n} visual tokens{left}, {arrays}>"
 
     def _repr_html_(self) -> str | None:
-        """Return the run as Jupyter shows it, with its overlay alive."""
+        """Return the HTML that Jupyter shows: the run with its interactive overlay."""
         return html_of(self)
 
     @property
@@ -116,7 +116,7 @@ class Trace:
 
     @cached_property
     def prompt_pieces(self) -> tuple[str, ...]:
-        """What each prompt token spells; a letter of several tokens is in the last one's piece."""
+        """The text of each prompt token; a character of several tokens is in the last one."""
         marks = self.word_marks or guess_marks(self.prompt_tokens)
         return tuple(spelled(self.prompt_tokens, marks))
 
@@ -127,14 +127,14 @@ class Trace:
 
     @property
     def cut_off(self) -> bool:
-        """True when something other than the model ended the answer."""
+        """True if a limit or a person ended the answer, not the model."""
         return self.finish in CUT_OFF
 
     @cached_property
     def reduction(self) -> Reduction:
         """All stages as one matrix over the original visual tokens.
 
-        Of stages that only mask or go around layers, the last one counts.
+        Of stages that only mask or bypass layers, the last one counts.
         """
         whole = Reduction.identity(self.n)
         for stage in self.stages:
@@ -145,7 +145,7 @@ class Trace:
 
     @cached_property
     def went_at(self) -> np.ndarray:
-        """int16 [n], the stage after which a token no longer stood alone; -1 = it still does."""
+        """int16 [n], the stage that merged or removed each token; -1 = it is kept unmerged."""
         went = np.full(self.n, -1, np.int16)
         whole = Reduction.identity(self.n)
         for number, stage in enumerate(self.stages):
@@ -155,11 +155,11 @@ class Trace:
         return went
 
     def save(self, path: str | Path) -> None:
-        """Write the trace to one .safetensors file; a half-written file never takes its place."""
+        """Write the trace to one .safetensors file; an existing file is replaced only when done."""
         trace_io.write_whole(Path(path), self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """Return the file's bytes; raise TraceError for what no reader would take."""
+        """Return the file's bytes; raise TraceError for values that no reader accepts."""
         try:
             return trace_io.pack(header_of(self), file_arrays(self))
         except trace_io.BadTrace as error:

@@ -1,9 +1,9 @@
-"""What stands under an answer in the comparison: the words that changed, and what was measured.
+"""The text under an answer in the comparison: changed words and measurements.
 
-Every figure is a measurement of that run; ratios are to the full answer of the same comparison, and
-a lane that was slower says so. Where lanes took steps in one batch, the time of those steps is that
-of all of them: then the total counts each as the median of the steps that the lane took alone, and
-is marked as an estimate.
+Every number is measured in that run. Ratios are relative to the full answer of the same comparison,
+and a slower lane is marked as slower. If lanes made steps in one batch, the time of such a step is
+that of all lanes together; then the total counts each as the median of the steps that the lane made
+alone, and is marked as an estimate.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def lane_card(lane: LaneView, full: LaneView | None) -> dict[str, Any]:
 
 
 def cut_off(lane: LaneView) -> str:
-    """Return a sentence about an answer without an end of its own; "" for any other."""
+    """Return a sentence about an answer that was cut off or stopped; "" for any other."""
     word = CUT_OFF_WORDS.get(lane.finish)
     return f" It was {word}: there may have been more." if word else ""
 
@@ -101,7 +101,7 @@ def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
 
 
 def _total_alone(timings: Mapping[str, float], theirs: Mapping[str, float]) -> dict[str, str]:
-    """Return the row of the total when this lane, or the full answer, took shared steps."""
+    """Return the row of the total if this lane or the full answer made shared steps."""
     seconds, base = _alone(timings), _alone(theirs)
     part = timings.get("shared", 0.0) / timings["total"] if timings["total"] else 0.0
     title = "encoding, deciding, prefill and decoding, as if this lane had run alone: "
@@ -116,7 +116,7 @@ def _total_alone(timings: Mapping[str, float], theirs: Mapping[str, float]) -> d
 
 
 def _alone(timings: Mapping[str, float]) -> float | None:
-    """Return the total of a lane by itself; None when it took no step alone."""
+    """Return the estimated total of a lane without batching; None if it made no step alone."""
     return timings.get("total_alone", None if timings.get("shared") else timings.get("total"))
 
 
@@ -127,7 +127,7 @@ POSITIONS = {
 
 
 def _theory(trace: Trace | None) -> list[dict[str, str]]:
-    """Return what the formula promises next to the measured prefill, and the position policy."""
+    """Return the rows of the theoretical prefill cost and of the position policy."""
     facts, rows = (trace.model if trace is not None else {}), []
     shares = facts.get("prefill_share")
     if isinstance(shares, Mapping) and isinstance(shares.get("whole_prompt"), (int, float)):
@@ -164,14 +164,14 @@ def time_ratio(seconds: float, base: float | None) -> tuple[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in a unit that suits it."""
+    """Return a time as text, in s or ms."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in a unit that suits it."""
+    """Return a number of bytes as text, in kB, MB or GB."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
@@ -180,7 +180,7 @@ def size(count: float) -> str:
 
 
 def method_card(method: Any, reason: str = "") -> dict[str, Any]:
-    """Return what the method menu shows of one registered method.
+    """Return the entry of one registered method in the method menu.
 
     Args:
         method: an entry of METHODS.
@@ -204,7 +204,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
 
 
 def mitigation_card(entry: Any) -> dict[str, Any]:
-    """Return what the mitigation menu shows of one registered mitigation."""
+    """Return the entry of one registered mitigation in the mitigation menu."""
     return {
         "name": entry.name,
         "title": entry.title,

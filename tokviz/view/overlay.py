@@ -1,7 +1,8 @@
-"""What does the browser get to draw one run? One JSON object, sent once; hovering needs no server.
+"""The payload with which the browser draws one run: one JSON object, sent once.
 
-Everything the overlay shows is in the payload, so layer, head, word, keep and opacity are changed
-in the browser alone. Texts are plain strings that the script puts into text nodes, not into markup.
+Everything that the overlay shows is in the payload, so changes of layer, head, word, keep and
+opacity need no server. Texts are plain strings, which the script writes into text nodes, not into
+markup.
 
 Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k stages):
 
@@ -15,10 +16,10 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     tile             i2 [n]
     kind             u1 [n]: 0 patch, 1 newline, 2 separator
     words            per answer token {text, lead, special, part, prob, candidates: [[text, prob],
-                     ...]}; part: it only goes on with the character of the token before
+                     ...]}; part: it only continues the character of the token before
     finish           why the answer ended, a key of `tokviz.trace.stages.FINISHES`; "" = not known
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
-    heads            f2 or u1 [t, l, h, n], likewise
+    heads            f2 or u1 [t, l, h, n], the same for single heads
     share            f2 [t, l], attention on all visual tokens together
     before           f2 [t, l], attention on the prompt before the image, or null
     tower            f2 [u, n], attention of [CLS] to each patch, or what each patch receives
@@ -28,14 +29,14 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     sink_note        one sentence about the sinks of this run
     fates            u1 [k, n] after each stage: 0 kept, 1 merged, 2 pruned
     group            i4 [k, n], output token after each stage, -1 = pruned; place i4 [k, n] the
-                     source token at whose place it stands
-    went             i2 [n], stage at which a token stopped standing alone, -1 = it still does
+                     source token that represents it
+    went             i2 [n], stage that merged or removed a token, -1 = it is kept unmerged
     score            f4 [n], the first stage's importance or null
     roles            the method's own names for tokens: one {name, tokens} each
     registers        u1 [n], 1 = the vision tower uses this patch as a register, or null
     stages           one {title, where, layer, left, removes} per stage
     missing          map name -> why it cannot be shown
-    notes            sentences for the reader
+    notes            sentences for the user
     view             how to open it: {map, layer, words, keep, ...}
 """
 
@@ -79,16 +80,16 @@ def overlay_payload(
 
     Args:
         trace: the run.
-        run_id: opaque name under which the server keeps the run.
-        title: what the picture shows, for its label.
+        run_id: name of the run on the server.
+        title: title of the picture, for its label.
         tam: [t, n] Token Activation Maps, if they were computed.
         sinks: bool [l, n], attention sinks.
         sink_note: one sentence about them.
         registers: bool [n], patches that the vision tower uses as registers.
         titles: method name -> title, for the stages.
         view: how to open it.
-        slim: send only the picture, the fates and the attention of all words together, as if of
-            one word (a compare lane).
+        slim: send only the picture, the fates and the mean attention of all words, as one word (for
+            a lane of the comparison).
     """
     missing: dict[str, str] = {}
     payload = {
@@ -126,9 +127,9 @@ def overlay_payload(
 def pending_payload(
     image: Image.Image, prompt: str, tokens: Sequence[str], src: str = ""
 ) -> dict[str, Any]:
-    """Return what is drawn while an answer is being written: the picture and the words so far.
+    """Return the payload while an answer is being written: the picture and the words so far.
 
-    `src` is the picture as a data URL, for who draws many steps of one answer.
+    `src` is the picture as a data URL, for a caller that draws many steps of one answer.
     """
     width, height = image.size
     nothing = np.zeros(0, np.int16)
@@ -159,8 +160,8 @@ def pending_payload(
 def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
     """Return each image as {src, width, height}; a stored picture that cannot be opened is null.
 
-    Stored pictures are decoded and encoded again, so that nothing in a stranger's trace but pixels
-    reaches the browser.
+    Stored pictures are decoded and encoded again, so that only the pixels of an untrusted trace
+    reach the browser.
     """
     shown = []
     for number, (width, height) in enumerate(trace.layout.sizes):

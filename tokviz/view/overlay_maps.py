@@ -24,7 +24,7 @@ NO_CLS = (
 
 
 def attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
-    """Return attention per layer, single heads and shares; `missing` gets the reasons of null ones."""
+    """Return attention, single heads and shares; `missing` gets the reason of each null map."""
     fields: dict[str, Any] = dict.fromkeys(
         ("attention", "attention_layers", "heads", "share", "before")
     )
