@@ -1,7 +1,7 @@
 """python -m tokviz: the lab without a browser.
 
-Answers, tables and errors go where a shell expects them: results on stdout, one sentence on stderr
-and exit status 2 when the input cannot be used. Anything else that fails keeps its traceback.
+Results are printed on stdout. If the input cannot be used, one sentence is printed on stderr and
+the exit status is 2. Any other failure keeps its traceback.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_NEW_TOKENS = 64
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 when the input cannot be used."""
+    """Run one command; return 0, or 2 if the input cannot be used."""
     arguments = _parser().parse_args(argv)
     try:
         with _warnings_in_lines():
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Line(logging.Formatter):
-    """A warning as one line; what failed is told in the sentence at the end."""
+    """Formats a warning as one line; the sentence at the end says what failed."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Leave the traceback out."""
@@ -162,7 +162,7 @@ def _reduction(arguments: argparse.Namespace) -> Any:
 
 
 def _option(known: Mapping[str, Any], pair: str) -> tuple[str, Any]:
-    """Split name=value and read the text as the option's type; its range is checked later."""
+    """Split name=value and convert the text to the option's type; its range is checked later."""
     name, equals, text = pair.partition("=")
     if not equals:
         raise InputError(f"--option must be NAME=VALUE, got {pair[:60]!r}.")
@@ -195,12 +195,12 @@ def _summary(record: dict[str, Any]) -> str:
 
 
 def _end(record: dict[str, Any]) -> str:
-    """Say that an answer has no end of its own."""
+    """Return a clause about an answer that was cut off or stopped; "" for any other."""
     return f"; the answer was {word}" if (word := CUT_OFF_WORDS.get(record["finish"])) else ""
 
 
 def _work(record: dict[str, Any]) -> str:
-    """Say what deciding and reading the prompt took, next to what reading should take."""
+    """Return a clause with the time to decide and to prefill, and the theoretical cost."""
     seconds, share = record["seconds"], record["prefill_share"]["whole_prompt"]
     if not record["stages"] or None in (seconds["decide"], seconds["prefill"]):
         return ""

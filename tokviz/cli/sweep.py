@@ -1,4 +1,4 @@
-"""python -m tokviz sweep: its flags, and what it prints when it is done."""
+"""python -m tokviz sweep: its flags and its output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOURCES = "a folder, a .csv/.tsv/.jsonl table, pope:FILE, easy-vqa:SPLIT or hub:
 
 
 def add_sweep(command: argparse.ArgumentParser) -> None:
-    """Give the command its flags."""
+    """Add the command's flags."""
     add = command.add_argument
     add("source", metavar="SOURCE", help=SOURCES)
     add("--images", metavar="FOLDER", help="folder of the images (default: the table's own)")
@@ -55,7 +55,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Run the sweep that a command line asks for; only now torch's models are imported."""
+    """Run the sweep of a command line; torch and the models are imported only here."""
     result = stoppable(
         arguments.out,
         import_module("tokviz.sweeps.running").sweep,
@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any) -> Sweep:
-    """Sweep; on Ctrl-C say in a sentence how to go on, and leave with a shell's status for that."""
+    """Run a sweep; on Ctrl-C print how to continue, and exit with the status of an interrupt."""
     try:
         return sweep(*given, **more)
     except KeyboardInterrupt:
@@ -95,7 +95,7 @@ def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any
 
 
 def engine(arguments: argparse.Namespace) -> Any:
-    """Return the engine that the flags ask for; None = this process."""
+    """Return the engine of the flags; None = this process."""
     if arguments.engine == "local":
         return None
     return import_module("tokviz.sweeps.ray_engine").RayEngine(
@@ -104,7 +104,7 @@ def engine(arguments: argparse.Namespace) -> Any:
 
 
 def report(result: Sweep, as_json: bool) -> None:
-    """Print where the result is and what it holds."""
+    """Print where the result is, and its number of rows."""
     facts = {
         "folder": str(result.folder),
         "rows": len(result.rows),

@@ -164,14 +164,14 @@ def time_ratio(seconds: float, base: float | None) -> tuple[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text, in s or ms."""
+    """Return a time as text, in µs, ms or s."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def size(count: float) -> str:
-    """Return a number of bytes as text, in kB, MB or GB."""
+    """Return a number of bytes as text, in B, KiB, MiB or GiB."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
