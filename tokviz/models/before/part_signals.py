@@ -36,7 +36,7 @@ def part_signals(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str,
         }
     )
     if "relevance" in entry.needs and state.prepared.relevance is not None:
-        given["relevance"] = relevance(state, part)
+        given["relevance"] = part_relevance(state, part)
     lacking = entry.missing({name for name, value in given.items() if value is not None})
     if lacking:
         raise MissingSignal(
@@ -64,7 +64,7 @@ def crop_places(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, 
     return {"unpad_mask": crops["unpad_mask"]} if entry.tiles == "each" else crops
 
 
-def relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
+def part_relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
     """Return the full run's relevance of the current tokens of a part, [tokens]."""
     values, seconds = state.prepared.relevance  # type: ignore[misc]
     note = "The relevance map took a full answer and its backward passes; decide counts them."

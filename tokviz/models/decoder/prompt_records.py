@@ -92,6 +92,6 @@ def mean(states: torch.Tensor) -> torch.Tensor:
     return states.mean(0) if len(states) else states.new_zeros(states.shape[1])
 
 
-def stacked(layers: dict[int, torch.Tensor]) -> np.ndarray:
+def stacked_layers(layers: dict[int, torch.Tensor]) -> np.ndarray:
     """Return the recorded tensors of all layers as one array [l, ...], float32."""
     return torch.stack([layers[i] for i in sorted(layers)]).float().cpu().numpy()

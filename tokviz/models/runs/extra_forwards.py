@@ -192,7 +192,7 @@ class ExtraForwards:
             raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
         with self.loaded.guarded():
             parts = [call.rows(_all_rows(call)) for call in self._calls[layer]]
-            return whole(parts).cpu().numpy()
+            return joined_map(parts).cpu().numpy()
 
     @cached_property
     def _calls(self) -> dict[int, list[AttentionCall]]:
@@ -262,7 +262,7 @@ class ExtraForwards:
             )
             grads = {layer: [next(filled) for _ in calls] for layer, calls in parts.items()}
             self._last = (token, grads)
-        return whole(self._last[1][layer]).cpu().numpy()
+        return joined_map(self._last[1][layer]).cpu().numpy()
 
     @cached_property
     def _graph(self) -> tuple[torch.Tensor, dict[int, list[torch.Tensor]]]:
@@ -290,7 +290,7 @@ SUPPLIED = {
 """Keys of ASKS that come from a question and its trace alone."""
 
 
-def whole(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+def joined_map(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """Join the maps of consecutive calls [1, h, rows, keys] into one [h, q, q], padded with 0."""
     q = parts[-1].shape[-1]
     padded = [torch.nn.functional.pad(p[0].detach(), (0, q - p.shape[-1])) for p in parts]

@@ -7,7 +7,7 @@ import torch
 
 from tokviz.models.answer_text import AnswerText
 from tokviz.models.decoder.lane import Lane
-from tokviz.models.decoder.prompt_records import stacked
+from tokviz.models.decoder.prompt_records import stacked_layers
 from tokviz.models.prepared import Asked
 from tokviz.models.runs.build_trace import PromptRows, over_whole_prompt, readout_words
 
@@ -24,9 +24,9 @@ def state_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
     records = lane.prompt_records
     if records.flow:
         count = len(asked.blocks)
-        arrays["flow"] = stacked(records.flow)[:, :count, :count].astype(np.float16)
+        arrays["flow"] = stacked_layers(records.flow)[:, :count, :count].astype(np.float16)
     if records.means:
-        arrays["layer_means"] = stacked(records.means)
+        arrays["layer_means"] = stacked_layers(records.means)
         ranks = [records.ranks[i] for i in sorted(records.ranks)]
         arrays["visual_rank"] = np.array(ranks, np.float32)
     return arrays
@@ -65,7 +65,7 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
     words = torch.as_tensor(readout_words(lane, asked, t).astype(np.int64), device=lane.device)
     found: list[tuple[np.ndarray, ...]] = []
     for layer, states in sorted(lane.prompt_records.lens.items()):
-        parts = [read(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]
+        parts = [lens_words(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]
         joined = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
         found.append(tuple(on_tokens(lane, entered, asked, one, layer) for one in joined))
     # [l, n, w], [l, n, w] and [l, n, k]
@@ -78,7 +78,7 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
     }
 
 
-def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def lens_words(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return the best words [m, w], their probabilities [m, w], and those of `words` [m, k]."""
     weight = lane.family.head_weight(lane.model)
     normed = lane.decoder.norm(states)  # type: ignore[operator]

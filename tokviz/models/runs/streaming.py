@@ -58,7 +58,7 @@ def stream(
     prepared = with_relevance(loaded, prepared, asked, strict)
     runs = lanes(loaded, prepared, asked, capture)
     views = [run.view for run in runs]
-    for _ in write(runs, max_new_tokens, stop, strict, together_after):
+    for _ in write_answers(runs, max_new_tokens, stop, strict, together_after):
         yield views
     if capture.controls:
         for run in runs:
@@ -96,7 +96,7 @@ def in_turn(
     runs = lanes(loaded, prepared, asked, capture)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
-        for _ in write([runs.pop(0)], max_new_tokens, stop, strict=False):
+        for _ in write_answers([runs.pop(0)], max_new_tokens, stop, strict=False):
             yield views
 
 
@@ -111,7 +111,7 @@ def lanes(
     return [Run(loaded, prepared, shared, tower, plan, capture, sinks) for plan in plans]
 
 
-def write(
+def write_answers(
     runs: Sequence[Run],
     max_new_tokens: int,
     stop: threading.Event | None,
@@ -164,10 +164,12 @@ def with_relevance(
     """Return the question with the signal `relevance`, if a plan needs it."""
     if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
         return prepared
-    return replace(prepared, relevance=relevance(loaded, prepared, strict))
+    return replace(prepared, relevance=oracle_relevance(loaded, prepared, strict))
 
 
-def relevance(loaded: Loaded, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:
+def oracle_relevance(
+    loaded: Loaded, prepared: Prepared, strict: bool
+) -> tuple[np.ndarray, float] | None:
     """Return the gradient relevance [n] of the full run's first tokens, and its seconds.
 
     This is the oracle's signal: the analysis `relevance`, summed over the tokens. None if it cannot
