@@ -45,7 +45,7 @@ def test_official_equal_shares_per_crop_and_a_decision_over_all_crops(tiled, cat
     assert crops > 2
     alike = tiled.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=3 * crops), 2)
     assert np.bincount(alike.layout.tile[alike.reduction.kept]).tolist() == [3] * crops
-    assert any("from each crop on its own" in note for note in alike.notes)
+    assert any("from each crop separately" in note for note in alike.notes)
     free = tiled.answer(cat, PROMPT, tokviz.plan("divprune", keep=3 * crops), 2)
     assert len(set(np.bincount(free.layout.tile[free.reduction.kept]).tolist())) > 1
 

@@ -179,7 +179,7 @@ def test_what_is_not_there_is_a_sentence(monkeypatch, source, more, sentence):
 
 
 def test_a_given_model_stays_where_it_is(vlm):
-    with pytest.raises(ModelError, match="a given model stays as it is"):
+    with pytest.raises(ModelError, match="for a model that is already loaded"):
         tokviz.load((vlm.model, vlm.processor), dtype="bfloat16")
 
 
