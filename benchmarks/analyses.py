@@ -26,7 +26,7 @@ from tokviz.errors import MissingSignal
 from tokviz.models.runs.analysing import forwards
 from tokviz.trace import Trace
 from tokviz.trace.layout import Layout, Tile
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 PAGE = Path(__file__).parents[1] / "docs/analyses_cost.md"
 EXAMPLES = Path(__file__).parents[1] / "assets/examples"

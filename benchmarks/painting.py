@@ -16,7 +16,7 @@ from playwright.sync_api import CDPSession, Page
 from benchmarks.table import Row, spread
 from tokviz.trace import Trace
 from tokviz.trace.layout import Layout, Tile
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 MOVES = 60
 PAUSE = 25

@@ -1,4 +1,4 @@
-"""How is the small LLaVA in assets/model made, questioned and measured?
+"""The embedded model: how the small LLaVA in assets/model is made and measured.
 
 A closed toy world (``world``), questions about it (``questions``), a LLaVA of ordinary
 transformers classes (``model``), its training on two CPU cores (``train``) and the table that

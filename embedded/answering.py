@@ -1,4 +1,4 @@
-"""What does the model say? Greedy answers to many questions, with all or some visual tokens."""
+"""Greedy answers of the model to many questions, with all or some visual tokens."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from embedded.packing import BEFORE
 
 
 class Answerer:
-    """The shipped model with its processor, ready to be asked."""
+    """The shipped model with its processor, for many questions."""
 
     def __init__(self, model: LlavaForConditionalGeneration, processor: LlavaProcessor):
         self.model, self.processor = model.eval(), processor
@@ -29,7 +29,7 @@ class Answerer:
         return cls(model, AutoProcessor.from_pretrained(folder))
 
     def prompt(self, question: str) -> str:
-        """Put a question into the chat template."""
+        """Return the whole prompt of a question, by the chat template."""
         content = [{"type": "image"}, {"type": "text", "text": question}]
         chat = [{"role": "user", "content": content}]
         return self.processor.apply_chat_template(chat, add_generation_prompt=True)
@@ -66,9 +66,9 @@ class Answerer:
         Args:
             features: projected visual tokens, [questions, 144, d].
             texts: the questions.
-            keep: ordinals of the visual tokens to leave in, ascending, [questions, k]; they
-                keep their positions. None for all.
-            most: questions in one batch.
+            keep: numbers of the visual tokens to keep, ascending, [questions, k]; they keep their
+                positions. None = all.
+            most: largest number of questions in one batch.
         """
         if keep is None:
             keep = torch.arange(TOKENS).expand(len(texts), -1)

@@ -1,4 +1,4 @@
-"""Where do training batches come from? A background process renders, labels and packs them."""
+"""Training batches: a background process renders, labels and packs them."""
 
 import random
 from dataclasses import dataclass

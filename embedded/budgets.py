@@ -1,8 +1,8 @@
-"""Which visual tokens stay when only some may? Three small rules to draw accuracy curves with.
+"""Three simple rules that keep some of the visual tokens, for accuracy curves.
 
-Random, [CLS] attention (FasterVLM: keep the patches that [CLS] looks at most) and diversity
-(DivPrune: keep tokens that are far from each other). The lab has the full methods; these are
-just enough to see that losing tokens hurts and that saliency helps.
+Random, [CLS] attention (FasterVLM: keep the patches with most [CLS] attention) and diversity
+(DivPrune: keep tokens that are far from each other). tokviz has the complete methods; these only
+show that removing tokens hurts and that saliency helps.
 """
 
 import torch
@@ -26,9 +26,9 @@ def keep_diverse(features: Tensor, cls: Tensor, count: int) -> Tensor:
     unit = functional.normalize(features, dim=-1)
     distance = 1 - unit @ unit.mT
     rows = torch.arange(len(features))
-    # The first is the one whose nearest neighbour is farthest.
-    loneliness = distance + 2 * torch.eye(distance.shape[1])
-    chosen = [loneliness.amin(-1).argmax(-1)]
+    # The first is the one whose nearest neighbour is farthest; 2 hides each token from itself.
+    to_others = distance + 2 * torch.eye(distance.shape[1])
+    chosen = [to_others.amin(-1).argmax(-1)]
     nearest = distance[rows, chosen[0]]
     while len(chosen) < count:
         chosen.append(nearest.argmax(-1))

@@ -1,7 +1,7 @@
-"""How good is the shipped model on pictures it has never seen?
+"""Measures the shipped model on pictures that it was not trained on.
 
 ``python -m embedded.evaluate [FOLDER]`` measures everything on held-out scenes and the whole
-easy-VQA test split, writes accuracy.json beside the weights and puts the tables into README.md
+easy-VQA test split, writes accuracy.json beside the weights, and writes the tables into README.md
 of the model.
 """
 

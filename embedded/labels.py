@@ -1,8 +1,8 @@
-"""What does each patch of a picture show? Targets for the training-only losses.
+"""Labels of each patch of a picture: targets of the losses that only training uses.
 
-All labels are per patch, [grid * grid] int64 in row-major order (12 x 12 of 16 pixels, or 24 x 24
-of 8), with -100 where the loss should not
-look (half-covered patches, facts that easy-VQA does not tell).
+All labels are per patch, [grid * grid] int64 in row-major order (12 x 12 patches of 16 pixels, or
+24 x 24 of 8), with -100 where there is no loss (half-covered patches, facts that easy-VQA does not
+give).
 """
 
 import re

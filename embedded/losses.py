@@ -1,6 +1,6 @@
-"""Which losses shape the visual tokens? Scaffolding that is thrown away after training.
+"""Losses on the visual tokens, with heads that only training uses.
 
-Linear heads name what each patch shows, on the tower's feature layer and behind the projector;
+Linear heads name what each patch shows, on the tower's feature layer and after the projector;
 the [CLS] token must list everything in the picture; and the decoder's own word table must name
 the projected tokens, which is also what makes the logit lens readable on them.
 """
@@ -22,7 +22,7 @@ LONE = torch.tensor([1.0, 0.3, 1.0, 1.0, 1.0])
 
 
 class Heads(nn.Module):
-    """The linear read-outs that training uses and the export leaves behind."""
+    """The linear read-outs of the training; they are not exported."""
 
     def __init__(self, width: int, tokenizer: PreTrainedTokenizerFast):
         super().__init__()

@@ -1,4 +1,4 @@
-"""How are the weights moved? Muon for matrices, AdamW for everything else, one cosine."""
+"""The optimizers: Muon for matrices, AdamW for all other weights, one cosine schedule."""
 
 import math
 

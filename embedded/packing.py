@@ -1,8 +1,8 @@
-"""How do many questions about one picture share one training sequence without leaking?
+"""Packs many questions about one picture into one training sequence, independent of each other.
 
-The picture is paid for once: <s> user : and 144 visual tokens, then the turns. Each turn sees
-the prefix and itself only, and its positions restart behind the picture, so that training on a
-packed row equals asking each question alone.
+The sequence is <s> user : and 144 visual tokens once, then the turns. Each turn attends only to the
+prefix and to itself, and its positions start again after the picture, so that training on a packed
+row equals training on each question alone.
 """
 
 import random
@@ -106,7 +106,7 @@ def vary(question: str, rng: random.Random) -> str:
 def pack(
     turns: Iterable[Turn], tokenizer: PreTrainedTokenizerFast, rng: random.Random
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Put turns behind each other until the row is full.
+    """Append turns to each other until the row is full.
 
     Returns:
         ``ids``, ``turn`` (0 is padding), ``positions``, ``targets`` [LENGTH] each, where a

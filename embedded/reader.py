@@ -1,4 +1,4 @@
-"""How does the decoder read a packed row, and where should its named words look?"""
+"""Runs the decoder over packed rows, and computes the guided attention of named words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ GUIDED_HEADS = 2
 
 @dataclass
 class Reading:
-    """What the decoder made of a packed batch."""
+    """The decoder's outputs for a packed batch."""
 
     logits: Tensor
     """At the answer positions only, [answers, v]."""
@@ -35,17 +35,19 @@ class Reading:
 
 
 @dataclass
-class Watched:
-    """What the guided layers were called with."""
+class LayerInputs:
+    """The inputs of the guided layers."""
 
     calls: list[tuple[nn.Module, Tensor, tuple[Tensor, Tensor]]] = field(default_factory=list)
     """Attention module, its input [b, t, d] and rotary cosines and sines."""
 
 
 @contextmanager
-def watch(model: LlavaForConditionalGeneration, layers: tuple[int, ...]) -> Iterator[Watched]:
-    """Collect the inputs of some layers' attention; hooks are gone afterwards."""
-    watched = Watched()
+def record_inputs(
+    model: LlavaForConditionalGeneration, layers: tuple[int, ...]
+) -> Iterator[LayerInputs]:
+    """Record the inputs of some layers' attention; the hooks are removed afterwards."""
+    watched = LayerInputs()
 
     def note(module: nn.Module, args: tuple, kwargs: dict) -> None:
         hidden = kwargs.get("hidden_states", args[0] if args else None)
@@ -83,7 +85,7 @@ def packed_mask(turn: Tensor, before: int) -> Tensor:
 def prefix_embeddings(
     model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, features: Tensor
 ) -> Tensor:
-    """Put "<s> user :" in front of the visual tokens, [b, 3 + k, d]."""
+    """Return the embeddings of "<s> user :" and the visual tokens, [b, 3 + k, d]."""
     ids = tokenizer.encode("user :")
     start = model.model.language_model.embed_tokens(torch.tensor(ids))
     return torch.cat([start.expand(len(features), -1, -1), features], 1)
@@ -113,7 +115,7 @@ def read(
     prefix = prefix_embeddings(model, tokenizer, features)
     start = torch.arange(BEFORE).expand(len(keep), -1)
     mask = packed_mask(text["turn"], prefix.shape[1])
-    with watch(model, GUIDED_LAYERS if guided else ()) as watched:
+    with record_inputs(model, GUIDED_LAYERS if guided else ()) as watched:
         hidden = decoder(
             inputs_embeds=torch.cat([prefix, decoder.embed_tokens(text["ids"])], 1),
             attention_mask=mask,
@@ -129,7 +131,7 @@ def read(
 
 
 def guide(
-    watched: Watched, batch: dict[str, Tensor], keep: Tensor, mask: Tensor
+    watched: LayerInputs, batch: dict[str, Tensor], keep: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Score the attention of the guided heads from named words to what they name.
 

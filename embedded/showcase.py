@@ -1,4 +1,4 @@
-"""Which pictures does the lab show first, and where does the model really hallucinate?
+"""Makes the example pictures of the lab, and finds real hallucinations of the model.
 
 ``python -m embedded.showcase FONT SEED:QUESTION:TRUTH ...`` searches held-out scenes for wrong
 answers that name what is not there (hallucinations.json), and draws example scenes in 576 x 576

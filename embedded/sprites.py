@@ -1,4 +1,4 @@
-"""What does each thing look like? Renders and reads the atlas of sprites.
+"""Renders and reads the atlas of sprites: the pictures of all things.
 
 ``python -m embedded.sprites FONT`` draws the atlas once from Noto Color Emoji (Debian package
 fonts-noto-color-emoji); everything else reads assets/things/atlas.png and needs no font.

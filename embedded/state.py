@@ -1,4 +1,4 @@
-"""What does training carry from step to step, and how is it saved and taken up again?"""
+"""The state of a training, its checkpoints, and how a training is resumed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from embedded.vocabulary import build_tokenizer
 
 @dataclass
 class State:
-    """Model, scaffolding and progress of one phase."""
+    """Model, training heads and progress of one phase."""
 
     model: LlavaForConditionalGeneration
     """The LLaVA being trained."""
@@ -26,10 +26,10 @@ class State:
     step: int = 0
     """Steps done in the present phase."""
     saved: list[dict] = field(default_factory=list)
-    """Optimizer states of a loaded checkpoint, until they are taken up."""
+    """Optimizer states of a loaded checkpoint, until `optimizers` restores them."""
 
     def optimizers(self, build: Callable[[], list]) -> list[torch.optim.Optimizer]:
-        """Build the optimizers and give them back what they remembered."""
+        """Build the optimizers and restore their states."""
         made = build()
         for optimizer, saved in zip(made, self.saved, strict=False):
             optimizer.load_state_dict(saved)
@@ -37,7 +37,7 @@ class State:
         return made
 
     def update(self, optimizers: list, modules: list[nn.Module], lr: float) -> None:
-        """Clip gradients to norm 1, step, forget them and count."""
+        """Clip gradients to norm 1, make a step, reset the gradients and count the step."""
         params = [p for module in modules for p in module.parameters() if p.grad is not None]
         nn.utils.clip_grad_norm_(params, 1.0)
         for optimizer in optimizers:
@@ -48,7 +48,7 @@ class State:
         self.step += 1
 
     def save(self, path: Path, optimizers: list) -> None:
-        """Write a checkpoint, replacing the last one only when it is whole."""
+        """Write a checkpoint; the last one is replaced only when the new one is complete."""
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(self.content(optimizers), path.with_suffix(".part"))
         path.with_suffix(".part").replace(path)

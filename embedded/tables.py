@@ -1,4 +1,4 @@
-"""How are the measurements written down? Markdown tables inside the model card."""
+"""Writes the measurements as Markdown tables into the model card."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def render(measured: dict) -> str:
 
 
 def fill_card(card: Path, measured: dict) -> None:
-    """Put the measurements between the two marks of the model card.
+    """Write the measurements between the two marks of the model card.
 
     Raises:
         ValueError: the card lacks the marks.

@@ -1,4 +1,4 @@
-"""What can be in a picture, what is it called, and what does it usually come with?
+"""The things that can be in a picture, their names, and their usual partners.
 
 Every thing has a one-word name that starts with a consonant (so that the article is always
 "a"). Pairs of partners appear together four times out of five: this deliberate habit of the

@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a phase of reading is made of."""
+class ReaderPhase:
+    """The settings of one phase of reading."""
 
     name: str
     """Name of the checkpoint file."""
@@ -45,12 +45,12 @@ class Plan:
     half_until: float = 0.0
     """Share of the steps that see some of the visual tokens; later every other step sees all."""
     visible: tuple[int, ...] = (72,)
-    """How many that may be."""
+    """The numbers of visual tokens of these steps."""
     first: int = 10**6
     """Number of the first training batch; every phase has its own stretch of scenes."""
 
 
-def train_reader(state: State, out: Path, plan: Plan) -> None:
+def train_reader(state: State, out: Path, plan: ReaderPhase) -> None:
     """Run one phase of reading; checks every 100 steps and saves every 200."""
     parts = state.model.model
     modules = [parts.language_model, parts.multi_modal_projector, state.heads]

@@ -70,8 +70,8 @@ def train_tower(
         weighted(losses).backward()
         state.update(optimizers, modules, lr * rate(state.step, steps, 100))
         if state.step % 50 == 0:
-            told = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items())
-            logger.info("%s %d %.0f s %s", name, state.step, time.monotonic() - began, told)
+            values = " ".join(f"{key} {value.item():.3f}" for key, value in losses.items())
+            logger.info("%s %d %.0f s %s", name, state.step, time.monotonic() - began, values)
         if state.step % 100 == 0:
             logger.info("%s %d val %s", name, state.step, check_tower(state))
             state.save(out / f"{name}.pt", optimizers)

@@ -1,4 +1,4 @@
-"""Which words does the model know? One token per word, a few hundred in all.
+"""The words of the model: one token per word, a few hundred in all.
 
 The tokenizer lower-cases, splits off punctuation and sends every other word to <unk>.
 """

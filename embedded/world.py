@@ -1,10 +1,10 @@
-"""What does a picture of the toy world look like? Scenes from seeds, the same on any machine.
+"""The toy world: scenes from seeds, the same on every machine.
 
 One to five things on a 3x3 layout over a background. Partners often come together, and now and
 then one kind of thing is repeated, so that counting means something. Training and test scenes are
 drawn from different streams of random numbers. The first world has noisy gradients behind its
-things and knows no favourites; the varied world has four kinds of background, and some names are
-drawn three times as often.
+things and draws every name equally often; the varied world has four kinds of background, and draws
+some names three times as often.
 """
 
 import random
@@ -21,7 +21,7 @@ SIDE = 192
 """Width and height of a scene in pixels."""
 CELL = SIDE // 3
 SPLITS = ("train", "val", "test")
-MOST = 5
+MAX_THINGS = 5
 """The largest number of things in a scene."""
 
 
@@ -104,7 +104,7 @@ def pick_names(rng: random.Random, world: World) -> list[str]:
         names.append(name)
         if name in PARTNER and PARTNER[name] not in names and rng.random() < world.habit:
             names.append(PARTNER[name])
-    return names[:MOST]
+    return names[:MAX_THINGS]
 
 
 def place_thing(name: str, cell: int, rng: random.Random) -> Thing:

@@ -6,7 +6,7 @@ from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.trace.layout import Layout, Tile
 from tokviz.trace.stages import StageRecord
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 
 def six_token_layout():

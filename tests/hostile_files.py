@@ -9,7 +9,7 @@ from tests.view.fakes import fake_trace, merged, pruned, stage, tiled_trace
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.trace.stages import MitigationRecord, StageRecord
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 
 def parts_of(data):

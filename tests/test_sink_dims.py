@@ -60,6 +60,6 @@ def test_layers_can_be_shown_one_at_a_time_as_torch_tensors():
     for layers in prompts(64, (13,)):
         search.begin_prompt()
         for number, states in enumerate(layers):
-            search.see(number, torch.tensor(states, dtype=torch.bfloat16))
+            search.add(number, torch.tensor(states, dtype=torch.bfloat16))
     assert search.dims() == (13,)
     assert SinkSearch(LAYERS).dims() == ()

@@ -76,7 +76,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name's home on first use."""
+    """Import the module of a public name on first use."""
     if f"{__name__}.{name}" in MOVED:
         return import_module(f"{__name__}.{name}")
     if name not in _HOME:

@@ -1,4 +1,4 @@
-"""How many visual tokens to leave: a count such as 64, or a share of those there are, "25%"."""
+"""The budget: how many visual tokens to keep, a count such as 64 or a share such as "25%"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT, SHARE = r"[0-9]{1,9}", r"[0-9]{1,3}(\.[0-9]{1,3})?%"
 def whole_number(value: Any) -> int | None:
     """Return a whole number given as int, float, text, numpy or torch scalar; else None.
 
-    True and False are no numbers here, and 2.5 is not rounded.
+    True and False are not numbers here, and 2.5 is not rounded.
     """
     if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
         return None
@@ -42,7 +42,7 @@ def real_number(value: Any) -> float | None:
 
 
 def check_budget(budget: Any, name: str = "a budget") -> int | str:
-    """Return a budget in its one spelling, 64 or "25%"; `name` is what a message calls it.
+    """Return a budget in its standard form, 64 or "25%"; `name` is its name in a message.
 
     Raises:
         InputError: neither a count above 0 nor a share above 0 % and up to 100 %.
@@ -59,7 +59,7 @@ def check_budget(budget: Any, name: str = "a budget") -> int | str:
 
 
 def tokens_of(budget: Any, n: int) -> int:
-    """Return a budget as a count of n visual tokens, at least 1 where it is a share.
+    """Return a budget as a count of n visual tokens; a share gives at least 1.
 
     Raises:
         InputError: not a budget, or more than n.

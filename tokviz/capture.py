@@ -1,4 +1,8 @@
-"""What to record during a run, and nothing more than was asked for."""
+"""Switches that say what a run records. The recording itself is in `tokviz.models`.
+
+Attention rows: `models/decoder/attention_rows.py`; states of the prompt:
+`models/decoder/prompt_records.py`; the vision tower: `models/tower/record_signals.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ from dataclasses import dataclass
 from tokviz.errors import InputError
 
 HEADS_LIMIT_BYTES = 2 * 2**20
-"Per-head rows are stored only while they fit this; head means always are."
+"Rows of single heads are stored only if they fit into this; means over heads always are."
 LENS_WORDS = 5
-"Words of the logit lens where no number is asked for."
+"Default number of words of the logit lens."
 COSTLY = {
     "lens_ids": "lens",
     "lens_prob": "lens",
@@ -21,28 +25,28 @@ COSTLY = {
     "visual_rank": "states",
     "control_prob": "controls",
 }
-"Array of a trace -> the switch that is off unless it is asked for."
+"Array of a trace -> the switch that records it and is off by default."
 
 
 @dataclass(frozen=True)
 class Capture:
-    """Switches for the records of one run. Everything is a handful of rows, never a full map."""
+    """What one run records. Only single rows and sums are recorded, never whole attention maps."""
 
     attention: bool = True
     "The softmax row that chose each answer token, every layer and head."
     readout: bool = True
-    """Last hidden states, reduced to the words of prompt and answer (Token Activation Map), to the
-    likeness of answer and visual tokens, and to the state that the answer begins from."""
+    """Last hidden states, reduced to logits of the words of prompt and answer (Token Activation
+    Map), to cosines of answer and visual tokens, and to the last state of the prompt."""
     sinks: bool = True
     "The residual stream at each layer's input, reduced to a few dimensions."
     tower: bool = True
-    "[CLS] rows (or received attention), norms and likeness to [CLS] in every tower layer."
+    "[CLS] rows (or received attention), norms and cosines with [CLS] in every tower layer."
     candidates: int = 5
     "Most probable next tokens stored for each answer token."
     lens: int = 0
     "Words that the logit lens reads at each visual token after each layer; 0 = no lens."
     flow: bool = False
-    "Attention between the blocks of the prompt: every row's softmax, summed and not kept."
+    "Attention between the blocks of the prompt: the softmax of every row, only as sums."
     states: bool = False
     "Mean states of image and text and the rank of the visual states at each layer's input."
     controls: bool = False
@@ -50,17 +54,17 @@ class Capture:
 
     @classmethod
     def nothing(cls) -> Capture:
-        """Record the answer and its timings only."""
+        """Return the switches that record only the answer and its timings."""
         return cls(attention=False, readout=False, sinks=False, tower=False, candidates=1)
 
     @classmethod
     def everything(cls) -> Capture:
-        """Record every array that a trace can hold."""
+        """Return the switches that record every array of the trace format."""
         return cls(lens=LENS_WORDS, flow=True, states=True, controls=True)
 
     @classmethod
     def of(cls, given: Capture | str | None) -> Capture:
-        """Return a Capture as it is, "all" or "nothing" as one, None as what the page records.
+        """Return a Capture for a Capture, "all", "nothing", or None = what the page records.
 
         Raises:
             InputError: anything else.
@@ -77,7 +81,7 @@ class Capture:
 
     @classmethod
     def holding(cls, arrays: Iterable[str]) -> Capture:
-        """Return what the page records, and what else it takes for a trace to hold some arrays."""
+        """Return what the page records, and the switches that record these arrays."""
         wanted = {COSTLY[name] for name in arrays if name in COSTLY}
         return cls(
             lens=LENS_WORDS if "lens" in wanted else 0,

@@ -1,6 +1,6 @@
-"""What is there: methods, analyses and models as plain rows, as text and as Markdown tables.
+"""Lists of methods, analyses and models as plain rows, as text and as Markdown tables.
 
-The CLI's lists and the tables in docs/ are written from here, so they cannot drift from the code.
+The CLI's lists and the tables in docs/ are generated here, so they always agree with the code.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LISTS = {
     "families": "families of models that load",
     "models": "models to choose from",
 }
-"""What can be listed."""
+"""The lists, with their contents in words."""
 
 SINGULAR = {
     "methods": "method",
@@ -234,7 +234,7 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _summary(entry: dict[str, Any]) -> str:
-    """The sentence of a row, with a warning where a method stands in for the published one."""
+    """Return the sentence of a row, with a warning if the method is a stand-in."""
     stand_in = " (stand-in, not verified against the paper)"
     return entry["summary"] + ("" if entry.get("verified", True) else stand_in)
 

@@ -1,9 +1,9 @@
-"""How much arithmetic does a schedule leave? The cost model of the published FLOPs percentages.
+"""The theoretical cost of a schedule: the cost model of the published FLOPs percentages.
 
 One layer over n tokens costs 4 n D^2 (four attention matrices) + 2 n^2 D (scores and values)
 + 3 n D m (a gated MLP of width m), in multiplications. FastV, SparseVLM, PyramidDrop and TransPrune
-print percentages that count only the visual tokens; with the text included, which is what a
-computer does, less is saved. Theory, not time: what is measured is another number.
+publish percentages that count only the visual tokens; the real computation includes the text, so it
+saves less. This is theory; times are measured separately.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Shape:
 
 
 LLAVA_7B = Shape(32, 4096, 11008)
-"""The language model for which the literature prints its percentages."""
+"""The language model of the published percentages."""
 
 
 def layer_cost(tokens: float, shape: Shape) -> float:
@@ -39,10 +39,10 @@ def layer_cost(tokens: float, shape: Shape) -> float:
 
 
 def tokens_per_layer(n: int, stages: Sequence[Stage], layers: int) -> list[int]:
-    """Return how many visual tokens each layer sees [l] when stages decide before their layer.
+    """Return the number of visual tokens in each layer [l]; a stage decides before its layer.
 
     Raises:
-        InputError: a stage lies outside the layers.
+        InputError: a stage is not at a layer of the model.
     """
     counts, now, left = [], n, {stage.layer: stage.keep for stage in stages}
     if left and not 0 <= min(left) <= max(left) < layers:
@@ -57,7 +57,7 @@ def share(counts: Sequence[float], n: int, shape: Shape, text: int = 0) -> float
     """Return the cost of a prefill relative to keeping every token.
 
     Args:
-        counts: [l], visual tokens that each layer sees.
+        counts: [l], visual tokens in each layer.
         n: visual tokens without any reduction.
         shape: sizes of the language model.
         text: other rows of the prompt; 0 = the convention of the published percentages.
@@ -72,9 +72,9 @@ def prefill_share(
 ) -> float:
     """Return the theoretical prefill cost under a method's schedule, relative to every token.
 
-    Methods before or inside the vision tower are charged for the language model only. Masks save
-    nothing here, and a method that starts again pays for the layers it read first. Methods that
-    may choose fewer tokens than the budget can cost less than this.
+    For methods before or inside the vision tower only the language model is counted. Masks save
+    nothing, and a method that restarts the prefill also costs the layers of the first pass. Methods
+    that may choose fewer tokens than the budget can cost less than this.
 
     Args:
         method: an entry of METHODS.
@@ -96,7 +96,7 @@ def prefill_share(
 
 
 def tokens_seen(records: Sequence[StageRecord], n: int, layers: int) -> list[int]:
-    """Return how many visual tokens each layer of the language model computed with [l].
+    """Return the number of visual tokens that each layer of the language model processed, [l].
 
     Args:
         records: the stages that were carried out, in order.

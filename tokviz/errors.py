@@ -1,11 +1,11 @@
-"""Errors whose text is meant for the person at the keyboard.
+"""Errors whose text is shown to the user.
 
-Anything else that is raised is a bug and keeps its traceback in the log.
+Every other exception is a bug and keeps its traceback in the log.
 """
 
 
 class TokvizError(Exception):
-    """Base of every error whose message may be shown to a user as it is."""
+    """Base of every error whose message is shown to the user unchanged."""
 
 
 class InputError(TokvizError):
@@ -21,4 +21,4 @@ class ModelError(TokvizError):
 
 
 class TraceError(TokvizError):
-    """A trace file that is damaged, foreign or of another version."""
+    """A trace file that is damaged, of another program or of another version."""

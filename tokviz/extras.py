@@ -1,4 +1,4 @@
-"""What to type when a package is missing that only some of tokviz needs.
+"""The command that installs an optional package.
 
 The distribution is called tokviz-lab; another project owns the name tokviz on PyPI.
 """

@@ -1,12 +1,12 @@
-"""Opening pictures that strangers send: is this an image we can use, and what are its pixels?
+"""Opens pictures from untrusted sources: checks them and returns plain RGB images.
 
-One door for every source. Whatever comes, the result is a plain RGB image or an InputError whose
-text can be shown as it is. Orientation is applied, transparency is laid on white, 16-bit grey is
-scaled to 8 bits, of an animation the first frame is taken. Colour profiles are not applied, and all
-metadata (EXIF with its places and names, profiles, comments) is left behind. Nothing is fetched.
+Every source goes through `open_image`. The result is a plain RGB image or an InputError for the
+user. Orientation is applied, transparency becomes white, 16-bit grey is scaled to 8 bits, and an
+animation gives its first frame. Colour profiles are not applied, and all metadata (EXIF with places
+and names, profiles, comments) is removed. Addresses are not downloaded.
 
-Memory: a decoded picture of 40 megapixels takes 160 MB (Pillow stores RGB in four bytes). What
-follows is done in bands of rows, so that only the result comes on top.
+Memory: a decoded picture of 40 megapixels takes 160 MB (Pillow stores RGB in four bytes). The steps
+after decoding work on bands of rows, so that only the result is added to this.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_FILE_BYTES = 20 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_RATIO = 100
-"Longest side over shortest side; beyond it a model's own resizing would need gigabytes."
+"Longest side / shortest side; with a larger ratio a model's resizing would need gigabytes."
 PREVIEW_SIDE = 1024
 BAND = 240
 "Rows that are made RGB at a time, a multiple of every factor up to 6."
@@ -54,7 +54,7 @@ FOREIGN: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("a PostScript document", re.compile(rb"%!PS")),
     ("a zip archive", re.compile(rb"PK\x03\x04")),
 )
-"""What people rename to .png, told by its first bytes, so that the message can name it."""
+"""Other files that people rename to .png, recognised by their first bytes, for the message."""
 
 ORIENTATION_TAG = 0x0112
 TURN = {
@@ -80,7 +80,7 @@ DECODER_ERRORS = (
     EOFError,
     struct.error,
 )
-"""What Pillow's decoders raise on damaged files, beside their own error classes."""
+"""Further exceptions that Pillow's decoders raise on damaged files."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 Source = str | Path | bytes | bytearray | memoryview | Image.Image | np.ndarray
@@ -93,14 +93,14 @@ def open_image(source: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
         source: path of a file, a file's bytes, a PIL image, a torch tensor [c, h, w], or an array
             [h, w], [h, w, 1], [h, w, 3] or [h, w, 4] of uint8, uint16, bool, or floats from 0 to 1.
         most_pixels: a picture of more is scaled down by a whole number (2, 3 ...) while it is read,
-            each pixel the mean of a square, so that the whole of it is never held as RGB.
+            each pixel the mean of a square, so that the full picture is never in memory as RGB.
 
     Returns:
-        A new image of at most `most_pixels` pixels; the source is left as it was. The `info` of one
-        that was scaled down has its size before, upright, as "full_size" (width, height).
+        A new image of at most `most_pixels` pixels; the source is not changed. If it was scaled
+        down, `info["full_size"]` is its upright size before (width, height).
 
     Raises:
-        InputError: not a picture, damaged, too large, of a foreign format, a URL or no file.
+        InputError: not a picture, damaged, too large, of another format, a URL, or not a file.
     """
     if isinstance(source, Image.Image):
         return _decoded(source, "the image", most_pixels)
@@ -178,7 +178,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _decoded(picture: Image.Image, name: str, most_pixels: int) -> Image.Image:
-    """Decode after the size is known to be bearable."""
+    """Decode a picture, after a check of its size."""
     _check_size(*picture.size, name)
     try:
         full_size, factor = picture.size, reduction_factor(picture.size, most_pixels)
@@ -275,7 +275,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
 
 
 def _channels_last(array: np.ndarray) -> np.ndarray:
-    """Return a torch picture [c, h, w] or [1, c, h, w] as [h, w, c]; others are left alone."""
+    """Return a torch picture [c, h, w] or [1, c, h, w] as [h, w, c]; others are unchanged."""
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
     channels = (1, 3, 4)

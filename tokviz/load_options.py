@@ -1,4 +1,4 @@
-"""The options of `tokviz.load`, by name: flags, settings and sweeps take them from here."""
+"""Names of the options of `tokviz.load`, for flags, settings and sweeps."""
 
 LOAD_OPTIONS = ("device", "dtype", "bits", "device_map", "revision", "clip")
 """All of them; a flag has a hyphen for an underscore, a setting capitals."""

@@ -1,9 +1,9 @@
-"""What happened to every token: a reduction is a sparse matrix W [m, n], Y = W X.
+"""A reduction as a sparse matrix W [m, n], Y = W X: how each output token depends on the tokens.
 
-Pruning has one-hot rows, merging rows with several entries, pooling and soft many-to-many other
-rows (the view of Token Transforming, arXiv 2506.05709). Stages compose by multiplication, and all
-that an overlay draws (fate, group, representative, weight) is read off W and off nothing else.
-numpy only, so that traces and views can use it without torch.
+Pruning has one-hot rows; merging, pooling and soft many-to-many have rows with several entries (as
+in Token Transforming, arXiv 2506.05709). Stages are joined by multiplication. Everything that an
+overlay draws (fate, group, representative, weight) is computed from W alone. numpy only, so that
+traces and views can use it without torch.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ class Reduction:
     n: int
     "Number of source tokens (columns)."
     position: np.ndarray
-    "int64 [m], the source token whose place (position id, box) each output token takes."
+    "int64 [m], the source token whose place (position id, box) each output token has."
     score: np.ndarray | None = None
-    "float32 [n], importance; higher = more important, NaN where the method gives none."
+    "float32 [n], importance; higher = more important, NaN = not scored."
     order: np.ndarray | None = None
     "int64 [k], source tokens in the order in which the method chose them."
     roles: Mapping[str, np.ndarray] = field(default_factory=dict)
     "The method's own names for groups of source tokens, such as dominant, anchor, protected."
     notes: tuple[str, ...] = ()
-    "Sentences for the reader: a fallback that was used, a clamp that was hit."
+    "Sentences for the user, such as a fallback that was used."
     prefix_cls: bool = False
-    "True: the tower's [CLS] state goes in front of the m tokens, as one more token."
+    "True = the tower's [CLS] state is added before the m tokens, as one more token."
 
-    # -- making one ---------------------------------------------------------------------------
+    # -- constructors -------------------------------------------------------------------------
 
     @classmethod
     def from_entries(
@@ -116,8 +116,8 @@ class Reduction:
         Args:
             groups: one list of source tokens per output token.
             n: number of source tokens.
-            sizes: [n] how many patches each source token stands for; the mean is weighted by it.
-            position: [m] representative of each group; default its first member.
+            sizes: [n], number of patches of each source token, the weights of the mean.
+            position: [m], representative of each group; default its first member.
             **provenance: score, order, roles and notes.
         """
         sizes = np.ones(n, np.float32) if sizes is None else _real(sizes)
@@ -130,7 +130,7 @@ class Reduction:
         weights = sizes[cols] / total[rows]
         return cls.from_entries(rows, cols, weights, n, len(members), position, **provenance)
 
-    # -- reading it ---------------------------------------------------------------------------
+    # -- what W says --------------------------------------------------------------------------
 
     def _repr_html_(self) -> str | None:
         """Return what became of every token as Jupyter shows it."""
@@ -154,12 +154,12 @@ class Reduction:
 
     @cached_property
     def kept(self) -> np.ndarray:
-        """Sorted source tokens that some row holds alone, with weight 1."""
+        """Sorted source tokens that are the only entry of a row, with weight 1."""
         return np.unique(self.cols[self.is_copy[self.rows]])
 
     @cached_property
     def fate(self) -> np.ndarray:
-        """uint8 [n] of KEPT, MERGED, PRUNED; kept wins where a token is also merged."""
+        """uint8 [n] of KEPT, MERGED, PRUNED; a token that is kept and also merged is KEPT."""
         fate = np.full(self.n, PRUNED, np.uint8)
         fate[self.cols] = MERGED
         fate[self.kept] = KEPT
@@ -167,7 +167,7 @@ class Reduction:
 
     @cached_property
     def group(self) -> np.ndarray:
-        """int64 [n], the output token a source token went into with most weight; -1 = pruned."""
+        """int64 [n], the output token with most weight on each source token; -1 = pruned."""
         group = np.full(self.n, -1, np.int64)
         light_first = np.lexsort((-self.rows, np.abs(self.weights)))
         group[self.cols[light_first]] = self.rows[light_first]
@@ -177,21 +177,21 @@ class Reduction:
 
     @cached_property
     def is_copy(self) -> np.ndarray:
-        """Bool [m], which output tokens are one source token as it is (one-hot rows)."""
+        """Bool [m], which output tokens are an unchanged source token (one-hot rows)."""
         weighted = np.zeros(self.m, bool)
         weighted[self.rows[self.weights != 1]] = True
         return (self.row_sizes == 1) & ~weighted
 
     @property
     def is_selection(self) -> bool:
-        """True when every row is one-hot, so that W X is a plain gather."""
+        """True if every row is one-hot, so that W X is a plain gather."""
         return bool(self.is_copy.all())
 
     def apply(self, x: Any) -> Any:
-        """Return W x for x [n, d], numpy or torch; a selection copies rows bit for bit.
+        """Return W x for x [n, d], numpy or torch; a selection gives bit-identical rows.
 
-        Merging whole numbers gives float32: a mean of integers is none. A torch tensor stays on its
-        device and in its float type; it is summed in float32 at least.
+        Merging integers gives float32, since their mean may not be an integer. A torch tensor stays
+        on its device and in its float type; it is summed in float32 or wider.
         """
         if len(x) != self.n:
             raise InputError(f"this reduction takes {self.n} tokens, got {len(x)}.")
@@ -207,7 +207,7 @@ class Reduction:
         return out
 
     def _apply_torch(self, x: Any) -> Any:
-        """W x of a torch tensor, without importing torch: with the tensor's own methods."""
+        """Return W x of a torch tensor by the tensor's own methods, without importing torch."""
         cols = x.new_tensor(self.cols).long()
         if self.is_selection:
             return x[cols]
@@ -219,7 +219,7 @@ class Reduction:
         return out.to(x.dtype) if x.is_floating_point() else out
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Hand values of output tokens back to the source tokens, by their share of each row.
+        """Split values of output tokens among their source tokens, by the weights of each row.
 
         Args:
             values: [..., m], such as the attention that each output token receives.
@@ -241,11 +241,11 @@ class Reduction:
     # -- combining ----------------------------------------------------------------------------
 
     def products(self, later: Reduction) -> int:
-        """Return how many products `then` forms: its memory and time follow this number."""
+        """Return the number of products in `then`; its memory and time are proportional to it."""
         return int(self.row_sizes[later.cols].sum())
 
     def then(self, later: Reduction) -> Reduction:
-        """Return the reduction that does this one first and `later` on its output (later.W @ W)."""
+        """Return this reduction followed by `later`, later.W @ W."""
         if later.n != self.m:
             raise InputError(f"the later stage takes {later.n} tokens, this one gives {self.m}.")
         starts = np.searchsorted(self.rows, np.arange(self.m + 1))
@@ -282,6 +282,6 @@ class Reduction:
 
 
 def _ramp(lengths: np.ndarray) -> np.ndarray:
-    """0..k-1 for each k in lengths, one after the other."""
+    """Return 0..k-1 for each k in lengths, one after the other."""
     ends = np.cumsum(lengths)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)

@@ -1,4 +1,4 @@
-"""A name that is not known: one sentence for every place where names are looked up."""
+"""The sentence about an unknown name, for all look-ups of names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SHOWN = 60
-"""Characters of a strange name that are repeated."""
+"""Largest number of characters of an unknown name in a message."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -20,7 +20,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 
 def folded_name(name: str) -> str:
-    """Return a name as it is compared: small letters and digits only."""
+    """Return a name in the form that is compared: only lower-case letters and digits."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 

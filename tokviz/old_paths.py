@@ -1,7 +1,7 @@
-"""Modules that have moved and whose old names stay importable, since other people's code has them.
+"""Old names of moved modules, which stay importable for code of other people.
 
-`from tokviz.reduction.selection import top_k` gives the same module as its new name does, with a
-DeprecationWarning that says the new name.
+`from tokviz.reduction.selection import top_k` imports the module under its new name, with a
+DeprecationWarning that has the new name.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ MOVED = {
         "local_outliers question schedules selection similarity spatial",
     ),
 }
-"""Old name -> new name of every module that the documentation has named."""
+"""Old name -> new name of every moved module that was documented."""
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Asked last, and only for modules that are not found under the name they are asked by."""
+    """Finds moved modules; Python uses it last, only for names that nothing else finds."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         return spec_from_loader(name, self) if name in MOVED else None
@@ -56,6 +56,6 @@ class _Finder(MetaPathFinder, Loader):
 
 
 def keep_old_paths() -> None:
-    """Let the old names be imported."""
+    """Make the old names importable."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.append(_Finder())

@@ -37,7 +37,7 @@ class Option:
     def check(self, value: Any) -> Any:
         """Return the value in the option's type, or raise InputError saying what is allowed.
 
-        Nothing is rounded or moved into the range: what comes back is what was given.
+        Nothing is rounded or moved into the range: the value itself is returned.
         """
         if value is None and self.default is None:
             return None
@@ -49,7 +49,7 @@ class Option:
 
     @property
     def allowed(self) -> str:
-        """What the option takes, in words: "a whole number 1 to 64"."""
+        """The allowed values in words: "a whole number 1 to 64"."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}" + self._or_none
         words = KINDS.get(self.type, f"a {self.type.__name__}")
@@ -63,7 +63,7 @@ class Option:
         return ", or none" if self.default is None else ""
 
     def _converted(self, value: Any) -> Any:
-        """The value in the option's type; None = it is none of that type."""
+        """Return the value in the option's type; None if it is not of that type."""
         if self.choices:
             return next((choice for choice in self.choices if str(choice) == str(value)), None)
         if self.type is bool:
@@ -75,7 +75,7 @@ class Option:
         return value if isinstance(value, self.type) else None
 
     def read(self, text: str) -> Any:
-        """Return what a text from a command line stands for; its range is checked by `check`."""
+        """Return the value of a text from a command line; `check` checks its range."""
         if self.default is None and text.lower() == "none":
             return None
         if self.choices:
@@ -88,7 +88,7 @@ class Option:
 
 
 def options_of(function: Callable[..., Any]) -> dict[str, Option]:
-    """Read the options off a function's keyword-only parameters."""
+    """Return the options of a function: its keyword-only parameters."""
     found = {}
     for parameter in inspect.signature(function, eval_str=True).parameters.values():
         if parameter.kind is not parameter.KEYWORD_ONLY:
@@ -103,7 +103,7 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
 
 
 def read_off(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return what an entry takes from its function: summary, notes and options.
+    """Return the fields of an entry that come from its function: summary, notes and options.
 
     The first line of the docstring is the summary, the rest the notes.
     """
@@ -112,12 +112,12 @@ def read_off(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _plain(hint: Any) -> type:
-    """The type of `int` or `int | None`."""
+    """Return the type of `int` or `int | None`."""
     return next((t for t in get_args(hint) if t is not type(None)), hint)
 
 
 def _truth(value: Any) -> bool | None:
-    """True or False given as itself, as 0 or 1, or as a text; None = it is neither."""
+    """Return True or False from a bool, 0 or 1, or a text; None for anything else."""
     if isinstance(value, str):
         return {"true": True, "false": False}.get(value.strip().lower())
     if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
@@ -126,29 +126,29 @@ def _truth(value: Any) -> bool | None:
 
 
 def _plain_number(number: float) -> str:
-    """A limit without ".0" and without an exponent: 4294967295, 0.95."""
+    """Return a limit as text without ".0" and without an exponent: 4294967295, 0.95."""
     return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 def _shown(value: Any) -> str:
-    """A value for a message; long ones are cut."""
+    """Return a value as text for a message; long texts are cut."""
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def within(name: str, value: Any, low: float, high: float, why: str) -> Any:
-    """Return the value of an option whose limits only the run knows.
+    """Return the value of an option whose limits depend on the run.
 
     Args:
         name: the option.
-        value: as it was given.
+        value: its value.
         low: smallest value that this run can use.
-        high: largest one.
-        why: what sets the limits: "the language model has 6 layers".
+        high: largest value that this run can use.
+        why: the reason of the limits: "the language model has 6 layers".
 
     Raises:
-        InputError: it lies outside. It is not moved inside: a table would then name a value that
-            was never used.
+        InputError: the value is out of range. It is not moved into the range, since a table of
+            results would then have a value that was not used.
     """
     if not low <= value <= high:
         raise InputError(f"{name} must be {low:g} to {high:g} here, as {why}; got {value:g}.")

@@ -1,4 +1,4 @@
-"""What to do with the visual tokens of one run: methods, places and budgets, in order."""
+"""Plans: the methods, budgets and mitigation of one run, in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokviz.reduction import METHODS
 from tokviz.reduction.method import PLACES, Method
 
 POSITIONS = ("keep", "repack")
-"""keep: survivors retain their position ids; repack: positions are renumbered without gaps."""
+"""keep: kept tokens keep their position ids; repack: positions are renumbered without gaps."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Step:
     positions: str | None = None
     "keep or repack; None = as published."
     reduction: Reduction | None = None
-    "A ready decision (brushed by hand, imported) in place of a method."
+    "A ready decision (painted by hand, imported) instead of a method."
 
     @property
     def entry(self) -> Method | None:
-        """The registered method, None for a ready decision."""
+        """The registered method; None for a ready decision."""
         return None if self.reduction is not None else METHODS[self.method]
 
     @property
@@ -50,7 +50,7 @@ class Step:
 
     @property
     def title(self) -> str:
-        """The method's name as people write it."""
+        """The method's title."""
         return self.method if self.entry is None else self.entry.title
 
     @property
@@ -81,23 +81,26 @@ class Mitigated:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in the order in which tokens meet them: tower, before the LLM, inside the LLM."""
+    """Steps in order: in the tower, before the language model, inside it; and a mitigation."""
 
     steps: tuple[Step, ...] = ()
     mitigation: Mitigated | None = None
-    "Attention edit or contrast on what the steps leave."
+    "Attention edit or contrast, on the tokens that the steps keep."
     forced: tuple[int, ...] = ()
-    "Token ids that the answer must begin with; the model goes on from there."
+    "Token ids with which the answer must begin; the model continues from there."
 
     def __post_init__(self) -> None:
         """Check order, budgets and options; raise InputError."""
         steps = tuple(
             replace(s, keep=check_budget(s.keep, "keep")) if s.entry else s for s in self.steps
         )
-        object.__setattr__(self, "steps", steps)  # frozen: budgets in their one spelling
+        object.__setattr__(self, "steps", steps)  # budgets in standard form; the class is frozen
         places = [list(PLACES).index(step.place) for step in self.steps]
         if places != sorted(places):
-            raise InputError("a plan goes tower, before the language model, inside it.")
+            raise InputError(
+                "the steps of a plan must be in order: in the tower, before the language model, "
+                "inside it."
+            )
         for place in ("tower", "language_model"):
             if sum(step.place == place for step in self.steps) > 1:
                 raise InputError(f"a plan can hold only one method {PLACES[place]}.")
@@ -135,7 +138,7 @@ class Plan:
 
     @property
     def recipe(self) -> Recipe:
-        """What the mitigation asks the engine to do; nothing without one."""
+        """The mitigation's recipe; an empty one without a mitigation."""
         chosen = self.mitigation
         return chosen.entry.recipe(chosen.options) if chosen else Recipe()
 
@@ -163,8 +166,8 @@ def plan(
 
     Args:
         method: a name in METHODS; None = keep all visual tokens.
-        keep: visual tokens to leave, a count from 1 to n or a share such as "25%" (checked against
-            n when the image is known); goes with `method`.
+        keep: visual tokens to keep, a count from 1 to n or a share such as "25%" (compared with n
+            in the run); needs `method`.
         positions: keep or repack; None = as published.
         mitigation: a name in MITIGATIONS.
         **options: the method's own options, or without a method the mitigation's.
@@ -185,7 +188,7 @@ def plan(
 
 
 def needs_budget(entry: Method) -> str:
-    """Return the sentence for a method that came without a budget."""
+    """Return the sentence for a method without a budget."""
     return (
         f"{entry.title} needs a budget: tokviz.plan({entry.name!r}, keep=64), or keep='25%' of the "
         "visual tokens."
@@ -193,7 +196,7 @@ def needs_budget(entry: Method) -> str:
 
 
 def as_plan(given: Any) -> Plan | None:
-    """Return what stands for a plan as one: a Plan, plans to be done in turn, or a mitigation.
+    """Return a Plan for a Plan, a list of plans, or the name of a mitigation.
 
     Args:
         given: None = keep all; a Plan; a list of plans, which are composed; the name of a

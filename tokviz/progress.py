@@ -1,7 +1,7 @@
-"""The one progress bar of the commands: on a terminal only, and never beside --json.
+"""The progress bar of all commands: only on a terminal, and never with --json.
 
-A bar writes to stderr, so that what a command prints can be piped; where stderr is a file or a
-pipe, or JSON was asked for, nothing is written at all.
+A bar writes to stderr, so that the output of a command can be piped. If stderr is a file or a pipe,
+or with --json, nothing is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tqdm import tqdm
 Counted = Callable[[int, int], None]
 """(done, total) -> None."""
 LINE = "{desc}"
-"""A bar that is only its words."""
+"""The format of a bar that shows only a text."""
 
 
 def is_shown(arguments: argparse.Namespace) -> bool:
@@ -27,7 +27,7 @@ def is_shown(arguments: argparse.Namespace) -> bool:
 
 @contextmanager
 def counting(arguments: argparse.Namespace, unit: str) -> Iterator[Counted | None]:
-    """Give what shows how many of a known number of units are done, or None when not shown."""
+    """Yield a function (done, total) that shows the progress; None if it is not shown."""
     if not is_shown(arguments):
         yield None
         return
@@ -42,12 +42,12 @@ def counting(arguments: argparse.Namespace, unit: str) -> Iterator[Counted | Non
 
 @contextmanager
 def searching(arguments: argparse.Namespace, unit: str, best: str) -> Iterator[Counted | None]:
-    """Give what shows how many units are done, of a number that nobody knows yet.
+    """Yield a function (done, found) that shows the progress of a search of unknown length.
 
     Args:
         arguments: of the command.
         unit: what is counted, such as "answer".
-        best: the best that was found so far, with a place for its number.
+        best: text about the best result so far, with {} for its number.
     """
     if not is_shown(arguments):
         yield None
@@ -62,7 +62,7 @@ def searching(arguments: argparse.Namespace, unit: str, best: str) -> Iterator[C
 
 
 def lines(arguments: argparse.Namespace) -> Callable[[str], None] | None:
-    """Return what shows one line after the other in the same place; the last begins "ready"."""
+    """Return a function that shows lines in the same place; the last line begins with "ready"."""
     if not is_shown(arguments):
         return None
     bar = tqdm(bar_format=LINE, mininterval=0, file=sys.stderr)

@@ -1,8 +1,8 @@
-"""Taking a prompt from a stranger: is it text that the model will read as text?
+"""Checks of prompts from untrusted users: the model must read them as text.
 
-Any script and any emoji passes through unchanged, HTML too (whoever shows it escapes it). Refused
-is only what a tokenizer would take for something else: the strings that stand for a picture or for
-the end of a turn.
+Any script, emoji and HTML passes unchanged (views escape it). Only strings that the tokenizer turns
+into special tokens are refused, such as placeholders of a picture or the end of a turn. (How the
+chat template is applied: `tokviz.models.runs.chat_template`.)
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ SPECIAL = re.compile(
     r"(?:start|end)_of_(?:turn|image|utterance)|fake_token_around_image|global-img|"
     r"row_\d+_col_\d+|loc\d+|seg\d+)>"
 )
-"""What the tokenizers of the supported families turn into one special token."""
+"""Strings that the tokenizers of the supported families turn into one special token."""
 
 
 def check_prompt(text: str, special: Iterable[str] = ()) -> str:
-    """Return the prompt as the model will get it.
+    """Return the checked prompt.
 
     Args:
-        text: what the user typed.
-        special: further strings that this model's tokenizer takes for special tokens.
+        text: the user's text.
+        special: further special tokens of this model's tokenizer.
 
     Returns:
         The text without control characters (line breaks and tabs stay) and outer white space.

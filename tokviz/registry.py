@@ -1,9 +1,9 @@
-"""A name -> thing table that built-ins and plugins fill through the same door.
+"""A table of named entries to which built-in modules and plugins register in the same way.
 
 A package's own modules are imported first, then every entry point of the group (`tokviz.methods`,
 `tokviz.analyses`, `tokviz.mitigations`, `tokviz.families`). Importing a module runs its decorator,
-which registers it. A plugin that fails to import, takes a name that is taken, or registers nothing
-or something else is named in `broken` and left out with all that it had registered; the rest works.
+which registers its entry. A plugin is left out, with all its entries, and listed in `broken` if it
+fails to import, uses a name that is taken, or registers nothing or an object of another class.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Registry(Mapping[str, T], Generic[T]):
     """A read-only mapping that fills itself on first use."""
 
     def __init__(self, kind: str, package: str, group: str, of: Callable[[], type[T]]) -> None:
-        """Fill nothing yet.
+        """Begin empty.
 
         Args:
             kind: the word for one entry, such as "method".
-            package: whose modules are the built-in entries.
-            group: of entry points.
-            of: gives the class of every entry.
+            package: the package whose modules have the built-in entries.
+            group: the group of entry points.
+            of: returns the class of all entries.
         """
         self.kind, self.package, self.group, self.of = kind, package, group, of
         self.broken: dict[str, str] = {}
@@ -40,7 +40,7 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaded = False
 
     def add(self, name: str, entry: T) -> T:
-        """Register an entry; a name used twice raises ValueError, a stranger's object TypeError."""
+        """Register an entry; raise ValueError for a used name, TypeError for another class."""
         if not isinstance(entry, self.of()):
             raise TypeError(
                 f"the {self.kind} {name!r} must be a {self.of().__name__}, got "
@@ -52,7 +52,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return entry
 
     def remove(self, name: str) -> None:
-        """Take an entry out again (for tests of plugins)."""
+        """Remove an entry (for tests of plugins)."""
         self._entries.pop(name, None)
 
     def __getitem__(self, name: str) -> T:
@@ -62,7 +62,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._entries[name]
 
     def left_out(self) -> str:
-        """Return a sentence that names the plugins that failed, "" when none did."""
+        """Return a sentence with the plugins that failed, "" if none did."""
         if not self.broken:
             return ""
         return f" Plugins that were left out: {', '.join(sorted(self.broken))} (the log says why)."
@@ -92,7 +92,7 @@ class Registry(Mapping[str, T], Generic[T]):
                 point.load()
                 if self._entries == before and point.name not in before:
                     raise ValueError(f"it registered no {self.kind}; is the decorator missing?")
-            except (Exception, SystemExit) as error:  # a stranger's code must not stop us
+            except (Exception, SystemExit) as error:  # a faulty plugin must not stop tokviz
                 log.warning("the %s plugin %r was left out: %s", self.kind, point.name, error)
                 self.broken[point.name] = f"{type(error).__name__}: {error}"[:300]
                 self._entries = before

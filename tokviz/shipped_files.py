@@ -1,12 +1,12 @@
-"""Where the files that come with tokviz lie: the embedded model, examples, scripts and styles.
+"""The folder of the files that come with tokviz: embedded model, examples, scripts and styles.
 
-In a checkout they lie in `assets/` beside the package, in an installed tokviz in `tokviz/assets/`.
+In a checkout it is `assets/` beside the package, in an installed tokviz `tokviz/assets/`.
 """
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 INSTALLED = (_PACKAGE / "assets").is_dir()
-"""Whether this tokviz was installed; False = it is a checkout."""
+"""True = an installed tokviz, False = a checkout."""
 ASSETS = (_PACKAGE if INSTALLED else _PACKAGE.parent) / "assets"
 """The folder."""

@@ -1,12 +1,13 @@
 """Which dimensions of the residual stream mark a model's attention sinks?
 
-Massive activations (arXiv 2402.17762) live in a few fixed dimensions of a few rows: the first one,
-and sometimes a delimiter. Our recipe, parts from third-party practice: in the middle half of the
-layers, after an RMS norm without weight, a dimension of such a row counts when it holds enough of
-the row's energy and stands out from the other rows; a dimension found in half of the layers of half
-of the prompts is a sink dimension. The constants are ours and were tried on random models only.
+Massive activations (arXiv 2402.17762) are in a few fixed dimensions of a few rows: the first row,
+and sometimes a delimiter. tokviz's own rule, in part from third-party practice: in the middle half
+of the layers, after an RMS norm without weight, a dimension of such a row is a candidate if it has
+a large enough share of the row's energy and is much larger than in the other rows. A dimension
+found in half of the layers of half of the prompts is a sink dimension. The constants are tokviz's
+own and were tried only on random models.
 
-`SinkSearch` looks at one layer of one prompt at a time and keeps a handful of numbers.
+`SinkSearch` examines one layer of one prompt at a time and keeps a few numbers.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from typing import Any
 import numpy as np
 
 CONCENTRATED = 0.1
-"A row is looked at when one dimension holds this share of its energy."
+"A row is examined if one dimension has this share of its energy."
 STRONG = 0.15
-"A dimension counts from this times the square root of the width."
+"A dimension is a candidate from this times the square root of the width on."
 STANDS_OUT = 5.0
-"It must be this many times the median over the other rows."
-MOST = 5
+"A candidate must be this many times the median over the other rows."
+MAX_DIMS = 5
 
 
 def sink_threshold(width: int) -> float:
-    """Return the threshold for phi that is 20 at width 4096: .3125 times the root of the width."""
+    """Return the threshold of phi: 0.3125 times the square root of the width, 20 at width 4096."""
     return 0.3125 * float(np.sqrt(width))
 
 
@@ -48,7 +49,7 @@ def candidate_dims(states: Any, attended: int | None = None) -> dict[int, float]
 
     Args:
         states: [rows, d] residual stream at the layer's input, numpy or torch.
-        attended: a row to look at in place of the first and the largest.
+        attended: the row to examine; None = the first row and the row with the largest value.
     """
     normed = np.abs(_normed(states))
     width = normed.shape[1]
@@ -57,6 +58,7 @@ def candidate_dims(states: Any, attended: int | None = None) -> dict[int, float]
     found: dict[int, float] = {}
     for row in rows:
         values = normed[row]
+        # the share of the row's squared norm on one dimension (RMS-normed rows have norm^2 = d)
         if values.max() ** 2 / width < CONCENTRATED:
             continue
         for dim in np.flatnonzero(values >= STRONG * np.sqrt(width)):
@@ -67,24 +69,28 @@ def candidate_dims(states: Any, attended: int | None = None) -> dict[int, float]
 
 
 class SinkSearch:
-    """Collects candidates while prompts are read, layer by layer."""
+    """Collects candidates layer by layer, over several prompts."""
 
     def __init__(self, layers: int) -> None:
-        """Args: `layers` of the decoder; only the middle half is looked at."""
+        """Args: `layers` = number of decoder layers; only the middle half is examined."""
         self.wanted = range(-(-layers // 4), 3 * layers // 4 + 1)
         self.prompts: list[dict[int, dict[int, float]]] = []
 
     def begin_prompt(self) -> None:
-        """Say that the next layers are of a new prompt."""
+        """Begin a new prompt, to which the next layers belong."""
         self.prompts.append({})
 
-    def see(self, layer: int, states: Any, attended: int | None = None) -> None:
-        """Look at the residual stream [rows, d] at the input of a layer."""
+    def add(self, layer: int, states: Any, attended: int | None = None) -> None:
+        """Add the candidates in the residual stream [rows, d] at the input of a layer."""
         if layer in self.wanted:
             self.prompts[-1][layer] = candidate_dims(states, attended)
 
     def dims(self) -> tuple[int, ...]:
-        """Return the sink dimensions, strongest first, at most five; empty = none were found."""
+        """Return the sink dimensions, strongest first, at most five; empty = none were found.
+
+        A prompt votes for a dimension that is a candidate in at least half of its layers; found are
+        the dimensions with the votes of at least half of the prompts.
+        """
         votes: dict[int, int] = {}
         strength: dict[int, list[float]] = {}
         for layers in self.prompts:
@@ -93,7 +99,7 @@ class SinkSearch:
                 votes[dim] = votes.get(dim, 0) + (2 * len(values) >= len(layers))
                 strength.setdefault(dim, []).extend(values)
         kept = [dim for dim, count in votes.items() if 2 * count >= len(self.prompts) and count]
-        return tuple(sorted(kept, key=lambda dim: (-np.median(strength[dim]), dim))[:MOST])
+        return tuple(sorted(kept, key=lambda dim: (-np.median(strength[dim]), dim))[:MAX_DIMS])
 
 
 def find_sink_dims(prompts: Iterable[Sequence[Any]]) -> tuple[int, ...]:
@@ -104,14 +110,14 @@ def find_sink_dims(prompts: Iterable[Sequence[Any]]) -> tuple[int, ...]:
             prompts, text is enough.
 
     Returns:
-        At most five dimensions, strongest first; empty when the model has none.
+        At most five dimensions, strongest first; empty if the model has none.
     """
     search: SinkSearch | None = None
     for layers in prompts:
         search = search or SinkSearch(len(layers))
         search.begin_prompt()
         for layer, states in enumerate(layers):
-            search.see(layer, states)
+            search.add(layer, states)
     return search.dims() if search else ()
 
 

@@ -10,7 +10,7 @@ import torch
 
 from tokviz.trace import Trace
 from tokviz.trace.layout import Layout, Tile
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 PROMPT = ("<bos>", *["<image>"] * 6, "▁a", "▁dog", "?", "ASSISTANT:")
 OWN, S = [7, 8, 9], 11

@@ -29,7 +29,7 @@ def test_the_frame_answers_the_pointer_and_reaches_nothing_outside(browser):
 
 def test_a_layer_that_did_not_fit_is_drawn_by_its_nearest_and_says_so(browser, monkeypatch):
     trace = fake_trace(6, 6)
-    monkeypatch.setattr("tokviz.view.overlay.ROOM", 2 * trace.t * trace.n)
+    monkeypatch.setattr("tokviz.view.overlay_maps.ROOM", 2 * trace.t * trace.n)
     page = browser.new_page(viewport={"width": 1100, "height": 900})
     page.set_content(trace._repr_html_())
     (frame,) = [frame for frame in page.frames if frame != page.main_frame]

@@ -92,7 +92,7 @@ def test_var(vlm, prepared, eager, monkeypatch):
     monkeypatch.setattr(vlm, "found_sink_dims", DIMS)
     options = {"p": P, "rho": RHO, "least_mass": LEAST, "tau": TAU}
     ours, run = lane_logits(vlm, prepared, plan(mitigation="var", **options))
-    told = run.lane.editing.told
+    told = run.lane.editing.measured
     eager(change)
     theirs = generated(vlm, prepared)
     assert len(edited) > 0

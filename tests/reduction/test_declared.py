@@ -13,7 +13,7 @@ from tokviz.errors import InputError, TokvizError
 from tokviz.matrix import Reduction
 from tokviz.mitigation import MITIGATIONS
 from tokviz.reduction import METHODS, reduce
-from tokviz.reduction.method import check_decision
+from tokviz.reduction.check_decision import check_decision
 from tokviz.reduction.signal_table import SIGNALS
 
 BEFORE = sorted(name for name, entry in METHODS.items() if entry.place == "before")

@@ -15,7 +15,7 @@ from tokviz.matrix import Reduction
 from tokviz.trace import Trace, open_trace
 from tokviz.trace.layout import Layout, Tile
 from tokviz.trace.stages import StageRecord
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 
 def layout():
@@ -157,7 +157,7 @@ def changed(**header):
         (changed(prompt=5), "a text in the trace"),
         (changed(prompt_tokens="abcdefgh"), "a list of texts"),
         (changed(sizes=[[0, 40]]), "image size in the trace is out of range"),
-        (changed(tiles=[[0, 2, 3, [0, 0, -1, 40], "whole"]]), "lies nowhere"),
+        (changed(tiles=[[0, 2, 3, [0, 0, -1, 40], "whole"]]), "has a box without area"),
         (changed(tiles=[[0, 1, 1, [0, 0, 60, 40], "whole"]]), "outside its tile's grid"),
         (changed(roles=[{"anchor": [6]}]), "points outside the 6"),
         (changed(roles=[{"anchor": [True, "x"]}]), "points outside the 6"),

@@ -11,9 +11,10 @@ from tests.view.test_encode import unpack
 from tokviz.reduction.method import PLACES as METHOD_PLACES
 from tokviz.trace import Trace
 from tokviz.trace.layout import Layout, Tile
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 from tokviz.view.fates import PLACES
-from tokviz.view.overlay import fitting_layers, overlay_payload, pending_payload
+from tokviz.view.overlay import overlay_payload, pending_payload
+from tokviz.view.overlay_maps import fitting_layers
 from tokviz.view.page_file import page_html
 
 EVIL = "<script>alert(1)</script>"

@@ -1,4 +1,4 @@
-"""python -m tokviz analyse: one question about one run, answered in the shell."""
+"""python -m tokviz analyse: run one analysis and print its result."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ AXES = {
     "x": "controls", "u": "tower layers", "k": "words read out", "w": "words", "b": "blocks",
     "i": "items", "j": "images",
 }  # fmt: skip
-"""Letters of axes in words; others are said as they are."""
+"""Letters of axes in words; other letters are printed unchanged."""
 MAX_ROWS = 40
-"""Answer tokens, layers or windows that are listed one by one."""
+"""Largest number of answer tokens, layers or windows that are listed one by one."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -69,8 +69,8 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
     images = arguments.image if folder else [arguments.image]
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     run, prompt = {"trace": trace, "plan": plan}, arguments.prompt
-    with counting(arguments, "forward") as told:
-        return vlm.analyse(arguments.analysis, images, prompt, progress=told, **run, **options)
+    with counting(arguments, "forward") as progress:
+        return vlm.analyse(arguments.analysis, images, prompt, progress=progress, **run, **options)
 
 
 def plain(result: Result) -> str:
@@ -81,8 +81,8 @@ def plain(result: Result) -> str:
     lines += _rows(result)
     for name, part in result.parts.items():
         lines.append(f"  {name}: {_summary(part.values, part.axes)} ({part.meaning})")
-    told = (result.meaning, result.not_meaning, *result.notes, f"Cost: {result.cost}")
-    return "\n".join([*lines, *told])
+    notes = (result.meaning, result.not_meaning, *result.notes, f"Cost: {result.cost}")
+    return "\n".join([*lines, *notes])
 
 
 def _rows(result: Result) -> list[str]:
@@ -114,7 +114,7 @@ def _summary(values: Any, axes: str) -> str:
 
 
 def _range(array: np.ndarray) -> str:
-    """Return the extremes and the mean of what is finite."""
+    """Return the extremes and the mean of the finite values."""
     finite = array[np.isfinite(array)]
     if not finite.size:
         return "nothing recorded"

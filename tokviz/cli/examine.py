@@ -1,7 +1,8 @@
 """python -m tokviz diagnose, check and search: how far can an answer, or a map of it, be trusted?
 
-diagnose reports on every word, check removes what a map calls important, and search looks for the
-tokens (or the budget of a method) that the answer stands on. All three run the model again.
+diagnose reports on every word, check removes the tokens that a map calls important, and search
+finds the tokens (or the budget of a method) on which the answer depends. All three run the model
+again.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     """Describe the three commands."""
     diagnose = _command(add_parser("diagnose", help="report on every word of an answer"))
     diagnose.set_defaults(run=run_diagnose)
-    check = _command(add_parser("check", help="hold an analysis' map against real removal"))
+    check = _command(add_parser("check", help="compare an analysis' map with real removal"))
     check.add_argument("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     check.add_argument("--region", action="append", default=[], metavar="X0,Y0,X1,Y1",
         help="where the map should look, in pixels; may be given several times")  # fmt: skip
     check.set_defaults(run=run_check)
-    search = _command(add_parser("search", help="find the tokens that an answer stands on"))
+    search = _command(add_parser("search", help="find the tokens on which an answer depends"))
     search.add_argument("--for", dest="kind", default="necessary",
         choices=("necessary", "sufficient", "keep"),
         help="tokens whose removal changes the answer; that alone keep it; or the smallest budget "
@@ -71,7 +72,7 @@ def run_diagnose(arguments: argparse.Namespace) -> None:
 
 
 def run_check(arguments: argparse.Namespace) -> None:
-    """Hold a map against random orders, the centre and itself without sinks."""
+    """Compare a map with random orders, the centre, and itself without sinks."""
     entry = ANALYSES[arguments.analysis]
     vlm, trace = _answered(arguments)
     image, prompt = [arguments.image], arguments.prompt
@@ -83,8 +84,8 @@ def run_check(arguments: argparse.Namespace) -> None:
     looks = look_record(importance, trace, [_box(text) for text in arguments.region])
     runs = vlm.further_runs(image, prompt, trace)
     sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
-    with counting(arguments, "forward") as told:
-        verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=told)
+    with counting(arguments, "forward") as progress:
+        verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=progress)
     text = verdict_text(entry.title, verdict) + look_text(looks)
     _print(arguments, verdict_record(verdict) | looks, text)
 

@@ -1,4 +1,4 @@
-"""Where and in which number type a model runs: the same flags for every command that loads one."""
+"""The flags for loading a model, the same for every command."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tokviz.load_options import LOAD_OPTIONS
 
 
 def add_model_flags(command: argparse.ArgumentParser) -> None:
-    """Give a command the flags that say which model, and how it is loaded."""
+    """Add the flags for the model and its loading to a command."""
     help_text = "embedded, a Hub id or a folder (default: embedded)"
     command.add_argument("--model", default="embedded", help=help_text)
     add_loading_flags(command)
 
 
 def add_loading_flags(command: argparse.ArgumentParser) -> None:
-    """Give a command the flags that say how its model or models are loaded."""
+    """Add the flags for the loading of its model or models to a command."""
     add = command.add_argument
     add("--revision", help="branch, tag or commit on the Hub")
     add("--device", help="cpu, cuda, cuda:1, mps ... (default: a GPU when there is one)")
@@ -28,7 +28,7 @@ def add_loading_flags(command: argparse.ArgumentParser) -> None:
 
 
 def loading(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what was asked for, by the names of `tokviz.load`; nothing for flags left out."""
+    """Return the given flags by the names of `tokviz.load`."""
     asked = {name: getattr(arguments, name) for name in LOAD_OPTIONS}
     return {name: value for name, value in asked.items() if value is not None}
 

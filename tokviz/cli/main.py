@@ -236,12 +236,12 @@ def _summary(record: dict[str, Any]) -> str:
 
 
 def _end(record: dict[str, Any]) -> str:
-    """Say that an answer has no end of its own."""
+    """Return a clause about an answer that was cut off or stopped; "" for any other."""
     return f"; the answer was {word}" if (word := CUT_OFF_WORDS.get(record["finish"])) else ""
 
 
 def _work(record: dict[str, Any]) -> str:
-    """Say what deciding and reading the prompt took, next to what reading should take."""
+    """Return a clause with the time to decide and to prefill, and the theoretical cost."""
     seconds, share = record["seconds"], record["prefill_share"]["whole_prompt"]
     if not record["stages"] or None in (seconds["decide"], seconds["prefill"]):
         return ""

@@ -1,4 +1,4 @@
-"""python -m tokviz sweep: its flags, and what it prints when it is done."""
+"""python -m tokviz sweep: its flags and its output."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOURCES = "a folder, a .csv/.tsv/.jsonl table, pope:FILE, easy-vqa:SPLIT or hub:
 
 
 def add_sweep(command: argparse.ArgumentParser) -> None:
-    """Give the command its flags."""
+    """Add the command's flags."""
     add = command.add_argument
     add("source", metavar="SOURCE", help=SOURCES)
     add("--images", metavar="FOLDER", help="folder of the images (default: the table's own)")
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any) -> Sweep:
-    """Sweep; on Ctrl-C say in a sentence how to go on, and leave with a shell's status for that."""
+    """Run a sweep; on Ctrl-C print how to continue, and exit with the status of an interrupt."""
     try:
         return sweep(*given, **more)
     except KeyboardInterrupt:
@@ -104,7 +104,7 @@ def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any
 
 
 def engine(arguments: argparse.Namespace) -> Any:
-    """Return the engine that the flags ask for; None = this process."""
+    """Return the engine of the flags; None = this process."""
     if arguments.engine == "local":
         return None
     return import_module("tokviz.sweeps.ray_engine").RayEngine(

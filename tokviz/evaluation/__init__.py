@@ -1,6 +1,6 @@
 """How good are answers? POPE, CHAIR, exact match, multiple choice, and "is it the same answer?".
 
-Pure Python, no model and no numpy: an evaluator reads what was answered and what was true.
+Pure Python, no model and no numpy: an evaluator compares answers with right answers.
 """
 
 from tokviz.evaluation.chair import ChairScores, ObjectList, chair

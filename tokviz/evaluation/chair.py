@@ -1,17 +1,17 @@
-"""CHAIR: which things does a description mention that are not there?
+"""CHAIR: which things does a description mention that are not in the picture?
 
 arXiv 1809.02156, repository LisaAnne/Hallucination. A mention is any word of an object list or its
-synonyms; the first name of a line is the one that counts. Repeats count each time.
+synonyms; the first name of a line is the object. Repeated mentions count each time.
 
     CHAIR_i = hallucinated mentions / all mentions
     CHAIR_s = descriptions with at least one hallucinated mention / descriptions
-    recall  = things there and mentioned / things there, summed over images (after PAI's port)
+    recall  = things present and mentioned / things present, summed over images (as in PAI's code)
 
 A possessive ("the dog's tail", "the dogs' tails") mentions its owner, as in the official script.
-That script singularises with a library and knows 80 COCO objects and a few hand-made rules
-("baby bear" is a bear and no person, "toilet seat" no seat). Here the list is yours: plurals are
-found by trying the singular forms of a word against it, the longest phrase wins, and the rules are
-`phrases` and `unless`.
+That script finds singulars with a library, and has 80 COCO objects and a few rules ("baby bear" is
+a bear and not a person, "toilet seat" is not a seat). Here the caller gives the list: the possible
+singular forms of a word are looked up in it, the longest phrase wins, and the rules are `phrases`
+and `unless`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class ObjectList:
         return found
 
     def objects(self, names: Iterable[str], descriptions: Iterable[str] = ()) -> set[str]:
-        """Return what is there: annotated names, and all that reference descriptions mention.
+        """Return the objects present: annotated names, and those in reference descriptions.
 
         Raises:
             InputError: an annotated name that is not in the list.
@@ -126,9 +126,9 @@ class ChairScores:
     mentions: int
     hallucinated: int
     there: int
-    "Objects that are there, summed over images."
+    "Objects present, summed over images."
     found: int
-    "Of these, how many were mentioned."
+    "How many of these were mentioned."
     cut_off: int = 0
     "Descriptions that were cut off before their end, and so may mention less."
 
@@ -144,7 +144,7 @@ class ChairScores:
 
     @property
     def recall(self) -> float:
-        """Share of the things there that were mentioned."""
+        """Share of the objects present that were mentioned."""
         return self.found / self.there if self.there else 0.0
 
     def as_dict(self) -> dict[str, float]:
@@ -165,8 +165,8 @@ def chair(
         descriptions: one text per image.
         there: per image the objects in it; `ObjectList.objects` adds reference descriptions.
         objects: which words count.
-        finishes: why each description ended, as a trace says it; those without an end of their own
-            are counted in `cut_off`.
+        finishes: why each description ended, a key of `stages.FINISHES`; those that were cut off or
+            stopped are counted in `cut_off`.
 
     Raises:
         InputError: unequal numbers, or an object that is not in the list.
@@ -197,7 +197,7 @@ def plain(text: str) -> str:
 
 
 def singulars(word: str) -> list[str]:
-    """Return forms of which a word may be the plural, likeliest first; the list decides."""
+    """Return the possible singular forms of a word, most likely first."""
     found = [IRREGULAR[word]] if word in IRREGULAR else []
     for ending in ("people", "children"):  # salespeople, grandchildren
         if word.endswith(ending) and word != ending:

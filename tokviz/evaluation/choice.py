@@ -1,6 +1,6 @@
-r"""Multiple choice: which of the offered options does an answer mean?
+r"""Multiple choice: which of the options does an answer mean?
 
-Read in this order, the first that says something counts:
+The first of these rules that finds something counts:
 
 1. the whole answer is one option's text;
 2. a letter in a box: \boxed{B};
@@ -10,8 +10,8 @@ Read in this order, the first that says something counts:
    (b)", "答案是B"), then one in brackets or in bold anywhere ("it is [B]");
 5. exactly one option's text ("I think it is a dog"), the longest where one is part of another.
 
-Two letters ("B or C"), a letter that is denied ("not B") and everything else mean none, and count
-as wrong: guessing for the model would flatter it.
+Two letters ("B or C"), a negated letter ("not B") and everything else mean no option and count as
+wrong: a guess would make the model look better than it is.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ NAMED = re.compile(
 )
 NO_WORD = r"(?![\w'-])"
 FURTHER = r"(?:or\b|and\b|,|/|&|\+)"
-"""What stands between two letters that are both meant."""
+"""The text between two letters of one answer."""
 
 
 def chosen_option(answer: str, options: Sequence[str]) -> int | None:
-    """Return the number of the option that an answer means, None when it means none or several.
+    """Return the number of the option that an answer means; None if it means none or several.
 
     Args:
         answer: what was said.
@@ -60,7 +60,7 @@ def chosen_option(answer: str, options: Sequence[str]) -> int | None:
 
 
 def _letter(answer: str, letters: str) -> str:
-    """Return the letter that an answer names, "?" where it names several, "" where none."""
+    """Return the letter that an answer names; "?" for several letters, "" for none."""
     boxed = [m[1].strip(" .()$*") for m in BOX.finditer(answer)]
     found = [text for text in boxed if len(text) == 1 and text.upper() in letters]
     if found:
@@ -109,7 +109,7 @@ def _named(text: str, letters: str) -> str:
 
 
 def _bracketed(text: str, letters: str) -> str:
-    """Return the letter that stands in brackets, where it is one."""
+    """Return the letter in brackets; "" if there is none or several."""
     both = letters + letters.lower()
     found = re.finditer(rf"(?<!\w)(?<!not )[(\[]([{both}])[)\]]", text)
     return _only([m[1].upper() for m in found])
@@ -120,7 +120,7 @@ def _only(found: Sequence[str]) -> str:
 
 
 def _by_text(answer: str, options: Sequence[str]) -> int | None:
-    """Return the option whose text an answer holds, articles and all; the longest of several."""
+    """Return the option whose whole text is in an answer; the longest of several."""
     said = f" {' '.join(words_of(answer))} "
     texts = [" ".join(words_of(option)) for option in options]
     inside = [i for i, text in enumerate(texts) if text and f" {text} " in said]
@@ -132,7 +132,7 @@ def _by_text(answer: str, options: Sequence[str]) -> int | None:
 
 
 def same_option(answer: str, options: Sequence[str], right: int | str) -> bool:
-    """Tell whether an answer means the right option, given by number from 0 or by letter."""
+    """Return whether an answer means the right option, given by number from 0 or by letter."""
     number = LETTERS.find(right.strip().upper()) if isinstance(right, str) else right
     if not 0 <= number < len(options) or right == "":
         raise InputError(f"the right option must be one of {len(options)}, got {right!r}.")

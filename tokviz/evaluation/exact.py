@@ -1,15 +1,14 @@
-"""Exact match after normalising: is the answer the reference, but for case and punctuation?
+"""Exact match after normalising: does the answer equal the reference except case and punctuation?
 
-Texts are compared in lower case and in Unicode's composed form (NFC), with the vowel signs and
-accents that a letter has. Where a text holds neither letters nor digits ("🔥", "+"), its signs are
-compared.
+Texts are compared in lower case and in Unicode's composed form (NFC), with vowel signs and accents.
+A text without letters and digits ("🔥", "+") is compared by its other characters.
 
 Several references are either accepted answers, of which one is enough, or the ten answers that
-people gave to a question of VQAv2, TextVQA and their kin: then the score is that of the official
-evaluation (GT-Vision-Lab/VQA), min(n / 3, 1) for n people who said the same, averaged over leaving
-each person out in turn. Departures: punctuation goes as in `normalise`, contractions are compared
-without their apostrophe in place of by a list, and all this also where the ten people agree (there
-the official code compares the texts as they are).
+people gave to a question of VQAv2, TextVQA and similar data sets. Then the score is that of the
+official evaluation (GT-Vision-Lab/VQA): min(n / 3, 1) for n people who gave the same answer,
+averaged over leaving out each person in turn. Departures: punctuation is removed as in `normalise`,
+contractions are compared without their apostrophe instead of by a list, and both also if all ten
+people agree (then the official code compares the texts unchanged).
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from tokviz.text.characters import APOSTROPHES, extends
 
 ARTICLES = {"a", "an", "the"}
 PEOPLE = 10
-"""So many answers to one question are those of the people that VQA asked."""
+"""Number of people who answered each question of VQA; so many references get VQA's score."""
 NUMBERS = ("none", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
            "ten")  # fmt: skip
 DIGITS = {word: str(max(number - 1, 0)) for number, word in enumerate(NUMBERS)}
@@ -34,7 +33,7 @@ WORD = re.compile(r"(?<!\w)-?\d+(?:[.,:]\d+)*(?!\w)|[^\W_]+")
 def words_of(text: str, pattern: re.Pattern[str] = WORD) -> list[str]:
     """Return the words of a text that a pattern finds, in lower case and NFC.
 
-    Signs that belong to a letter count as letters; Python's own patterns end words at them.
+    Marks that belong to a letter count as letters; Python's own patterns would end a word there.
     """
     text = unicodedata.normalize("NFC", text.lower())
     letters = "".join("x" if extends(c) else c for c in text)
@@ -50,17 +49,17 @@ def normalise(text: str) -> str:
 
 
 def exact_match(answer: str, references: str | Sequence[str]) -> bool:
-    """Tell whether a normalised answer equals one of the normalised references."""
+    """Return whether a normalised answer equals one of the normalised references."""
     known = [references] if isinstance(references, str) else references
     return normalise(answer) in {normalise(reference) for reference in known}
 
 
 def accepted_score(answer: str, accepted: Sequence[str]) -> float:
-    """Return how right an answer is, 0 to 1, by a list of answers; see the module's text.
+    """Return the score of an answer, 0 to 1, by a list of answers; see the module's text.
 
     Args:
         answer: what was said.
-        accepted: PEOPLE answers = VQA's score; any other number = 1 when it is one of them.
+        accepted: PEOPLE answers = VQA's score; any other number = 1 if it is one of them.
     """
     if len(accepted) != PEOPLE:
         return float(exact_match(answer, accepted))

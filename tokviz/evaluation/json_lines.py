@@ -1,4 +1,4 @@
-"""JSON lines: one object per line, read with the line's number in every complaint."""
+"""JSON lines: one object per line; every error message has the line's number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokviz.text.lines import lines_of
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
-    """Return the objects of a JSON-lines file; empty lines are passed over.
+    """Return the objects of a JSON-lines file; empty lines are ignored.
 
     Raises:
         InputError: the file cannot be read, or a line is not a JSON object.

@@ -4,16 +4,16 @@ Protocol and file format: arXiv 2305.10355, repository RUCAIBox/POPE. A question
 object per line with `question_id`, `image`, `text` and `label` ("yes" or "no"); an answer file one
 with `question` and `answer`, matched to the questions by line and not by id.
 
-What is said counts as yes or no by one of three rules:
+An answer counts as yes or no by one of three rules:
 
 * `official`: cut at the first full stop, drop commas, split at single spaces; "No", "not" or "no"
   as a word means no, **everything else yes**. So "NO", "No!", "no" before a line break, an empty
   answer and a refusal all count as yes. The published numbers of most papers use this.
-* `vcd` (DAMO-NLP-SG/VCD): reads the label first. Where the truth is yes, an answer without the
-  letters "yes" counts as no; where it is no, one without the letters "no" counts as yes. So an
-  answer that says neither is always wrong, and "I don't know" is right whenever the truth is no.
-* `first_word`: ours. The first word must be yes or no in any case; anything else is no answer,
-  counted as wrong and reported in `unclear`.
+* `vcd` (DAMO-NLP-SG/VCD): depends on the label. If the label is yes, an answer without the letters
+  "yes" counts as no; if it is no, an answer without the letters "no" counts as yes. So an answer
+  with neither is always wrong, and "I don't know" is right whenever the label is no.
+* `first_word`: tokviz's own. The first word must be yes or no in any letter case; anything else
+  counts as wrong and is reported in `unclear`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PopeQuestion:
 
 
 Question = PopeQuestion
-"""The name that other people's code knows it by."""
+"""Former name of `PopeQuestion`, which other code may still import."""
 
 
 @dataclass(frozen=True)
@@ -68,22 +68,22 @@ class PopeScores:
 
     @property
     def precision(self) -> float:
-        """Share of the yes answers that are right; 0 when yes was never said."""
+        """Share of the yes answers that are right; 0 without a yes answer."""
         return _share(self.true_yes, self.true_yes + self.false_yes)
 
     @property
     def recall(self) -> float:
-        """Share of the things that are there which were seen; 0 when nothing was there."""
+        """Share of the questions with label yes that were answered yes; 0 without any."""
         return _share(self.true_yes, self.positives)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0 when both are."""
+        """Harmonic mean of precision and recall; 0 if both are 0."""
         return _share(2 * self.precision * self.recall, self.precision + self.recall)
 
     @property
     def yes_ratio(self) -> float:
-        """Share of yes among all answers; far from the labels' share = the model leans."""
+        """Share of yes among all answers; far from the labels' share = the model is biased."""
         return _share(self.true_yes + self.false_yes, self.total)
 
     positives: int = 0
@@ -96,12 +96,12 @@ class PopeScores:
 
 
 def said_yes(answer: str, rule: str = "official", label: str | None = None) -> bool | None:
-    """Tell whether an answer counts as yes, None for neither (rule first_word only).
+    """Return whether an answer counts as yes; None for neither (rule first_word only).
 
     Args:
-        answer: what the model said.
+        answer: the model's answer.
         rule: official, vcd or first_word; see the module's text.
-        label: the truth, which the rule vcd reads.
+        label: the right answer, which the rule vcd needs.
 
     Raises:
         InputError: an unknown rule, or vcd without a label.

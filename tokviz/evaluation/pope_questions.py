@@ -1,9 +1,9 @@
 """POPE's questions for any set of annotated images: which absent things to ask about?
 
-Half of the questions ask for things that are there. The other half ask for absent ones: drawn at
-random, the most frequent of the data set, or those that most often come with what is there
-(arXiv 2305.10355). The official builder replaces every "a" of the wording before a vowel
-("imange"); here only the article before the object changes.
+Half of the questions ask for things in the image. The other half ask for absent things: drawn at
+random, the most frequent of the data set, or those that occur most often together with the things
+in the image (arXiv 2305.10355). The official builder replaces every "a" of the wording before a
+vowel ("imange"); here only the article before the object changes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def ask_about(
     Args:
         images: image name -> the objects in it.
         split: random, popular or adversarial.
-        per_image: questions with the answer yes, and as many with no; fewer where an image holds
-            fewer objects, so that both halves stay equal.
+        per_image: questions with the answer yes, and as many with no; fewer if an image has fewer
+            objects, so that both halves stay equal.
         seed: draws present things and random absent ones.
         template: wording with one {} after the article "a".
         names: every object that may be asked for; default all that occur in the images.
@@ -77,7 +77,7 @@ def _together(there: Mapping[str, Sequence[str]]) -> dict[str, Counter[str]]:
 def _companions(
     objects: Sequence[str], absent: Sequence[str], together: Mapping[str, Counter[str]]
 ) -> list[str]:
-    """Sort absent names: first the closest companion of each present thing, then its next."""
+    """Sort absent names: first the most frequent companion of each present thing, then its next."""
     closest = [sorted(absent, key=lambda name: (-together[t][name], name)) for t in objects]
     return list(dict.fromkeys(name for rank in zip(*closest, strict=True) for name in rank))
 

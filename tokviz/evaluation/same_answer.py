@@ -1,9 +1,9 @@
-"""Did the answer stay the same? The one rule that everything in tokviz goes by.
+"""Did the answer stay the same? The one rule that all of tokviz uses.
 
-Two answers are the same when they have the same words and signs in the same order. Letter case,
-white space, the Unicode form of a letter (composed or not) and a full stop at the very end do not
-count; everything else does, a comma or an article too. "Yes, a dog." and "yes, a dog" are the same
-answer, "a dog" and "the dog" are two.
+Two answers are the same if they have the same words and punctuation marks in the same order. Letter
+case, white space, the Unicode form of a letter (composed or not) and a final full stop do not
+count; everything else counts, also a comma or an article. "Yes, a dog." and "yes, a dog" are the
+same answer, "a dog" and "the dog" are different.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FULL_STOPS = (".", "\u3002", "\uff0e", "\u0964", "\u06d4")
 
 
 def same_answer(answer: str, other: str) -> bool:
-    """Tell whether two answers are the same, by the rule of this module."""
+    """Return whether two answers are the same, by the rule of this module."""
     return compared_units(answer) == compared_units(other)
 
 

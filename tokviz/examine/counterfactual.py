@@ -1,9 +1,10 @@
-"""Which visual tokens does the answer stand on?
+"""Which visual tokens does the answer depend on?
 
-Necessary: a set whose removal changes the answer. Sufficient: a set that alone keeps it. Both are
-looked for by removing tokens for real: prefixes of the given maps first, then the best of them is
-shrunk (delta debugging) until no single token can be left out. What is found is a certificate, not
-the smallest set of all: the answers before and after are shown, and any other set may do as well.
+Necessary: a set whose removal changes the answer. Sufficient: a set that alone keeps the answer.
+Both are searched by really removing tokens: first the most important tokens of the given maps, then
+the best of these sets is reduced (delta debugging) until no single token can be left out. The
+result is a certificate with the answers before and after. It need not be the smallest set, and
+other sets may have the same effect.
 """
 
 from __future__ import annotations
@@ -30,24 +31,24 @@ BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """A set of visual tokens that the answer stands on, with the proof."""
+    """A set of visual tokens on which the answer depends, with the proof."""
 
     kind: Kind
     tokens: np.ndarray
-    "Ascending; empty for a sufficient set when the answer needs no image."
+    "Ascending; empty for a sufficient set if the answer needs no image."
     found: bool
-    "False: not even all tokens do it, so that there is no such set."
+    "False = there is no such set, since not even the set of all tokens is one."
     before: str
     "The answer with all tokens."
     after: str
     "The answer without the set (necessary) or with the set alone (sufficient)."
     minimal: bool
-    "True: no single token can be left out of the set. False: the time ran out before."
+    "True = no single token can be left out of the set. False = the time ran out before."
     runs: int
     seconds: float
 
     def sentence(self) -> str:
-        """Say what was found in one sentence."""
+        """Return the result in one sentence."""
         count = len(self.tokens)
         if not self.found:
             if self.kind == "necessary":
@@ -65,7 +66,7 @@ class Certificate:
 
 
 class Search:
-    """Asks for answers in batches until the time is up, and remembers them."""
+    """Asks for answers in batches until the time limit, and stores them."""
 
     def __init__(
         self, answers: Answers, n: int, kind: Kind, same: Callable[[str, str], bool],
@@ -82,12 +83,12 @@ class Search:
 
     @property
     def out_of_time(self) -> bool:
-        """True when no further batch may begin."""
+        """Return whether the time limit is reached or the search was stopped."""
         stopped = self.stop is not None and self.stop.is_set()
         return stopped or time.monotonic() >= self.deadline
 
     def kept(self, tokens: np.ndarray) -> np.ndarray:
-        """Return what is kept when a set is tried."""
+        """Return the kept tokens of a trial: without the set, or the set alone."""
         if self.kind == "sufficient":
             return np.sort(tokens)
         return np.setdiff1d(np.arange(self.n), tokens)
@@ -105,7 +106,7 @@ class Search:
         return [self.known[key] for key in keys]
 
     def first_that_holds(self, sets: Sequence[np.ndarray]) -> int | None:
-        """Return the index of the first set that does it, None if none does or time is up."""
+        """Return the index of the first set that is one; None if none is or the time is up."""
         for start in range(0, len(sets), BATCH):
             if self.out_of_time:
                 return None
@@ -140,12 +141,12 @@ def find_tokens(
     Args:
         answers: kept sets -> answers; called with at most BATCH sets at a time.
         n: number of visual tokens.
-        maps: one or more importance maps [n]; the better they are, the fewer runs it takes.
+        maps: one or more importance maps [n]; good maps make the search shorter.
         kind: necessary or sufficient.
         limit_s: seconds after which the best set so far is returned.
-        same: when two answers count as equal.
-        progress: is told (runs so far, size of the smallest set so far).
-        stop: set it to end the search as if the time were up.
+        same: (answer, answer) -> whether they are the same.
+        progress: called with (runs so far, size of the smallest set so far).
+        stop: set it to end the search as at the time limit.
 
     Raises:
         InputError: no map, or one of another length or with NaN.
@@ -175,7 +176,7 @@ def _certificate(search: Search, tokens: np.ndarray, found: bool, minimal: bool)
 
 
 def _shortest_prefix(search: Search, orders: list[np.ndarray]) -> np.ndarray | None:
-    """Return the shortest beginning of an order that was found to do it, best token first."""
+    """Return the shortest prefix of an order that was found to be such a set, best token first."""
     sizes = sorted({0, *(2**i for i in range(search.n.bit_length())), search.n})
     ladder = [(size, order) for size in sizes for order in orders]
     place = search.first_that_holds([order[:size] for size, order in ladder])
@@ -195,10 +196,10 @@ def _shortest_prefix(search: Search, orders: list[np.ndarray]) -> np.ndarray | N
 
 
 def _shrink(search: Search, tokens: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Leave out chunks, the least important first, until not even one token can go.
+    """Leave out chunks, the least important first, until no single token can be left out.
 
-    After a chunk has gone the next one is tried, not the first again: what was needed a moment ago
-    is most likely still needed, and is tried once more at the end.
+    After a chunk was left out, the next chunk is tried, not the first again: chunks that were
+    needed before are most likely still needed, and are tried once more at the end.
     """
     parts, begin = 2, 0
     while len(tokens):
@@ -227,11 +228,11 @@ def smallest_keep(
     same: Callable[[str, str], bool] = same_answer,
     stop: threading.Event | None = None,
 ) -> tuple[int, dict[int, bool]]:
-    """Find the smallest budget at which a method's answer still holds.
+    """Find the smallest budget from which on a method's answer stays the same.
 
-    Budgets are tried on a ladder, then between the last that failed and the first from which all
-    tried ones hold. Answers need not be monotone in the budget: the second value shows every
-    budget that was tried.
+    First budgets of equal ratios are tried, then budgets between the last that changed the answer
+    and the first from which on all tried ones keep it. Answers need not be monotone in the budget:
+    the second value has every budget that was tried.
 
     Args:
         answer_at: budgets -> the method's answers; called with at most BATCH budgets at a time.
@@ -241,7 +242,7 @@ def smallest_keep(
         stop: set it to end the search as if the time were up.
 
     Returns:
-        The budget from which every tried one holds, and all tried ones.
+        The budget from which on every tried one keeps the answer, and all tried ones.
     """
     deadline = time.monotonic() + limit_s
     before = answer_at([n])[0]

@@ -1,13 +1,14 @@
-"""Which words of an answer may the model have made up, and what speaks for it?
+"""Which words of an answer may be hallucinated, and what is the evidence?
 
     report = tokviz.diagnose("embedded", "scene.png", "is there a dog ?")
     print(report)
 
-One run, the same answer scored again with control images, and one reading of every layer. The
-flag is a rule of thumb, written out in `reason_of`: a word that claims something and is unsure.
-How often it is right was measured on the embedded model (docs/diagnosis.md): `how_often` reads
-those figures, and every report says them. So was what image dependence adds to it: false alarms.
-It is shown, and does not flag.
+It takes one run, the same answer scored again with control images, and the logit lens of every
+layer. A word is flagged by a simple rule (`reason_of`): it says something about the picture and its
+probability is low. How often the flag is right was measured on the embedded model
+(docs/diagnosis.md); `how_often` reads these figures, and every report shows them. Image dependence
+was measured as a second criterion too: it only added false alarms, so it is shown but does not
+flag.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ UNSURE = 0.8
 CARRIED = 0.1
 "A word to which the image adds fewer bits than this over every control needs no image."
 FIGURES = ASSETS / "model/diagnosis.json"
-"""How often the flag was right: what `python -m benchmarks.diagnosis --write` measured."""
+"""How often the flag was right, as measured by `python -m benchmarks.diagnosis --write`."""
 INSTEAD = {
     "blank": "a blank image",
     "blurred": "a blurred image",
     "noise": "noise",
     "removed": "no image",
 }
-"What stands in for the image, by the name of the control."
+"Name of a control -> what replaces the image, in words."
 MASS = 0.5
-"The box holds the tokens with this share of the word's map."
+"The box contains the tokens with this share of the word's map."
 
 
 LEGEND = (
@@ -69,13 +70,13 @@ class Word:
     area: float
     "Share of visual tokens that hold 85 % of its Token Activation Map; small = concentrated."
     box: tuple[int, tuple[float, float, float, float]] | None
-    "Image, and where the map's half is, in its pixels; None when the map is empty."
+    "Image number, and the box around half of the map in pixels; None if the map is empty."
     image_share: float
     "Share of attention on the image, mean over layers, heads and tokens."
     sink_share: float | None
     "Share of the image attention on visual sinks; None where the model has no sink dimensions."
     decided_at: int
-    "Layer from which on its first token is the most probable one; the number of layers = never."
+    "Layer from which on the logit lens reads its first token; the number of layers = none."
     flagged: bool
     reason: str
     "Why it is flagged, or why not."
@@ -83,7 +84,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Report:
-    """What is known about each word of one answer."""
+    """The report on each word of one answer."""
 
     model: str
     prompt: str
@@ -92,7 +93,7 @@ class Report:
 
     @property
     def flagged(self) -> tuple[Word, ...]:
-        """The words that deserve a second look."""
+        """The words that are flagged."""
         return tuple(word for word in self.words if word.flagged)
 
     def as_record(self) -> dict[str, Any]:
@@ -118,15 +119,16 @@ def diagnose(
     """Report on every word of the model's answer.
 
     Args:
-        model: a loaded model, or what `tokviz.load` takes.
+        model: a loaded model, or an argument of `tokviz.load`.
         image: a picture, or a list of them.
         prompt: the question.
         max_new_tokens: 1 to 1024.
-        trace: a finished run of the question, with all that the page records; default a new one.
+        trace: a finished run of the question with everything that the page records; default a new
+            run.
 
     Raises:
         InputError: an image or prompt that cannot be used.
-        MissingSignal: the model said nothing.
+        MissingSignal: the answer is empty.
     """
     vlm = load(model) if isinstance(model, str) else model
     if trace is None:
@@ -139,7 +141,7 @@ def diagnose(
 
 
 def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
-    """Put a report together.
+    """Return the report of a run.
 
     Args:
         trace: the run.
@@ -179,11 +181,11 @@ def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
 
 
 def how_often(figures: Mapping[str, Any] | None = None) -> str:
-    """Say how often the flag was right.
+    """Return a sentence about how often the flag was right.
 
     Args:
-        figures: of one set of scenes, as `benchmarks.diagnosis` counts them; default the committed
-            ones of scenes that had no part in choosing the rule.
+        figures: counts of one set of scenes from `benchmarks.diagnosis`; default the committed
+            counts of scenes that were not used to choose the rule.
     """
     if figures is None:
         if not FIGURES.is_file():
@@ -197,12 +199,12 @@ def how_often(figures: Mapping[str, Any] | None = None) -> str:
 
 
 def claims(text: str) -> bool:
-    """Return whether a word says something about the picture; articles and marks do not."""
+    """Return whether a word says something about the picture; articles and punctuation do not."""
     return text.lower() not in FUNCTION_WORDS and any(c.isalnum() for c in text)
 
 
 def reason_of(text: str, probability: float, gain: dict[str, float]) -> tuple[bool, str]:
-    """Say whether a word is flagged, and why."""
+    """Return whether a word is flagged, and why."""
     if not claims(text):
         return False, "claims nothing"
     most = max(gain, key=gain.__getitem__)
@@ -218,10 +220,10 @@ def decided_layers(words: np.ndarray, trace: Trace) -> np.ndarray:
 
     Args:
         words: int [l, t], most probable word after each layer, by the logit lens.
-        trace: whose answer it is.
+        trace: the run.
 
     Returns:
-        int [t]; the number of layers where not even the last one says so.
+        int [t]; the number of layers if not even the last layer has the token.
     """
     agree = words == trace["answer_ids"][None]
     return len(words) - np.cumprod(agree[::-1], 0).sum(0)
@@ -237,9 +239,9 @@ def box_of(
     if total <= 0:
         return None
     best = np.argsort(-np.where(there, values, -1), kind="stable")
-    held = np.cumsum(values[best])
+    cumulative = np.cumsum(values[best])
     image = int(owner[best[0]])
-    chosen = best[: int((held < MASS * total).sum()) + 1]
+    chosen = best[: int((cumulative < MASS * total).sum()) + 1]
     chosen = chosen[owner[chosen] == image]
     x0, y0 = box[chosen, :2].min(0)
     x1, y1 = box[chosen, 2:].max(0)

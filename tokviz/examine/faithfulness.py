@@ -1,8 +1,8 @@
-"""Is a map telling the truth? Remove what it calls important and see what the answer does.
+"""Is a map faithful? Remove the tokens that it calls important and measure the answer.
 
-A score says how probable the run's own answer still is with only some visual tokens kept; tokens
-are really removed. The curves are always held against random orders, a plain preference for the
-centre, and the same map with the sinks last: a map that does not beat these says nothing.
+A score is the log-probability of the run's own answer with only some visual tokens kept; tokens are
+really removed. The curves are always compared with random orders, with a preference for the centre,
+and with the same map with the sinks last: a map that is not better than these says nothing.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class Faithfulness:
-    """How the answer fares when tokens go in the order of a map."""
+    """Scores of the answer when tokens are removed in the order of a map."""
 
     fractions: np.ndarray
     "[f], from 0 to 1."
     most_first: np.ndarray
     "[f], score with this fraction removed, most important first (MoRF, deletion)."
     least_first: np.ndarray
-    "[f], the same with the least important first (LeRF); backwards it is insertion."
+    "[f], the same with the least important first (LeRF); in reverse it is insertion."
     comprehensiveness: float
     "Mean loss when only the most important tokens are removed; higher is better."
     sufficiency: float
@@ -62,26 +62,26 @@ class Faithfulness:
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A map beside the orders that any honest map must beat."""
+    """The curves of a map, and of the orders that it must beat."""
 
     map: Faithfulness
     rivals: Mapping[str, Faithfulness]
-    "random, centre, and without sinks where sinks are known."
+    "random, centre, and without sinks if sinks are known."
     forwards: int
     full: float
     "Score with all tokens."
     none: float
     "Score with no visual token."
     random_gaps: tuple[float, ...] = field(default=())
-    "Gap of each random order: how much chance alone scatters."
+    "Gap of each random order, which shows the spread by chance."
 
     @property
     def beats_chance(self) -> bool:
-        """True when the map's gap is larger than that of every random order and of the centre."""
+        """True if the map's gap is larger than that of every random order and of the centre."""
         return self.map.gap > max(*self.random_gaps, self.rivals["centre"].gap)
 
     def sentence(self) -> str:
-        """Say in one sentence what came out."""
+        """Return the result in one sentence."""
         gap, chance = self.map.gap, self.rivals["random"].gap
         centre = self.rivals["centre"].gap
         numbers = f"(gap {gap:.2f}; random {chance:.2f}, centre {centre:.2f})"
@@ -94,7 +94,7 @@ class Memo:
     """A score that runs every kept set once, in batches."""
 
     def __init__(self, score: Score, n: int, progress: Progress | None = None) -> None:
-        """Args: the score, the number of visual tokens, and who is told about forwards."""
+        """Args: the score, the number of visual tokens, and the progress function."""
         self.score, self.n, self.progress = score, n, progress
         self.known: dict[bytes, float] = {}
 
@@ -132,10 +132,10 @@ def order_of(importance: np.ndarray) -> np.ndarray:
 def removal_curves(
     score: Score, order: np.ndarray, fractions: Sequence[float] = FRACTIONS
 ) -> Faithfulness:
-    """Score the answer while tokens go in an order, and in the opposite one.
+    """Score the answer while tokens are removed in an order, and in the opposite order.
 
     Args:
-        score: called once with every set that is needed; wrap it in Memo to share forwards.
+        score: called once with all needed sets; wrap it in Memo to share forwards.
         order: [n], tokens from most to least important, n at least 1.
         fractions: 0 to 1; rounded to whole tokens, and 1 - x is added for every x.
     """
@@ -188,17 +188,17 @@ def check_map(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Verdict:
-    """Hold a map against random orders, the centre and itself without sinks.
+    """Compare a map with random orders, the centre, and itself without sinks.
 
     Args:
         score: kept sets -> log-probability of the run's own answer.
         importance: [n], higher = more important.
-        layout: where the tokens lie.
+        layout: the places of the tokens.
         sinks: bool [n], attention sinks, if they are known.
         fractions: of the tokens, as in `removal_curves`.
         normalise: 1 = all tokens, 0 = none, so that answers can be compared.
         seed: of the random orders.
-        progress: is told (forwards done, forwards in all).
+        progress: called with (forwards done, forwards in all).
 
     Raises:
         InputError: the map holds NaN or is of another length.

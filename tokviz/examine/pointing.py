@@ -1,7 +1,8 @@
-"""Does a map look at the right place, when the right place is known?
+"""Is a map large at the right place, if the right place is known?
 
 Pointing game, energy inside the region, and the scores of the Token Activation Map paper: the
-overlap of a noun's map with its object at Otsu's threshold, and how dark function words stay.
+overlap of a noun's map with its object at Otsu's threshold, and how low the maps of function words
+are.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from tokviz.trace.layout import Layout
 
 
 def tokens_inside(layout: Layout, boxes: Sequence[Sequence[float]], image: int = 0) -> np.ndarray:
-    """Return the visual tokens whose middle lies in a region, bool [n].
+    """Return the visual tokens whose centre is in a region, bool [n].
 
     Args:
-        layout: where the tokens lie.
+        layout: the places of the tokens.
         boxes: x0, y0, x1, y1 in pixels of the original image; the region is their union.
-        image: the image they belong to.
+        image: the image of the boxes.
     """
     box = layout.box
     x, y = (box[:, 0] + box[:, 2]) / 2, (box[:, 1] + box[:, 3]) / 2
@@ -31,7 +32,7 @@ def tokens_inside(layout: Layout, boxes: Sequence[Sequence[float]], image: int =
 
 
 def pointing_hit(importance: np.ndarray, region: np.ndarray) -> bool:
-    """Return whether the largest value lies in the region (the first of equal ones)."""
+    """Return whether the largest value is in the region (the first of equal ones)."""
     return bool(region.ravel()[int(np.argmax(importance))])
 
 
@@ -39,7 +40,7 @@ def pointing_energy(importance: np.ndarray, region: np.ndarray) -> float:
     """Return the share of the map's sum that lies in the region; 0 for an empty map.
 
     Raises:
-        InputError: the map has negative values, of which a share makes no sense.
+        InputError: the map has negative values, for which a share is not defined.
     """
     if np.min(importance, initial=0) < 0:
         raise InputError("energy needs a map without negative values.")
@@ -48,9 +49,9 @@ def pointing_energy(importance: np.ndarray, region: np.ndarray) -> float:
 
 
 def otsu_threshold(values: np.ndarray) -> float:
-    """Return the value that splits a map best in two (largest variance between the halves).
+    """Return Otsu's threshold of a map: the largest variance between the two classes.
 
-    What is above the threshold is bright. A constant map gives its value: nothing is bright.
+    Values above the threshold are bright. A constant map gives its value: nothing is bright.
     """
     levels, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
     if len(levels) < 2:
@@ -67,7 +68,7 @@ def overlap(importance: np.ndarray, region: np.ndarray) -> dict[str, float]:
     """Compare the bright part of a map (above Otsu's threshold) with a region.
 
     Returns:
-        iou, precision and recall; 0 where nothing is bright or the region is empty.
+        iou, precision and recall; 0 if nothing is bright or the region is empty.
     """
     bright = importance > otsu_threshold(importance)
     both = float((bright & region).sum())

@@ -1,6 +1,6 @@
-"""Answering back at a hallucination: attention edits and contrast, one file per mitigation.
+"""Mitigations of hallucination: attention edits and contrastive decoding, one file each.
 
-Adding one takes one file with one decorated function; nothing else is edited.
+A new one is one file with one decorated function; no other file changes.
 """
 
 from tokviz.mitigation.declare import KINDS, MITIGATIONS, Mitigation, mitigation
@@ -8,12 +8,15 @@ from tokviz.mitigation.recipe import (
     AttentionEdit,
     Contrast,
     EarlyExit,
+    EditContext,
     FewTokens,
     NoImage,
     NoisedImage,
-    Place,
     Recipe,
 )
+
+Place = EditContext
+"""Former name of `EditContext`; plugins may still import it."""
 
 __all__ = [
     "KINDS",
@@ -21,6 +24,7 @@ __all__ = [
     "AttentionEdit",
     "Contrast",
     "EarlyExit",
+    "EditContext",
     "FewTokens",
     "Mitigation",
     "NoImage",

@@ -1,4 +1,4 @@
-"""The arithmetic that contrastive decoding shares."""
+"""The arithmetic that all contrastive mitigations share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def subtract(logits: torch.Tensor, other: torch.Tensor, alpha: float, beta: floa
 
     Args:
         logits: [v] of the run itself.
-        other: [v] of the second run.
+        other: [v] of the contrast branch.
         alpha: 0 = no contrast.
         beta: the cut of `plausible`.
     """

@@ -13,7 +13,7 @@ from tokviz.reduction.parts.selection import single_head_cls
 from tokviz.reduction.signals import Signals
 
 LAYER = -2
-"""The tower's last layer but one, which gives LLaVA its features."""
+"""The tower's second-to-last layer, from which LLaVA takes its features."""
 
 
 @mitigation(
@@ -31,13 +31,14 @@ def damro(
     beta: Annotated[float, Range(0, 1, 0.05)] = 0.1,
     top: Annotated[int, Range(1, 1000)] = 10,
 ) -> Recipe:
-    """Contrast with the answer from the `top` tokens that [CLS] attends to most alone.
+    """Contrast with the answer from only the `top` tokens that [CLS] attends to most.
 
-    (1 + alpha) z - alpha z', tokens under beta times the best are out. As in the code, [CLS]
-    attention is taken with all heads joined into one; the paper describes ordinary heads. Published
-    alpha: .5 for POPE, 1.5 for CHAIR, 2 for MME; 10 tokens for LLaVA. Chosen among the tokens that
-    a reduction method left; `top` counts per image. Needs a tower with a [CLS] token. alpha = 0 is
-    the plain answer. Extra cost: a prefill with few tokens, and two decoder steps per token.
+    (1 + alpha) z - alpha z'; tokens less probable than beta times the best are excluded. As in the
+    code, the [CLS] attention is computed with all heads joined into one; the paper describes
+    ordinary heads. Published alpha: 0.5 for POPE, 1.5 for CHAIR, 2 for MME; 10 tokens for LLaVA.
+    With a reduction method, the `top` tokens of each image are chosen among those it kept. Needs a
+    tower with a [CLS] token. alpha = 0 is the plain answer. Extra cost: a prefill with few tokens,
+    and two decoder steps per token.
     """
     branch = FewTokens(top, outlier_score, ("q", "k", "cls_attn"))
     contrast = Contrast(branch, lambda own, other, step: subtract(own, other, alpha, beta))

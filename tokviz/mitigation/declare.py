@@ -27,7 +27,7 @@ class Mitigation:
 
     name: str
     build: Callable[..., Recipe]
-    "(**options) -> Recipe: what the engine is to do. Values that change nothing give less to do."
+    "(**options) -> Recipe. Options that change nothing give a recipe without that part."
     title: str
     kinds: tuple[str, ...]
     "Keys of KINDS."
@@ -52,7 +52,7 @@ class Mitigation:
         return check_options(self.name, self.options, options)
 
     def recipe(self, options: Mapping[str, Any] | None = None) -> Recipe:
-        """Return what the engine is to do with these options, the others at their defaults.
+        """Return the recipe for these options, with all others at their defaults.
 
         Raises:
             InputError: an option that does not exist, or a value that is not allowed.
@@ -65,7 +65,8 @@ def mitigation(name: str, **declared: Any) -> Callable[[Callable[..., Recipe]], 
 
     Args:
         name: the name in the CLI and in `tokviz.plan(mitigation=...)`.
-        **declared: fields of `Mitigation`. Options, summary and notes are read off the function.
+        **declared: fields of `Mitigation`. Options come from the function's keyword-only arguments,
+            summary and notes from its docstring.
     """
 
     def register(build: Callable[..., Recipe]) -> Mitigation:

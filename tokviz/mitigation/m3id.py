@@ -1,4 +1,4 @@
-"""M3ID: the longer the answer, the more the image counts against the text alone."""
+"""M3ID: add the image's effect on the next word, with a weight that grows along the answer."""
 
 import math
 from typing import Annotated
@@ -23,7 +23,7 @@ def m3id(
     alpha: Annotated[float, Range(0, 1, 0.05)] = 0.3,
     decay: Annotated[float, Range(0, 1, 0.01)] = 0.02,
 ) -> Recipe:
-    """Where the model is unsure, add what the image changes, more with every word.
+    """Where the model is unsure, add the image's effect on the next token, more with every token.
 
     lc + (e^(decay t) - 1)(lc - lu) where the best token has a probability under alpha: lc and lu
     are log-probabilities with and without the image, t counts tokens from 1. A stand-in: the rule

@@ -1,18 +1,18 @@
-"""OPERA's warning sign: does the answer keep going back to one of its own words?"""
+"""OPERA's over-trust measure: does the answer attend again and again to one of its own words?"""
 
 import math
 
 import torch
 
 from tokviz.mitigation.declare import mitigation
-from tokviz.mitigation.recipe import AttentionEdit, Place, Recipe
+from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 
 SCALE = 50.0
 UNIT = 1e-7
 SHORT = 10
-"""Words of an answer that are judged by their look at the image."""
+"""Number of first tokens of an answer whose penalty is their attention to the image."""
 LARGEST = 300.0
-"""Exponent at which a penalty is cut off, so that it stays a finite number."""
+"""Largest exponent of a penalty, so that it stays finite in float64."""
 
 
 @mitigation(
@@ -26,43 +26,43 @@ LARGEST = 300.0
     licence="MIT",
 )
 def opera() -> Recipe:
-    """Measure for each word how much the answer leans on one earlier word; changes nothing.
+    """Measure for each word how much the answer attends to one earlier word; changes nothing.
 
-    In the last layer, highest of the heads, each word's attention is scaled to sum 1 over all keys;
-    the part on the answer so far is times 50. The product down a column, times 1e-7, is that word's
-    score, and the largest is the over-trust of the answer so far. `log10_over_trust` rises where
-    every new word looks back at the same one (`anchor`). `penalty` is what the code would take from
-    the word's logit: for the first ten words minus their share of attention on the image
-    (`image_share`), then the over-trust. The published decoding does so with candidates of a beam
-    search and goes back when an anchor repeats: greedy decoding cannot host that. Logarithms,
-    because the code's float16 under- and overflows. The last word has no value when the answer was
-    cut short.
+    Each word's attention in the last layer (the maximum over heads) is scaled to sum 1 over all
+    keys; its part on the answer so far is multiplied by 50. The product of a column times 1e-7 is
+    the score of that column's word, and the largest score is the over-trust of the answer so far.
+    `log10_over_trust` rises when every new word attends to the same word (`anchor`). `penalty` is
+    what the official code subtracts from the word's logit: for the first ten words minus their
+    share of attention on the image (`image_share`), afterwards the over-trust. The published method
+    penalises candidates of a beam search and goes back when an anchor repeats, which greedy
+    decoding cannot do. Logarithms replace the code's float16, which under- and overflows. The last
+    word has no value if the answer was cut off.
     """
 
-    def look(logits: torch.Tensor, place: Place) -> None:
-        if place.prefill:
+    def measure(logits: torch.Tensor, context: EditContext) -> None:
+        if context.prefill:
             return
         row = over_all_keys(logits[:, -1].softmax(-1))
-        rows = place.memory.setdefault("rows", [])
-        rows.append(row[place.answer].cpu())
+        rows = context.memory.setdefault("rows", [])
+        rows.append(row[context.answer].cpu())
         score = column_scores(rows)
-        note = {
+        values = {
             "log10_over_trust": round(float(score.max()), 6),
             "anchor": int(score.argmax()),
-            "image_share": round(float(row[place.image].sum()), 6),
+            "image_share": round(float(row[context.image].sum()), 6),
         }
-        note["penalty"] = penalty(len(rows), note["log10_over_trust"], note["image_share"])
-        for name, value in note.items():
-            place.told.setdefault(name, []).append(value)
+        values["penalty"] = penalty(len(rows), values["log10_over_trust"], values["image_share"])
+        for name, value in values.items():
+            context.measured.setdefault(name, []).append(value)
 
-    return Recipe(AttentionEdit(look, rows="last", last_layer_only=True))
+    return Recipe(AttentionEdit(measure, rows="last", last_layer_only=True))
 
 
 def over_all_keys(weights: torch.Tensor) -> torch.Tensor:
-    """Return the highest of the heads [k], scaled to sum 1 over all keys, from weights [h, k].
+    """Return the maximum over heads [k], scaled to sum 1 over all keys, from weights [h, k].
 
-    The scaling comes before the answer is cut out: scaled over the answer alone, one word that
-    looks at the answer with 1 % of its attention would count like one that looks nowhere else.
+    It is scaled over all keys, not over the answer: otherwise a word with 1 % of its attention on
+    the answer would count as much as a word with all of it there.
     """
     row = weights.amax(0).double()
     return row / row.sum()
@@ -82,10 +82,10 @@ def column_scores(rows: list[torch.Tensor]) -> torch.Tensor:
 
 
 def penalty(written: int, log10_over_trust: float, image_share: float) -> float:
-    """Return what the code takes from the logit of the word number `written`, counted from 1.
+    """Return what the official code subtracts from the logit of word `written`, counted from 1.
 
-    The first ten words are too few for a column to stand out: there it is -image_share, so that
-    a word is preferred which looks at the image.
+    Ten words are too few for a column to stand out. For them it is -image_share, which prefers
+    words that attend to the image.
     """
     if written <= SHORT:
         return -image_share

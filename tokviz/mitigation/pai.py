@@ -1,4 +1,4 @@
-"""PAI: pay more attention to the image, and lean away from what the text alone would say."""
+"""PAI: raise attention to the image, and contrast with the answer from the text alone."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from tokviz.mitigation.recipe import AttentionEdit, Contrast, NoImage, Recipe
 from tokviz.options import Range
 
 HIDDEN = -1e30
-"""Logits below this belong to keys that may not be seen."""
+"""Logits below this belong to masked keys."""
 BETA = 0.1
 
 
@@ -34,16 +34,17 @@ def pai(
 ) -> Recipe:
     """Raise the last row's attention logits on the image, and contrast with the text alone.
 
-    From `first_layer` on, e becomes e + alpha |e| on visual keys; negative logits are raised too.
-    Then gamma weighs the log-probabilities against those of the prompt without its image, which
-    runs unedited; tokens under a tenth of the best are out. The paper starts where prior knowledge
-    from the text ends; layer 2 and the defaults are the code's (the paper uses alpha .5 for LLaVA).
-    alpha = 0 leaves attention alone, gamma = 1 saves the second run. The code's text-only prompt
-    drops what wraps an image as well; here only the visual tokens go. Extra cost: one more prefill
-    without the image, and two decoder steps per token.
+    From `first_layer` on, a logit e of a visual key becomes e + alpha |e|, which also raises
+    negative logits. Then gamma contrasts the log-probabilities with those of the prompt without its
+    image, which runs unedited; tokens less probable than a tenth of the best are excluded. The
+    paper starts at the layer where prior knowledge from the text ends; layer 2 and the defaults are
+    those of the code (the paper uses alpha 0.5 for LLaVA). alpha = 0 does not edit attention,
+    gamma = 1 needs no contrast branch. The code's text-only prompt also drops the markers around an
+    image; here only the visual tokens are removed. Extra cost: one more prefill without the image,
+    and two decoder steps per token.
     """
     edit = AttentionEdit(
-        lambda logits, place: raised(logits, place.image, alpha).softmax(-1),
+        lambda logits, context: raised(logits, context.image, alpha).softmax(-1),
         first_layer=first_layer,
     )
     contrast = Contrast(NoImage(), lambda own, text, step: guided(own, text, gamma))
@@ -59,7 +60,7 @@ def raised(logits: torch.Tensor, image: torch.Tensor, alpha: float) -> torch.Ten
 def guided(logits: torch.Tensor, text: torch.Tensor, gamma: float) -> torch.Tensor:
     """Return gamma (lp - lu) + lu of two log-softmaxes [v], -inf under a tenth of the best.
 
-    gamma = 1 gives lp, whole.
+    gamma = 1 gives lp without any -inf.
     """
     own, other = logits.log_softmax(-1), text.log_softmax(-1)
     if gamma == 1:

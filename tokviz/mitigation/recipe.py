@@ -1,7 +1,8 @@
-"""What a mitigation asks the engine to do, in the engine's few verbs.
+"""What a mitigation asks the run to do: its recipe.
 
-A recipe holds an attention edit, a contrast, both or nothing. The edit and the combination are
-plain functions of tensors; finding rows and columns, second runs and caches are the engine's.
+A recipe holds an attention edit, a contrast, both or nothing. The edit and the contrast are plain
+functions of tensors. Finding rows and columns, the contrast branch and its cache are the work of
+`tokviz.models`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ import torch
 from tokviz.reduction.signals import Signals
 
 Rows = Literal["last", "after_image", "all"]
-"""Which query rows of a prompt an edit sees; while decoding each of them means the new row."""
+"""Which query rows of a prompt an edit changes; in a decode step it is always the new row."""
 
 
 @dataclass
-class Place:
-    """Where in a run an edit finds itself: one layer, some query rows, all keys of its cache.
+class EditContext:
+    """What an edit knows of the call that it changes: one layer, r query rows, k keys.
 
-    Columns are what is alive in this layer: pruned visual tokens are not there, a merged one is one
-    column.
+    Keys are the rows that are alive in this layer: removed visual tokens have no column, and tokens
+    merged into one have one column.
     """
 
     layer: int
@@ -34,37 +35,42 @@ class Place:
     visual_rows: torch.Tensor
     "bool [r], query rows that are visual tokens; all False while decoding."
     prefill: bool
-    "True while the prompt is read."
+    "True in the prefill, False in a decode step."
     phi: torch.Tensor | None
     "float [k], sink statistic at the layer's input; prefill only, and only if the edit needs it."
     width: int
     "Width of the language model."
     text: Callable[[], torch.Tensor]
-    "Softmax of all rows after the image [h, a, k] in this call, computed when asked for."
+    "Returns the softmax of all rows after the image [h, a, k] in this call."
     memory: dict[str, Any]
-    "Empty at the first call of a layer, then whatever the edit keeps for this layer."
-    told: dict[str, Any]
-    "Numbers and lists of numbers for the reader, one dict for the whole run."
+    "For the edit to store values of this layer between calls; empty at the layer's first call."
+    measured: dict[str, Any]
+    "Numbers and lists of numbers for the trace, one dict for the whole run."
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Former name of `measured`; plugins may still use it."""
+        return self.measured
 
 
 @dataclass(frozen=True)
 class AttentionEdit:
-    """A change of attention in the language model, or a look at it."""
+    """A change of attention in the language model, or a measurement of it."""
 
-    change: Callable[[torch.Tensor, Place], torch.Tensor | None]
-    """(logits [h, r, k], place) -> weights [h, r, k] in place of their softmax; None = no change.
-    Logits are scaled and masked; what may not be seen is -inf or near the lowest float."""
+    change: Callable[[torch.Tensor, EditContext], torch.Tensor | None]
+    """(logits [h, r, k], context) -> weights [h, r, k] that replace the softmax; None = no change.
+    Logits are scaled and masked; those of masked keys are -inf or near the lowest float."""
     rows: Rows = "last"
     first_layer: int = 2
-    "Layers before this one are left alone."
+    "Layers before this one are not edited."
     last_layer_only: bool = False
     needs_sinks: bool = False
-    "Ask for `phi`; a model without sink dimensions then cannot run it."
+    "True = the edit reads `phi`; a model without sink dimensions cannot run it."
 
 
 @dataclass(frozen=True)
 class NoisedImage:
-    """The same run on a noised image: all methods of the plan decide again on what they see."""
+    """The same run on a noised image; all methods of the plan decide again on that image."""
 
     noise: Callable[[torch.Tensor], torch.Tensor]
     "Preprocessed pixel values -> noised ones of the same shape."
@@ -77,10 +83,10 @@ class NoImage:
 
 @dataclass(frozen=True)
 class FewTokens:
-    """The prompt with a few of the visual tokens that are left, positions renumbered."""
+    """The prompt with a few of the visual tokens that the plan kept, positions renumbered."""
 
     count: int
-    "How many of each image, those with the highest score."
+    "Tokens of each image: those with the highest score."
     score: Callable[[Signals], torch.Tensor]
     "Signals of all tokens of one image -> [n]."
     needs: tuple[str, ...]
@@ -89,7 +95,7 @@ class FewTokens:
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """No second run: the last row's input embedding times the head, without a norm."""
+    """No second forward: the last row's input embedding times the head, without a norm."""
 
 
 Branch = NoisedImage | NoImage | FewTokens | EarlyExit
@@ -106,7 +112,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the engine is to do; nothing at all leaves the plain answer."""
+    """An attention edit, a contrast, or both; with neither the answer is the plain one."""
 
     attention: AttentionEdit | None = None
     contrast: Contrast | None = None
@@ -119,10 +125,10 @@ class Recipe:
 
     @property
     def needs_sinks(self) -> bool:
-        """True when the model's sink dimensions are needed."""
+        """True if the model's sink dimensions are needed."""
         return self.attention is not None and self.attention.needs_sinks
 
     @property
     def reads_early(self) -> bool:
-        """True when the last row's input state is needed."""
+        """True if the last row's input state is needed."""
         return self.contrast is not None and isinstance(self.contrast.branch, EarlyExit)

@@ -1,4 +1,4 @@
-"""VASparse's contrast: subtract what the input embedding alone would say next."""
+"""VASparse's contrast: subtract the logits of the input embedding alone."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from tokviz.options import Range
     verified=False,
 )
 def vasparse(*, alpha: Annotated[float, Range(0, 1, 0.05)] = 0.1) -> Recipe:
-    """Subtract a little of the logits that the last input embedding gives without any layer.
+    """Subtract a small part of the logits that the last input embedding gives without any layer.
 
     z - alpha z_early, where z_early is the embedding times the language model's head, no norm. A
     stand-in for one part of three: token selection and the penalty on sinks are left out, because

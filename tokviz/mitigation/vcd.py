@@ -1,4 +1,4 @@
-"""VCD: subtract what the model would say about a noised image."""
+"""VCD: contrast with the answer to a noised image."""
 
 import math
 from typing import Annotated
@@ -33,10 +33,10 @@ def vcd(
     """Contrast with the answer to a noised image: (1 + alpha) z - alpha z'.
 
     Visual contrastive decoding. The preprocessed pixels are noised as in step `noise_step` of a
-    diffusion of 1,000 steps; tokens under beta times the best are out. Published scores sample at
-    temperature 1, where the gain is larger; tokviz decodes greedily. With a reduction method the
-    noised image goes through the same plan, and the method decides anew on what it then sees.
-    alpha = 0 is the plain answer, nothing cut. Extra cost: the whole run once more.
+    diffusion of 1,000 steps; tokens less probable than beta times the best are excluded. Published
+    scores sample at temperature 1, where the gain is larger; tokviz decodes greedily. With a
+    reduction method the noised image goes through the same plan, and the method decides again on
+    it. alpha = 0 is the plain answer without excluded tokens. Extra cost: the whole run once more.
     """
     branch = NoisedImage(lambda pixels: noised(pixels, noise_step, seed))
     contrast = Contrast(branch, lambda own, other, step: subtract(own, other, alpha, beta))
@@ -44,10 +44,10 @@ def vcd(
 
 
 def kept_signal(step: int) -> float:
-    """Return the share of the picture (not of its variance) that is left at a noise step.
+    """Return the factor of the image's amplitude (not variance) at a noise step, 0 to 1.
 
-    The root of the product of 1 - b over the steps up to this one, where b runs from 1e-5 to 5e-3
-    along a sigmoid from -6 to 6.
+    The square root of the product of 1 - b over the steps up to this one, where b rises from 1e-5
+    to 5e-3 along a sigmoid from -6 to 6.
     """
     along = torch.linspace(-6, 6, STEPS, dtype=torch.float64).sigmoid()
     kept = (1 - (along * (0.005 - 1e-5) + 1e-5)).cumprod(0)
@@ -55,7 +55,7 @@ def kept_signal(step: int) -> float:
 
 
 def noised(pixels: torch.Tensor, step: int, seed: int) -> torch.Tensor:
-    """Mix preprocessed pixels with Gaussian noise; the same seed gives the same noise anywhere."""
+    """Mix preprocessed pixels with Gaussian noise; a seed gives the same noise on every device."""
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(pixels.shape, generator=generator).to(pixels)
     signal = kept_signal(step)

@@ -1,11 +1,11 @@
-"""YOPO's head mask: heads that hardly look at the image stop looking at it."""
+"""YOPO's head mask: heads with little attention to the image get none of it."""
 
 from typing import Annotated
 
 import torch
 
 from tokviz.mitigation.declare import mitigation
-from tokviz.mitigation.recipe import AttentionEdit, Place, Recipe
+from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 from tokviz.options import Range
 
 
@@ -20,7 +20,7 @@ from tokviz.options import Range
     verified=False,
 )
 def yopo_heads(*, threshold: Annotated[float, Range(0, 2, 0.005)] = 0.077) -> Recipe:
-    """Cut heads off from the image whose attention to it is below a share of that to the text.
+    """Cut heads off from the image if they attend to it much less than to the text.
 
     From layer 2 on, a head is cut when attention to visual keys / attention to all other keys, over
     the rows after the image, is at most `threshold`: its weights on visual keys become 0 and are
@@ -32,16 +32,17 @@ def yopo_heads(*, threshold: Annotated[float, Range(0, 2, 0.005)] = 0.077) -> Re
     whose heads look at the image more than that, nothing acts: the run counts the heads it cut.
     """
 
-    def change(logits: torch.Tensor, place: Place) -> torch.Tensor | None:
-        if "cut" not in place.memory:
-            cut = head_ratio(place.text(), place.image) <= threshold
-            place.memory["cut"] = cut
-            place.told["heads"] = place.told.get("heads", 0) + len(cut)
-            place.told["cut_heads"] = place.told.get("cut_heads", 0) + int(cut.sum())
-        if not place.memory["cut"].any():
+    def change(logits: torch.Tensor, context: EditContext) -> torch.Tensor | None:
+        if "cut" not in context.memory:
+            cut = head_ratio(context.text(), context.image) <= threshold
+            context.memory["cut"] = cut
+            measured = context.measured
+            measured["heads"] = measured.get("heads", 0) + len(cut)
+            measured["cut_heads"] = measured.get("cut_heads", 0) + int(cut.sum())
+        if not context.memory["cut"].any():
             return None
         weights = logits.softmax(-1)
-        return cut_off(weights, place.memory["cut"], place.image, place.visual_rows)
+        return cut_off(weights, context.memory["cut"], context.image, context.visual_rows)
 
     return Recipe(AttentionEdit(change, rows="all") if threshold > 0 else None)
 
@@ -60,10 +61,10 @@ def head_ratio(weights: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
 def cut_off(
     weights: torch.Tensor, cut: torch.Tensor, image: torch.Tensor, visual_rows: torch.Tensor
 ) -> torch.Tensor:
-    """Set to 0 what cut heads see of the image, and all that they see from visual rows.
+    """Set to 0 the weights of cut heads on visual keys, and all their weights in visual rows.
 
     Args:
-        weights: [h, r, k]; rows of cut heads no longer sum to 1, on purpose.
+        weights: [h, r, k]; afterwards rows of cut heads sum to less than 1, as in the paper.
         cut: bool [h].
         image: bool [k].
         visual_rows: bool [r].

@@ -70,7 +70,9 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Pa
         raise ModelError("give (model, processor), both of transformers, got something else.")
     used = [name for name, value in asked.items() if value is not None]
     if used:
-        raise ModelError(f"a given model stays as it is: load it with {used[0]} yourself.")
+        raise ModelError(
+            f"{used[0]} cannot be set for a model that is already loaded: load it with {used[0]}."
+        )
     family = family_of(kind)
     try:
         model = before_compiling(model)

@@ -1,9 +1,9 @@
-r"""The text of an answer while it is written, and the piece of it that each token spells.
+r"""The text of an answer while it is written, and the part of it that each token spells.
 
-A letter may take several tokens (emoji, rare Chinese, every letter with byte fallback); a decoder
-that sees only some of them writes U+FFFD. Here a letter appears when it is whole, in the piece of
-its last token, and bytes that never become one are written as \xf0. Joined, the pieces are always
-the answer.
+A character may take several tokens (emoji, rare Chinese, every character with byte fallback); a
+tokenizer that decodes only some of them writes U+FFFD. Here a character appears when it is
+complete, in the piece of its last token. Bytes that never become a character are written as \xf0.
+The pieces joined are always the answer.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tokviz.text.token_bytes import shown, token_bytes
 
 NAMED = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
 CONTEXT = 8
-"""Tokens before a candidate from which its spaces follow."""
+"""Number of tokens before a candidate that are decoded with it, for its spaces."""
 
 
 class AnswerText:
-    """Turns token ids into text, one more at a time."""
+    """Turns token ids into text, one token at a time."""
 
     def __init__(self, tokenizer: Any, word_marks: str, control_ids: frozenset[int]) -> None:
-        """Prepare an empty answer.
+        """Begin an empty answer.
 
         Args:
             tokenizer: the model's.
@@ -39,13 +39,13 @@ class AnswerText:
         "Offset in the text at which the piece of each token ends."
 
     def add(self, token: int) -> None:
-        """Add a token; a letter that it does not complete waits for the next ones."""
+        """Add a token; an incomplete character is added with a later token."""
         self.ids.append(token)
         self._ends.append(len(self.text))
         self._update(self.decode(self.ids, whole=False))
 
     def close(self) -> None:
-        """End the answer: what still waited is written as bytes."""
+        """End the answer: an incomplete character is written as bytes."""
         self._update(self.decode(self.ids))
 
     @property
@@ -57,11 +57,11 @@ class AnswerText:
 
     @property
     def marks(self) -> tuple[int, ...]:
-        """Places of tokens that are no text."""
+        """Indices of tokens that are no text."""
         return tuple(i for i, token in enumerate(self.ids) if token in self.control_ids)
 
     def _update(self, text: str) -> None:
-        """Take over a longer text; decoders that close up punctuation change what stood before."""
+        """Set a longer text; decoders that remove spaces before punctuation change earlier text."""
         same = len(self.text) if text.startswith(self.text) else _shared_length(self.text, text)
         self._ends = [min(end, same) for end in self._ends]
         if self._ends:
@@ -73,7 +73,7 @@ class AnswerText:
 
         Args:
             ids: token ids; those that are no text are left out.
-            whole: False = leave out a letter at the end that is not complete.
+            whole: False = leave out an incomplete character at the end.
         """
         kept = [int(token) for token in ids if token not in self.control_ids]
         text = self.tokenizer.decode(kept, skip_special_tokens=False) if kept else ""
@@ -89,16 +89,16 @@ class AnswerText:
         known = [token for token in tokens if token is not None]
         data = b"".join(token_bytes(token, self.word_marks) for token in known)
         if data[:1] == b" " and not text.startswith(" "):
-            data = data[1:]  # the decoder takes off the space before the first word
+            data = data[1:]  # the decoder removes the space before the first word
         return shown(decoder.decode(data, final=whole))
 
     def token_text(self, token: int) -> str:
-        """Return the text of one token by itself, control tokens by their name."""
+        """Return the text of a single token; a control token's name."""
         text = self.tokenizer.decode([int(token)])
         return text if "\ufffd" not in text else self._from_bytes([int(token)], text, True)
 
     def candidates(self, at: int, tokens: Sequence[int]) -> list[str]:
-        """Return what each token would add to the answer at one place, its space included."""
+        """Return the text that each token would add to the answer at one place, with its space."""
         before = [i for i in self.ids[max(at - CONTEXT, 0) : at] if i not in self.control_ids]
         start = self.tokenizer.decode(before) if before else ""
         return [self._candidate(before, start, int(token)) for token in tokens]
@@ -112,7 +112,7 @@ class AnswerText:
 
 
 def _shared_length(a: str, b: str) -> int:
-    """Return how many characters two texts have in common at their beginning."""
+    """Return the length of the common beginning of two texts."""
     pairs = zip(a, b, strict=False)
     return next((i for i, (x, y) in enumerate(pairs) if x != y), min(len(a), len(b)))
 
@@ -132,9 +132,9 @@ def word_marks(tokenizer: Any) -> str:
 def control_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[int]:
     """Return the special tokens that are no text when a model writes them.
 
-    These begin, end or fill up a text, end an answer, stand for pictures, or are written by the
-    chat template. Every other token is content, whatever it looks like: places (<loc0100>), marks
-    of boxes and of the things in them.
+    These begin, end or pad a text, end an answer, are placeholders of pictures, or are written by
+    the chat template. Every other token is content, even if it looks special: places (<loc0100>),
+    markers of boxes and objects.
     """
     special = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
     named = {getattr(tokenizer, f"{name}_token_id", None) for name in NAMED}

@@ -1,11 +1,11 @@
-"""Attention that can be looked at while the model runs at full speed.
+"""Attention whose softmax rows can be read or edited while the model runs at full speed.
 
 One attention function is registered with transformers under the name "tokviz". It computes the
-output with SDPA, exactly as without us, and shows each call to an observer if one is open, which
-may ask for a few softmax rows, or put edited rows in place of them; every other row stays SDPA's.
-The full layers x heads x tokens x tokens tensor is never built.
-An observer that returns an output has it used in place of SDPA's: that is how edges are cut and how
-gradients of the softmax map are taken.
+output with SDPA, bit for bit as the library's own function does. If an observer is set, it gets
+each call as an `AttentionCall`: it may compute a few softmax rows, or replace them by edited rows;
+all other rows stay those of SDPA. The full layers x heads x tokens x tokens tensor is never built.
+An output that the observer returns replaces SDPA's output: this is how edges are cut and how
+gradients of the softmax map are computed.
 
 Traps that shaped this: registering the function without its mask builder silently drops every
 mask; the observer sits in a ContextVar, which threads do not share and a generator's `yield` does
@@ -68,7 +68,7 @@ class AttentionCall:
         self.edits: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def of(self, number: int) -> AttentionCall:
-        """Return what this call is for one element of its batch."""
+        """Return the call of one element of the batch."""
         one = slice(number, number + 1)
         mask = self.mask if self.mask is None or len(self.mask) == 1 else self.mask[one]
         return AttentionCall(
@@ -120,12 +120,12 @@ class AttentionCall:
         logits = self._capped(torch.matmul(query, self.key.transpose(-1, -2)).float())
         return logits.reshape(b, heads, queries, -1)
 
-    def put(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
+    def replace_rows(self, rows: torch.Tensor, weights: torch.Tensor) -> None:
         """Use other weights for some query rows, for a batch of one.
 
         Args:
             rows: [r] query rows, ascending, none of them edited before.
-            weights: [h, r, k] in place of their softmax.
+            weights: [h, r, k] that replace their softmax.
         """
         self.edits.append((rows, weights))
 
@@ -133,7 +133,7 @@ class AttentionCall:
         """Return the call's output [1, q, h, d_v] with the edited rows in it.
 
         Args:
-            unedited: gives the output without edits; not called where every row is edited.
+            unedited: returns the output without edits; not called if every row is edited.
         """
         whole = sum(len(rows) for rows, _ in self.edits) == self.query.shape[2]
         # [1, q, h, d_v]: the slice gives q and h, in this order
@@ -146,12 +146,14 @@ class AttentionCall:
     def last_row(self) -> torch.Tensor:
         """Return the softmax of the last query row, float32 [h, k], for a batch of one.
 
-        What `rows` gives for that row, without building an index: this runs at every step.
+        The same as `rows` of that row, but without building an index, since this runs at every
+        decode step.
         """
         for rows, weights in self.edits:
             if int(rows[-1]) == self.query.shape[2] - 1:
                 return weights[:, -1]
         kv_heads, width = self.key.shape[1], self.query.shape[-1]
+        # [h, d] -> [h_kv, h/h_kv, d]; logits [h_kv, h/h_kv, k] -> [h, k]
         query = self.query[0, :, -1].reshape(kv_heads, -1, width)
         logits = self._capped(torch.matmul(query, self.key[0].transpose(-1, -2)).float())
         logits = logits.reshape(self.query.shape[1], -1)
@@ -198,8 +200,9 @@ class AttentionCall:
     def _half_sums(self, query: torch.Tensor) -> torch.Tensor:
         """Sum the softmax of some query rows [b, h, q, d] over them, mean over heads, [b, k].
 
-        Weights in 16 bits, as eager attention rounds them, added in 32: 8 bytes are moved per entry
-        of a map in place of 28, which is what the 16,384 patches of a Qwen tower cost on a GPU.
+        Weights are 16 bits wide, as eager attention rounds them, and added in 32 bits. This moves 8
+        bytes per entry of a map instead of 28; with the 16,384 patches of a Qwen tower, memory
+        traffic is what limits the speed on a GPU.
         """
         b, heads, rows, width = query.shape
         kv_heads, keys = self.key.shape[1:3]
@@ -207,7 +210,8 @@ class AttentionCall:
         flat = query.reshape(b * kv_heads, -1, width)
         # [b, h_kv, k, d] -> [b * h_kv, d, k]
         turned = self.key.reshape(b * kv_heads, keys, width).transpose(1, 2)
-        # beta = 0: the first argument is only there for its type; scaling costs no pass of its own
+        # With beta = 0 the first argument only sets the type. alpha scales within the product,
+        # which saves one pass over the map.
         logits = torch.baddbmm(flat.new_zeros(1, 1, 1), flat, turned, beta=0, alpha=self.scaling)
         weights = logits.softmax(-1).reshape(b, heads * rows, keys)
         return weights.sum(1, dtype=torch.float32) / heads
@@ -219,18 +223,18 @@ class AttentionCall:
         # [b, h, q, k] -> [b, h_kv, h/h_kv * q, k]; times [b, h_kv, k, d_v]
         grouped = weights.to(self.value.dtype).reshape(b, kv_heads, -1, keys)
         mixed = torch.matmul(grouped, self.value).reshape(b, heads, queries, -1)
-        # [b, h, q, d_v] -> [b, q, h, d_v], as the library's attention functions return it
+        # [b, h, q, d_v] -> [b, q, h, d_v], the layout that the library expects
         return mixed.transpose(1, 2).contiguous()
 
     def _capped(self, products: torch.Tensor) -> torch.Tensor:
-        """Scale dot products, and send them through the soft cap where the model has one."""
+        """Scale dot products, and apply the soft cap if the model has one."""
         logits = products * self.scaling
         return logits if self.softcap is None else torch.tanh(logits / self.softcap) * self.softcap
 
     def hidden(self, rows: torch.Tensor) -> torch.Tensor | None:
-        """What the rows may not see: bool (True = hidden), an additive mask, or None."""
+        """Return which keys are hidden from the rows: bool (True = hidden), additive, or None."""
         if self.mask is not None:
-            # a mask with one query row is for all of them
+            # a mask with a single query row holds for all query rows
             mask = self.mask[:, :, rows] if self.mask.shape[2] > 1 else self.mask
             return ~mask if mask.dtype == torch.bool else mask.float()
         queries, keys = self.query.shape[2], self.key.shape[2]
@@ -304,6 +308,7 @@ def explicit_attention(call: AttentionCall) -> torch.Tensor:
     Returns:
         [b, q, h, d].
     """
+    # [b, h_kv, k, d] -> [b, h, k, d]: one copy of each key head per query head
     query, groups = call.query, call.query.shape[1] // call.key.shape[1]
     key, value = (x.repeat_interleave(groups, 1) for x in (call.key, call.value))
     logits = torch.matmul(query, key.transpose(2, 3)) * call.scaling
@@ -326,7 +331,7 @@ def explicit_attention(call: AttentionCall) -> torch.Tensor:
 
 @contextmanager
 def observed(observer: Observer | None) -> Iterator[None]:
-    """Show every attention call of this thread to `observer` while the context is open."""
+    """Pass every attention call of this thread to `observer` within this context."""
     token = _observer.set(observer)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The clock that timings of a run are read from: a GPU works on after a call has returned."""
+"""The clock of all timings of a run: it waits for the GPU, which works on after a call returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def now(device: torch.device) -> float:
-    """Return the seconds of `time.perf_counter` once a device has done all that it was asked."""
+    """Return `time.perf_counter()` after a device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def hooked(*hooks: Any) -> Iterator[None]:
-    """Keep hook handles for the length of a block, then take every one of them off."""
+    """Remove the hooks with these handles at the end of the context."""
     try:
         yield
     finally:

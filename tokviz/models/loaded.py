@@ -1,6 +1,6 @@
-"""A loaded model with its processor, family and lock: what every run is given.
+"""A loaded model with its processor, family and lock, which every run uses.
 
-It holds no run and imports none. `tokviz.models.vlm.VLM` adds one method per thing to do with it.
+This module imports no run. `tokviz.models.vlm.VLM` adds the methods that run the model.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Loaded:
 
     @property
     def device(self) -> torch.device:
-        """Where the input embeddings are."""
+        """The device of the input embeddings."""
         return self.model.get_input_embeddings().weight.device  # type: ignore[operator]
 
     @property
@@ -96,7 +96,7 @@ class Loaded:
         return word_marks(self.tokenizer)
 
     def answer_text(self) -> AnswerText:
-        """Return an empty answer that turns token ids into text, one more at a time."""
+        """Return an empty answer text, to which token ids are added one at a time."""
         controls = control_ids(self.tokenizer, self.processor, self.model)
         return AnswerText(self.tokenizer, self.word_marks, controls)
 

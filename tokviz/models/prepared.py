@@ -1,4 +1,4 @@
-"""A prompt with its images: as every lane shares it, and as the model reads it."""
+"""A prompt with its images: the part that all lanes share, and the model's inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokviz.trace.schema import BLOCKS
 
 @dataclass(frozen=True)
 class Asked:
-    """The part of a run that all its lanes share."""
+    """The question as all lanes share it: prompt, token ids, layout, images."""
 
     prompt: str
     prompt_ids: np.ndarray
@@ -26,9 +26,9 @@ class Asked:
     own_rows: np.ndarray
     "int32 [p], indices in the prompt of the user's own words."
     mark_rows: np.ndarray
-    "int32 [y], indices in the prompt of what the processor writes around visual tokens."
+    "int32 [y], rows of tile names and other markers that the processor adds around visual tokens."
     notes: tuple[str, ...] = ()
-    "What a reader must know about how the prompt was read."
+    "Notes for the user about how the user's words were found."
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ class Asked:
 
 @dataclass
 class Prepared:
-    """A prompt with its images, ready for the model."""
+    """A prompt with its images, as inputs of the model."""
 
     asked: Asked
     inputs: dict[str, torch.Tensor]

@@ -1,7 +1,7 @@
 """A loaded vision-language model: image and prompt in, answers and traces out.
 
-Every call of the model happens under one lock, so that users and lanes never see each other's
-hooks; nothing stays on the model.
+Every call of the model is made under one lock, so that users and lanes never run with each other's
+hooks; all hooks are removed after the call.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class VLM(Loaded):
 
     @property
     def sink_dims(self) -> tuple[int, ...]:
-        """The model's sink dimensions, searched for on first use; empty when it has none."""
+        """The model's sink dimensions, searched on first use; empty if it has none."""
         return sink_dims(self)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Return the words of a prompt that the tokenizer has no entry for."""
         unknown = self.tokenizer.unk_token_id
         if unknown is None or not getattr(self.tokenizer, "is_fast", False):
-            return []  # a tokenizer that tells no offsets; most such know every byte anyhow
+            return []  # no offsets to find the words by; most such tokenizers know every byte
         encoded = self.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return list(dict.fromkeys(prompt[a:b] for i, (a, b) in pairs if i == unknown))
@@ -59,8 +59,8 @@ class VLM(Loaded):
         Args:
             images: one image or several: paths, bytes, PIL images or arrays.
             prompt: the question.
-            plan: what to do with the visual tokens; None = keep all. A list of plans is done in
-                turn, the name of a mitigation stands for it.
+            plan: what to do with the visual tokens; None = keep all. A list of plans is carried
+                out in order; a text is the name of a mitigation.
             max_new_tokens: 1 to 1024.
             capture: what to record; default everything that the page shows, "all" = every array
                 that a trace can hold.
@@ -105,27 +105,31 @@ class VLM(Loaded):
     def further_runs(
         self, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
     ) -> ExtraForwards:
-        """Return the extra forwards on a trace's question; raise InputError if it is another."""
+        """Return the extra forwards on a trace's question.
+
+        Raises:
+            InputError: the images or the prompt are not those of the trace.
+        """
         return further_runs(self, images, prompt, trace, max_new_tokens)
 
     def analyse(
         self, name: str, images: Any = None, prompt: str | None = None, **more: Any
     ) -> Result:
-        """Run an analysis with all that it needs: the answer, and further runs of the model.
+        """Run an analysis, and before it the runs of the model that it needs.
 
         Args:
             name: a key of ANALYSES.
-            images: as for `answer`; a folder or a list of images for an analysis of a folder. May
-                be left out with a trace that is enough by itself.
-            prompt: the question; default the trace's.
+            images: as for `answer`; a folder or a list of images for an analysis of a folder. Not
+                needed if the trace has all that the analysis reads.
+            prompt: the question; default = that of the trace.
             **more: trace (a finished run, fresh or from a file), plan, max_new_tokens, progress
-                (told the forwards done and in all, by analyses that sample), runs (further runs by
-                the names of ASKS, in place of this model's), and the analysis' own options.
+                (called with the forwards done and in all), runs (results of further runs by the
+                names of ASKS, instead of runs of this model), and the analysis' own options.
 
         Raises:
             InputError: an unknown analysis or option, or an image or prompt that cannot be used.
-            MissingSignal: more runs are needed and there is no image, or the trace lacks an array;
-                the message says which run it takes.
+            MissingSignal: further runs are needed and no image is given, or the trace lacks an
+                array; the message says which run is needed.
         """
         return analyse_run(self, name, images, prompt, **more)
 
@@ -140,7 +144,7 @@ class VLM(Loaded):
         strict: bool = False,
         together_after: int | None = ALONE_WORDS,
     ) -> Iterator[list[LaneView]]:
-        """Run several plans on the same question, yielding all lanes after every bit of progress.
+        """Run several plans on the same question, and yield all lanes after every step.
 
         Args:
             images: one image or several: paths, bytes, PIL images or arrays.
@@ -148,11 +152,11 @@ class VLM(Loaded):
             plans: one per lane; None = keep all tokens.
             max_new_tokens: 1 to 1024, per lane.
             capture: what to record; default everything that the page shows.
-            stop: set it to end all lanes early; what is there becomes their answer.
-            strict: raise a lane's error instead of noting it in the lane.
-            together_after: words that every lane writes in its own turn, each timed alone and
-                exactly as `answer` writes it; then lanes step in one forward where they can, which
-                is faster and rounds otherwise (see `decoder/batch.py`). None = always in turns.
+            stop: set it to end all lanes early; their text so far becomes the answer.
+            strict: raise a lane's error instead of storing it in the lane.
+            together_after: number of tokens that every lane writes in its own turn, timed alone and
+                identical to those of `answer`. Then lanes are batched if possible, which is faster
+                but rounds differently (see `decoder/lane_batch.py`). None = always in turns.
 
         Yields:
             The same list of LaneView each time; at the end every lane has a trace or an error.
@@ -176,7 +180,7 @@ class VLM(Loaded):
         strict: bool = False,
         together_after: int | None = ALONE_WORDS,
     ) -> Iterator[list[LaneView]]:
-        """Do what `stream` does, on a question that `prepare` has made ready once."""
+        """Do the same as `stream` for a question that `prepare` returned."""
         yield from streaming.stream(
             self, prepared, plans, max_new_tokens, capture, stop, strict, together_after
         )
@@ -192,8 +196,8 @@ class VLM(Loaded):
     ) -> Iterator[list[LaneView]]:
         """Run any number of plans one after the other: one encoding, the memory of one lane.
 
-        Args: as for `stream`. Yields the same list of LaneView each time; after a stop, lanes whose
-        turn had not come are not done and have no trace.
+        Args: as for `stream`. Yields the same list of LaneView each time; after a stop, lanes that
+        had not begun are not done and have no trace.
         """
         with self.guarded():
             prepared = self.prepare(images, prompt)
@@ -229,7 +233,7 @@ class VLM(Loaded):
 
     def render(self, prompt: str, images: int) -> str:
         """Return the whole prompt text in the model's chat format, image placeholders included."""
-        return chat_prompt.render(self, prompt, images)
+        return chat_template.render(self, prompt, images)
 
     def encode(self, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture) -> Vision:
         """Run the tower once, recording what the plans and the capture ask for."""

@@ -1,6 +1,6 @@
 """Token reduction methods: signals -> Reduction, one file per method.
 
-Adding one takes one file with one decorated function; nothing else is edited.
+A new method is one file with one decorated function; no other file changes.
 """
 
 from tokviz.reduction.method import METHODS, Method, Option, Range, Stage, method, reduce

@@ -1,4 +1,4 @@
-"""AIM, stage 1: halve the tokens again and again by merging look-alikes."""
+"""AIM, stage 1: merge similar tokens in rounds that halve their number."""
 
 import torch
 
@@ -26,11 +26,11 @@ from tokviz.reduction.parts.selection import joined_heads
 def aim(signals, keep: int, *, sizes: bool = False, layer: int = -1) -> Reduction:
     """Merge tokens at even places into their most similar odd ones, at most half in each round.
 
-    The best edges of a round become means. For images the official code compares keys of the last
-    tower layer, for video projected features; both are merged along. Means are unweighted, so a
-    token that joined late counts as much as a whole group; `sizes` weighs by the patches a token
-    stands for, which is not published. Output order: what stayed alone, most similar first, then
-    the others; after a full halving, raster order. Stage 2, inside the language model, is the
+    The pairs of the best edges become means. For images the official code compares keys of the last
+    tower layer, for video projected features; these are merged too. Means are unweighted, so a
+    token that joins late weighs as much as a whole group; `sizes` weighs each token by its number
+    of patches, which is not published. Output order: unmerged even tokens, most similar first, then
+    the odd tokens; after a full halving, raster order. Stage 2, inside the language model, is the
     method "aim_mask".
     """
     notes = () if "k" in signals else ("There are no keys: projected features were compared.",)

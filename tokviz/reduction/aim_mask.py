@@ -1,4 +1,4 @@
-"""AIM, stage 2: which visual tokens does the prompt's attention graph lead to?"""
+"""AIM, stage 2: hide visual tokens with a low page rank in the prompt's attention graph."""
 
 from typing import Annotated
 
@@ -61,12 +61,12 @@ def aim_mask(
 ) -> Reduction:
     """Hide visual tokens that a page rank over the attention map of all rows finds unimportant.
 
-    From the middle of the language model on, an equal number more is hidden after each of 8 layers
-    (of 28, scaled), until `keep` are left; published: none. Nothing is removed: rows, cache and
-    positions stay, later rows merely cannot look. Text is never hidden. A token to which no other
-    row attends was hidden before and stays so.
+    From the middle of the language model on, the same number of further tokens is hidden after each
+    of 8 layers (of 28, scaled), until `keep` are left (published: 0). Nothing is removed: rows,
+    cache and positions stay, but later rows cannot attend to hidden tokens. Text is never hidden. A
+    token to which no other row attends was hidden earlier and stays hidden.
 
-    Attention looks backwards only and the walk is undamped, so importance drains towards early
+    Attention is causal and the random walk has no damping, so importance moves towards early
     patches: a bias of the published method. Stage 1, merging before the language model, is the
     method "aim".
     """

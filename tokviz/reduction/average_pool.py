@@ -1,4 +1,4 @@
-"""Average pooling of the flat sequence (LLaVolta): the simplest merge there is."""
+"""Average pooling of the flat sequence (LLaVolta): the simplest merge."""
 
 import numpy as np
 

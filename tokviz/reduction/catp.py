@@ -30,9 +30,9 @@ def catp(signals, keep: int, *, alignment: Annotated[float, Range(0, 10, 0.1)] =
 
     Similarity is (cosine + 1) / 2; a token fits the text by its similarity to the mean text
     embedding. Several images (`crops`) share the budget in proportion to their tokens. Published
-    for prompts with example images, with the text paired to each; here one text serves all. The
-    published removal is split evenly: `keep` is what stage 1 leaves, stage 2 is inside the language
-    model. Built from the paper's text; no code is public.
+    for prompts with example images and a text for each; here all images have the same text. The
+    published removal is divided equally between two stages: `keep` is the count after stage 1;
+    stage 2 is inside the language model. Built from the paper's text; no code is public.
     """
     features, text = signals["feats_post"], signals["text_llm"]
     if features.shape[1] != text.shape[1]:

@@ -40,7 +40,7 @@ def catp_stage2(
     For several images, of which the last belongs to the question. Score of an example's token: how
     much the last row's attention to it grew from layer K - 1 to K (0 if it fell), plus 0.6 times
     its cosine to the mean state of the question's tokens. All examples share one ranking. Tokens
-    of the question's own image are ranked by their cosine to the mean of the examples' survivors.
+    of the question's own image are ranked by their cosine to the mean of the examples' kept tokens.
     Each side keeps its share of `keep`. With one image, all of its tokens count as example.
 
     K = 6 of 32, scaled to the depth. A stand-in: no code is public and the positions are not

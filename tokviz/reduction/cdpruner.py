@@ -8,7 +8,7 @@ from tokviz.reduction.parts.question import tokens_and_text
 from tokviz.reduction.parts.similarity import cosines, unit
 
 SPENT = 1e-6
-"""What is left of a token's squared length, relative to all of it, when it counts as nothing."""
+"""A token counts as 0 if less than this share of its squared length is left."""
 
 
 @method(
@@ -42,13 +42,13 @@ SPENT = 1e-6
     ),
 )
 def cdpruner(signals, keep: int, *, negate: bool = True) -> Reduction:
-    """Keep the set that spans the largest volume, with each feature as long as it is relevant.
+    """Keep the set that spans the largest volume, with features scaled by their relevance.
 
     Relevance is the cosine of CLIP's patch and text embeddings, min-max scaled. The official code
-    takes it with a minus sign (`negate`), as CLIP's patches point away from what they show. Without
-    CLIP's text encoder the language model's embeddings are compared instead, with a plus sign.
-    Volume is det of diag(q) cos(Z) diag(q), grown greedily. A token is picked once; beyond the rank
-    of the features the official code repeats some.
+    uses its negative (`negate`), since CLIP's patches point away from the text that describes them.
+    Without CLIP's text encoder the language model's embeddings are compared instead, without the
+    minus sign. The volume is det of diag(q) cos(Z) diag(q), maximised greedily. A token is picked
+    once; beyond the rank of the features the official code repeats some.
     """
     tokens, text, notes = tokens_and_text(signals)
     relevance = (unit(tokens) @ unit(text).T).mean(1).cpu().numpy()
@@ -67,7 +67,7 @@ def scaled(relevance: np.ndarray) -> np.ndarray:
 
 
 def largest_volume(kernel: np.ndarray, k: int) -> tuple[list[int], list[float]]:
-    """Grow a set that greedily maximises the determinant of its part of the kernel.
+    """Return a set that greedily maximises the determinant of its part of the kernel.
 
     Args:
         kernel: [n, n], positive semi-definite.

@@ -12,7 +12,7 @@ from tokviz.reduction.parts.kmedoids import kmedoids
 
 
 def spectral_rows(distances: torch.Tensor, k: int, sigma: float) -> torch.Tensor:
-    """Return one unit row per token [n, k] in which clusters lie apart (normalised Laplacian).
+    """Return one unit row per token [n, k] that separates clusters (normalised Laplacian).
 
     Args:
         distances: [n, n], Euclidean.
@@ -30,9 +30,10 @@ def spectral_rows(distances: torch.Tensor, k: int, sigma: float) -> torch.Tensor
 
 
 def shifted(distances: torch.Tensor) -> torch.Tensor:
-    """Return the distances [n, n] below -1 and each token nearest to itself, as official code does.
+    """Return the distances [n, n] shifted below -1, with each token nearest to itself.
 
-    The order stays, but for float32 rounding, which settles who of two is their cluster's medoid.
+    As in the official code. The order of distances stays the same except for float32 rounding,
+    which decides which of two tokens is the medoid of their cluster.
     """
     below = distances - distances.max() - 1
     return below - torch.eye(len(below))
@@ -72,14 +73,14 @@ def centerclip(
     """Cluster the tokens in the middle of the tower and keep one per cluster.
 
     k-medoids with a deterministic start (the longest state, then always the farthest), once, at
-    seven twelfths of the depth. The medoid stays and the rest of its cluster is dropped, or the
-    cluster's mean takes its place. "spectral" clusters the eigenvectors of a normalised Laplacian.
+    seven twelfths of the depth. The medoid is kept and the rest of its cluster is dropped, or the
+    cluster's mean replaces it. "spectral" clusters the eigenvectors of a normalised Laplacian.
 
-    Published for video, where the tokens of neighbouring frames are clustered together and their
-    [CLS] tokens averaged, in a trained model; the clustering itself needs no training. Here every
-    image is clustered by itself: the towers see each alone. The neighbourhood masks of the official
-    code are left out. The two tokens of a pair are equally central: there as here the rounding of
-    float32 says which is the medoid.
+    Published for video in a trained model: tokens of neighbouring frames are clustered together and
+    their [CLS] tokens averaged. The clustering itself needs no training. Here each image is
+    clustered separately, since the towers process each image alone. The neighbourhood masks of the
+    official code are left out. The two tokens of a pair are equally central: in the official code
+    and here, float32 rounding decides which is the medoid.
     """
     x = signals["hidden"].cpu()
     rows = x / (x.norm(dim=1, keepdim=True) + 1e-6)

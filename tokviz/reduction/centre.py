@@ -1,4 +1,4 @@
-"""Centre prior: how far does "photographers put things in the middle" go?"""
+"""Centre prior: how good is the guess that the important things are in the middle?"""
 
 from collections.abc import Sequence
 
@@ -21,10 +21,10 @@ from tokviz.reduction.signals import Crop
     optional=("crops", "tile", "cell"),
 )
 def centre(signals, keep: int) -> Reduction:
-    """Keep the tokens nearest to the middle of the image, a baseline that never looks.
+    """Keep the tokens nearest to the middle of the image, a baseline that ignores its content.
 
-    Distance is Euclidean, in tokens. Of an image that is cut into tiles it is taken on the canvas
-    of all tiles, in their tokens also for the coarser thumbnail.
+    Distance is Euclidean, in tokens. For an image cut into tiles it is measured on the grid of all
+    tiles, also for the coarser thumbnail.
     """
     layout = CropLayout.of(signals)
     tiles = [layout.crops[i] for i in layout.tiles] or layout.crops
@@ -39,5 +39,5 @@ def centre(signals, keep: int) -> Reduction:
 
 
 def _shape(crops: Sequence[Crop]) -> tuple[int, int]:
-    """Rows and columns of the canvas that these crops lie on."""
+    """Return rows and columns of the grid of all tiles."""
     return max(c.row0 + c.rows for c in crops), max(c.col0 + c.cols for c in crops)

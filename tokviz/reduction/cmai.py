@@ -1,4 +1,4 @@
-"""CMAI: which patches does the text look at, also by way of other words?"""
+"""CMAI: which patches does the text attend to, directly and through other words?"""
 
 from typing import Annotated
 
@@ -42,10 +42,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
 def cmai(signals, keep: int, *, depth: Annotated[float, Range(0, 1, 0.05)] = 0.25) -> Reduction:
     """Hide the visual tokens on which the text has little focus, counted through other words.
 
-    Focus is the text's attention to the image, carried along the attention among text rows, mean
-    over heads. A stand-in: the paper masks single (word, patch) pairs, and its layers, thresholds
-    and normalisation were not readable; here a token's focus is the mean over the words, and it is
-    hidden from all of them, once, at the chosen depth.
+    Focus is the attention among text rows times their attention to the image, mean over heads. A
+    stand-in: the paper masks single (word, patch) pairs, and its layers, thresholds and
+    normalisation are not known. Here a token's focus is the mean over the words, and the token is
+    hidden from all words, once, at the chosen depth.
     """
     text_image, text_text = signals["llm_attn_text"].mean(0), signals["llm_attn_text_text"].mean(0)
     score = focus(text_text, text_image).mean(0)

@@ -1,4 +1,4 @@
-"""CoreMatching: do important patches fire the same neurons as the question?"""
+"""CoreMatching: do important patches activate the same neurons as the question?"""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from tokviz.reduction.parts.selection import top_k
 
 
 def shared_neurons(active: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    """Return with how many neurons each token agrees with the query row [n].
+    """Return the number of neurons that are active for each token and for the query row, [n].
 
     Args:
         active: [n, a], positive where a neuron feeds the down projection.
@@ -21,7 +21,7 @@ def shared_neurons(active: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
 
 
 def elbow(score: torch.Tensor) -> float:
-    """Return the score at the elbow of the sorted curve: farthest from the chord of its ends.
+    """Return the score at the elbow of the sorted curve: the point farthest from its chord.
 
     Args:
         score: [n]; a flat curve has its elbow at the first point.
@@ -59,9 +59,9 @@ def corematching(
 ) -> Reduction:
     """Keep the tokens that share most active feed-forward neurons with the question.
 
-    The count is found at the elbow of the sorted scores, and `keep` is its upper limit (the whole
-    budget with `at_elbow` off). The code takes scores above the elbow, the authors' notebook those
-    at it as well. Once, after layer 5 of 32, scaled to the depth.
+    The count is found at the elbow of the sorted scores, and `keep` is its upper limit (with
+    `at_elbow` off, exactly `keep`). The code takes scores above the elbow, the authors' notebook
+    also those at it. It decides once, after layer 5 of 32, scaled to the depth.
 
     The question's row is that of its last token. The official code takes the fifth row from the
     end whatever the prompt: behind LLaVA-1.5's "ASSISTANT:", the one right after the question.

@@ -39,8 +39,8 @@ def divprune(signals, keep: int) -> Reduction:
 
     Distance is 1 - cosine of projected features. The first pick is the token whose nearest other
     token is farthest; each next one is the token farthest from everything picked (max-min).
-    The official code does not take picked tokens out of the race: among exact duplicates it picks
-    one twice and keeps fewer than asked. Here a token is picked once.
+    The official code can pick a token again: among exact duplicates it picks one twice and keeps
+    fewer than asked. Here a token is picked once.
     """
     distance = 1 - cosines(signals["feats_post"])
     n = len(distance)

@@ -1,4 +1,4 @@
-"""DToP: which tokens are already decided, so that later layers can do without them?"""
+"""DToP: which tokens are already classified, so that later layers do not need them?"""
 
 from typing import Annotated
 
@@ -29,9 +29,10 @@ def context(probability: torch.Tensor, label: torch.Tensor, count: int) -> torch
 def decided(
     probability: torch.Tensor, label: torch.Tensor, threshold: float = 0.9, count: int = 5
 ) -> torch.Tensor:
-    """Return which tokens may leave by the published rule, bool [n].
+    """Return which tokens the published rule removes, bool [n].
 
-    A token leaves when it is surer than the threshold and not among the surest of its class.
+    A token is removed if its probability is above the threshold and not among the highest of its
+    class.
     """
     return (probability > threshold) & ~context(probability, label, count)
 
@@ -63,15 +64,15 @@ def dtop(
     threshold: Annotated[float, Range(0, 1, 0.01)] = 0.9,
     context_tokens: Annotated[int, Range(0, 20, 1)] = 5,
 ) -> Reduction:
-    """Let the tokens rest whose class is already sure; the undecided ones go on.
+    """Let tokens with a sure class skip layers; only undecided tokens pass through them.
 
-    The surest tokens leave first; the five surest of every class are context and leave last. `keep`
-    tokens go on. The role "decided" names those that the published rule (surer than 0.9, not
-    context) would let go, whatever the budget.
+    Tokens with the highest probability skip first; the five highest of every class are context and
+    skip last. `keep` tokens pass through. The role "decided" marks the tokens that the published
+    rule (probability above 0.9, not context) removes, independent of the budget.
 
     A stand-in: DToP is for segmentation, with trained heads after blocks 6 and 8 of 12. Without
-    training, the logit lens takes their place: the class is the most likely word at a visual token.
-    Resting tokens skip the layers and are there again afterwards.
+    training the logit lens replaces them: the class is the most probable word at a visual token.
+    Tokens that skip the layers are added again afterwards.
     """
     probability, label = signals["llm_lens_prob"].cpu(), signals["llm_lens_token"].cpu()
     stays = context(probability, label, context_tokens)

@@ -1,4 +1,4 @@
-"""DyMU: should a simple image be merged further than a busy one?"""
+"""DyMU: should a simple image be merged more than a complex one?"""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -81,11 +81,11 @@ def dymu(
     An edge to the most similar odd patch merges when its similarity exceeds the layer's threshold,
     which the authors find once on many images (`find_threshold` in this module). As published there
     is no budget: that is keep = all tokens with a threshold below 1. With a smaller budget the most
-    similar edges merge until the budget is met, and those above the threshold on top.
+    similar edges merge until the budget is met, and also all edges above the threshold.
 
-    One threshold serves all layers here; the authors use a falling one (0.996 to 0.816 in
-    CLIP-L/14-336). Their language model also pretends that every patch is still at its place
-    (virtual unmerging); here each group takes the place of its first patch.
+    Here all layers have the same threshold; the authors use a falling one (0.996 to 0.816 in
+    CLIP-L/14-336). Their language model also computes attention as if every patch were still in
+    the sequence (virtual unmerging); here each group has the position of its first patch.
     """
     n = signals.n
     edges = bipartite.best_edges(bipartite.key_cosines(signals), bipartite.prefix_of(signals))

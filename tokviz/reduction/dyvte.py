@@ -1,4 +1,4 @@
-"""DyVTE: after which layer could all visual tokens leave without changing the answer?"""
+"""DyVTE: after which layer can all visual tokens be removed without changing the answer?"""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -12,11 +12,11 @@ from tokviz.reduction.parts.schedules import at_depth
 
 
 def is_safe(full: torch.Tensor, exited: torch.Tensor, labels: torch.Tensor) -> bool:
-    """Say whether an exit leaves a given answer as it was: the rule that the router was taught.
+    """Return whether an exit keeps a given answer: the rule that labels the router's training data.
 
     Args:
         full: [t, v], logits at the answer tokens with all visual tokens.
-        exited: [t, v], the same with the visual tokens leaving early.
+        exited: [t, v], the same with the early exit.
         labels: int64 [t], the answer of the full model.
 
     Returns:
@@ -70,13 +70,13 @@ def dyvte(
     depth: Annotated[float, Range(0, 1, 0.01)] = 0.5,
     everything: bool = True,
 ) -> Reduction:
-    """Drop every visual token at one layer; the earliest safe layer can be searched for.
+    """Remove every visual token at one layer; the earliest safe layer can be searched.
 
-    `depth` is the share of the layers that see the image. With `everything` off, `keep` tokens stay
-    behind, those that the last row attends to most. keep = all tokens switches the exit off.
+    `depth` is the share of the layers that see the image. With `everything` off, `keep` tokens are
+    kept: those that the last row attends to most. keep = all tokens switches the exit off.
 
-    A stand-in for the trained router of the paper, which chooses the layer for each prompt: its
-    teaching rule is here (`is_safe`), and `earliest_safe_exit` finds the layer for one prompt by
-    trying them all.
+    A stand-in for the trained router of the paper, which chooses the layer for each prompt. The
+    rule that labels its training data is `is_safe`, and `earliest_safe_exit` finds the layer for
+    one prompt by trying all layers.
     """
     return leave(signals["llm_attn_last"].mean(0), keep, everything)

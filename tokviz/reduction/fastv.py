@@ -55,12 +55,12 @@ def _schedule(n: int, keep: int, layers: int, **options):
 def fastv(signals, keep: int, *, layer: Annotated[int, Range(1, 64, 1)] = 2) -> Reduction:
     """Keep the visual tokens that the last prompt row attends to most in an early layer.
 
-    The score is the attention of layer K - 1, mean over heads; the rest is removed before layer
-    K, once, while the prompt is read. K = 2 is absolute, as published: it is not scaled with the
-    depth, and a layer that the model does not have is refused. Survivors retain their position ids.
+    The score is the attention of layer K - 1, mean over heads; the other tokens are removed before
+    layer K, once, in the prefill. K = 2 is absolute, as published: it is not scaled with the depth,
+    and a layer that the model does not have is refused. Kept tokens keep their position ids.
 
-    The official code ships three behaviours under this name: masking, dropping anew for every
-    generated token, and this one, which shortens the key-value cache.
+    The official code has three versions of this method: masking, removing again for every generated
+    token, and this one, which shortens the KV cache.
     """
     score = signals["llm_attn_last"].mean(0)
     order = top_k(score, keep)

@@ -1,4 +1,4 @@
-"""FastVGGT: may later frames be sampled when the first one stays whole?"""
+"""FastVGGT: are samples of later frames enough if the first frame is complete?"""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ def destinations(
 
 
 def protected(n: int) -> np.ndarray:
-    """Return the tenth of n tokens, evenly spaced, that the official code sets aside."""
+    """Return the tenth of n tokens, evenly spaced, that the official code never merges away."""
     count = n // 10
     return np.arange(0, n, n // count)[:count] if count else np.zeros(0, np.int64)
 
@@ -64,23 +64,23 @@ def fastvggt(
     cell: Annotated[int, Range(2, 8, 1)] = 2,
     seed: int = 33,
 ) -> Reduction:
-    """Keep the first frame whole, merge later ones into a token per cell and into the first.
+    """Keep the first frame complete; merge later frames into one token per cell and into it.
 
     Frames are the images of a prompt, and the crops of an image. Destinations are all tokens of the
     first frame and one random token of every 2 x 2 cell of the others; the rest joins the
     destination it is most similar to, in a plain mean, most similar first. The published ratio of
-    nine tenths merges all that can merge: the smallest `keep`, which a refusal names. A single
-    frame has nothing to merge.
+    nine tenths merges everything that can merge: this is the smallest `keep`, and the error message
+    for a smaller one names it. A single frame has nothing to merge.
 
-    A stand-in in its place, not in its choice: FastVGGT merges for the length of each global
-    attention block of a 3D model, in which all frames see each other, and copies the result back.
-    The vision towers here see each image and each crop alone, and in the language model a token
-    must not see later ones, as it would through the copy. So frames merge where they first meet,
-    at the door of the language model, and stay merged.
+    A stand-in in where it acts, not in what it chooses: FastVGGT merges only for each global
+    attention block of a 3D model, in which all frames attend to each other, and copies the result
+    back. The vision towers here process each image and each crop alone, and in the language model a
+    token must not attend to later ones, which the copy would allow. So frames are merged before the
+    language model, where they first form one sequence, and stay merged.
 
-    The code also sets a uniform tenth of the tokens aside: `variant="code"` never merges them away.
-    Those that are destinations too stand in its sequence twice; here once. It compares in bfloat16,
-    where many pairs tie; here in float32. Its frames begin with five special tokens.
+    The code also protects a uniform tenth of the tokens: `variant="code"` never merges them away.
+    Protected tokens that are destinations too are in its sequence twice; here once. It compares in
+    bfloat16, where many pairs tie; here in float32. Its frames begin with five special tokens.
     """
     layout = CropLayout.of(signals)
     if len(layout.crops) == 1 and keep < len(layout.tile):

@@ -1,4 +1,4 @@
-"""FlowCut: which patches does information flow to, layer after layer?"""
+"""FlowCut: to which patches does information flow, layer after layer?"""
 
 import math
 from typing import Literal
@@ -13,8 +13,8 @@ from tokviz.reduction.parts.similarity import unit
 from tokviz.reduction.signals import Signals
 
 NO_CLS = (
-    "This model has no [CLS] token: the mean query of all patches looked in its place, and the "
-    "likeness to the [CLS] value was left out, as in the official code for Qwen2-VL."
+    "This model has no [CLS] token: the mean query of all patches was used instead of its query, "
+    "and the similarity to the [CLS] value was left out, as in the official code for Qwen2-VL."
 )
 
 

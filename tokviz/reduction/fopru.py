@@ -1,4 +1,4 @@
-"""FoPru: keep the tokens, or the whole rows of the image, that the tower looks at most."""
+"""FoPru: keep the tokens, or the whole rows of the grid, that the tower attends to most."""
 
 from typing import Literal
 
@@ -28,8 +28,8 @@ def fopru(
 
     A stand-in: no official code is public and only a digest of the paper was read. The score is
     the attention that a patch receives in the tower, mean over heads and queries. "row" adds it up
-    along each row of the grid and keeps whole rows; what the budget leaves over (unspecified) goes
-    to the best tokens of the next row.
+    along each row of the grid and keeps whole rows; the rest of the budget (not specified) goes to
+    the best tokens of the next row.
     """
     score, notes = received_score(signals, layer)
     order = top_k(score, keep)

@@ -43,11 +43,11 @@ def _schedule(n: int, keep: int, layers: int, **options):
     schedule=_schedule,
 )
 def gemfilter(signals, keep: int, *, kernel: Annotated[int, Range(1, 15, 2)] = 5) -> Reduction:
-    """Read the prompt up to layer 13 of 32, choose, and read it again from the start with less.
+    """Run the prompt to layer 13 of 32, choose tokens, and run it again from layer 0 with those.
 
     The score is the raw product of the last row's query with the keys, summed over heads and
-    averaged over a window of the sequence; the paper speaks of attention, the code takes neither
-    the scale nor the softmax, so a strongly negative head can cancel others. The second reading
+    averaged over a window of the sequence. The paper says attention, but the code has neither the
+    scale nor the softmax, so a strongly negative head can cancel others. The second reading
     starts at layer 0 with renumbered positions. The filter layer is scaled to the depth.
 
     Published for long texts and 1,024 tokens of any kind; here it chooses among visual tokens

@@ -1,4 +1,4 @@
-"""GlobalCom²: the thumbnail says how much each crop may keep, and helps to choose inside it."""
+"""GlobalCom²: the thumbnail's scores set each crop's budget, and help to choose inside it."""
 
 from typing import Annotated, Literal
 
@@ -36,7 +36,7 @@ def globalcom2(
     variant: Literal["paper", "code"] = "paper",
     layer: int = -1,
 ) -> Reduction:
-    """Keep the thumbnail's best tokens, and in each crop a share that its region there earns.
+    """Keep the thumbnail's best tokens, and of each crop a share by the score of its region.
 
     Scores are [CLS] logits of the last layer before the softmax, mean over heads. With R = keep / n
     a crop keeps R (1 + p - mean p) of its tokens, p being the softmax over crops of the summed
@@ -45,8 +45,8 @@ def globalcom2(
     less than the budget may be kept; newline tokens are not part of the decision. The thumbnail's
     tokens come first, best first.
 
-    "code" places the tokens of a padded image as the official code does, which takes their number
-    among the unpadded tokens for their place in the grid.
+    "code" places the tokens of a padded image as the official code does: it uses their number among
+    the tokens without padding as their place in the grid.
     """
     layout = CropLayout.of(signals)
     if layout.thumbnail is None or not layout.tiles:

@@ -49,13 +49,14 @@ def hiprune(
     wrap: bool = True,
     variant: Literal["code", "paper"] = "code",
 ) -> Reduction:
-    """Keep anchors, their four neighbours (buffers) and the best of a deep layer (registers).
+    """Keep anchors, their four neighbours (buffers) and a deep layer's best tokens (registers).
 
     Scores are received attention, the [CLS] query included. round(keep * alpha / 5) anchors come
     from `object_layer` (published: layer 8 of 24, scaled to other depths), registers from `layer`.
     A neighbour outside the grid is clamped into it in the code, so that it adds the first or last
     token, and left out in the paper. Both take left and right from the flat sequence, across row
-    ends; `wrap` off keeps them in their row. Buffers beyond a small budget go, weakest first.
+    ends; `wrap` off keeps them in their row. If the budget is too small, the buffers with the
+    lowest scores are dropped first.
     """
     return choose(signals, keep, alpha, object_layer, layer, wrap, variant == "code")
 

@@ -1,4 +1,4 @@
-"""HiPrune++: HiPrune, plus a few tokens that look like the question."""
+"""HiPrune++: HiPrune, plus a few tokens that are similar to the question."""
 
 from typing import Annotated
 
@@ -51,9 +51,10 @@ def hiprune_plus(
 ) -> Reduction:
     """Give most of the budget to HiPrune and the rest to the tokens most like the question.
 
-    Built from the paper's text; no code is public. round(beta * keep) tokens that HiPrune left
-    out are added by cosine with the mean text embedding: of CLIP's text encoder, or of the
-    language model's input embeddings against the projected features where there is none.
+    Built from the paper's text; no code is public. round(beta * keep) of the tokens that HiPrune
+    did not keep are added, those with the highest cosine to the mean text embedding: in CLIP's
+    joint space, or without a CLIP text encoder between the language model's input embeddings and
+    the projected features.
     """
     like = round(beta * keep)
     if like >= keep:

@@ -51,7 +51,7 @@ def hired(
     layer: int = -2,
     variant: Literal["code", "paper"] = "code",
 ) -> Reduction:
-    """Keep a share of the thumbnail, and of each crop by what the thumbnail sees in it.
+    """Keep a share of the thumbnail, and of each crop by the thumbnail's attention to its region.
 
     `alpha` of the budget goes to the thumbnail. The rest is split by the [CLS] attention of layer 0
     over the thumbnail; inside each crop the attention of `layer` chooses. The paper sums attention

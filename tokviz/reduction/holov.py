@@ -1,4 +1,4 @@
-"""HoloV: give every part of the image its share of the budget before choosing inside it."""
+"""HoloV: split the budget among the parts of the image before choosing inside them."""
 
 import math
 from typing import Annotated, Literal
@@ -51,14 +51,14 @@ def holov(
     """Split the budget among parts of the image by their mean score, then choose inside each.
 
     A token's score is its [CLS] attention plus 0.09 times the variance of its similarities inside
-    its part, brought to the attention's scale.
+    its part, scaled to the attention's range.
 
-    "code": parts are stretches of the flat sequence, and inside each the attention alone chooses,
-    best first (a part that is kept whole stays in order). Scaling makes the variance vanish from
-    every part's mean, so the features decide nothing. Quotas beyond a part's size are lost: the
-    places are filled with zero vectors.
-    "paper", as far as it says: parts are blocks of the grid, quotas follow (mean score) ^ tau and
-    overflow is shared out again, and the score chooses inside each part.
+    "code": parts are sections of the flat sequence, and inside each part only the attention
+    chooses, best first (a part that is kept completely stays in order). The scaling removes the
+    variance from every part's mean, so the features have no effect. Quotas beyond a part's size are
+    lost: the places are filled with zero vectors.
+    "paper", as far as it is described: parts are blocks of the grid, quotas are proportional to
+    (mean score) ^ tau, overflow is distributed again, and the score chooses inside each part.
     """
     attention, notes = cls_score(signals, layer)
     said: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ def plain_quotas(worth: np.ndarray, keep: int) -> np.ndarray:
 
 
 def shared_quotas(worth: np.ndarray, sizes: np.ndarray, keep: int) -> np.ndarray:
-    """Return budgets that no part's size cuts short: what overflows is shared out again."""
+    """Return the budget of each part, at most its size; overflow is distributed again."""
     quota = np.zeros(len(sizes), np.int64)
     while (left := keep - quota.sum()) > 0:
         room = sizes > quota
@@ -131,7 +131,7 @@ def shared_quotas(worth: np.ndarray, sizes: np.ndarray, keep: int) -> np.ndarray
 
 
 def _blocks(grid: tuple[int, int], count: int) -> list[np.ndarray]:
-    """Split a grid into about `count` equal blocks, as many down as across where it can be."""
+    """Split a grid into about `count` equal blocks, with as many down as across if possible."""
     down = min(max(math.isqrt(count), 1), grid[0])
     across = min(max(count // down, 1), grid[1])
     row, col = rows_cols(grid)

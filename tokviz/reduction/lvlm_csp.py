@@ -1,4 +1,4 @@
-"""LVLM_CSP: which few representatives could stand for the image in the first layers?"""
+"""LVLM_CSP: which few tokens can represent the image in the first layers?"""
 
 from typing import Annotated, Literal
 

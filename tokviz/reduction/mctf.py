@@ -1,4 +1,4 @@
-"""MCTF: which tokens are alike, and uninformative, and small?"""
+"""MCTF: merge tokens that are similar, uninformative and of few patches."""
 
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ Positive = Annotated[float, Range(0.1, 100, 0.1)]
 def pair_weights(
     cosines: torch.Tensor, attention: torch.Tensor, sizes: torch.Tensor, tau: tuple[float, ...]
 ) -> torch.Tensor:
-    """Return how willingly each pair merges [n, n]: alike, little attended to, few patches.
+    """Return the merge score of each pair [n, n]: similar, little attention, few patches.
 
     Args:
         cosines: [n, n] between hidden states.
@@ -76,13 +76,13 @@ def mctf(
     bidirectional: bool = True,
     pooling: Literal["attention", "size", "mean"] = "attention",
 ) -> Reduction:
-    """Merge tokens that are alike, receive little attention and stand for few patches.
+    """Merge tokens that are similar, receive little attention and consist of few patches.
 
     The product of three criteria ranks the edges: half of the merges go from even to odd
-    positions, the other half from odd tokens to even ones that are still alone. A group is pooled
-    with attention times size as weights (type 1 of the code; "size" is type 0, "mean" type 3; type
-    2, the maximum of each channel, is no weighted sum of tokens and is left out). Block 0 is left
-    alone unless the budget needs it.
+    positions, the other half from odd tokens to even tokens that are not merged yet. A group is
+    pooled with attention times size as weights (type 1 of the code; "size" is type 0, "mean" type
+    3; type 2, the maximum of each channel, is not a weighted sum of tokens and is left out). Block
+    0 merges only if the budget needs it.
 
     One-step-ahead attention as published re-uses this block's map, merged (`merged_attention`);
     here the block has attended with all tokens and the fusion follows, so its own map is exact. The
@@ -122,9 +122,9 @@ def _back(
     label: torch.Tensor,
     r: int,
 ) -> torch.Tensor:
-    """Merge r odd tokens (with what they hold) into even tokens that are still alone.
+    """Merge r odd tokens (with their members) into even tokens that are not merged yet.
 
-    Output order: the even tokens, then the odd ones that stay, most willing first.
+    Output order: the even tokens, then the odd tokens that stay, highest merge score first.
     """
     alone = edges.a[~merged]
     alone = alone[label[alone].argsort()]

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from tokviz.budget import tokens_of
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.options import Option, Range, check_options, read_off
+from tokviz.reduction.check_decision import check_decision
 from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Signals
 from tokviz.registry import Registry
@@ -44,37 +43,37 @@ PLACES: dict[str, str] = {
 }
 
 EFFECTS: dict[str, str] = {
-    "remove": "gone from this layer on",
-    "mask": "still there, but from this layer on no other row attends to them",
-    "bypass": "skip the layers up to the next decision, then all tokens are there again",
+    "remove": "removed from this layer on",
+    "mask": "kept, but from this layer on no other row attends to them",
+    "bypass": "skip the layers up to the next stage, where all tokens are added again",
     "unmerge": "merged for this layer's attention only, then copied back to every member",
-    "decode": "untouched while the prompt is read; later tokens attend only to what was chosen",
-    "restart": "gone: the prompt is read again from layer 0 without them",
+    "decode": "unchanged in the prefill; answer tokens attend only to the chosen tokens",
+    "restart": "removed: the prompt is read again from layer 0 without them",
 }
 
 IMAGES: dict[str, str] = {
-    "each": "from each image on its own, in shares that follow the images' tokens",
+    "each": "from each image separately, in proportion to the image's tokens",
     "together": "from the tokens of all images together",
     "one": "from one image only; a prompt with several is refused",
 }
-"""How a method meets a prompt with several images."""
+"""How a method chooses from a prompt with several images."""
 
 TILES: dict[str, str] = {
-    "each": "from each crop on its own, in shares that follow the crops' tokens",
+    "each": "from each crop separately, in proportion to the crop's tokens",
     "together": "from the tokens of all crops together",
-    "own": "from each crop on its own, in shares that the method sets itself",
+    "own": "from each crop separately, in shares that the method chooses",
 }
-"""How a method meets an image that the tower sees as several crops."""
+"""How a method chooses from an image that is cut into several crops."""
 
 VARIANTS = ("paper", "code")
-"""What `variant` chooses where the publication and its official code differ."""
+"""Values of `variant`, for publications that differ from their official code."""
 
 METHODS: Registry[Method] = Registry("method", "tokviz.reduction", "tokviz.methods", lambda: Method)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One decision of a method: at which layer, and how many tokens are left after it."""
+    """One decision of a method: the layer before which it decides, and the tokens left after it."""
 
     layer: int
     keep: int
@@ -86,7 +85,7 @@ Schedule = Callable[..., list[Stage]]
 
 @dataclass(frozen=True)
 class Published:
-    """What a publication reports for LLaVA-1.5-7B; never one of this project's own measurements."""
+    """Scores that a publication reports for LLaVA-1.5-7B; never this project's measurements."""
 
     budget: str
     "In the publication's words."
@@ -106,7 +105,7 @@ class Method:
     title: str
     place: Place
     needs: tuple[str, ...]
-    "Names of the signals that a decision reads."
+    "Names of the signals that a decision must have."
     summary: str
     "First line of the docstring."
     notes: str
@@ -121,9 +120,9 @@ class Method:
     licence: str = ""
     "Licence of the official code."
     query_aware: bool = False
-    "True when the kept set depends on the prompt."
+    "True if the kept set depends on the prompt."
     fallbacks: Mapping[str, str] = None  # type: ignore[assignment]
-    "Signal -> signal to use in its place when a model does not have it."
+    "Signal -> the signal that replaces it if a model does not have it."
     optional: tuple[str, ...] = ()
     "Signals that are used when they are there."
     read_with: Mapping[str, str] = field(default_factory=dict)
@@ -135,9 +134,9 @@ class Method:
     member_positions: Callable[[Reduction], np.ndarray] | None = None
     "Reduction -> source tokens [m, k] whose positions each token has, where M-RoPE has sections."
     removes: bool = True
-    "False for methods that mask only: they shorten nothing."
+    "False for methods that only mask: the sequence is not shortened."
     effect: str = "remove"
-    "A key of EFFECTS: what happens to the tokens that a decision leaves out."
+    "A key of EFFECTS: what happens to the tokens that a decision does not keep."
     verified: bool = True
     "False: built from secondary sources, a labelled stand-in for the published method."
     differs: tuple[str, ...] = ()
@@ -153,20 +152,20 @@ class Method:
     several_images: bool = False
     "True when the publication itself decides on the tokens of several images."
     gradual: bool = False
-    "A stage may leave more than keep, since it comes down to keep over the stages after it."
+    "True if a stage may keep more than `keep`, which later stages reach."
     adaptive: bool = False
-    "True when the method may choose fewer tokens than the budget by itself."
+    "True if the method may keep fewer tokens than the budget."
     images: str = "each"
     "A key of IMAGES; by default each, inside the language model together."
     tiles: str = "together"
     "A key of TILES: what the official code does with the crops of one image."
     schedule: Schedule | None = None
     published: tuple[Published, ...] = ()
-    "Scores of LLaVA-1.5-7B as printed elsewhere, with their source; empty where none was found."
+    "Published scores of LLaVA-1.5-7B, with their source; empty if none were found."
 
     @property
     def acts_at(self) -> str:
-        """Where it acts, in words."""
+        """Where the method acts, in words."""
         return PLACES[self.place]
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,7 +198,7 @@ class Method:
         return self.schedule(n, keep, layers, **self.check_options(options))
 
     def check_images(self, count: int) -> None:
-        """Raise InputError for several images when the method is defined for one only."""
+        """Raise InputError for several images if the method is defined for one only."""
         if self.images == "one" and count > 1:
             raise InputError(
                 f"{self.title} is defined for one image, and this prompt has {count}. Ask about "
@@ -221,7 +220,8 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
 
     Args:
         name: the name in the dropdown, the CLI and `tokviz.reduce`.
-        **declared: fields of `Method`. Options, summary and notes are read off the function.
+        **declared: fields of `Method`. Options come from the function's keyword-only arguments,
+            summary and notes from its docstring.
     """
 
     def register(decide: Callable[..., Reduction]) -> Method:
@@ -235,22 +235,22 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
 
 
 def reduce(name: str, signals: Mapping[str, Any], keep: int | str, **options: Any) -> Reduction:
-    """Decide what one method would do with these signals.
+    """Return the decision of one method for these signals.
 
     Args:
         name: a key of METHODS.
         signals: name -> array, see `tokviz.reduction.signal_table.SIGNALS`; any float type,
             decided as float32.
-        keep: number of visual tokens to leave, 1 to n, or a share such as "25%".
+        keep: number of visual tokens to keep, 1 to n, or a share such as "25%".
         **options: the method's own options.
 
     Returns:
-        A Reduction over the n tokens of the signals. keep = n is the identity, except for methods
+        A Reduction of the n tokens of the signals. keep = n is the identity, except for methods
         that choose their own count (`Method.adaptive`).
 
     Raises:
         InputError: an unknown method or option, keep out of range, NaN or Inf in a signal.
-        MissingSignal: a needed signal is absent and so is its fallback.
+        MissingSignal: a needed signal and its fallback are missing.
     """
     chosen = METHODS[name]
     options = chosen.check_options(options)

@@ -51,12 +51,12 @@ def mmtok(
     text_temperature: Annotated[float, Range(0.001, 1)] = 0.02,
     image_temperature: Annotated[float, Range(0.001, 1)] = 0.2,
 ) -> Reduction:
-    """Keep the tokens that greedily cover the most of the question's words and of the patches.
+    """Keep the tokens that together cover most of the question's words and of the patches.
 
     A word is covered by a softmax over tokens of its cosine with their projected features, a patch
     by the same over features before the projector; patches weigh `alpha`. Padding tokens come last.
-    The official code takes stop words and a dataset's standard phrases out of the question first;
-    here `text_llm` is used as it comes. Its text temperature is 0.01 for Qwen.
+    The official code first removes stop words and a data set's standard phrases from the question;
+    here `text_llm` is used unchanged. The official text temperature is 0.01 for Qwen.
     """
     after, text = signals["feats_post"], signals["text_llm"]
     notes: tuple[str, ...] = ()
@@ -78,5 +78,5 @@ def mmtok(
 
 
 def _share(things: torch.Tensor, tokens: torch.Tensor, temperature: float) -> torch.Tensor:
-    """How much each token [n] covers each thing [r]: softmax of cosines, divided by r."""
+    """Return how much each token covers each thing, [n, r]: softmax of cosines, divided by r."""
     return (unit(things) @ unit(tokens).T / temperature).softmax(1) / len(things)

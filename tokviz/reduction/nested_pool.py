@@ -22,12 +22,12 @@ from tokviz.reduction.parts.spatial import grid_of, rows_cols
     adaptive=True,
 )
 def nested_pool(signals, keep: int) -> Reduction:
-    """Average blocks of the grid, as large as the budget asks for.
+    """Average blocks of the grid; the budget sets the size of a block.
 
-    M3's scales of 576 tokens are 144, 36, 9 and 1 (blocks of 2, 4, 8 and 24 a side); other budgets
-    take the smallest square that meets them, stretched to fill a grid that it does not divide.
-    Rows and columns that still fill no block are dropped. M3 trains the model on all scales;
-    without that, expect the answers to suffer.
+    M3's scales of 576 tokens are 144, 36, 9 and 1 (blocks of side 2, 4, 8 and 24). Other budgets
+    use the smallest square block that satisfies them, made longer on one side if it does not divide
+    the grid. Rows and columns that do not fill a block are dropped. M3 trains the model on all
+    scales; without that training, answers are worse.
     """
     (rows, cols), notes = grid_of(signals)
     sides = range(1, max(rows, cols) + 1)

@@ -10,7 +10,7 @@ def norm(signals, keep: int, *, highest: bool = True) -> Reduction:
     """Keep the tokens whose projected features are longest, a baseline.
 
     Long features are often register-like outliers, so the opposite order (`highest` off) is worth
-    a look too.
+    trying too.
     """
     length = signals["feats_post"].norm(dim=1)
     score = length if highest else -length

@@ -1,4 +1,4 @@
-"""p-MoD: may visual tokens skip more and more layers, without ever leaving?"""
+"""p-MoD: can visual tokens skip more and more layers without being removed?"""
 
 import math
 from typing import Annotated
@@ -40,14 +40,14 @@ def _schedule(n: int, keep: int, layers: int, **options):
     schedule=_schedule,
 )
 def p_mod(signals, keep: int, *, dense: Annotated[float, Range(0.5, 1, 0.01)] = 0.85) -> Reduction:
-    """Let fewer visual tokens through each layer; the others skip it and are there for the next.
+    """Process fewer visual tokens in each layer; the others skip it and return in the next layer.
 
-    The share falls along half a cosine; layers above 0.85 take all tokens, and the floor is `keep`
-    (published: 15 %). Every layer chooses anew among all visual tokens.
+    The share falls along half a cosine; layers with a share above 0.85 process all tokens, and the
+    smallest number is `keep` (published: 15 %). Each layer chooses among all visual tokens.
 
-    A stand-in for the trained router of the paper: only its schedule is used. The attention of the
-    last prompt row with the coming layer's queries and keys ranks the tokens, because those that
-    skipped the layer before were not in its attention. The router's weighting of the outputs is
+    A stand-in for the trained router of the paper: only its schedule is used. Tokens are ranked by
+    the attention of the last prompt row with the next layer's queries and keys, because tokens that
+    skipped the previous layer were not in its attention. The router's weighting of the outputs is
     left out.
     """
     score = signals["llm_peek_last"].mean(0)

@@ -1,4 +1,4 @@
-"""P-Sigmoid: can one smooth curve say how many visual tokens each layer needs?"""
+"""P-Sigmoid: a sigmoid curve sets the number of visual tokens in each layer."""
 
 import math
 from typing import Annotated
@@ -61,14 +61,14 @@ def _schedule(n: int, keep: int, layers: int, **options):
 def p_sigmoid(
     signals, keep: int, *, slope: Annotated[float, Range(-4, -0.02, 0.01)] = -0.25
 ) -> Reduction:
-    """Prune a little before every layer, along a falling sigmoid, by the attention just before.
+    """Remove some tokens before every layer, along a falling sigmoid, by the previous attention.
 
     `keep` is the count in the last layer, which fixes the curve once its slope is chosen; the
-    published budget is the mean over the layers (`middle_for_mean` in this module) and the slope
-    is searched for. The slope is given for 32 layers and scaled to the depth.
+    published budget is the mean over the layers (`middle_for_mean` in this module), and the slope
+    is found by a search. The slope is given for 32 layers and scaled to the depth.
 
-    A stand-in: which rows give the score is second hand; here it is the last prompt row, as in
-    FastV. The search of the same paper (G-Search) is not built.
+    A stand-in: the rows that give the score are known from secondary sources only; here it is the
+    last prompt row, as in FastV. The search of the same paper (G-Search) is not included.
     """
     score = signals["llm_attn_last"].mean(0)
     order = top_k(score, keep)

@@ -1,4 +1,4 @@
-"""PACT: prune what nobody looks at, then merge what is said twice."""
+"""PACT: remove unimportant tokens, then merge duplicates."""
 
 from typing import Annotated
 
@@ -15,8 +15,8 @@ from tokviz.reduction.parts.similarity import unit
 def bounded_peaks(distances: torch.Tensor, cutoff: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Cluster so that no centre is closer to a denser token than a cutoff.
 
-    In rounds: a token becomes a centre when every denser token of the pool is farther than the
-    cutoff; centres and all tokens within the cutoff of one leave the pool.
+    In each round a token becomes a centre if every denser token of the pool is farther than the
+    cutoff; centres and all tokens within the cutoff of a centre are then removed from the pool.
 
     Args:
         distances: [n, n], 1 - cosine.
@@ -44,7 +44,7 @@ def bounded_peaks(distances: torch.Tensor, cutoff: float) -> tuple[torch.Tensor,
 
 
 def cutoff_for(distances: torch.Tensor, cutoff: float, keep: int) -> float:
-    """Return the cutoff, raised as far as at most keep clusters are left."""
+    """Return the cutoff, raised until there are at most `keep` clusters."""
     if len(bounded_peaks(distances, cutoff)[0]) <= keep:
         return cutoff
     low, high = cutoff, 2.01
@@ -91,8 +91,8 @@ def pact(
     centre's position. Once, before layer 4 of 32, scaled to the depth.
 
     As published the image decides the count; `keep` is its upper limit: the cutoff is raised until
-    it holds, and fewer may remain. Proportional attention (log of the cluster's size) is published
-    too and is left to whoever applies this.
+    it is met, and fewer tokens may remain. Proportional attention (a key bias of log(cluster size))
+    is published too and is not applied here.
     """
     attention = signals["llm_attn_mean_query"].mean(0)
     score = (attention * signals["llm_hidden"].norm(dim=1)).cpu()
@@ -112,7 +112,7 @@ def pact(
 
 
 def _named_after_centres(label, centres, score, signals) -> Reduction:
-    """Merge clusters; the centre, not the lowest token, gives the position."""
+    """Merge clusters; each mean has the position of its centre, not of its lowest token."""
     number = original_numbers(signals).cpu().clone()
     number[centres] -= int(number.max()) + 1
     roles = {"centre": centres}

@@ -1,4 +1,4 @@
-"""PiToMe: which patches stand alone, and should be left out of merging?"""
+"""PiToMe: protect patches that are unlike all others, and merge groups of similar patches."""
 
 from typing import Annotated, Literal
 
@@ -14,12 +14,12 @@ from tokviz.reduction.tome import tome
 def energy(
     cosines: torch.Tensor, margin: float, alpha: float = 1.0, variant: str = "code"
 ) -> torch.Tensor:
-    """Return the energy of every token [n]; a token in a crowd has a high one.
+    """Return the energy of every token [n]; a token with many similar tokens has a high energy.
 
     Args:
         cosines: [n, n] between all tokens; the diagonal counts.
-        margin: cosine above which two tokens count as alike.
-        alpha: weight of what lies below the margin.
+        margin: cosine above which two tokens count as similar.
+        alpha: weight of cosines below the margin.
         variant: above the margin "code" adds cos - margin, "paper" adds cos.
     """
     above = cosines - margin if variant == "code" else cosines
@@ -80,11 +80,11 @@ def pitome(
     tome_first: bool = False,
     split: Literal["energy", "all"] = "energy",
 ) -> Reduction:
-    """Merge only inside crowds, where patches have many others alike; lone ones are kept.
+    """Merge patches that have many similar patches; patches unlike all others are kept.
 
-    Patches in a crowd have high energy. To merge r tokens, the 2 r of highest energy are split
-    alternately in energy order, and every token of the first half joins its most similar one of the
-    second (means weigh each token by the patches it stands for). The margin falls with depth,
+    Patches with many similar patches have high energy. To merge r tokens, the 2 r of highest energy
+    are split alternately in energy order, and every token of the first half joins its most similar
+    token of the second (means weigh tokens by their patches). The margin falls with depth,
     margin * (1 - layer / layers); 0.9 is the value for CLIP. Each layer keeps the same share of its
     tokens, at least half. Output order: protected in energy order, then the second half.
 
@@ -95,8 +95,8 @@ def pitome(
     `split`: "all" is the code's bsm form for the first layers of DeiT and the last of MAE: all
     tokens are split alternately in energy order, and the r pairs that are most alike merge.
 
-    `variant`: the energy above the margin, cos - margin in the code; the paper's form is second
-    hand. `tome_first`: ToMe up to the middle layer (0 to 12 of 24), as the code does for CLIP. That
+    `variant`: the energy above the margin, cos - margin in the code; the paper's form is from a
+    secondary source. `tome_first`: ToMe up to the middle layer (0 to 12 of 24), as for CLIP. That
     code also takes plain means and, for other towers, leaves out the sizes in attention.
     """
     n = signals.n

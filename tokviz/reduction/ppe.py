@@ -32,8 +32,8 @@ def ppe(signals, keep: int, *, neighbours: Annotated[int, Range(1, 64)] = NEIGHB
     """Merge clusters around density peaks into means (published budget: 45 % of the tokens).
 
     A centre is dense (its `neighbours` nearest tokens, itself included, are close) and far from
-    anything denser. Output order: strongest centre first, each at its centre's position. The
-    official code adds density noise up to 1e-6 against ties; here the lower index wins.
+    every denser token. Output order: strongest centre first, each at its centre's position. The
+    official code adds noise up to 1e-6 to densities to break ties; here the lower index wins.
 
     The method's point is what M-RoPE models do with the positions: in Qwen2-VL and Qwen2.5-VL each
     token's rotary frequencies are split over eight of its members (`position_hypotheses`,

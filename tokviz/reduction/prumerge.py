@@ -46,7 +46,7 @@ def prumerge(
     neighbours: Annotated[int, Range(1, 128)] = NEIGHBOURS,
     variant: Literal["code", "paper"] = "code",
 ) -> Reduction:
-    """Keep the [CLS] attention's outliers; each takes in its most similar patches, kept or not.
+    """Keep outliers of [CLS] attention and merge into each its most similar patches, kept or not.
 
     An outlier lies above Q3 + 1.5 (Q3 - Q1); with "budget" as many as fit are kept instead. A kept
     patch adds its `neighbours` most similar others (keys of all heads joined), weighted by their
@@ -94,11 +94,11 @@ def merge_around(
         score: [n], weight of a patch when it is added to another.
         keys: [n, d].
         kept: int64 [k], in output order.
-        keep: most output tokens; the extra one is left out when they are k already.
-        neighbours: patches that each kept one takes in.
-        mean: divide each row by its weights, the kept patch weighing its score too.
-        notes: for the reader.
-        roles: for the reader.
+        keep: largest number of output tokens; with k = keep there is no extra token.
+        neighbours: number of patches merged into each kept patch.
+        mean: divide each row by the sum of its weights, in which the kept patch has its score.
+        notes: sentences for the user.
+        roles: roles of tokens for the user.
     """
     n, centre = len(score), kept.cpu().numpy()
     weight = score.double().cpu().numpy()

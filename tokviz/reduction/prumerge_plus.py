@@ -41,11 +41,11 @@ def prumerge_plus(
     count: Literal["outliers", "budget"] = "outliers",
     neighbours: Annotated[int, Range(1, 128)] = NEIGHBOURS,
 ) -> Reduction:
-    """Keep outliers as PruMerge does and every few patches one more, then merge as PruMerge does.
+    """Keep PruMerge's outliers and evenly spaced patches, then merge as PruMerge does.
 
     With a share r of outliers, every int(int(1 / r) / 3)-th patch is added (about three times as
-    many as outliers); the last patch is never reached, as in the code. Where that is more than the
-    budget, an even part of it is taken; "budget" fills up to it evenly.
+    many as outliers); the last patch is never added, as in the code. If that is more than the
+    budget, evenly spaced ones of them are kept; "budget" adds evenly spaced patches up to it.
     """
     score, keys, notes = attention_and_keys(signals, "code")
     n, room = len(score), max(keep - 1, 1)

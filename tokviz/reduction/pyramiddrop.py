@@ -37,10 +37,10 @@ def _schedule(n: int, keep: int, layers: int, **options):
     ),
 )
 def pyramiddrop(signals, keep: int) -> Reduction:
-    """Drop the same share of the visual tokens before each quarter of the language model.
+    """Remove the same share of the visual tokens after each quarter of the language model.
 
-    The score is the attention of the last prompt row with the queries and keys of the layer that is
-    about to run, mean over heads. Published: before layers 8, 16 and 24 of 32, scaled to other
+    The score is the attention of the last prompt row with the queries and keys of the next layer,
+    mean over heads. Published: before layers 8, 16 and 24 of 32, scaled to other
     depths, keeping half each time. `keep` is the count after the last stage, so half each time is
     keep = n / 8 (72 of 576); another budget keeps (keep / n) ^ (1/3) each time. Positions are
     renumbered after every stage.

@@ -1,4 +1,4 @@
-"""Random choice: the honest baseline that a method has to beat."""
+"""Random choice: the baseline that every method should beat."""
 
 from typing import Annotated
 

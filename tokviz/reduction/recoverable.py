@@ -1,4 +1,4 @@
-"""Recoverable Compression: what the tower overlooked, the question may bring back."""
+"""Recoverable Compression: tokens that the tower finds unimportant are kept for the question."""
 
 from typing import Annotated
 
@@ -57,17 +57,17 @@ def recoverable(
     rest_neighbours: Annotated[int, Range(1, 64)] = REST,
     merged: Annotated[int, Range(1, 128)] = MERGED,
 ) -> Reduction:
-    """Keep as many tokens as there are outliers in [CLS] attention, then in likeness to the text.
+    """Keep as many tokens as [CLS] attention has outliers, then as text similarity has.
 
     The share of local outliers (LOF, low ones count too) among the values gives the number, the
     highest values are taken. Of the rest, again as many as there are outliers become centres, each
     adding its `merged` nearest (key cosine + 50 x likeness) weighted by attention; one more token
-    sums up what is left. Output order: kept in raster order, centres, extra token.
+    sums up the remaining tokens. Output order: kept in raster order, centres, extra token.
 
-    Two slips of the code that was read (a fork; the original was not available) are not repeated:
-    centres are sized by the rest, and their keys are those of the rest. A budget below what the
-    method wants cuts the kept tokens in proportion, then the centres. The published likeness is
-    that of CLIP's text encoder.
+    Two errors of the available code (a fork; the original was not available) are not repeated: here
+    the number of centres and their keys are computed on the rest. A budget below the method's own
+    count reduces the kept tokens in proportion, then the centres. The published similarity is that
+    of CLIP's text encoder.
     """
     attention, notes = single_head_cls(signals, -1)
     score = attention.cpu().numpy()
@@ -112,11 +112,11 @@ def recoverable(
 
 
 def recovered_by_text(text: np.ndarray, visual: np.ndarray, neighbours: int) -> np.ndarray:
-    """Return the tokens that the question brings back, most alike first.
+    """Return the tokens that are kept for the question, most similar first.
 
     Args:
-        text: [n], likeness to the question.
-        visual: tokens that are kept already; they count as the least alike.
+        text: [n], similarity to the question.
+        visual: tokens that are kept already; they count as the least similar.
         neighbours: of the local outlier factor.
     """
     masked = text.copy()
@@ -129,7 +129,7 @@ def recovered_by_text(text: np.ndarray, visual: np.ndarray, neighbours: int) -> 
 def _nearest(
     keys: torch.Tensor, text: np.ndarray, centres: np.ndarray, rest: np.ndarray, k: int
 ) -> np.ndarray:
-    """Return the k tokens of the rest [c, k] that each centre takes in, itself left out."""
+    """Return the k tokens of the rest that are merged into each centre, without itself, [c, k]."""
     likeness = cosines(keys[centres], keys[rest]) + TEXT_WEIGHT * text[rest]
     likeness[rest[None] == centres[:, None]] = -np.inf
     ranked = torch.sort(torch.as_tensor(likeness), dim=1, descending=True, stable=True).indices

@@ -1,4 +1,4 @@
-"""Relevance map: what would be kept by someone who already knows the answer?"""
+"""Relevance map: an oracle that keeps the tokens which matter for the known answer."""
 
 import torch
 
@@ -23,20 +23,19 @@ from tokviz.reduction.parts.selection import top_k
 def relevance(signals, keep: int) -> Reduction:
     """Keep the tokens that matter most for the complete model's own answer: an upper bound.
 
-    Takes any map over the tokens; without one, attention maps of the language model and their
-    gradients are rolled out (positive part of attention x gradient, mean over heads, layer by
-    layer; last row). That needs a forward and a backward pass with all tokens, so it saves nothing.
-    A run supplies the map of the analysis "relevance" on the full answer's first eight words, and
-    counts that time as the decision's. The paper trains a small network to guess this map, which
-    is not part of this method; its code is not public and the formula comes from a secondary
-    description.
+    It uses any map over the tokens. Without one, the map is the rollout of attention x gradient of
+    the language model (positive part, mean over heads, layer by layer; last row). That needs a
+    forward and a backward pass with all tokens, so it saves nothing. A run supplies the map of the
+    analysis "relevance" on the full answer's first eight tokens, and counts its time as time to
+    decide. The paper trains a small network to predict this map, which is not part of this method;
+    its code is not public and the formula comes from a secondary source.
     """
     notes: tuple[str, ...] = ()
     if "relevance" in signals:
         score = signals["relevance"]
     else:
         score = _visual(signals)
-        notes = ("The map was rolled out from llm_attn and llm_attn_grad.",)
+        notes = ("The map was computed from llm_attn and llm_attn_grad by rollout.",)
     order = top_k(score, keep)
     return Reduction.select(order, len(score), score=score, order=order, notes=notes)
 
@@ -57,10 +56,10 @@ def rolled_out(attention: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
 def _visual(signals) -> torch.Tensor:
     if "llm_attn_grad" not in signals:
         raise MissingSignal(
-            "the signal 'llm_attn_grad' is missing: llm_attn alone says too little."
+            "the signal 'llm_attn_grad' is missing: the map cannot be computed from llm_attn alone."
         )
     if "llm_visual_rows" not in signals:
-        raise MissingSignal("the signal 'llm_visual_rows' is missing: where are the tokens?")
+        raise MissingSignal("the signal 'llm_visual_rows' is missing: rows of the visual tokens.")
     attention, rows = signals["llm_attn"], signals["llm_visual_rows"]
     if attention.shape != signals["llm_attn_grad"].shape or rows.max() >= attention.shape[-1]:
         raise InputError("llm_attn, llm_attn_grad and llm_visual_rows do not fit each other.")

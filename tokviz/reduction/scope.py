@@ -51,9 +51,9 @@ def scope(
 ) -> Reduction:
     """Keep the tokens with the largest (newly covered tokens) x ([CLS] attention ^ alpha).
 
-    A token covers another by the cosine of their features before the projector, negative ones not
-    at all. [CLS] attention is summed over heads. "add" is a variant of the official code; alpha 0
-    leaves plain facility location.
+    A token covers another by the cosine of their features before the projector; negative cosines
+    count as 0. [CLS] attention is summed over heads. "add" is a variant of the official code;
+    alpha = 0 is plain facility location.
     """
     similarity = np.maximum(cosines(signals["feats_pre"]), 0)
     attention, notes = cls_score(signals, layer)

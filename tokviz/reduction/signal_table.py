@@ -1,8 +1,8 @@
 """Every signal that a method may read: its shape and its meaning.
 
-One table, from which checking, the engine's captures and the documentation follow. Shape letters:
-n tokens that are decided on, h heads, d width, m text tokens, p crops without the thumbnail,
-l layers of the language model, a any other length.
+The checks of signals, their recording in a run and the documentation use this table. Shape letters:
+n tokens of the decision, h heads, d width, m text tokens, p crops without the thumbnail, l layers
+of the language model, a any other length.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class Signal:
     shape: str
     "Shape letters, space-separated; a leading h may be left out (one head, or a head mean)."
     meaning: str
-    "What it holds, in one sentence."
+    "Its content, in one sentence."
     layered: bool = False
-    "True: one array per layer, given as {layer: array}; a bare array stands for the layer asked."
+    "True = one array per layer, given as {layer: array}; a bare array is used for any layer."
     integer: bool = False
     arrays_only: bool = False
     "True: no run supplies it; it is for arrays of one's own."
 
 
 CALLABLE, CROPS = "callable", "crops"
-"""Shapes of the two signals that are no arrays."""
+"""Shapes of the two signals that are not arrays."""
 
 TOWER: dict[str, Signal] = {
     "cls_attn": Signal(
@@ -41,7 +41,7 @@ TOWER: dict[str, Signal] = {
     "k": Signal("h a d", "key states, [CLS] (if any) first.", True),
     "v": Signal("h a d", "value states, [CLS] (if any) first.", True),
     "feats_pre": Signal("n d", "features that enter the projector (tower width)."),
-    "cls_pre": Signal("d", "the [CLS] state of the layer that gives the features."),
+    "cls_pre": Signal("d", "the [CLS] state of the layer that becomes the features."),
     "feats_post": Signal("n d", "projected features, as they enter the language model."),
     "projector": Signal(CALLABLE, "the projector: features [a, d] in, projected features out."),
 }
@@ -77,50 +77,50 @@ TOWER_STEP: dict[str, Signal] = {
     "hidden": Signal(
         "n d", "this layer's states of the current tokens, [CLS] left out; means as for keys."
     ),
-    "sizes": Signal("n", "how many of the first tokens each current token stands for."),
+    "sizes": Signal("n", "number of original tokens in each current token."),
     "prefix": Signal(
         "",
-        "how many [CLS] and register tokens stand before the patches; they are not in the signals "
-        "and are never merged, but they count for even and odd places.",
+        "number of [CLS] and register tokens before the patches; they are not in the signals and "
+        "are never merged, but they count for even and odd places.",
         integer=True,
     ),
     "layer": Signal("", "number of the layer at which the decision is taken.", integer=True),
     "layers_run": Signal(
         "",
-        "number of tower layers that are run, up to the one that gives the features (23 of LLaVA's "
-        "24); num_layers counts all of them.",
+        "number of tower layers that are run, up to the one that becomes the features (23 of "
+        "LLaVA's 24); num_layers counts all layers.",
         integer=True,
     ),
     "carried": Signal(
         "n",
-        "score that the method itself gave to each current token at its last decision, a group "
-        "having that of its representative; missing at the first one.",
+        "score that the method gave to each current token at its last decision (for a group that "
+        "of its representative); missing at the first decision.",
     ),
 }
 
 STAGE: dict[str, Signal] = {
     "llm_attn_last": Signal(
-        "h n", "attention of the last prompt row to the visual tokens, in the layer just before."
+        "h n", "attention of the last prompt row to the visual tokens, in the previous layer."
     ),
     "llm_peek_last": Signal(
-        "h n", "attention of the last prompt row with the coming layer's own queries and keys."
+        "h n", "attention of the last prompt row with the next layer's own queries and keys."
     ),
     "llm_attn_text": Signal(
-        "h m n", "attention of the text rows after the image, in the layer just before."
+        "h m n", "attention of the text rows after the image, in the previous layer."
     ),
-    "llm_hidden": Signal("n d", "states of the visual tokens that enter the coming layer."),
-    "llm_hidden_last": Signal("d", "state of the last prompt row that enters the coming layer."),
-    "llm_attn_last_before": Signal("h n", "llm_attn_last, but one layer earlier still."),
+    "llm_hidden": Signal("n d", "states of the visual tokens that enter the next layer."),
+    "llm_hidden_last": Signal("d", "state of the last prompt row that enters the next layer."),
+    "llm_attn_last_before": Signal("h n", "the same as llm_attn_last, one layer earlier."),
     "llm_peek_text": Signal(
         "h m n",
-        "attention of the text rows after the image with the coming layer's own queries and keys.",
+        "attention of the text rows after the image with the next layer's own queries and keys.",
     ),
     "llm_attn_text_text": Signal(
-        "h m m", "attention among the text rows after the image, in the layer just before."
+        "h m m", "attention among the text rows after the image, in the previous layer."
     ),
     "llm_attn_all": Signal(
         "h a a",
-        "softmax attention of all prompt rows to all prompt rows, in the layer just before.",
+        "softmax attention of all prompt rows to all prompt rows, in the previous layer.",
     ),
     "llm_visual_rows": Signal(
         "n",
@@ -130,13 +130,13 @@ STAGE: dict[str, Signal] = {
     "llm_attn_mean_query": Signal(
         "h n",
         "softmax over the visual tokens of the mean visual query times the keys / sqrt(d), both "
-        "of the coming layer and before rotary positions.",
+        "of the next layer and before rotary positions.",
     ),
-    "llm_keys": Signal("h n d", "the coming layer's keys of the visual tokens, after rotation."),
+    "llm_keys": Signal("h n d", "the next layer's keys of the visual tokens, after rotation."),
     "llm_qk_last": Signal(
         "h n",
-        "query of the last prompt row times the keys, in the layer just before: after rotation, "
-        "neither scaled nor through a softmax, grouped keys repeated for each head.",
+        "query of the last prompt row times the keys, in the previous layer: after rotation, "
+        "unscaled, without a softmax, grouped keys repeated for each head.",
     ),
     "llm_rope_bias": Signal(
         "m n", "dot products of two rotated all-ones vectors / sqrt(d), text rows x visual tokens."
@@ -149,21 +149,19 @@ STAGE: dict[str, Signal] = {
     "llm_text_mass": Signal(
         "a",
         "attention of the text rows to all visual tokens together, mean over heads and rows: one "
-        "number per layer, from layer 0 to the layer just before.",
+        "number per layer, from layer 0 to the previous layer.",
     ),
     "llm_transition": Signal(
-        "n", "token transition variation summed over the layers watched so far (TransPrune)."
+        "n", "token transition variation summed over the layers so far (TransPrune)."
     ),
-    "llm_tower_map": Signal(
-        "n", "importance that the vision tower gave to each visual token that is still there."
-    ),
+    "llm_tower_map": Signal("n", "importance of each current visual token by the vision tower."),
     "llm_shared_neurons": Signal(
         "n",
         "number of feed-forward neurons that are active both for this token and for the last "
         "token of the user's own words, in the layer just before.",
     ),
     "llm_hidden_query": Signal(
-        "d", "mean state of the query sample's tokens that enter the coming layer."
+        "d", "mean state of the query sample's tokens that enter the next layer."
     ),
     "llm_image": Signal(
         "n", "image each visual token belongs to, from 0; the last is the query.", integer=True
@@ -184,7 +182,7 @@ WHOLE: dict[str, Signal] = {
 
 PLACES: dict[str, Signal] = {
     "grid": Signal("a", "(rows, cols) of the tokens.", integer=True),
-    "index": Signal("n", "original number of each token that is still there.", integer=True),
+    "index": Signal("n", "original number of each current token.", integer=True),
     "crops": Signal(
         CROPS,
         "one (role, rows, cols, row0, col0) per crop: role is whole, thumbnail or tile, row0 and "
@@ -196,7 +194,7 @@ PLACES: dict[str, Signal] = {
     "patch_entropy": Signal(
         "n", "entropy in bits of the grey levels in each token's part of the picture."
     ),
-    "pixels": Signal("a a a", "the image that the tower saw, channels first."),
+    "pixels": Signal("a a a", "the tower's input image, channels first."),
     "num_layers": Signal(
         "",
         "number of all layers of the part that the layered signals come from, the tower or the "
@@ -207,10 +205,10 @@ PLACES: dict[str, Signal] = {
 
 SECTIONS: dict[str, dict[str, Signal]] = {
     "Vision tower": TOWER,
-    "Crops of one image (a thumbnail and tiles), each seen by the tower on its own": OF_CROPS,
+    "Crops of one image (a thumbnail and tiles), each a separate input of the tower": OF_CROPS,
     "Text": TEXT,
     "A step inside the tower (tokens may already be groups)": TOWER_STEP,
-    "A stage inside the language model (tokens still alive)": STAGE,
+    "A stage inside the language model (current tokens)": STAGE,
     "The whole language model, forward and backward": WHOLE,
     "Layout": PLACES,
 }

@@ -1,7 +1,6 @@
-"""The named arrays that methods decide from, checked against `tokviz.reduction.signal_table`.
+"""The named arrays from which methods decide, checked against `tokviz.reduction.signal_table`.
 
-Arrays may come as numpy arrays, lists or torch tensors, in any float type; methods see float32
-tensors.
+Arrays may be numpy arrays, lists or torch tensors, in any float type; methods get float32 tensors.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from tokviz.names import unknown
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SIGNALS, Signal
 
 ROLES = {"thumb": "thumbnail", "global": "thumbnail", "crop": "tile", "image": "whole"}
-"""Other words for a crop's role."""
+"""Other names of a crop's role."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """One grid of tokens that the vision tower saw on its own."""
+    """One grid of tokens that is a separate input of the vision tower."""
 
     role: str
     "whole, thumbnail or tile."
@@ -39,7 +38,7 @@ class Crop:
 
     @classmethod
     def parse(cls, entry: Any) -> Crop:
-        """Make one from a Crop, from (role, rows, cols, row0, col0) or from a count of tokens."""
+        """Return a Crop from a Crop, from (role, rows, cols, row0, col0) or from a token count."""
         if isinstance(entry, Crop):
             return entry
         try:
@@ -57,7 +56,7 @@ class Crop:
 class Signals(Mapping[str, Any]):
     """A checked mapping of signals; lengths of equal letters must agree, numbers must be finite.
 
-    Where full_attn is given, cls_attn and recv_attn are read off it if they are not.
+    If full_attn is given, cls_attn and recv_attn are computed from it if they are missing.
     """
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
@@ -99,7 +98,7 @@ class Signals(Mapping[str, Any]):
         """Return a layered signal at one layer; negative layers count from the end.
 
         Without `num_layers` the last layer is known only if every layer from 0 on was given. A
-        bare array stands for any layer; {layer: array} for that layer alone.
+        bare array is used for any layer, {layer: array} only for that layer.
 
         Raises:
             MissingSignal: the signal, or that layer of it, was not given.
@@ -115,15 +114,14 @@ class Signals(Mapping[str, Any]):
             return value[other]
         raise MissingSignal(
             f"{name!r} was not given for layer {layer}; given: {sorted(value)}. Give that layer, "
-            "or the option `layer` where the method has it, or a bare array, which stands for "
-            "whatever layer is asked. Layers count from 0; negative ones need the signal "
-            "'num_layers'."
+            "or the option `layer` if the method has it, or a bare array, which is used for any "
+            "layer. Layers count from 0; negative ones need the signal 'num_layers'."
         )
 
     def _depth(self, layers: Mapping[int, Any]) -> int:
-        """How many layers there are, as far as the signals say; 0 = they do not say.
+        """Return the number of layers; 0 if the signals do not say.
 
-        One layer alone says nothing: {0: array} may be the first of many.
+        A single layer does not say it: {0: array} may be the first of many.
         """
         if "num_layers" in self._arrays:
             return int(self._arrays["num_layers"])
@@ -144,7 +142,7 @@ class Signals(Mapping[str, Any]):
         return states.narrow(axis, extra, rows - extra)
 
     def _derive(self) -> None:
-        """Read rows and column means off whole attention maps where they were not given."""
+        """Compute rows and column means from whole attention maps if they were not given."""
         given = self["full_attn"]
         maps = given if isinstance(given, dict) else {0: given}
         has_cls = all(one.shape[-1] == one.shape[-2] == (self.n or 0) + 1 for one in maps.values())
@@ -159,7 +157,7 @@ class Signals(Mapping[str, Any]):
             self._arrays.setdefault(name, layers if isinstance(given, dict) else layers[0])
 
     def _check_places(self) -> None:
-        """Raise InputError where grid or crops are for another number of tokens."""
+        """Raise InputError if grid or crops are for another number of tokens."""
         counts = {}
         if "grid" in self:
             if self["grid"].numel() != 2 or int(self["grid"].min()) < 1:
@@ -170,7 +168,7 @@ class Signals(Mapping[str, Any]):
         if "crops" in self:
             counts["crops"] = sum(crop.size for crop in self["crops"])
         for name, count in counts.items():
-            # tokens that were already reduced keep the grid that they come from, and their index
+            # tokens that were reduced earlier keep their original grid and have an index
             if self.n is not None and self.n != count and not self._reduced(count):
                 extra = " Is the [CLS] token still among them? Leave it out." * (
                     self.n == count + 1
@@ -180,7 +178,7 @@ class Signals(Mapping[str, Any]):
                 )
 
     def _reduced(self, count: int) -> bool:
-        """True when `index` or `cell` says which of `count` places the tokens are."""
+        """Return whether `index` or `cell` gives the places of the tokens among `count` places."""
         place = next((self[name] for name in ("index", "cell") if name in self), None)
         return place is not None and (self.n or 0) < count and int(place.max()) < count
 

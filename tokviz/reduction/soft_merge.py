@@ -1,4 +1,4 @@
-"""Soft many-to-many: what if a patch may feed several output tokens at once?"""
+"""Soft many-to-many: can a patch be divided among several output tokens?"""
 
 from typing import Annotated
 
@@ -41,11 +41,11 @@ def soft_merge(
     temperature: Annotated[float, Range(0.001, 1, 0.001)] = 0.05,
     anchors_per_token: Annotated[int, Range(1, 8, 1)] = ANCHORS,
 ) -> Reduction:
-    """Share every token among the anchors that it resembles, instead of giving it to one.
+    """Divide every token among its most similar anchors, instead of merging it into one.
 
     Anchors are the tokens that receive most attention. The other tokens are divided among their
     few most similar anchors (head-mean keys) by a softmax over cosine / temperature; an anchor
-    stays with itself. Rows are normalised with the sizes, so that nothing is lost: temperature
+    belongs to itself. Rows are normalised with the sizes, so that nothing is lost: temperature
     towards 0 or one anchor per token is plain merging.
 
     A stand-in: Token Transforming writes every reduction as such a matrix, but its exact matrix,

@@ -1,4 +1,4 @@
-"""SparseVLM: do the words of the question know which patches they need?"""
+"""SparseVLM: the words of the question choose the patches."""
 
 from typing import Annotated, Literal
 
@@ -32,7 +32,7 @@ def text_score(visual: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
 
 
 def rope_bias(cos: torch.Tensor, sin: torch.Tensor, text: torch.Tensor, visual: torch.Tensor):
-    """Return what rotary positions alone would make of all-ones queries and keys [m, n].
+    """Return the products of all-ones queries and keys after rotary positions, [m, n].
 
     Args:
         cos: [a, d], cosines of the rotary angles of all rows, the two halves of d alike.
@@ -135,7 +135,7 @@ def sparsevlm(
     rank_scale: Annotated[float, Range(0.1, 20, 0.1)] = 1.0,
     heads: Annotated[int, Range(1, 128, 1)] = HEADS,
 ) -> Reduction:
-    """Keep what the rating words attend to, and recycle the best of the rest into merged rows.
+    """Keep the tokens that the rating words attend to, and merge the best of the rest.
 
     Rating words are the text rows whose embeddings fit the image more than the average. Three
     stages, before layers 3, 7 and 16 of 32 (scaled to the depth), by their attention in the layer
@@ -179,7 +179,7 @@ def _rows(attention: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
 
 
 def _score(signals, attention: torch.Tensor, version: str, heads: int):
-    """Score of every token and notes for the reader."""
+    """Return the score of every token and notes for the user."""
     rated, notes = _rows(attention, signals["llm_text_score"]), []
     if version == "2.0":
         if "llm_rope_bias" in signals:

@@ -1,4 +1,4 @@
-"""TidalDecode: does each new word keep looking at the same few tokens through all layers?"""
+"""TidalDecode: does each new token attend to the same few tokens in all layers?"""
 
 import torch
 
@@ -9,7 +9,7 @@ from tokviz.reduction.parts.selection import top_k
 
 
 def attend(logits: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Return the attention of a decoded row that may look only at the persistent set.
+    """Return the attention of a decoded row that may attend only to the persistent set.
 
     Args:
         logits: [..., k], scaled logits.
@@ -46,15 +46,15 @@ def _schedule(n: int, keep: int, layers: int, **options):
     schedule=_schedule,
 )
 def tidaldecode(signals, keep: int) -> Reduction:
-    """Choose the keys of each new word in one layer and re-use them in the layers that follow.
+    """Choose the keys of each new token in one layer and use them in the following layers.
 
-    While the answer is written: layers 0 and 1 attend to everything, layer 2 chooses the tokens
-    with the highest logits, layer 13 of 32 (scaled to the depth) chooses again, and the layers in
-    between look only at the chosen ones. The prompt is read in full and the cache stays whole.
+    In decode steps layers 0 and 1 attend to everything, layer 2 chooses the tokens with the highest
+    logits, layer 13 of 32 (scaled to the depth) chooses again, and the layers between them attend
+    only to the chosen tokens. The prefill uses all tokens and the cache stays complete.
 
-    The accuracy code chooses per head, among all tokens (256 of them) and anew for every word; here
-    the heads' mean chooses one set among the visual tokens, as the kernel's description has it, and
-    once, by the last row of the prompt, so that it can be drawn.
+    The official accuracy code chooses 256 tokens per head, among all tokens, again for every new
+    token. Here the mean over heads chooses one set of visual tokens, as the kernel is described,
+    and only once, by the last row of the prompt, so that it can be drawn.
     """
     score = signals["llm_attn_last"].mean(0)
     order = top_k(score, keep)

@@ -1,4 +1,4 @@
-"""ToDRE, stage 1: start at what the tower finds most important, then go as far away as possible."""
+"""ToDRE, stage 1: start at the tower's most important token, then keep the least similar ones."""
 
 from typing import Literal
 
@@ -23,12 +23,12 @@ from tokviz.reduction.parts.spatial import grid_of
 def todre(
     signals, keep: int, *, objective: Literal["max_sum", "k_centre"] = "max_sum", layer: int = -1
 ) -> Reduction:
-    """Keep a pivot and then, one by one, the token least like those kept so far.
+    """Keep a pivot and then, one by one, the token least similar to those kept so far.
 
     The pivot is the patch with the most [CLS] attention in the last layer. "max_sum" (version 2 of
     the paper, Algorithm 1) adds up similarities to the kept tokens, which favours extremes and may
-    pick near-duplicates; "k_centre" (abstract of version 1) looks at the most similar one only.
-    Without [CLS] the authors found other pivots to work as well; the centre patch is taken.
+    pick near-duplicates; "k_centre" (abstract of version 1) uses only the most similar one.
+    The authors found other pivots to work equally well; without [CLS] it is the centre patch.
     Stage 2, inside the language model, is not part of this method. No code is public.
     """
     similarity = cosines(signals["feats_post"])

@@ -1,4 +1,4 @@
-"""ToDRE, stage 2: when has the text read all it needs from the image?"""
+"""ToDRE, stage 2: remove the image once the text hardly attends to it."""
 
 from typing import Annotated
 
@@ -57,20 +57,20 @@ def todre_exit(
     threshold: Annotated[float, Range(0, 1, 0.01)] = 0.1,
     everything: bool = True,
 ) -> Reduction:
-    """Drop every visual token once the text has nearly stopped attending to the image.
+    """Remove every visual token once the text hardly attends to the image.
 
-    Looked at before each layer from seven eighths of the depth on: as soon as the text's mean mass
-    on the image has been below a tenth of the largest layer's, all visual tokens leave. Until then
-    all stay. The budget is not published: with `everything` off, `keep` tokens stay behind, those
-    that the last row attends to most. keep = all tokens switches the exit off.
+    It is checked before each layer from seven eighths of the depth on: as soon as the text's mean
+    attention to the image is below a tenth of that of the largest layer, all visual tokens are
+    removed. Until then all stay. The budget is not published: with `everything` off, `keep` tokens
+    are kept, those that the last row attends to most. keep = all tokens switches the exit off.
 
-    A stand-in: no code is public, and which rows and which ratio the paper takes was not readable.
+    A stand-in: no code is public, and the rows and the ratio of the paper are not known.
     Stage 1, before the language model, is the method "todre".
     """
     score, mass = signals["llm_attn_last"].mean(0), signals["llm_text_mass"]
     last = exit_layer(mass, int(start * int(signals["num_layers"])), threshold)
     if last is None:
-        note = "The text still attends to the image: nothing leaves at this layer."
+        note = "The text still attends to the image: nothing is removed at this layer."
         return leave(score, len(score), everything, (note,))
     note = f"In layer {last} the text's attention to the image was below {threshold:g} of its peak."
     return leave(score, keep, everything, (note,))

@@ -30,11 +30,11 @@ def _schedule(n: int, keep: int, layers: int, **options):
 def tofu(
     signals, keep: int, *, schedule: Literal["constant", "decreasing", "increasing"] = "constant"
 ) -> Reduction:
-    """Merge as ToMe does, then stretch each mean to the length of its longest member.
+    """Merge as ToMe does, then scale each mean to the length of its longest member.
 
-    A stand-in: the pooling is as read in a third party's comparison code; ToFu's switch between
+    A stand-in: the pooling is that of a third party's comparison code; ToFu's switch between
     pruning in early layers and merging in late ones is not included. Rows of merged tokens sum to
-    more than 1, which is the point.
+    more than 1, which is intended.
     """
     merged = tome.decide(signals, keep, schedule=schedule)
     hidden = signals["hidden"].cpu()

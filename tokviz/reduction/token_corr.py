@@ -1,4 +1,4 @@
-"""TokenCorrCompressor: the more patches look alike, the fewer are needed."""
+"""TokenCorrCompressor: the more patches are similar, the fewer are needed."""
 
 from typing import Annotated
 
@@ -32,14 +32,14 @@ def token_corr(
     min_count: Annotated[int, Range(1, 64)] = 2,
     layer: int = -2,
 ) -> Reduction:
-    """Keep as many tokens of each crop as it has patches without look-alikes.
+    """Keep as many tokens of each crop as it has patches without similar patches.
 
     A patch is redundant when the keys of at least `min_count` others have a cosine above `tau`. The
     share that is not redundant is the share kept, the best by [CLS] attention; where that is more
     than the budget, crops are cut in proportion.
 
-    A stand-in: the official code has not been released. Both thresholds are ours, and the paper
-    samples informative tokens where the best are taken here.
+    A stand-in: the official code has not been released. Both thresholds are tokviz's choice, and
+    the paper samples informative tokens, while here the best are kept.
     """
     score, notes = cls_score(signals, layer)
     layout = CropLayout.of(signals)
@@ -61,7 +61,7 @@ def token_corr(
 
 
 def look_alikes(similarity: np.ndarray, tau: float) -> np.ndarray:
-    """Return how many others are more alike than tau to each token [n]."""
+    """Return how many others have a similarity above tau to each token, [n]."""
     alike = similarity > tau
     np.fill_diagonal(alike, False)
     return alike.sum(1)

@@ -40,15 +40,15 @@ def tome(
     """Merge every second patch with the most similar of the others, a few in each layer.
 
     In each layer, after attention: the head-mean keys of patches at even positions ([CLS], at
-    position 0, counts) look for their most similar patch at odd positions, and the best edges are
-    merged into means that weigh each token by the patches it stands for. [CLS] is never merged.
+    position 0, counts) are matched with their most similar patch at odd positions, and the best
+    edges are merged into means that weigh tokens by their number of patches. [CLS] never merges.
 
-    The published budget is r, the number merged per layer; here it follows from the tokens that
-    are to leave the tower. A layer can at most halve the tokens.
+    The published budget is r, the number merged per layer; here r follows from the number of tokens
+    at the end of the tower. A layer can at most halve the tokens.
 
-    `matching`: the code's two other ways of choosing who stays. "spaced" keeps evenly spaced tokens
-    (there: every k-th), "random" draws those that leave; each of the others joins the most similar
-    token that stays. Both count patches alone.
+    `matching`: "spaced" and "random" are the code's two other ways. "spaced" keeps evenly spaced
+    tokens (in the code every k-th), "random" draws the tokens that are merged away. Each of the
+    others joins the most similar token that is kept. Both count only patches.
     """
     n = signals.n
     r = bipartite.check_half(n, keep, "ToMe")

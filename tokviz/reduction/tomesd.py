@@ -1,4 +1,4 @@
-"""tomesd: can attention alone run on fewer tokens, with all of them back afterwards?"""
+"""tomesd: merge tokens only for attention, and restore all of them afterwards."""
 
 from typing import Annotated
 
@@ -40,12 +40,12 @@ def tomesd(
     random: bool = True,
     seed: int = 0,
 ) -> Reduction:
-    """Merge tokens for the length of each layer's attention and copy the result back to all.
+    """Merge tokens only for each layer's attention, and copy the result back to all members.
 
-    No token leaves: `keep` is the number inside attention, the same in every layer, and the
-    reduction shows the groups. One token of every 2 x 2 cell (a random one, or the top left) is a
-    destination and never merges; the others that are most alike to a destination (cosine of the
-    states) join it in a plain mean. The feed-forward part and the residual see every token.
+    No token is removed: `keep` is the number inside attention, the same in every layer, and the
+    reduction has the groups. One token of every 2 x 2 cell (a random one, or the top left) is a
+    destination and is never merged away; the other tokens that are most similar to a destination
+    (cosine of the states) join it in a plain mean. The MLP and the residual stream have all tokens.
     Published for diffusion models, where half of the tokens merge.
     """
     grid, notes = grid_of(signals)

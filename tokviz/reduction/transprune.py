@@ -1,4 +1,4 @@
-"""TransPrune: do important tokens change more on their way through a layer?"""
+"""TransPrune: do important tokens change more in a layer?"""
 
 from typing import Literal
 
@@ -85,11 +85,11 @@ def transprune(signals, keep: int, *, variant: Literal["code", "paper"] = "code"
 
     The first term sums, over attention and feed-forward modules of layers 6 to 11 of 32 so far, how
     much each changes the length and direction of a token (`transition` in this module). The second
-    is the mean attention of all rows after the image with the coming layer's queries and keys. The
+    is the mean attention of all rows after the image with the next layer's queries and keys. The
     code adds both after dividing each by its sum; the paper adds half of each as it is.
 
     Published: 504, 360 and 72 of 576 tokens before layers 7, 9 and 12 of 32; scaled to the depth,
-    and for other budgets the shares of what has to go are 1/7, 3/7 and 1. Positions are renumbered.
+    and for other budgets 1/7, 3/7 and all of the tokens to remove. Positions are renumbered.
     """
     change = signals["llm_transition"].cpu()
     guided = signals["llm_peek_text"].mean((0, 1)).cpu()

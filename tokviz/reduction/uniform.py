@@ -1,4 +1,4 @@
-"""Uniform grid: an even sample of the image, the baseline that knows nothing about it."""
+"""Uniform grid: an even sample of the image, a baseline that ignores its content."""
 
 import math
 
@@ -13,8 +13,8 @@ from tokviz.reduction.parts.spatial import grid_of
 def uniform(signals, keep: int) -> Reduction:
     """Keep tokens spread evenly over the grid.
 
-    About sqrt(keep * rows / cols) rows take part; the budget is split evenly among them and each
-    takes the middles of equal stretches. Tokens without a grid are one long row.
+    About sqrt(keep * rows / cols) rows are used; the budget is split evenly among them, and each
+    row keeps the middles of equal sections. Tokens without a grid are one long row.
     """
     (rows, cols), notes = grid_of(signals)
     lines = round(math.sqrt(keep * rows / cols))
@@ -29,5 +29,5 @@ def uniform(signals, keep: int) -> Reduction:
 
 
 def middles(length: int, parts: int) -> list[int]:
-    """Return the middle cell of each of `parts` equal stretches of `length` cells."""
+    """Return the middle cell of each of `parts` equal sections of `length` cells."""
     return [(2 * i + 1) * length // (2 * parts) for i in range(parts)]

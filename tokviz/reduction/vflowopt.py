@@ -1,4 +1,4 @@
-"""VFlowOpt: drop what little attention flows to, but leave a summary of every region behind."""
+"""VFlowOpt: remove tokens with little attention, but keep a summary of every region."""
 
 import math
 from typing import Annotated
@@ -44,15 +44,15 @@ def vflowopt(
     entropy: Annotated[float, Range(-1, 1, 0.05)] = 0.0,
     layer: int = -2,
 ) -> Reduction:
-    """Keep what the tower's global patches attend to, merge the rest cell by cell.
+    """Keep the tokens that the tower's global patches attend to, merge the rest cell by cell.
 
     Importance is the mean attention row of the patches that receive more than `threshold` x the
     mean attention, plus `entropy` x softmax of each patch's entropy in bits (0 in all released
     settings). n - keep + int(n / cell²) of the least important tokens are recycled: those in one
     cell x cell square become one mean, weighted by importance, in the place of their best member.
     Threshold and cell follow from the budget by the published presets, cell scaled to the grid. To
-    search them for a model and prompts of one's own, together with the stages inside the language
-    model, there is `tokviz.models.runs.schedule_search.search_vflowopt`.
+    search them for another model and other prompts, together with the stages inside the language
+    model, use `tokviz.models.runs.schedule_search.search_vflowopt`.
 
     The official count of squares may miss the budget; here a few more or fewer tokens are recycled
     until it is met, and a cell that leaves too many squares grows. Inside the language model the
@@ -117,7 +117,7 @@ def recycled_tokens(
         meets = np.flatnonzero(left == keep) + 1
         if len(meets):
             break
-        if cell > max(row.max(), col.max()):  # one square each: thumbnail and tiles join
+        if cell > max(row.max(), col.max()):  # one square each: join thumbnail and tiles
             canvas = np.zeros_like(canvas)
         cell, grown = cell * 1.25, True
     published = n - keep + int(n / cell**2)
@@ -184,9 +184,9 @@ def tower_importance(
         threshold: see `importance_map`.
     """
     if "full_attn" not in signals:
-        note = "full_attn is missing: the attention that each patch receives was taken as it is."
+        note = "full_attn is missing: the attention that each patch receives was used unchanged."
         return signals.at("recv_attn", layer), (note,)
     attention = signals.patches("full_attn", layer, axis=2).mean(0)[-(signals.n or 0) :]
     score, found = importance_map(attention, threshold)
-    note = "No patch passed the threshold: all patches were taken as global."
+    note = "No patch passed the threshold: all patches count as global."
     return score, () if found else (note,)

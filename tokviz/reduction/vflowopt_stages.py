@@ -1,4 +1,4 @@
-"""VFlowOpt, inside the language model: can the vision tower's own map decide there too?"""
+"""VFlowOpt, inside the language model: two stages by the vision tower's importance map."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from tokviz.reduction.parts.selection import top_k
 def last_token_fidelity(full: torch.Tensor, reduced: torch.Tensor) -> float:
     """Return the cosine between the last prompt row's last states with all and with fewer tokens.
 
-    The quantity that the authors' parameter search maximises; 1 = nothing was lost.
+    The authors' parameter search maximises it; 1 = no change.
 
     Args:
         full: [d].
@@ -45,7 +45,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 def vflowopt_stages(
     signals, keep: int, *, first_stage: Annotated[float, Range(0, 1, 0.01)] = 0.29
 ) -> Reduction:
-    """Prune twice inside the language model, by the importance map of the vision tower alone.
+    """Remove tokens twice inside the language model, only by the vision tower's importance map.
 
     No attention of the language model is read. Before layers 9 and 18 of 28, scaled to the depth.
     `first_stage` is the part of the cut, on a log scale, that the first stage makes; 0.29 is the

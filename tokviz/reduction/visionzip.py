@@ -1,4 +1,4 @@
-"""VisionZip: are the few patches that [CLS] attends to enough, if the rest is summed up?"""
+"""VisionZip: keep the patches that [CLS] attends to, and merge the rest into a few tokens."""
 
 from typing import Annotated, Literal
 
@@ -64,7 +64,7 @@ def visionzip(
     Output order: dominant in raster order, then contextual.
     """
     if cls_token and keep < 2:
-        raise InputError("keep must be 2 or more when the [CLS] state takes one of the places.")
+        raise InputError("keep must be 2 or more with cls_token: the [CLS] state is one of them.")
     score, notes = cls_score(signals, layer)
     n, merged, room = len(score), int(keep * contextual + 0.5), keep - 1 - bool(cls_token)
     if merged > room:

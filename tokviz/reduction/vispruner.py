@@ -1,4 +1,4 @@
-"""VisPruner: half the budget for what [CLS] looks at, half for what is unlike everything else."""
+"""VisPruner: half of the budget by [CLS] attention, half for patches unlike all others."""
 
 from typing import Annotated
 
@@ -48,7 +48,7 @@ def vispruner(
     step: Annotated[int, Range(1, 64)] = 8,
     layer: int = -2,
 ) -> Reduction:
-    """Keep the patches with most [CLS] attention, then thin out the others by similarity.
+    """Keep the patches with most [CLS] attention, then remove similar ones of the others.
 
     The rest, in order of attention, is split into even and odd places; the `step` even ones that
     are most similar to any odd one are dropped, and so on until the budget is met. The official
@@ -73,13 +73,13 @@ def vispruner(
 def thinned(rest: np.ndarray, features: torch.Tensor, k: int, step: int) -> np.ndarray:
     """Return k of the tokens in `rest`, dropping in rounds those that are most like others.
 
-    Every round multiplies anew, as the official code does: slices of one large product differ in
-    the last bit, which is enough to change the order.
+    Every round computes its own product, as the official code does: slices of one large product
+    differ in the last bit, which is enough to change the order.
 
     Args:
         rest: int64 [r], in order of attention.
         features: [n, d], unit rows.
-        k: how many to leave.
+        k: how many to keep.
         step: how many to drop in a round.
     """
     if k == 0:

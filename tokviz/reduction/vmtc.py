@@ -1,4 +1,4 @@
-"""VMTC: keep what the tower looks at, cluster the rest and keep a weighted mean of each cluster."""
+"""VMTC: keep tokens by [CLS] attention, and merge clusters of the rest into weighted means."""
 
 from typing import Annotated
 
@@ -24,10 +24,10 @@ from tokviz.reduction.parts.selection import cls_score, top_k
 def vmtc(
     signals, keep: int, *, merged: Annotated[float, Range(0, 1, 0.05)] = 0.25, layer: int = -2
 ) -> Reduction:
-    """Keep the primary tokens by [CLS] attention; k-means the rest into importance-weighted means.
+    """Keep primary tokens by [CLS] attention; merge k-means clusters of the rest by importance.
 
     A stand-in: no code is public and counts, layers and thresholds are not stated. The share of
-    `merged` tokens, the layer and the evenly spaced start of the clusters (by cosine) are ours.
+    `merged` tokens, the layer and the first centres (evenly spaced, by cosine) are tokviz's choice.
     Output order: primary tokens in raster order, then clusters. CMAI, its second half, masks pairs
     of text and image tokens inside the language model and is not part of this method.
     """

@@ -23,9 +23,9 @@ from tokviz.reduction.parts.selection import cls_score, in_tower, top_k, tower_l
 def vtc_cls(signals, keep: int, *, start: int | None = None) -> Reduction:
     """Keep the patches with the most [CLS] attention, summed over the upper layers.
 
-    The sum of head means runs from layer `start` to the last but one; the last layer is left out.
-    The official evaluation starts at layer 16 of 24, which is scaled to other depths. Which start
-    the paper used for each budget is not in its code.
+    The sum of head means runs from layer `start` to the second to last; the last layer is left out.
+    The official evaluation starts at layer 16 of 24, which is scaled to other depths. The start of
+    each budget in the paper is not in its code.
     """
     name = "cls_attn" if "cls_attn" in signals else "recv_attn"
     last = tower_layers(signals, name) - 2

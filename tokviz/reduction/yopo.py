@@ -1,4 +1,4 @@
-"""YOPO: do visual tokens need everything that text tokens get?"""
+"""YOPO: do visual tokens need all the computation that text tokens get?"""
 
 from typing import Annotated
 
@@ -11,9 +11,9 @@ from tokviz.reduction.parts.schedules import at_depth
 
 
 def neighbours(grid: tuple[int, int], window: int) -> np.ndarray:
-    """Return which patches may attend to which, bool [n, n]: those in a window around, both ways.
+    """Return which patches may attend to which, bool [n, n]: those in a window around each patch.
 
-    It takes the place of the causal mask among visual tokens, so patches also see later ones.
+    It replaces the causal mask among visual tokens, so patches also attend to later ones.
 
     Args:
         grid: (rows, cols).
@@ -31,7 +31,7 @@ def vision_ratio(visual: np.ndarray, text: np.ndarray, system: np.ndarray) -> np
     Args:
         visual: [..., h], summed attention to the visual tokens.
         text: the same to the text after the image.
-        system: the same to what stands before the image.
+        system: the same to the rows before the image.
     """
     return visual / np.maximum(text + system, 1e-12)
 
@@ -41,8 +41,8 @@ def active_heads(ratios: np.ndarray, threshold: float, share: float = 0.4) -> np
 
     Args:
         ratios: [samples, h], `vision_ratio` on calibration prompts.
-        threshold: ratio above which a head looks at the image.
-        share: part of the prompts in which it has to; published: more than 40 of 100.
+        threshold: ratio above which a head counts as attending to the image.
+        share: share of the prompts in which it must do so; published: more than 40 of 100.
     """
     return (ratios > threshold).mean(0) > share
 
@@ -64,7 +64,7 @@ def cut_channels(inner: np.ndarray, visual: np.ndarray, ratio: float = 2.0) -> n
     """Return a feed-forward module's inner activations with fewer channels for visual rows.
 
     Args:
-        inner: [a, m], what enters the down projection, all rows of the prompt.
+        inner: [a, m], input of the down projection, all rows of the prompt.
         visual: int64 [n], the visual rows.
         ratio: the first m / ratio channels stay for them; published: 2.
     """
@@ -110,9 +110,9 @@ def yopo(
     those that the last row attends to most. keep = all tokens switches the cut off.
 
     Only this cut is carried out on a model. The other savings of the paper are functions of this
-    module, for arrays of one's own: attention among patches in a window (`neighbours`), heads that
-    ignore the image (`vision_ratio`, `active_heads`, `mask_heads`), half of the feed-forward
-    channels for visual rows (`cut_channels`). They are masks on edges and channels, not on tokens,
-    so no token's fate shows them; the window and the channels need the paper's fine-tuning.
+    module that work on arrays: attention among patches in a window (`neighbours`), heads that
+    ignore the image (`vision_ratio`, `active_heads`, `mask_heads`), half of the MLP channels for
+    visual rows (`cut_channels`). They mask edges and channels, not tokens, so the viewer cannot
+    show them per token; the window and the channels need the paper's fine-tuning.
     """
     return leave(signals["llm_attn_last"].mean(0), keep, everything)

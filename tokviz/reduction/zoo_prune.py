@@ -1,4 +1,4 @@
-"""ZOO-Prune: which tokens move the projector's output most, and are not alike?"""
+"""ZOO-Prune: keep tokens to which the projector is sensitive and that are not similar."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -32,12 +32,12 @@ def zoo_prune(
     """Keep tokens by sensitivity x (1 - cosine to the closest kept token), greedily.
 
     Sensitivity is the mean length of the projector's central differences along random unit
-    directions, min-max scaled. It costs 2 x directions passes of all tokens through the projector,
-    which must take and give float32: the step is about one rounding unit of float16. A linear
-    projector is equally sensitive everywhere, so diversity alone decides.
+    directions, min-max scaled. It costs 2 x directions runs of the projector on all tokens. The
+    projector must have float32 input and output: the step is about one rounding unit of float16. A
+    linear projector is equally sensitive everywhere, so only diversity decides.
 
-    The official code perturbs in float16 and draws its directions anew in every run; here they come
-    from `seed` (torch's CPU generator) and the sum is taken in float32.
+    The official code adds the steps in float16 and draws new directions in every run; here they
+    come from `seed` (torch's CPU generator) and the sum is in float32.
     """
     generator = torch.Generator().manual_seed(seed)
     features = signals["feats_pre"]

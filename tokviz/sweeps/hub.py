@@ -1,8 +1,8 @@
 """Questions from a data set of the Hugging Face library `datasets`, local or on the Hub.
 
-The library is optional. Pictures are put into a folder under their content's hash, so that every
-engine, the report and the lab find them as files; they are not decoded on the way where the data
-set keeps their bytes. A data set's own code is never run.
+The library is optional. Pictures are written to a folder as files named by the hash of their
+content, for all engines, the report and the lab. If the data set has the bytes of a picture, they
+are written without decoding. A data set's own code is never run.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _part(found: Mapping[str, Any], split: str) -> Any:
 
 
 def _on_disk(row: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """Return a row whose pictures are names of files in the folder."""
+    """Return a row in which pictures are replaced by names of files in the folder."""
     found = dict(row)
     for key, value in row.items():
         if str(key).lower() in COLUMNS["image"]:
@@ -89,7 +89,7 @@ def _on_disk(row: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 
 
 def _put(picture: Any, folder: Path) -> str:
-    """Write one picture under its hash, unless it is there; return the file's name."""
+    """Write one picture to a file named by its hash, unless it exists; return the file's name."""
     if isinstance(picture, Mapping):
         content = picture.get("bytes") or Path(str(picture.get("path"))).read_bytes()
     elif hasattr(picture, "save"):

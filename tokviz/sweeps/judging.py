@@ -1,4 +1,4 @@
-"""Is the answer right? The evaluators of `tokviz.evaluation`, one answer at a time."""
+"""Is an answer right? Applies the evaluators of `tokviz.evaluation` to one answer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tokviz.sweeps.rows import Row
 
 
 def judge(question: Question, answer: str, objects: ObjectList | None) -> Row:
-    """Return the columns that say how right an answer is; nothing where no truth is known.
+    """Return the columns with the score of an answer; none if no right answer is known.
 
     Args:
-        question: what was asked.
-        answer: what was said.
-        objects: for `chair`, which words count as objects.
+        question: the question.
+        answer: the answer.
+        objects: for `chair`, the words that count as objects.
     """
     if not question.judged:
         return {}
@@ -35,7 +35,7 @@ def judge(question: Question, answer: str, objects: ObjectList | None) -> Row:
 
 
 CHAIR_COUNTS = ("mentions", "hallucinated", "there", "found")
-"""Columns of a `chair` row, from which CHAIR_i, CHAIR_s and recall follow."""
+"""Columns of a `chair` row from which CHAIR_i, CHAIR_s and recall are computed."""
 
 
 def check_truth(question: Question, objects: ObjectList | None) -> None:

@@ -1,4 +1,4 @@
-"""One question of a sweep: pictures, a prompt, and the right answer where it is known."""
+"""One question of a sweep: pictures, a prompt, and the right answer if it is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tokviz.errors import InputError
 from tokviz.text.lines import lines_of
 
 KINDS = ("exact", "yes_no", "choice", "chair", "open")
-"""How an answer is judged. open: there is no right answer, only stability is measured."""
+"""How an answer is judged. open = without a right answer, only stability is measured."""
 MAX_LIST_BYTES = 4 * 2**20
 MAX_TEXT = 8000
 "Characters of a prompt, a right answer or a choice."
@@ -20,7 +20,7 @@ MAX_TEXT = 8000
 
 @dataclass(frozen=True)
 class Question:
-    """What one row of a data set asks."""
+    """One row of a data set."""
 
     images: tuple[str, ...]
     "Paths."
@@ -33,7 +33,7 @@ class Question:
     accepted: tuple[str, ...] = ()
     "For `exact`: all answers that count, see `evaluation.accepted_score`; `truth` names them."
     name: str = ""
-    "What the data set calls it, for the reader; says nothing about identity."
+    "The name in the data set, for the user; it does not identify the question."
 
     def __post_init__(self) -> None:
         """Check the texts; raise InputError."""
@@ -47,19 +47,19 @@ class Question:
 
     @property
     def judged(self) -> bool:
-        """True when there is a right answer to compare with."""
+        """True if there is a right answer."""
         return self.truth is not None and self.kind != "open"
 
     def digest(self) -> str:
         """Return a hash of the pictures' bytes and of what is asked; file names do not count."""
         asked = {k: v for k, v in asdict(self).items() if k not in ("images", "name")}
         if not self.accepted:
-            del asked["accepted"]  # questions without it keep the hash that they had
+            del asked["accepted"]  # so that older questions keep their hash
         return digest([[file_digest(path) for path in self.images], asked])
 
 
 def digest(value: object) -> str:
-    """Return 32 hex digits that stand for a JSON-ready value."""
+    """Return a hash of a JSON-ready value, 32 hex digits."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

@@ -1,10 +1,10 @@
-"""Measuring a sweep on Ray: one model per worker, on this machine or on a cluster.
+"""Measures a sweep on Ray: one model per worker, on this machine or on a cluster.
 
     tokviz.sweep(..., engine=ray_engine(workers=4, gpus=0.5))
 
-Ray places the workers, restarts those that die, and runs their unit again (its actors' restarts and
-task retries). Only this process writes rows, so that they are the same as without Ray. On a cluster
-the pictures and local model folders must lie under the same path on every machine.
+Ray distributes the workers, restarts workers that crash, and runs their unit again (restarts of
+actors, retries of tasks). Only this process writes rows, so they are the same as without Ray. On a
+cluster the pictures and local model folders must have the same path on every machine.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tokviz.sweeps.worker import Terms, Unit, Worker
 log = logging.getLogger(__name__)
 
 LOCAL = {"include_dashboard": False, "_system_config": {"worker_niceness": 0}}
-"How Ray is started here; its usual niceness (15) would let other work lengthen measured times."
+"Settings of Ray on this machine; with its default niceness (15) measured times would be longer."
 RESTARTS = 4
-"How often a worker may die, and how often a unit is tried again, before the sweep stops."
+"How often a worker may crash, and how often a unit is tried again, before the sweep stops."
 
 
 class RayEngine:
@@ -38,7 +38,7 @@ class RayEngine:
         cpus: float = 1.0,
         address: str | None = None,
     ) -> None:
-        """Check the numbers, connect when the first unit is there.
+        """Check the numbers; the connection is made with the first unit.
 
         Args:
             workers: models that are loaded at once.
@@ -57,7 +57,7 @@ class RayEngine:
         self.workers, self.gpus, self.cpus, self.address = workers, gpus, cpus, address
 
     def __call__(self, model: str, units: Sequence[Unit], terms: Terms) -> Generator[list[Row]]:
-        """Yield the rows of each unit as it is done; raise ModelError when workers keep dying."""
+        """Yield the rows of each finished unit; raise ModelError if workers keep crashing."""
         if not units:
             return
         self.connect()
@@ -96,9 +96,9 @@ class RayEngine:
             ) from error
 
     def check_room(self, count: int) -> None:
-        """Raise InputError where workers would wait for ever for a machine that is too small.
+        """Raise InputError if this machine is too small for all workers, which would wait forever.
 
-        A cluster may grow, so that there is only a warning about it.
+        A cluster may grow, so there it is only a warning.
         """
         there = self.ray.cluster_resources()
         for name, each in (("CPU", self.cpus), ("GPU", self.gpus)):
@@ -124,7 +124,7 @@ class RayEngine:
 
 
 class RayWorker:
-    """What runs in a worker's process; a restarted worker loads its model anew."""
+    """Runs in a worker's process; a restarted worker loads its model again."""
 
     def __init__(self, model: str, terms: Terms, threads: int) -> None:
         """Load the model."""
@@ -137,7 +137,7 @@ class RayWorker:
 
 
 def ray_library() -> tuple[Any, Any]:
-    """Return ray and its ActorPool; raise InputError where Ray is not installed."""
+    """Return ray and its ActorPool; raise InputError if Ray is not installed."""
     try:
         return import_module("ray"), import_module("ray.util").ActorPool
     except ImportError as error:

@@ -25,24 +25,24 @@ class Column:
 
 
 COLUMNS: dict[str, Column] = {
-    "key": Column("text", "content hash of everything that the row follows from."),
+    "key": Column("text", "content hash of everything that determines the row."),
     "question": Column("text", "content hash of pictures, prompt and right answer."),
-    "name": Column("text", "what the data set calls the question."),
+    "name": Column("text", "name of the question in the data set."),
     "image": Column("text", "path of the first picture."),
     "prompt": Column("text", "the question."),
     "truth": Column("text", "the right answer, several with bars between; empty = none is known."),
     "kind": Column("text", "how the answer is judged: exact, yes_no, choice, chair or open."),
     "model": Column("text", "the model's name."),
-    "device": Column("text", "where the model ran, and in which number type."),
+    "device": Column("text", "device and number type of the model."),
     "method": Column("text", "the method; empty = all tokens."),
     "options": Column("text", "the method's options that differ from their defaults, name=value."),
-    "mitigation": Column("text", "what was done to attention or logits; empty = nothing."),
+    "mitigation": Column("text", "the edit of attention or logits; empty = none."),
     "mitigation_options": Column("text", "its options that differ from their defaults."),
     "budget": Column("text", "the budget as asked: a count or a share."),
     "keep": Column("integer", "the budget as a count."),
     "visual_tokens": Column("integer", "visual tokens before any reduction."),
-    "tokens_left": Column("integer", "visual tokens left when the prompt had been read."),
-    "answer": Column("text", "what the model said."),
+    "tokens_left": Column("integer", "visual tokens left after the prefill."),
+    "answer": Column("text", "the model's answer."),
     "finish": Column(
         "text", "why it ended: end, length (cut off by the limit of tokens), stopped or time."
     ),
@@ -52,8 +52,8 @@ COLUMNS: dict[str, Column] = {
         "VQA's score).",
     ),
     "mentions": Column("integer", "chair: objects mentioned."),
-    "hallucinated": Column("integer", "chair: of these, how many are not there."),
-    "there": Column("integer", "chair: objects that are there."),
+    "hallucinated": Column("integer", "chair: of these, how many are not in the picture."),
+    "there": Column("integer", "chair: objects in the picture."),
     "found": Column("integer", "chair: of these, how many were mentioned."),
     "same": Column(
         "yes_no", "whether it is the full model's answer, by the rule of `same_answer`."
@@ -61,19 +61,19 @@ COLUMNS: dict[str, Column] = {
     "kl": Column(
         "real",
         "Kullback-Leibler divergence in nats of the next-token distribution from the full model's, "
-        "mean over the answer up to and with the first token that differs. What a mitigation rules "
-        "out counts as a log-probability of -1000.",
+        "mean over the answer up to and including the first token that differs. Tokens that a "
+        "mitigation excludes count with a log-probability of -1000.",
     ),
     "total_variation": Column("real", "the same with half the L1 distance, 0 to 1."),
     "gap": Column("real", "faithfulness of the method's score: area between LeRF and MoRF curve."),
     "comprehensiveness": Column("real", "faithfulness: mean loss without the highest scores."),
     "sufficiency": Column("real", "faithfulness: mean loss with the highest scores alone."),
-    "seconds_encode": Column("real", "vision tower, run once per image and charged to each row."),
+    "seconds_encode": Column("real", "vision tower, run once per image and counted in each row."),
     "seconds_decide": Column("real", "the method's decisions."),
-    "seconds_prefill": Column("real", "reading the prompt, decisions inside the LM included."),
-    "seconds_decode": Column("real", "writing the answer."),
+    "seconds_prefill": Column("real", "prefill, including decisions inside the language model."),
+    "seconds_decode": Column("real", "decode steps."),
     "seconds_first_token": Column("real", "encode + decide + prefill."),
-    "seconds_contrast": Column("real", "a mitigation's second run; empty = there was none."),
+    "seconds_contrast": Column("real", "a mitigation's contrast branch; empty = none."),
     "seconds_total": Column("real", "all of these."),
     "prefill_share": Column(
         "real", "the prefill's arithmetic relative to keeping every token, by formula, 0 to 1."
@@ -87,7 +87,7 @@ COLUMNS: dict[str, Column] = {
     ),
     "notes": Column("text", "sentences for the reader, one per line."),
     "error": Column("text", "why there is no answer; empty = there is one."),
-    "again": Column("yes_no", "true: the failure may pass (memory), a resumed sweep tries anew."),
+    "again": Column("yes_no", "true = a resumed sweep tries the row again (it ran out of memory)."),
 }
 
 MEASURED = ("device", *(name for name in COLUMNS if name.startswith("seconds_")))
@@ -101,13 +101,13 @@ def row_key(question: str, model: str, setting: Setting, asked: Mapping[str, Any
         question: the question's digest.
         model: the model's identity.
         setting: what is done to the tokens.
-        asked: what else the row follows from, such as max_new_tokens.
+        asked: everything else that determines the row, such as max_new_tokens.
     """
     return digest([VERSION, question, model, setting.identity(), dict(asked)])
 
 
 def empty_row(key: str, asked: str, question: Question, model: str, setting: Setting) -> Row:
-    """Return a row that says what is asked and nothing else."""
+    """Return a row with the question and the setting, without measurements."""
     row: Row = {name: "" if c.kind == "text" else None for name, c in COLUMNS.items()}
     return row | {
         "key": key,
@@ -137,7 +137,7 @@ def failed(row: Row, error: TokvizError) -> Row:
 
 
 def sort_key(row: Row) -> tuple[Any, ...]:
-    """Order rows so that the same sweep gives the same table, whoever measured it."""
+    """Return a sort key, with which every engine gives the same table of a sweep."""
     share = row["budget"].endswith("%")
     size = float(row["budget"].rstrip("%") or 0)
     names = ("model", "image", "prompt", "question", "method", "options", "mitigation",

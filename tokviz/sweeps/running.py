@@ -1,9 +1,9 @@
-"""Many images x questions x methods x budgets x models: what is still to do, and doing it.
+"""Runs a sweep: many images x questions x methods x budgets x models.
 
     result = tokviz.sweep("questions.csv", methods=["fastervlm", "fastv"], budgets=[16, "25%"])
 
-A row that is there is never measured again: rows are known by their content (`rows.row_key`), so a
-sweep that was stopped goes on, and one that asks for more measures only what is new.
+A stored row is never measured again: a row is identified by its content (`rows.row_key`). So a
+stopped sweep continues, and a larger sweep measures only the new rows.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from tokviz.sweeps.worker import Ask, Terms, Unit, Worker
 from tokviz.view.sweep_page import page
 
 MAX_ASKS = 16
-"Questions of one unit."
+"Largest number of questions in one unit."
 Engine = Callable[[str, Sequence[Unit], Terms], Generator[list[Row]]]
-"(model, units, terms) -> rows, a question's at a time, in any order."
+"(model, units, terms) -> rows, those of one question at a time, in any order."
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Sweep:
 
     folder: Path
     rows: tuple[Row, ...]
-    "All rows that were asked for, in a fixed order."
+    "All rows of the sweep, in a fixed order."
     measured: int
-    "How many of them were measured now; the others were there."
+    "Number of rows that were measured now; the others were stored already."
 
     @property
     def failed(self) -> list[Row]:
@@ -76,69 +76,69 @@ def sweep(
     progress: bool = False,
     **loading: Any,
 ) -> Sweep:
-    """Answer every question with every method, budget and model, and say what it did.
+    """Answer every question with every method, budget and model, and store the results.
 
     Args:
         source: a folder, a table, `pope:`, `easy-vqa:` or `hub:` (see `tokviz.sweeps.sources`),
             or questions.
-        methods: names in METHODS; all tokens are always measured, too. Here and below one value
-            may stand without a list.
-        budgets: visual tokens to leave, counts (64) or shares ("25%").
+        methods: names in METHODS; all tokens are always measured, too. Here and below a single
+            value needs no list.
+        budgets: visual tokens to keep, counts (64) or shares ("25%").
         options: method or mitigation -> its options.
-        mitigations: names in MITIGATIONS; each goes with every method, and with all tokens.
+        mitigations: names in MITIGATIONS; each is combined with every method and with all tokens.
         models: "embedded", Hub ids or folders.
-        images: the folder of the images; default the table's own.
-        prompts: asked about every picture of a source that has no questions.
-        kind: how answers are judged where the source does not say.
+        images: the folder of the images; default that of the table.
+        prompts: asked about every picture of a source without questions.
+        kind: how answers are judged if the source does not say.
         objects: for CHAIR, a file with one object per line, synonyms after commas; default every
             object that the questions name.
-        limit: the first so many questions only.
+        limit: use only the first so many questions.
         max_new_tokens: longest answer, 1 to 1024.
-        faithfulness: also hold each method's score against the full answer; dozens of forwards
+        faithfulness: also compare each method's score with the full answer; dozens of forwards
             per question.
-        out: folder of the rows; the same folder goes on where it was stopped.
-        engine: who measures, such as `RayEngine(workers=2)`; None = this process.
-        traces: store the runs of so many flipped questions, for the report's links to the lab.
-        lab: the lab's address.
+        out: folder of the rows; with the same folder a stopped sweep continues.
+        engine: what measures, such as `RayEngine(workers=2)`; None = this process.
+        traces: number of flipped questions whose runs are stored for the report's links.
+        lab: address of the page that the report's links open.
         progress: show a bar with the time left on stderr.
-        **loading: how the models are loaded: device, dtype, bits, device_map, revision, as for
-            `tokviz.load`.
+        **loading: arguments of `tokviz.load`: device, dtype, bits, device_map, revision.
 
     Raises:
         InputError: a source, method, option or budget that cannot be used, or a full disk.
         ModelError: a model that cannot be loaded.
     """
     arrow_library()
-    if not lab.startswith(("http://", "https://")):
-        raise InputError(f"the lab's address must begin with http(s)://, got {lab[:60]!r}.")
+    check_address(lab)
     check_loading(loading)
     asked = settings(methods, budgets, options, mitigations)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
         source = read_questions(
-            source,
-            images=images,
-            prompts=listed(prompts),
-            kind=kind,
-            limit=limit,
+            source, images=images, prompts=listed(prompts), kind=kind, limit=limit,
             store=store.folder,
-        )
+        )  # fmt: skip
     questions = list(source)[:limit]
     max_new_tokens = check_length(max_new_tokens)
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
     check_questions(questions, terms)
     with store.locked():
-        plan = {name: wanted(questions, asked, name, terms) for name in listed(models)}
-        result = carry_out(plan, terms, store, engine or in_process, progress)
+        plan = {name: all_rows(questions, asked, name, terms) for name in listed(models)}
+        result = measure_missing(plan, terms, store, engine or in_process, progress)
         stored = store_flips(result.rows, asked, terms, store, traces, progress)
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
         store.write("report.html", page(report).encode("utf-8", "replace"))
     return result
 
 
+def check_address(lab: str) -> None:
+    """Raise InputError for an address that is not of a web page."""
+    if not lab.startswith(("http://", "https://")):
+        raise InputError(f"the lab's address must begin with http(s)://, got {lab[:60]!r}.")
+
+
 def check_loading(loading: Mapping[str, Any]) -> None:
-    """Raise InputError for an argument that neither a sweep nor `tokviz.load` knows."""
+    """Raise InputError for an argument that neither a sweep nor `tokviz.load` has."""
     unknown = sorted(set(loading) - set(LOAD_OPTIONS))
     if unknown:
         raise InputError(
@@ -146,17 +146,17 @@ def check_loading(loading: Mapping[str, Any]) -> None:
         )
 
 
-def carry_out(
+def measure_missing(
     plan: Mapping[str, Sequence[Ask]], terms: Terms, store: Store, engine: Engine, progress: bool
 ) -> Sweep:
-    """Measure what is not there yet, row by row onto the disk, then write the result."""
+    """Measure the rows that are not stored, store each at once, then write the result."""
     known = store.read()
     keys = [key for asks in plan.values() for ask in asks for key, _ in ask.pending]
     have = {key for key in keys if key in known and not known[key]["again"]}
     bar = tqdm(total=len(keys), initial=len(have), unit="row", disable=not progress)
     with bar, store.writing() as part:
         for model, asks in plan.items():
-            units = list(units_of(without(asks, have)))
+            units = list(units_of(pending(asks, have)))
             bar.set_postfix_str(f"loading {model[-40:]}" if units else model[-40:])
             with closing(engine(model, units, terms)) as found:
                 for rows in found:
@@ -170,7 +170,7 @@ def carry_out(
 
 
 def check_questions(questions: Sequence[Question], terms: Terms) -> None:
-    """Raise InputError unless there are questions whose right answers can be used."""
+    """Raise InputError unless there are questions and all right answers can be used."""
     if not questions:
         raise InputError("there are no questions to ask.")
     objects = terms.object_list
@@ -179,7 +179,7 @@ def check_questions(questions: Sequence[Question], terms: Terms) -> None:
 
 
 def in_process(model: str, units: Sequence[Unit], terms: Terms) -> Generator[list[Row]]:
-    """Measure here, one unit after the other."""
+    """Measure in this process, one unit after the other."""
     if not units:
         return
     worker = Worker(model, terms)
@@ -187,10 +187,10 @@ def in_process(model: str, units: Sequence[Unit], terms: Terms) -> Generator[lis
         yield from worker.measure(unit)
 
 
-def wanted(
+def all_rows(
     questions: Sequence[Question], asked: Sequence[Setting], model: str, terms: Terms
 ) -> list[Ask]:
-    """Return every question with every setting and its row key."""
+    """Return every question with all settings and the keys of their rows."""
     identity = model_identity(model)
     found: dict[str, Ask] = {}
     for question in questions:
@@ -200,16 +200,16 @@ def wanted(
     return list(found.values())
 
 
-def without(asks: Iterable[Ask], have: set[str]) -> Iterator[Ask]:
-    """Yield the questions with what is still to be measured about them."""
+def pending(asks: Iterable[Ask], have: set[str]) -> Iterator[Ask]:
+    """Yield the questions with the settings that are not measured yet."""
     for ask in asks:
-        pending = tuple((key, setting) for key, setting in ask.pending if key not in have)
-        if pending:
-            yield Ask(ask.question, ask.digest, pending)
+        left = tuple((key, setting) for key, setting in ask.pending if key not in have)
+        if left:
+            yield Ask(ask.question, ask.digest, left)
 
 
 def units_of(asks: Iterable[Ask]) -> Iterator[Unit]:
-    """Put questions about the same pictures together."""
+    """Group questions about the same pictures into units, which share a run of the tower."""
     groups: dict[tuple[str, ...], list[Ask]] = {}
     for ask in asks:
         groups.setdefault(tuple(map(file_digest, ask.question.images)), []).append(ask)
@@ -219,7 +219,7 @@ def units_of(asks: Iterable[Ask]) -> Iterator[Unit]:
 
 
 def model_identity(model: str) -> str:
-    """Return what tells a model from every other: its Hub id, or a hash of its files."""
+    """Return a text that identifies a model: its Hub id, or a hash of its files."""
     folder = EMBEDDED if model == "embedded" else Path(model)
     if not folder.is_dir():
         return model
@@ -228,7 +228,7 @@ def model_identity(model: str) -> str:
 
 
 def _ends(path: Path, size: int = 2**20) -> str:
-    """Hash the first and last megabyte of a file, which hold a checkpoint's header and weights."""
+    """Return a hash of the first and last megabyte of a file: header and weights."""
     with path.open("rb") as file:
         first = file.read(size)
         file.seek(max(path.stat().st_size - size, 0))

@@ -1,4 +1,4 @@
-"""What is done in one column of a sweep: a method with a budget, a mitigation, or both."""
+"""One setting of a sweep: a method with a budget, a mitigation, or both."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ MAX_SETTINGS = 10_000
 
 @dataclass(frozen=True)
 class Setting:
-    """One way of answering. Without a method: all tokens, which every other one is held against."""
+    """One setting. Without method and mitigation: all tokens, to which all others are compared."""
 
     method: str = ""
     budget: str = ""
-    "Visual tokens to leave as a count (`64`) or a share of those there are (`25%`)."
+    "Visual tokens to keep, a count (`64`) or a share (`25%`)."
     options: Mapping[str, Any] = field(default_factory=dict)
     mitigation: str = ""
-    "What is done to attention or logits besides; empty = nothing."
+    "Name of the mitigation; empty = none."
     mitigation_options: Mapping[str, Any] = field(default_factory=dict)
 
     def keep(self, n: int) -> int:
-        """Return the budget as a count of n visual tokens, at least 1 where it is a share."""
+        """Return the budget as a count of n visual tokens; a share gives at least 1."""
         if not self.method:
             return n
         if self.budget.endswith("%"):
             return tokens_of(self.budget, n)
-        return int(self.budget)  # a count above n fails in the run, whose row then says so
+        return int(self.budget)  # a count above n fails in the run, and its row has the error
 
     def plan(self, n: int) -> Plan | None:
         """Return the plan for n visual tokens; None = keep all."""
@@ -45,7 +45,7 @@ class Setting:
         return plan if steps or self.mitigation else None
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes two settings the same one: every option with its value."""
+        """Return the values that identify a setting: names, budget, every option."""
         found: dict[str, Any] = {}
         if self.method:
             options = METHODS[self.method].check_options(self.options)
@@ -94,8 +94,8 @@ def settings(
     """Return the full answer and every method with every budget, without and with mitigations.
 
     Args:
-        methods: names in METHODS; one may stand without a list.
-        budgets: counts (64) or shares ("25%"); likewise.
+        methods: names in METHODS; a single one needs no list.
+        budgets: counts (64) or shares ("25%"); a single one needs no list.
         options: method or mitigation -> its options.
         mitigations: names in MITIGATIONS.
 

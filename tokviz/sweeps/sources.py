@@ -1,4 +1,4 @@
-"""Where questions come from: a folder, a table, POPE files, easy-VQA, Hugging Face datasets.
+"""Sources of questions: a folder, a table, POPE files, easy-VQA, Hugging Face datasets.
 
 photos/                   every picture in a folder, with the given prompts
 questions.csv             a table (.csv, .tsv, .jsonl, .json), images relative to a folder
@@ -47,9 +47,9 @@ def read_questions(
         source: one of the forms above.
         images: the folder of the images; default the table's own.
         prompts: asked about every picture of a source without questions of its own.
-        kind: how answers are judged where the source does not say; one of `question.KINDS`.
-        limit: the first so many only.
-        store: a folder in which pictures that come without a file are put.
+        kind: how answers are judged if the source does not say; one of `question.KINDS`.
+        limit: read only the first so many questions.
+        store: a folder for pictures that have no file.
 
     Raises:
         InputError: a source that cannot be used; the message says which part.
@@ -64,7 +64,7 @@ def read_questions(
         return read_easy_vqa(rest or "test", limit)
     if scheme == "hub" and rest:
         if store is None:
-            raise InputError("a data set needs a folder to put its pictures in.")
+            raise InputError("a data set needs a folder for its pictures.")
         return read_hub(rest, store, prompts, kind, limit)
     path = Path(text)
     if path.is_dir():

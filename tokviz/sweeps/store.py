@@ -1,14 +1,14 @@
-"""Rows that survive: append-only parts while a sweep runs, one Parquet file when it is done.
+"""Storage of rows: append-only parts while a sweep runs, one Parquet file when it is done.
 
     OUT/parts/0001.jsonl   one row per line; each session writes a new part and never an old one
     OUT/rows.parquet       all rows of the last finished sweep, written whole or not at all
     OUT/report.html        the report page
     OUT/traces/            runs that the lab can open
-    OUT/lock               held by the process that writes here
+    OUT/lock               locked by the process that writes here
 
-A process that is killed leaves at most one half line at the end of its part; it is ignored when
-the parts are read, and its row is measured again. A row stands on the disk (fsync) before the next
-unit of work begins.
+A killed process leaves at most one incomplete line at the end of its part; it is ignored when the
+parts are read, and its row is measured again. A row is on the disk (fsync) before the next unit of
+work begins.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ class Store:
     """The folder of one sweep."""
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder; raise InputError when it cannot be written."""
+        """Create the folder; raise InputError if it cannot be written."""
         self.folder, self.parts = folder, folder / "parts"
         with plain_words(folder):
             self.parts.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing here; the system lets go when a process dies."""
+        """Lock the folder for this process; the system unlocks it when the process ends."""
         lock = FileLock(self.folder / "lock", blocking=False, preserve_lock_file=True)
         with plain_words(self.folder):
             try:
-                held = lock.acquire()
+                acquired = lock.acquire()
             except Timeout as error:
                 raise InputError(
                     f"another sweep is writing in {str(self.folder)[:200]!r}. Wait for it, or "
                     "give another folder with --out."
                 ) from error
-        with held:
+        with acquired:
             yield
 
     def read(self) -> dict[str, Row]:
-        """Return key -> row over all parts, a later row in place of an earlier one."""
+        """Return key -> row of all parts; a later row replaces an earlier one."""
         rows: dict[str, Row] = {}
         for part in sorted(self.parts.glob("*.jsonl")):
             for row in whole_rows(part):
@@ -77,7 +77,7 @@ class Store:
             yield RowFile(file)
 
     def write_result(self, rows: Iterable[Row]) -> Path:
-        """Write all rows to rows.parquet; a half-written file never takes its place.
+        """Write all rows to rows.parquet, which is replaced only when the new file is complete.
 
         Raises:
             InputError: pyarrow is missing, or the disk is full; the parts stay as they are.
@@ -91,7 +91,7 @@ class Store:
         return path
 
     def write(self, name: str, data: bytes) -> Path:
-        """Write a file whole or not at all."""
+        """Write a file; an existing file is replaced only when the new one is complete."""
         path = self.folder / name
         with plain_words(self.folder):
             path.parent.mkdir(exist_ok=True)
@@ -101,7 +101,7 @@ class Store:
 
     @contextmanager
     def replacing(self, path: Path) -> Iterator[IO[bytes]]:
-        """Give a scratch file that takes the path's place once it is safely on the disk."""
+        """Yield a temporary file, which replaces the path when it is completely on the disk."""
         scratch = path.with_name(path.name + ".part")
         try:
             with plain_words(self.folder):
@@ -122,7 +122,7 @@ class RowFile:
         self.file, self.good = file, 0
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Add rows; when the disk is full, take the half line back and raise InputError."""
+        """Add rows; if the disk is full, remove the incomplete line and raise InputError."""
         data = b"".join(
             json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n" for row in rows
         )
@@ -140,7 +140,7 @@ class RowFile:
 
 
 def whole_rows(part: Path) -> Iterator[Row]:
-    """Yield the rows of a part; what is not a whole row (a killed writer's last line) is left."""
+    """Yield the complete rows of a part; the last line of a killed process may be incomplete."""
     with plain_words(part), part.open("rb") as file:
         for line in file:
             with contextlib.suppress(ValueError):
@@ -162,7 +162,7 @@ def read_result(path: Path) -> list[Row]:
 
 
 def arrow_library() -> tuple[Any, Any]:
-    """Return pyarrow and its Parquet module; raise InputError where it is not installed."""
+    """Return pyarrow and its Parquet module; raise InputError if it is not installed."""
     try:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError as error:
@@ -174,7 +174,7 @@ def arrow_library() -> tuple[Any, Any]:
 
 @contextmanager
 def plain_words(place: Path) -> Iterator[None]:
-    """Turn the system's complaints about a folder into a sentence."""
+    """Turn errors of the operating system about a folder into an InputError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Runs of flipped questions, stored for the lab: a report's line opens one with a click.
+"""Stores runs of flipped questions, which the links of a report open in the lab.
 
     OUT/traces/sweep-<question>.safetensors             all tokens
     OUT/traces/sweep-<question>--0-<method>.safetensors  the settings that changed the answer
@@ -24,7 +24,7 @@ from tokviz.sweeps.summary import flipped, turn
 from tokviz.sweeps.worker import Terms
 
 LANES = 3
-"As many as the lab's compare panel has."
+"Number of lanes in the lab's compare panel."
 FOLDER = "traces"
 
 
@@ -36,14 +36,14 @@ def store_flips(
     most: int,
     progress: bool = False,
 ) -> dict[str, tuple[str, int]]:
-    """Run the first flipped questions again, recording what the lab shows.
+    """Run the first flipped questions again and record everything that the lab shows.
 
     Args:
         rows: of a sweep.
         settings: of the same sweep.
         terms: of the same sweep.
         store: its folder.
-        most: so many questions; 0 = none.
+        most: largest number of questions; 0 = none.
         progress: show a bar on stderr.
 
     Returns:
@@ -81,7 +81,7 @@ def _store(
     vlm: VLM, name: str, rows: Sequence[Row], settings: Sequence[Setting], terms: Terms,
     store: Store,
 ) -> None:  # fmt: skip
-    """Write the traces of one question that are not there yet; take away those of old lanes."""
+    """Write the missing traces of one question; delete those of former lanes."""
     files = {
         f"{name}--{lane}-{row['method'] or row['mitigation']}-{row['key'][:8]}.safetensors"
         if lane >= 0

@@ -1,7 +1,8 @@
-"""What a sweep's rows say: means with confidence intervals, and the answers that flipped.
+"""Summary of a sweep's rows: means with confidence intervals, and the answers that flipped.
 
 Intervals are 95 %: Wilson's for shares of right answers, a bootstrap over questions (fixed seed)
-for CHAIR. Both take the questions as independent; several about one picture make them optimistic.
+for CHAIR. Both assume independent questions; with several questions about one picture they are too
+narrow.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MEASURES = {
     "Accuracy": ("exact", "yes_no", "choice"),
     "True mentions (1 - CHAIR_i)": ("chair",),
 }
-"""Name of a measure -> the kinds of questions that it is over."""
+"""Name of a measure -> the kinds of questions for which it is computed."""
 STABILITY = "Same answer as with all tokens"
 Z = 1.959964
 MAX_FLIPS = 300
@@ -34,7 +35,7 @@ THUMBNAIL = 96
 
 
 def wilson(right: int, total: int) -> Estimate:
-    """Return a share with Wilson's interval (1927), which stays inside 0 to 1."""
+    """Return a share with Wilson's interval (1927), which is always within 0 to 1."""
     share, spread = right / total, Z * Z / total
     middle = (share + spread / 2) / (1 + spread)
     half = Z / (1 + spread) * np.sqrt(share * (1 - share) / total + spread / total / 4)
@@ -57,7 +58,7 @@ def quality(measure: str, rows: Sequence[Row]) -> Estimate:
         said = np.array([row["mentions"] for row in rows])
         return bootstrap(said - np.array([row["hallucinated"] for row in rows]), said)
     scores = np.array([row["score"] for row in rows], np.float64)
-    if not np.isin(scores, (0, 1)).all():  # VQA's score knows shares of a point
+    if not np.isin(scores, (0, 1)).all():  # VQA's score can be between 0 and 1
         return bootstrap(scores, np.ones(len(scores)))
     return wilson(int(scores.sum()), len(rows))
 
@@ -92,7 +93,7 @@ def _mean(rows: Iterable[Row], name: str) -> float:
 
 
 def points_of(rows: Iterable[Row], measure: str) -> tuple[Point, ...]:
-    """Return a point per model, method and budget over the rows that a measure is about."""
+    """Return a point per model, method and budget, over the rows of a measure."""
     groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         judged = measure == STABILITY or (
@@ -135,12 +136,12 @@ def flipped(rows: Iterable[Row]) -> list[tuple[Row, Row]]:
 
 
 def is_full(row: Row) -> bool:
-    """Return whether a row is the full model's, with nothing done to it."""
+    """Return whether a row has neither method nor mitigation."""
     return not row["method"] and not row["mitigation"]
 
 
 def what_was_done(row: Row) -> str:
-    """Return method and mitigation with their unusual options; empty = nothing."""
+    """Return method and mitigation with options that differ from defaults; empty = all tokens."""
     method = " ".join(filter(None, (row["method"], row["options"])))
     more = " ".join(filter(None, (row["mitigation"], row["mitigation_options"])))
     return f"{method or 'all tokens'} + {more}" if more else method
@@ -156,7 +157,7 @@ def turn(full: Row, row: Row) -> str:
 def report_of(
     rows: Sequence[Row], title: str, stored: Mapping[str, tuple[str, int]], lab: str
 ) -> SweepReport:
-    """Return what the report page shows.
+    """Return the contents of the report page.
 
     Args:
         rows: a sweep's rows.
@@ -221,7 +222,7 @@ def flip_of(
 
 
 def command(row: Row) -> str:
-    """Return what to type to run one row again and keep its trace."""
+    """Return the command that runs one row again and saves its trace."""
     more = [part for pair in row["options"].split() for part in flag("--option", pair)]
     if row["method"]:
         more = [*flag("--method", row["method"]), *flag("--keep", str(row["keep"])), *more]
@@ -235,12 +236,12 @@ def command(row: Row) -> str:
 
 
 def flag(name: str, value: str) -> list[str]:
-    """Return a flag and its value; joined where the value looks like a flag of its own."""
+    """Return a flag and its value; joined by = if the value looks like a flag."""
     return [f"{name}={value}"] if value.startswith("-") else [name, value]
 
 
 def thumbnail(path: str) -> str:
-    """Return a small picture as a data: address; nothing where the file has gone."""
+    """Return a small picture as a data: address; "" if the file does not exist any more."""
     try:
         return data_url(preview_jpeg(open_image(Path(path)), THUMBNAIL))
     except InputError:

@@ -1,7 +1,7 @@
 """Questions from a table: CSV, JSON lines, or a folder of pictures with prompts for all of them.
 
-Nothing in a table is trusted. Pictures are named by paths inside one folder; whatever leads out of
-it (.., absolute paths, links, addresses) is refused before any model runs.
+Every value of a table is checked. Pictures are paths inside one folder; any path that leads out of
+it (.., absolute paths, links, addresses) is refused before a model runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ COLUMNS = {
     "choices": ("choices", "options"),
     "name": ("name", "id", "question_id"),
 }
-"""Names under which each part of a question is looked for, first match wins, case aside."""
+"""Part of a question -> the column names that are tried for it, in order, in any letter case."""
 
 
 def read_table(
@@ -46,8 +46,8 @@ def read_table(
         path: the file.
         images: the folder that image paths are relative to; None = the file's own.
         prompts: asked about every picture when the table has no column of prompts.
-        kind: how answers are judged where the table does not say.
-        limit: read so many rows at most.
+        kind: how answers are judged if the table does not say.
+        limit: largest number of rows.
 
     Raises:
         InputError: no such file, too large, bad columns, a row that cannot be used.
@@ -105,7 +105,7 @@ def csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def delimiter(path: Path, head: str) -> str:
-    """Return what parts the fields: tabs in .tsv, semicolons where the first line has no comma."""
+    """Return the field separator: tab in .tsv, semicolon if the first line has no comma."""
     if path.suffix == ".tsv":
         return "\t"
     return ";" if ";" in head and "," not in head else ","
@@ -197,7 +197,7 @@ def folder_of_images(folder: Path) -> Path:
 
 @contextmanager
 def named(place: str) -> Iterator[None]:
-    """Begin the sentence of an InputError with where it is."""
+    """Prefix the message of an InputError with its place, such as a row."""
     try:
         yield
     except InputError as error:
@@ -208,7 +208,7 @@ def inside(home: Path, name: str) -> Path:
     """Return the path of an image inside a folder.
 
     Raises:
-        InputError: it lies outside, or is no file.
+        InputError: it is outside of the folder, or is not a file.
     """
     try:
         path = (home / name).resolve()
@@ -235,7 +235,7 @@ def _text(value: Any) -> str:
 
 
 def _answers(value: Any) -> list[str]:
-    """Return the right answers of a cell: one, or a list, perhaps written as text (JSON, Python).
+    """Return the right answers of a cell: one, or a list, also as text (JSON or Python).
 
     VQAv2 writes each of its ten answers as an object with the field `answer`.
     """
@@ -250,7 +250,7 @@ def _answers(value: Any) -> list[str]:
 
 
 def _truth(answers: Sequence[str], kind: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the right answer as one text, and all that are accepted where there are several."""
+    """Return the right answer as one text, and all accepted answers if there are several."""
     if not answers:
         return None, ()
     several = [text for text, _ in Counter(answers).most_common()]

@@ -1,7 +1,7 @@
-"""Measuring one picture's questions under every setting: the same code in every engine.
+"""Measures the questions about one picture with every setting; all engines use this code.
 
-The tower runs once per picture and each question is prepared once; settings share both. The full
-model answers first, because everything else is held against it.
+The tower runs once per picture and each question is prepared once for all settings. The full model
+answers first, because all other answers are compared with its answer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Ask:
-    """One question with the settings that are still to be measured."""
+    """One question with the settings that are not measured yet."""
 
     question: Question
     digest: str
@@ -64,18 +64,18 @@ class Unit:
 
 @dataclass(frozen=True)
 class Terms:
-    """What all rows of a sweep have in common."""
+    """The arguments that all rows of a sweep have in common."""
 
     max_new_tokens: int = 64
     loading: Mapping[str, Any] = field(default_factory=dict)
     "How the models are loaded: arguments of `tokviz.load`."
     faithfulness: bool = False
-    "Also hold each method's score against the answer; dozens of forwards per question."
+    "True = also test each method's score by removal; dozens of forwards per question."
     objects: tuple[str, ...] = ()
     "For CHAIR: one object per line, its synonyms after commas."
 
     def identity(self, kind: str) -> dict[str, Any]:
-        """Return what the rows of a kind of question follow from."""
+        """Return the arguments that determine the rows of a kind of question."""
         listed = {"objects": list(self.objects)} if kind == "chair" else {}
         more = {"faithfulness": True} if self.faithfulness else {}
         how = {name: self.loading[name] for name in CHANGING_ANSWERS if name in self.loading}
@@ -91,7 +91,7 @@ class Worker:
     """A loaded model that measures units."""
 
     def __init__(self, model: str, terms: Terms) -> None:
-        """Load the model; raise ModelError when that fails."""
+        """Load the model; raise ModelError if that fails."""
         self.name, self.terms = model, terms
         self.vlm: VLM = load(model, **terms.loading)
         info = self.vlm.info
@@ -121,16 +121,16 @@ class Worker:
             return self.vlm.prepare(list(question.images), question.prompt)
 
     def encode(self, prepared: Prepared, settings: Sequence[Setting]) -> Vision:
-        """Run the tower with the signals of every setting that makes sense here."""
+        """Run the tower with the signals of every setting that this question allows."""
         plans: list[Plan | None] = []
         for setting in settings:
             try:
                 plans.append(setting.plan(prepared.asked.layout.n))
             except TokvizError:
-                continue  # the setting's own row will say so
+                continue  # the row of that setting will have the error
         with self.vlm.guarded():
             vision = self.vlm.encode(prepared, plans, Capture.nothing())
-        if not self.warm:  # the first run of a process is slow; nobody's row should show that
+        if not self.warm:  # the first run of a process is slow and must not be in a row
             self.warm = True
             measure(self.vlm, prepared, vision, None, 2)
             return self.encode(prepared, settings)
@@ -167,7 +167,7 @@ class Worker:
 
 
 def mistake(error: Exception) -> ModelError:
-    """Return an error that nobody foresaw as a sentence; a resumed sweep tries its row again."""
+    """Return an unexpected error as a sentence; a resumed sweep tries its row again."""
     first = (str(error).strip().splitlines() or ["no message"])[0][:200].rstrip(".")
     return ModelError(
         f"{type(error).__name__}: {first}. This is a mistake in the method or in tokviz; the log "
@@ -176,9 +176,9 @@ def mistake(error: Exception) -> ModelError:
 
 
 def faithful(importance: np.ndarray | None, n: int, likely: Score | None) -> Row:
-    """Return how the full model's answer fares when tokens go in the order of a method's score.
+    """Return the faithfulness columns: removal curves in the order of a method's score.
 
-    Normalised: 1 = all tokens, 0 = none. Nothing where the method scores only some tokens.
+    Normalised: 1 = all tokens, 0 = none. No columns if the method scores only some tokens.
     """
     if likely is None or importance is None or importance.shape != (n,):
         return {}
@@ -195,7 +195,7 @@ def faithful(importance: np.ndarray | None, n: int, likely: Score | None) -> Row
 
 
 def outcome(found: Measured, full: Measured) -> Row:
-    """Return the columns that say what came out and what it cost."""
+    """Return the columns of the answer and its cost."""
     kl, variation = distance(found, full)
     seconds = {f"seconds_{name}": float(value) for name, value in found.seconds.items()}
     return {
@@ -216,8 +216,8 @@ def outcome(found: Measured, full: Measured) -> Row:
 def distance(found: Measured, full: Measured) -> tuple[float, float]:
     """Return mean KL (full from found, nats) and total variation of the next-token distributions.
 
-    Two distributions can be compared while what was written before them is the same: at the first
-    token always, and on up to and with the first token that differs.
+    Two distributions can be compared if the text before them is the same: up to and including the
+    first token that differs.
     """
     both = min(len(found.log_probabilities), len(full.log_probabilities))
     written = zip(found.ids, full.ids, strict=False)

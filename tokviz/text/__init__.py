@@ -1,4 +1,4 @@
-"""Text as people read it: characters, words, lines, and which tokens spell them.
+"""Text as people read it: characters, words, lines, and the tokens that spell them.
 
-Pure Python, no model and no numpy. Everything that shows, compares or scores text asks here.
+Pure Python, no model and no numpy. All code that shows, compares or scores text uses these rules.
 """

@@ -1,10 +1,10 @@
-"""Where does a character end, and where a word?
+"""Where does a character end, and where does a word end?
 
-A character is what a reader takes for one: a letter with its vowel signs, a joined emoji, a flag.
-The rules are those of Unicode's annex 29 (extended grapheme clusters) for the scripts and emoji in
-use; left out are a few prepended signs and old Hangul in rare orders. Words are runs of letters,
-digits and their signs. Scripts that put no spaces between words (Chinese, Japanese, Thai, Lao,
-Khmer, Burmese ...) have one unit per character here: finding words in them takes a dictionary.
+A character is what a reader sees as one: a letter with its vowel signs, a joined emoji, a flag. The
+rules are those of Unicode's annex 29 (extended grapheme clusters) for the scripts and emoji in use,
+without a few prepended marks and old Hangul in rare orders. Words are runs of letters, digits and
+their marks. In scripts without spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese
+...) every character is a unit here, since finding words would need a dictionary.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ JOINER, NON_JOINER = "\u200d", "\u200c"
 APOSTROPHES = ("'", "\u2019", "\u02bc")
 BETWEEN_DIGITS = (".", ",", ":", "\u066b")
 VIRAMAS = frozenset("\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d")
-"""Signs that join two consonants of an Indic script into one letter."""
+"""Marks that join two consonants of an Indic script into one character."""
 AM = frozenset("\u0e33\u0eb3")
-"""Vowels of Thai and Lao that are letters by category and still belong to the one before."""
+"""Vowels of Thai and Lao: letters by category, but part of the letter before."""
 UNSPACED = (
     (0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF),
     (0x3005, 0x3007), (0x3040, 0x312F), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
@@ -45,7 +45,7 @@ def character_starts(text: str) -> list[int]:
 
 
 def _joins(before: str, c: str, flags: int) -> bool:
-    """True when no character ends between two code points; `flags` counts flag letters up to c."""
+    """Return whether two code points are in one character; `flags` = flag letters up to c."""
     if before == "\r" and c == "\n":
         return True
     if before in "\r\n" or c in "\r\n":
@@ -60,7 +60,7 @@ def _joins(before: str, c: str, flags: int) -> bool:
 
 
 def extends(c: str) -> bool:
-    """True for signs that belong to the code point before: accents, vowel signs, skin colours."""
+    """True for marks that belong to the code point before: accents, vowel signs, skin colours."""
     code = ord(c)
     return (
         unicodedata.category(c)[0] == "M"
@@ -91,12 +91,12 @@ def is_unspaced(c: str) -> bool:
 
 
 def is_word_character(c: str) -> bool:
-    """True for letters, digits and the underscore; a sign that extends one is part of it."""
+    """True for letters, digits and the underscore; marks that extend one belong to it."""
     return c.isalnum() or c == "_"
 
 
 def units(text: str) -> list[tuple[int, int]]:
-    """Return [start, end) of each word and each other sign of a text, white space left out.
+    """Return [start, end) of each word and each punctuation mark of a text, without white space.
 
     A word keeps its apostrophe ("don't") and a number its points ("3.5", "12:30").
     """
@@ -112,7 +112,7 @@ def units(text: str) -> list[tuple[int, int]]:
 
 
 def unit_texts(text: str) -> list[str]:
-    """Return the words and signs of a text."""
+    """Return the words and punctuation marks of a text."""
     return [text[a:b] for a, b in units(text)]
 
 
@@ -122,7 +122,7 @@ def _clusters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _one_word(text: str, first: int, at: int) -> bool:
-    """True when the word that begins at `first` goes on at `at`."""
+    """Return whether the word that begins at `first` continues at `at`."""
     if not is_word_character(text[first]) or is_unspaced(text[first]) or is_unspaced(text[at]):
         return False
     before, c = text[at - 1], text[at]

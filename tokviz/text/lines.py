@@ -1,14 +1,14 @@
-"""Lines of a text file: they end at a line feed, and nowhere else.
+"""Lines of a text file: they end only at a line feed.
 
-str.splitlines also ends them at U+2028, U+2029, U+0085, form feeds and more, which JSON leaves as
-they are inside a text: an answer that holds one would be torn in two.
+str.splitlines also splits at U+2028, U+2029, U+0085, form feeds and more. JSON texts may contain
+these, so an answer with one of them would be split in two.
 """
 
 from __future__ import annotations
 
 
 def lines_of(text: str) -> list[str]:
-    r"""Return the lines of a text, "\n" and "\r\n" being their ends; the last may be unfinished."""
+    r"""Return the lines of a text, which end at "\n" or "\r\n"; the last may be incomplete."""
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()

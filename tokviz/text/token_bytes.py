@@ -1,7 +1,7 @@
-"""What text does a token of a vocabulary stand for, as the vocabulary writes it?
+"""Which text does a token of a vocabulary represent?
 
-Tokenizers mark where words begin in one of a few ways, named in MARKS. Which one is decided once
-per tokenizer (`tokviz.models.answer_text.word_marks`) and kept in a trace.
+Tokenizers mark word starts in one of a few ways (MARKS). The way is found once per tokenizer
+(`tokviz.models.answer_text.word_marks`) and stored in a trace.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 @cache
 def byte_of_character() -> dict[str, int]:
-    """Return the table of byte-level vocabularies: the character that stands for each byte.
+    """Return the table of byte-level vocabularies: character -> byte.
 
-    Printable bytes stand for themselves, the other 68 for the code points from 256 on (GPT-2).
+    Printable bytes are their own characters; the other 68 are the code points from 256 on (GPT-2).
     """
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
@@ -34,7 +34,7 @@ def byte_of_character() -> dict[str, int]:
 
 
 def token_bytes(token: str, marks: str) -> bytes:
-    """Return the UTF-8 bytes that a token stands for, perhaps a part of a character."""
+    """Return the UTF-8 bytes of a token, which may be a part of a character."""
     if marks == "byte_level":
         table = byte_of_character()
         if all(c in table for c in token):
@@ -53,7 +53,7 @@ def token_bytes(token: str, marks: str) -> bytes:
 def spelled(tokens: Iterable[str], marks: str) -> list[str]:
     r"""Return the piece of text of each token; a character is in the piece of its last token.
 
-    Bytes that are no text are written as \xf0.
+    Bytes that are not valid text are written as \xf0.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     pieces = [decoder.decode(token_bytes(token, marks)) for token in tokens]
@@ -64,15 +64,15 @@ def spelled(tokens: Iterable[str], marks: str) -> list[str]:
 
 
 def shown(text: str) -> str:
-    r"""Return a text with U+FFFD, the sign for something that cannot be read, written as \ufffd."""
+    r"""Return a text with U+FFFD (the replacement character) written as \ufffd."""
     return text.replace("\ufffd", "\\ufffd")
 
 
 def guess_marks(tokens: Sequence[str]) -> str:
-    """Return how tokens mark word starts, told from as many of them as are known.
+    """Return how tokens mark word starts, guessed from some tokens.
 
-    For traces that do not say it; give prompt and answer together, as an answer alone may be too
-    short to show it.
+    For traces that do not say it. Give the tokens of prompt and answer, since an answer alone may
+    be too short.
     """
     counts = {
         "sentencepiece": sum(

@@ -1,8 +1,8 @@
-"""Which tokens make up a character, and which a word?
+"""Which tokens form a character, and which a word?
 
-The one place that knows it: views, analyses, reports and the page ask here. What counts is the text
-that the tokens spell (`exact_pieces`), never how they look: a token without a space before it goes
-on with the word before, however few tokens an answer has.
+All views, analyses, reports and the page use these rules. They depend only on the text that the
+tokens spell (`exact_pieces`), not on how the vocabulary writes them: a token without a space before
+it continues the previous word, also in very short answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tokviz.text.token_bytes import guess_marks, spelled
 
 Span = tuple[int, int]
 CLOSING = ".,;:!?'\u2019\u2026)]}%\u3002\uff0c\uff01\uff1f"
-"""Signs that no space goes before, where words come without spaces."""
+"""Punctuation without a space before it, for tokens without spaces."""
 
 
 def exact_pieces(
@@ -25,11 +25,11 @@ def exact_pieces(
     Args:
         tokens: pieces of the answer already, or tokens as the vocabulary writes them.
         answer: the whole text.
-        marks: a key of MARKS; "" = tell it from the tokens and `others`.
+        marks: a key of MARKS; "" = guess it from the tokens and `others`.
         others: further tokens of the same vocabulary, such as the prompt's.
 
     Returns:
-        One text per token. Where tokens and answer contradict each other, what the tokens say.
+        One text per token. If tokens and answer contradict each other, the texts of the tokens.
     """
     if "".join(tokens) == answer:
         return tuple(tokens)
@@ -39,7 +39,7 @@ def exact_pieces(
 
 
 def _found_in(answer: str, pieces: Sequence[str]) -> tuple[str, ...]:
-    """Return the stretches of an answer that pieces stand for; () where one is not found."""
+    """Return the part of an answer for each piece; () if a piece is not found."""
     found, at = [], 0
     for piece in pieces:
         core = piece.strip()
@@ -66,12 +66,12 @@ def _spaced(pieces: Sequence[str], marks: str) -> list[str]:
 def character_spans(pieces: Sequence[str], alone: Iterable[int] = ()) -> list[Span]:
     """Group tokens whose characters are one: [start, stop) per group, covering every token.
 
-    A letter spelled over several tokens, a joined emoji or a letter with its vowel signs is one
-    group; so is a token that spells nothing with the next one.
+    The tokens of one letter, of a joined emoji, or of a letter with its vowel signs are one group.
+    A token that spells nothing is in the group of the next token.
 
     Args:
         pieces: of `exact_pieces`.
-        alone: tokens that are marks and no text; each is a group of its own.
+        alone: control tokens, which are no text; each is its own group.
     """
     text, apart = "".join(pieces), set(alone)
     begins = {*character_starts(text), len(text)}
@@ -91,12 +91,12 @@ def character_spans(pieces: Sequence[str], alone: Iterable[int] = ()) -> list[Sp
 def word_spans(pieces: Sequence[str], alone: Iterable[int] = ()) -> list[Span]:
     """Group tokens into words: [start, stop) per word, covering every token.
 
-    "don't" and "3.5" are one word; other punctuation stands alone. In scripts without spaces
-    (Chinese, Thai ...) every token is a word. Bare white space goes with what follows.
+    "don't" and "3.5" are one word; other punctuation is separate. In scripts without spaces
+    (Chinese, Thai ...) every token is a word. White space belongs to the next word.
 
     Args:
         pieces: of `exact_pieces`.
-        alone: tokens that are marks and no text; each is a word of its own.
+        alone: control tokens, which are no text; each is its own word.
     """
     text, apart = "".join(pieces), set(alone)
     inside = {at for start, end in units(text) for at in range(start + 1, end)}
@@ -114,7 +114,7 @@ def word_spans(pieces: Sequence[str], alone: Iterable[int] = ()) -> list[Span]:
 
 
 def _join_last(starts: list[int], apart: set[int]) -> None:
-    """Let the last group go with the one before, unless one of the two is a mark."""
+    """Join the last group to the one before, unless one of them is a control token."""
     if len(starts) > 1 and not apart.intersection({starts[-2], starts[-1]}):
         starts.pop()
 

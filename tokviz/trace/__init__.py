@@ -1,5 +1,6 @@
-"""The frozen record of one run: arrays, layout, file format, imported decisions."""
+"""The record of one run: arrays, layout, file format, imported decisions."""
 
-from tokviz.trace.trace import Trace, open_trace
+from tokviz.trace.from_file import open_trace
+from tokviz.trace.trace import Trace
 
 __all__ = ["Trace", "open_trace"]

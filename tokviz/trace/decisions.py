@@ -1,7 +1,7 @@
-"""What other people's methods kept or merged, read from plain JSON or npz, trusting nothing in it.
+"""Imports decisions of other methods (kept or merged tokens) from JSON or npz files.
 
-Trained methods (ATP-LLaVA, CoViPAL, VoCo-LLaMA, TokenPacker, p-MoD ...) cannot run here, but what
-they decided can be written down in a few lines and brought in:
+Trained methods (ATP-LLaVA, CoViPAL, VoCo-LLaMA, TokenPacker, p-MoD ...) cannot run here, but their
+decisions can be written to a file and imported:
 
     {"method": "ATP-LLaVA", "n": 576, "stages": [{"layer": 8, "kept": [0, 3, ...]}, ...]}
     {"method": "TokenPacker", "n": 576, "groups": [[0, 1, 24, 25], ...]}
@@ -9,8 +9,9 @@ they decided can be written down in a few lines and brought in:
      "position": [...]}
 
 An npz file has the same names as arrays; its stages are `stages.0.kept`, `stages.0.layer` and so
-on, and its groups one array `group` [n], the group of each token, -1 = pruned. Tokens are numbered
-as in the whole image, in every stage. docs/imports.md has every field.
+on, and its groups one array `group` [n], the group of each token, -1 = pruned. In every stage
+tokens have the numbers of the whole image. docs/imports.md has every field. Every value of a file
+is checked before it is used.
 """
 
 from __future__ import annotations
@@ -33,34 +34,32 @@ from tokviz.errors import InputError, TokvizError, TraceError
 from tokviz.images import open_image, preview_jpeg
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace, open_trace, trace_io
+from tokviz.trace.decision_stages import WAYS, numbers, over_alive, whole_number
 from tokviz.trace.header import check_products
 from tokviz.trace.limits import MAX_STAGE_CELLS
 
 MAX_FILE_BYTES = 32 * 2**20
 MAX_TOKENS = 100_000
-MAX_ENTRIES = 2_000_000
 MAX_VALUES = 2_500_000
-"""Values in a JSON file; as npz there may be more."""
+"""Largest number of values in a JSON file; an npz file may have more."""
 MAX_STAGES = 256
 MAX_NAME = 80
 ARRAYS = ("kept", "group", "rows", "cols", "weights", "position", "score")
-WAYS = ("kept", "groups", "group", "rows")
-"""One of these says what a stage did."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImportedStage:
-    """What one stage did to the tokens that were left."""
+    """One stage of an imported decision."""
 
     reduction: Reduction
-    "From the tokens left before it."
+    "Of the tokens that earlier stages left."
     layer: int | None = None
     "Layer of the language model; None = before it."
 
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """The decisions of somebody's method on one image."""
+    """The decisions of another method on one image."""
 
     method: str
     stages: tuple[ImportedStage, ...]
@@ -75,7 +74,7 @@ class Imported:
 
     @property
     def reduction(self) -> Reduction:
-        """All stages as one matrix; `tokviz.plans.chosen` makes it a plan that can be run."""
+        """All stages as one matrix; `tokviz.plans.chosen` makes a plan of it, which can be run."""
         whole = Reduction.identity(self.n)
         for stage in self.stages:
             whole = whole.then(stage.reduction)
@@ -86,11 +85,11 @@ class Imported:
 
         Args:
             image: path, bytes, PIL image or array.
-            prompt: in place of the file's.
-            answer: in place of the file's.
+            prompt: instead of the file's.
+            answer: instead of the file's.
 
         Raises:
-            InputError: an image that cannot be used, or a grid that is not known.
+            InputError: the image cannot be used, or the grid is not known.
         """
         picture = open_image(image)
         header, arrays = trace_io.start(
@@ -117,7 +116,7 @@ def read_decisions(source: str | Path | bytes) -> Imported:
     """Read a JSON or npz file with the decisions of a method on one image.
 
     Raises:
-        InputError: too large, damaged, or inconsistent; the message says where.
+        InputError: the file is too large, damaged or inconsistent; the message says where.
     """
     data = source if isinstance(source, bytes) else _bytes(Path(source))
     if len(data) > MAX_FILE_BYTES:
@@ -153,7 +152,7 @@ def _json(data: bytes) -> Mapping[str, Any]:
 
 
 def _npz(data: bytes) -> Mapping[str, Any]:
-    """Return the arrays of an npz file under the names that JSON has; no pickles, size checked."""
+    """Return the arrays of an npz file by the names of the JSON form; no pickles, size checked."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(info.file_size for info in archive.infolist()) > MAX_FILE_BYTES:
@@ -181,7 +180,7 @@ def _npz(data: bytes) -> Mapping[str, Any]:
 
 
 def _imported(fields: Mapping[str, Any]) -> Imported:
-    n = _whole(fields.get("n"), "n", 1, MAX_TOKENS)
+    n = whole_number(fields.get("n"), "n", 1, MAX_TOKENS)
     listed = fields.get("stages", [fields])
     if not isinstance(listed, Sequence) or not 1 <= len(listed) <= MAX_STAGES:
         raise InputError(f"stages must be a list of 1 to {MAX_STAGES} objects.")
@@ -212,89 +211,11 @@ def _stage(entry: Mapping[str, Any], alive: np.ndarray, n: int, where: str) -> I
     if len(ways) != 1:
         raise InputError(f"{where} must have one of {', '.join(WAYS)}, it has {len(ways)}.")
     layer = entry.get("layer")
-    number = None if layer is None or layer == -1 else _whole(layer, f"{where}: layer", 0, 10_000)
-    whole = {"kept": _kept, "groups": _groups, "group": _group, "rows": _matrix}[ways[0]](
-        entry, n, where
+    number = (
+        None if layer is None or layer == -1 else whole_number(layer, f"{where}: layer", 0, 10_000)
     )
+    whole = WAYS[ways[0]](entry, n, where)
     return ImportedStage(over_alive(whole, alive, where), number)
-
-
-def over_alive(whole: Reduction, alive: np.ndarray, where: str) -> Reduction:
-    """Renumber a reduction over the whole image as one over the tokens that were left."""
-    place = np.full(whole.n, -1, np.int64)
-    place[alive] = np.arange(len(alive))
-    if (place[whole.cols] < 0).any() or (place[whole.position] < 0).any():
-        gone = int(whole.cols[place[whole.cols] < 0][0]) if (place[whole.cols] < 0).any() else -1
-        raise InputError(f"{where} uses token {gone}, which an earlier stage took away.")
-    return Reduction.from_entries(
-        whole.rows, place[whole.cols], whole.weights, len(alive), whole.m, place[whole.position]
-    )
-
-
-def _kept(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
-    kept = _indices(entry["kept"], n, f"{where}: kept")
-    if len(np.unique(kept)) != len(kept) or not len(kept):
-        raise InputError(f"{where}: kept must name at least one token, and each only once.")
-    return Reduction.select(kept, n)
-
-
-def _groups(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
-    listed = entry["groups"]
-    if not isinstance(listed, Sequence) or isinstance(listed, str) or not 1 <= len(listed) <= n:
-        raise InputError(f"{where}: groups must be a list of 1 to {n} lists of tokens.")
-    groups = [_indices(group, n, f"{where}: a group") for group in listed]
-    if not all(len(group) for group in groups) or sum(map(len, groups)) > MAX_ENTRIES:
-        raise InputError(f"{where}: a group is empty, or there are far too many entries.")
-    return Reduction.from_groups(groups, n)
-
-
-def _group(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
-    group = _numbers(entry["group"], f"{where}: group", integer=True)
-    if group.shape != (n,) or group.min() < -1 or group.max() >= n:
-        raise InputError(f"{where}: group must be {n} numbers, -1 (pruned) to {n - 1}.")
-    names = np.unique(group[group >= 0])
-    if not len(names):
-        raise InputError(f"{where}: no token is in a group.")
-    return Reduction.from_groups([np.flatnonzero(group == name) for name in names], n)
-
-
-def _matrix(entry: Mapping[str, Any], n: int, where: str) -> Reduction:
-    position = _indices(entry.get("position"), n, f"{where}: position")
-    rows = _indices(entry["rows"], len(position), f"{where}: rows")
-    cols = _indices(entry.get("cols"), n, f"{where}: cols")
-    weights = _numbers(entry.get("weights"), f"{where}: weights").astype(np.float32)
-    if not 1 <= len(position) <= n or not len(rows) == len(cols) == len(weights):
-        raise InputError(f"{where}: rows, cols and weights must be equally long, position 1 to n.")
-    if not np.isfinite(weights).all() or len(np.unique(rows * n + cols)) != len(rows):
-        raise InputError(f"{where}: weights must be finite, and each (row, col) come once.")
-    return Reduction.from_entries(rows, cols, weights, n, len(position), position)
-
-
-def _indices(values: Any, below: int, where: str) -> np.ndarray:
-    found = _numbers(values, where, integer=True)
-    if found.size and (found.min() < 0 or found.max() >= below):
-        raise InputError(f"{where} must be numbers 0 to {below - 1}.")
-    return found
-
-
-def _numbers(values: Any, where: str, integer: bool = False) -> np.ndarray:
-    """Return a flat array of numbers, int64 when they must be whole."""
-    if not isinstance(values, (list, np.ndarray)) or len(values) > MAX_ENTRIES:
-        raise InputError(f"{where} must be a list of at most {MAX_ENTRIES:,} numbers.")
-    array = np.asarray(values) if len(values) else np.zeros(0, np.int64)
-    if array.ndim != 1 or array.dtype.kind not in ("iu" if integer else "iuf"):
-        kind = "whole numbers" if integer else "numbers"
-        raise InputError(f"{where} must be a flat list of {kind}.")
-    return array.astype(np.int64) if integer else array
-
-
-def _whole(value: Any, name: str, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise InputError(f"{name} must be a whole number from {low} to {high:,}.")
-    if not low <= value <= high:
-        given = str(value) if abs(int(value)) < 10**16 else "a far larger one"
-        raise InputError(f"{name} must be a whole number from {low} to {high:,}, got {given}.")
-    return int(value)
 
 
 def _text(value: Any, name: str) -> str:
@@ -308,7 +229,7 @@ def _text(value: Any, name: str) -> str:
 def _grid(value: Any, n: int) -> tuple[int, int] | None:
     if value is None:
         return None
-    shape = _numbers(value, "grid", integer=True)
+    shape = numbers(value, "grid", integer=True)
     if shape.shape != (2,) or shape.min() < 1 or int(shape[0]) * int(shape[1]) != n:
         raise InputError(f"grid must be [rows, columns] of {n} tokens.")
     return int(shape[0]), int(shape[1])

@@ -1,4 +1,4 @@
-"""A run as plain data: what `python -m tokviz answer --json` prints and other programs read.
+"""A run as plain JSON data: the output of `python -m tokviz answer --json`.
 
 The schema is documented in docs/cli.md; a test compares the two.
 """
@@ -58,7 +58,7 @@ def _mitigation(trace: Trace) -> dict[str, Any] | None:
 
 
 def prefill_share(trace: Trace) -> dict[str, float | None]:
-    """Return the prefill's arithmetic relative to keeping every token; None where not known."""
+    """Return the prefill's theoretical cost relative to keeping every token; None if not known."""
     told = trace.model.get("prefill_share")
     shares = told if isinstance(told, Mapping) else {}
     return {name: _number(_float(shares.get(name))) for name in ("visual_tokens", "whole_prompt")}

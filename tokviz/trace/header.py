@@ -1,8 +1,8 @@
-"""Reading the parts of a trace file's header and layout, trusting nothing in them.
+"""Reads the parts of a trace file's header and layout; every value is checked.
 
-Each function takes what the file says and returns what it means, or raises TraceError. Counts are
-compared with what the arrays hold, and with the bounds of `trace_limits`, before anything of that
-size is made.
+Each function takes a value of the file and returns its checked form, or raises TraceError. Counts
+are compared with the arrays and with the limits of `tokviz.trace.limits` before memory of that size
+is allocated.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def read_field(header: Mapping[str, Any], name: str, read: Callable[[Any], T], *default: Any) -> T:
-    """Return what a field of the header means; raise TraceError that names it."""
+    """Return the checked value of a header's field; raise TraceError with the field's name."""
     if name not in header and not default:
         raise TraceError(f"the header has no {name!r} (docs/trace_format.md lists its fields).")
     try:
@@ -71,7 +71,7 @@ def read_texts(values: Any) -> tuple[str, ...]:
 
 
 def read_model(value: Any) -> dict[str, Any]:
-    """Return what is known about the model; the fields that tokviz reads are of their kinds."""
+    """Return the facts about the model; the fields that tokviz reads have the right types."""
     model = {text(k, "a name in it"): v for k, v in mapping(value, "it", MAX_LAYERS).items()}
     for name in ("name", "family", "device", "dtype", "imported", "reason"):
         if name in model:
@@ -123,7 +123,7 @@ def read_words(value: Any) -> dict[int, str]:
 
 
 def read_choice(known: Sequence[str], value: Any) -> str:
-    """Return one of the known names, or "" where nothing is said."""
+    """Return one of the known names, or "" if the field is empty."""
     if value != "" and value not in known:
         raise TraceError(f"it must be one of {', '.join(known)}, got {str(value)[:40]!r}.")
     return str(value)
@@ -137,7 +137,7 @@ def read_indices(values: Sequence[Any]) -> tuple[int, ...]:
 
 
 def read_layout(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Layout:
-    """Return the layout of the visual tokens; raise TraceError where it contradicts itself."""
+    """Return the layout of the visual tokens; raise TraceError if it contradicts itself."""
     names = ("tile", "row", "col", "kind", "position")
     found = {name: arrays[f"token_{name}"] for name in names}
     if {a.shape for a in found.values()} != {(found["tile"].size,)}:
@@ -168,13 +168,13 @@ def _tile(entry: Any, sizes: Sequence[tuple[int, int]]) -> Tile:
     reach = MAX_REACH * max(sizes[number])
     x0, y0, x1, y1 = (real(v, "a side of a tile", -reach, reach) for v in row(box, "a box", 4))
     if not (x0 < x1 and y0 < y1):
-        raise TraceError("a tile in the trace lies nowhere.")
+        raise TraceError("a tile in the trace has a box without area.")
     shape = _length(rows, "a tile's grid"), _length(cols, "a tile's grid")
     return Tile(number, *shape, (x0, y0, x1, y1), text(role, "a tile's role"))
 
 
 def _check_layout(layout: Layout) -> None:
-    """Raise TraceError unless tiles and tokens fit each other; nothing of a grid's size is made."""
+    """Raise TraceError unless tiles and tokens fit; allocates nothing of a grid's size."""
     cells = sum(tile.rows * tile.cols for tile in layout.tiles)
     if cells > layout.n:
         raise TraceError(
@@ -213,7 +213,7 @@ def read_stages(
 
 
 def check_products(stages: Sequence[Reduction], removes: Sequence[bool], n: int) -> None:
-    """Raise TraceError where putting the stages behind each other would take too much work."""
+    """Raise TraceError if multiplying the matrices of all stages would take too much work."""
     done, total = Reduction.identity(n), 0
     for stage, lasting in zip(stages, removes, strict=True):
         products = done.products(stage)
@@ -274,7 +274,7 @@ def _members(tokens: Any, n: int) -> np.ndarray:
 
 
 def read_mitigation(entry: Any) -> MitigationRecord | None:
-    """Return what was done besides removing tokens; None where nothing was."""
+    """Return the mitigation of the run; None without one."""
     if entry is None:
         return None
     found = mapping(entry, "it")

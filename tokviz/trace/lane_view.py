@@ -1,4 +1,4 @@
-"""What a caller sees of one answer while it is being written; the trace comes at the end."""
+"""The state of one answer while it is being written, for callers; the trace comes at the end."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tokviz.trace.trace import Trace
 
 @dataclass
 class LaneView:
-    """What a caller sees of a lane while it is being written; refreshed on every yield."""
+    """The state of a lane while it is being written; updated before every yield."""
 
     label: str
     text: str = ""
     tokens: tuple[str, ...] = ()
     done: bool = False
     error: str | None = None
-    "A sentence for the user when this lane could not be run; the other lanes go on."
+    "A sentence for the user if this lane could not be run; the other lanes continue."
     visual_tokens: int = 0
     total_visual_tokens: int = 0
     kv_bytes: int = 0

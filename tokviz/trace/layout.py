@@ -1,4 +1,4 @@
-"""Where every visual token lies: in the prompt, in its tile's grid, and in the original image."""
+"""The place of every visual token: in the prompt, in its tile's grid, and in the original image."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ KINDS = ("patch", "newline", "separator")
 
 @dataclass(frozen=True)
 class Tile:
-    """One rectangle of an image that the vision tower sees as a grid of tokens."""
+    """One rectangle of an image that is a grid of tokens for the vision tower."""
 
     image: int
     rows: int
     cols: int
     box: tuple[float, float, float, float]
-    "x0, y0, x1, y1 in pixels of the original image; may reach outside it where the tile is padded."
+    "x0, y0, x1, y1 in pixels of the original image; outside it for a tile with padding."
     role: str = "whole"
     "whole, tile or thumbnail."
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The n visual tokens of one prompt, in the order in which the language model sees them."""
+    """The n visual tokens of one prompt, in the order of the prompt."""
 
     sizes: tuple[tuple[int, int], ...]
     "(width, height) of each original image."

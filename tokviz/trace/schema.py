@@ -1,4 +1,7 @@
-"""The arrays that a trace may hold: the trace format's table, and all else follows from it."""
+"""The table of the trace format: every array with its axes, type and meaning.
+
+The checks of traces, their reading and the documentation use this table.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was done to tokens and answers in a run: one record per stage, one for the mitigation."""
+"""Records of what a run did: one per reduction stage, and one for the mitigation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FINISHES: dict[str, str] = {
     "stopped": "somebody stopped the run",
     "time": "the time limit was reached",
 }
-"""Why an answer ended -> what that means."""
+"""Reason of the end of an answer -> its meaning."""
 CUT_OFF: dict[str, str] = {
     "length": "The answer was cut off after {}, the limit that was set: it has no end.",
     "stopped": "The answer was stopped after {}: it has no end.",
     "time": "The answer was cut off after {} by the time limit: it has no end.",
 }
-"""Why an answer has no end of its own -> the note about it, with room for the number of tokens."""
+"""Reason why an answer was cut off -> the note about it; {} = the number of tokens."""
 CUT_OFF_WORDS = {"length": "cut off", "stopped": "stopped", "time": "cut off by time"}
-"""The same in a word or two, for tables and lines."""
+"""The same in one to three words, for tables and lines."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ class StageRecord:
     seconds: float = 0.0
     "Time of the decision alone."
     effect: str = "remove"
-    "What happened to the tokens left out; only remove and restart take them away for good."
+    "A key of EFFECTS: what happened to the tokens not kept; only remove and restart remove them."
 
     @property
     def removes(self) -> bool:
-        """True when later stages see only what this one left."""
+        """True if later stages have only the tokens that this one kept."""
         return self.effect in ("remove", "restart")
 
 
 @dataclass(frozen=True)
 class MitigationRecord:
-    """What was done to attention or logits in a run, besides removing tokens."""
+    """The edit of attention or logits in a run."""
 
     name: str
     options: Mapping[str, Scalar]
@@ -56,4 +56,4 @@ class MitigationRecord:
     verified: bool = True
     "False: a stand-in for the published method."
     told: Mapping[str, Scalar | Sequence[Scalar]] = field(default_factory=dict)
-    "Numbers, and lists of one number per answer token, that it measured on the way."
+    "Numbers that it measured, and lists of one number per answer token (a key of the format)."

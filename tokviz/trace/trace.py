@@ -1,16 +1,16 @@
-"""The frozen record of one run: what was asked, what was answered, what was captured on the way.
+"""The record of one run: the question, the answer, and the recorded arrays.
 
-Saved as one `.safetensors` file with a JSON header, never a pickle. SCHEMA is the format: it names
-every array with its axes; checking, reading and the documentation follow from it. Everything but
-the answer and the layout is optional; an analysis says which array it needs. This module, `matrix`
-and `layout` need only numpy and safetensors, so that any other code can write a trace.
+It is saved as one `.safetensors` file with a JSON header, never as a pickle. SCHEMA is the format:
+it has every array with its axes. All arrays except those of the answer and the layout are optional;
+an analysis says which array it needs. The package needs only numpy and safetensors, so that other
+code can write traces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -24,40 +24,11 @@ from tokviz.notebook_display import made
 from tokviz.text.token_bytes import MARKS, guess_marks, spelled
 from tokviz.text.words import exact_pieces, word_spans
 from tokviz.trace import trace_io
-from tokviz.trace.header import (
-    read_choice,
-    read_field,
-    read_indices,
-    read_layout,
-    read_lengths,
-    read_mitigation,
-    read_model,
-    read_stages,
-    read_text,
-    read_texts,
-    read_timings,
-    read_words,
-)
+from tokviz.trace.check_arrays import check_arrays
 from tokviz.trace.layout import Layout
-from tokviz.trace.limits import (
-    MAX_CELLS,
-    MAX_COUNT,
-    MAX_EXPLAINED,
-    MAX_IMAGES,
-    MAX_LAYERS,
-    listed,
-    whole,
-)
-from tokviz.trace.schema import (
-    BLOCKS,
-    CONTROLS,
-    MODALITIES,
-    PROMPT_INDICES,
-    SCHEMA,
-    STAGE_ARRAYS,
-    STAGE_SCORE,
-)
-from tokviz.trace.stages import CUT_OFF, FINISHES, MitigationRecord, StageRecord
+from tokviz.trace.schema import SCHEMA
+from tokviz.trace.stages import CUT_OFF, MitigationRecord, StageRecord
+from tokviz.trace.to_file import file_arrays, header_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,7 +45,7 @@ class Trace:
     arrays: Mapping[str, np.ndarray]
     candidate_tokens: tuple[tuple[str, ...], ...] = ()
     words: Mapping[int, str] = field(default_factory=dict)
-    "Text of token ids that arrays name, such as those of the logit lens."
+    "Texts of the token ids in arrays such as those of the logit lens."
     stages: tuple[StageRecord, ...] = ()
     images: tuple[bytes, ...] = ()
     "JPEG previews of the original images, at most 1024 px."
@@ -91,7 +62,7 @@ class Trace:
     word_marks: str = ""
     "How the tokenizer writes word starts, a key of `tokviz.text.token_bytes.MARKS`."
     answer_marks: tuple[int, ...] = ()
-    "Answer tokens that are marks and no text, such as <|im_end|>; their pieces are empty."
+    "Answer tokens that are control tokens and no text, such as <|im_end|>; their pieces are empty."
 
     def __post_init__(self) -> None:
         """Check every array against SCHEMA; raise TraceError."""
@@ -108,14 +79,14 @@ class Trace:
         return name in self.arrays
 
     def keys(self) -> tuple[str, ...]:
-        """Return the names of the arrays that it holds; what each means is in `tokviz.SCHEMA`."""
+        """Return the names of its arrays; their meanings are in `tokviz.SCHEMA`."""
         return tuple(self.arrays)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.arrays)
 
     def __repr__(self) -> str:
-        """Return a few words; the arrays' contents and pictures would fill the screen."""
+        """Return one line, without the contents of arrays and pictures."""
         left = f", {self.reduction.m} left" if self.stages else ""
         said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
         held = shorten(", ".join(self.arrays) or "none", 50, placeholder=" …")
@@ -193,7 +164,7 @@ class Trace:
 
     @cached_property
     def prompt_pieces(self) -> tuple[str, ...]:
-        """What each prompt token spells; a letter of several tokens is in the last one's piece."""
+        """The text of each prompt token; a character of several tokens is in the last one."""
         marks = self.word_marks or guess_marks(self.prompt_tokens)
         return tuple(spelled(self.prompt_tokens, marks))
 
@@ -204,14 +175,14 @@ class Trace:
 
     @property
     def cut_off(self) -> bool:
-        """True when something other than the model ended the answer."""
+        """True if a limit or a person ended the answer, not the model."""
         return self.finish in CUT_OFF
 
     @cached_property
     def reduction(self) -> Reduction:
         """All stages as one matrix over the original visual tokens.
 
-        Of stages that only mask or go around layers, the last one counts.
+        Of stages that only mask or bypass layers, the last one counts.
         """
         whole = Reduction.identity(self.n)
         for stage in self.stages:
@@ -222,7 +193,7 @@ class Trace:
 
     @cached_property
     def went_at(self) -> np.ndarray:
-        """int16 [n], the stage after which a token no longer stood alone; -1 = it still does."""
+        """int16 [n], the stage that merged or removed each token; -1 = it is kept unmerged."""
         went = np.full(self.n, -1, np.int16)
         whole = Reduction.identity(self.n)
         for number, stage in enumerate(self.stages):
@@ -239,196 +210,8 @@ class Trace:
         trace_io.write_whole(target, self.to_bytes())
 
     def to_bytes(self) -> bytes:
-        """Return the file's bytes; raise TraceError for what no reader would take."""
-        arrays = dict(self.arrays)
-        for i, jpeg in enumerate(self.images):
-            arrays[f"image.{i}"] = np.frombuffer(jpeg, np.uint8)
-        for i, stage in enumerate(self.stages):
-            for name, spec in STAGE_ARRAYS.items():
-                arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(spec.dtype)
-            if stage.reduction.score is not None:
-                arrays[f"stage.{i}.score"] = stage.reduction.score.astype(STAGE_SCORE.dtype)
+        """Return the file's bytes; raise TraceError for values that no reader accepts."""
         try:
-            return trace_io.pack(_header(self), arrays)
+            return trace_io.pack(header_of(self), file_arrays(self))
         except trace_io.BadTrace as error:
             raise TraceError(f"this run cannot be stored: {error}") from error
-
-
-def _header(trace: Trace) -> dict[str, Any]:
-    return {
-        "prompt": trace.prompt,
-        "answer": trace.answer,
-        "model": dict(trace.model),
-        "prompt_tokens": trace.prompt_tokens,
-        "answer_tokens": trace.answer_tokens,
-        "candidate_tokens": trace.candidate_tokens,
-        "words": {str(token): text for token, text in trace.words.items()},
-        "sizes": trace.layout.sizes,
-        "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
-        "stages": [
-            [s.method, s.place, s.layer, s.reduction.n, s.seconds, s.effect] for s in trace.stages
-        ],
-        "roles": [
-            {name: tokens.tolist() for name, tokens in s.reduction.roles.items()}
-            for s in trace.stages
-        ],
-        "timings": dict(trace.timings),
-        "kv_bytes": trace.kv_bytes,
-        "kv_lengths": trace.kv_lengths,
-        "notes": trace.notes,
-        "mitigation": asdict(trace.mitigation) if trace.mitigation else None,
-        "finish": trace.finish,
-        "word_marks": trace.word_marks,
-        "answer_marks": trace.answer_marks,
-    }
-
-
-def layout_arrays(layout: Layout) -> dict[str, np.ndarray]:
-    """Return the arrays of SCHEMA that describe a layout."""
-    return {
-        "token_tile": layout.tile.astype(np.int16),
-        "token_row": layout.row.astype(np.int16),
-        "token_col": layout.col.astype(np.int16),
-        "token_kind": layout.kind.astype(np.uint8),
-        "token_position": layout.position.astype(np.int32),
-    }
-
-
-def check_arrays(trace: Trace) -> None:
-    """Raise TraceError unless every array fits SCHEMA, the layout and the others."""
-    lengths = {
-        "n": trace.layout.n,
-        "t": len(trace.answer_tokens),
-        "s": len(trace.prompt_tokens),
-        "q": len(trace.prompt_tokens) + max(len(trace.answer_tokens) - 1, 0),
-        "b": len(BLOCKS) if "mark_rows" in trace.arrays else len(BLOCKS) - 1,
-        "x": len(CONTROLS),
-        "m": len(MODALITIES),
-    }
-    for name, array in trace.arrays.items():
-        _check_array(name, array, lengths)
-    for name in PROMPT_INDICES:
-        rows = trace.arrays.get(name, np.zeros(0, np.int32))
-        if rows.size and (rows.min() < 0 or rows.max() >= lengths["s"]):
-            raise TraceError(f"{name} points outside the {lengths['s']} tokens of the prompt.")
-    if not all(0 <= token < lengths["t"] for token in trace.answer_marks):
-        raise TraceError(f"answer_marks points outside the {lengths['t']} tokens of the answer.")
-    alive = trace.layout.n
-    for stage in trace.stages:
-        if stage.reduction.n != alive:
-            raise TraceError(f"a stage takes {stage.reduction.n} tokens, but {alive} were left.")
-        alive = stage.reduction.m if stage.removes else alive
-
-
-def _check_array(name: str, array: np.ndarray, lengths: dict[str, int]) -> None:
-    """Raise TraceError unless an array fits SCHEMA; record the length of axes not seen yet."""
-    spec = SCHEMA.get(name)
-    if spec is None:
-        raise TraceError(f"a trace has no array {name[:60]!r}.")
-    if np.dtype(spec.dtype) != array.dtype:
-        raise TraceError(f"{name} must be {np.dtype(spec.dtype)}, got {array.dtype}.")
-    letters = spec.axes.split()
-    if array.ndim != len(letters):
-        raise TraceError(f"{name} must have axes [{spec.axes}], got {array.shape}.")
-    for letter, length in zip(letters, array.shape, strict=True):
-        if lengths.setdefault(letter, length) != length:
-            raise TraceError(
-                f"{name} has {length} along {letter!r}, other parts have {lengths[letter]}."
-            )
-
-
-def open_trace(source: str | Path | bytes) -> Trace:
-    """Read a trace from a path or from bytes, trusting nothing in it.
-
-    Raises:
-        TraceError: not a trace, damaged, of another version, too large, or inconsistent.
-    """
-    try:
-        read = trace_io.unpack if isinstance(source, bytes) else trace_io.read
-        return _build(*read(source))  # type: ignore[arg-type]
-    except TraceError:
-        raise
-    except trace_io.BadTrace as error:
-        raise TraceError(str(error)) from error
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        raise TraceError(
-            f"the trace is damaged ({type(error).__name__}): save it again."
-        ) from error
-    except Exception as error:
-        if type(error).__module__.startswith("tokviz"):
-            raise TraceError(f"the trace contradicts itself: {error}") from error
-        raise
-
-
-def widened(name: str, array: np.ndarray) -> np.ndarray:
-    """Return an array of an older file with the wider numbers that it is stored in by now."""
-    wide = np.dtype(SCHEMA[name].dtype)
-    older = array.dtype == np.float16 and wide == np.float32
-    return array.astype(wide) if older else array
-
-
-def _build(header: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> Trace:
-    named = {name: widened(name, a) for name, a in arrays.items() if name in SCHEMA}
-    part = partial(read_field, header)
-    part("sizes", lambda found: listed(found, "it", MAX_IMAGES))
-    layout = part("tiles", lambda _: read_layout(header, named))
-    images = [arrays[f"image.{i}"] for i in range(len(layout.sizes)) if f"image.{i}" in arrays]
-    if not all(image.dtype == np.uint8 and image.ndim == 1 for image in images):
-        raise TraceError("a picture in the trace is no row of bytes.")
-    trace = Trace(
-        prompt=part("prompt", read_text),
-        answer=part("answer", read_text),
-        model=part("model", read_model),
-        layout=layout,
-        prompt_tokens=part("prompt_tokens", read_texts),
-        answer_tokens=part("answer_tokens", read_texts),
-        arrays=named,
-        candidate_tokens=part("candidate_tokens", _candidates, ()),
-        words=part("words", read_words, {}),
-        stages=part("stages", lambda _: read_stages(header, arrays), ()),
-        images=tuple(image.tobytes() for image in images),
-        timings=part("timings", read_timings, {}),
-        kv_bytes=part("kv_bytes", lambda found: whole(found, "it", 0, MAX_COUNT), 0),
-        kv_lengths=part("kv_lengths", read_lengths, ()),
-        notes=part("notes", read_texts, ()),
-        mitigation=part("mitigation", read_mitigation, None),
-        finish=part("finish", partial(read_choice, tuple(FINISHES)), ""),
-        word_marks=part("word_marks", partial(read_choice, tuple(MARKS)), ""),
-        answer_marks=part("answer_marks", read_indices, ()),
-    )
-    _check_work(trace)
-    return trace
-
-
-def _candidates(found: Any) -> tuple[tuple[str, ...], ...]:
-    return tuple(map(read_texts, listed(found, "it")))
-
-
-def _check_work(trace: Trace) -> None:
-    """Raise TraceError where the maps that are made of a trace would be far larger than it."""
-    own = trace.arrays.get("own_rows", np.zeros(0))
-    explained = trace.t + len(own)
-    if explained * trace.n > MAX_CELLS or ("readout" in trace and explained > MAX_EXPLAINED):
-        raise TraceError(
-            f"{explained:,} words on {trace.n:,} visual tokens are too many to show: "
-            f"at most {MAX_CELLS:,} pairs and {MAX_EXPLAINED:,} words."
-        )
-    layers = trace.model.get("layers")
-    for name, array in trace.arrays.items():
-        axes = dict(zip(SCHEMA[name].axes.split(), array.shape, strict=True))
-        for letter in "lhug":
-            if axes.get(letter, 0) > MAX_LAYERS:
-                raise TraceError(
-                    f"{name} has {axes[letter]:,} along {letter!r}, over {MAX_LAYERS}."
-                )
-        if layers is not None and axes.get("l", layers) != layers:
-            raise TraceError(f"{name} has {axes['l']} layers, but the model has {layers}.")

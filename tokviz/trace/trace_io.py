@@ -8,10 +8,9 @@
     trace_io.write("run.safetensors", header, arrays)      # opens in tokviz
 
 A trace is a safetensors file: arrays by name, and a JSON text under "header" in the metadata.
-docs/trace_format.md lists both field by field. This file packs and unpacks, and refuses in both
-directions what no reader can take: NaN, numbers of hundreds of digits, broken texts, far too many
-values or arrays. What the fields must hold is checked by tokviz when it opens the trace. Part of
-tokviz, Apache-2.0.
+docs/trace_format.md lists both field by field. This file packs and unpacks, and in both directions
+it refuses NaN, numbers of hundreds of digits, broken texts, and far too many values or arrays. The
+values of the fields are checked by tokviz when it opens the trace. Part of tokviz, Apache-2.0.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ FORMAT, VERSION = "tokviz-trace", 1
 MAX_FILE_BYTES = 64 * 2**20
 MAX_HEADER_CHARS = 4_000_000
 MAX_VALUES = 400_000
-"""Values in a header: lists, objects, texts and numbers."""
+"""Largest number of values in a header: lists, objects, texts and numbers."""
 MAX_ARRAYS = 4_000
 MAX_AXES = 8
 MAX_DIGITS = 16
-"""Of a whole number."""
+"""Largest number of digits of a whole number."""
 
 
 class BadTrace(ValueError):
-    """A file that is no trace, damaged, too large, or of another version; the text says which."""
+    """The file is not a trace, damaged, too large, or of another version; the text says which."""
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -64,10 +63,10 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return header and arrays of a file's bytes, trusting nothing in it.
+    """Return header and arrays of a file's bytes; everything is checked.
 
     Raises:
-        BadTrace: whatever is wrong with it.
+        BadTrace: the bytes are not a valid file; the text says why.
     """
     header = _header(data)
     try:
@@ -78,7 +77,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _header(data: bytes) -> dict[str, Any]:
-    """Return the header of a file's bytes before any array is made; raise BadTrace."""
+    """Return the header of a file's bytes before any array is allocated; raise BadTrace."""
     if len(data) > MAX_FILE_BYTES:
         raise BadTrace(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
     length = int.from_bytes(data[:8], "little")
@@ -104,7 +103,7 @@ def _header(data: bytes) -> dict[str, Any]:
 
 
 def _check_shapes(outer: Mapping[str, Any]) -> None:
-    """Raise BadTrace for far too many arrays or axes, and for lengths that no file holds."""
+    """Raise BadTrace for far too many arrays or axes, and for lengths larger than any file."""
     if len(outer) > MAX_ARRAYS:
         raise BadTrace(f"the trace has {len(outer):,} arrays; at most {MAX_ARRAYS:,} are allowed.")
     for facts in outer.values():
@@ -115,21 +114,21 @@ def _check_shapes(outer: Mapping[str, Any]) -> None:
             raise BadTrace("the trace is damaged: an array has a length that no file holds.")
 
 
-# -- JSON that nothing in tokviz, in a browser or in numpy can stumble over ------------------------
+# -- JSON that tokviz, browsers and numpy can all read ---------------------------------------------
 
 
 def parse(text: str | bytes, most: int = MAX_VALUES) -> Any:
-    """Return the value of a JSON text, trusting nothing in it.
+    """Return the value of a JSON text; everything is checked.
 
     Args:
         text: in UTF-8.
-        most: values that it may hold.
+        most: largest number of values in it.
 
     Raises:
-        BadTrace: no JSON, NaN or infinity, a number of over 16 digits, half a character (a lone
+        BadTrace: not JSON, NaN or infinity, a number of over 16 digits, half a character (a lone
             surrogate), or too many values.
     """
-    # Counted before anything is made: an empty list of two characters takes 56 bytes in Python.
+    # Count values before parsing: an empty list of two characters takes 56 bytes in Python.
     plain = text.encode("utf-8", "replace") if isinstance(text, str) else text
     if sum(map(plain.count, (b",", b"[", b"{"))) > most:
         raise BadTrace(f"the JSON text holds over {most:,} values.")
@@ -182,12 +181,12 @@ def _is_broken(text: str) -> bool:
 
 
 def write(path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a trace; a half-written file never takes its place."""
+    """Write a trace; an existing file is replaced only when the new one is complete."""
     write_whole(Path(path), pack(header, arrays))
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file's bytes beside the path, then put them in its place."""
+    """Write a file's bytes to a temporary file beside the path, then rename it."""
     scratch = path.with_name(path.name + ".part")
     try:
         scratch.write_bytes(data)
@@ -223,16 +222,16 @@ def start(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return header and arrays of a run on one image whose visual tokens form a grid.
 
-    Further arrays of the format (attention, probabilities) can be put into `arrays`.
+    Further arrays of the format (attention, probabilities) can be added to `arrays`.
 
     Args:
         prompt: the question.
-        answer: what was answered; its words stand for tokens.
+        answer: the answer; its words are used as tokens.
         image_size: (width, height) in pixels.
         grid: (rows, columns) of visual tokens, row by row.
         jpeg: a preview of the image.
         model: its name.
-        box: x0, y0, x1, y1 in pixels of what the tokens see; default the whole image.
+        box: x0, y0, x1, y1, the part of the image that the tokens cover, in pixels; default all.
     """
     (width, height), (rows, cols) = image_size, grid
     words = prompt.split()
@@ -277,17 +276,17 @@ def add_stage(
     layer: int | None = None,
     seconds: float = 0.0,
 ) -> None:
-    """Add what a method did to the tokens that the stage before it left.
+    """Add a stage of a method, which reduces the tokens left by earlier stages.
 
     Args:
         header: as `start` returned it; changed.
         arrays: as `start` returned them; changed.
         method: its name.
-        kept: numbers of the tokens that stay, out of those that were left.
-        groups: instead of `kept`: per new token the tokens that it is the mean of.
+        kept: numbers of the tokens that are kept, counted among those left by earlier stages.
+        groups: instead of `kept`: per new token the tokens of which it is the mean.
         place: tower, before (the language model) or language_model.
         layer: of the tower or the language model.
-        seconds: what the decision took.
+        seconds: duration of the decision.
     """
     if (kept is None) == (groups is None):
         raise ValueError("give either kept or groups.")

@@ -1,1 +1,1 @@
-"""Arrays to pictures: what the browser draws. numpy, Pillow, plotly; no torch, no gradio."""
+"""From arrays to pictures and the data that the browser draws. No torch, no gradio."""

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from tokviz.trace import Trace
-from tokviz.view.overlay import image_share
+from tokviz.view.overlay_maps import image_share
 from tokviz.view.words import trace_words
 
 INK = "#7d8590"

@@ -1,4 +1,4 @@
-"""What the hallucination desk shows: each word with what speaks for and against it."""
+"""The contents of the hallucination desk: each word with the evidence for and against it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def word_facts(word: Any, layers: int) -> list[list[str]]:
 
 
 def times(bits: float) -> str:
-    """Return 2 to the power of bits as a factor that can be read at a glance."""
+    """Return 2 to the power of bits as a short text, such as "3×"."""
     factor = 2.0 ** min(max(bits, -20.0), 20.0)
     return f"{factor:,.0f}×" if factor >= 10 else f"{factor:.2g}×"
 
@@ -89,7 +89,7 @@ def candidates(trace: Trace, at: int) -> list[dict[str, Any]]:
 
 
 def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
-    """Return how another run of the question compares with the answer that is looked at."""
+    """Return how another run of the question compares with the examined answer."""
     words = compare_words(trace.answer, full.answer)
     return {
         "lane": lane,
@@ -126,7 +126,7 @@ def work(entry: Any) -> str:
 
 
 def proof(certificate: Any, trace: Trace | None, lane: int | None) -> dict[str, Any]:
-    """Return a certificate of `tokviz.examine.counterfactual` with the picture of what was left."""
+    """Return a certificate of `tokviz.examine.counterfactual` with the picture of its tokens."""
     minimal = "No single token can be left out of this set; other sets may do as well."
     return {
         "kind": certificate.kind,
@@ -139,10 +139,10 @@ def proof(certificate: Any, trace: Trace | None, lane: int | None) -> dict[str, 
 
 
 def word_maps(tokens: Sequence[int], trace: Trace) -> list[dict[str, str]]:
-    """Return pictures of where the model looked while it wrote a word.
+    """Return maps of one word as pictures.
 
     Args:
-        tokens: the word's answer tokens; several are added up.
+        tokens: the word's answer tokens; maps of several are summed.
         trace: the run.
 
     Returns:
@@ -164,7 +164,7 @@ def word_maps(tokens: Sequence[int], trace: Trace) -> list[dict[str, str]]:
 
 
 def named(titles: Sequence[str]) -> str:
-    """Say which mitigations change the answer, of those that were tried."""
+    """Return a sentence: which of the tried mitigations change the answer."""
     if not titles:
         return "None of them changes the answer."
     verb = "changes" if len(titles) == 1 else "change"
@@ -179,7 +179,7 @@ def picture_url(trace: Trace, side: int = PICTURE_SIDE, values: np.ndarray | Non
 
 
 def flags(words: Sequence[dict[str, Any]]) -> str:
-    """Say how many words are flagged."""
+    """Return a sentence: how many words are flagged."""
     count = sum(word["flagged"] for word in words)
     if not count:
         return "No word is flagged. A sure answer can still be wrong."

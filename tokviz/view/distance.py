@@ -1,9 +1,8 @@
-"""How far apart are the next-word distributions of two runs, word by word?
+"""The difference of the next-word distributions of two runs, word by word.
 
-Compared as long as both answers are the same so far, the first place where they part included:
-after that the words before differ, and so would any distribution. A trace holds the most probable
-candidates of each place only, so what is given is the largest total variation distance that these
-prove: the true one is at least that.
+Distributions are compared up to and including the first place where the answers differ: after it,
+the earlier words differ, so the distributions differ anyway. A trace has only the most probable
+candidates of each place, so the result is a lower bound of the total variation distance.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def least_distance(
         ids: [c] most probable tokens of one distribution.
         shares: [c] their probabilities, largest first.
         other_ids: [c] those of the other distribution.
-        other_shares: [c] likewise.
+        other_shares: [c] their probabilities.
 
     Returns:
         0 to 1. A token that the other list lacks has at most its smallest probability there.
@@ -46,7 +45,7 @@ def least_distance(
 
 
 def word_distances(trace: Trace | None, full: Trace | None) -> list[dict[str, Any]]:
-    """Return {text, distance} of each answer token up to where the answers part; may be empty."""
+    """Return {text, distance} of each answer token up to the first difference; may be empty."""
     if trace is None or full is None:
         return []
     if not all(name in one for one in (trace, full) for name in NEEDED):

@@ -1,7 +1,7 @@
-"""How do arrays and pictures travel to the browser? As base64 inside one JSON object.
+"""Encodes arrays and pictures for the browser: base64 inside one JSON object.
 
-Arrays are little-endian and row-major. Large maps are quantised to one byte with one scale per row,
-so that a view stays small; the scale is chosen so that the row's maximum is exact.
+Arrays are little-endian and row-major. Large maps are quantised to one byte per number with one
+scale per row, so that a view stays small; the scale makes the row's maximum exact.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 NOT_A_NUMBER = 255
-"""The byte that stands for NaN in a quantised array."""
+"""The byte of NaN in a quantised array."""
 
 
 def pack(array: np.ndarray, dtype: str) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def pack_bytes(array: np.ndarray) -> dict[str, Any]:
     """Return an array [..., n] of numbers >= 0 as bytes with one scale per row.
 
     Returns:
-        {dtype: "u1", shape, data, scale}; a value is byte / 254 * scale[row], 255 stands for NaN.
+        {dtype: "u1", shape, data, scale}; a value is byte / 254 * scale[row], 255 = NaN.
     """
     rows = np.asarray(array, np.float32).reshape(-1, array.shape[-1])
     finite = np.where(np.isfinite(rows), np.maximum(rows, 0), 0)

@@ -1,7 +1,7 @@
-"""What does the big picture show of one run? The overlay, and what analyses find in the same trace.
+"""The payload of the viewer: the overlay of one run, and analyses of the same trace.
 
-Token Activation Maps, attention sinks and registers; each is left out, with the reason, where the
-trace does not hold what it takes.
+The analyses are Token Activation Maps, attention sinks and registers. If the trace lacks an array,
+the analysis is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy as np
 from tokviz.analysis import analyse
 from tokviz.errors import TokvizError
 from tokviz.trace import Trace
-from tokviz.view.overlay import overlay_payload, share_before
+from tokviz.view.overlay import overlay_payload
+from tokviz.view.overlay_maps import share_before
 
 NO_SINK_TEST = (
     "No sink dimensions are known for this model, so no visual token can be called a sink."
 )
 MUCH = 2.5
-"""Tokens before the image are called a sink when they take so many times an even share."""
+"""The tokens before the image are called a sink if they get this many times an even share."""
 NO_SINKS = "No attention sinks were found among the visual tokens of this run."
 
 
@@ -86,7 +87,7 @@ def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
 
 
 def sink_before(trace: Trace) -> str:
-    """Return a sentence about the attention that rests on the tokens before the image, or ''."""
+    """Return a sentence about the attention on the tokens before the image, or ''."""
     if "mass" not in trace or not trace.t or not trace.n:
         return ""
     share = share_before(trace).mean(0)

@@ -1,4 +1,4 @@
-"""What does the browser get to draw what became of each token, stage by stage?"""
+"""The fields of a payload with the fate of each token (kept, merged, pruned), stage by stage."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _stage(stage: Any, titles: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _places(whole: Reduction) -> np.ndarray:
-    """Return [n], the source token at whose place each token's group stands; -1 = pruned."""
+    """Return [n], the source token that represents each token's group; -1 = pruned."""
     if not whole.m:
         return np.full(whole.n, -1)
     return np.where(whole.group >= 0, whole.position[np.maximum(whole.group, 0)], -1)

@@ -1,4 +1,4 @@
-"""What stands under an answer in the comparison: the words that changed, and what was measured.
+"""The text under an answer in the comparison: changed words and measurements.
 
 Every figure is a measurement of that run. Whether a lane is faster or slower than the full answer
 is said only where both were timed in turn, several times (`tokviz/time_ratio.py`): a run of its own
@@ -70,7 +70,7 @@ def statuses(trace: Trace | None) -> list[str]:
 
 
 def cut_off(lane: LaneView) -> str:
-    """Return a sentence about an answer without an end of its own; "" for any other."""
+    """Return a sentence about an answer that was cut off or stopped; "" for any other."""
     word = CUT_OFF_WORDS.get(lane.finish)
     return f" It was {word}: there may have been more." if word else ""
 
@@ -154,7 +154,7 @@ def _total_alone(timings: Mapping[str, float], compared: bool) -> dict[str, str]
 
 
 def _alone(timings: Mapping[str, float]) -> float | None:
-    """Return the total of a lane by itself; None when it took no step alone."""
+    """Return the estimated total of a lane without batching; None if it made no step alone."""
     return timings.get("total_alone", None if timings.get("shared") else timings.get("total"))
 
 
@@ -165,7 +165,7 @@ POSITIONS = {
 
 
 def _theory(trace: Trace | None) -> list[dict[str, str]]:
-    """Return what the formula promises next to the measured prefill, and the position policy."""
+    """Return the rows of the theoretical prefill cost and of the position policy."""
     facts, rows = (trace.model if trace is not None else {}), []
     shares = facts.get("prefill_share")
     if isinstance(shares, Mapping) and isinstance(shares.get("whole_prompt"), (int, float)):
@@ -190,14 +190,14 @@ def _ratio(value: float, base: float | None) -> tuple[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in a unit that suits it."""
+    """Return a time as text, in µs, ms or s."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1e3:.3g} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in a unit that suits it."""
+    """Return a number of bytes as text, in B, KiB, MiB or GiB."""
     for unit in ("B", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
@@ -206,7 +206,7 @@ def size(count: float) -> str:
 
 
 def method_card(method: Any, reason: str = "") -> dict[str, Any]:
-    """Return what the method menu shows of one registered method.
+    """Return the entry of one registered method in the method menu.
 
     Args:
         method: an entry of METHODS.
@@ -232,7 +232,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
 
 
 def mitigation_card(entry: Any) -> dict[str, Any]:
-    """Return what the mitigation menu shows of one registered mitigation."""
+    """Return the entry of one registered mitigation in the mitigation menu."""
     return {
         "name": entry.name,
         "title": entry.title,

@@ -1,8 +1,8 @@
-"""A run in a notebook cell: the page of `page_file` in a frame that can reach nothing around it.
+"""A run in a notebook cell: the page of `page_file` in an isolated frame.
 
-The frame has an origin of its own (`sandbox` without same-origin), so that a trace from a stranger
-sees neither the notebook nor its server. The whole page is in the notebook's file, which is why it
-is bounded; what does not fit is left out and said so.
+The frame has its own origin (`sandbox` without same-origin), so that a trace from an untrusted
+source can access neither the notebook nor its server. The whole page is stored in the notebook's
+file, so its size is limited; the page says which fields were left out.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from tokviz.view.page_file import page_html
 HEIGHT = 720
 """Pixels."""
 MAX_BYTES = 3 * 2**20
-"""Of the page inside the frame, before it is escaped."""
+"""Largest size of the page inside the frame, before escaping."""
 
 
 def frame(trace: Trace) -> str:
-    """Return one HTML element that shows the run with its overlay alive.
+    """Return one HTML element that shows the run with its interactive overlay.
 
-    A run that cannot be drawn gives a sentence that says why.
+    For a run that cannot be drawn it is a sentence with the reason.
     """
     try:
         page = page_html(explorer_payload(trace, "notebook"), MAX_BYTES)

@@ -1,7 +1,8 @@
-"""What does the browser get to draw one run? One JSON object, sent once; hovering needs no server.
+"""The payload with which the browser draws one run: one JSON object, sent once.
 
-Everything the overlay shows is in the payload, so layer, head, word, keep and opacity are changed
-in the browser alone. Texts are plain strings that the script puts into text nodes, not into markup.
+Everything that the overlay shows is in the payload, so changes of layer, head, word, keep and
+opacity need no server. Texts are plain strings, which the script writes into text nodes, not into
+markup.
 
 Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k stages):
 
@@ -15,10 +16,10 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     tile             i2 [n]
     kind             u1 [n]: 0 patch, 1 newline, 2 separator
     words            per answer token {text, lead, special, part, prob, candidates: [[text, prob],
-                     ...]}; part: it only goes on with the character of the token before
+                     ...]}; part: it only continues the character of the token before
     finish           why the answer ended, a key of `tokviz.trace.stages.FINISHES`; "" = not known
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
-    heads            f2 or u1 [t, l, h, n], likewise
+    heads            f2 or u1 [t, l, h, n], the same for single heads
     share            f2 [t, l], attention on all visual tokens together
     before           f2 [t, l], attention on the prompt before the image, or null
     tower            f2 [u, n], attention of [CLS] to each patch, or what each patch receives
@@ -28,14 +29,14 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     sink_note        one sentence about the sinks of this run
     fates            u1 [k, n] after each stage: 0 kept, 1 merged, 2 pruned
     group            i4 [k, n], output token after each stage, -1 = pruned; place i4 [k, n] the
-                     source token at whose place it stands
-    went             i2 [n], stage at which a token stopped standing alone, -1 = it still does
+                     source token that represents it
+    went             i2 [n], stage that merged or removed a token, -1 = it is kept unmerged
     score            f4 [n], the first stage's importance or null
     roles            the method's own names for tokens: one {name, tokens} each
     registers        u1 [n], 1 = the vision tower uses this patch as a register, or null
     stages           one {title, where, layer, left, removes} per stage
     missing          map name -> why it cannot be shown
-    notes            sentences for the reader
+    notes            sentences for the user
     view             how to open it: {map, layer, words, keep, ...}
 """
 
@@ -50,25 +51,16 @@ from PIL import Image
 from tokviz.errors import TokvizError
 from tokviz.images import PREVIEW_SIDE, open_image, preview_jpeg
 from tokviz.trace import Trace
-from tokviz.trace.schema import BLOCKS
-from tokviz.view.encode import data_url, pack, pack_map
+from tokviz.view.encode import data_url, pack
 from tokviz.view.fates import fate_fields
-from tokviz.view.words import text_tokens, token_words, trace_words
+from tokviz.view.overlay_maps import attention_fields, mean_fields, sink_fields, tower_fields
+from tokviz.view.words import token_words, trace_words
 
-ROOM = 3 * 2**19
-"""Bytes for the head-mean map, and again for the maps of single heads."""
 MAX_PANES = 64
 SLIM_SIDE = 480
 """Longest side of a picture in a compare lane."""
 ANSWERING = "Appears when the model has answered."
-
-NO_ATTENTION = "This run recorded no attention rows."
-NO_TOWER = "This run recorded no attention of the vision tower."
 NO_TAM = "The Token Activation Map needs the last hidden states, which this run did not record."
-NO_PHI = "This run recorded no sink statistic."
-NO_CLS = (
-    "This vision tower has no [CLS] token: shown is the mean attention that each patch receives."
-)
 
 
 def overlay_payload(
@@ -88,16 +80,16 @@ def overlay_payload(
 
     Args:
         trace: the run.
-        run_id: opaque name under which the server keeps the run.
-        title: what the picture shows, for its label.
+        run_id: name of the run on the server.
+        title: title of the picture, for its label.
         tam: [t, n] Token Activation Maps, if they were computed.
         sinks: bool [l, n], attention sinks.
         sink_note: one sentence about them.
         registers: bool [n], patches that the vision tower uses as registers.
         titles: method name -> title, for the stages.
         view: how to open it.
-        slim: send only the picture, the fates and the attention of all words together, as if of
-            one word (a compare lane).
+        slim: send only the picture, the fates and the mean attention of all words, as one word (for
+            a lane of the comparison).
     """
     missing: dict[str, str] = {}
     payload = {
@@ -116,13 +108,13 @@ def overlay_payload(
         **fate_fields(trace, titles or {}),
     }
     if slim:
-        payload |= _mean_fields(trace, sinks)
+        payload |= mean_fields(trace, sinks)
     else:
         payload |= {
             "words": answer_words(trace),
-            **_attention_fields(trace, missing),
-            **_tower_fields(trace, missing),
-            **_sink_fields(trace, sinks, missing),
+            **attention_fields(trace, missing),
+            **tower_fields(trace, missing),
+            **sink_fields(trace, sinks, missing),
             "tam": None if tam is None else pack(tam, "f2"),
             "sink_note": sink_note,
             "registers": None if registers is None else pack(registers, "u1"),
@@ -135,9 +127,9 @@ def overlay_payload(
 def pending_payload(
     image: Image.Image, prompt: str, tokens: Sequence[str], src: str = ""
 ) -> dict[str, Any]:
-    """Return what is drawn while an answer is being written: the picture and the words so far.
+    """Return the payload while an answer is being written: the picture and the words so far.
 
-    `src` is the picture as a data URL, for who draws many steps of one answer.
+    `src` is the picture as a data URL, for a caller that draws many steps of one answer.
     """
     width, height = image.size
     nothing = np.zeros(0, np.int16)
@@ -168,8 +160,8 @@ def pending_payload(
 def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
     """Return each image as {src, width, height}; a stored picture that cannot be opened is null.
 
-    Stored pictures are decoded and encoded again, so that nothing in a stranger's trace but pixels
-    reaches the browser.
+    Stored pictures are decoded and encoded again, so that only the pixels of an untrusted trace
+    reach the browser.
     """
     shown = []
     for number, (width, height) in enumerate(trace.layout.sizes):
@@ -233,93 +225,3 @@ def _pane(
         "tiles": [list(map(float, box)) for box in boxes],
         "unseen": [list(map(float, strip)) for strip in trace.layout.unseen(image)],
     }
-
-
-def _attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = dict.fromkeys(
-        ("attention", "attention_layers", "heads", "share", "before")
-    )
-    if "attention" not in trace or not trace.t:
-        missing["attention"] = NO_ATTENTION
-        return fields
-    layers = fitting_layers(trace["attention"].shape, ROOM)
-    if len(layers) == trace["attention"].shape[1]:
-        fields["attention"] = pack_map(trace["attention"], ROOM)
-    elif len(layers):
-        fields["attention"] = pack_map(trace["attention"][:, layers], ROOM)
-        fields["attention_layers"] = layers.tolist()
-    else:
-        missing["attention"] = "This run's attention maps are too large for the browser."
-    fields["share"] = pack(image_share(trace), "f2")
-    if "mass" in trace:
-        fields["before"] = pack(share_before(trace), "f2")
-    if "attention_heads" in trace:
-        fields["heads"] = pack_map(trace["attention_heads"], ROOM)
-    if fields["heads"] is None:
-        missing["heads"] = "Single heads were not recorded, or are too large for the browser."
-    return fields
-
-
-def fitting_layers(shape: Sequence[int], room: int) -> np.ndarray:
-    """Return the layers of a map [t, l, n] that fit into `room` bytes, evenly spaced, ascending.
-
-    At one byte a number; the last layer but one, where a view starts, is among them.
-    """
-    words, count, tokens = shape
-    fit = min(room // max(words * tokens, 1), count)
-    if fit in (0, count):
-        return np.arange(fit)
-    first = max(count - 2, 0)
-    return np.unique(np.linspace(first, 0, fit).round().astype(int))
-
-
-def _mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
-    """Return attention [1, l, n], the mean of the words that are text, and the sinks."""
-    if "attention" not in trace or not trace.t:
-        return {}
-    mean = trace["attention"][text_tokens(trace)].astype(np.float32).mean(0, keepdims=True)
-    return {
-        "words": [{"text": trace.answer, "lead": False, "special": False, "part": False}],
-        "attention": pack_map(mean, ROOM),
-        "sinks": None if sinks is None else pack(sinks, "u1"),
-    }
-
-
-def image_share(trace: Trace) -> np.ndarray:
-    """Return [t, l], the share of attention on all visual tokens, mean over heads."""
-    if "mass" in trace:
-        return trace["mass"][..., 1].astype(np.float32).mean(2)
-    return np.nansum(trace["attention"].astype(np.float32), 2)
-
-
-def share_before(trace: Trace) -> np.ndarray:
-    """Return [t, l], the share of attention on the prompt before the image, mean over heads."""
-    return trace["mass"][..., BLOCKS.index("before")].astype(np.float32).mean(2)
-
-
-def _tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"tower": None, "tower_heads": None, "tower_kind": "cls"}
-    if "cls_attention" in trace:
-        fields["tower"] = pack_map(trace["cls_attention"], ROOM)
-        if "cls_attention_heads" in trace:
-            fields["tower_heads"] = pack_map(trace["cls_attention_heads"], ROOM)
-    elif "received_attention" in trace:
-        fields["tower"] = pack_map(trace["received_attention"], ROOM)
-        fields["tower_kind"] = "received"
-        missing["cls"] = NO_CLS
-    else:
-        missing["tower"] = NO_TOWER
-    return fields
-
-
-def _sink_fields(trace: Trace, sinks: np.ndarray | None, missing: dict[str, str]) -> dict[str, Any]:
-    fields: dict[str, Any] = {"phi": None, "sinks": None}
-    if "sink_phi" in trace:
-        positions = trace["token_position"]
-        if len(positions) and positions.min() >= 0 and positions.max() < len(trace.prompt_tokens):
-            fields["phi"] = pack(trace["sink_phi"][:, positions], "f2")
-    if fields["phi"] is None:
-        missing["phi"] = NO_PHI
-    if sinks is not None:
-        fields["sinks"] = pack(sinks, "u1")
-    return fields

@@ -1,7 +1,7 @@
-"""One run as a web page in a single file: works offline, hover and all, and asks no server.
+"""One run as an interactive web page in a single file that works offline.
 
-The file holds its own scripts and styles and the run as JSON with every `<` escaped; its content
-policy lets it fetch nothing and run no other script.
+The file contains its scripts, its styles, and the run as JSON with every `<` escaped. Its content
+policy allows no network access and no other script.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tokviz.view.script import linked
 
 MAX_BYTES = 5 * 2**20
 SPARE = (("heads", "tower_heads"), ("tam", "phi"))
-"""Fields that go first when a page would be too large."""
+"""Fields that are left out if a page would be too large, in this order."""
 LOOK = "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); }"
 
 
@@ -31,7 +31,7 @@ def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:
 
     Args:
         payload: the run.
-        room: most bytes of the page; None = MAX_BYTES.
+        room: largest number of bytes of the page; None = MAX_BYTES.
 
     Raises:
         InputError: the run does not fit even without its single heads.
@@ -77,7 +77,7 @@ def save_page(trace: Trace, path: str | Path, **shown: Any) -> None:
 
     Args:
         trace: the run.
-        path: where to.
+        path: the file.
         **shown: tam, sinks, sink_note, registers, titles and view of `overlay_payload`.
     """
     Path(path).write_text(page_html(overlay_payload(trace, "file", **shown)), "utf-8")

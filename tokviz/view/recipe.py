@@ -1,7 +1,7 @@
-"""The Python that makes a view: what to paste into a notebook to get the same numbers.
+"""Python source that reproduces a view: paste it into a notebook to get the same numbers.
 
-Every text that goes into the code is written by `repr`, names of options too (`**{...}`), so that
-nothing a stranger typed becomes code.
+Every text is written into the code by `repr`, also names of options (`**{...}`), so that no text of
+a user can become code.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def recipe(
     picture: str = "picture.png",
     lane: Mapping[str, Any] | None = None,
 ) -> str:
-    """Return Python source that answers the question again and leaves `trace` and `values`.
+    """Return Python source that answers the question again and computes `trace` and `values`.
 
     Args:
         trace: the run.
-        view: {map, layer, head, words, scaling, fates} as in a link; what is missing is as on a
-            fresh page.
+        view: {map, layer, head, words, scaling, fates} as in a link; missing keys have the values
+            of a new page.
         picture: path of the image file.
         lane: {method, keep, options, tokens} with which the run was made, or None.
 
@@ -99,16 +99,16 @@ def _reducing(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:
 
 
 def _keywords(named: Mapping[str, Any]) -> str:
-    """Return options as further arguments of a call, or nothing."""
+    """Return options as further arguments of a call; "" without options."""
     known = {str(name): plain(value) for name, value in named.items()}
     return f", **{known!r}" if known else ""
 
 
 def plain(value: Any) -> Any:
-    """Return a number, a text, True, False or None as it is, and anything else as text.
+    """Return a number, a text, True, False or None unchanged, and anything else as text.
 
-    Only of these five does `repr` give Python that makes the same value again: NaN and infinity
-    have no name in Python, and a class of its own may write what it likes.
+    Only for these `repr` is Python code of the same value: NaN and infinity have no literal in
+    Python, and the `repr` of any other class can be arbitrary text.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -145,8 +145,8 @@ def values_code(trace: Trace, view: Mapping[str, Any]) -> list[str]:
 
 
 def _words(trace: Trace, chosen: Sequence[int]) -> tuple[list[int], str]:
-    """Return the answer tokens that a view adds up (chosen ones) or averages (all text)."""
-    held = [int(word) for word in chosen if 0 <= int(word) < trace.t]
-    if held:
-        return held, "sum"
+    """Return the answer tokens that a view sums (chosen tokens) or averages (all text tokens)."""
+    existing = [int(word) for word in chosen if 0 <= int(word) < trace.t]
+    if existing:
+        return existing, "sum"
     return text_tokens(trace), "mean"

@@ -1,7 +1,7 @@
-"""One script from the ES modules in assets/js, for a page that has to work from a single file.
+"""Joins the ES modules in assets/js into one script, for pages in a single file.
 
-`linked("page/main.js")` follows the imports from there, puts every module into a function of its
-own and the modules that it imports before it. Nothing is renamed, so what runs is what is written.
+`linked("page/main.js")` follows the imports from that module and wraps every module in a function,
+after the modules that it imports. Nothing is renamed, so the code that runs is the code as written.
 
 Why not as modules: Gradio puts its head into a page after its own modules have begun, where not
 every browser takes an import map any more, and it builds the widgets without waiting for a module;
@@ -9,8 +9,8 @@ a saved page and a notebook's frame have no server and no origin to import from,
 policy lets one script run, known by its hash. A bundler (esbuild, rollup) would need node wherever
 the page is served, or a built file under version control that has to be kept true.
 
-Only one way of writing is allowed, which Biome's formatter keeps: named imports from a relative
-path, and `export const`, `export class` or `export function` in front of a name. All else raises.
+Only one syntax is allowed, which Biome's formatter keeps: named imports from a relative path, and
+`export const`, `export class` or `export function` before a name. Anything else raises ValueError.
 A test runs the linked script and the modules side by side (tests/js/linked.test.mjs).
 """
 
@@ -31,14 +31,14 @@ COMMENT = re.compile(r"^\s*/\*.*?\*/|^\s*//.*?$", re.MULTILINE | re.DOTALL)
 
 
 def linked(entry: str, folder: Path = FOLDER) -> str:
-    """Return one classic script that does what importing a module would do.
+    """Return one classic script with the same effect as importing a module.
 
     Args:
         entry: path of the module inside the folder, such as `page/main.js`.
         folder: where the modules are.
 
     Raises:
-        ValueError: a module imports or exports in a way that is not known here, or in a circle.
+        ValueError: a module imports or exports in another syntax, or in a circle.
     """
     modules: dict[str, str] = {}
     _link(entry, folder, modules, ())
@@ -64,7 +64,7 @@ def _target(name: str, path: str) -> str:
 
 
 def _as_function(name: str, source: str) -> str:
-    """Return a module as a function that gives its exports, called at once."""
+    """Return a module as a function that returns its exports and is called immediately."""
 
     def imported(match: re.Match[str]) -> str:
         names = re.sub(r"(\w+) as (\w+)", r"\1: \2", " ".join(match[1].split()))

@@ -1,7 +1,7 @@
-"""One view as a picture, without a browser: a map over the image, or what became of each token.
+"""One view as a picture, without a browser: a map over the image, or the fate of each token.
 
-The same roles as on the page: pruned tokens dark and hatched, merged ones dotted in the colour of
-their group, and a line around every area. All images and tiles are laid out side by side.
+It looks as on the page: pruned tokens are dark and hatched, merged tokens are dotted in the colour
+of their group, and a line surrounds every area. All images and tiles are side by side.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def scaled(values: np.ndarray, scaling: str = "linear", high: float | None = Non
     """Return values [n] as shares in 0 to 1 of the colour scale; NaN stays NaN.
 
     Args:
-        values: numbers; negative ones lower the start of the scale, else it starts at 0.
+        values: numbers; the scale starts at 0, or at the smallest value if that is negative.
         scaling: linear, log or rank.
         high: end of the scale; None = the largest value.
 
@@ -180,12 +180,12 @@ def draw(
     side: int = 960,
     opacity: float = 0.65,
 ) -> Image.Image:
-    """Return a picture of one run: a map over the image, what became of the tokens, or both.
+    """Return a picture of one run: a map over the image, the fates of the tokens, or both.
 
     Args:
         trace: the run.
         values: [n], one number per visual token, or None.
-        fates: draw what was kept, merged and pruned.
+        fates: draw which tokens were kept, merged and pruned.
         scaling: linear, log or rank.
         side: longest side of each pane in pixels.
         opacity: of the map, 0 to 1.

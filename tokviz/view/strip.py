@@ -1,7 +1,7 @@
-"""A keep sweep as a strip of cells: where does the answer stay, where does it change?
+"""A keep sweep as a strip of cells: at which budgets does the answer stay the same?
 
-Every cell is a run of its own. Whether an answer stays is the rule of `same_answer`, as everywhere
-in tokviz.
+Every cell is a separate run. Answers are compared by the rule of `same_answer`, as in all of
+tokviz.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tokviz.view.words import compare_words
 
 MAX_CELLS = 10
 SHORT = 140
-"""Characters of an answer that a cell says."""
+"""Largest number of characters of an answer in a cell."""
 
 
 def ladder(n: int, count: int = MAX_CELLS) -> list[int]:
@@ -24,7 +24,7 @@ def ladder(n: int, count: int = MAX_CELLS) -> list[int]:
 
     Args:
         n: visual tokens of the picture, at least 1.
-        count: budgets at most, at least 2.
+        count: largest number of budgets, at least 2.
     """
     steps = max(min(count, n) - 1, 1)
     return sorted({round(n ** (i / steps)) for i in range(steps + 1)} | {n}, reverse=True)
@@ -53,7 +53,10 @@ def cell(keep: int, n: int, lane: LaneView, full: str | None) -> dict[str, Any]:
 
 
 def smallest(cells: Sequence[dict[str, Any]]) -> str:
-    """Say from which budget on the answer holds; answers need not be monotone in the budget."""
+    """Return a sentence about the smallest budget from which on the answer stays the same.
+
+    Answers need not be monotone in the budget.
+    """
     done = sorted((c for c in cells if c["state"] in ("holds", "changes")), key=lambda c: c["keep"])
     if not done:
         return ""
@@ -76,7 +79,7 @@ def smallest(cells: Sequence[dict[str, Any]]) -> str:
 
 
 def next_budget(cells: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the budget to try next on the way to the smallest that holds, None when it is found.
+    """Return the next budget of the search for the smallest that holds; None if it is found.
 
     Halves the gap between the largest budget that changes the answer and the next one that holds.
     """
@@ -87,7 +90,7 @@ def next_budget(cells: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def time_left(done: int, total: int, seconds: float) -> str:
-    """Return how long the rest takes if it goes on as so far; "" when nothing is known yet."""
+    """Return the estimated time left as text; "" if nothing is known yet."""
     if not done or done >= total:
         return ""
     return f"about {duration(seconds / done * (total - done))} left"

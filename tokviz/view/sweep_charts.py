@@ -11,7 +11,7 @@ from tokviz.time_ratio import TimeRatio, time_ratio
 from tokviz.view.charts import INK, escape, style
 
 PALETTE = ("#440154", "#21918c", "#b8860b", "#3b528b", "#5ec962", "#c2452d", "#7d8590", "#8b5fbf")
-"""Told apart without colour by DASHES and SYMBOLS, too."""
+"""Lines also differ by DASHES and SYMBOLS, without colour."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 
@@ -76,7 +76,7 @@ def over_budget(points: Sequence[Point], name: str) -> go.Figure:
 
 
 def over_time(points: Sequence[Point], name: str) -> go.Figure:
-    """Draw quality over the measured time to the first token, and join what nothing beats."""
+    """Draw quality over the measured time to the first token, with the Pareto front."""
     figure = go.Figure()
     for number, series in enumerate(series_of(points)):
         own = [p for p in points if p.series == series]
@@ -138,7 +138,7 @@ def bars(points: Sequence[Point]) -> dict:
 
 
 def hover(p: Point) -> str:
-    """Say in words what a point is."""
+    """Return the hover text of a point."""
     return (
         f"{escape(p.series)} {escape(p.budget)}: {p.quality.value:.1%} "
         f"({p.quality.low:.1%} to {p.quality.high:.1%}, {p.questions} questions)<br>"

@@ -1,6 +1,6 @@
-"""The report of a sweep: one HTML file that needs nothing else, no server and no network.
+"""The report of a sweep: one HTML file that works without server and network.
 
-Every text in it comes from a data set, a file or a model, so every text is escaped.
+Its texts come from data sets, files and models, so every text is escaped.
 """
 
 from __future__ import annotations
@@ -50,17 +50,17 @@ class Flip:
     turn: str = ""
     "lost: right before, gained: right now, empty: neither is known."
     example: str = ""
-    "Name of a stored run that the lab can open; empty = none was stored."
+    "Name of a stored run that the lab can open; empty = no run was stored."
     lane: int = 0
     command: str = ""
-    "What to type to see it, where no run was stored."
+    "The command that runs it, if no run was stored."
     thumbnail: str = ""
     "data: address of a small picture."
 
 
 @dataclass(frozen=True)
 class SweepReport:
-    """What the page shows."""
+    """The contents of the page."""
 
     title: str
     facts: tuple[str, ...]
@@ -93,7 +93,7 @@ def page(report: SweepReport) -> str:
 
 
 def panel(name: str, points: Sequence[Point], first: bool) -> str:
-    """Return both charts and the table of one measure; the first brings plotly's script along."""
+    """Return both charts and the table of one measure; the first one includes plotly's script."""
     measure = name.partition(",")[0]
     charts = [over_budget(points, measure), over_time(points, measure)]
     drawn = [
@@ -104,7 +104,7 @@ def panel(name: str, points: Sequence[Point], first: bool) -> str:
 
 
 def table(points: Sequence[Point]) -> str:
-    """Return every point as a row; what nothing beats in time and quality has a star."""
+    """Return every point as a row; points of the Pareto front have a star."""
     front = set(map(id, pareto(points)))
     names = list(dict.fromkeys(name for p in points for name, _ in p.details))
     head = ["method", "budget", "tokens left", "questions", "value", "95 % interval",
@@ -157,7 +157,7 @@ def failures(found: Sequence[tuple[str, int]]) -> str:
 
 
 def flips(report: SweepReport) -> str:
-    """Return the questions that were answered differently, each with the way back to the lab."""
+    """Return the questions that were answered differently, each with a link or a command."""
     if not report.flips:
         return "<h2>Flips</h2><p>No setting changed an answer.</p>"
     rows = "".join(_flip(flip, report.lab) for flip in report.flips)

@@ -1,4 +1,4 @@
-"""A run as a short film: all tokens, each stage of removal, then layer by layer."""
+"""A run as an animation (GIF): all tokens, each reduction stage, then layer by layer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRIP = 46
 
 @dataclass(frozen=True)
 class Frame:
-    """One step of the walk."""
+    """One frame of the animation."""
 
     stage: int
     "Index of the last stage that has been carried out, -1 = none yet."
@@ -30,7 +30,7 @@ class Frame:
 
 
 def walk_frames(trace: Trace) -> list[Frame]:
-    """Return the steps: all tokens, stages outside the language model, then its layers."""
+    """Return the frames: all tokens, stages outside the language model, then its layers."""
     frames, at = [Frame(-1, None)], -1
     for number, stage in enumerate(trace.stages):
         if stage.place != "language_model":
@@ -55,14 +55,14 @@ def walk_gif(
     titles: dict[str, str] | None = None,
     sinks: np.ndarray | None = None,
 ) -> bytes:
-    """Return the walk as an animated GIF.
+    """Return the animation as a GIF.
 
     Args:
         trace: the run.
         side: longest side of each pane in pixels.
-        seconds: time of one frame; the first and the last stay twice as long.
+        seconds: time of one frame; the first and the last are shown twice as long.
         titles: method name -> title.
-        sinks: bool [l, n], left out of the colour scale, which all layers share.
+        sinks: bool [l, n], which do not count for the colour scale; all layers have one scale.
     """
     paper, frames = sheet(trace, side), walk_frames(trace)
     attention = _attention(trace)
@@ -120,7 +120,7 @@ def _draw(
 
 
 def caption(trace: Trace, frame: Frame, titles: dict[str, str]) -> str:
-    """Say what a frame shows, in two short lines."""
+    """Return the caption of a frame, two short lines."""
     stage = trace.stages[frame.stage] if frame.stage >= 0 else None
     left = stage.reduction.m if stage else trace.n
     where = f"layer {frame.layer}" if frame.layer is not None else "all tokens"

@@ -1,4 +1,4 @@
-"""How is an answer shown: its tokens as chips, and which words differ between two answers?"""
+"""An answer as chips, one per token, and the words that differ between two answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SAME = "Same answer as with all tokens."
 def token_words(pieces: Sequence[str], marks: Iterable[int] = ()) -> list[dict[str, Any]]:
     """Return each token as {text, lead, special, part}.
 
-    Tokens that spell one character are one chip: the first has the text of all, the others have
-    `part` True and no text. `lead` is True where a space goes before the token.
+    The tokens of one character are one chip: the first has its text, the others have `part` True
+    and no text. `lead` is True if a space comes before the token.
 
     Args:
-        pieces: what the tokens spell, see `Trace.pieces`.
-        marks: tokens that are marks and no text; `special` is True for these alone.
+        pieces: the text of each token, see `Trace.pieces`.
+        marks: control tokens, which are no text; `special` is True only for these.
     """
     apart, before = set(marks), ""
     words: list[dict[str, Any]] = []
     for start, stop in character_spans(pieces, apart):
         text = "".join(pieces[start:stop])
         spaced = text[:1].isspace() or (before.strip() and before[-1:].isspace())
-        lead = bool(start and spaced and text.strip())  # a bare space shows itself
+        lead = bool(start and spaced and text.strip())  # a token of only spaces needs no lead
         shown = text.strip(" ").replace("\r\n", "\n").replace("\n", "⏎")
         words.append(
             {
@@ -51,7 +51,7 @@ def trace_words(trace: Trace) -> list[dict[str, Any]]:
 
 
 def text_tokens(trace: Trace) -> list[int]:
-    """Return the answer tokens that are text; all of them where none is."""
+    """Return the answer tokens that are text; all tokens if none is."""
     text = [i for i in range(trace.t) if i not in trace.answer_marks]
     return text or list(range(trace.t))
 
@@ -59,13 +59,12 @@ def text_tokens(trace: Trace) -> list[int]:
 def compare_words(answer: str, full: str) -> list[dict[str, Any]]:
     """Mark what changed between the full answer and another one.
 
-    What counts as changed is the rule of `same_answer`: all words are the same exactly when the
-    answers are.
+    The rule is that of `same_answer`: no word is marked exactly if the answers are the same.
 
     Returns:
         The words and punctuation marks of both in reading order as {text, mark, lead}: mark is
-        same, added (only in `answer`) or removed (only in `full`), and lead says that a space
-        goes before. In scripts without spaces every character counts for itself.
+        same, added (only in `answer`) or removed (only in `full`); lead = a space comes before. In
+        scripts without spaces every character is compared by itself.
     """
     ours, theirs = _split(answer), _split(full)
     if same_answer(answer, full):
@@ -92,12 +91,12 @@ def _split(text: str) -> list[tuple[str, bool]]:
 
 
 def verdict(answer: str, full: str, same: str = SAME) -> str:
-    """Say in one short sentence whether an answer changed, and how much of it.
+    """Return one short sentence: whether an answer changed, and how many words.
 
     Args:
-        answer: the one in question.
-        full: what it is held against.
-        same: what is said where they are the same.
+        answer: the answer.
+        full: the answer with which it is compared.
+        same: the sentence for equal answers.
     """
     if same_answer(answer, full):
         return same

@@ -109,7 +109,7 @@ def test_a_budget_above_what_an_adaptive_method_left_keeps_all_of_it(vlm, cat, l
     trace = vlm.answer(cat, PROMPT, first.then(tokviz.plan(later, keep=30)), 2)
     assert trace.reduction.m == left
     title = tokviz.METHODS[later].title
-    said = f"Earlier steps left {left} tokens, fewer than the 30 that {title} was to leave"
+    said = f"Earlier steps left {left} tokens, fewer than the 30 that {title} should keep"
     assert [note for note in trace.notes if note.startswith(said)]
     with pytest.raises(tokviz.InputError, match="keep must be 1 to 36"):
         vlm.answer(cat, PROMPT, first.then(tokviz.plan(later, keep=37)), 2)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tokviz
-from tokviz.models.before.shares import shares
+from tokviz.models.before.part_by_part import split_budget
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import IMAGES, TILES
 
@@ -45,7 +45,7 @@ def test_official_equal_shares_per_crop_and_a_decision_over_all_crops(tiled, cat
     assert crops > 2
     alike = tiled.answer(cat, PROMPT, tokviz.plan("fastervlm", keep=3 * crops), 2)
     assert np.bincount(alike.layout.tile[alike.reduction.kept]).tolist() == [3] * crops
-    assert any("from each crop on its own" in note for note in alike.notes)
+    assert any("from each crop separately" in note for note in alike.notes)
     free = tiled.answer(cat, PROMPT, tokviz.plan("divprune", keep=3 * crops), 2)
     assert len(set(np.bincount(free.layout.tile[free.reduction.kept]).tolist())) > 1
 
@@ -69,12 +69,12 @@ def test_fewer_tokens_than_crops_are_refused_in_words(tiled, cat):
 
 def test_a_small_crop_keeps_one_token_beside_large_ones():
     """By proportion it would get none, and the plan was refused though the budget was enough."""
-    assert shares(12, [63, 63, 9], "image") == [6, 5, 1]
-    assert shares(9, [36, 36], "image") == [5, 4]
-    assert shares(3, [1, 500, 1], "crop") == [1, 1, 1]
-    assert shares(10, [1, 5, 5], "crop") == [1, 5, 4]
+    assert split_budget(12, [63, 63, 9], "image") == [6, 5, 1]
+    assert split_budget(9, [36, 36], "image") == [5, 4]
+    assert split_budget(3, [1, 500, 1], "crop") == [1, 1, 1]
+    assert split_budget(10, [1, 5, 5], "crop") == [1, 5, 4]
     with pytest.raises(tokviz.InputError, match=r"one token per crop \(3\), got 2"):
-        shares(2, [9, 9, 9], "crop")
+        split_budget(2, [9, 9, 9], "crop")
 
 
 def test_frames_merge_into_the_first_image_and_into_a_token_per_cell(vlm, cat):

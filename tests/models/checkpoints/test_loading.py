@@ -11,7 +11,7 @@ from huggingface_hub.utils.tqdm import _create_progress_bar
 
 import tokviz
 from tokviz.errors import ModelError
-from tokviz.models.before import prefill_input as route
+from tokviz.models.before import prefill_input
 from tokviz.models.checkpoints import download, loading, placement
 from tokviz.models.checkpoints import memory as room
 from tokviz.models.checkpoints.placement import choose_placement
@@ -202,7 +202,7 @@ def test_what_is_not_there_is_a_sentence(monkeypatch, source, more, sentence):
 
 
 def test_a_given_model_stays_where_it_is(vlm):
-    with pytest.raises(ModelError, match="a given model stays as it is"):
+    with pytest.raises(ModelError, match="for a model that is already loaded"):
         tokviz.load((vlm.model, vlm.processor), dtype="bfloat16")
 
 
@@ -246,7 +246,7 @@ def test_a_download_is_told_in_gigabytes_by_a_bar_that_draws_nothing(monkeypatch
 
 
 def test_a_decoder_spread_over_devices_is_said_by_methods_inside_it(vlm):
-    route.check_one_device(vlm.model.parameters())
+    prefill_input.check_one_device(vlm.model.parameters())
     spread = [torch.empty(1), torch.empty(1, device="meta")]
     with pytest.raises(ModelError, match="one device; device_map put them on cpu, meta"):
-        route.check_one_device(spread)
+        prefill_input.check_one_device(spread)

@@ -10,7 +10,7 @@ import pytest
 import tokviz
 from tests.models.test_promises import pictures
 from tokviz.matrix import Reduction
-from tokviz.models.decoder.batch import Batch
+from tokviz.models.decoder.lane_batch import Batch
 from tokviz.plans import Plan, chosen
 
 pytestmark = pytest.mark.matrix
@@ -142,7 +142,7 @@ def test_a_visitor_who_leaves_in_the_middle_leaves_no_cache_behind(vlm, prepared
 
     def watched(self, lanes):
         join(self, lanes)
-        made.append(weakref.ref(self.cache.shared[0]))
+        made.append(weakref.ref(self.cache.joined[0]))
 
     monkeypatch.setattr(Batch, "join", watched)
     steps = vlm.stream_prepared(prepared, [None, None], 40, together_after=1)
@@ -161,7 +161,7 @@ def test_an_error_in_a_shared_step_ends_its_lanes_in_words(vlm, prepared, monkey
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Batch, "_see", no_memory)
+        patch.setattr(Batch, "_attend", no_memory)
         lanes = last(vlm.stream_prepared(prepared, [None, None], 5, together_after=2))
     assert all("out of memory" in lane.error and lane.text for lane in lanes)
     vlm.answer(prepared.asked.images[0], PROMPT, None, 2)

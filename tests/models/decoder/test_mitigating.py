@@ -79,7 +79,7 @@ def test_neutral_values_leave_the_answer_alone_to_the_bit(vlm, prepared, plain, 
 def test_var_with_p_1_is_the_plain_answer_through_the_edited_path(vlm, prepared, plain, sinks):
     options = {"tau": 1.5, "least_mass": 0, "rho": 1}
     ours, run = lane_logits(vlm, prepared, plan(mitigation="var", p=1, **options))
-    assert run.lane.editing.told["edited_rows"] == run.lane.editing.told["rows"] > 0
+    assert run.lane.editing.measured["edited_rows"] == run.lane.editing.measured["rows"] > 0
     assert differ(ours, plain) < 1e-4
     moved, _ = lane_logits(vlm, prepared, plan(mitigation="var", p=0.2, **options))
     assert differ(moved, plain) > 1e-2
@@ -161,7 +161,7 @@ def test_yopo_is_what_a_full_eager_map_gives(vlm, prepared, eager):
         return cut_off(weights, cut[layer], image, visual)
 
     ours, run = lane_logits(vlm, prepared, plan(mitigation="yopo_heads", threshold=0.6))
-    assert 0 < run.lane.editing.told["cut_heads"] < run.lane.editing.told["heads"] == 12
+    assert 0 < run.lane.editing.measured["cut_heads"] < run.lane.editing.measured["heads"] == 12
     eager(change)
     assert differ(ours, generated(vlm, prepared)) < 1e-4
 
@@ -220,7 +220,7 @@ def test_damro_contrasts_with_the_outlier_tokens_alone(vlm, prepared):
     query, keys = layers["q"][2][0], layers["k"][2][0]
     score = torch.einsum("hd,hnd->n", query[:, 0], keys)[1:]
     assert lane.stages.index.tolist() == sorted(score.topk(4).indices.tolist())
-    with pytest.raises(tokviz.InputError, match="9 tokens for the second run, but only 9 visual"):
+    with pytest.raises(tokviz.InputError, match="9 tokens for the contrast, but only 9 visual"):
         lane_logits(vlm, prepared, plan("fastervlm", keep=9, mitigation="damro"))
 
 

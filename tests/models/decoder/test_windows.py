@@ -10,7 +10,7 @@ import tokviz
 from tests.models.test_promises import PROMPT, run_lane
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
-from tokviz.models.before.prefill_input import route
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.plans import Plan, Step, chosen
@@ -126,7 +126,9 @@ def test_rows_renumbered_inside_have_short_windows_while_writing_too(windowed, c
     asked = replace(prepared.asked, prompt_ids=inputs["input_ids"][0].numpy())
     longer = replace(prepared, asked=asked, inputs=inputs, positions=positions)
     with windowed.guarded():
-        prefill_input = route(windowed.family, windowed.model, longer, run.shared, plan)
+        prefill_input = make_prefill_input(
+            windowed.family, windowed.model, longer, run.shared, plan
+        )
         lane = Lane(
             windowed.family, windowed.model, prefill_input.stages, positions, Capture.nothing()
         )

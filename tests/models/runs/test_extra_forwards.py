@@ -11,7 +11,7 @@ from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Features
-from tokviz.models.runs.extra_forwards import ExtraForwards, whole
+from tokviz.models.runs.extra_forwards import ExtraForwards, joined_map
 
 PROMPT = "what is this?"
 
@@ -156,7 +156,7 @@ def test_rows_agree_with_eager_attention_in_every_layer_when_states_do(llava, ea
     """Attention made of the captured rows in place of SDPA's: only the capture is compared."""
     _, parts = llava._graph
     for layer, expected in enumerate(eager[0]):
-        assert np.abs(whole(parts[layer]).numpy() - expected).max() < 1e-6
+        assert np.abs(joined_map(parts[layer]).numpy() - expected).max() < 1e-6
 
 
 def test_maps_agree_with_eager_attention(llava, eager):

@@ -8,7 +8,7 @@ from tokviz.capture import Capture
 from tokviz.models.answer_text import AnswerText
 from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND, own_rows
 from tokviz.models.runs.preparing import asked_layers
-from tokviz.models.tower.watch import TOWER_SIGNALS
+from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.plans import Step
 from tokviz.reduction import METHODS
 

@@ -176,7 +176,7 @@ def test_a_choice_by_hand_is_applied_as_it_is(vlm, cat):
 
 
 def test_places_out_of_order_are_refused():
-    with pytest.raises(tokviz.InputError, match="a plan goes tower"):
+    with pytest.raises(tokviz.InputError, match="steps of a plan must be in order"):
         tokviz.plan("fastv", keep=9).then(tokviz.plan("fastervlm", keep=5))
     assert Plan(()).label == "All tokens"
 

@@ -11,7 +11,7 @@ from tokviz.models.before import plan_steps
 from tokviz.models.decoder import remove_tokens
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.preparing import encode
-from tokviz.models.tower import reduce as tower_reduce
+from tokviz.models.tower import run_blocks
 from tokviz.plans import Plan
 
 PROMPT = "what is this?"
@@ -37,7 +37,7 @@ def clock(vlm, monkeypatch):
     """The clock that every timing is read from, moved by the tiny LLaVA's work and nothing else."""
     clock = Clock()
     monkeypatch.setattr(time, "perf_counter", clock)
-    for home in (plan_steps, remove_tokens, tower_reduce):
+    for home in (plan_steps, remove_tokens, run_blocks):
         monkeypatch.setattr(home, "reduce", partial(slowly, clock, home.reduce))
     block = vlm.family.tower_layers(vlm.model)[vlm.family.feature_layer(vlm.model)]
     first = vlm.family.decoder(vlm.model).layers[0]

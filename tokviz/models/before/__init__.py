@@ -1,1 +1,1 @@
-"""Visual tokens between the tower and the language model: who decides, what arrives."""
+"""Steps before the language model: which visual tokens a plan keeps, and the prefill's input."""

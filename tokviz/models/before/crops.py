@@ -1,4 +1,4 @@
-"""Which crop of its picture each visual token comes from, for methods that share a budget out."""
+"""Which crop of its picture each visual token comes from, for methods that split a budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def crop_signals(layout: Layout, images: Sequence[int], tokens: np.ndarray) -> d
 
     Args:
         layout: of the whole prompt.
-        images: numbers of the images that they belong to, ascending.
+        images: numbers of the images that the tokens belong to, ascending.
         tokens: original numbers of the tokens, patches only.
     """
     numbers = [i for i, tile in enumerate(layout.tiles) if tile.image in images]
@@ -37,7 +37,7 @@ def crop_signals(layout: Layout, images: Sequence[int], tokens: np.ndarray) -> d
 
 
 def crops(tiles: list[Tile]) -> list[Crop]:
-    """Return one Crop per tile of an image, with its place on the canvas of all tiles."""
+    """Return one Crop per tile of an image, with its place on the grid of all tiles' tokens."""
     parts = [tile for tile in tiles if tile.role != "thumbnail"]
     down = starts({round(tile.box[1], 1): tile.rows for tile in parts})
     across = starts({round(tile.box[0], 1): tile.cols for tile in parts})
@@ -51,7 +51,7 @@ def crops(tiles: list[Tile]) -> list[Crop]:
 
 
 def starts(lengths: dict[float, int]) -> dict[float, int]:
-    """Return where each stretch begins when they lie side by side in order of their keys."""
+    """Return the start of each length when the lengths follow each other in order of their keys."""
     begun, now = {}, 0
     for key in sorted(lengths):
         begun[key] = now

@@ -1,4 +1,4 @@
-"""What a method is given: the tower's signals over the tokens of one part that are left."""
+"""The signals that a method gets: those of the tower, over the current tokens of one part."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tokviz.models.before.crops import crop_signals
 from tokviz.models.before.picture import box_entropies
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.before.why_missing import why_lacking
+from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.vision import image_signals
-from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.plans import Step
 from tokviz.reduction.method import Method, check_keep
 from tokviz.reduction.signal_table import SIGNALS
@@ -21,19 +21,19 @@ from tokviz.reduction.signals import Signals
 from tokviz.reduction.vflowopt import threshold_of, tower_importance
 
 TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}
-"""Axes of the tokens in signals that have [CLS], if any, in front of them."""
+"""Axes of the tokens in signals; on them [CLS], if the tower has it, comes first."""
 
 
 def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, Any]:
     """Return the signals that a method asks for, over the tokens of one part that are left.
 
     Raises:
-        MissingSignal: it needs one that there is not; the message says why.
+        MissingSignal: a needed signal does not exist here; the message says why.
     """
     entry: Method = step.entry  # type: ignore[assignment]
     given = (
-        cut_down(state, part)
-        | placed(state, entry, part)
+        tower_signals(state, part)
+        | crop_places(state, entry, part)
         | {
             "text_llm": text_embeddings(state),
             "projector": lambda x: state.family.project(state.model, x),
@@ -44,7 +44,7 @@ def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, An
     if "text_clip" in entry.needs:
         given |= clip_signals(state, given)
     if "relevance" in entry.needs and state.prepared.relevance is not None:
-        given["relevance"] = relevance(state, part)
+        given["relevance"] = part_relevance(state, part)
     lacking = entry.missing({name for name, value in given.items() if value is not None})
     if lacking:
         raise MissingSignal(
@@ -97,8 +97,8 @@ def placed(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, Any]:
     return {"unpad_mask": crops["unpad_mask"]} if entry.tiles == "each" else crops
 
 
-def relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
-    """Return the full run's relevance of the tokens of a part that are left."""
+def part_relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
+    """Return the full run's relevance of the current tokens of a part, [tokens]."""
     values, seconds = state.prepared.relevance  # type: ignore[misc]
     note = "The relevance map took a full answer and its backward passes; decide counts them."
     if note not in state.notes:
@@ -107,8 +107,8 @@ def relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
     return torch.as_tensor(values[state.whole.position[part.tokens]], device=state.pre.device)
 
 
-def cut_down(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
-    """Return the tower's signals, cut down to the tokens that earlier steps left."""
+def tower_signals(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
+    """Return the tower's signals of a part, reduced to the tokens that earlier steps kept."""
     before, now = state.before_steps(part), part.tokens
     signals = image_signals(state.vision, before, part.image)
     index = state.whole.position[now]
@@ -117,7 +117,7 @@ def cut_down(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
         whole = len(tiles) == 1 and len(now) == tiles[0].rows * tiles[0].cols
         grid = [tiles[0].rows, tiles[0].cols] if whole else None
         return {**signals, "index": index, "grid": grid}
-    # both ascending: place of each token that is left among the part's tokens at the tower
+    # both ascending: index of each current token among the part's tokens after the tower
     place = np.searchsorted(before, state.since.position[now])
     features = {
         "feats_pre": state.pre[now],
@@ -129,7 +129,14 @@ def cut_down(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
 
 
 def gather(name: str, value: Any, place: np.ndarray, n: int) -> Any:
-    """Take the given ones of n tokens out of a signal; [CLS] and signals without tokens stay."""
+    """Return a signal over some of its n tokens; [CLS] stays, and so do signals without tokens.
+
+    Args:
+        name: a key of SIGNALS.
+        value: an array, or one per tower layer.
+        place: indices of the tokens.
+        n: tokens of the signal, [CLS] not counted.
+    """
     if isinstance(value, dict):
         return {layer: gather(name, one, place, n) for layer, one in value.items()}
     letters = SIGNALS[name].shape.split()
@@ -157,7 +164,7 @@ def carried(state: TokensLeft, step: Step | None) -> dict[str, torch.Tensor]:
     wanted = set(step.entry.fallbacks.values()) & set(TOWER_SIGNALS)
     layer = state.family.feature_layer(state.model)
     for part in state.parts() if wanted else []:
-        signals = cut_down(state, part)
+        signals = tower_signals(state, part)
         for name in wanted & set(signals):
             value = signals[name].get(layer)
             if value is not None:

@@ -1,8 +1,7 @@
-"""The visual tokens on their way to the language model: who decides on which of them, by what?
+"""Carries out the steps of a plan in the tower and before the language model.
 
-A `PlanSteps` starts with every token, encoded once for all lanes, and carries out the steps of a
-plan in the tower and before the language model. `tokviz.models.before.prefill_input` puts what
-is left into a sequence.
+A `PlanSteps` begins with every visual token, encoded once for all lanes.
+`tokviz.models.before.prefill_input` builds the sequence of text and kept tokens from it.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ import torch.nn.functional as F
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.before.part_by_part import split_budget, with_newlines
 from tokviz.models.before.part_signals import part_signals
-from tokviz.models.before.shares import shares, with_newlines
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.clock import now
 from tokviz.models.families.family import Features
@@ -31,19 +30,18 @@ from tokviz.trace.layout import SEPARATOR
 
 BLENDS = (
     "This picture was scaled down after the vision tower, so its visual tokens are blends of "
-    "neighbouring patches: where a neighbour left inside the tower, its patches are no longer in "
-    "the blend."
+    "neighbouring patches: patches that were removed inside the tower are no longer part of them."
 )
 
 
 class PlanSteps(TokensLeft):
-    """The tokens that are left, and the steps that leave fewer."""
+    """The current tokens, and the steps that reduce them."""
 
     def through_tower(self, step: Step) -> None:
-        """Encode again, with the step's method inside the tower, tile by tile."""
+        """Encode again with the step's method inside the tower, which decides tile by tile."""
         split = self.parts(by_tile=True)
         tokens = [part.tokens for part in split]
-        budgets = self.shares(check_keep(step.keep, self.layout.n), split)
+        budgets = self.budgets(check_keep(step.keep, self.layout.n), split)
         if whole_budget(step, tokens, budgets):
             self.note(step, Reduction.identity(self.layout.n), 0.0)
             return
@@ -61,15 +59,15 @@ class PlanSteps(TokensLeft):
             self.notes.append(BLENDS)
         numbers = [own[kept] for own, kept in zip(tokens, done.kept, strict=True)]
         joint, stay = self.with_newlines(done.reductions, tokens, np.concatenate(numbers))
-        self.take(done, np.concatenate([*numbers, stay]), split)
+        self.set_encoded(done, np.concatenate([*numbers, stay]), split)
         self.note(step, joint, done.seconds)
         self.since, self.encoded = Reduction.identity(self.whole.m), self.whole.position
 
-    def take(self, done: Encoded, numbers: np.ndarray, split: Sequence[TokenPart]) -> None:
-        """Put the tower's tokens and the newlines that stay in the order of the prompt.
+    def set_encoded(self, done: Encoded, numbers: np.ndarray, split: Sequence[TokenPart]) -> None:
+        """Replace the current tokens by the tower's and the newlines that stay, in prompt order.
 
         Args:
-            done: what the tower gave.
+            done: the tower's tokens.
             numbers: original numbers of its tokens, tile after tile, then of the newlines.
             split: the tiles.
         """
@@ -106,7 +104,7 @@ class PlanSteps(TokensLeft):
         )
 
     def with_own_cls(self, done: Encoded, split: Sequence[TokenPart]) -> None:
-        """Replace [CLS] states that are visual tokens (feature strategy "full") by those now."""
+        """Set [CLS] states that are visual tokens (feature strategy "full") to the new states."""
         own = np.flatnonzero(self.layout.kind == SEPARATOR)
         if done.cls_state is None or not len(own):
             return
@@ -119,7 +117,7 @@ class PlanSteps(TokensLeft):
         self.features = Features(tokens, self.features.extra)
 
     def before(self, step: Step) -> None:
-        """Decide on the tokens that are left, and apply W to their features."""
+        """Run a step before the language model, and apply its W to the features."""
         keep = self.budget(step)
         began = now(self.pre.device)
         done = step.reduction or self.decide(step, keep)
@@ -130,17 +128,18 @@ class PlanSteps(TokensLeft):
         self.pre = apply_reduction(self.pre, done)
         plain, *extra = (apply_reduction(one, done) for one in self.every_feature())
         if step.entry is not None and step.entry.space == "pre" and not done.is_selection:
-            # space "pre" merges before the projector; a plain copy needs no second projection
+            # space "pre" merges before the projector; tokens that are plain copies are projected
+            # already
             merged = torch.as_tensor(~done.is_copy, device=plain.device)
             plain[merged] = self.family.project(self.model, self.pre[merged])
         self.features, self.since = Features(plain, tuple(extra)), self.since.then(done)
         self.note(step, done, now(self.pre.device) - began)
 
     def budget(self, step: Step) -> int:
-        """Return how many of the tokens that are left a step leaves.
+        """Return how many of the current tokens a step keeps.
 
-        Earlier steps may leave fewer tokens than a later one asks for (adaptive methods choose
-        their own count): the later one then keeps all of them, and a note says so.
+        Earlier steps may leave fewer tokens than a later one should keep (adaptive methods choose
+        their own number). Then the later step keeps all of them, and a note says so.
 
         Raises:
             InputError: more tokens than the prompt has, or not a whole number.
@@ -148,13 +147,13 @@ class PlanSteps(TokensLeft):
         keep, left = check_keep(step.keep, self.layout.n), self.whole.m
         if keep > left:
             self.notes.append(
-                f"Earlier steps left {left} tokens, fewer than the {keep} that {step.title} was "
-                "to leave: it keeps all of them."
+                f"Earlier steps left {left} tokens, fewer than the {keep} that {step.title} should "
+                "keep: it keeps all of them."
             )
         return min(keep, left)
 
     def inside_stages(self, step: Step | None, layers: int) -> list[Stage]:
-        """Return the stages of a step inside the language model, none without one."""
+        """Return the stages of the step inside the language model; none if there is no step."""
         if step is None:
             return []
         m, keep = self.whole.m, self.budget(step)
@@ -163,7 +162,7 @@ class PlanSteps(TokensLeft):
         return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
 
     def decide(self, step: Step, keep: int) -> Reduction:
-        """Ask the method, image by image or crop by crop, and lay the decisions side by side."""
+        """Run the method on each image or crop, and join the decisions into one reduction."""
         entry: Method = step.entry  # type: ignore[assignment]
         split = [self.everything()] if self.joint(entry) else self.parts(entry.tiles == "each")
         parts = []
@@ -177,54 +176,58 @@ class PlanSteps(TokensLeft):
         return self.with_newlines(parts, tokens, left)[0]
 
     def joint(self, entry: Method) -> bool:
-        """True when a method decides on several images at once; a note says so."""
+        """Return whether a method decides on several images at once; if so, add a note."""
         together = entry.images == "together" and len(self.layout.sizes) > 1
         if together:
             self.notes.append(f"{entry.title} decides on the tokens of all images together.")
         return together
 
     def unit(self, split: Sequence[TokenPart]) -> str:
-        """Return what the parts are, in words."""
+        """Return the word for the parts: image or crop."""
         return "image" if len(split) == len(self.layout.sizes) else "crop"
 
-    def shares(self, keep: int, split: Sequence[TokenPart]) -> list[int]:
+    def budgets(self, keep: int, split: Sequence[TokenPart]) -> list[int]:
         """Split a budget over parts in proportion to their tokens."""
         sizes = [len(part.tokens) for part in split]
-        return shares(min(keep, sum(sizes)), sizes, self.unit(split))
+        return split_budget(min(keep, sum(sizes)), sizes, self.unit(split))
 
-    def say_shares(self, step: Step, split: Sequence[TokenPart]) -> None:
-        """Note that each image or crop was decided on by itself, where there are several."""
+    def note_split(self, step: Step, split: Sequence[TokenPart]) -> None:
+        """Note that the method decided in each image or crop separately, if there are several."""
         if len(split) > 1:
             unit = self.unit(split)
             self.notes.append(
-                f"{step.entry.title} chose from each {unit} on its own, in shares that "  # type: ignore[union-attr]
-                f"follow the {unit}s' tokens."
+                f"{step.entry.title} chose from each {unit} separately, in proportion to the "  # type: ignore[union-attr]
+                f"{unit}'s tokens."
             )
 
     def with_newlines(
         self, parts: Sequence[Reduction], tokens: Sequence[np.ndarray], left: np.ndarray
     ) -> tuple[Reduction, np.ndarray]:
-        """Lay decisions side by side; return the joint one and the places of newlines that stay."""
+        """Join decisions; return the joint reduction and the places of the newlines that stay."""
         original = self.whole.position
         joint, stay, note = with_newlines(self.layout, original, parts, tokens, left)
         self.notes += [note] if note else []
         return joint, stay
 
     def with_cls(self, features: Features) -> Features:
-        """Put the tower's [CLS] state, projected, in front; it takes the first token's place."""
+        """Return the features with the projected [CLS] state in front of them, [1 + m, d].
+
+        Raises:
+            InputError: several tiles, or no [CLS] state, or tokens of several patches.
+        """
         state = self.vision.cls_state
         one = len(self.layout.tiles) == 1 and self.one_patch_each
         if state is None or not one or features.extra:
             raise InputError(
-                "the [CLS] state can be fed for one image in one tile, and needs a tower that has "
-                "it and gives one visual token per patch."
+                "the [CLS] state can be added to the prompt of one image in one tile only, and "
+                "needs a tower that has it and gives one visual token per patch."
             )
         cls = self.family.project(self.model, state)
         return Features(torch.cat([cls, features.tokens]))
 
 
 def whole_budget(step: Step, tokens: Sequence[np.ndarray], keep: Sequence[int]) -> bool:
-    """True where a budget leaves every token, so that nothing is to be decided."""
+    """Return whether every token is kept, so that there is nothing to decide."""
     entry: Method = step.entry  # type: ignore[assignment]
     all_stay = all(len(own) == share for own, share in zip(tokens, keep, strict=True))
     return all_stay and entry.effect == "remove" and not entry.adaptive

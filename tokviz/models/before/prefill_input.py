@@ -1,4 +1,4 @@
-"""What enters the language model after a plan's earlier steps, and what it was made from."""
+"""The input of the prefill: text rows and the visual tokens that the earlier steps kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tokviz.trace.stages import StageRecord
 
 @dataclass(frozen=True)
 class PromptRows:
-    """Which rows of the full prompt a lane's sequence is made of."""
+    """The rows of the full prompt that a lane's sequence consists of."""
 
     before: Reduction
     "What happened to the n visual tokens before layer 0."
@@ -37,7 +37,7 @@ class PromptRows:
     visual: np.ndarray
     "int64 [m], rows of the sequence that are visual tokens."
     cls_row: int | None = None
-    "Row of a [CLS] token that was put before the visual tokens."
+    "Row of a [CLS] token that was added before the visual tokens."
 
     def blocks(self, asked: Asked) -> np.ndarray:
         """Return the block of each row that entered layer 0, int64 [rows], index in BLOCKS."""
@@ -50,10 +50,10 @@ class PromptRows:
 
 @dataclass
 class PrefillInput:
-    """What enters layer 0 of the language model, and how it came to be."""
+    """The sequence that enters layer 0 of the language model, and how it was made."""
 
     input_ids: torch.Tensor
-    "[1, rows], placeholders of removed tokens left out."
+    "[1, rows], without the placeholders of removed tokens."
     positions: torch.Tensor
     "[..., 1, rows]"
     row_inputs: dict[str, torch.Tensor]
@@ -76,26 +76,27 @@ class PrefillInput:
 
 @dataclass(frozen=True)
 class EnteringRows:
-    """Which rows of the full prompt enter layer 0."""
+    """The rows of the full prompt that enter layer 0."""
 
     rows: np.ndarray
     "int64 [rows], ascending."
     visual: np.ndarray
-    "int64 [m], which of them are visual tokens."
+    "int64 [m], indices in `rows` of the visual tokens."
     cls_row: int | None = None
-    "Which of them is a [CLS] token, put before the visual tokens."
+    "Index in `rows` of a [CLS] token that was added before the visual tokens."
 
     @classmethod
     def of(cls, plan_steps: PlanSteps) -> EnteringRows:
-        """Return the rows of the text and of the visual tokens that are left."""
+        """Return the rows of the text and of the current visual tokens."""
         placed = plan_steps.layout.position[plan_steps.whole.position]
         rows = np.sort(np.concatenate([plan_steps.text_rows(), placed]))
         return cls(rows, np.flatnonzero(np.isin(rows, placed)))
 
     def with_cls(self) -> EnteringRows:
-        """Return it with a [CLS] token, which takes the place of the first visual token."""
+        """Return the rows with a [CLS] token before the first visual token."""
         first = int(self.visual[0])
-        # the new row stands before the first visual token; visual rows move one on
+        # The new row repeats the prompt row, and so the position, of the first visual token; the
+        # visual tokens move one row on.
         return EnteringRows(np.insert(self.rows, first, self.rows[first]), self.visual + 1, first)
 
 
@@ -106,14 +107,14 @@ def check_one_device(weights: Iterable[torch.Tensor]) -> None:
         raise ModelError(
             f"methods inside the language model need all layers on one device; device_map put "
             f"them on {', '.join(devices)}. Choose a method that acts before it, or load the model "
-            "with device or bits in place of device_map."
+            "with device or bits instead of device_map."
         )
 
 
-def route(
+def make_prefill_input(
     family: Family, model: nn.Module, prepared: Prepared, shared: Vision, plan: Plan
 ) -> PrefillInput:
-    """Carry out the steps in the tower and before the language model; set up those inside it.
+    """Carry out the steps in the tower and before the language model; prepare those inside it.
 
     Raises:
         InputError: a budget out of range.
@@ -127,7 +128,7 @@ def route(
     index = torch.as_tensor(sequence.rows, device=prepared.positions.device)
     positions = prepared.positions[..., index]
     if repack and plan_steps.whole.m < plan_steps.layout.n:
-        # renumbered from the first position on; all axes of M-RoPE count alike
+        # renumber from the first position on, with equal numbers on all axes of M-RoPE
         packed = torch.arange(len(index), device=positions.device)
         positions = prepared.positions[..., :1] + packed
     sliding = windows(family, model, prepared, index, repack)
@@ -167,17 +168,17 @@ def carry_out(plan_steps: PlanSteps, plan: Plan) -> PlanSteps:
     return plan_steps
 
 
-def inside(
+def decoder_stages(
     plan_steps: PlanSteps,
     plan: Plan,
     sequence: EnteringRows,
     positions: torch.Tensor,
     sliding: Windows | None,
 ) -> DecoderStages:
-    """Set up the step inside the language model, if there is one.
+    """Return the stages of the step inside the language model; none if the plan has no such step.
 
     Args:
-        plan_steps: what arrives.
+        plan_steps: the current visual tokens.
         plan: the plan.
         sequence: the rows that enter layer 0.
         positions: [..., 1, rows], their position ids.
@@ -229,7 +230,7 @@ def question_row(plan_steps: PlanSteps, sequence: EnteringRows) -> int | None:
 def windows(
     family: Family, model: nn.Module, prepared: Prepared, rows: torch.Tensor, repack: bool
 ) -> Windows | None:
-    """Return the sliding windows of the sequence made of these rows; None without any."""
+    """Return the sliding windows of the sequence of these rows; None if no layer has a window."""
     decoder, total = family.decoder(model), prepared.positions.shape[-1]
     if not sliding_layers(decoder):
         return None

@@ -1,4 +1,4 @@
-"""The visual tokens that are left on the way to the language model, and how they fall in parts."""
+"""The current visual tokens of a plan in progress, and their division into images or crops."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from tokviz.trace.stages import StageRecord
 
 @dataclass(frozen=True)
 class TokenPart:
-    """Tokens that a method decides on by themselves: those of an image, or of one of its crops."""
+    """Tokens on which a method decides separately: those of an image or of one of its crops."""
 
     image: int
     tiles: tuple[int, ...]
     "Numbers of its crops in the layout."
     tokens: np.ndarray
-    "Places among the tokens that are left, ascending; patches only."
+    "Places among the current tokens, ascending; patches only."
 
 
 class TokensLeft:
-    """Which tokens are left, their features, and what was done to them so far."""
+    """The current tokens, their features, and the reductions so far."""
 
     def __init__(self, family: Family, model: nn.Module, prepared: Prepared, shared: Vision):
-        """Start with every token, encoded once for all lanes."""
+        """Begin with every token, encoded once for all lanes."""
         self.family, self.model, self.prepared = family, model, prepared
         self.layout: Layout = prepared.asked.layout
         self.vision = shared
         self.pre, self.features = shared.pre, shared.features
         self.one_patch_each = shared.sources.one_patch_each
         self.since = Reduction.identity(self.layout.n)
-        "What happened since the tower: from the tokens in `vision` to those that are left."
+        "The reduction since the tower: from the tokens in `vision` to the current tokens."
         self.encoded = np.arange(self.layout.n)
         "Original number of each token in `vision`."
         self.encode_seconds, self.decide_seconds = shared.seconds, 0.0
@@ -56,20 +56,20 @@ class TokensLeft:
         "Sentences about how the plan was carried out."
 
     def text_rows(self) -> np.ndarray:
-        """Rows of the prompt that are not visual tokens."""
+        """Return the rows of the prompt that are not visual tokens."""
         return np.setdiff1d(np.arange(len(self.prepared.asked.prompt_ids)), self.layout.position)
 
     def every_feature(self) -> tuple[torch.Tensor, ...]:
-        """Return all that is reduced along with the tokens, [m, d] each."""
+        """Return all features that are reduced with the tokens, [m, d] each."""
         return (self.features.tokens, *self.features.extra)
 
     def parts(self, by_tile: bool = False) -> list[TokenPart]:
-        """Return the tokens that are left image by image, or crop by crop.
+        """Return the current tokens image by image, or crop by crop.
 
-        A crop of which nothing is left makes no part; newlines belong to none.
+        A crop without tokens is left out; newlines belong to no part.
         """
         tiles = self.layout.tiles
-        # [n] crop of each token, -1 for newlines -> [m], of those that are left
+        # [n] crop of each token, -1 for newlines -> [m], of the current tokens
         owner = np.where(self.layout.kind == PATCH, self.layout.tile, -1)[self.whole.position]
         own = [tuple(i for i, t in enumerate(tiles) if t.image == image)
                for image in range(len(self.layout.sizes))]  # fmt: skip
@@ -81,12 +81,12 @@ class TokensLeft:
         ]
 
     def everything(self) -> TokenPart:
-        """Return the patches that are left of all images, as one part."""
+        """Return the current patch tokens of all images as one part."""
         patch = self.layout.kind[self.whole.position] == PATCH
         return TokenPart(0, tuple(range(len(self.layout.tiles))), np.flatnonzero(patch))
 
     def before_steps(self, part: TokenPart) -> np.ndarray:
-        """Return which of the tokens in `vision` belong to a part (newlines left out)."""
+        """Return which of the tokens in `vision` belong to a part, without newlines."""
         patch = self.layout.kind[self.encoded] == PATCH
         return np.flatnonzero(np.isin(self.layout.tile[self.encoded], part.tiles) & patch)
 
@@ -110,7 +110,7 @@ class TokensLeft:
             self.members = self.members[done.position]
 
     def note(self, step: Step, done: Reduction, seconds: float) -> None:
-        """Write down a stage that was carried out."""
+        """Record a stage that was carried out."""
         name = step.method
         effect = "remove" if step.entry is None else step.entry.effect
         effect = "remove" if effect == "restart" else effect

@@ -1,9 +1,9 @@
-"""Why a method lacks a signal here, in words: the model, the picture, or what came before it."""
+"""Why a method cannot get a signal: because of the model, the picture or an earlier step."""
 
 from __future__ import annotations
 
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
-from tokviz.models.tower.watch import TOWER_SIGNALS
+from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.reduction.signal_table import OF_CROPS, SIGNALS
 
 
@@ -11,8 +11,8 @@ def why_lacking(state: TokensLeft, part: TokenPart, name: str) -> str:
     """Return a clause that says why there is no signal of this name.
 
     Args:
-        state: the visual tokens as they are now.
-        part: the tokens that the method is to decide on.
+        state: the current visual tokens.
+        part: the tokens on which the method decides.
         name: the signal.
     """
     meaning = SIGNALS[name].meaning.rstrip(".")
@@ -32,8 +32,8 @@ def why_lacking(state: TokensLeft, part: TokenPart, name: str) -> str:
         return "it needs a full grid of rows and columns, and earlier steps removed some tokens"
     if name in TOWER_SIGNALS and any(record.place == "tower" for record in state.records):
         return (
-            f"it needs {shown} of the tokens that are left, and a step inside the vision tower "
-            "has changed them"
+            f"it needs {shown} of the current tokens, and a step inside the vision tower has "
+            "changed them"
         )
     if name == "full_attn" and tiles > 1:
         return (
@@ -47,4 +47,4 @@ def _crops(tiles: int) -> str:
     """Return what is wrong with the crops of an image."""
     if tiles == 1:
         return "this image is not cut into crops"
-    return "the crops of this image are no thumbnail with full crops beside it"
+    return "the crops of this image are not a thumbnail with full crops beside it"

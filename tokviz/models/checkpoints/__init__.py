@@ -1,1 +1,1 @@
-"""Finding, fetching, checking and loading a model's files."""
+"""Finding, downloading, checking and loading a model's files."""

@@ -1,10 +1,10 @@
-"""Which checkpoints are offered by name, and what is known of each before it is loaded.
+"""The checkpoints that are offered by name, and the facts about each before it is loaded.
 
 Families in the README's order, the smallest checkpoint of each first. Sizes are those of the
-published configurations; the Hub could not be reached, so they were held against what can be read
-elsewhere: the exact parameter counts in REPORTED, transformers' conversion scripts (LLaVA-OneVision
-0.5B, LLaVA-NeXT Mistral) and the configurations quoted in other projects' tests (InternVL3, SmolVLM
-500M, Idefics3). Built without memory in tests/models/test_*_checkpoints.py.
+published configurations. The Hub could not be reached, so they were compared with other sources:
+the exact parameter counts in REPORTED, transformers' conversion scripts (LLaVA-OneVision 0.5B,
+LLaVA-NeXT Mistral) and the configurations quoted in other projects' tests (InternVL3, SmolVLM 500M,
+Idefics3). tests/models/test_*_checkpoints.py build them without allocating weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TESTED = {
     "others report of the real weights, which could not be reached",
     CONFIGURATION: "built in its sizes without weights; no report of the exact number was found",
 }
-"""How far a checkpoint was tested."""
+"""How each checkpoint was tested."""
 
 REPORTED = {
     "llava-hf/llava-1.5-7b-hf": 7_063_427_072,
@@ -36,20 +36,20 @@ REPORTED = {
     "google/gemma-3-4b-it": 4_300_079_472,
     "google/gemma-3-12b-it": 12_187_325_040,
 }
-"""Parameters of the real weights, as public code and logs of those who loaded them quote them."""
+"""Parameters of the real weights, from public code and logs of people who loaded them."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the model list says about one checkpoint before it is loaded."""
+    """The facts about one checkpoint before it is loaded."""
 
     name: str
-    "What `tokviz.load` takes."
+    "The argument of `tokviz.load`."
     title: str
     family: str
     parameters: str
     memory_gb: float
-    "Roughly, for the weights in 16 bits (the embedded model: in 32)."
+    "Approximate, for weights in 16 bits (the embedded model: in 32)."
     has_cls: bool
     note: str = ""
     tested: str = CONFIGURATION
@@ -57,14 +57,14 @@ class ModelCard:
 
     @property
     def line(self) -> str:
-        """What a list of models shows of it."""
+        """The line of this model in a list of models."""
         cls = "[CLS]" if self.has_cls else "no [CLS]"
         size = f"{self.parameters} weights, {self.memory_gb:g} GB"
         return f"{self.title} · {size} · {cls} · tested: {self.tested}"
 
     @property
     def command(self) -> str:
-        """What to type to try it on a picture of one's own."""
+        """The command that tries it on a picture."""
         question = 'picture.jpg --prompt "What is in the picture?"'
         model = "" if self.name == "embedded" else f" --model {self.name}"
         return f"python -m tokviz answer {question}{model}"

@@ -1,7 +1,7 @@
-"""What lies in a checkpoint's folder, read before any of it is built: may and can it be loaded?
+"""Checks of a checkpoint's folder before the model is built: may and can it be loaded?
 
-Only safetensors are read: other formats are pickles, which run code when they are opened. A
-repository's own code (`auto_map`) is never run.
+Only safetensors are read: most other formats are pickles, which can run code when they are opened.
+A repository's own code (`auto_map`) is never run.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ LFS = b"version https://git-lfs"
 
 
 def family_of(model_type: str, own_code: bool = False) -> Family:
-    """Return the family that serves a config's model_type, or raise ModelError.
+    """Return the family of a config's model_type, or raise ModelError.
 
     Args:
-        model_type: what the config says.
-        own_code: the checkpoint brings code of its own.
+        model_type: the value in the config.
+        own_code: the checkpoint has code of its own (auto_map).
     """
     if model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        code = " It brings code of its own (auto_map), which tokviz never runs." * own_code
+        code = " It has code of its own (auto_map), which tokviz never runs." * own_code
         raise ModelError(
             f"models of type {str(model_type)[:60]!r} are not supported yet.{code} Supported: "
             f"{known}. CONTRIBUTING.md says how to add a family.{FAMILIES.left_out()}"
@@ -70,7 +70,7 @@ def check_pointers(folder: Path) -> None:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """Return a config.json as it is written; raise ModelError when it is none."""
+    """Return the content of a config.json; raise ModelError if it cannot be used."""
     if not file.is_file():
         raise ModelError("there is no config.json: this is not a checkpoint of transformers.")
     try:
@@ -83,7 +83,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def check_complete(missing: Collection[str]) -> None:
-    """Raise ModelError when the files lacked weights that the config asks for."""
+    """Raise ModelError if the files lack weights that the config asks for."""
     if missing:
         first = sorted(missing)[0]
         raise ModelError(

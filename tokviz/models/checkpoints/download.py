@@ -1,7 +1,7 @@
-"""Bringing a checkpoint from the Hub onto this machine, saying how far it is.
+"""Downloads a checkpoint from the Hub and reports the progress.
 
-Only what tokviz reads is fetched: configs, tokenizer, chat template and safetensors at the top of
-the repository. Files that are there already are not fetched again, and are enough without network.
+Only files that tokviz reads are downloaded: configs, tokenizer, chat template and safetensors at
+the top of the repository. Files that are already on this machine are used, also without network.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ LINE_INTERVAL_S = 2.0
 
 
 def local_copy(name: str, revision: str | None, progress: ProgressLine) -> str:
-    """Return the folder of a checkpoint, fetched from the Hub unless `name` is a folder already.
+    """Return the folder of a checkpoint; download it from the Hub unless `name` is a folder.
 
     Args:
         name: a local folder or a Hub id.
         revision: branch, tag or commit on the Hub.
-        progress: told how far the download is.
+        progress: called with lines about the download.
 
     Raises:
         ModelError: no such repository or revision, no access, or no network and no copy.
@@ -66,11 +66,11 @@ def local_copy(name: str, revision: str | None, progress: ProgressLine) -> str:
 
 
 def refusal(error: Exception, revision: str | None) -> str:
-    """Say why the Hub gave nothing, and what to do."""
+    """Return why the download failed and what to do, as a clause."""
     if isinstance(error, HFValidationError):
         return "there is no such folder, and a Hub id has the form owner/name."
     if isinstance(error, GatedRepoError):
-        return "the Hub wants its licence accepted first: do so on its page, then `hf auth login`."
+        return "its licence must be accepted first: do so on its Hub page, then `hf auth login`."
     if isinstance(error, RepositoryNotFoundError):
         return "the Hub has no such model, or it is private: check the name, or `hf auth login`."
     if isinstance(error, RevisionNotFoundError):
@@ -82,18 +82,18 @@ def refusal(error: Exception, revision: str | None) -> str:
             " Connect to the network, or give a folder with config.json and .safetensors files."
         )
     cause = str(error).strip().partition("\n")[0][:200].rstrip(".")
-    return f"the download failed ({cause}). What came so far is kept: try again."
+    return f"the download failed ({cause}). The files so far are kept: try again."
 
 
 def reporting(progress: ProgressLine) -> type[tqdm]:
     """Return a progress bar class that draws nothing and reports its bytes as lines of text.
 
     Args:
-        progress: told a line every few seconds, and one at the end.
+        progress: called with a line every few seconds, and one at the end.
     """
 
     class Reporting(tqdm):
-        """The bar of one download; it reports bytes on disk, not files and not network traffic."""
+        """The bar of one download; it reports bytes on disk, not files or network traffic."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             on_wire = str(kwargs.get("desc")).startswith("Downloading bytes")
@@ -107,7 +107,7 @@ def reporting(progress: ProgressLine) -> type[tqdm]:
             """Draw nothing."""
 
         def update(self, n: float | None = 1) -> bool | None:
-            """Count, and report how far the download is."""
+            """Count, and report the progress of the download."""
             drawn = super().update(n)
             now, total = time.monotonic(), self.total or 0
             over = bool(total) and self.n >= total

@@ -1,6 +1,6 @@
-"""Loading models: a Hub id, a local folder, or a model and processor that are already there.
+"""Loads models from a Hub id or a local folder.
 
-Only safetensors, and never a repository's own code.
+Only safetensors are read, and a repository's own code is never run.
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ def load_parts(
         source: "embedded", a Hub id, or a local folder.
         placement: device and number type.
         revision: branch, tag or commit on the Hub.
-        progress: told in one line at a time how far download and loading are.
+        progress: called with one line at a time about download and loading.
 
     Raises:
         ModelError: nothing there, no network, an unsupported type or part, damaged files, a package
             that is missing, or no memory.
     """
     path = str(EMBEDDED) if str(source) == "embedded" else str(source)
-    len(FAMILIES)  # imports plugins first: they may bring configs that transformers does not know
+    # import plugins first: they may register configs that transformers does not know
+    len(FAMILIES)
     size = 0.0
     try:
         folder = local_copy(path, revision, progress)
@@ -97,17 +98,17 @@ def _build(folder: str, placement: Placement) -> nn.Module:
 
 
 def check_whole(model: nn.Module) -> None:
-    """Raise ModelError when weights were left outside the devices that compute."""
+    """Raise ModelError if some weights are not on a device that computes."""
     if any(parameter.is_meta for parameter in model.parameters()):
         raise ModelError(
             "it does not fit on the devices here: device_map would keep a part of it in main "
-            "memory or on disk and carry it over at every step, which tokviz does not look into. "
-            "Choose a smaller model, bits=4, or device cpu."
+            "memory or on disk and copy it at every step, which tokviz does not support. Choose a "
+            "smaller model, bits=4, or device cpu."
         )
 
 
 def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> None:
-    """Raise ModelError when weights of `size` GB in their files would not fit on one device."""
+    """Raise ModelError if weights of `size` GB in their files will not fit on one device."""
     stored = config.dtype.itemsize if isinstance(config.dtype, torch.dtype) else 2
     size *= (placement.bits or 8 * placement.dtype.itemsize) / (8 * stored)
     free = None if placement.device_map else free_bytes(placement.device)
@@ -117,10 +118,10 @@ def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> 
 
 @contextmanager
 def _reported(progress: ProgressLine) -> Iterator[None]:
-    """Report how far transformers is with the weights as lines of text, in place of its bar.
+    """Report the loading of the weights as lines of text, instead of transformers' bar.
 
-    The hook is transformers' own and process-wide: it is there while this thread loads, one load
-    at a time, and passes the bars of other threads on.
+    transformers has one hook for the whole process. It is set while this thread loads, one load at
+    a time, and does not change the bars of other threads.
     """
     mine = threading.get_ident()
 

@@ -1,4 +1,4 @@
-"""How much memory is free, asked before loading: the system ends a program that takes more."""
+"""How much memory is free, checked before loading: the system kills a program that takes more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MEMINFO, GROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 
 
 def free_bytes(device: str) -> int | None:
-    """Return how much memory new tensors may take on a device, None where that is not known."""
+    """Return the bytes of memory that are free on a device; None if not known."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)[0]
     if device != "cpu":
@@ -20,7 +20,7 @@ def free_bytes(device: str) -> int | None:
 
 
 def _machine() -> int | None:
-    """Read what Linux says is available."""
+    """Return the bytes that Linux reports as available; None on other systems."""
     if not MEMINFO.is_file():
         return None
     lines = (line.split() for line in MEMINFO.read_text().splitlines())
@@ -28,7 +28,7 @@ def _machine() -> int | None:
 
 
 def _container() -> int | None:
-    """Read what is left to a container with a limit (cgroup 2), cached files counted as free."""
+    """Return the bytes left in a container with a limit (cgroup 2); cached files count as free."""
     try:
         limit, used = ((GROUP / f"memory.{name}").read_text() for name in ("max", "current"))
         stat = dict(line.split() for line in (GROUP / "memory.stat").read_text().splitlines())

@@ -16,7 +16,7 @@ DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and in which number type a model runs, with the reason."""
+    """The device and number type of a model, with the reason."""
 
     device: str
     dtype: torch.dtype
@@ -24,10 +24,10 @@ class Placement:
     device_map: str | None = None
     "How accelerate spreads the layers over devices; None = all on `device`."
     bits: int | None = None
-    "4 or 8: bits of each weight; None = as the number type."
+    "4 or 8 = bits of each quantised weight; None = not quantised."
 
     def spread(self) -> dict[str, Any]:
-        """Return what from_pretrained takes for a device map and rounded weights."""
+        """Return the arguments of from_pretrained for a device map and quantised weights."""
         found: dict[str, Any] = {}
         if self.device_map or self.bits:
             found["device_map"] = self.device_map or {"": self.device}
@@ -41,7 +41,7 @@ class Placement:
         return found
 
     def too_small(self, size: float) -> str:
-        """Say that weights of so many GB did not fit, and what to lower."""
+        """Return a sentence: weights of `size` GB do not fit, and what to choose instead."""
         lower = [f"bits={bits}" for bits in (8, 4) if not self.bits or bits < self.bits]
         if self.dtype == torch.float32:
             lower.append("dtype bfloat16 (half of float32)")
@@ -60,14 +60,14 @@ def choose_placement(
     """Choose device and number type.
 
     Args:
-        device: cpu, cuda, cuda:1, mps ...; None = a GPU when there is one.
+        device: cpu, cuda, cuda:1, mps ...; None = a GPU if there is one.
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
-        device_map: auto, balanced, balanced_low_0 or sequential; in place of `device`.
-        bits: 4 or 8, weights rounded to as many bits.
+        device_map: auto, balanced, balanced_low_0 or sequential; instead of `device`.
+        bits: 4 or 8 = quantise the weights to so many bits.
 
     Raises:
-        ModelError: a device that is not there, an unknown number type, device map or number of
-            bits, or a package that is missing.
+        ModelError: a device that does not exist, an unknown number type, device map or number of
+            bits, or a missing package.
     """
     _check_spread(device, device_map, bits)
     wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -81,7 +81,7 @@ def choose_placement(
 
 
 def _check_device(wanted: str) -> None:
-    """Raise ModelError unless tensors can be made, and read back, on a device."""
+    """Raise ModelError unless tensors can be created on a device and read back."""
     try:
         torch.empty(1, device=wanted).tolist()
     except (RuntimeError, AssertionError, NotImplementedError) as error:

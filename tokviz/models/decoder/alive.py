@@ -1,7 +1,8 @@
 """Which rows of the prompt are alive in which decoder layer, and which of them are visual tokens.
 
-Rows are named by their index in the sequence that entered layer 0, whatever was removed since. A
-layer in which fewer rows are alive has a shorter input, and so a shorter KV cache.
+A row is alive in a layer if no stage before that layer removed it. Rows are numbered by their index
+in the sequence that entered layer 0, also after removals. A layer in which fewer rows are alive has
+a shorter input, and therefore a shorter KV cache.
 """
 
 from __future__ import annotations
@@ -55,19 +56,20 @@ class AliveRows:
         return torch.searchsorted(self.alive, self.visual)
 
     def leave_only(self, stays: torch.Tensor, kept: torch.Tensor) -> None:
-        """Let rows go.
+        """Remove rows.
 
         Args:
             stays: bool [rows alive], True = stays.
-            kept: int [m'], which of the visual tokens stay, by their place in `visual`; in the
-                order of the method, which may not be ascending.
+            kept: int [m'], which of the visual tokens stay, as indices in `visual`; in the
+                order of the method, which need not be ascending.
         """
+        # `visual` must stay ascending; `index` and `carried` keep the order of the method
         places = self.local()[kept].sort().values
         self.visual, self.alive = self.alive[places], self.alive[stays]
         self.index = self.index[kept]
         self.carried = {name: value[..., kept] for name, value in self.carried.items()}
 
     def bring_all_back(self) -> None:
-        """Let every row be alive again."""
+        """Make every row alive again."""
         self.alive = self.every_row
         self.visual, self.index = self.visual_at_start, self.index_at_start

@@ -1,7 +1,7 @@
-"""Attention edits of one lane: which rows and columns an edit sees in each layer, at each step.
+"""Attention edits of one lane: which rows and columns an edit gets in each layer, at each step.
 
-Everything is found anew from what is alive in the layer, so edits follow reduction steps before and
-inside the language model without knowing about them.
+Rows and columns are computed in each layer from the rows that are alive there, so an edit works
+after reduction steps before and inside the language model without any code for them.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Editing:
         self.edited: set[int] = set()
         "Layers whose attention was shown to the edit, and those where it was changed."
 
-    def see(
+    def apply(
         self, call: AttentionCall, layer: int, written: int, phi: torch.Tensor | None = None
     ) -> None:
-        """Edit one attention call, or leave it alone.
+        """Edit one attention call, unless the edit skips this layer.
 
         Args:
             call: of a decoder layer, for a batch of one.
@@ -49,6 +49,8 @@ class Editing:
             return
         if self.edit.last_layer_only and layer != self.layers - 1:
             return
+        # bool [rows alive], then one False per answer token: [keys]. A cache with a sliding window
+        # has dropped the oldest keys, so only the last ones count.
         alive = torch.isin(self.stages.rows_at(layer), self.visual)
         image = torch.cat([alive, alive.new_zeros(written)])[-call.key.shape[2] :]
         if not image.any():
@@ -73,12 +75,12 @@ class Editing:
         return f"{title} edited attention in {len(self.edited)} of {len(self.seen)} layers."
 
     def rows(self, alive: torch.Tensor, queries: int, prefill: bool) -> torch.Tensor:
-        """Return the query rows that the edit wants, ascending."""
+        """Return the query rows that the edit changes, ascending."""
         first = {"last": queries - 1, "after_image": after_image(alive), "all": 0}
         start = first[self.edit.rows] if prefill else 0
         return torch.arange(start, queries, device=alive.device)
 
-    def place(
+    def context(
         self,
         call: AttentionCall,
         layer: int,
@@ -86,13 +88,13 @@ class Editing:
         rows: torch.Tensor,
         written: int,
         phi: torch.Tensor | None,
-    ) -> Place:
-        """Describe some rows of a call to the edit."""
+    ) -> EditContext:
+        """Return the description of some query rows of a call that the edit gets."""
         columns = torch.arange(len(image), device=image.device)
         text = torch.arange(
             after_image(image) if not written else 0, call.query.shape[2], device=image.device
         )
-        return Place(
+        return EditContext(
             layer=layer,
             image=image,
             answer=columns >= len(image) - written,
@@ -102,10 +104,10 @@ class Editing:
             width=self.width,
             text=lambda: call.rows(text)[0],
             memory=self.memory.setdefault(layer, {}),
-            told=self.told,
+            measured=self.measured,
         )
 
 
 def after_image(image: torch.Tensor) -> int:
-    """Return the first place after the last visual token, from a bool mask with at least one."""
+    """Return the index after the last visual token, from a bool mask with at least one True."""
     return int(image.nonzero()[-1]) + 1

@@ -1,8 +1,8 @@
-"""The attention rows of one answer, reduced after every step to what a trace can hold.
+"""Which attention rows of an answer are recorded: after every step, only what a trace can store.
 
-A row of every layer and head grows with prompt and answer: kept whole until the answer ends, those
-of Qwen2.5-VL-7B with 4,096 visual tokens take 13 MB per token. Head means and the mass on each
-block of the prompt stay; single heads stay while they are few enough to be stored.
+The recorded rows are those that chose an answer token. A row of every layer and head would take 13
+MB per token for Qwen2.5-VL-7B with 4,096 visual tokens. Therefore only the mean over heads and the
+mass on each block of the prompt are kept; single heads are kept while they are few enough.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ANSWER = BLOCKS.index("answer")
 
 
 class AttentionRows:
-    """What is left of the softmax rows that chose each token, on the model's device."""
+    """The recorded parts of the softmax rows that chose each token, on the model's device."""
 
     def __init__(self, stages: DecoderStages, blocks: torch.Tensor, most: int) -> None:
         """Begin with nothing.
@@ -29,7 +29,8 @@ class AttentionRows:
         Args:
             stages: says which rows are alive in each layer.
             blocks: int [rows], index in BLOCKS of each row that enters layer 0.
-            most: answer tokens of which single heads are kept; of a longer answer none are.
+            most: largest number of answer tokens for which single heads are kept; a longer answer
+                has none at all.
         """
         self.stages, self.most = stages, most
         self.member = F.one_hot(blocks, len(BLOCKS)).float()
@@ -42,18 +43,23 @@ class AttentionRows:
         "Decoder layer -> per token the rows on the prompt, [h, rows alive]; maybe none."
         self.seen: dict[int, tuple[torch.Tensor, float | None]] = {}
 
-    def see(self, layer: int, call: AttentionCall) -> None:
-        """Take a layer's last row; softmax and sums wait until the step is over."""
+    def read_call(self, layer: int, call: AttentionCall) -> None:
+        """Keep a layer's last row; softmax and sums are computed at the end of the step."""
         products = call.last_products()
         self.seen[layer] = (call.last_row(), None) if products is None else (products, call.scaling)
 
     def close(self, written: int) -> None:
-        """End a step in which a layer saw as many `written` tokens as well; many layers at once."""
+        """Reduce the rows of one step, many layers at once.
+
+        Args:
+            written: answer tokens among the keys.
+        """
         groups: dict[object, list[int]] = defaultdict(list)
         for layer, (row, scaling) in self.seen.items():
             alike = (id(self.stages.rows_in.get(layer)), row.shape, row.device, scaling)
             groups[alike].append(layer)
         for layers in groups.values():
+            # [l, h, keys]: one softmax for many layers, since small kernels cost time in each step
             rows = torch.stack([self.seen[layer][0] for layer in layers])
             scaling = self.seen[layers[0]][1]
             weights = rows if scaling is None else (rows.float() * scaling).softmax(-1)
@@ -62,7 +68,7 @@ class AttentionRows:
         self.end_step()
 
     def take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
-        """Take the rows of layers whose caches hold the same keys.
+        """Record the rows of layers whose caches hold the same keys.
 
         Args:
             layers: decoder layers.
@@ -70,21 +76,21 @@ class AttentionRows:
             written: tokens of the answer among the keys.
         """
         parts = self.alike(layers)
-        if len(parts) == 1:  # with sliding windows, caches may be alike and what entered not
+        if len(parts) == 1:  # with sliding windows, equal caches may come from different rows
             self._take(layers, rows, written)
             return
         for part in parts:
             self._take(part, torch.stack([rows[layers.index(layer)] for layer in part]), written)
 
     def _take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
-        """Reduce the rows of layers that the same rows of the prompt entered."""
+        """Reduce the rows [l, h, keys] of layers in which the same rows of the prompt are alive."""
         alive = self.stages.rows_at(layers[0])
-        # a cache with a sliding window has dropped the oldest keys: nothing falls on them
+        # a cache with a sliding window has dropped the oldest keys: their attention is 0
         dropped = len(alive) + written - rows.shape[-1]
         rows = F.pad(rows, (dropped, 0)) if dropped > 0 else rows
-        prompt = rows[..., : len(alive)]
+        prompt = rows[..., : len(alive)]  # [l, h, rows alive]
         member = self.member if len(alive) == len(self.member) else self.member[alive]
-        mass = prompt @ member.to(rows.device)
+        mass = prompt @ member.to(rows.device)  # times one-hot [rows alive, b] -> [l, h, b]
         mass[..., ANSWER] = rows[..., len(alive) :].sum(-1)
         parts = [(self.means, prompt.mean(1)), (self.mass, mass)]
         if self.steps <= self.most:
@@ -94,13 +100,13 @@ class AttentionRows:
                 kept[layer].append(value)
 
     def end_step(self) -> None:
-        """Count a token; let single heads go once they are too many to be stored."""
+        """Count a token; drop single heads once they are too many to be stored."""
         self.steps += 1
         if self.steps > self.most + 1:  # the step that ends an answer writes no token
             self.heads.clear()
 
     def alike(self, layers: Iterable[int]) -> list[list[int]]:
-        """Return decoder layers in groups that the same rows of the prompt entered."""
+        """Return decoder layers in groups; in a group, the same rows of the prompt are alive."""
         found: dict[int, list[int]] = defaultdict(list)
         for layer in layers:
             found[id(self.stages.rows_in.get(layer))].append(layer)
@@ -110,6 +116,6 @@ class AttentionRows:
 def stacked(
     kept: dict[int, list[torch.Tensor]], layers: list[int], t: int, device: torch.device
 ) -> torch.Tensor:
-    """Return what was kept of some layers for the first t tokens, [t, l, ...]."""
+    """Return the values of some layers for the first t tokens, [t, l, ...]."""
     parts = [torch.stack(kept[layer][:t]).to(device) for layer in layers]
     return torch.stack(parts, 1)

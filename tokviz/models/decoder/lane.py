@@ -1,4 +1,4 @@
-"""One answer being written: prefill, one token at a time, and what was seen on the way."""
+"""One answer being written: the prefill, the decode steps, and what is recorded on the way."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.answer_rules import AnswerRules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
+from tokviz.models.decoder.batch_cache import CachedKeys, can_share
 from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.remove_tokens import DecoderStages
-from tokviz.models.decoder.shared_cache import CachedKeys, can_share
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
@@ -32,8 +32,8 @@ from tokviz.trace.schema import BLOCKS
 
 
 @dataclass
-class Rows:
-    """The recorded rows of one lane, on the model's device until the lane is done."""
+class RecordedStates:
+    """The recorded states of one lane, on the model's device until the lane is done."""
 
     states: list[torch.Tensor] = field(default_factory=list)
     "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
@@ -42,17 +42,17 @@ class Rows:
 
 
 class CacheHolder(Protocol):
-    """What a lane needs of the batch that it steps in, which holds its cache meanwhile."""
+    """The part of a batch that a lane uses while the batch holds the lane's cache."""
 
     def leave(self, lane: Lane) -> None:
-        """Give a lane its own cache back."""
+        """Remove a lane from the batch; its own cache holds its keys again."""
 
     def cache_size(self, lane: Lane) -> tuple[int, list[int]]:
         """Return the bytes that a lane's keys and values take, and its rows per layer."""
 
 
 class Lane:
-    """The language model's half of one run; every method does one bounded piece of work."""
+    """The language model's part of one run; each method does at most one forward."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Lane:
             stages: what happens to visual tokens inside the language model.
             positions: [..., 1, rows] position ids of the sequence entering layer 0.
             capture: what to record.
-            sink_dims: the model's sink dimensions; the statistic is recorded when there are any.
+            sink_dims: the model's sink dimensions; with none, phi is not recorded.
             blocks: int [rows], index in BLOCKS of each row; None = all text.
-            editing: a change of attention.
-            keeps_entry: keep what `early_logits` reads.
-            heads_of: answer tokens up to which attention is kept for each head.
+            editing: an edit of attention.
+            keeps_entry: keep the state that `early_logits` reads.
+            heads_of: largest number of answer tokens for which single heads are kept.
         """
         self.family, self.model, self.stages, self.capture = family, model, stages, capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
@@ -87,7 +87,7 @@ class Lane:
         self.layers = len(self.decoder.layers)  # type: ignore[arg-type]
         self.positions = positions
         self.cache = DynamicCache(config=model.config.get_text_config())  # type: ignore
-        self.rows = Rows()
+        self.recorded = RecordedStates()
         self.device = positions.device
         which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
         block = torch.as_tensor(which, device=self.device)
@@ -107,7 +107,7 @@ class Lane:
         self.rules: AnswerRules | None = None
         "How the next token is chosen; None = the most probable one."
         self._read_from: torch.Tensor | None = None
-        self._said = (0, 0.0, 0.0)
+        self._best = (0, 0.0, 0.0)
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
         self.shared_steps = 0
         self.steps_alone: list[float] = []
@@ -152,7 +152,7 @@ class Lane:
         self.length = input_ids.shape[1]
 
     def step(self) -> None:
-        """Read the last token that was written, and predict the next."""
+        """Read the token that was written last, and predict the next."""
         self.leave()
         began = time.perf_counter()
         written = len(self.ids)
@@ -176,7 +176,7 @@ class Lane:
         return self.positions[..., -1:] + len(self.ids)
 
     def spend(self, seconds: float, shared: bool) -> None:
-        """Add the time of a decode step; a shared one counts in full for every lane in it."""
+        """Add the seconds of a decode step; a shared step counts in full for each of its lanes."""
         self.decode_seconds += seconds
         if shared:
             self.shared_seconds += seconds
@@ -188,19 +188,20 @@ class Lane:
 
     @property
     def alone(self) -> bool:
-        """True when this lane cannot read its tokens in one forward with other lanes."""
+        """True if this lane cannot step in one forward with other lanes."""
         return self.editing is not None or self.keeps_entry or not can_share(self.cache)
 
     def leave(self) -> None:
-        """Take this lane out of its batch, so that its cache is its own again."""
+        """Leave the batch, so that the lane's own cache holds its keys again."""
         if self.batch is not None:
             self.batch.leave(self)
 
     def cached_keys(self, layer: int) -> CachedKeys:
-        """Return which keys its own cache holds in a layer."""
+        """Return which keys the lane's own cache holds in a layer."""
         places, seen, total = self.stages.cached(layer)
+        # the last written token has not been read yet, so it has no key
         after = np.arange(total, total + max(len(self.ids) - 1, 0))
-        # a cache with a sliding window has dropped the oldest keys: the last `count` are there
+        # a cache with a sliding window has dropped the oldest keys and holds the last `count`
         count = self.cache.layers[layer].keys.shape[-2]  # type: ignore[union-attr]
         return CachedKeys(
             np.concatenate([places, after])[-count:],
@@ -209,7 +210,7 @@ class Lane:
         )
 
     def kv(self) -> tuple[int, list[int]]:
-        """Return the bytes that its cache holds, and the rows of each layer."""
+        """Return the bytes of the lane's keys and values, and the rows of each layer."""
         return cache_bytes(self.cache) if self.batch is None else self.batch.cache_size(self)
 
     def write(self, token: int | None = None) -> int:
@@ -226,7 +227,7 @@ class Lane:
         return chosen
 
     def candidate_ids(self) -> list[list[int]]:
-        """Return the most probable tokens of every step, in one read."""
+        """Return the most probable tokens of every step, in one transfer from the device."""
         ids = [best for best, _ in self.candidates]
         return torch.stack(ids).tolist() if ids else []
 
@@ -245,7 +246,7 @@ class Lane:
             self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
             best = self._scores().argmax()
             entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
-            # gather, not logs[best]: a 0-d index would be copied to the host on its own
+            # gather, not logs[best]: a 0-d index would cause a transfer to the host of its own
             chance = logs.gather(-1, best[None])[0].exp()
             finite = self.finite.to(logs.device).double()  # type: ignore[union-attr]
             said = torch.stack([best.double(), finite, chance.double(), entropy.double()])
@@ -288,30 +289,31 @@ class Lane:
             handles += self.prompt_records.hooks()
         self.in_prefill = prefill
         wanted = self.capture.flow or bool(self.stages.stages)
-        looks = self.capture.attention or (prefill and wanted) or self.editing is not None
-        with hooked(*handles), observed(self._see if looks else None):
+        observes = self.capture.attention or (prefill and wanted) or self.editing is not None
+        with hooked(*handles), observed(self._read_call if observes else None):
             yield
         if self.attention is not None:
             self.attention.close(len(self.ids))
 
-    def _see(self, call: AttentionCall) -> None:
+    def _read_call(self, call: AttentionCall) -> None:
         layer = getattr(call.module, "layer_idx", None)
-        if layer is None:
+        if layer is None:  # attention outside the decoder has no number
             return
+        # the edit comes first, so that everything else records edited rows
         if self.editing is not None:
-            phi = None if self.ids else self.rows.phi.get(layer)
-            self.editing.see(call, layer, len(self.ids), phi)
+            phi = None if self.ids else self.recorded.phi.get(layer)
+            self.editing.apply(call, layer, len(self.ids), phi)
         if self.in_prefill:
-            self.stages.recorder.see(call)
-            self.prompt_records.see(layer, call)
+            self.stages.recorder.read_call(call)
+            self.prompt_records.read_call(layer, call)
         if self.attention is not None:
-            self.attention.see(layer, call)
+            self.attention.read_call(layer, call)
 
     def _keep_entry(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.entering = (args[0] if args else kwargs["hidden_states"])[0, -1]
 
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
-        self.rows.states.append(output[0])
+        self.recorded.states.append(output[0])
 
     def _entry_hooks(self) -> list[Any]:
         """Hook what enters each layer in the prefill; after the stages, which shorten it."""
@@ -343,15 +345,16 @@ def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:
         states: [rows, d] residual stream at a layer's input.
         dims: [k] sink dimensions, at least one.
 
-    Source: arXiv 2503.03321 (see What You Are Told), with epsilon 1e-6.
+    Source: "See What You Are Told", arXiv 2503.03321, with epsilon 1e-6.
     """
+    # |x_d| / rms(x), the largest over the sink dimensions d: [rows, d] -> [rows, k] -> [rows]
     states = states.float()
     scale = torch.rsqrt(states.square().mean(-1) + 1e-6)
     return states[:, dims].abs().amax(-1) * scale
 
 
 def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
-    """Return the bytes that the cache holds, and the rows of each layer."""
+    """Return the bytes of a cache's keys and values, and the rows of each layer."""
     tensors: list[tuple[torch.Tensor, torch.Tensor]]
     tensors = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[misc]
     total = sum(keys.nbytes + values.nbytes for keys, values in tensors)

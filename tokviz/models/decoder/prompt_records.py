@@ -1,7 +1,7 @@
-"""What one prefill tells about whole blocks of the prompt and about every visual token's state.
+"""What a prefill records about the blocks of the prompt and about every visual token's state.
 
-Switched on by `Capture.flow`, `Capture.states` and `Capture.lens`; nothing here runs otherwise.
-Softmax maps are summed a few rows at a time and never kept.
+Recorded only with `Capture.flow`, `Capture.states` or `Capture.lens`. Softmax maps are summed a few
+rows at a time and never kept.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ IMAGE = BLOCKS.index("image")
 
 
 class PromptRecords:
-    """Collects what was asked for, layer by layer, on the model's device."""
+    """Records the arrays that `capture` asks for, layer by layer, on the model's device."""
 
     def __init__(self, capture: Capture, stages: DecoderStages, blocks: torch.Tensor) -> None:
-        """Start with nothing.
+        """Begin with nothing recorded.
 
         Args:
             capture: what to record.
@@ -43,18 +43,19 @@ class PromptRecords:
         "Decoder layer -> normed states of the visual rows after it [m, d]."
 
     def hooks(self) -> list[Any]:
-        """Hook the layers for one prefill; the caller takes the handles off."""
+        """Hook the layers for one prefill; the caller removes the handles."""
         decoder, handles = self.stages.decoder, []
         for number, layer in enumerate(decoder.layers):  # type: ignore[arg-type]
             if self.capture.lens:
                 handles.append(layer.register_forward_hook(self._at_output(number)))
         return handles
 
-    def see(self, layer: int, call: AttentionCall) -> None:
+    def read_call(self, layer: int, call: AttentionCall) -> None:
         """Sum one layer's attention by blocks."""
         if not self.capture.flow:
             return
         block = self._block_at(layer)
+        # one-hot [rows, b]: [b, chunk] @ ([chunk, rows] @ [rows, b]) -> [b, b], summed over chunks
         member = nn.functional.one_hot(block, len(BLOCKS)).float()
         sums = torch.zeros(len(BLOCKS), len(BLOCKS), device=block.device)
         for chunk in torch.arange(len(block), device=block.device).split(ROW_CHUNK):
@@ -85,6 +86,6 @@ def mean(states: torch.Tensor) -> torch.Tensor:
     return states.mean(0) if len(states) else states.new_zeros(states.shape[1])
 
 
-def stacked(layers: dict[int, torch.Tensor]) -> np.ndarray:
-    """Return what was recorded per layer as one array [l, ...], float32."""
+def stacked_layers(layers: dict[int, torch.Tensor]) -> np.ndarray:
+    """Return the recorded tensors of all layers as one array [l, ...], float32."""
     return torch.stack([layers[i] for i in sorted(layers)]).float().cpu().numpy()

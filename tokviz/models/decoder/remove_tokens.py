@@ -1,10 +1,9 @@
-"""Token removal inside the language model, and the shorter KV cache that comes of it.
+"""Token removal inside the language model, which also shortens the KV cache.
 
-Pre-hooks on the decoder's layers shorten the hidden states at a stage and slice what the model
-passes to every later layer (rotary embeddings, position ids, masks). The KV cache of each layer
-comes out as short as its layer's input: nothing is cut out of it afterwards. Decoding needs no hook
-unless positions are repacked. Rows are named by their index in the sequence that entered layer 0
-(`tokviz.models.decoder.alive`).
+Pre-hooks on the decoder's layers shorten the hidden states at a stage, and slice the arguments that
+the model passes to every later layer (rotary embeddings, position ids, masks). Each layer's KV
+cache is then as short as the layer's input; nothing is cut out of a cache afterwards. Rows are
+numbered by their index in the sequence that entered layer 0 (`tokviz.models.decoder.alive`).
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ Rotary = Callable[[torch.Tensor, torch.Tensor, int], tuple[torch.Tensor, torch.T
 
 
 class StartAgain(Exception):  # noqa: N818 - a signal, not an error
-    """Ends a prefill at a stage whose method reads the prompt again without what it left out."""
+    """Ends a prefill at a stage whose method reads the prompt again without the removed tokens."""
 
 
 class DecoderStages(AliveRows):
-    """Carries out a method's stages in one prefill and remembers what is alive in each layer."""
+    """Carries out a method's stages in one prefill and records which rows are alive per layer."""
 
     def __init__(
         self,
@@ -68,7 +67,7 @@ class DecoderStages(AliveRows):
             index: [m] original number of each visual token.
             next_position: position id of the first decoded token when nothing is repacked.
             head: [v, d] weight of the language model's head.
-            carried: signals that the vision tower hands over, one value per visual token.
+            carried: signals of the vision tower, one value per visual token.
             rotary: (hidden, positions [1, rows], layer) -> cos and sin; default the decoder's own.
             cap: from states times `head` to the model's word logits.
             windows: of the layers that have a sliding window; None = no layer has.
@@ -100,12 +99,12 @@ class DecoderStages(AliveRows):
 
     @property
     def effect(self) -> str:
-        """What happens to tokens that a decision leaves out, a key of EFFECTS."""
+        """What happens to the tokens that a stage does not keep, a key of EFFECTS."""
         return self.step.entry.effect if self.step and self.step.entry else "remove"
 
     @property
     def repacks(self) -> bool:
-        """True when positions are renumbered after each stage."""
+        """True if positions are renumbered after each stage."""
         policy = self.step.position_policy if self.step else "keep"
         return policy == "repack" and self.effect == "remove"
 
@@ -136,7 +135,10 @@ class DecoderStages(AliveRows):
 
     @contextmanager
     def during_decode(self) -> Iterator[None]:
-        """Install what one decode step needs: windows, hidden keys, shifted positions."""
+        """Install the hooks of one decode step: windows, hidden keys, renumbered positions.
+
+        Without these three a decode step needs no hook, since the caches are already short.
+        """
         hooks = self._window_hooks()
         if self.effect in ("mask", "decode"):
             hooks += [(i, self._hide(i)) for i in self.rows_in]
@@ -151,7 +153,7 @@ class DecoderStages(AliveRows):
             yield
 
     def _window_hooks(self) -> list[tuple[int, Callable[..., Any]]]:
-        """Hooks of the layers with a window, where rows are missing from some layer's cache."""
+        """Return the hooks of the layers with a window; none if no layer's cache lacks a row."""
         windows = self.windows
         if windows is None:
             return []
@@ -168,16 +170,16 @@ class DecoderStages(AliveRows):
         return self.cap((states @ self.head.T).float())
 
     def moved_at(self, layer: int) -> int:
-        """Return by how much later tokens are renumbered in a layer."""
+        """Return how much smaller the position ids of later tokens are in a layer."""
         rows = self.rows_in.get(layer) if self.repacks else None
         return 0 if rows is None else self.next_position - len(rows)
 
     def cached(self, layer: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Return of the prompt's keys in a layer what later tokens need to know.
+        """Describe the prompt's keys in a layer's cache for the tokens that follow.
 
         Returns:
-            The place of each as the layer's window counts [rows], which of them later tokens see
-            (bool [rows]), and the place of the first token after the prompt.
+            The place of each key [rows], which counts for sliding windows; which keys later tokens
+            may attend to (bool [rows]); and the place of the first token after the prompt.
         """
         alive, windows = self.rows_at(layer), self.windows
         seen = torch.ones(len(alive), dtype=torch.bool, device=alive.device)
@@ -191,7 +193,7 @@ class DecoderStages(AliveRows):
         return places, seen.cpu().numpy(), total
 
     def reduction_at(self, layer: int) -> Reduction:
-        """Return what the stages up to a layer did to the visual tokens of layer 0."""
+        """Return what the stages up to a layer did to the visual tokens that entered layer 0."""
         whole = Reduction.identity(self.entered)
         for at, done, _ in self.done:
             if at <= layer and self.effect == "remove":
@@ -218,7 +220,7 @@ class DecoderStages(AliveRows):
         return hook
 
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: Kwargs) -> torch.Tensor:
-        """Ask the method about the visual rows of `hidden` [1, rows, d], and do what it says."""
+        """Run the method on the visual rows of `hidden` [1, rows, d] and apply its reduction."""
         began = now(hidden.device)
         state = StageState(self, self.recorder, self.word_logits, layer, hidden, kwargs)
         step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
@@ -232,37 +234,40 @@ class DecoderStages(AliveRows):
         if self.effect in ("mask", "decode"):
             return hidden
         if self.effect == "bypass":
-            self.parked = hidden
+            self.full_hidden = hidden
         return self._shorten(hidden, done, state.local)
 
     def _restore(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Bring back the rows that went around the layers since the last decision."""
-        if self.parked is None:
+        """Add the rows again that bypassed the layers since the last stage."""
+        if self.full_hidden is None:
             return hidden
-        full = self.parked.clone()
+        full = self.full_hidden.clone()
         full[:, self.alive] = hidden  # [1, rows alive, d] into [1, all rows, d]
-        self.parked = None
+        self.full_hidden = None
         self.bring_all_back()
         return full
 
     def _hidden_rows(self, layer: int) -> torch.Tensor:
-        """Rows of the sequence that the latest decision up to a layer left out."""
+        """Return the rows of the sequence that the latest stage up to a layer did not keep."""
         decisions = [done for at, done, _ in self.done if at <= layer]
         seen = decisions[-1].cols if decisions else np.arange(self.entered)
         left_out = np.setdiff1d(np.arange(self.entered), seen)
         return self.visual_at_start[torch.as_tensor(left_out, device=self.alive.device)]
 
     def _hiding_mask(self, layer: int, mask: torch.Tensor | None) -> torch.Tensor:
-        """Bool [1, 1, rows, rows], True = may attend: causal, and nobody sees what was left out."""
+        """Return a causal mask that also hides the rows not kept, bool [1, 1, rows, rows].
+
+        True = may attend.
+        """
         rows = torch.arange(self.length, device=self.alive.device)
         causal = rows[None] <= rows[:, None]
         sees = causal if mask is None else _as_bool(mask)[0, 0]
         sees = sees.index_fill(1, self._hidden_rows(layer), False)  # [q, k], columns hidden
-        # every row sees itself: a softmax over nothing would be not-a-number
+        # every row attends to itself: a softmax over no key would be not-a-number
         return (sees | torch.eye(self.length, dtype=torch.bool, device=sees.device))[None, None]
 
     def _shorten(self, hidden: torch.Tensor, done: Reduction, local: torch.Tensor) -> torch.Tensor:
-        """Put W x in the places of the tokens that are kept: [1, rows, d] -> [1, rows', d]."""
+        """Remove rows and write W x to the rows that are kept: [1, rows, d] -> [1, rows', d]."""
         chosen = torch.as_tensor(done.position, device=local.device)  # [m'], one per row of W
         kept = local[chosen].sort().values
         stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
@@ -277,7 +282,7 @@ class DecoderStages(AliveRows):
         return shorter
 
     def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor, layer: int) -> Kwargs:
-        """Cut what belongs to dead rows out of a layer's keyword arguments."""
+        """Remove the entries of rows that are not alive from a layer's keyword arguments."""
         if len(self.alive) == self.length:
             return dict(kwargs)
         alive, out = self.alive, dict(kwargs)
@@ -304,7 +309,7 @@ class DecoderStages(AliveRows):
             rows, keys = cache.get_seq_length() + 1, cache.keys.shape[-2] + 1
             sees = torch.ones(1, 1, 1, rows, dtype=torch.bool, device=self.alive.device)
             sees[..., self._hidden_rows(layer)] = False
-            sees = sees[..., rows - keys :]  # a cache with a sliding window drops the oldest
+            sees = sees[..., rows - keys :]  # a cache with a sliding window drops the oldest keys
             sees = sees if given is None else sees & _as_bool(given)
             return args, {**kwargs, "attention_mask": sees}
 

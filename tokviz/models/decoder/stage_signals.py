@@ -1,8 +1,8 @@
-"""The signals that a method inside the language model decides from, computed when it asks for them.
+"""The signals of a stage inside the language model, computed only if its method asks for them.
 
-Most come out of the attention call of the layer just before a stage, or of the coming layer's own,
-which is computed ahead and thrown away. A few add up over the layers before: a
-`SignalRecorder` collects those while the prefill runs, and only when the method needs them.
+Most come from the attention call of the layer before the stage. Some come from the call of the next
+layer, which is computed ahead of time and discarded. A few are sums over all earlier layers: a
+`SignalRecorder` collects those during the prefill.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tokviz.reduction.sparsevlm import rope_bias, text_score
 from tokviz.reduction.transprune import transition
 
 TRANSITION_FROM = 6 / 32
-"TransPrune watches from this depth on (layer 6 of 32)."
+"TransPrune sums transitions from this share of the depth on (layer 6 of 32)."
 
 
 class SignalRecorder:
-    """What has to be collected layer by layer before a stage."""
+    """Collects layer by layer what a later stage needs."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SignalRecorder:
         stages: Sequence[int],
         variant: str,
     ) -> None:
-        """Describe what to collect.
+        """Begin with nothing collected.
 
         Args:
             rows: which rows are alive.
@@ -59,17 +59,18 @@ class SignalRecorder:
         self.transitions: torch.Tensor | None = None
         self.neurons: torch.Tensor | None = None
 
-    def see(self, call: AttentionCall) -> None:
-        """Keep the attention calls of the last two layers, and the text's share on the image."""
+    def read_call(self, call: AttentionCall) -> None:
+        """Keep the calls of the last two layers; record the text rows' share on the image."""
         layer = int(call.module.layer_idx)
         self.calls = {i: c for i, c in self.calls.items() if i == layer - 1} | {layer: call}
         if "llm_text_mass" in self.wanted and layer == len(self.text_mass):
             local = self.rows.local()
             rows = after(local, call.query.shape[2])
+            # [h, text rows, visual tokens] -> summed over tokens, mean over heads and rows
             self.text_mass.append(call.rows(rows)[0][..., local].sum(-1).mean())
 
     def hooks(self) -> list[Any]:
-        """Install what the wanted signals need; the caller takes the handles off."""
+        """Install the hooks that the wanted signals need; the caller removes the handles."""
         layers = self.decoder.layers
         handles = []
         if "llm_text_score" in self.wanted:
@@ -90,7 +91,7 @@ class SignalRecorder:
         return handles
 
     def forget(self, kept: torch.Tensor) -> None:
-        """Follow a stage that kept these of the visual tokens."""
+        """Drop the sums of removed tokens after a stage; `kept` [m'] indexes the visual tokens."""
         if self.transitions is not None:
             self.transitions = self.transitions[kept]
 
@@ -119,7 +120,7 @@ class SignalRecorder:
 
 
 class StageState:
-    """The residual stream entering one layer, from which a stage's signals are computed."""
+    """The state before one layer, from which the signals of its stage are computed."""
 
     def __init__(
         self,
@@ -130,25 +131,29 @@ class StageState:
         hidden: torch.Tensor,
         kwargs: dict[str, Any],
     ) -> None:
-        """Describe the moment before a layer.
+        """Args describe the input of the next layer.
 
         Args:
             rows: which rows are alive.
-            recorder: what was collected on the way.
+            recorder: what earlier layers recorded.
             word_logits: from states after the final norm [rows, d] to word logits [rows, v].
-            layer: the layer that comes next.
+            layer: number of the next layer.
             hidden: [1, rows, d], its input.
-            kwargs: what else it would get, already cut down to the rows that are alive.
+            kwargs: its other arguments, already sliced to the rows that are alive.
         """
         self.rows, self.recorder, self.word_logits = rows, recorder, word_logits
         self.decoder: Any = recorder.decoder
         self.layer, self.hidden, self.kwargs = layer, hidden, kwargs
         self.local = rows.local()
         "[m] rows of `hidden` that are visual tokens."
-        self._peeked: AttentionCall | None = None
+        self._next_call: AttentionCall | None = None
 
     def signals(self, entry: Any) -> dict[str, Any]:
-        """Return the signals that a method asks for and that this state can give."""
+        """Return the signals that a method asks for.
+
+        Raises:
+            MissingSignal: a needed signal cannot be computed in this run.
+        """
         asked = [*entry.needs, *entry.optional]
         asked += [entry.fallbacks[n] for n in entry.needs if n in entry.fallbacks]
         given = {name: SUPPLIERS[name](self) for name in asked if name in SUPPLIERS}
@@ -161,15 +166,18 @@ class StageState:
         return given
 
     def text(self) -> torch.Tensor:
-        """Rows of the prompt after the last visual token."""
+        """Return the rows of the prompt after the last visual token."""
         return after(self.local, self.hidden.shape[1])
 
     def last(self) -> torch.Tensor:
-        """The last prompt row."""
+        """Return the last row of the prompt, [1]."""
         return torch.tensor([self.hidden.shape[1] - 1], device=self.hidden.device)
 
     def before(self, back: int = 1) -> tuple[AttentionCall, torch.Tensor]:
-        """The attention call of a layer before, and where today's visual tokens stood in it."""
+        """Return the attention call `back` layers before and the visual tokens' columns in it [m].
+
+        More rows may have been alive there, so the columns differ from `local`.
+        """
         call = self.recorder.calls.get(self.layer - back)
         if call is None:
             raise MissingSignal(f"there is no layer {back} before layer {self.layer}.")
@@ -177,15 +185,15 @@ class StageState:
         return call, torch.searchsorted(rows, self.rows.visual)
 
     def last_attention(self, back: int) -> torch.Tensor:
-        """Attention of the last row to the visual tokens, `back` layers before, [h, m]."""
+        """Return the last row's attention to the visual tokens, `back` layers before, [h, m]."""
         call, columns = self.before(back)
         row = torch.tensor([call.query.shape[2] - 1], device=columns.device)
         return call.rows(row)[0, :, 0][:, columns]
 
-    def peek(self) -> AttentionCall:
-        """The coming layer's own attention call, computed ahead and thrown away."""
-        if self._peeked is None:
-            seen: list[AttentionCall] = []
+    def next_call(self) -> AttentionCall:
+        """Return the next layer's attention call, computed ahead of time; its output is unused."""
+        if self._next_call is None:
+            calls: list[AttentionCall] = []
             layer = self.decoder.layers[self.layer]
             states = enter_attention(layer, self.hidden)
             with observed(seen.append):
@@ -194,7 +202,10 @@ class StageState:
         return self._peeked
 
     def mean_query(self) -> torch.Tensor:
-        """Softmax over the visual tokens of their mean query times their keys, unrotated."""
+        """Return the attention of the visual tokens' mean query to their keys, [h, m].
+
+        Queries and keys are taken before the rotation; the softmax is over the visual tokens.
+        """
         layer = self.decoder.layers[self.layer]
         attend: Any = attention_of(layer)
         if not hasattr(attend, "q_proj"):
@@ -204,12 +215,15 @@ class StageState:
         key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
         if hasattr(attend, "q_norm"):
             query, key = attend.q_norm(query), attend.k_norm(key)
-        key = key.repeat_interleave(len(query) // len(key), 0)
+        key = key.repeat_interleave(len(query) // len(key), 0)  # [h_kv, m, d] -> [h, m, d]
         logits = (query.mean(1, keepdim=True) @ key.transpose(1, 2)).float()[:, 0]
         return (logits * attend.scaling).softmax(-1)
 
     def text_score(self) -> torch.Tensor:
-        """Which text rows are about the image: softmax over them, mean over visual tokens."""
+        """Return how much each text row is about the image, [text rows], from input embeddings.
+
+        Softmax over the text rows, mean over the visual tokens.
+        """
         embedded = self.recorder.embedded
         if embedded is None:
             raise MissingSignal("the input embeddings were not kept.")
@@ -217,12 +231,15 @@ class StageState:
         return text_score(embedded[self.rows.visual_at_start].float(), embedded[rows].float())
 
     def rope_bias(self) -> torch.Tensor:
-        """Dot products of rotated all-ones vectors, text rows by visual tokens."""
+        """Return the dot products of rotated all-ones vectors, [text rows, m]."""
         cos, sin = (part[0].float() for part in self.kwargs["position_embeddings"])
         return rope_bias(cos, sin, self.text(), self.local)
 
     def query_state(self) -> torch.Tensor | None:
-        """Mean state of the last image's tokens and all text after it; None for one image."""
+        """Return the mean state [d] of the last image's tokens and the text after it.
+
+        None for a prompt with one image.
+        """
         image = self.rows.carried.get("llm_image")
         if image is None:
             return None
@@ -230,7 +247,7 @@ class StageState:
         return self.hidden[0, torch.cat([own, self.text()])].mean(0)
 
     def raw_last(self) -> torch.Tensor:
-        """Query of the last row times the keys, neither scaled nor through a softmax, [h, m]."""
+        """Return the last row's query times the visual keys, unscaled, no softmax, [h, m]."""
         call, columns = self.before()
         key = call.key[0][:, columns]
         key = key.repeat_interleave(call.query.shape[1] // len(key), 0)
@@ -251,7 +268,7 @@ class StageState:
 
 
 def after(visual: torch.Tensor, rows: int) -> torch.Tensor:
-    """Rows after the last visual token, all rows when there is none."""
+    """Return the rows after the last visual token; all rows if there is none."""
     first = int(visual[-1]) + 1 if len(visual) else 0
     return torch.arange(first, rows, device=visual.device)
 
@@ -273,8 +290,8 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "num_layers": lambda s: len(s.decoder.layers),
     "llm_attn_last": lambda s: s.last_attention(1),
     "llm_attn_last_before": lambda s: s.last_attention(2),
-    "llm_peek_last": lambda s: s.peek().rows(s.last())[0, :, 0][:, s.local],
-    "llm_peek_text": lambda s: s.peek().rows(s.text())[0][..., s.local],
+    "llm_peek_last": lambda s: s.next_call().rows(s.last())[0, :, 0][:, s.local],
+    "llm_peek_text": lambda s: s.next_call().rows(s.text())[0][..., s.local],
     "llm_attn_text": lambda s: _text_attention(s, "visual"),
     "llm_attn_text_text": lambda s: _text_attention(s, "text"),
     "llm_attn_all": _all_rows,
@@ -282,7 +299,7 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "llm_hidden": lambda s: s.hidden[0, s.local],
     "llm_hidden_query": lambda s: s.query_state(),
     "llm_hidden_last": lambda s: s.hidden[0, -1],
-    "llm_keys": lambda s: s.peek().key[0][:, s.local],
+    "llm_keys": lambda s: s.next_call().key[0][:, s.local],
     "llm_attn_mean_query": lambda s: s.mean_query(),
     "llm_qk_last": lambda s: s.raw_last(),
     "llm_rope_bias": lambda s: s.rope_bias(),
@@ -293,4 +310,4 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "llm_lens_prob": lambda s: s.lens().values,
     "llm_lens_token": lambda s: s.lens().indices,
 }
-"""How each language-model signal of SIGNALS is computed at a stage."""
+"""Name of each language-model signal of SIGNALS -> how a stage computes it."""

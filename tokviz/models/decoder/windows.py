@@ -1,11 +1,11 @@
-"""Sliding windows that mean what they meant before tokens were removed.
+"""Sliding windows that count positions of the full prompt, also after tokens were removed.
 
-A layer with a window lets a token look back over so many positions (Gemma 2 and 3, Mistral). The
-library counts those positions in what it is given; with tokens taken out, the same window would
-reach further back than in the full prompt, and removal would no longer equal masking. Here the
-window keeps counting in the full prompt: its mask is the library's own for the full prompt, with
-the rows that are left; while the answer is written, keys that have slid out of the window are
-hidden. Where positions are renumbered on purpose, windows count what is there, as in a new prompt.
+In a layer with a window (Gemma 2 and 3, Mistral) a token attends to a fixed number of positions
+back. The library counts rows of its input; after a removal the same window would reach further back
+than in the full prompt, and removing tokens would no longer equal masking them. So here the mask of
+a prefill is the library's mask for the full prompt, sliced to the rows that are left, and in decode
+steps the keys outside the window are hidden. If positions are renumbered (repack), windows count
+the rows that are left, as in a new prompt.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Build = Callable[[torch.Tensor], Mask]
 
 
 def sliding_layers(decoder: nn.Module) -> dict[int, int]:
-    """Return decoder layer -> window, in tokens, of the layers that have one."""
+    """Return decoder layer -> window in tokens, for the layers that have one."""
     layers: Any = decoder.layers
     windows = {
         i: getattr(attention_of(block), "sliding_window", None) for i, block in enumerate(layers)
@@ -34,7 +34,7 @@ def sliding_layers(decoder: nn.Module) -> dict[int, int]:
 
 
 class Windows:
-    """The windows of one prompt of which some rows may be missing."""
+    """The sliding windows of one prompt from which rows may have been removed."""
 
     def __init__(self, decoder: nn.Module, rows: torch.Tensor, total: int, build: Build) -> None:
         """Describe the sequence that enters layer 0.
@@ -44,20 +44,20 @@ class Windows:
             rows: [rows] place in the full prompt of each row, ascending.
             total: rows of the full prompt.
             build: from places in the full prompt to the library's mask of a sliding layer for a
-                prompt of just those rows, bool [1, 1, rows, rows], None where it needs none.
+                prompt of only those rows, bool [1, 1, rows, rows]; None if no mask is needed.
         """
         self.layers = sliding_layers(decoder)
         self.rows, self.total, self.build = rows, total, build
         self.shortest = min(self.layers.values(), default=total)
 
     def before_prefill(self) -> dict[int, Callable[..., Any]]:
-        """Return layer -> pre-hook, for the layers whose mask the library gets wrong."""
+        """Return layer -> pre-hook, for the layers whose mask must be replaced."""
         if len(self.rows) == self.total or self.total <= self.shortest:
             return {}
         whole = self.build(torch.arange(self.total, device=self.rows.device))
         if whole is None:
             return {}
-        # [1, 1, total, total] -> queries -> keys -> [1, 1, rows, rows]
+        # slice queries, then keys: [1, 1, total, total] -> [1, 1, rows, rows]
         left = whole[:, :, self.rows][..., self.rows]
 
         def hook(module: nn.Module, args: Any, kwargs: Kwargs) -> tuple[Any, Kwargs]:
@@ -66,7 +66,7 @@ class Windows:
         return dict.fromkeys(self.layers, hook)
 
     def packed(self, alive: torch.Tensor) -> Mask:
-        """Return the mask of a sliding layer where the rows alive are renumbered.
+        """Return the mask of a sliding layer in which the rows alive are renumbered.
 
         Args:
             alive: indices in the sequence that entered layer 0.
@@ -89,16 +89,17 @@ class Windows:
             cache = cache_of(kwargs).layers[layer]
             # get_seq_length counts all keys ever given, keys.shape only those a sliding cache kept
             written = cache.get_seq_length() - len(places)
-            out_of_sight = self.total + written - window
+            # the new token has place total + written; keys up to this place are outside the window
+            last_outside = self.total + written - window
             mask, keys = None, cache.keys.shape[-2] + 1
-            if not packed and out_of_sight >= 0:
-                # keys up to `out_of_sight`: prompt rows that are there, then answer tokens
-                gone = bisect_right(places, out_of_sight) + max(out_of_sight + 1 - self.total, 0)
-                # keys that the sliding cache dropped itself; the rest of `gone` is hidden here
-                trimmed = len(places) + written + 1 - keys
-                if gone > trimmed:
+            if not packed and last_outside >= 0:
+                # how many keys that is: rows of the prompt, then tokens of the answer
+                outside = bisect_right(places, last_outside) + max(last_outside + 1 - self.total, 0)
+                # the sliding cache has dropped some of them itself; the mask hides the others
+                dropped = len(places) + written + 1 - keys
+                if outside > dropped:
                     mask = torch.ones(1, 1, 1, keys, dtype=torch.bool, device=alive.device)
-                    mask[..., : gone - trimmed] = False
+                    mask[..., : outside - dropped] = False
             return args, {**kwargs, "attention_mask": mask}
 
         return hook
@@ -107,13 +108,13 @@ class Windows:
 def reading_mask(
     places: torch.Tensor, total: int, written: int, new: int, window: int
 ) -> torch.Tensor:
-    """Return what new tokens see through a window that counts in the full prompt.
+    """Return the mask of new tokens for a window that counts places of the full prompt.
 
     Args:
-        places: [b, rows] place in the full prompt of each row of it that is there.
+        places: [b, rows] place in the full prompt of each row that is left.
         total: rows of the full prompt.
-        written: tokens read after the prompt so far.
-        new: tokens that are read now.
+        written: tokens after the prompt that are in the cache.
+        new: tokens of this forward.
         window: in tokens.
 
     Returns:

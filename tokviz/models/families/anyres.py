@@ -1,10 +1,9 @@
 """How LLaVA-NeXT and LLaVA-OneVision cut a picture, and where each of its tokens comes from.
 
-The picture is squashed to one square tile (the thumbnail), and scaled into the best of a list of
-canvases, where it is centred, padded, and cut into square tiles. After the tower the tiles' tokens
-are laid out on the canvas again, rows and columns of padding are cut off, and a newline embedding
-ends each row. OneVision scales that grid down, bilinearly, where it is larger than some number of
-tiles.
+The picture is resized to one square tile (the thumbnail). It is also scaled to the best of a list
+of canvas sizes, centred and padded there, and cut into square tiles. After the tower the tokens of
+the tiles form the grid of the canvas again, rows and columns of padding are cut off, and a newline
+embedding ends each row. OneVision scales this grid down bilinearly if it is larger than a limit.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Cutting:
 
     @property
     def grid(self) -> int:
-        """Patches of a tile's side. Where they do not fill it, the last pixels are never seen."""
+        """Patches per side of a tile. Pixels beyond the last whole patch do not enter the model."""
         return self.side // self.patch
 
     def pixel(self, cell: int, end: bool = False) -> int:
@@ -64,7 +63,7 @@ class Tokens:
     "[n, 4] flat tower outputs, -1 = none."
     weight: list[np.ndarray] = field(default_factory=list)
     unit: list[np.ndarray] = field(default_factory=list)
-    "[n, any], the patches that leave the tower with a token, see `Sources.units`."
+    "[n, any], the patches that are removed in the tower with a token, see `Sources.units`."
     tower_rows: int = 0
 
     def add(
@@ -99,7 +98,7 @@ class Tokens:
         self.add(self.tile[-1][-1:], none, none, none, kind=kind)
 
     def square(self, image: int, box: Box, role: str) -> None:
-        """Add a tile that was seen as it is, all of its patches in raster order."""
+        """Add a tile with all of its patches in raster order."""
         g = self.cutting.grid
         part = g * self.cutting.patch / self.cutting.side
         seen = covered(box, part, part)
@@ -155,7 +154,7 @@ class Tokens:
 
 
 class Canvas:
-    """One picture on its canvas of tiles; the tower's rows of its tiles come row-major."""
+    """One picture on its canvas of tiles; its tiles are consecutive tower rows, row by row."""
 
     def __init__(
         self,
@@ -192,7 +191,7 @@ class Canvas:
         return tower_row * g * g + (row % g) * g + col % g
 
     def whole(self, rows: np.ndarray, cols: np.ndarray) -> None:
-        """Add the canvas rows and columns that were left, a newline after each row."""
+        """Add the canvas rows and columns without padding, and a newline after each row."""
         g = self.tokens.cutting.grid
         for own_rows in np.split(rows, np.flatnonzero(np.diff(rows // g)) + 1):
             own_cols = np.split(cols, np.flatnonzero(np.diff(cols // g)) + 1)
@@ -205,9 +204,9 @@ class Canvas:
                 self.tokens.structural(NEWLINE)
 
     def shrunk(self, rows: np.ndarray, cols: np.ndarray, shape: tuple[int, int]) -> None:
-        """Add the canvas scaled down to `shape`, each token between up to four patches.
+        """Add the canvas scaled down to `shape`; each token is a mean of up to four patches.
 
-        A token lies in the tile that holds its middle.
+        A token belongs to the tile that contains its centre.
         """
         g = self.tokens.cutting.grid
         down, across = Axis(rows, g, shape[0]), Axis(cols, g, shape[1])
@@ -242,11 +241,11 @@ class Canvas:
         """Add the layout's tile of some rows and columns of a scaled canvas; return its number.
 
         Args:
-            rows: of the canvas, all.
-            cols: likewise.
-            shape: rows and columns that it is scaled to.
-            own_rows: of these, the tile's.
-            own_cols: likewise.
+            rows: all rows of the canvas.
+            cols: all its columns.
+            shape: rows and columns after scaling.
+            own_rows: those of the tile.
+            own_cols: those of the tile.
         """
         edges = []
         for axis, (cells, own) in enumerate(((rows, own_rows), (cols, own_cols))):
@@ -260,13 +259,14 @@ class Canvas:
 
 
 class Axis:
-    """One axis of a canvas that is scaled down: which cells a point blends, and which it owns."""
+    """One axis of a canvas that is scaled down: which cells each new point is computed from."""
 
     def __init__(self, cells: np.ndarray, grid: int, count: int) -> None:
         """Args: `cells` [length] of the canvas, `grid` cells of a tile, `count` points."""
         near, self.weight = bilinear(len(cells), count)
         self.near = cells[near]
-        "[count, 2], the two cells that each point lies between; `weight` says how much of each."
+        "[count, 2], the two cells next to each point; `weight` has their shares."
+        # centre of each point in units of cells; half-pixel centres as in torch's interpolation
         place = (np.arange(count) + 0.5) * (len(cells) / count) - 0.5
         self.tile = cells[np.floor(place + 0.5).astype(np.int64)] // grid
         "[count], the tile of each point."
@@ -276,7 +276,7 @@ class Axis:
         own = [cells[owner == point] for point in range(count)]
         most = max(len(one) for one in own)
         self.own = np.stack([one[np.arange(most) * len(one) // most] for one in own])
-        "[count, most], the cells of its tile that are nearest to each point, some more than once."
+        "[count, most], the cells nearest to each point in its tile, some listed twice."
 
     def parts(self) -> list[np.ndarray]:
         """Return the points of each tile."""
@@ -304,7 +304,7 @@ def check_canvas(
 
 
 def unpadded(original: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows and columns of the canvas grid are left when padding is cut off.
+    """Return the rows and columns of the canvas grid that are not padding.
 
     Args:
         original: (height, width) of the picture.
@@ -322,7 +322,7 @@ def unpadded(original: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarr
 def bilinear(length: int, shorter: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the two neighbours of each point [shorter, 2] and their weights.
 
-    As torch's bilinear interpolation with align_corners=False, which does not blur first.
+    The same as torch's bilinear interpolation with align_corners=False, without antialiasing.
     """
     place = ((np.arange(shorter) + 0.5) * (length / shorter) - 0.5).clip(0)
     low = place.astype(np.int64)

@@ -1,8 +1,8 @@
-"""The protocol behind which model families differ: where their visual tokens come from and lie.
+"""The interface of a model family: how its parts are reached and where its visual tokens are.
 
-A family is chosen by the `model_type` of a config. The defaults here hold for most families of
-transformers 5; a family file overrides what differs and nothing else. One file with one decorated
-class adds a family, here or in a package of your own (entry point `tokviz.families`).
+A family is chosen by the `model_type` of a config. The defaults here are right for most families of
+transformers 5; a family file overrides only what differs. One file with one decorated class adds a
+family, here or in another package (entry point `tokviz.families`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Inputs = Mapping[str, Any]
 
 
 class Features(NamedTuple):
-    """What the language model gets of all images of a prompt, in prompt order."""
+    """The visual features that enter the language model, of all images in prompt order."""
 
     tokens: torch.Tensor
     "[n, d], newline and separator tokens included."
@@ -41,7 +41,7 @@ class Features(NamedTuple):
 
 
 class Family(ABC):
-    """Everything the engine asks about one family of models. Stateless; the model is passed in."""
+    """Everything that differs between families of models. It has no state: pass the model in."""
 
     name: str = ""
     title: str = ""
@@ -65,7 +65,7 @@ class Family(ABC):
         return model.get_output_embeddings().weight  # type: ignore[operator]
 
     def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
-        """Return word logits as the model gives them, from states times `head_weight`."""
+        """Return word logits (states times `head_weight`) after the soft cap, if there is one."""
         return logits
 
     def word_logits(self, model: nn.Module, states: torch.Tensor) -> torch.Tensor:
@@ -77,7 +77,7 @@ class Family(ABC):
         return self.cap_logits(model, (states.to(head.dtype) @ head.T).float())
 
     def image_token_id(self, model: nn.Module) -> int:
-        """Return the id of the placeholder that stands for one visual token."""
+        """Return the id of the placeholder of one visual token."""
         return int(model.config.image_token_id)  # type: ignore[union-attr, arg-type]
 
     def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
@@ -88,9 +88,9 @@ class Family(ABC):
     def rotary(
         self, decoder: nn.Module, hidden: torch.Tensor, positions: torch.Tensor, layer: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return a layer's cos and sin for text-like positions [1, rows], as the model makes them.
+        """Return the rotary cos and sin of a layer for text positions [1, rows].
 
-        Used where positions are renumbered inside the language model. `layer` matters only where
+        Used when positions are renumbered inside the language model. `layer` matters only if the
         layers differ in their rotation.
         """
         rotary: Any = decoder.rotary_emb
@@ -106,15 +106,15 @@ class Family(ABC):
     def window_mask(
         self, model: nn.Module, inputs: Inputs, rows: torch.Tensor
     ) -> torch.Tensor | None:
-        """Return the mask of layers with a sliding window, as the model makes it for a prompt.
+        """Return the model's own mask of layers with a sliding window for a prompt.
 
         Args:
             model: the model.
             inputs: the processor's output.
-            rows: [rows], of which rows of the prompt the one in question is made.
+            rows: [rows], the rows of the full prompt that this prompt consists of.
 
         Returns:
-            bool [1, 1, rows, rows], True = may attend; None where the model goes without.
+            bool [1, 1, rows, rows], True = may attend; None if the model needs no mask.
         """
         make = getattr(model, "create_masks_for_generate", create_masks_for_generate)
         types = inputs.get("token_type_ids")
@@ -132,9 +132,9 @@ class Family(ABC):
     def during_prefill(
         self, model: nn.Module, stages: DecoderStages
     ) -> AbstractContextManager[None]:
-        """Return a context for one prefill, for what else follows the tokens through the layers.
+        """Return a context for one prefill, for families with further per-token inputs of layers.
 
-        `stages.alive` and `stages.visual` say which rows are there at any time.
+        `stages.alive` and `stages.visual` have the current rows.
         """
         return nullcontext()
 
@@ -145,10 +145,10 @@ class Family(ABC):
         return self.call(processor, list(images), text)
 
     def call(self, processor: Any, images: Sequence[Any], text: str) -> Mapping:
-        """Call the processor; it adds no <bos> to a text whose chat template wrote one.
+        """Call the processor, without adding a second <bos> to a text that begins with one.
 
-        Gemma 3's and Llama 3's templates do, and their tokenizers would write a second; the same
-        rule is in transformers' apply_chat_template(tokenize=True).
+        The chat templates of Gemma 3 and Llama 3 write <bos>, and their tokenizers would add
+        another; transformers' apply_chat_template(tokenize=True) has the same rule.
         """
         bos = processor.tokenizer.bos_token
         written = bool(bos) and text.startswith(bos)
@@ -163,11 +163,11 @@ class Family(ABC):
         return []
 
     def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
-        """Return the whole prompt text where the processor has no chat template."""
+        """Return the whole prompt text for a processor without a chat template."""
         return f"USER: {self.image_mark(processor) * images}\n{prompt} ASSISTANT:"
 
     def image_mark(self, processor: Any) -> str:
-        """Return what stands for one image in a prompt that has no chat template."""
+        """Return the placeholder of one image in a prompt without a chat template."""
         return getattr(processor, "image_token", "<image>")
 
     # -- the vision tower ---------------------------------------------------------------------
@@ -178,18 +178,18 @@ class Family(ABC):
 
     @abstractmethod
     def has_cls(self, model: nn.Module) -> bool:
-        """Return True when token 0 of the tower is a [CLS] token."""
+        """Return whether token 0 of the tower is a [CLS] token."""
 
     @abstractmethod
     def feature_layer(self, model: nn.Module) -> int:
-        """Return the tower layer (0-based) whose output gives the features."""
+        """Return the tower layer (from 0) whose output becomes the features."""
 
     def projector(self, model: nn.Module) -> nn.Module:
-        """Return the module from tower features to the language model's width."""
+        """Return the module that maps tower features to the language model's width."""
         return model.model.multi_modal_projector  # type: ignore[union-attr, return-value]
 
     def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
-        """Send states of `pre_features` [m, d_pre] through the projector, [m, d]."""
+        """Return the projected states, [m, d_pre] (see `pre_features`) -> [m, d]."""
         return self.projector(model)(pre[None])[0]
 
     def tower_outputs(self, model: nn.Module, inputs: Inputs) -> Any:
@@ -204,28 +204,28 @@ class Family(ABC):
         return Features(torch.cat(list(self.tower_outputs(model, inputs).pooler_output)))
 
     def encoder_outputs(self, features: Features) -> Any:
-        """Wrap features in what the model takes as mm_encoder_outputs["image"]."""
+        """Wrap features for the model's argument mm_encoder_outputs["image"]."""
         return BaseModelOutputWithPooling(pooler_output=[features.tokens])  # type: ignore[arg-type]
 
     def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:
-        """Return what each visual token was before the projector, [n, d_pre].
+        """Return each visual token before the projector, [n, d_pre].
 
         Args:
-            flat: [any, d_pre] what entered the projector, rows joined. The default holds where
-                that is one state per visual token in prompt order.
-            sources: of the n visual tokens.
+            flat: [any, d_pre], inputs of the projector, rows joined. The default is right if these
+                are one state per visual token in prompt order.
+            sources: the patches of the n visual tokens.
         """
         return flat
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
-        """Return from which outputs of the tower each visual token was formed.
+        """Return the tower outputs from which each visual token is computed.
 
         The default: every tile of the layout is one tower row, every token one of its patches.
         """
         return Sources.grid(layout)
 
     def image_patches(self, model: nn.Module, inputs: Inputs) -> list[int] | None:
-        """Return how many patches each image has where the tower takes all as one sequence.
+        """Return the patches of each image, if the tower runs all images as one sequence.
 
         None: every image or tile is a row of the tower's batch.
         """
@@ -235,53 +235,55 @@ class Family(ABC):
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
-        """Return where every visual token lies in the prompt and in the original images."""
+        """Return the place of every visual token in the prompt and in the original images."""
 
-    # -- tower run by hand, for reducing inside it ---------------------------------------------
+    # -- the tower block by block, for reducing inside it --------------------------------------
 
     def tower_refusal(self, model: nn.Module, layout: Layout, sources: Sources) -> str | None:
-        """Return why no method can act inside the tower on this prompt, None where one can."""
+        """Return why no method can act inside the tower on this prompt; None if one can."""
         why = None
         if type(self).tower_attend is Family.tower_attend:
             why = f"{self.title} has no reduction inside the vision tower yet"
         elif sources.weight is not None and len(self.tower_joins(model)) > 1:
             why = (
-                f"{self.title} scales the tokens of so large an image down after the vision tower, "
-                "and this checkpoint joins the outputs of several tower layers into a token: both "
-                "together cannot be followed yet. A smaller image is not scaled down"
+                f"{self.title} scales the tokens of such a large image down after the vision "
+                "tower, and this checkpoint joins the outputs of several tower layers into a "
+                "token: tokviz cannot reduce inside the tower with both yet. A smaller image is "
+                "not scaled down"
             )
         return why and f"{why}. Choose a method that acts before or inside the language model."
 
     def tower_follow(
         self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
     ) -> dict[str, torch.Tensor]:
-        """Return what belongs to each patch and moves with it, [all patches, ...] each.
+        """Return the blocks' further inputs per patch, [all patches, ...] each.
 
-        Only for towers that take all images as one sequence (`image_patches`).
+        They are reduced with the patches. Only for towers that run all images as one sequence
+        (`image_patches`).
 
         Args:
             model: the model.
             inputs: the processor's output.
-            given: keyword arguments that the library gave the first block.
+            given: keyword arguments of the library's call of the first block.
         """
         return {}
 
     def tower_joins(self, model: nn.Module) -> list[int]:
-        """Return the tower layers whose outputs, side by side, give the features.
+        """Return the tower layers whose outputs are concatenated to the features.
 
-        -1 is what enters the first layer. One layer in most checkpoints.
+        -1 = the input of the first layer. Most checkpoints use one layer.
         """
         return [self.feature_layer(model)]
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
-        """Return what the projector gets, [m, d_pre], of the feature layer's states [m, k, d_v].
+        """Return the projector's input [m, d_pre] from the feature layer's states [m, k, d_v].
 
         k = patches of a visual token, in the order of `Sources.index`.
         """
         return squares.flatten(1)
 
     def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
-        """Return features [m, d] that leave the tower early, from states [m, k, d_v] of a layer."""
+        """Return further features [m, d] (deepstack) from a layer's states [m, k, d_v]."""
         return []
 
     def tower_attend(
@@ -303,8 +305,8 @@ F = TypeVar("F", bound=type[Family])
 
 
 def family(kind: F) -> F:
-    """Register a subclass of `Family` for every one of its `model_types`."""
-    served = kind()
+    """Register a subclass of `Family` for all of its `model_types`."""
+    instance = kind()
     for model_type in kind.model_types:
-        FAMILIES.add(model_type, served)
+        FAMILIES.add(model_type, instance)
     return kind

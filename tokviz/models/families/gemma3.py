@@ -1,10 +1,10 @@
-"""Gemma 3: one grid per image, each token the average of a square of patches; crops if asked for.
+"""Gemma 3: one grid per image, each token the average of a square of patches; optional crops.
 
-An image is squashed to a square, its patches are averaged to 16 x 16 tokens. With pan and scan,
-which the processor has off by default, long images also give crops: the image as a whole comes
-first, then its crops from left to right or from top to bottom. In the language model an image's
-tokens see each other in both directions (`token_type_ids` says which they are), most layers have a
-sliding window, and those layers rotate by other angles than the rest.
+An image is resized to a square and its patches are averaged to 16 x 16 tokens. With pan and scan
+(off by default in the processor) long images also have crops: first the whole image, then its crops
+from left to right or from top to bottom. In the language model, the tokens of an image attend to
+each other in both directions (`token_type_ids` marks them). Most layers have a sliding window and
+other rotary angles than the rest.
 """
 
 from __future__ import annotations
@@ -53,20 +53,22 @@ class Gemma3(SiglipBlocks):
         return len(self.tower_layers(model)) - 1
 
     def projector(self, model: nn.Module) -> nn.Module:
-        """Return the norm that the averaged patches enter; `project` adds the matrix after it."""
+        """Return the norm before the projection matrix, whose input is the averaged patches."""
         return model.model.multi_modal_projector.mm_soft_emb_norm  # type: ignore
 
     def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
-        """Send averaged patches [m, d_v] through the norm and the matrix."""
+        """Return averaged patches [m, d_v] after the norm and the matrix, [m, d]."""
         weight = model.model.multi_modal_projector.mm_input_projection_weight  # type: ignore
         return torch.matmul(self.projector(model)(pre), weight).type_as(pre)
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
-        """Return the tower's last norm, averaged square by square."""
+        """Return the mean of each square after the tower's last norm."""
         inner: Any = model.model
         projector = inner.multi_modal_projector
         side, count = projector.kernel_size, len(squares)
         normed = inner.vision_tower.post_layernorm(squares)
+        # the squares [m, side * side, d] below each other as one image [1, d, m * side, side]: the
+        # library's own pooling then rounds as in its forward
         below = normed.reshape(1, count * side, side, -1).permute(0, 3, 1, 2)
         return projector.avg_pool(below.contiguous())[0, :, :, 0].T
 
@@ -97,16 +99,16 @@ class Gemma3(SiglipBlocks):
 
 
 def crop_boxes(processor: Any, size: tuple[int, int]) -> list[Box]:
-    """Return what the processor's pan and scan cuts out of an image of this size.
+    """Return the boxes of the crops that the processor's pan and scan makes of an image.
 
     Args:
-        processor: the whole processor; its own function is asked, on pixels that take no memory.
+        processor: the whole processor; its own function is called.
         size: (width, height).
     """
     width, height = size
     settings = {name: processor.images_kwargs[name] for name in PAN_AND_SCAN}
-    nothing = np.broadcast_to(np.uint8(0), (3, height, width))
-    crops = processor.image_processor.pan_and_scan(nothing, **settings)
+    black = np.broadcast_to(np.uint8(0), (3, height, width))  # a view of one byte: no memory
+    crops = processor.image_processor.pan_and_scan(black, **settings)
     boxes, x, y = [], 0, 0
     for crop in crops:
         tall, wide = crop.shape[1:]

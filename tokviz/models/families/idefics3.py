@@ -1,9 +1,10 @@
 """Idefics3: square tiles in rows, then the whole image once more; s x s patches per visual token.
 
-The processor stretches an image to whole tiles and cuts it; the last tile is the whole image,
-squashed to a square. The text says which tile comes next (`<row_1_col_2>`, a line break after each
-row, `<global-img>`): the layout reads it there, because counting from the size does not always
-agree with what the processor cut. These words are text, not visual tokens, and are never removed.
+The processor resizes an image to a multiple of the tile and cuts it; the last tile is the whole
+image, resized to a square. The prompt text names each tile (`<row_1_col_2>`, a line break after
+each row, `<global-img>`). The layout reads these names, because computing the tiles from the image
+size does not always agree with the processor. The names are text, not visual tokens, and are never
+removed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import PATCH, Layout, Tile
 
 PLACE = re.compile(r"<row_(\d+)_col_(\d+)>\s*$")
-"What the text says right before a tile; before the whole image it says something else."
+"The text directly before a tile; before the whole image there is another text."
 
 
 @family
@@ -49,15 +50,15 @@ class Idefics3(SiglipBlocks):
         return len(self.tower_layers(model)) - 1
 
     def projector(self, model: nn.Module) -> nn.Module:
-        """Return the matrix that takes the s x s patches of a token side by side."""
+        """Return the matrix whose input is the concatenated s x s patches of a token."""
         return model.model.connector.modality_projection  # type: ignore[union-attr, return-value]
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
-        """Return the s x s patches that pixel shuffle puts into each token."""
+        """Return the s x s patches that pixel shuffle joins into each token."""
         return Sources.grid(layout, model.config.scale_factor)  # type: ignore[union-attr, arg-type]
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
-        """Return the tower's last norm, pixel-shuffled square by square."""
+        """Return the states after the tower's last norm and pixel shuffle, square by square."""
         inner: Any = model.model
         joined = inner.connector.pixel_shuffle(
             inner.vision_model.post_layernorm(squares), inner.connector.scale_factor
@@ -76,7 +77,7 @@ class Idefics3(SiglipBlocks):
 
 @dataclass(frozen=True)
 class PlaceholderRun:
-    """Neighbouring placeholders, which stand for one tile."""
+    """Consecutive placeholders: those of one tile."""
 
     count: int
     place: tuple[int, int] | None
@@ -84,7 +85,7 @@ class PlaceholderRun:
 
 
 def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[PlaceholderRun]:
-    """Read off the prompt which tile each run of placeholders is.
+    """Return the runs of placeholders with the tile that the prompt names for each.
 
     Args:
         position: [n], indices of the placeholders, ascending.
@@ -93,8 +94,8 @@ def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[Placeholder
     """
     found, end = [], 0
     for run in np.split(position, np.flatnonzero(np.diff(position) > 1) + 1):
-        said = PLACE.search(decode(ids[end : run[0]]))
-        place = (int(said[1]) - 1, int(said[2]) - 1) if said else None
+        named = PLACE.search(decode(ids[end : run[0]]))
+        place = (int(named[1]) - 1, int(named[2]) - 1) if named else None
         found.append(PlaceholderRun(len(run), place))
         end = int(run[-1]) + 1
     return found
@@ -103,11 +104,11 @@ def runs(position: np.ndarray, ids: np.ndarray, decode: Any) -> list[Placeholder
 def tiled_layout(
     tiles: Sequence[PlaceholderRun], position: np.ndarray, sizes: Sequence[tuple[int, int]]
 ) -> Layout:
-    """Return the layout of images cut into equal tiles, each image closed by itself as a whole.
+    """Return the layout of images cut into equal tiles; the last tile of each is the whole image.
 
     Args:
         tiles: the runs of placeholders, in prompt order; each is a square grid.
-        position: [n], where the placeholders stand.
+        position: [n], rows of the placeholders in the prompt.
         sizes: (width, height) of each image.
     """
     made: list[Tile] = []

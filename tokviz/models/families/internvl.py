@@ -22,7 +22,7 @@ from tokviz.trace.layout import PATCH, Layout, Tile
 class InternVL(Llava):
     """InternViT with [CLS], pixel shuffle, MLP projector, decoder; the thumbnail comes last.
 
-    The picture is stretched over a grid of square tiles, so that nothing of it is unseen.
+    The picture is resized to a grid of square tiles, so that no part of it is cut off.
     """
 
     name = "internvl"
@@ -38,7 +38,7 @@ class InternVL(Llava):
         return True
 
     def factor(self, model: nn.Module) -> int:
-        """Return how many patches side by side become one token (pixel shuffle)."""
+        """Return the side of the square of patches that becomes one token (pixel shuffle)."""
         return round(1 / model.config.downsample_ratio)  # type: ignore[union-attr, operator]
 
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithPooling:
@@ -73,17 +73,17 @@ class InternVL(Llava):
     def tower_attend(
         self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        """First half of an InternViT block."""
+        """Return the states after the first half of an InternViT block."""
         block: Any = self.tower_layers(model)[layer]
         return block.lambda_1 * block.attention(block.layernorm_before(states))[0] + states
 
     def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
-        """Second half of an InternViT block."""
+        """Return the states after the second half of an InternViT block."""
         block: Any = self.tower_layers(model)[layer]
         return block.lambda_2 * block.mlp(block.layernorm_after(states)) + states
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
-        """Return the tower's last norm, if it gives the features, and pixel shuffle."""
+        """Return the states after pixel shuffle, and before it the last norm if it is used."""
         inner: Any = model.model
         if model.config.vision_feature_layer == -1:  # type: ignore[union-attr]
             squares = inner.vision_tower.layernorm(squares)
@@ -92,7 +92,7 @@ class InternVL(Llava):
         return joined.flatten(1)
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
-        """Return the square of patches behind each token."""
+        """Return the square of patches of each token."""
         return Sources.grid(layout, self.factor(model))
 
 

@@ -1,7 +1,7 @@
-"""LLaVA-1.5 and all that is saved as LlavaForConditionalGeneration: one tile per image.
+"""LLaVA-1.5 and every model saved as LlavaForConditionalGeneration: one tile per image.
 
-The processor either resizes the short edge and crops the centre (llava-hf checkpoints: the margins
-are never seen), pads to a square, or squashes; the layout says what part each token saw.
+The processor resizes the short edge and crops the centre (llava-hf checkpoints; the margins do not
+enter the model), or pads to a square, or resizes to a square. The layout has the box of each token.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Llava(SiglipBlocks):
         return int(default and not self.has_cls(model))
 
     def feature_layer(self, model: nn.Module) -> int:
-        """Return the tower layer whose output gives the features (-2 is the last but one block)."""
+        """Return the tower layer whose output becomes the features (-2 = second to last block)."""
         chosen = model.config.vision_feature_layer  # type: ignore[union-attr]
         last = (
             chosen if isinstance(chosen, int) else max(chosen, key=lambda i: self._block(model, i))
@@ -66,7 +66,7 @@ class Llava(SiglipBlocks):
         return [self._block(model, layer) for layer in chosen]
 
     def _block(self, model: nn.Module, hidden_state: int) -> int:
-        """hidden_states[0] is the embedding, so hidden_states[i] leaves block i - 1."""
+        """Return the block of a hidden state: hidden_states[i] is the output of block i - 1."""
         count = len(self.tower_layers(model))
         return (hidden_state if hidden_state >= 0 else count + 1 + hidden_state) - 1
 
@@ -143,7 +143,7 @@ def covered(box: Box, across: float, down: float) -> Box:
 
 
 def seen_box(processor: Any, size: tuple[int, int]) -> Box:
-    """Return the rectangle of the original image that the tower sees.
+    """Return the rectangle of the original image that enters the tower.
 
     The processor pads to a square, resizes and cuts the centre out, in this order, each if its
     settings say so. What is smaller than the cut is padded to it.
@@ -153,7 +153,7 @@ def seen_box(processor: Any, size: tuple[int, int]) -> Box:
         size: (width, height) of the original image.
 
     Returns:
-        x0, y0, x1, y1 in original pixels; it reaches outside the image where padding was added.
+        x0, y0, x1, y1 in original pixels; outside the image it is padding.
     """
     width, height = size
     left = top = 0

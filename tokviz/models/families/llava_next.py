@@ -1,4 +1,4 @@
-"""LLaVA-NeXT (1.6): a thumbnail and up to some tiles of each picture, with newlines ("anyres")."""
+"""LLaVA-NeXT (1.6): a thumbnail and several tiles of each picture, with newlines ("anyres")."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class LlavaNext(Llava):
         return True
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
-        """Return the patch of each token; newlines have none, cut-off patches are in no token."""
+        """Return the patch of each token; newlines have none, patches of padding have no token."""
         return self.tokens(model, inputs).sources()
 
     def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:

@@ -1,10 +1,10 @@
 """PaliGemma 1 and 2: one square grid per image, at the front of a prompt that is a prefix.
 
 Three things differ from other families. The whole prompt attends in both directions (it is a
-prefix; only the answer is causal), which the model takes from `token_type_ids`. Positions count
-from 1. And the prompt is bare: images, <bos>, the words, a line break; there is no chat.
+prefix; only the answer is causal), which the model reads from `token_type_ids`. Positions count
+from 1. And there is no chat format: the prompt is images, <bos>, the words, a line break.
 PaliGemma 2 has a Gemma 2 decoder: attention logits and word logits pass through a soft cap, and
-every other layer has a sliding window (which the prefix is exempt from).
+every other layer has a sliding window (which does not apply to the prefix).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class PaliGemma(Llava):
     bare_prompt = True
 
     def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
-        """Return 1, 2, 3 ...: what forward() takes, which is one more than generate() takes."""
+        """Return 1, 2, 3 ...: forward() expects positions from 1, generate() from 0."""
         return super().positions(model, inputs) + 1
 
     def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
@@ -41,7 +41,7 @@ class PaliGemma(Llava):
         return {name: value for name, value in batch.items() if name != "labels"}
 
     def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
-        """Return images and words; the processor puts <bos> between them and a line break last."""
+        """Return images and words; the processor adds <bos> between them and a final line break."""
         return self.image_mark(processor) * images + prompt
 
     def has_cls(self, model: nn.Module) -> bool:

@@ -1,7 +1,7 @@
 """Processors that work without torchvision, which transformers needs for videos only.
 
-Every processor class that takes videos as well fails to load without torchvision, still images
-included. Here such a class loads without its video half; the pixels come from the PIL backend.
+Without torchvision every processor class that also handles videos fails to load, even for still
+images. Here such a class is loaded without its video part; the PIL backend prepares the pixels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from transformers.utils import is_torchvision_available
 
 
 def load_processor(path: str, config: PretrainedConfig, revision: str | None = None) -> Any:
-    """Load the processor of a checkpoint, for still images where torchvision is missing.
+    """Load the processor of a checkpoint; without torchvision for still images only.
 
     Args:
         path: a Hub id or a local folder.
@@ -31,7 +31,7 @@ def load_processor(path: str, config: PretrainedConfig, revision: str | None = N
 
 
 def still_images(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
-    """Return a processor class of the same name that has no video half.
+    """Return a processor class of the same name without its video part.
 
     Args:
         kind: a processor class whose parts are an image processor, a tokenizer and videos.
@@ -51,7 +51,7 @@ def still_images(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
 def _without_video(start: Any) -> FunctionType:
     """Copy an __init__ whose last required argument is the video processor, with None for it.
 
-    A wrapper would not do: transformers reads argument names off the code object.
+    A wrapper is not possible: transformers reads argument names from the code object.
     """
     defaults = (None, *(start.__defaults__ or ()))
     copy = FunctionType(

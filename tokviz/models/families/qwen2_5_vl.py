@@ -1,8 +1,8 @@
-"""Qwen2.5-VL: Qwen2-VL with a tower most of whose layers look through windows.
+"""Qwen2.5-VL: Qwen2-VL with a tower in which most layers attend within windows.
 
-The tower's sequence is put in the order of its windows before the first layer and back after the
-merger; what is observed inside comes in that order. A window layer attends within each window:
-its maps are zero between windows.
+The tower sorts its sequence by windows before the first layer and restores the order after the
+merger; signals of the tower are in the order of the windows. A window layer attends only within
+each window: its maps are zero between windows.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Qwen2_5VL(Qwen2VL):  # noqa: N801 - the model's name
         return {**follow, "window": numbered(ends.diff().to(follow["cos"].device))}
 
     def tower_scope(self, model: nn.Module, layer: int) -> str:
-        """Return "image" for the few layers that see whole images, else "window"."""
+        """Return "image" for the few layers that attend to whole images, else "window"."""
         whole = model.config.vision_config.fullatt_block_indexes  # type: ignore[union-attr]
         return "image" if layer in whole else "window"  # type: ignore[operator]
 
     def windows(self, model: nn.Module, inputs: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the order of the tokens [n], and where each window of patches ends, from 0."""
+        """Return the order of the tokens [n], and the ends of the windows in patches, from 0."""
         vision: Any = model.config.vision_config  # type: ignore[union-attr]
         return get_vision_window_index(
             inputs["image_grid_thw"],

@@ -1,10 +1,10 @@
 """Qwen2-VL: one grid of any size per image, four patches joined into each visual token.
 
-The processor stretches an image to multiples of a merged patch (28 pixels), so a token's box is a
-plain share of the whole original image. All images of a prompt run through the tower as one
-sequence of patches, the four patches of a token side by side, and attention stays in its image.
-Positions have four rows: plain, time, height, width. They are computed for every prompt anew; what
-the model itself keeps of its last prompt (`rope_deltas`) is never read.
+The processor resizes an image to multiples of a merged patch (28 pixels), so a token's box is an
+equal part of the whole original image. The tower runs all images of a prompt as one sequence of
+patches, with the four patches of a token next to each other; attention stays within an image.
+Positions have four rows: plain, time, height, width. They are computed for every prompt; the
+model's own memory of its last prompt (`rope_deltas`) is never read.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Qwen2VL(Family):
         return tuple(decoder.rotary_emb.mrope_section)  # type: ignore[union-attr, arg-type]
 
     def image_mark(self, processor: Any) -> str:
-        """Return the placeholder between its two marks."""
+        """Return the placeholder between its start and end tokens."""
         return f"<|vision_start|>{processor.image_token}<|vision_end|>"
 
     def tower_layers(self, model: nn.Module) -> nn.ModuleList:
@@ -67,11 +67,11 @@ class Qwen2VL(Family):
         return model.model.visual.merger  # type: ignore[union-attr, return-value]
 
     def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
-        """Send tokens [m, 4 d_v], their patches side by side, through the merger."""
+        """Return tokens [m, 4 d_v], concatenated patches, after the merger, [m, d]."""
         return self.projector(model)(pre.reshape(-1, pre.shape[-1] // self._joined(model)))
 
     def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:
-        """Return the states of each token's patches side by side, [n, 4 d_v]."""
+        """Return the concatenated states of each token's patches, [n, 4 d_v]."""
         index = torch.as_tensor(sources.index, device=flat.device)
         return flat[index].flatten(1)
 
@@ -87,25 +87,25 @@ class Qwen2VL(Family):
         return Sources(index, 1, layout.n * joined)
 
     def tower_order(self, model: nn.Module, inputs: Inputs, n: int) -> np.ndarray:
-        """Return where in the tower's sequence each of n tokens stands, int64 [n]."""
+        """Return the place of each of n tokens in the tower's sequence, int64 [n]."""
         return np.arange(n)
 
     def tower_follow(
         self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
     ) -> dict[str, torch.Tensor]:
-        """Return each patch's rotation, and the number of the image it attends in."""
+        """Return each patch's rotary angles, and the number of its image."""
         cos, sin = given["position_embeddings"]
         lengths = torch.tensor(self.image_patches(model, inputs), device=cos.device)
         return {"cos": cos, "sin": sin, "image": numbered(lengths)}
 
     def tower_scope(self, model: nn.Module, layer: int) -> str:
-        """Return which entry of `tower_follow` says where a layer attends."""
+        """Return the entry of `tower_follow` that says within what a layer attends."""
         return "image"
 
     def tower_attend(
         self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
     ) -> torch.Tensor:
-        """First half of a block: attention within stretches of the sequence."""
+        """Return the states after a block's first half: attention within parts of the sequence."""
         block: Any = self.tower_layers(model)[layer]
         scope = follow[self.tower_scope(model, layer)]
         ends = torch.unique_consecutive(scope, return_counts=True)[1].cumsum(0)
@@ -117,14 +117,14 @@ class Qwen2VL(Family):
         return states + attended
 
     def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
-        """Second half of a block."""
+        """Return the states after a block's second half."""
         block: Any = self.tower_layers(model)[layer]
         return states + block.mlp(block.norm2(states[0]))
 
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
-        """Return one grid per image, stretched over all of it."""
+        """Return one grid per image, over the whole image."""
         merge = model.config.vision_config.spatial_merge_size  # type: ignore[union-attr]
         grids = [(h // merge, w // merge) for _, h, w in inputs["image_grid_thw"].tolist()]
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
@@ -137,7 +137,7 @@ class Qwen2VL(Family):
 
 
 def numbered(lengths: torch.Tensor) -> torch.Tensor:
-    """Return 0 0 0 1 1 2 ... for these lengths of stretches."""
+    """Return 0 0 0 1 1 2 ... for the lengths 3 2 1 ..."""
     return torch.arange(len(lengths), device=lengths.device).repeat_interleave(lengths)
 
 

@@ -1,8 +1,8 @@
 """Qwen3-VL: Qwen2-VL with features of several tower layers (deepstack).
 
-Besides the last tower layer, some earlier ones are merged too, and added to the visual tokens
-after the first layers of the language model. What happens to a visual token happens to all of
-them: they are merged and removed with it, before the language model and inside it.
+Besides the last tower layer, the outputs of some earlier layers pass through mergers, and are added
+to the visual tokens after the first layers of the language model. They are merged and removed
+together with their visual token, before the language model and inside it.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Qwen3VL(Qwen2VL):
         return Features(torch.cat(list(output.pooler_output)), deep)
 
     def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
-        """Return the deepstack features of a layer that has them."""
+        """Return the deepstack features of a layer; [] if the layer has none."""
         visual: Any = model.model.visual  # type: ignore[union-attr]
         mergers = zip(visual.deepstack_visual_indexes, visual.deepstack_merger_list, strict=True)
         return [merger(squares.flatten(0, 1)) for at, merger in mergers if at == layer]
 
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithDeepstackFeatures:
-        """Wrap features, those for later layers included."""
+        """Wrap features, including the deepstack features."""
         return BaseModelOutputWithDeepstackFeatures(
             pooler_output=[features.tokens],  # type: ignore[arg-type]
             deepstack_features=[[deep] for deep in features.extra],  # type: ignore[misc]
@@ -56,9 +56,9 @@ class Qwen3VL(Qwen2VL):
 
     @contextmanager
     def during_prefill(self, model: nn.Module, stages: DecoderStages) -> Iterator[None]:
-        """Let the added features follow the tokens that stages leave.
+        """Reduce the added features together with the tokens.
 
-        Tokens that go around layers go without what is added behind those layers.
+        Tokens that bypass layers do not get the features that are added after those layers.
         """
         decoder = self.decoder(model)
         later = iter(range(len(decoder.layers)))  # type: ignore[arg-type]

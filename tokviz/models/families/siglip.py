@@ -1,4 +1,4 @@
-"""The two halves of a CLIP or SigLIP block, which many families' towers are made of."""
+"""The two halves of a CLIP or SigLIP block, which many families' towers consist of."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""SmolVLM (and SmolVLM2): what Idefics3 does, under other class names and with smaller parts.
+"""SmolVLM (and SmolVLM2): the same as Idefics3 with other class names and smaller sizes.
 
-The first SmolVLM checkpoints say `idefics3` in their config and are served by that file. The
-processor can also read videos, for which transformers asks for torchvision and num2words; only
-still images are read here, without torchvision if need be.
+The first SmolVLM checkpoints have `idefics3` in their config and belong to that family. The
+processor can also read videos, for which transformers needs torchvision and num2words; here only
+still images are read, which works without torchvision.
 """
 
 from __future__ import annotations

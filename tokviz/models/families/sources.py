@@ -1,13 +1,13 @@
-"""From which outputs of the vision tower each visual token was formed.
+"""From which patches of the vision tower each visual token is computed (its sources).
 
-A tower gives one output per patch of each of its rows (a row is one element of its batch: an image,
-a tile, a thumbnail). LLaVA makes one visual token of each patch; pixel shuffle and merger blocks
-make one of 4, Gemma 3 one of 16; un-padding drops patches; newline tokens come from none. What
-was observed per patch becomes a number per token here, in one of two ways:
+A tower has one output per patch of each of its rows (a row is one element of its batch: an image, a
+tile, a thumbnail). LLaVA makes one visual token from each patch; pixel shuffle and merger blocks
+make one from 4, Gemma 3 one from 16. Patches of padding have no token, newline tokens have no
+patch. Values per patch become values per token in one of two ways:
 
-* states, norms and logits: the mean over a token's sources (weighted where features are resized);
-* attention, whose sum over patches means something: each patch's share goes to the tokens formed
-  from it, so that the sum stays. What fell on dropped patches is lost.
+* states, norms and logits: the mean over a token's sources (weighted if features were resized);
+* attention, which is summed over patches: each patch's value is split among the tokens computed
+  from it, so that the sum stays the same. The attention on patches without a token is lost.
 
 Tokens without a source get 0.
 """
@@ -25,7 +25,7 @@ from tokviz.trace.layout import PATCH, Layout
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """Which patches of which tower rows each of n visual tokens was formed from."""
+    """The patches of the tower's rows from which each of n visual tokens is computed."""
 
     index: np.ndarray
     "int64 [n, k], row * patches + patch, [CLS] not counted; -1 = no source."
@@ -34,19 +34,19 @@ class Sources:
     patches: int
     "Patches of each row."
     weight: np.ndarray | None = None
-    "float32 [n, k], how much each source counts; None = all the same."
+    "float32 [n, k], weight of each source; None = all equal."
     units: np.ndarray | None = None
-    """int64 [n, j], the patches that leave the tower together with a token, each of them with one
-    token only and all in one row; some written again where a token has fewer than j. None =
-    `index`."""
+    """int64 [n, j], the patches that are removed in the tower together with a token. A patch is in
+    one token only, and the patches of a token are in one row; a token of fewer than j patches lists
+    some of them twice. None = `index`."""
 
     @classmethod
     def grid(cls, layout: Layout, factor: int = 1) -> Sources:
-        """Return the sources where every tile of the layout is one tower row.
+        """Return the sources for towers with one row per tile of the layout.
 
         Args:
             layout: its tiles in the order of the tower's rows, all with equally many tokens.
-            factor: a token at (row, col) was formed from factor x factor patches of its tile.
+            factor: a token is computed from factor x factor patches of its tile.
         """
         first = layout.tiles[0]
         patches = first.rows * first.cols * factor * factor
@@ -60,22 +60,22 @@ class Sources:
 
     @classmethod
     def itself(cls, n: int) -> Sources:
-        """Return the sources where what was observed is there per token already."""
+        """Return the sources for values that are per token already."""
         return cls(np.arange(n)[:, None], 1, n)
 
     @property
     def one_patch_each(self) -> bool:
-        """True when every token was formed from one patch at most."""
+        """True if every token is computed from at most one patch."""
         return self.index.shape[1] == 1
 
     @cached_property
     def row(self) -> np.ndarray:
-        """int64 [n], tower row in which each token lies, -1 without a source."""
+        """int64 [n], tower row of each token, -1 without a source."""
         best = (self.index if self.units is None else self.units).max(1)
         return np.where(best < 0, -1, best // self.patches)
 
     def leaving(self, tokens: np.ndarray) -> np.ndarray:
-        """Return the patches that leave the tower with each of some tokens, int64 [tokens, j]."""
+        """Return the patches that are removed with each of some tokens, int64 [tokens, j]."""
         if self.units is None:
             return self.index[tokens]
         units = self.units[tokens]
@@ -84,7 +84,7 @@ class Sources:
         return units[:, ~again]
 
     def whole_row(self, tokens: np.ndarray) -> int | None:
-        """Return the tower row whose patches, one each and in order, the tokens are, or None."""
+        """Return the tower row if the tokens are exactly its patches in order, else None."""
         index = self.index[tokens]
         if index.shape != (self.patches, 1) or index[0, 0] % self.patches:
             return None
@@ -93,14 +93,14 @@ class Sources:
 
     @cached_property
     def means(self) -> np.ndarray:
-        """float64 [n, k], rows that add up to 1, or to 0 without a source."""
+        """float64 [n, k], weights that sum to 1 in each row; 0 without a source."""
         weight = np.ones(self.index.shape) if self.weight is None else self.weight
         weight = np.where(self.index < 0, 0.0, weight)
         return weight / np.maximum(weight.sum(1, keepdims=True), 1e-12)
 
     @cached_property
     def _shares(self) -> np.ndarray:
-        """float64 [n, k], weights of each patch that add up to 1 over the tokens formed from it."""
+        """float64 [n, k], weights that sum to 1 over the tokens of each patch."""
         there = self.index >= 0
         total = np.zeros(self.rows * self.patches)
         np.add.at(total, self.index[there], self.means[there])
@@ -119,9 +119,9 @@ class Sources:
         return self._combine(values, self.means, tokens)
 
     def share(self, values: torch.Tensor, tokens: np.ndarray | None = None) -> torch.Tensor:
-        """Return what the patches have, dealt out to the tokens: [rows, ..., patches] -> [..., n].
+        """Split the patches' values among the tokens: [rows, ..., patches] -> [..., n].
 
-        The sum over all patches that are a source of some token stays.
+        The sum over all patches with a token stays the same.
         """
         return self._combine(values, self._shares, tokens)
 
@@ -130,14 +130,14 @@ class Sources:
         return self.mean(states.transpose(-1, -2), tokens).transpose(-1, -2)
 
     def mean_map(self, maps: torch.Tensor, tokens: np.ndarray) -> torch.Tensor | None:
-        """Return attention among tokens of one tower row; None where they lie in several.
+        """Return attention among tokens of one tower row; None if they are in several rows.
 
         Args:
             maps: [rows, h, patches, patches], queries by keys.
             tokens: which tokens.
 
         Returns:
-            [h, tokens, tokens]: mean over a query's sources, shares of a key's.
+            [h, tokens, tokens]: mean over a query's patches, split among a key's tokens.
         """
         rows = np.unique(self.row[tokens])
         if len(rows) != 1 or rows[0] < 0:
@@ -149,10 +149,12 @@ class Sources:
     def _combine(
         self, values: torch.Tensor, weights: np.ndarray, tokens: np.ndarray | None
     ) -> torch.Tensor:
+        # [rows, ..., patches] -> [..., rows * patches], which `index` counts
         flat = values.movedim(0, -2).flatten(-2)
         chosen = slice(None) if tokens is None else tokens
         index = torch.as_tensor(self.index[chosen], device=flat.device)
         if self.one_patch_each:
             return flat[..., index[:, 0].clamp_min(0)].masked_fill(index[:, 0] < 0, 0)
         part = torch.as_tensor(weights[chosen], dtype=torch.float32, device=flat.device)
+        # [..., tokens, k] * [tokens, k] -> [..., tokens]; index -1 reads patch 0 with weight 0
         return (flat[..., index.clamp_min(0)].float() * part).sum(-1).to(flat.dtype)

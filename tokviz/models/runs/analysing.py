@@ -1,4 +1,4 @@
-"""Any analysis in one call: the model runs only for what the caller did not give."""
+"""Any analysis in one call; the model runs only for what the caller did not supply."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def analyse_run(
         return analyse(name, None, runs=given, **options)
     if "sink_phi" in entry.needs and not sink_dims(loaded) and "sink_phi" not in (trace or ()):
         raise MissingSignal(
-            f"{entry.title} needs special dimensions of the language model, and none was found in "
-            f"{loaded.name}: no state of its first token stands out, so there are no sinks to show."
+            f"{entry.title} needs sink dimensions, and none was found in {loaded.name}: no state "
+            "of its first token has unusually large values, so there are no sinks to show."
         )
     if trace is None:
         call = f"vlm.analyse({entry.name!r}, image, prompt)"
@@ -64,7 +64,7 @@ def analyse_run(
 
 
 def forwards(entry: Analysis, trace: Trace, **options: Any) -> int:
-    """Return how many forward passes an analysis takes beyond its trace, before it is run."""
+    """Return how many forward passes an analysis will take beyond those of its trace."""
     options = check_options(entry.name, entry.options, options)
     return entry.forwards(Size(trace.layout, int(trace.model["layers"]), trace.t), **options)
 
@@ -93,7 +93,7 @@ def _arrays(entry: Analysis) -> Sequence[str]:
 
 
 def _still_wanted(entry: Analysis, trace: Trace, given: dict[str, Any]) -> set[str]:
-    """Return the further runs that are asked for and not there yet."""
+    """Return the keys of ASKS that the analysis needs and the caller did not supply."""
     wanted = set(entry.asks)
     if "controls" in entry.may_ask and "control_prob" not in trace:
         wanted.add("controls")
@@ -101,7 +101,7 @@ def _still_wanted(entry: Analysis, trace: Trace, given: dict[str, Any]) -> set[s
 
 
 def _question(images: Any, prompt: str | None, why: str) -> tuple[Any, str]:
-    """Return image and prompt, or say why they are needed."""
+    """Return image and prompt; raise MissingSignal with the reason if one is missing."""
     if images is None or prompt is None:
         raise MissingSignal(f"{why.rstrip('.')}. Give the image and the prompt for that.")
     return images, prompt

@@ -1,7 +1,7 @@
 """The branch of contrastive decoding: a second lane with its own cache, or an early read-out.
 
-It reads what the mitigation says (a noised image, no image, a few tokens), then every token that
-the first lane writes. Attention edits of the first lane never touch it.
+The branch reads a changed prompt (a noised image, no image, a few tokens), and then every token
+that the answer's lane writes. Attention edits of the answer's lane do not apply to it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class ContrastBranch:
         """Read the branch's prompt.
 
         Args:
-            contrast: how to combine.
-            answer: the lane that writes the answer; it has read its own prompt.
-            read: returns the branch's lane, its prompt read; None for an early read-out.
+            contrast: how to combine the logits.
+            answer: the lane that writes the answer, after its prefill.
+            read: returns the branch's lane after its prefill; None for an early read-out.
         """
         self.contrast, self.answer = contrast, answer
         self.effects: list[tuple[bool, bool]] = []
@@ -46,14 +46,14 @@ class ContrastBranch:
         self.combine()
 
     def step(self, token: int) -> None:
-        """Let the branch read a token that the answer's lane has written, and combine again."""
+        """Read a token that the answer's lane has written, and combine the next logits."""
         if self.lane is not None:
             self.lane.write(token)
             self.lane.step()
         self.combine()
 
     def combine(self) -> None:
-        """Put the combined logits in the place of the lane's own."""
+        """Replace the logits of the answer's lane by the combined ones."""
         own, step = self.answer.logits, len(self.answer.ids) + 1
         other = self.answer.early_logits() if self.lane is None else self.lane.logits
         made = self.contrast.combine(own, other, step)  # type: ignore[arg-type]
@@ -86,17 +86,17 @@ class ContrastBranch:
 def few_tokens(
     branch: FewTokens, vision: Vision, layout: Layout, prefill_input: PrefillInput, label: str
 ) -> list[int]:
-    """Return the branch's tokens among those that are left, numbered as they enter layer 0.
+    """Return the branch's visual tokens among the m that enter layer 0, as numbers 0 to m - 1.
 
     Args:
         branch: how to score tokens, and how many to take of each image.
         vision: the tower's run on the full image.
         layout: of all visual tokens.
-        prefill_input: what enters layer 0 in the answer's own lane.
-        label: of the answer's plan, for the message.
+        prefill_input: the input of the answer's own lane.
+        label: the label of the answer's plan, for the message.
 
     Raises:
-        InputError: fewer tokens are left than the branch takes.
+        InputError: the branch would take all of the m tokens.
     """
     whole = prefill_input.prompt_rows.before
     picked: list[int] = []
@@ -106,25 +106,25 @@ def few_tokens(
         known = {name: given[name] for name in (*branch.needs, "num_layers") if name in given}
         score = branch.score(Signals({**known, "index": tokens})).cpu().numpy()
         of_token = dict(zip(tokens.tolist(), score.tolist(), strict=True))
-        # a row of W counts as its representative token, `position`
+        # a merged token has the score of its representative, `position`
         here = [row for row, token in enumerate(whole.position.tolist()) if token in of_token]
         here.sort(key=lambda row: (-of_token[int(whole.position[row])], row))
         picked += here[: branch.count]
     if len(picked) >= whole.m:
         raise InputError(
-            f"{label}: {len(picked)} tokens for the second run, but only {whole.m} visual tokens "
-            "are left; take fewer, or keep more."
+            f"{label}: {len(picked)} tokens for the contrast, but only {whole.m} visual tokens are "
+            "kept; choose fewer for the contrast, or keep more."
         )
     return sorted(picked)
 
 
 def short_lane(loaded: Loaded, prefill_input: PrefillInput, picked: list[int]) -> Lane:
-    """Return a lane that has read the prompt with only these visual tokens, renumbered.
+    """Return a lane after the prefill of the prompt with only these visual tokens, renumbered.
 
     Args:
         loaded: the model.
-        prefill_input: what entered layer 0 in the answer's own lane.
-        picked: numbers of visual tokens as they entered layer 0, ascending; [] = without image.
+        prefill_input: the input of the answer's own lane.
+        picked: numbers of visual tokens among those of `prefill_input`, ascending; [] = no image.
     """
     family, model = loaded.family, loaded.model
     device = prefill_input.input_ids.device
@@ -147,7 +147,7 @@ def short_lane(loaded: Loaded, prefill_input: PrefillInput, picked: list[int]) -
         rotary=partial(family.rotary, decoder),
     )
     lane = Lane(family, model, stages, positions, Capture.nothing())
-    # a projected [CLS] state, where there is one, lies in front of the m visual tokens
+    # a projected [CLS] state, if there is one, comes before the m visual tokens
     lead = len(prefill_input.features.tokens) - prefill_input.prompt_rows.before.m
     tokens, extra = prefill_input.features
     features = Features(tokens[lead + own], tuple(one[lead + own] for one in extra))

@@ -1,6 +1,6 @@
-"""Images of the same size without content: what would the model have said without looking?
+"""Images of the same size without content: what would the model have said without the image?
 
-Every control shifts the distribution in its own way, so there are several. None is neutral.
+Each control shifts the distribution in a different way, and none is neutral, so there are several.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 BLUR = 8
-"The blur's radius is the short side over this."
+"The blur's radius is the short side divided by this."
 
 
 def blank(image: Image.Image) -> Image.Image:
@@ -22,7 +22,7 @@ def blank(image: Image.Image) -> Image.Image:
 
 
 def blurred(image: Image.Image) -> Image.Image:
-    """Return the image so blurred that only large patches of colour are left."""
+    """Return the image blurred until only large areas of colour remain."""
     return image.convert("RGB").filter(ImageFilter.GaussianBlur(max(min(image.size) / BLUR, 1)))
 
 

@@ -1,7 +1,7 @@
-"""What analyses ask for beyond a trace, supplied by real runs of the model (see `ASKS`).
+"""Further forwards of the model that analyses ask for beyond a trace (see `ASKS`).
 
-Every forward is about one question and the answer that its run gave, and sees the whole image, also
-when the run itself had a reduction. A family needs nothing beyond its protocol for this.
+Every forward reads one question and the answer of its run, with the whole image, also if the run
+itself had a reduction.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
-from tokviz.models.runs.exit import ImageExit
+from tokviz.models.runs.image_exit import ImageExit
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.same_question import check_pictures
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
@@ -32,7 +32,7 @@ from tokviz.trace.schema import CONTROLS
 
 
 class ExtraForwards:
-    """More runs on the question of one trace, with the model left as it was."""
+    """Further forwards on the question of one trace; the model itself is not changed."""
 
     def __init__(self, loaded: Loaded, prepared: Prepared, trace: Trace, max_new_tokens: int = 64):
         """Check that question and trace belong together.
@@ -41,10 +41,10 @@ class ExtraForwards:
             loaded: the model.
             prepared: the question, from `prepare`.
             trace: a finished run of it.
-            max_new_tokens: most tokens of the answers that `answers` writes.
+            max_new_tokens: largest length of the answers that `answers` writes.
 
         Raises:
-            InputError: another image, prompt or model, or a run without an answer.
+            InputError: the trace is of another image, prompt or model, or has no answer.
         """
         if not np.array_equal(prepared.asked.prompt_ids, trace["prompt_ids"]):
             raise InputError(
@@ -52,17 +52,17 @@ class ExtraForwards:
                 "visual tokens: give the image and the prompt that it was made with."
             )
         if not trace.t:
-            raise InputError("the run has no answer to go on with.")
+            raise InputError("the run has no answer, which further forwards need.")
         self.loaded, self.prepared, self.trace = loaded, prepared, trace
         self.max_new_tokens = max_new_tokens
         self.reading = TeacherForcing(loaded, prepared, trace["answer_ids"])
         self.all = np.arange(trace.n)
         self.layers = range(len(loaded.family.decoder(loaded.model).layers))  # type: ignore[arg-type]
         self._last: tuple[int, dict[int, list[torch.Tensor]]] = (-1, {})
-        "The answer token whose gradients are at hand, and those by layer."
+        "An answer token and its gradients by layer: those of the latest call of `gradients`."
 
     def supply(self, names: Iterable[str]) -> dict[str, Any]:
-        """Return what is asked for, by the names of ASKS; only `controls` are run at once."""
+        """Return functions or arrays by the names of ASKS; only `controls` runs immediately."""
         return {
             name: self.controls() if name == "controls" else getattr(self, name)
             for name in SUPPLIED.intersection(names)
@@ -81,10 +81,10 @@ class ExtraForwards:
         return self._features.tokens
 
     def controls(self) -> dict[str, np.ndarray]:
-        """Return the answer's distributions [t, v] for each control, and as `full` for the image.
+        """Return the answer's distributions [t, v] with each control, and as `full` with the image.
 
-        The control images go through tower and projector; `removed` is the prompt without visual
-        tokens, whose positions stay empty. One forward each.
+        The control images pass through tower and projector. `removed` is the prompt without visual
+        tokens; the text keeps its position ids. One forward each.
         """
         found = {"full": self._distributions([self.all], self._features)}
         for name in CONTROLS:
@@ -118,9 +118,9 @@ class ExtraForwards:
     # -- real removal -----------------------------------------------------------------------------
 
     def score(self, kept: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the log-probability of the own answer with only some visual tokens, [len(kept)].
+        """Return the own answer's log-probability with only some visual tokens, [len(kept)].
 
-        Sets of one size are read together.
+        Sets of equal size form one batch.
         """
         scores = np.zeros(len(kept))
         for members in equal_sizes(sets := self._checked(kept)):
@@ -150,7 +150,7 @@ class ExtraForwards:
     def exits(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the most probable tokens and the own tokens' log-probabilities, both [t].
 
-        All visual tokens leave before decoder layer `layer`; the number of layers = none leaves.
+        All visual tokens are removed before decoder layer `layer`; the number of layers = none.
         """
         with self.loaded.guarded():
             leaving = ImageExit(self.reading, layer)
@@ -174,6 +174,7 @@ class ExtraForwards:
         def keep(layer: int) -> Any:
             def hook(module: Any, args: Any, output: Any) -> None:
                 state = output[0] if isinstance(output, tuple) else output
+                # two calls: of the prompt only the last row chose a token, of the answer all rows
                 states[layer].append(state[0, -1:] if not states[layer] else state[0])
 
             return hook
@@ -194,11 +195,11 @@ class ExtraForwards:
             raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
         with self.loaded.guarded():
             parts = [call.rows(_all_rows(call)) for call in self._calls[layer]]
-            return whole(parts).cpu().numpy()
+            return joined_map(parts).cpu().numpy()
 
     @cached_property
     def _calls(self) -> dict[int, list[AttentionCall]]:
-        """Layer -> its calls, one of the prompt and one of the answer; maps are made on demand."""
+        """Layer -> its calls: of the prompt, then of the answer. Maps are computed on demand."""
         calls: dict[int, list[AttentionCall]] = {layer: [] for layer in self.layers}
 
         def keep(call: AttentionCall) -> None:
@@ -218,7 +219,7 @@ class ExtraForwards:
             rows = _all_rows(call)
             hidden = torch.zeros(len(rows), call.key.shape[2], dtype=torch.bool, device=rows.device)
             hidden[:, visual] = True
-            if len(rows) == call.key.shape[2]:  # the prompt, not the answer on its cache
+            if len(rows) == call.key.shape[2]:  # in the call of the prompt, visual rows still see
                 hidden[visual] = False
             weights = call.softmax(call.logits(rows).masked_fill(hidden, float("-inf")))
             return call.output(weights)
@@ -231,7 +232,10 @@ class ExtraForwards:
 
     @contextmanager
     def _differentiable(self) -> Iterator[TeacherForcing]:
-        """Guard the model with autograd on, and the question in tensors that autograd may save."""
+        """Lock the model with autograd on, and copy the question's tensors.
+
+        Tensors made in inference mode cannot be saved for a backward pass, their copies can.
+        """
         with self.loaded.guarded(gradients=True):
             ready = Prepared(
                 self.prepared.asked,
@@ -261,15 +265,16 @@ class ExtraForwards:
             )
             grads = {layer: [next(filled) for _ in calls] for layer, calls in parts.items()}
             self._last = (token, grads)
-        return whole(self._last[1][layer]).cpu().numpy()
+        return joined_map(self._last[1][layer]).cpu().numpy()
 
     @cached_property
     def _graph(self) -> tuple[torch.Tensor, dict[int, list[torch.Tensor]]]:
-        """The own tokens' log-probabilities [t] with their graph, and the maps by layer."""
+        """The own tokens' log-probabilities [t], differentiable, and the maps by layer."""
         parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
 
         def explicit(call: AttentionCall) -> torch.Tensor:
             weights = call.rows(_all_rows(call))
+            # a map of no visual row or key depends on no tensor that has a gradient
             if not weights.requires_grad:
                 weights.requires_grad_()
             parts[call.module.layer_idx].append(weights)  # type: ignore[index]
@@ -288,8 +293,8 @@ SUPPLIED = {
 """Keys of ASKS that come from a question and its trace alone."""
 
 
-def whole(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Put the maps of consecutive calls [1, h, rows, keys] under each other, [h, q, q]."""
+def joined_map(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Join the maps of consecutive calls [1, h, rows, keys] into one [h, q, q], padded with 0."""
     q = parts[-1].shape[-1]
     padded = [torch.nn.functional.pad(p[0].detach(), (0, q - p.shape[-1])) for p in parts]
     return torch.cat(padded, 1)
@@ -310,7 +315,7 @@ def further_runs(
 
 
 def folder_features(loaded: Loaded, images: Sequence[Any]) -> Iterator[torch.Tensor]:
-    """Yield the projected features [n, d] of each image; one pass of the tower each."""
+    """Yield the projected features [n, d] of each image; one run of the tower each."""
     for image in images:
         with loaded.guarded():
             prepared = prepare(loaded, image, "?")

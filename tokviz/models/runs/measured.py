@@ -1,7 +1,7 @@
-"""One plan on one question, measured: the answer, its distributions, what it cost; no trace.
+"""One plan on one question without a trace: the answer, its distributions and its cost.
 
-A sweep asks thousands of times. It shares the tower's run among all plans and all questions about
-an image, and leaves out what only a picture needs (recorded rows, previews).
+A sweep asks thousands of questions. All plans and all questions about an image share one run of the
+tower, and what only the viewer needs (recorded rows, previews) is left out.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ MAX_DISTRIBUTIONS = 64
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """One answer and its price."""
+    """One answer and its cost."""
 
     answer: str
     ids: tuple[int, ...]
     "Token ids of the answer, without the end token."
     log_probabilities: np.ndarray
-    "float32 [<= MAX_DISTRIBUTIONS, v]: what each answer token, then the end, was chosen from."
+    "float32 [<= MAX_DISTRIBUTIONS, v]: the distribution of each answer token, then of the end."
     visual_tokens: int
-    "Left when the prompt had been read."
+    "Visual tokens left after the prefill."
     score: np.ndarray | None
-    "float32 [n], importance by the plan's first decision, where that was over all tokens."
+    "float32 [n], the scores of the plan's first decision, if it decided on all tokens."
     seconds: dict[str, float]
     "encode, decide, prefill, decode, first_token, total."
     kv_bytes: int
@@ -48,7 +48,7 @@ class Measured:
 
 
 class MeasuredRun(Run):
-    """A run that keeps distributions and freezes no trace."""
+    """A run that keeps distributions and builds no trace."""
 
     def measure(self, limit: int) -> Measured:
         """Answer with at most `limit` tokens."""
@@ -74,13 +74,13 @@ class MeasuredRun(Run):
         )
 
     def write(self) -> None:
-        """Keep the distribution, then write the predicted token."""
+        """Store the distribution, then write the predicted token."""
         if len(self.rows) < MAX_DISTRIBUTIONS and self.lane.logits is not None:
             self.rows.append(self.lane.logits.log_softmax(-1).cpu().numpy())
         super().write()
 
     def finish(self, reason: str) -> None:
-        """End without a trace."""
+        """End the answer without a trace."""
         self.refresh()
         self.end_text(reason)
         self.view.done = True
@@ -94,10 +94,10 @@ def measure(
     Args:
         loaded: the model.
         prepared: the question, from `VLM.prepare`.
-        vision: the tower's run, from `VLM.encode` with this plan among its plans; it serves every
-            question about the same images.
+        vision: the tower's run, from `VLM.encode` with this plan among its plans; it can be used
+            for every question about the same images.
         plan: None = keep all tokens.
-        max_new_tokens: at most so many are written.
+        max_new_tokens: largest length of the answer.
 
     Raises:
         InputError: a budget out of range.

@@ -1,12 +1,12 @@
 """Which rows of a prompt are the user's own words?
 
-The whole prompt text is written with the question and with a stand-in for it: what differs is the
-question's place. The tokenizer's offsets say which tokens lie there. The processor has put visual
-tokens into the prompt meanwhile, so rows are counted from the end (or from the beginning, where a
-template puts the question before the picture), and the ids there must be the same.
+The whole prompt text is rendered twice: with the question, and with a placeholder in its place. The
+part that differs is the question, and the tokenizer's offsets give its tokens. The processor also
+adds visual tokens to the prompt, so rows are counted from the end (or from the beginning, if a
+template has the question before the picture), and the token ids there must be equal.
 
-Tokenizers that tell no offsets, and processors that write the text in another way, get what
-`fallback` finds; the run then says so.
+Tokenizers without offsets, and processors that render the text in another way, need `by_spelling`;
+a note of the run says so.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tokviz.models.runs.chat_prompt import STAND_IN
 
 BY_SPELLING = (
     "The user's own words were found by what the prompt's tokens spell: this tokenizer does not "
-    "tell where its tokens lie in the text, or tells places that do not fit this prompt."
+    "say where its tokens are in the text, or its offsets do not fit this prompt."
 )
 NOT_FOUND = (
-    "The user's own words could not be told from the rest of the prompt: methods and maps that "
-    "read the question take all text after the picture for it."
+    "The user's own words could not be found in the prompt: methods and maps that read the "
+    "question use all text after the picture instead."
 )
 
 
@@ -41,14 +41,14 @@ def own_rows(
 
     Args:
         tokenizer: the model's.
-        write: prompt -> the whole prompt text, one mark per picture.
+        write: prompt -> the whole prompt text, with one placeholder per picture.
         prompt: the user's words.
         ids: [s], the prompt as the model gets it.
         visual: [n], rows of the visual tokens, ascending.
-        text: of the tokenizer.
+        text: an empty answer text of the tokenizer.
 
     Returns:
-        int32 [p], ascending, at least one; and sentences for the reader.
+        int32 [p], ascending, at least one; and notes for the trace.
     """
     rows = by_offsets(tokenizer, write, prompt, ids)
     if rows is not None:
@@ -63,11 +63,11 @@ def own_rows(
 
 def place_of(write: Callable[[str], str], prompt: str) -> tuple[str, int, int] | None:
     """Return the whole prompt text and [start, stop) of the user's words in it."""
-    whole, other = write(prompt), write(STAND_IN)
-    start = other.find(STAND_IN)
+    whole, other = write(prompt), write(PLACEHOLDER)
+    start = other.find(PLACEHOLDER)
     if start < 0:
         return None
-    after = other[start + len(STAND_IN) :]
+    after = other[start + len(PLACEHOLDER) :]
     if whole[:start] != other[:start] or not whole.endswith(after):
         return None
     stop = len(whole) - len(after)
@@ -77,23 +77,27 @@ def place_of(write: Callable[[str], str], prompt: str) -> tuple[str, int, int] |
 def by_offsets(
     tokenizer: Any, write: Callable[[str], str], prompt: str, ids: np.ndarray
 ) -> np.ndarray | None:
-    """Return the rows by the tokenizer's offsets; None where it tells none or they do not fit."""
+    """Return the rows by the tokenizer's offsets; None if it has none or they do not fit."""
     place = place_of(write, prompt)
     if place is None or not getattr(tokenizer, "is_fast", False):
         return None
     whole, start, stop = place
-    told = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-    flat = np.asarray(told["input_ids"], np.int64)
-    spans = np.asarray(told["offset_mapping"], np.int64).reshape(-1, 2)
+    encoded = tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+    flat = np.asarray(encoded["input_ids"], np.int64)
+    spans = np.asarray(encoded["offset_mapping"], np.int64).reshape(-1, 2)  # [tokens, start, stop]
     inside = np.flatnonzero((spans[:, 0] < stop) & (spans[:, 1] > start))
     if not len(inside):
         return None
-    found = np.arange(inside[0], inside[-1] + 1)  # line breaks between words have no place
+    # all tokens from the first to the last: a line break between words may have an empty span
+    found = np.arange(inside[0], inside[-1] + 1)
     return _rows_in(flat, found, ids)
 
 
 def _rows_in(flat: np.ndarray, found: np.ndarray, ids: np.ndarray) -> np.ndarray | None:
-    """Move places in the short prompt to the model's, which holds more or fewer other tokens."""
+    """Return the rows of the model's prompt `ids` whose tokens are flat[found]; None if none are.
+
+    The model's prompt has more or fewer tokens than `flat`, so the rows are shifted.
+    """
     for rows in (found + len(ids) - len(flat), found, *_further(flat, found, ids)):
         inside = rows[0] >= 0 and rows[-1] < len(ids)
         if inside and np.array_equal(ids[rows], flat[found]):
@@ -102,21 +106,21 @@ def _rows_in(flat: np.ndarray, found: np.ndarray, ids: np.ndarray) -> np.ndarray
 
 
 def _further(flat: np.ndarray, found: np.ndarray, ids: np.ndarray) -> Sequence[np.ndarray]:
-    """Return every other place of the same ids, the last first."""
+    """Return every run of as many rows, the last first."""
     last = len(ids) - len(found)
     return [np.arange(at, at + len(found)) for at in range(last, -1, -1)]
 
 
 def by_spelling(text: AnswerText, prompt: str, ids: np.ndarray) -> np.ndarray | None:
-    """Return the places of the ids that spell the prompt, letter case aside; None if none do."""
-    told = AnswerText(text.tokenizer, text.word_marks, text.control_ids)
+    """Return the places of the ids that spell the prompt in any letter case; None if none do."""
+    decoded = AnswerText(text.tokenizer, text.word_marks, text.control_ids)
     for token in ids:
-        told.add(int(token))
-    told.close()
-    start = told.text.lower().find(prompt.lower())
+        decoded.add(int(token))
+    decoded.close()
+    start = decoded.text.lower().find(prompt.lower())
     if start < 0:
         return None
-    ends = np.cumsum([len(piece) for piece in told.pieces])
+    ends = np.cumsum([len(piece) for piece in decoded.pieces])
     begins = np.concatenate([[0], ends[:-1]])
     inside = np.flatnonzero((begins < start + len(prompt)) & (ends > start))
     return np.arange(inside[0], inside[-1] + 1) if len(inside) else None

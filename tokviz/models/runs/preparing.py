@@ -1,4 +1,4 @@
-"""From images and a prompt to model inputs, and from there through the vision tower, once."""
+"""From images and a prompt to model inputs, and from these to one run of the vision tower."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tokviz.models.runs.own_words import own_rows
 from tokviz.models.runs.processing import place, process
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
-from tokviz.models.tower.watch import TOWER_SIGNALS
 from tokviz.plans import Plan, Step
 from tokviz.prompts import check_prompt
 
@@ -57,10 +56,10 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
 
 
 def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
-    """Find what the processor writes around visual tokens: names of tiles, marks of images.
+    """Find the text that the processor adds around visual tokens: tile names, image markers.
 
-    That is all between the first and the last of them (a person's words never are), and the
-    special tokens that touch these two, but for those that begin or end a text.
+    This is everything between the first and the last visual token (the user's words are never
+    there), and the special tokens directly next to these two, except begin- and end-of-text.
 
     Args:
         tokenizer: the tokenizer.
@@ -86,7 +85,7 @@ def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray
 def encode(
     loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], capture: Capture
 ) -> Vision:
-    """Run the tower once, recording what the plans and the capture ask for."""
+    """Run the tower once and record the signals that the plans and the capture ask for."""
     began = now(loaded.device)
     vision = run_tower(
         loaded.family,
@@ -103,9 +102,9 @@ def encode(
 def asked_layers(
     loaded: Loaded, plans: Sequence[Plan | None], capture: Capture
 ) -> dict[str, set[int] | None]:
-    """Return which of TOWER_SIGNALS are asked for, and of which layers; None = of all.
+    """Return which of TOWER_SIGNALS to record, and in which layers; None = in all.
 
-    Methods inside the tower ask while their own tokens run through it, not here.
+    Methods inside the tower are left out: they get their signals in their own run of the tower.
     """
     found: dict[str, set[int] | None] = {}
 
@@ -133,8 +132,8 @@ def asked_layers(
 def layers_of(step: Step, feature_layer: int) -> set[int] | None:
     """Return the tower layers that a step reads, negative ones from the end; None = all.
 
-    A method says so by its options `layer` and `..._layer`. Inside the language model these are
-    layers of that; what is carried there from the tower is of the layer of the features.
+    A method names them by its options `layer` and `..._layer`. For a method inside the language
+    model these are layers of the language model, and its tower signals come from the feature layer.
     """
     if step.place == "language_model":
         return {feature_layer}

@@ -1,4 +1,4 @@
-"""One plan on one question: from the encoded image to the trace, in bounded pieces of work."""
+"""One plan on one question: from the encoded image to the trace, in steps of one forward each."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
+from tokviz.models.runs.build_trace import build_trace, readout_words
 from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
 from tokviz.models.runs.preparing import encode
-from tokviz.models.runs.record import build_trace, readout_words
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
 from tokviz.models.runs.statuses import plan_statuses
@@ -39,7 +39,7 @@ from tokviz.trace.stages import CUT_OFF, MitigationRecord, StageRecord
 
 
 class Run:
-    """One plan on one question: from encoded image to trace, in bounded pieces of work."""
+    """One plan on one question: `start` reads the prompt, `step` writes a token, `finish` ends."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Run:
         self.stops = end_tokens(loaded.model)
 
     def advance(self, work: Any, strict: bool) -> None:
-        """Do one piece of work under the lock; an error the user can read ends this lane only."""
+        """Call `work` under the model's lock; a TokvizError ends only this lane unless `strict`."""
         try:
             with self.loaded.guarded():
                 work()
@@ -85,11 +85,15 @@ class Run:
 
     @property
     def alone(self) -> bool:
-        """True when this lane cannot take its steps in one forward with others."""
+        """True if this lane cannot step in one forward with other lanes."""
         return self.contrast is not None or self.lane.alone
 
     def start(self) -> None:
-        """Decide, remove, and read the prompt; write the first token."""
+        """Carry out the plan, read the prompt, and write the first token.
+
+        Raises:
+            MissingSignal: the mitigation needs sink dimensions, which the model lacks.
+        """
         self.check_forced()
         if self.recipe.needs_sinks:
             self.sinks = sink_dims(self.loaded)
@@ -109,7 +113,7 @@ class Run:
         self.write()
 
     def read_prompt(self) -> None:
-        """Decide, remove, and read the prompt, a second time where a method asks for it."""
+        """Carry out the plan and read the prompt; twice if a method restarts the prefill."""
         self.began = time.perf_counter()
         try:
             self.read(self.plan)
@@ -117,7 +121,7 @@ class Run:
             self.read_again()
 
     def read_again(self) -> None:
-        """Read the prompt a second time, without what a method left out in the first."""
+        """Read the prompt again without the tokens that the method removed in the first pass."""
         stages, spent = self.lane.stages, self.prefill_input.decide_seconds
         self.first_supplied = stages.supplied
         layer, done, _ = stages.done[0]
@@ -131,9 +135,9 @@ class Run:
         self.prefill_input.decide_seconds = spent + first_reading
 
     def read(self, plan: Plan) -> None:
-        """Route the visual tokens and read the prompt."""
+        """Reduce the visual tokens by the plan and read the prompt."""
         loaded = self.loaded
-        self.prefill_input: PrefillInput = route(
+        self.prefill_input: PrefillInput = make_prefill_input(
             loaded.family, loaded.model, self.prepared, self.shared, plan
         )
         stages, edit = self.prefill_input.stages, self.recipe.attention
@@ -154,7 +158,7 @@ class Run:
         self.lane.prefill(entering.input_ids, entering.features, entering.row_inputs)
 
     def branch_lane(self) -> Lane | None:
-        """Return the lane of the contrast's branch, its prompt read; None: an early read-out."""
+        """Return the lane of the contrast branch after its prefill; None for an early read-out."""
         branch = self.recipe.contrast.branch  # type: ignore[union-attr]
         if isinstance(branch, EarlyExit):
             return None
@@ -167,7 +171,7 @@ class Run:
         return short_lane(self.loaded, self.prefill_input, picked)
 
     def lane_with(self, pixel_values: torch.Tensor) -> Lane:
-        """Return a lane that has read the same prompt, by the same steps, with other pixels."""
+        """Return a lane after the prefill of the same prompt and plan with other pixels."""
         inputs = {**self.prepared.inputs, "pixel_values": pixel_values}
         prepared, plan = replace(self.prepared, inputs=inputs), Plan(self.plan.steps)
         shared = encode(self.loaded, prepared, [plan], Capture.nothing())
@@ -176,13 +180,13 @@ class Run:
         return other.lane
 
     def heads_of(self) -> int:
-        """Return for how many answer tokens attention is stored for each head."""
+        """Return the largest number of answer tokens for which single heads are kept."""
         text = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
         n = max(self.prepared.asked.layout.n, 1)
         return HEADS_LIMIT_BYTES // (2 * n * text.num_hidden_layers * text.num_attention_heads)
 
     def check_forced(self) -> None:
-        """Raise InputError unless the forced tokens are words of the model."""
+        """Raise InputError unless all forced tokens are in the vocabulary and no end tokens."""
         size = self.loaded.model.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
         bad = [i for i in self.plan.forced if not 0 <= i < size or i in self.stops]
         if bad:
@@ -208,25 +212,25 @@ class Run:
         self.refresh()
 
     def show_text(self) -> None:
-        """Bring the text and its pieces up to date."""
+        """Update the text of the view and its pieces."""
         self.tokens = self.view.tokens = self.said.pieces
         self.view.text = self.said.text
 
     def end_text(self, finish: str) -> None:
-        """End the answer, for a reason out of FINISHES."""
+        """End the answer; `finish` is a key of FINISHES."""
         self.said.close()
         self.show_text()
         self.view.finish = finish
 
     def refresh(self) -> None:
-        """Bring timings and cache size up to date."""
+        """Update timings and cache size of the view."""
         self.view.timings = answer_timings(self.prefill_input, self.lane, self.contrast)
         self.view.kv_bytes = self.lane.kv()[0]
         if self.contrast:
             self.view.kv_bytes += self.contrast.kv_bytes
 
     def prefill_share(self) -> dict[str, float]:
-        """Return the prefill's arithmetic relative to that of the whole prompt, by formula."""
+        """Return the prefill's theoretical cost relative to that of the whole prompt."""
         config = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
         shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
         records = [*self.prefill_input.records, *self.lane.stages.records()]
@@ -238,7 +242,7 @@ class Run:
         }
 
     def finish(self, reason: str) -> None:
-        """Freeze the lane into a trace; `reason` is why the answer ends, a key of FINISHES."""
+        """Build the trace; `reason` says why the answer ended, a key of FINISHES."""
         self.lane.leave()
         self.refresh()
         self.end_text(reason)
@@ -307,8 +311,8 @@ class Run:
             word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
             notes.append(
                 f"From token {word} on several lanes were computed in one batch: the time of those "
-                "steps is that of all of them, and rounding differs from an answer written alone "
-                "(in bfloat16 a word may change where two are nearly as likely)."
+                "steps is that of all lanes together, and rounding differs from that of an answer "
+                "written alone (in bfloat16 a word may change if two are almost equally likely)."
             )
         return notes
 
@@ -324,7 +328,7 @@ class Run:
         return found
 
     def mitigation_record(self) -> MitigationRecord | None:
-        """Return what the plan's mitigation was, and the numbers it measured."""
+        """Return the plan's mitigation and the numbers that it measured."""
         chosen = self.plan.mitigation
         if chosen is None:
             return None
@@ -334,7 +338,7 @@ class Run:
             entry.check_options(chosen.options),
             entry.kinds,
             entry.verified,
-            dict(editing.told) if editing else {},
+            dict(editing.measured) if editing else {},
         )
 
 

@@ -1,13 +1,13 @@
-"""Which settings of VFlowOpt lose least of what the prompt leads to?
+"""Searches the settings of VFlowOpt that change the prompt's last state least.
 
 As published (arXiv 2508.05211), the settings maximise last-token fidelity: the cosine between the
-last prompt row's last state with all tokens and with fewer, over some samples, under one budget,
-the mean share of visual tokens over the language model's layers. Two of the three ratios are free
+last prompt row's last state with all tokens and with fewer, mean over some samples. The budget is
+the mean share of visual tokens over the language model's layers. Two of the three ratios are free,
 and the third follows from the budget.
 
-Departures: the published search is Bayesian (300 calls, 27 random ones first, 30 samples), this one
-draws at random and then takes ever smaller steps around the best so far, the published presets
-first. The weight of pixel entropy is left at 0, as in all released settings.
+Departures: the published search is Bayesian (300 calls, the first 27 random, 30 samples). This one
+tries the published preset, then random points, then smaller and smaller steps around the best
+point. The weight of pixel entropy is 0, as in all released settings.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Settings:
     before: float
     "Share of the tokens that enters the language model."
     first: float
-    "Share of those that the first stage inside it leaves."
+    "Share of those that the first stage inside it keeps."
     second: float
-    "Share of those that the second one leaves."
+    "Share of those that the second stage keeps."
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def search_vflowopt(
         samples: (image, prompt) pairs; all images must give equally many visual tokens.
         share: mean share of visual tokens over the layers of the language model, above 0, below 1.
         calls: points to try; each costs one prefill per sample.
-        seed: of the random points.
+        seed: seed of the random points.
 
     Returns:
-        The best point, as a plan to answer with. Never worse than the published preset.
+        The best point as a plan. It is never worse than the published preset, which is tried too.
 
     Raises:
         InputError: no samples, a share out of range, or images with different numbers of tokens.
@@ -139,7 +139,7 @@ def _stepped(
 
 
 def within_budget(point: Settings, share: float, layers: int) -> Settings | None:
-    """Return the point with the second ratio that meets the budget, None where none does."""
+    """Return the point with the second ratio that gives the budget; None if no ratio does."""
     first, second = (in_depth(layer, 28, layers) for layer in (9, 18))
     spent = point.before * (first + (second - first) * point.first)
     ratio = (share * layers - spent) / ((layers - second) * point.before * point.first)

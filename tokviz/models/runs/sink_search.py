@@ -1,4 +1,4 @@
-"""Finding a model's sink dimensions once: they belong to the model, not to a question."""
+"""Finds a model's sink dimensions, once per model: they do not depend on the question."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROMPTS = ("Describe the image.", "What is this? Answer in one word, please.")
 
 
 def sink_dims(loaded: Loaded) -> tuple[int, ...]:
-    """Return a model's sink dimensions, searched for on first use; empty when it has none."""
+    """Return a model's sink dimensions, searched on first use; empty if it has none."""
     with loaded.guarded():
         if loaded.found_sink_dims is None:
             loaded.found_sink_dims = search_sinks(loaded)
@@ -25,7 +25,7 @@ def sink_dims(loaded: Loaded) -> tuple[int, ...]:
 
 
 def search_sinks(loaded: Loaded) -> tuple[int, ...]:
-    """Return the sink dimensions of a model, strongest first; empty when it has none.
+    """Return the sink dimensions of a model, strongest first; empty if it has none.
 
     Reads two fixed questions about two fixed pictures (grey, and a gradient): four prefills.
     """
@@ -43,7 +43,7 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
         for i, block in enumerate(layers)  # type: ignore[arg-type]
     ]
     with hooked(*handles):
-        for picture in pictures():
+        for picture in generated_pictures():
             for prompt in PROMPTS:
                 search.begin_prompt()
                 prepared = prepare(loaded, picture, prompt)
@@ -51,8 +51,8 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
     return search.dims()
 
 
-def pictures() -> list[Image.Image]:
-    """Two pictures that need no file."""
+def generated_pictures() -> list[Image.Image]:
+    """Return two generated pictures."""
     ramp = np.linspace(0, 255, 96, dtype=np.uint8)
     gradient = np.stack(np.meshgrid(ramp, ramp), -1)
     gradient = np.concatenate([gradient, np.full((96, 96, 1), 90, np.uint8)], -1)

@@ -1,4 +1,4 @@
-"""Arrays of a trace that are read off the states of the prompt and the answer."""
+"""Arrays of a trace that are computed from the states of the prompt and the answer."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ from tokviz.models.runs.record import (
 )
 
 TOKEN_CHUNK = 64
-"Visual tokens whose distribution over the whole vocabulary is held at once."
+"Visual tokens whose distribution over the whole vocabulary is in memory at once."
 
 
 def state_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
-    """Return every array of this module that the lane recorded something for."""
+    """Return the arrays for which the lane recorded states."""
     arrays = {
         **final_arrays(lane, entered, asked, t),
         **lens_arrays(lane, entered, asked, t),
     }
-    seen = lane.prompt_records
-    if seen.flow:
+    records = lane.prompt_records
+    if records.flow:
         count = len(asked.blocks)
-        arrays["flow"] = stacked(seen.flow)[:, :count, :count].astype(np.float16)
-    if seen.means:
-        arrays["layer_means"] = stacked(seen.means)
-        arrays["visual_rank"] = np.array([seen.ranks[i] for i in sorted(seen.ranks)], np.float32)
+        arrays["flow"] = stacked_layers(records.flow)[:, :count, :count].astype(np.float16)
+    if records.means:
+        arrays["layer_means"] = stacked_layers(records.means)
+        ranks = [records.ranks[i] for i in sorted(records.ranks)]
+        arrays["visual_rank"] = np.array(ranks, np.float32)
     return arrays
 
 
 def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
-    """Return what the last hidden states tell: last_state, state_similarity and own_guess."""
-    if not lane.rows.states:
+    """Return the arrays of the last hidden states: last_state, state_similarity, own_guess."""
+    if not lane.recorded.states:
         return {}
-    prompt = lane.rows.states[0]
-    chosen = torch.stack([state[-1] for state in lane.rows.states[:t]]) if t else prompt[:0]
-    cosines = unit(prompt.float()) @ unit(chosen.float()).T
+    prompt = lane.recorded.states[0]
+    chosen = torch.stack([state[-1] for state in lane.recorded.states[:t]]) if t else prompt[:0]
+    cosines = unit(prompt.float()) @ unit(chosen.float()).T  # [rows alive, t]
     spread = over_whole_prompt(lane, entered, asked, cosines.cpu().numpy(), lane.layers - 1)
     arrays = {
         "last_state": prompt[-1].float().cpu().numpy(),
@@ -57,10 +58,10 @@ def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
 
 
 def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
-    """Return what the logit lens reads at every visual token after each layer.
+    """Return the logit lens' most probable words at every visual token after each layer.
 
-    The final norm is applied once, after every layer. The peaks are over the layers, for the words
-    of prompt and answer. Removed tokens have word 0 with probability 0.
+    The final norm is applied once to each layer's states. The peaks are maxima over the layers, for
+    the words of prompt and answer. Removed tokens have word 0 with probability 0.
     """
     if not lane.prompt_records.lens:
         return {}
@@ -69,9 +70,10 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
     )
     found: list[tuple[np.ndarray, ...]] = []
     for layer, states in sorted(lane.prompt_records.lens.items()):
-        parts = [read(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]
+        parts = [lens_words(lane, chunk, words) for chunk in states.split(TOKEN_CHUNK)]
         joined = [torch.cat(part).cpu().numpy() for part in zip(*parts, strict=True)]
         found.append(tuple(on_tokens(lane, entered, asked, one, layer) for one in joined))
+    # [l, n, w], [l, n, w] and [l, n, k]
     ids, probability, of_words = (np.stack(one) for one in zip(*found, strict=True))
     return {
         "lens_ids": ids.astype(np.int32),
@@ -81,7 +83,7 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
     }
 
 
-def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def lens_words(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return the best words [m, w], their probabilities [m, w], and those of `words` [m, k]."""
     normed = final_norm(lane.decoder)(states)
     probability = lane.family.word_logits(lane.model, normed).softmax(-1)
@@ -92,7 +94,7 @@ def read(lane: Lane, states: torch.Tensor, words: torch.Tensor) -> tuple[torch.T
 def on_tokens(
     lane: Lane, entered: PromptRows, asked: Asked, values: np.ndarray, layer: int
 ) -> np.ndarray:
-    """Put values of the visual rows alive at a layer on the visual tokens, [m, ...] -> [n, ...]."""
+    """Return values of the visual rows alive in a layer for all tokens, [m, ...] -> [n, ...]."""
     alive = lane.stages.rows_at(layer).cpu().numpy()
     image = np.isin(alive, entered.visual) | (alive == entered.cls_row)
     full = np.zeros((len(alive), *values.shape[1:]), values.dtype)
@@ -103,7 +105,7 @@ def on_tokens(
 def word_texts(
     arrays: dict[str, np.ndarray], words: np.ndarray, said: AnswerText
 ) -> dict[int, str]:
-    """Return the text of the given words and of those that the logit lens reads, if it was used."""
+    """Return the text of the given words and of the logit lens' words; {} without a logit lens."""
     if "lens_ids" not in arrays:
         return {}
     named = np.union1d(arrays["lens_ids"], words)
@@ -111,5 +113,5 @@ def word_texts(
 
 
 def unit(states: torch.Tensor) -> torch.Tensor:
-    """Return rows of length 1; zeros stay."""
+    """Return rows scaled to length 1; rows of zeros stay zero."""
     return states / states.norm(dim=-1, keepdim=True).clamp_min(1e-12)

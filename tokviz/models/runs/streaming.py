@@ -1,8 +1,8 @@
-"""Several answers to one question, side by side or one after the other, yielded as they grow.
+"""Several answers to one question, in parallel or one after the other, yielded as they grow.
 
-The tower runs once for all lanes that do not reduce inside it. Every lane writes its first words in
-its own turn, so that what a word takes it alone is measured and those words are exactly those of
-`answer`; then all lanes that can read their next tokens in one forward (see `decoder/batch.py`).
+The tower runs once for all lanes that do not reduce inside it. Each lane writes its first tokens in
+its own turn, so that the time of a step alone is measured and these tokens are exactly those of
+`answer`. Then the lanes that can be batched step in one forward (see `decoder/lane_batch.py`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tokviz.analysis import ANALYSES, analyse
 from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
-from tokviz.models.decoder.batch import Batch
+from tokviz.models.decoder.lane_batch import Batch
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
+from tokviz.models.runs.build_trace import tower_arrays
 from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.preparing import encode, prepare
-from tokviz.models.runs.record import tower_arrays
 from tokviz.models.runs.run import Run
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.tower.vision import Vision
@@ -36,10 +36,10 @@ from tokviz.trace.lane_view import LaneView
 
 MAX_NEW_TOKENS = 1024
 ORACLE_WORDS = 8
-"""Words of the full answer that the oracle's relevance map adds up."""
+"""Number of tokens of the full answer over which the oracle's relevance map is summed."""
 MAX_LANES = 8
 ALONE_WORDS = 8
-"""Words that every lane writes in its own turn before lanes step together."""
+"""Number of tokens that every lane writes in its own turn before lanes are batched."""
 
 
 def stream(
@@ -61,7 +61,7 @@ def stream(
     prepared = with_relevance(loaded, prepared, asked, strict)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared)
     views = [run.view for run in runs]
-    for _ in write(runs, max_new_tokens, stop, strict, together_after):
+    for _ in write_answers(runs, max_new_tokens, stop, strict, together_after):
         yield views
     if capture.controls:
         for run in runs:
@@ -100,7 +100,7 @@ def in_turn(
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
-        for _ in write([runs.pop(0)], max_new_tokens, stop, strict=False):
+        for _ in write_answers([runs.pop(0)], max_new_tokens, stop, strict=False):
             yield views
 
 
@@ -122,14 +122,14 @@ def lanes(
     ]
 
 
-def write(
+def write_answers(
     runs: Sequence[Run],
     max_new_tokens: int,
     stop: threading.Event | None,
     strict: bool,
     together_after: int | None = None,
 ) -> Iterator[None]:
-    """Let all lanes write, one token each, until all are done; yield after every bit of work."""
+    """Write one token per lane and round until all lanes are done; yield after each step."""
     for run in runs:
         run.advance(run.start, strict)
         yield
@@ -148,13 +148,13 @@ def write(
 
 
 def batch_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
-    """Return the lanes that take the next step in one forward: none, or at least two."""
+    """Return the lanes that make their next step in one forward: none, or at least two."""
     able = [run for run in going if run not in last and len(run.tokens) >= after and not run.alone]
     return able if len(able) > 1 else []
 
 
 def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
-    """Predict and write one more token in each lane; an error of the forward ends them all."""
+    """Predict and write one more token in each lane; an error of the forward ends all lanes."""
     try:
         with runs[0].loaded.guarded():
             batch.step([run.lane for run in runs])
@@ -172,17 +172,19 @@ def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
 def with_relevance(
     loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
 ) -> Prepared:
-    """Return the question with the oracle's signal, where a plan asks for it."""
+    """Return the question with the signal `relevance`, if a plan needs it."""
     if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
         return prepared
-    return replace(prepared, relevance=relevance(loaded, prepared, strict))
+    return replace(prepared, relevance=oracle_relevance(loaded, prepared, strict))
 
 
-def relevance(loaded: Loaded, prepared: Prepared, strict: bool) -> tuple[np.ndarray, float] | None:
-    """Return the gradient relevance [n] of the full run's first words, and its seconds.
+def oracle_relevance(
+    loaded: Loaded, prepared: Prepared, strict: bool
+) -> tuple[np.ndarray, float] | None:
+    """Return the gradient relevance [n] of the full run's first tokens, and its seconds.
 
-    The signal that the oracle decides from: the analysis `relevance`, summed over the words.
-    None where it cannot be made (no answer, too little memory), so that other lanes go on.
+    This is the oracle's signal: the analysis `relevance`, summed over the tokens. None if it cannot
+    be computed (no answer, too little memory), so that other lanes continue.
     """
     began = time.perf_counter()
     try:
@@ -207,7 +209,7 @@ def add_controls(run: Run) -> None:
 
 
 def asks_relevance(plan: Plan | None) -> bool:
-    """True when a step of a plan decides from the signal `relevance`."""
+    """Return whether a step of a plan needs the signal `relevance`."""
     entries = [step.entry for step in plan.steps] if plan else []
     return any(entry is not None and "relevance" in entry.needs for entry in entries)
 

@@ -1,10 +1,10 @@
-"""A question and its own answer read once more, under changed conditions.
+"""Reads a question and its own answer again under changed conditions (teacher forcing).
 
-The prompt goes in first and the answer after it, on the cache, as it was written: so families whose
-prompt rows see each other (PaliGemma) and those that count rows (sliding windows) are read right.
-Removal is real: placeholders and features of removed tokens are left out, the others keep their
-position ids, and windows keep counting in the full prompt. Kept sets of equal size go through the
-model together. Caches keep every key, those out of a window's sight as well.
+First the prompt is read, then the answer on the prompt's cache, as when it was written. This order
+matters for families whose prompt rows attend to each other (PaliGemma) and for sliding windows.
+Tokens are removed, not masked: placeholders and features of removed tokens are left out, the others
+keep their position ids, and windows count positions of the full prompt. Kept sets of equal size
+form one batch. Caches keep every key, also those outside a window.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from tokviz.models.not_finite import check_finite
 from tokviz.models.prepared import Prepared
 
 BATCH = 8
-"Kept sets that go through the model together."
+"Largest number of kept sets in one batch."
 
 
 @dataclass
 class Reading:
-    """A batch of prompts that have been read; its cache is ready for further tokens."""
+    """A batch of prompts after the prefill; its cache is ready for further tokens."""
 
     logits: torch.Tensor
-    "[b, v], of the last row."
+    "[b, v], logits of the last row."
     cache: DynamicCache
     positions: torch.Tensor
     "[..., b, 1], position ids of the last prompt row."
@@ -46,7 +46,7 @@ class Reading:
 
 
 class TeacherForcing:
-    """One question, to be read again. Call it only while the model is guarded."""
+    """One question that is read again. Call its methods only while the model is locked."""
 
     def __init__(self, loaded: Loaded, prepared: Prepared, answer_ids: np.ndarray) -> None:
         """Args: the model, the question, and the ids [t] of the answer, t at least 1."""
@@ -57,7 +57,7 @@ class TeacherForcing:
         self.text = np.setdiff1d(np.arange(len(prepared.asked.prompt_ids)), self.layout.position)
 
     def rows(self, kept: np.ndarray) -> np.ndarray:
-        """Return the rows of the prompt that are left with some visual tokens, ascending."""
+        """Return the rows of the text and of the kept visual tokens, ascending."""
         return np.sort(np.concatenate([self.text, self.layout.position[kept]]))
 
     def prompt(
@@ -69,9 +69,9 @@ class TeacherForcing:
         """Read the prompt with only some visual tokens.
 
         Args:
-            kept: for each element of the batch its visual tokens, ascending; equally many.
-            features: of the visual tokens that are kept, those of the batch's elements joined.
-            changed: hooks to be open meanwhile.
+            kept: the visual tokens of each element of the batch, ascending; all equally many.
+            features: of the kept visual tokens, joined over the batch.
+            changed: a context that is entered for this forward.
         """
         given = self.prepared.inputs
         rows = [torch.as_tensor(self.rows(k), device=self.loaded.device) for k in kept]
@@ -97,12 +97,12 @@ class TeacherForcing:
         return Reading(output.logits[:, -1], cache, positions[..., -1:], places)
 
     def more(self, reading: Reading, ids: torch.Tensor, written: int) -> torch.Tensor:
-        """Read further tokens after a prompt and those that were `written` before.
+        """Read further tokens after the prompt.
 
         Args:
-            reading: the prompt's.
+            reading: the prompt.
             ids: [b, new] token ids.
-            written: tokens read after the prompt so far.
+            written: number of tokens read after the prompt so far.
 
         Returns:
             [b, new, v] logits.
@@ -122,10 +122,10 @@ class TeacherForcing:
     # -- sliding windows --------------------------------------------------------------------------
 
     def prompt_masks(self, places: torch.Tensor) -> dict[int, torch.Tensor]:
-        """Return decoder layer -> mask [b, 1, rows, rows], for windows that rows are missing from.
+        """Return decoder layer -> mask [b, 1, rows, rows], for windows with removed rows.
 
         Args:
-            places: [b, rows], which rows of the full prompt are there.
+            places: [b, rows], the rows of the full prompt that are left.
         """
         layers, total = self.windows(places), self.prepared.positions.shape[-1]
         if total <= min(layers.values(), default=total):
@@ -134,10 +134,11 @@ class TeacherForcing:
         whole = self.family.window_mask(self.model, self.prepared.inputs, every)
         if whole is None:
             return {}
+        # [total, total] indexed by [b, rows, 1] and [b, 1, rows] -> [b, rows, rows]
         return dict.fromkeys(layers, whole[0, 0][places[:, :, None], places[:, None]][:, None])
 
     def answer_masks(self, places: torch.Tensor, written: int, new: int) -> dict[int, torch.Tensor]:
-        """Return the same for tokens of the answer, [b, 1, new, rows + written + new]."""
+        """Return the masks for tokens of the answer, [b, 1, new, rows + written + new]."""
         total = self.prepared.positions.shape[-1]
         return {
             layer: reading_mask(places, total, written, new, window)
@@ -145,14 +146,14 @@ class TeacherForcing:
         }
 
     def windows(self, places: torch.Tensor) -> dict[int, int]:
-        """Return decoder layer -> window, of layers that the library would let see too far."""
+        """Return decoder layer -> window, for layers whose mask must be replaced."""
         if places.shape[1] == self.prepared.positions.shape[-1]:
             return {}
         return sliding_layers(self.family.decoder(self.model))
 
     @contextmanager
     def masked(self, masks: Mapping[int, torch.Tensor]) -> Iterator[None]:
-        """Give decoder layers these masks in place of the library's."""
+        """Replace the library's masks of decoder layers by these."""
         layers = self.family.decoder(self.model).layers
 
         def give(mask: torch.Tensor) -> Any:
@@ -173,9 +174,9 @@ class TeacherForcing:
         in_prompt: AbstractContextManager[Any] | None = None,
         in_answer: AbstractContextManager[Any] | None = None,
     ) -> torch.Tensor:
-        """Read prompt and own answer; return log-probabilities of all words, float32 [b, t, v].
+        """Read prompt and own answer; return log-probabilities, float32 [b, t, v].
 
-        Row i is the distribution that answer token i comes from.
+        Row i is the distribution from which answer token i was chosen.
         """
         with observed(observer):
             reading = self.prompt(kept, features, in_prompt)
@@ -189,7 +190,7 @@ class TeacherForcing:
         return joined.log_softmax(-1)
 
     def own(self, log_probabilities: torch.Tensor) -> torch.Tensor:
-        """Pick the answer's own tokens out of [b, t, v]; [b, t]."""
+        """Return the log-probabilities of the answer's own tokens, [b, t, v] -> [b, t]."""
         index = self.answer.expand(len(log_probabilities), -1)[..., None]
         return log_probabilities.gather(-1, index)[..., 0]
 
@@ -233,7 +234,7 @@ def take(features: Features, kept: Sequence[np.ndarray]) -> Features:
 
 
 def equal_sizes(kept: Sequence[np.ndarray]) -> Iterator[list[int]]:
-    """Yield the numbers of sets that can be read together: equally large, at most BATCH."""
+    """Yield the numbers of sets that form one batch: equally large, at most BATCH."""
     sizes: dict[int, list[int]] = {}
     for number, tokens in enumerate(kept):
         sizes.setdefault(len(tokens), []).append(number)

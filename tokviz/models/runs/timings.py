@@ -1,12 +1,13 @@
-"""The seconds of one answer, put together from what its parts measured.
+"""A lane's time: the seconds of one answer, from the measurements of its parts.
 
 Two identities hold for every trace, with any plan:
 
-    first_token = encode + decide + prefill - decisions inside the language model (+ contrast's own)
-    total       = first_token + decode (+ the contrast's decode steps)
+    first_token = encode + decide + prefill - decisions inside the language model
+                  (+ the prefill of the contrast branch)
+    total       = first_token + decode (+ the decode steps of the contrast branch)
 
-A decision inside the language model happens while the prompt is read: `decide` and `prefill` both
-hold it, and the sum counts it once.
+A decision inside the language model is made during the prefill: `decide` and `prefill` both contain
+its time, and the sum must count it once.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def answer_timings(
     """Return the seconds of one answer so far, by the names of a trace's `timings`.
 
     Args:
-        prefill_input: knows the time of the vision tower and of decisions before the model.
-        lane: knows the time of prefill, decode steps, and decisions inside the model.
+        prefill_input: has the time of the vision tower and of decisions before the model.
+        lane: has the time of prefill, decode steps, and decisions inside the model.
         contrast: the branch of contrastive decoding, if there is one.
     """
     decided_inside = sum(seconds for *_, seconds in lane.stages.done)
@@ -44,7 +45,8 @@ def answer_timings(
     seconds["total"] = seconds["first_token"] + lane.decode_seconds + branch_decode
     if lane.shared_steps:
         seconds["shared"] = lane.shared_seconds
-        if lane.steps_alone:  # a shared step counts as the median of the steps taken alone
+        # estimate without batching: a shared step counts as the median of the steps alone
+        if lane.steps_alone:
             own = sum(lane.steps_alone) + lane.shared_steps * median(lane.steps_alone)
             seconds["total_alone"] = first + own
     return seconds

@@ -1,1 +1,1 @@
-"""The vision tower: run once for all lanes, observed, and reduced inside."""
+"""The vision tower: one run for all lanes, its recorded signals, and token reduction inside it."""

@@ -1,9 +1,10 @@
-"""Visual tokens that are blends of patches, when some of the patches have left the vision tower.
+"""Visual tokens that are weighted means of patches, after patches were removed inside the tower.
 
-LLaVA-OneVision scales the tokens of a large picture down after the tower: each is a weighted mean
-of up to four patches, and neighbours share patches. Inside the tower every patch goes with one
-token, the nearest in its tile. A token that is left is the same blend as before of the patches
-that are left, their weights scaled up to 1; a merged patch counts with the merged state.
+LLaVA-OneVision scales the tokens of a large picture down after the tower: each token is a weighted
+mean ("blend") of up to four patches, and neighbouring tokens share patches. Inside the tower each
+patch belongs to one token, the nearest in its tile. A token that is kept is the same weighted mean
+of the patches that are left, with their weights scaled to sum 1; a merged patch has the merged
+state.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ def blended(
     tokens: Sequence[np.ndarray],
     sources: Sources,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the tokens that are left, before and after the projector, [m, d_pre] and [m, d].
+    """Return the kept tokens before and after the projector, [m, d_pre] and [m, d].
 
     Args:
         family: the model's family.
         model: the model.
         rows: the tower's rows after the last layer, one per tile.
         tokens: per tile, its visual tokens.
-        sources: of all visual tokens.
+        sources: the patches of all visual tokens, with their weights.
     """
     patches = Patches(sources)
     for row, own in zip(rows, tokens, strict=True):
@@ -49,10 +50,10 @@ def blended(
 
 
 class Patches:
-    """What every patch of a prompt's tiles has become, before and after the projector."""
+    """The final states of all patches of a prompt's tiles, before and after the projector."""
 
     def __init__(self, sources: Sources) -> None:
-        """Start with none."""
+        """Begin without any patch."""
         self.total = sources.rows * sources.patches
         self.per_row = sources.patches
         self.count: torch.Tensor | None = None
@@ -65,17 +66,21 @@ class Patches:
             family: the model's family.
             model: the model.
             row: after the last layer.
-            units: [tile tokens, k], flat patches that went with each token of the tile.
+            units: [tile tokens, k], flat patches that belong to each token of the tile.
         """
+        # flat numbers count the patches of all rows; this row's begin at `begin`
         begin = int(units[0, 0]) // self.per_row * self.per_row
         free = np.setdiff1d(np.arange(self.per_row), units - begin) + begin
+        # [tile tokens], the kept token that each token was merged into; -1 = removed
         group = row.whole.group
         index = np.concatenate([free, units[group >= 0].flatten()])
         there = torch.as_tensor(group[group >= 0], device=row.units.device)
+        # states of `index`, [len(index), d]: patches of no token, then those of the tokens
         joined = torch.cat([row.states[row.skip :][row.others], row.squares()[there].flatten(0, 1)])
         pre = family.tower_leave(model, joined[:, None])
         values = pre, family.project(model, pre)
         at = torch.as_tensor(index, device=pre.device)
+        # a patch can occur in two tokens: sum its values and count them, `blend` divides
         if self.count is None:
             self.count = torch.zeros(self.total, device=pre.device)
             self.sums = [torch.zeros(self.total, v.shape[1], device=pre.device) for v in values]
@@ -85,11 +90,16 @@ class Patches:
         self.dtype = pre.dtype
 
     def blend(self, sources: Sources, tokens: np.ndarray) -> list[torch.Tensor]:
-        """Return the blends of some tokens, before and after the projector; 0 without any left."""
+        """Return the blends of some tokens, before and after the projector; 0 if no patch is left.
+
+        Returns:
+            [tokens, d_pre] and [tokens, d].
+        """
         count: torch.Tensor = self.count  # type: ignore[assignment]
         index = torch.as_tensor(sources.index[tokens].clip(0), device=count.device)
         weight = torch.as_tensor(sources.means[tokens], dtype=torch.float32, device=count.device)
-        weight = weight * (count[index] > 0)
+        weight = weight * (count[index] > 0)  # [tokens, patches of a token]; removed patches 0
         weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-12)
         part = (weight / count[index].clamp_min(1))[..., None]
+        # [tokens, patches, d] * [tokens, patches, 1] -> [tokens, d]
         return [(sums[index] * part).sum(1).to(self.dtype) for sums in self.sums]

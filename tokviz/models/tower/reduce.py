@@ -1,10 +1,6 @@
-"""Token reduction inside the vision tower: the blocks are run by hand, all rows side by side.
+"""Token reduction inside the vision tower: from a prompt's tiles to the tokens that are kept.
 
-A block is the library's own modules in the library's own order; what is added between its two
-halves is the reduction, and a key bias of log(size) for tokens that stand for several (proportional
-attention, ToMe). Rows (images, tiles) go as one batch as long as they are equally long, or as one
-sequence where the library has them so: with nothing removed it equals the library's forward bit for
-bit. Each row decides by itself, and on whole visual tokens (`tokviz.models.tower.row`).
+The blocks themselves run in `tokviz.models.tower.run_blocks`.
 """
 
 from __future__ import annotations
@@ -16,20 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.models.attention import AttentionCall, observed
-from tokviz.models.clock import now
 from tokviz.models.families.family import Family, Features, Inputs
 from tokviz.models.families.sources import Sources
 from tokviz.models.tower.blending import blended
 from tokviz.models.tower.row import TowerRow
+from tokviz.models.tower.run_blocks import TowerRun
 from tokviz.models.tower.vision import Vision
-from tokviz.models.tower.watch import TOWER_SIGNALS, TowerObserver
 from tokviz.plans import Step
-from tokviz.reduction import reduce
 from tokviz.trace.layout import Layout
 
 
@@ -209,18 +201,18 @@ class BlockCalls:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a method inside the tower left of the tokens of all tiles."""
+    """The tokens of all tiles after a method inside the tower, m in all."""
 
     kept: list[np.ndarray]
-    "Per tile, which of its tokens are left, by their number among the tile's tokens, ascending."
+    "Per tile, the tokens that are kept, as numbers among the tile's tokens, ascending."
     reductions: list[Reduction]
-    "Per tile; of a method that un-merges, what it did in its last layer."
+    "Per tile; for a method that un-merges, the reduction of its last layer."
     features: Features
-    "Of all that is left, tile after tile."
+    "Of the kept tokens, tile after tile."
     pre: torch.Tensor
     "The same before the projector, [m, d_pre]."
     cls_attn: dict[int, torch.Tensor]
-    "Tower layer -> [h, m], of the layers that saw the tokens that are left."
+    "Tower layer -> [h, m], only of layers whose tokens were the final ones."
     cls_state: torch.Tensor | None
     "[tiles, d_v], as in `Vision`."
     seconds: float
@@ -244,13 +236,13 @@ def encode_reduced(
         family: the model's family.
         model: the model.
         inputs: the processor's output.
-        shared: the run on all tokens; what entered its first block enters here.
+        shared: the run on all tokens; this run starts from the states that entered its first block.
         layout: the layout before any reduction.
-        tiles: per tile, the numbers of its visual tokens and how many of them to leave.
+        tiles: per tile, the numbers of its visual tokens and how many of them to keep.
         step: a step whose method acts in the tower.
 
     Raises:
-        InputError: this model, or this prompt, has no visual tokens that can be left out there.
+        InputError: tokens cannot be removed in this model's tower, or not for this prompt.
     """
     refusal = family.tower_refusal(model, layout, shared.sources)
     if refusal:
@@ -273,14 +265,14 @@ def encode_reduced(
                 raise
             raise InputError(
                 f"{step.title} decides in each of {len(tiles)} tiles on its own, and one of them "
-                f"was to leave {keep} of {len(tokens)}: {error}"
+                f"was to keep {keep} of {len(tokens)}: {error}"
             ) from error
         by_layer = {stage.layer: stage for stage in stages}
         skip = int(family.has_cls(model))
         rows.append(TowerRow(states, skip, units, follow, (tile.rows, tile.cols), by_layer))
     run = TowerRun(family, model, step, rows, packed)
-    run.through()
-    return _left(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
+    run.run()
+    return _encoded(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
 
 
 def _tower_rows(
@@ -290,7 +282,7 @@ def _tower_rows(
     shared: Vision,
     tiles: Sequence[tuple[np.ndarray, int]],
 ) -> Iterator[tuple[tuple[np.ndarray, int], torch.Tensor, Mapping[str, Any], torch.Tensor]]:
-    """Yield, tile by tile, what was asked and the tower's states, follow and units [u, k]."""
+    """Yield, tile by tile: (tokens, keep), the states [p, d], follow, and units [u, k]."""
     states, kwargs = shared.entered  # type: ignore[misc]
     lengths = family.image_patches(model, inputs)
     follow = family.tower_follow(model, inputs, kwargs)
@@ -310,14 +302,14 @@ def _tower_rows(
         yield (tokens, keep), own, rest, units
 
 
-def _left(
+def _encoded(
     family: Family,
     model: nn.Module,
     run: TowerRun,
     sources: Sources,
     tokens: Sequence[np.ndarray],
 ) -> Encoded:
-    """Return what is left after the last layer, in raster order within each tile."""
+    """Return the tokens after the last layer, in raster order within each tile."""
     orders = [np.argsort(row.whole.position, kind="stable") for row in run.rows]
     places = [
         torch.as_tensor(order, device=row.units.device)
@@ -334,7 +326,7 @@ def _left(
         pre, made = pre[at], made[at]
     deep = [[one[at] for one in row.deep] for row, at in pairs]
     extra = tuple(torch.cat(layer) for layer in zip(*deep, strict=True))
-    cls_attn = [_of_the_left(row, at, run.unmerges) for row, at in pairs]
+    cls_attn = [_final_cls_attn(row, at, run.unmerges) for row, at in pairs]
     common = set.intersection(*(set(one) for one in cls_attn))
     states = [run.cls_state(row) for row in run.rows if row.skip]
     last = [row.latest[1] if row.latest and run.unmerges else row.whole for row in run.rows]
@@ -355,14 +347,16 @@ def begins(parts: Sequence[torch.Tensor]) -> list[int]:
     return [0, *np.cumsum([len(part) for part in parts])[:-1].tolist()]
 
 
-def _of_the_left(row: TowerRow, order: torch.Tensor, unmerges: bool) -> dict[int, torch.Tensor]:
-    """[CLS] attention of the layers whose tokens are the final ones, in raster order.
+def _final_cls_attn(row: TowerRow, order: torch.Tensor, unmerges: bool) -> dict[int, torch.Tensor]:
+    """Return the [CLS] attention of the layers whose tokens are the final ones, [h, u] each.
 
-    In the layer of the last stage a group's attention is the sum over its members.
+    In the layer of the last stage, attention comes before the reduction; there a merged token gets
+    the sum over its members.
     """
     values = dict(row.cls_attn)
     layer, done = row.latest or (-1, row.whole)
     if layer in values and done.m == len(order) and not unmerges:
+        # [h, u before] @ [u before, u] -> [h, u]
         support = torch.as_tensor(done.matrix() != 0, device=order.device).float()
         values[layer] = values[layer] @ support.T
     return {i: v[..., order] for i, v in values.items() if v.shape[-1] == len(order)}

@@ -1,10 +1,10 @@
-"""One row of the vision tower (an image or a tile) whose tokens grow fewer on their way through it.
+"""One row of the vision tower (an image or a tile) while its tokens are reduced layer by layer.
 
-What is merged or removed is a visual token with all of its patches: the square of patches that a
-pixel shuffle, a merger or a pooling turns into one token stays together, so that what follows the
-tower always gets full squares. Merging averages squares patch by patch, upper left with upper left.
-Patches in no visual token (padding that is cut off later) stay to the end, as [CLS] does: the model
-attends to them too.
+A visual token is merged or removed with all of its patches. The square of patches that a pixel
+shuffle, a merger or a pooling turns into one token stays complete, because the modules after the
+tower need full squares. Squares are merged patch by patch: the upper left patch with the upper left
+patch. Patches that belong to no visual token (padding that is cut off later) are never removed, and
+neither is [CLS], since the model attends to them too.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.attention import AttentionCall
 from tokviz.models.families.sources import Sources
+from tokviz.models.tower.record_signals import TowerObserver, joined
 from tokviz.models.tower.vision import token_signal
-from tokviz.models.tower.watch import TowerObserver, joined
 from tokviz.reduction import Stage
 
 Follow = dict[str, torch.Tensor]
@@ -28,39 +28,39 @@ Follow = dict[str, torch.Tensor]
 
 @dataclass
 class TowerRow:
-    """The current tokens of one row, between two halves of a block."""
+    """The current tokens of one row: u visual tokens of k patches each, p patches in all."""
 
     states: torch.Tensor
     "[skip + p, d], [CLS] (if any) first, then the p patches in the order of the tower."
     skip: int
     "1 with [CLS], else 0."
     units: torch.Tensor
-    """int64 [u, k], the patches of each visual token, counted without [CLS]; some are written
-    twice where a token has fewer than k."""
+    """int64 [u, k], the patches of each visual token, counted without [CLS]; a token of fewer than
+    k patches lists some of them twice."""
     follow: Follow
-    "What goes with a patch, [p, ...] each: angles, the window it lies in."
+    "Further inputs of the blocks per patch, [p, ...] each: rotary angles, the patch's window."
     grid: tuple[int, int]
-    "(rows, cols) of the visual tokens while all are there."
+    "(rows, cols) of all visual tokens of the row, before any reduction."
     stages: dict[int, Stage]
     "Tower layer -> stage."
     calls: list[AttentionCall] = field(default_factory=list)
-    "Of the latest layer; several where the row attends window by window."
+    "Of the latest layer; several if the row attends window by window."
     deep: list[torch.Tensor] = field(default_factory=list)
     "[u, d] features of earlier layers, for later layers of the language model."
     joined: dict[int, torch.Tensor] = field(default_factory=dict)
-    "Tower layer -> [u, k, d], of the layers whose outputs give the features."
+    "Tower layer -> [u, k, d], for the layers whose outputs become the features."
     joined_cls: dict[int, torch.Tensor] = field(default_factory=dict)
-    "Tower layer -> [skip, d], likewise."
+    "Tower layer -> [skip, d], for the same layers."
     cls_attn: dict[int, torch.Tensor] = field(default_factory=dict)
     "Tower layer -> [h, u]."
     latest: tuple[int, Reduction] | None = None
     "Layer and reduction of the last stage."
     carried: torch.Tensor | None = None
-    "[u], the score that the last stage that scored gave to what is left."
+    "[u], scores of the current tokens from the last stage that computed scores."
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        """Start with every token, each standing for itself."""
+        """Begin with every token, each of size 1."""
         count = len(self.units)
         self.sizes = np.ones(count, np.float32)
         self.whole = Reduction.identity(count)
@@ -69,36 +69,36 @@ class TowerRow:
 
     @property
     def patches(self) -> int:
-        """Patches that are there."""
+        """Number of current patches."""
         return len(self.states) - self.skip
 
     def _others(self) -> torch.Tensor:
-        """Patches in no visual token, ascending."""
+        """Return the patches that belong to no visual token, ascending."""
         free = torch.ones(self.patches, dtype=torch.bool, device=self.units.device)
         free[self.units.flatten()] = False
         return torch.nonzero(free).flatten()
 
     def squares(self) -> torch.Tensor:
-        """States of the visual tokens' patches, [u, k, d]."""
+        """Return the states of the visual tokens' patches, [u, k, d]."""
         # [p, d] indexed by [u, k] -> [u, k, d]
         return self.states[self.skip :][self.units]
 
     def join(self, layer: int) -> None:
-        """Keep the current states as a layer's part of the features."""
+        """Store the current states as a layer's part of the features."""
         self.joined[layer], self.joined_cls[layer] = self.squares(), self.states[: self.skip]
 
     def key_bias(self) -> torch.Tensor:
-        """Log of how many patches each key stands for, [skip + p] (proportional attention)."""
+        """Return log(size) of each key's token, [skip + p] (proportional attention, ToMe)."""
         bias = torch.zeros(len(self.states), device=self.units.device)
         sizes = torch.as_tensor(self.sizes, device=self.units.device)
-        # [u, 1] spread over the k patches of each token; patches in no token keep log 1 = 0
+        # [u, 1] spread over the k patches of each token; patches of no token keep log 1 = 0
         bias[self.skip + self.units] = sizes.log()[:, None]
         return bias
 
     # -- signals ------------------------------------------------------------------------------
 
     def signal(self, name: str, observer: TowerObserver) -> torch.Tensor | None:
-        """Return one of TOWER_SIGNALS over the current tokens, None where it does not exist."""
+        """Return one of TOWER_SIGNALS over the current tokens; None if the model lacks it."""
         parts = [observer.compute(name, call) for call in self.calls]
         found = [part for part in parts if part is not None]
         if not found:
@@ -113,7 +113,7 @@ class TowerRow:
         return token_signal(sources, name, value, tokens)
 
     def given(self, asked: set[str], observer: TowerObserver) -> dict[str, Any]:
-        """Return the signals of TOWER_STEP that a method asks for: means over a token's patches."""
+        """Return the signals of TOWER_STEP; those per token are means over the token's patches."""
         count = len(self.units)
         signals: dict[str, Any] = {
             "sizes": torch.as_tensor(self.sizes, device=self.units.device),
@@ -133,21 +133,21 @@ class TowerRow:
     # -- reducing -----------------------------------------------------------------------------
 
     def reduced(self, done: Reduction) -> TowerRow:
-        """Return the row after a reduction, the patches in the order of the tower."""
+        """Return the row after a reduction, with its patches in the order of the tower."""
         patches, joint = self.states[self.skip :], self.units.shape[1]
         # W acts on whole squares: [u, k, d] -> [u, k * d] -> W -> [u', k * d] -> [u', k, d]
         made = apply_reduction(self.squares().flatten(1), done).unflatten(1, (joint, -1))
         position = torch.as_tensor(done.position, device=self.units.device)
-        # where the tokens that are left are written: the patches of each one's representative,
-        # own [q] old patch numbers without repeats, slot [u' * k] index in `own`
+        # A kept token is written to the patches of its representative:
+        # own [q] = old patch numbers without repeats, slot [u' * k] = index in `own`.
         own, slot = self.units[position].flatten().unique(return_inverse=True)
-        # old patch number of each new row: free patches first, then the tokens' own [p']
+        # [p'] old patch numbers: those of no token first, then those of the tokens
         came = torch.cat([self.others, own])
-        # the tower's order again; `order` is new row -> row of `came`
+        # back to the tower's order: `order` maps a new row to its row in `came`
         order = came.argsort(stable=True)
-        # a patch that a token holds twice gets the mean of its two values, [q, d]
+        # a patch that a token lists twice gets the mean of its two values, [q, d]
         values = torch.cat([patches[self.others], gathered(made.flatten(0, 1), slot, len(own))])
-        # `place` is the inverse: row of `came` -> new row
+        # `place` is the inverse of `order`: row in `came` -> new row
         values, place = values[order], order.argsort()
         left = TowerRow(
             torch.cat([self.states[: self.skip], values]),
@@ -173,17 +173,17 @@ class TowerRow:
         return left
 
     def _sizes_after(self, done: Reduction) -> np.ndarray:
-        """Share out each token's size to the rows that it went into, float32 [m]."""
-        # [n] total weight with which each old token is used; its size is shared out by that
+        """Return the sizes of the m new tokens, float32: each old size is split by the weights."""
+        # [n], total weight with which each old token is used
         coverage = np.bincount(done.cols, np.abs(done.weights), minlength=done.n)
         share = np.abs(done.weights) / coverage[done.cols] * self.sizes[done.cols]
         return np.bincount(done.rows, share, minlength=done.m).astype(np.float32)
 
     def add_back(self, added: torch.Tensor, merged: TowerRow, done: Reduction) -> None:
-        """Add what attention gave to merged tokens to every member of them.
+        """Add attention's output for a merged token to every member of it.
 
         Args:
-            added: [skip + p', d], for the tokens of `merged`.
+            added: [skip + p', d], attention's output for the tokens of `merged`.
             merged: this row, reduced.
             done: the reduction.
         """
@@ -192,25 +192,25 @@ class TowerRow:
         states[: self.skip] += added[: self.skip]
         states[self.skip + self.others] += patches[merged.others]
         own, slot = self.units.flatten().unique(return_inverse=True)
-        # each old token reads the patches of the one it went into: [u] -> [u, k, d] -> [u * k, d]
+        # each old token reads the patches of its merged token: [u] -> [u, k, d] -> [u * k, d]
         values = patches[merged.units[group]].flatten(0, 1)
         states[self.skip + own] += gathered(values, slot, len(own))
         self.states = states
 
 
 def _mean(values: torch.Tensor, axis: int) -> torch.Tensor:
-    """Mean over the patches of a token; a copy, bit for bit, where there is one."""
+    """Return the mean over the patches of a token; with one patch its bit-identical value."""
     if values.shape[axis] == 1:
         return values.squeeze(axis)
     return values.float().mean(axis).to(values.dtype)
 
 
 def gathered(values: torch.Tensor, slot: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the mean of the values [m, d] of each of `count` slots; bit for bit where m = count.
+    """Return the mean of the values of each slot, [count, d]; bit-identical values if m = count.
 
     Args:
         values: [m, d].
-        slot: int64 [m], where each belongs; every slot has a value.
+        slot: int64 [m], the slot of each value; every slot has one.
         count: number of slots.
     """
     if len(values) == count:

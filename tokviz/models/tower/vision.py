@@ -1,4 +1,4 @@
-"""The vision tower's half of a run: features of every visual token, and signals to choose by."""
+"""The vision tower's part of a run: the features of every visual token, and recorded signals."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from tokviz.models.attention import observed
 from tokviz.models.families.family import Family, Features, Inputs
 from tokviz.models.families.sources import Sources
 from tokviz.models.hooks import hooked
-from tokviz.models.tower.watch import TowerObserver, TowerWatch
+from tokviz.models.tower.record_signals import TowerHooks, TowerObserver
 from tokviz.trace.layout import PATCH, Layout
 
 
 @dataclass
 class Vision:
-    """What one pass through the tower and the projector gave."""
+    """The result of one run of the tower and the projector."""
 
     features: Features
     "Projected features of all visual tokens, in prompt order."
     pre: torch.Tensor
-    "[n, d_v] what each token was before the projector; 0 for newline tokens."
+    "[n, d_v], each token before the projector; 0 for newline tokens."
     sources: Sources
-    "From which tower outputs each token was formed."
+    "The tower outputs from which each token was computed."
     whole: list[int]
-    "Per image, the tower row that shows all of it: its thumbnail where it has one."
+    "Per image, the tower row that shows the whole image: its thumbnail, if it has one."
     layers: dict[str, dict[int, torch.Tensor]]
     "Signal -> tower layer -> [b, ...], b = tower rows; names as in SIGNALS."
     norms: dict[int, torch.Tensor]
     "Tower layer -> [b, patches], L2 norm of each patch's state."
     cls_state: torch.Tensor | None
-    "[b, d_v], the [CLS] state of the layers that give the features; None without [CLS]."
+    "[b, d_v], the [CLS] state of the layers that become the features; None without [CLS]."
     blocks: int = 0
-    "Layers of the tower; 0 = as many as the signals say."
+    "Layers of the tower; 0 = read it off the signals."
     seconds: float = 0.0
     entered: tuple[torch.Tensor, dict[str, Any]] | None = None
-    "States that entered the first block, and what the library gave it along with them."
+    "The states that entered the first block, and its other arguments."
     entered_seconds: float = 0.0
     "From the pixels to the first block."
     similarity: dict[int, torch.Tensor] = field(default_factory=dict)
@@ -64,10 +64,10 @@ def encode(
         inputs: the processor's output, on the model's device.
         layout: where the visual tokens lie.
         wanted: which of TOWER_SIGNALS to record in which layers, see TowerObserver.
-        norms: record the norm of every patch after every layer, and its likeness to [CLS].
+        norms: record every patch's norm after every layer, and its cosine with [CLS].
     """
     observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
-    watch = TowerWatch(int(observer.has_cls), family.tower_joins(model), norms)
+    watch = TowerHooks(int(observer.has_cls), family.tower_joins(model), norms)
     blocks = family.tower_layers(model)
     handles = watch.hooks(blocks, family.projector(model))
     began = time.perf_counter()
@@ -90,7 +90,7 @@ def encode(
 
 
 def whole_rows(layout: Layout, sources: Sources) -> list[int]:
-    """Return, per image, the tower row of its thumbnail, or of its first tile without one."""
+    """Return, per image, the tower row of its thumbnail; without one, of its first tile."""
     rows = []
     for image in range(len(layout.sizes)):
         tiles = [i for i, tile in enumerate(layout.tiles) if tile.image == image]
@@ -102,12 +102,12 @@ def whole_rows(layout: Layout, sources: Sources) -> list[int]:
 def image_signals(vision: Vision, tokens: np.ndarray, image: int) -> dict[str, Any]:
     """Return the signals of one image's tokens, named as in SIGNALS.
 
-    Where the tokens are the patches of one tower row, one each and in order, a signal is that
-    row's, its [CLS] included; elsewhere it is made of the tokens' sources.
+    If the tokens are the patches of one tower row, one patch each and in order, a signal is that of
+    the row, including [CLS]. Otherwise it is computed from each token's patches.
 
     Args:
         vision: a tower's run.
-        tokens: which rows of its features belong to the image.
+        tokens: the rows of its features that belong to the image.
         image: the image's number.
     """
     index = torch.as_tensor(tokens, device=vision.pre.device)
@@ -128,10 +128,18 @@ def image_signals(vision: Vision, tokens: np.ndarray, image: int) -> dict[str, A
 def token_signal(
     sources: Sources, name: str, value: torch.Tensor, tokens: np.ndarray
 ) -> torch.Tensor | None:
-    """Return one layer's signal over some tokens; None where it has no meaning for them."""
+    """Return one layer's signal over some tokens; None if the signal does not exist for them.
+
+    Args:
+        sources: the patches of each token.
+        name: one of TOWER_SIGNALS.
+        value: [b, ...] over the patches of the tower rows.
+        tokens: the tokens.
+    """
     row = sources.whole_row(tokens)
     if row is not None:
         return value[row]
+    # attention received is a sum over patches, states and logits are means
     if name in ("cls_attn", "recv_attn"):
         return sources.share(value, tokens)
     if name == "cls_logits":

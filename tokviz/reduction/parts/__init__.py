@@ -1,1 +1,1 @@
-"""Building blocks that several reduction methods share; none is a method by itself."""
+"""Building blocks that several reduction methods share; none of them is a method."""

@@ -1,8 +1,8 @@
-"""Bipartite soft matching: every second token looks for its most similar partner in the others.
+"""Bipartite soft matching: every second token is matched with its most similar other token.
 
-The mathematics that ToMe (arXiv 2210.09461) introduced and DyMU, MCTF and ToFu vary. Positions
-count the tokens before the patches ([CLS], registers), because that decides which patches are even;
-those tokens themselves are never in the matrices here, so nothing can merge with them.
+ToMe (arXiv 2210.09461) introduced it; DyMU, MCTF and ToFu are variants. Positions include the
+tokens before the patches ([CLS], registers), because they decide which patches are even. Those
+tokens are not in the matrices here, so nothing can merge with them.
 """
 
 from __future__ import annotations
@@ -62,15 +62,15 @@ def key_cosines(signals: Signals) -> torch.Tensor:
 def cosine(x: torch.Tensor) -> torch.Tensor:
     """Return the cosines [n, n] between the rows of x [n, d], on the CPU.
 
-    Computed in double and then rounded to single precision, so that equal rows tie however a
-    matrix product was blocked, and that rows which differ at all are told apart.
+    Computed in float64 and rounded to float32: then equal rows always tie, independent of how the
+    library splits the matrix product, and different rows stay different.
     """
     x = unit(x.double())
     return (x @ x.T).float().cpu()
 
 
 def prefix_of(signals: Signals) -> int:
-    """Return how many tokens stand before the patches; 1 unless the signals say otherwise."""
+    """Return the number of tokens before the patches; 1 if the signals do not say."""
     return int(signals["prefix"]) if "prefix" in signals else 1
 
 
@@ -96,10 +96,10 @@ def best_edges(similarity: torch.Tensor, prefix: int) -> Edges:
 
 
 def check_half(n: int, keep: int, title: str) -> int:
-    """Return how many tokens one decision has to merge away, at most half of them.
+    """Return how many tokens one decision merges away, at most half of them.
 
     Raises:
-        InputError: more than half; says the smallest count that one decision reaches.
+        InputError: more than half; the message has the smallest count of one decision.
     """
     if n - keep > n // 2:
         raise InputError(

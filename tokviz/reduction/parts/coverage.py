@@ -1,4 +1,4 @@
-"""Greedy choice of the tokens that together cover the most, exact and without trying them all."""
+"""Greedy choice of the tokens that together cover the most, without trying every token."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def greedy_cover(
 ) -> tuple[list[int], list[float]]:
     """Pick k tokens, each the one with the largest factor * (newly covered) + bonus.
 
-    Newly covered is the sum over things of max(0, cover - best cover so far). What a token adds can
-    only shrink, so a token is looked at again only when its old value would win (lazy greedy); the
-    result, ties included (lower index), is that of trying every token each time.
+    Newly covered is the sum over things of max(0, cover - best cover so far). A token's gain can
+    only fall, so it is computed again only if its old value would win (lazy greedy). The result,
+    including ties (lower index), equals that of trying every token each time.
 
     Args:
         cover: [n, r] how well each token covers each of r things, not negative.

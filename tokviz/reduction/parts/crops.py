@@ -13,7 +13,7 @@ from tokviz.reduction.signals import Crop, Signals
 
 @dataclass(frozen=True)
 class CropLayout:
-    """The n tokens that are decided on, as cells of crops."""
+    """The n tokens of a decision as cells of crops."""
 
     crops: tuple[Crop, ...]
     tile: np.ndarray
@@ -23,10 +23,10 @@ class CropLayout:
 
     @classmethod
     def of(cls, signals: Signals) -> CropLayout:
-        """Read the layout from `crops`, `tile` and `cell`; without crops the grid is the only one.
+        """Read the layout from `crops`, `tile` and `cell`; without crops the grid is one crop.
 
         Raises:
-            InputError: the crops do not hold the tokens.
+            InputError: the crops do not fit the tokens.
         """
         n = signals.n or 0
         if "crops" not in signals:
@@ -51,7 +51,7 @@ class CropLayout:
 
     @property
     def thumbnail(self) -> int | None:
-        """Number of the thumbnail, None without one."""
+        """Number of the thumbnail; None without one."""
         return next((i for i, c in enumerate(self.crops) if c.role == "thumbnail"), None)
 
     @property

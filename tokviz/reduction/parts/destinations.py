@@ -1,4 +1,4 @@
-"""Merging into a fixed set of destinations, one in every cell of the grid: tomesd's way."""
+"""Merging into fixed destination tokens, one in every cell of the grid, as tomesd does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tokviz.reduction.signals import Signals
 def cell_destinations(
     grid: tuple[int, int], cell: tuple[int, int], rng: torch.Generator | None
 ) -> np.ndarray:
-    """Return one token of every whole cell of a grid, ascending; the ragged edge has none.
+    """Return one token of every whole cell of a grid, ascending; incomplete cells have none.
 
     Args:
         grid: (rows, cols) of the tokens, in raster order.
@@ -44,21 +44,21 @@ def merge_into(
     aside: np.ndarray | None = None,
     compared: str = "hidden",
 ) -> Reduction:
-    """Merge the sources that resemble a destination most, with plain means, down to keep tokens.
+    """Merge the sources most similar to a destination, in plain means, until `keep` are left.
 
     Output order: the sources that stay, most similar first, then the destinations.
 
     Args:
         signals: with the states that are compared.
-        keep: tokens to leave.
+        keep: tokens to keep.
         destinations: tokens that others join, ascending.
-        title: of the method, for the refusal.
+        title: of the method, for the error message.
         notes: of the reduction.
-        aside: tokens that never merge away either.
-        compared: the signal [n, d] that says how alike tokens are.
+        aside: further tokens that are never merged away.
+        compared: the signal [n, d] whose cosine is the similarity of tokens.
 
     Raises:
-        InputError: there are more destinations than keep; says the smallest count.
+        InputError: there are more destinations than keep; the message has the smallest count.
     """
     n = signals.n or 0
     if keep >= n:

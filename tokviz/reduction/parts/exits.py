@@ -1,4 +1,4 @@
-"""All visual tokens leave at one layer: the decision that exit methods share."""
+"""Removal of all visual tokens at one layer: the decision that exit methods share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def leave(score: torch.Tensor, keep: int, everything: bool, notes: tuple[str, ..
     """Return the reduction that drops every token, or all but the keep best.
 
     Args:
-        score: [n], higher = stays longer.
-        keep: tokens that stay when not everything leaves; n = nothing leaves.
-        everything: drop all, as published.
-        notes: sentences for the reader.
+        score: [n], higher = kept first.
+        keep: tokens that are kept if `everything` is False; n = nothing is removed.
+        everything: remove all, as published.
+        notes: sentences for the user.
     """
     n = len(score)
     if keep >= n:

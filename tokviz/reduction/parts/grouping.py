@@ -1,4 +1,4 @@
-"""From "which output token does each token go into" to a Reduction and its group sizes."""
+"""From the output token of each token to a Reduction and its group sizes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tokviz.reduction.signals import Signals
 
 
 def token_sizes(signals: Signals) -> torch.Tensor:
-    """Return how many patches each current token stands for [n]; ones where nothing was said."""
+    """Return the number of patches of each current token [n]; ones if the signals do not say."""
     return signals["sizes"] if "sizes" in signals else torch.ones(signals.n or 0)
 
 
 def original_numbers(signals: Signals) -> torch.Tensor:
-    """Return the original number of each current token [n]; 0..n-1 where nothing was said."""
+    """Return the original number of each current token [n]; 0..n-1 if the signals do not say."""
     return signals["index"] if "index" in signals else torch.arange(signals.n or 0)
 
 
 def merge_labels(
     label: torch.Tensor, weight: torch.Tensor, number: torch.Tensor, **provenance: Any
 ) -> Reduction:
-    """Return the weighted mean of the tokens that carry the same label.
+    """Return the reduction in which tokens with the same label become their weighted mean.
 
     Args:
         label: int64 [n], output token of each token, 0 to m - 1 without gaps; -1 drops it.
@@ -48,13 +48,13 @@ def merge_labels(
 
 
 def merged_sizes(reduction: Reduction, sizes: np.ndarray) -> np.ndarray:
-    """Return the sizes of the output tokens [m]; what is not pruned is conserved.
+    """Return the sizes of the output tokens [m]; the sizes of tokens that are not removed add up.
 
-    A token that feeds several output tokens is divided among them in proportion to its weights.
+    The size of a token with several output tokens is divided in proportion to its weights.
 
     Args:
         reduction: W [m, n].
-        sizes: [n], how many patches each source token stands for.
+        sizes: [n], number of patches of each token.
     """
     weights = np.abs(reduction.weights.astype(np.float64))
     spread = np.bincount(reduction.cols, weights, minlength=reduction.n)

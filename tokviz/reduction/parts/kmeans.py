@@ -1,4 +1,4 @@
-"""k-means by cosine, the same clusters every time and none of them empty."""
+"""k-means by cosine, deterministic and without empty clusters."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 def spherical_kmeans(x: np.ndarray, k: int, rounds: int = 20) -> np.ndarray:
     """Return the cluster [n] of each row of x [n, d], every cluster from 0 to k - 1 used.
 
-    Starts at evenly spaced rows. A cluster that would be empty takes the row that fits worst where
-    it is, among clusters of two and more.
+    The first centres are evenly spaced rows. An empty cluster gets the row that fits its own
+    cluster worst, among clusters of two or more rows.
 
     Args:
         x: [n, d].
         k: 0 to n; 0 needs n = 0.
-        rounds: the most rounds of assigning and averaging.
+        rounds: largest number of rounds of assigning and averaging.
     """
     label = np.zeros(len(x), np.int64)
     if not k:
@@ -34,7 +34,7 @@ def spherical_kmeans(x: np.ndarray, k: int, rounds: int = 20) -> np.ndarray:
 
 
 def filled(label: np.ndarray, fit: np.ndarray, k: int) -> np.ndarray:
-    """Return the labels [n] with every empty cluster given the worst-fitting row of a larger one.
+    """Return the labels [n] after giving each empty cluster the worst-fitting row of a larger one.
 
     Args:
         label: int64 [n].

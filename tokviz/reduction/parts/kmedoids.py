@@ -1,4 +1,4 @@
-"""k-medoids with a deterministic start: clusters whose centres are real tokens."""
+"""k-medoids with a deterministic start: clusters whose centres are tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def kmedoids(
         x: [n, d].
         distances: [n, n], symmetric.
         k: clusters, 1 to n.
-        rounds: the most rounds of assigning and moving.
+        rounds: largest number of rounds of assigning and choosing medoids.
 
     Returns:
         medoids [k], ascending, and the cluster of every row [n]; every medoid is in its own.
@@ -49,14 +49,14 @@ def kmedoids(
 
 
 def _assign(distances: torch.Tensor, medoids: torch.Tensor) -> torch.Tensor:
-    """Nearest medoid of every row; the lower number wins, and a medoid stays with itself."""
+    """Return the nearest medoid of every row; ties: the lower number; a medoid has itself."""
     cluster = distances[:, medoids].argmin(1)
     cluster[medoids] = torch.arange(len(medoids))
     return cluster
 
 
 def _cheapest(cost: torch.Tensor, cluster: torch.Tensor) -> torch.Tensor:
-    """The row of each cluster with the lowest cost; ties: the lower row."""
+    """Return the row of each cluster with the lowest cost; ties: the lower row."""
     order = np.lexsort((cost.numpy(), cluster.numpy()))
     first = np.unique(cluster.numpy()[order], return_index=True)[1]
     return torch.from_numpy(order[first])

@@ -1,4 +1,4 @@
-"""The local outlier factor of plain numbers: which values lie where few others do?"""
+"""The local outlier factor of plain numbers: which values have few others near them?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LIMIT = 1.5
 def outlier_factors(values: np.ndarray, neighbours: int) -> np.ndarray:
     """Return the local outlier factor [n] of each value among its nearest neighbours.
 
-    1 = as densely surrounded as its neighbours are, more = lonelier. Agrees with scikit-learn.
+    1 = as many values near it as its neighbours have, larger = fewer. Equal to scikit-learn's.
 
     Args:
         values: [n] numbers.
@@ -38,5 +38,5 @@ def outlier_factors(values: np.ndarray, neighbours: int) -> np.ndarray:
 
 
 def count_outliers(values: np.ndarray, neighbours: int) -> int:
-    """Return how many values have a factor above 1.5; lonely low values count as well."""
+    """Return how many values have a factor above 1.5; low outliers count too."""
     return int((outlier_factors(values, neighbours) > LIMIT).sum())

@@ -1,4 +1,4 @@
-"""How much does a token look like the question?"""
+"""How similar is a token to the question?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_CLIP_TEXT = "There is no CLIP text encoder: text_llm and feats_post were comp
 def tokens_and_text(signals: Signals) -> tuple[torch.Tensor, torch.Tensor, tuple[str, ...]]:
     """Return features of the tokens [n, d] and of the text [m, d] that can be compared.
 
-    CLIP's joint space if both sides are there; else projected features and the language model's
+    Both in CLIP's joint space if it has both; else projected features and the language model's
     input embeddings, with a note.
 
     Raises:

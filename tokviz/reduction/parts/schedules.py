@@ -1,7 +1,7 @@
 """How a budget is spread over layers: published schedules, scaled to any depth and any budget.
 
-All functions end at `keep` exactly and never rise. A language-model stage can be at layer 1 at the
-earliest: what enters layer 0 is the prompt itself, and the mask is built for its length.
+All counts end at `keep` exactly and never rise. The first possible stage in the language model is
+before layer 1: the input of layer 0 is the prompt itself, and the mask is built for its length.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ def over_all_layers(
 
     Args:
         n: visual tokens that enter the tower.
-        keep: visual tokens that leave it.
+        keep: visual tokens at its end.
         layers: layers that run.
         shape: constant (a remainder goes to the first layers), decreasing from twice the mean to
             nothing, or increasing.
-        halving: True: a layer can at most halve the tokens. Where the shape would need more, more
-            is removed in earlier layers.
+        halving: True = a layer can at most halve the tokens. If the shape needs more, earlier
+            layers remove more.
 
     Raises:
-        InputError: keep is below what halving in every layer reaches; says the smallest count.
+        InputError: keep is below the count after halving in every layer; the message has it.
     """
     smallest = -(-n // 2**layers)
     if halving and keep < smallest:
@@ -44,7 +44,7 @@ def over_all_layers(
 
 
 def _removed(total: int, layers: int, shape: str) -> list[int]:
-    """Tokens removed up to and including each layer."""
+    """Return the number of tokens removed up to and including each layer."""
     if shape == "constant" or layers < 2:
         each, rest = divmod(total, layers)
         return [each * done + min(done, rest) for done in range(1, layers + 1)]
@@ -55,9 +55,9 @@ def _removed(total: int, layers: int, shape: str) -> list[int]:
 
 
 def halved(counts: Sequence[int], n: int) -> list[Stage]:
-    """Return one stage per layer for these counts, raised where a layer would more than halve.
+    """Return one stage per layer for these counts, raised if a layer would more than halve.
 
-    The counts that follow are limited so that the last one is still reached.
+    Earlier counts are lowered where that is needed to reach the last one.
     """
     layers, now, left = len(counts), n, []
     for layer, count in enumerate(counts):
@@ -67,9 +67,9 @@ def halved(counts: Sequence[int], n: int) -> list[Stage]:
 
 
 def stages(counts: Iterable[tuple[int, int]], n: int) -> list[Stage]:
-    """Return the stages (layer, keep) that change something; the last one always stays.
+    """Return the stages (layer, keep) that change the count; the last one is always included.
 
-    Where two stages fall on one layer, the later one counts.
+    If two stages are at one layer, the later one is used.
     """
     by_layer = sorted(dict(counts).items())
     found: list[Stage] = []
@@ -90,7 +90,7 @@ def in_depth(published: int, of: int, layers: int) -> int:
 
 
 def clamped(layer: int, layers: int) -> int:
-    """Return the layer moved into 1 to layers - 1.
+    """Return the layer, limited to 1 to layers - 1.
 
     Raises:
         InputError: the model has a single layer, so there is no layer inside it.
@@ -104,8 +104,8 @@ def at_layer(name: str, layer: int, layers: int) -> int:
     """Return the layer that an option names, of a language model with `layers` layers.
 
     Raises:
-        InputError: there is no such layer to decide before. It is not moved to one that there is: a
-            table would then name a layer that was never used.
+        InputError: there is no such layer. It is not replaced by an existing one, since a table of
+            results would then name a layer that was not used.
     """
     clamped(1, layers)
     return within(name, layer, 1, layers - 1, f"the language model has {layers} layers")
@@ -118,10 +118,10 @@ def at_depth(name: str, share: float, layers: int, default: float) -> int:
         name: the option, for the message.
         share: 0 to 1.
         layers: of the language model.
-        default: the published share, which a very shallow model may round to its last layer.
+        default: the published share; in a very shallow model it may be rounded to the last layer.
 
     Raises:
-        InputError: the share means layer 0 or the end, before which nothing can be decided.
+        InputError: the share means layer 0 or the end, where no stage is possible.
     """
     layer = clamped(round(share * layers), layers)
     if share != default and round(share * layers) != layer:
@@ -137,6 +137,6 @@ def geometric(n: int, keep: int, powers: Sequence[float]) -> list[int]:
 
 
 def linear(n: int, keep: int, shares: Sequence[float]) -> list[int]:
-    """Return n minus each share of the tokens that have to go, the last being keep itself."""
+    """Return n minus each share of the n - keep tokens to remove, the last being keep itself."""
     counts = [math.floor(n - (n - keep) * share + 1e-9) for share in shares]
     return [max(count, keep) for count in counts[:-1]] + [keep]

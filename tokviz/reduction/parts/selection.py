@@ -17,7 +17,7 @@ LLAVA_LAYERS = 24
 """Layers of CLIP ViT-L/14-336, the tower that published layer numbers refer to."""
 
 Scored = tuple[torch.Tensor, tuple[str, ...]]
-"""A score [n] and the notes of the fallbacks that it took."""
+"""A score [n] and notes about the fallbacks that were used."""
 
 
 def top_k(score: torch.Tensor, k: int) -> torch.Tensor:
@@ -37,14 +37,14 @@ def best_of(score: np.ndarray, tokens: np.ndarray, k: int) -> np.ndarray:
 
 
 def cls_score(signals: Signals, layer: int) -> Scored:
-    """Return the head-mean [CLS] attention [n] of a layer, or the received attention and a note."""
+    """Return the head-mean [CLS] attention [n] of a layer; without it received attention, noted."""
     if "cls_attn" in signals:
         return signals.at("cls_attn", layer).mean(0), ()
     return signals.at("recv_attn", layer), (NO_CLS,)
 
 
 def received_score(signals: Signals, layer: int) -> Scored:
-    """Return the mean attention [n] that each patch receives, or the [CLS] attention and a note."""
+    """Return the mean attention [n] that patches receive; without it [CLS] attention, noted."""
     if "recv_attn" in signals:
         return signals.at("recv_attn", layer), ()
     return signals.at("cls_attn", layer).mean(0), (CLS_ROW,)
@@ -53,8 +53,8 @@ def received_score(signals: Signals, layer: int) -> Scored:
 def single_head_cls(signals: Signals, layer: int) -> Scored:
     """Return softmax([CLS] query x keys) of a layer with all heads joined into one wide head.
 
-    Without the [CLS] query the head mean of the [CLS] attention, or the received attention, stands
-    in, with a note.
+    Without the [CLS] query it is the head mean of the [CLS] attention, or the received attention,
+    with a note.
     """
     if "q" in signals and "k" in signals:
         query, keys = signals.at("q", layer), signals.at("k", layer)
@@ -76,7 +76,7 @@ def joined_heads(states: torch.Tensor) -> torch.Tensor:
 
 
 def tower_layers(signals: Signals, name: str) -> int:
-    """Return how many layers the tower has, as far as the signals say; 24 if they don't."""
+    """Return the number of tower layers; 24 if the signals do not say."""
     if "num_layers" in signals:
         return int(signals["num_layers"])
     if name not in signals:
@@ -87,5 +87,5 @@ def tower_layers(signals: Signals, name: str) -> int:
 
 
 def in_tower(signals: Signals, name: str, layer: int) -> int:
-    """Return a layer published for a 24-layer tower, at the same relative depth of this one."""
+    """Return a layer published for a 24-layer tower, scaled to the depth of this tower."""
     return round(layer * tower_layers(signals, name) / LLAVA_LAYERS)

@@ -1,4 +1,4 @@
-"""How alike are tokens? Cosines in float32, computed where the features lie."""
+"""Cosine similarity of tokens in float32, computed on the device of the features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def unit(x: torch.Tensor) -> torch.Tensor:
 def cosines(x: torch.Tensor, y: torch.Tensor | None = None) -> np.ndarray:
     """Return the cosines [n, m] of the rows of x [n, d] and y [m, d], default x itself.
 
-    Held whole, 4 n m bytes: 64 MB for 4,096 tokens.
+    The whole matrix takes 4 n m bytes: 64 MB for 4,096 tokens.
     """
     x = unit(x)
     return (x @ (x if y is None else unit(y)).T).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Where tokens lie on the grid of their image."""
+"""The places of tokens on the grid of their image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tokviz.reduction.signals import Signals
 
 
 def grid_of(signals: Signals) -> tuple[tuple[int, int], tuple[str, ...]]:
-    """Return (rows, cols) of the tokens, or one long row and a note when they form no grid."""
+    """Return (rows, cols) of the tokens, or one long row and a note if they form no grid."""
     n = signals.n or 0
     if "grid" in signals:
         lengths = [int(length) for length in signals["grid"]]

@@ -1,4 +1,4 @@
-"""From a finished lane to a frozen trace: device rows become the arrays of the trace format."""
+"""Builds the trace of a finished lane: its recorded tensors become the arrays of the format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tokviz.models.prepared import Asked
 from tokviz.models.tower.vision import Vision
 from tokviz.trace import Trace
 from tokviz.trace.stages import StageRecord
-from tokviz.trace.trace import layout_arrays
+from tokviz.trace.to_file import layout_arrays
 
 
 def attention_arrays(
@@ -25,8 +25,8 @@ def attention_arrays(
 ) -> dict[str, np.ndarray]:
     """Return attention, attention_heads and mass over the original visual tokens.
 
-    Attention on a merged token is shared among its members by their weight. Single heads of all
-    layers are held only where they are stored.
+    Attention on a merged token is split among its members by their weight. Single heads are
+    allocated only if they fit the size limit.
     """
     n, rows = asked.layout.n, lane.attention
     if rows is None or not rows.steps or not t:
@@ -41,8 +41,10 @@ def attention_arrays(
         def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:
             return stacked(of, layers, t, lane.device).cpu().numpy()
 
+        # one group of layers with the same rows at a time: one reduction and one mask for all
         alive = lane.stages.rows_at(layers[0]).cpu().numpy()
         whole = entered.before.then(lane.stages.reduction_at(layers[0]))
+        # [t, l, rows alive] -> visual rows [t, l, m] -> original tokens [t, l, n]
         is_visual = np.isin(alive, entered.visual)
         means[:, layers] = whole.spread(kept(rows.means)[..., is_visual])
         mass[:, layers] = kept(rows.mass)[..., : len(asked.blocks)]
@@ -55,9 +57,9 @@ def attention_arrays(
 def over_whole_prompt(
     lane: Lane, entered: PromptRows, asked: Asked, values: np.ndarray, layer: int
 ) -> np.ndarray:
-    """Put values of the rows alive at a layer back on the full prompt, [rows, ...] -> [s, ...].
+    """Return values of the rows alive in a layer on the full prompt, [rows, ...] -> [s, ...].
 
-    Members of a merged token get its value; pruned tokens get 0.
+    Members of a merged token get its value; removed tokens get 0.
     """
     alive = lane.stages.rows_at(layer).cpu().numpy()
     whole = entered.before.then(lane.stages.reduction_at(layer))
@@ -69,8 +71,8 @@ def over_whole_prompt(
 
 
 def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
-    """Return readout [q, k] and its word ids: the states times the head's rows of a few words."""
-    if not lane.rows.states:
+    """Return readout [q, k] and its word ids: the states times the head's rows of k words."""
+    if not lane.recorded.states:
         return {}
     words = readout_words(lane, entered, asked, t)
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]
@@ -79,9 +81,9 @@ def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dic
         logits = (states @ weight.to(states.dtype).T).float()
         return lane.family.cap_logits(lane.model, logits)
 
-    # one product per state, as they were computed; one copy to the host for all
-    every = torch.cat([read(state) for state in lane.rows.states[: max(t, 1)]]).cpu().numpy()
-    count = len(lane.rows.states[0])
+    # One product per step, so that rounding equals that of the run; one transfer for all.
+    every = torch.cat([read(state) for state in lane.recorded.states[: max(t, 1)]]).cpu().numpy()
+    count = len(lane.recorded.states[0])
     prompt = over_whole_prompt(lane, entered, asked, every[:count], lane.layers - 1)
     return {
         "readout_ids": words,
@@ -114,12 +116,12 @@ def first_guess(lane: Lane, entered: PromptRows, asked: Asked) -> int | None:
 
 
 def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.ndarray]:
-    """Return sink_dims and sink_phi, empty where the model has no sink dimensions."""
-    if not lane.rows.phi:
+    """Return sink_dims and sink_phi; no array if the model has no sink dimensions."""
+    if not lane.recorded.phi:
         return {}
     phi = [
         over_whole_prompt(lane, entered, asked, values.cpu().numpy(), layer)
-        for layer, values in sorted(lane.rows.phi.items())
+        for layer, values in sorted(lane.recorded.phi.items())
     ]
     return {
         "sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32),
@@ -130,8 +132,8 @@ def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.n
 def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
     """Return [CLS] or received attention and norms per visual token and tower layer.
 
-    A token formed from several patches has the sum of their attention and the mean of their norms;
-    newline tokens have 0. Attention that was recorded for a method in some layers only is left out.
+    A token of several patches has the sum of their attention and the mean of their norms; newline
+    tokens have 0. Attention that a method recorded in only some layers is left out.
     """
     attention, norms = vision.sources.share, vision.sources.mean
 
@@ -159,14 +161,14 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
 
 
 def prompt_arrays(asked: Asked) -> dict[str, np.ndarray]:
-    """Return what is known before the run: ids of the prompt, whose rows they are, the layout."""
+    """Return the arrays of the prompt: ids, rows of the user's words, of markers, the layout."""
     arrays = {"prompt_ids": asked.prompt_ids, "own_rows": asked.own_rows}
     marks = {"mark_rows": asked.mark_rows} if len(asked.mark_rows) else {}
     return arrays | marks | layout_arrays(asked.layout)
 
 
 def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
-    """Return the ids of the answer, their probabilities, and the likeliest other tokens."""
+    """Return the ids of the answer, their probabilities, and the most probable candidates."""
     arrays = {
         "answer_ids": np.asarray(lane.ids[:t], np.int32),
         "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
@@ -190,11 +192,11 @@ def build_trace(
     timings: dict[str, float],
     notes: Sequence[str],
 ) -> Trace:
-    """Freeze a lane.
+    """Return the trace of a lane.
 
     Args:
         lane: the finished lane.
-        entered: which rows entered it.
+        entered: the rows that entered it.
         asked: prompt, layout and images.
         others: arrays of `tower_arrays`, of the full image, and of `state_arrays`.
         stages: every stage before layer 0; those inside the model are added here.
@@ -202,7 +204,7 @@ def build_trace(
         words: answer tokens, candidate tokens, the whole answer as text, and the text of further
             token ids.
         timings: seconds by name.
-        notes: sentences for the reader.
+        notes: sentences for the user.
     """
     answer_tokens, candidate_tokens, answer, texts = words
     t = len(answer_tokens)

@@ -1,4 +1,4 @@
-"""Looking at the vision tower while it runs: its attention calls, its blocks, its projector."""
+"""Records the vision tower's signals while it runs: attention calls, block outputs, projector."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tokviz.models.attention import AttentionCall
 from tokviz.models.families.family import Family
 
 TOWER_SIGNALS = ("cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v")
-"""Signals that come out of the tower's attention calls, one array per layer."""
+"""Signals that are computed from the tower's attention calls, one array per layer."""
 
 
 class TowerObserver:
-    """Collects the asked-for signals of every attention call of a tower."""
+    """Records the wanted signals of every attention call of a tower."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class TowerObserver:
             family: the model's family.
             model: the model.
             wanted: names of TOWER_SIGNALS -> layers, negative ones from the end; None = all.
-            spans: as from `Family.image_patches`.
+            spans: the result of `Family.image_patches`.
         """
         count = len(family.tower_layers(model))
         every, known = set(range(count)), set(range(-count, count))
@@ -50,7 +50,7 @@ class TowerObserver:
         }
         self.seen: dict[str, dict[int, list[torch.Tensor]]] = {name: {} for name in wanted}
         self.waiting: list[AttentionCall] = []
-        "The calls of one layer whose column sums are still to be taken."
+        "The calls of one layer whose column sums are not computed yet."
 
     @property
     def layers(self) -> dict[str, dict[int, torch.Tensor]]:
@@ -68,7 +68,7 @@ class TowerObserver:
             return
         for name, layers in self.wanted.items():
             if layer not in layers:
-                continue  # maps and column sums cost time: only where somebody looks
+                continue  # maps and column sums cost time: compute them only in wanted layers
             if name == "recv_attn":
                 self.wait(call)
                 continue
@@ -77,13 +77,13 @@ class TowerObserver:
                 self.seen[name].setdefault(layer, []).append(value)
 
     def wait(self, call: AttentionCall) -> None:
-        """Put a call's column sums off until its layer is over: windows are summed together."""
+        """Delay a call's column sums until its layer is complete, to sum all windows at once."""
         if self.waiting and self.waiting[0].module is not call.module:
             self.sum_columns()
         self.waiting.append(call)
 
     def sum_columns(self) -> None:
-        """Take the attention received in the calls that wait, equally large ones in one batch."""
+        """Compute the attention received in the waiting calls; equal shapes form one batch."""
         calls, self.waiting = self.waiting, []
         if not calls:
             return
@@ -100,7 +100,7 @@ class TowerObserver:
         self.seen["recv_attn"][layer] = [found[number][:, skip:] for number in range(len(calls))]
 
     def compute(self, name: str, call: AttentionCall) -> torch.Tensor | None:
-        """Return one signal [b, ...] of a call, None where it does not exist."""
+        """Return one signal [b, ...] of a call; None if the tower lacks it."""
         skip = int(self.has_cls)
         if name in ("cls_attn", "cls_logits"):
             if not self.has_cls:
@@ -116,59 +116,66 @@ class TowerObserver:
 
 
 def batched(calls: Sequence[AttentionCall]) -> AttentionCall:
-    """Return calls of one module and shape as one; a tower with windows makes hundreds a layer."""
+    """Return calls of equal module and shape as one call, for the attention received.
+
+    A tower with windows makes hundreds of calls per layer.
+    """
     first = calls[0]
     if len(calls) == 1:
         return first
     query, key = (torch.cat([getattr(c, name) for c in calls]) for name in ("query", "key"))
+    # the keys are passed as values too, which `received` never reads
     return AttentionCall(
         first.module, query, key, key, None, first.scaling, first.causal, first.softcap, first.sinks
     )
 
 
 def joined(name: str, parts: list[torch.Tensor], spans: list[int] | None) -> torch.Tensor:
-    """Join what several calls of one layer gave along the axis of patches.
+    """Join a signal of several calls of one layer along the axis of patches.
 
-    Towers that take all images as one sequence attend image by image, or window by window. What a
-    patch receives is the mean over all queries of its image, also where only a window sees it.
+    Towers that run all images as one sequence attend image by image, or window by window. The
+    attention that a patch receives is the mean over all queries of its image, also if only the
+    queries of its window attend to it.
     """
     if len(parts) == 1:
         return parts[0]
     if name == "recv_attn":
+        # mean over the queries of a call -> sum -> mean over the queries of the image
         sums = torch.cat([part * part.shape[-1] for part in parts], -1)
         sizes = torch.tensor(spans, device=sums.device)
         return sums / sizes.repeat_interleave(sizes)
     if name != "full_attn":
         return torch.cat(parts, -2 if name in ("q", "k", "v") else -1)
+    # maps [1, h, q, q] of the calls -> one map [1, h, all q, all q], 0 between images or windows
     heads = zip(*(part[0] for part in parts), strict=True)
     return torch.stack([torch.block_diag(*blocks) for blocks in heads])[None]
 
 
-class TowerWatch:
-    """Keeps what is looked at during one pass through the tower, by hooks on its modules."""
+class TowerHooks:
+    """Records states during one run of the tower, by hooks on its modules."""
 
     def __init__(self, skip: int, joins: Sequence[int], norms: bool) -> None:
-        """Describe what to keep.
+        """Describe what to record.
 
         Args:
             skip: [CLS] tokens in front of the patches, 0 or 1.
-            joins: the layers whose [CLS] state is kept, see `Family.tower_joins`.
-            norms: keep the norm of every patch after every layer, and its likeness to [CLS].
+            joins: the layers whose [CLS] state is recorded, see `Family.tower_joins`.
+            norms: record every patch's norm after every layer, and its cosine with [CLS].
         """
         self.skip, self.joins, self.record_norms = skip, joins, norms
         self.pre: list[torch.Tensor] = []
-        "What entered the projector, call by call."
+        "Inputs of the projector, one per call, [tokens, d_v]."
         self.first: dict[int, torch.Tensor] = {}
         "Layer of `joins` -> [b, skip, d_v], the [CLS] state after it."
         self.norms: dict[int, torch.Tensor] = {}
         self.similarity: dict[int, torch.Tensor] = {}
         self.entered: tuple[torch.Tensor, dict[str, Any]] | None = None
         self.entered_at = 0.0
-        "When the first block was reached, on the clock of `time.perf_counter`."
+        "Time at which the first block began, by `time.perf_counter`."
 
     @property
     def cls_state(self) -> torch.Tensor | None:
-        """[b, d_v], the [CLS] state of the layers of `joins` side by side; None without [CLS]."""
+        """[b, d_v], the [CLS] states of the layers of `joins`, concatenated; None without [CLS]."""
         if not self.skip:
             return None
         return torch.cat([self.first[layer] for layer in self.joins], -1)[:, 0]

@@ -1,4 +1,4 @@
-"""The prompt as the model was taught to read it: chat template and image placeholders around it."""
+"""The prompt in the model's chat format: chat template and image placeholders around it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def render(loaded: Loaded, prompt: str, images: int) -> str:
     """Return the whole prompt text in the model's chat format, image placeholders included.
 
     Args:
-        loaded: the model; one without a chat template gets its family's plain format.
+        loaded: the model; without a chat template its family's plain format is used.
         prompt: the user's words.
         images: how many images come before them.
 

@@ -1,8 +1,8 @@
-"""Deciding part by part: sharing a budget out, and laying the decisions side by side again.
+"""Deciding in each image or crop: splitting the budget, and joining the decisions again.
 
-Newline and separator tokens are no candidates and are not counted in keep. Official code knows
-every way (VisionZip drops them, GlobalCom² keeps them all, DivPrune lets them compete); here one
-follows its row: it stays as long as a token of the row does.
+Newline and separator tokens are no candidates and keep does not count them. Official
+implementations differ (VisionZip drops them, GlobalCom² keeps all of them, DivPrune treats them as
+candidates). Here a newline is kept if a token of its row is kept.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from tokviz.matrix import Reduction
 from tokviz.trace.layout import NEWLINE, PATCH, Layout
 
 
-def shares(keep: int, sizes: Sequence[int], unit: str) -> list[int]:
+def split_budget(keep: int, sizes: Sequence[int], unit: str) -> list[int]:
     """Split a budget over images or crops in proportion to their tokens, at least one each.
 
     Args:
-        keep: tokens to leave in all.
+        keep: tokens to keep in all.
         sizes: tokens of each image or crop.
-        unit: what they are, for the message.
+        unit: "image" or "crop", for the message.
 
     Raises:
         InputError: too few for one token each.
@@ -30,10 +30,12 @@ def shares(keep: int, sizes: Sequence[int], unit: str) -> list[int]:
     if keep < len(sizes):
         raise InputError(f"keep must be at least one token per {unit} ({len(sizes)}), got {keep}.")
     split = [max(keep * size // sum(sizes), 1) for size in sizes]
-    room = [i for i, size in enumerate(sizes) if split[i] < size]
-    for i in room[: max(keep - sum(split), 0)]:
+    growing = [i for i, size in enumerate(sizes) if split[i] < size]
+    for i in growing[: max(keep - sum(split), 0)]:  # the rest of rounding down, one token each
         split[i] += 1
-    while sum(split) > keep:  # small ones were given their one token: the largest give it
+    while (
+        sum(split) > keep
+    ):  # small parts got one token more than their share: take from the largest
         split[split.index(max(split))] -= 1
     return split
 
@@ -45,18 +47,18 @@ def with_newlines(
     tokens: Sequence[np.ndarray],
     left: np.ndarray,
 ) -> tuple[Reduction, np.ndarray, str | None]:
-    """Lay decisions side by side, with the newlines of rows that still have a token.
+    """Join decisions into one reduction, with the newlines of rows that still have a token.
 
     Args:
         layout: of all tokens.
-        original: number in the layout of each token that was left so far.
-        parts: what happened to each part's tokens.
-        tokens: per part, its tokens' places among those that were left so far.
-        left: places of all patch tokens that are left now.
+        original: number in the layout of each current token.
+        parts: the reduction of each part's tokens.
+        tokens: per part, the places of its tokens among the current tokens.
+        left: places of all patch tokens that are kept.
 
     Returns:
         The joint reduction, the places of the newlines and separators that stay, and a sentence
-        about them, None where there were none.
+        about them; None if the prompt has none.
     """
     structural = np.flatnonzero(layout.kind[original] != PATCH)
     if not len(structural):
@@ -73,33 +75,33 @@ def with_newlines(
 def followers(
     layout: Layout, original: np.ndarray, structural: np.ndarray, left: np.ndarray
 ) -> np.ndarray:
-    """Return which newline and separator tokens stay when the tokens `left` do.
+    """Return which newline and separator tokens stay if the tokens `left` are kept.
 
-    A newline ends the row of the patch before it; separators always stay.
+    A newline belongs to the row of the patch before it; separators always stay.
 
     Args:
         layout: of all tokens.
-        original: number in the layout of each token that was left so far.
-        structural: places of newlines and separators among those.
-        left: places of the patch tokens that will be left.
+        original: number in the layout of each current token.
+        structural: places of newlines and separators among the current tokens.
+        left: places of the patch tokens that are kept.
 
     Returns:
         Indices in `structural`, ascending.
     """
-    alive = np.zeros(layout.n, bool)
-    alive[original[left]] = True
+    kept = np.zeros(layout.n, bool)
+    kept[original[left]] = True
     stays = [
-        layout.kind[own] != NEWLINE or alive[layout.line(own)].any() for own in original[structural]
+        layout.kind[own] != NEWLINE or kept[layout.line(own)].any() for own in original[structural]
     ]
     return np.flatnonzero(stays)
 
 
 def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Reduction:
-    """Lay the reductions of several images along the diagonal of one matrix, in raster order.
+    """Return one reduction whose W has the W of each part as a block, in raster order.
 
     Args:
-        parts: one reduction per image.
-        tokens: for each image, its columns in the joint matrix.
+        parts: one reduction per image or crop.
+        tokens: for each of them, its columns in the joint matrix.
     """
     if len(parts) == 1:
         return parts[0].in_raster_order()
@@ -111,7 +113,7 @@ def side_by_side(parts: Sequence[Reduction], tokens: Sequence[np.ndarray]) -> Re
         score[place] = np.nan if part.score is None else part.score
     roles = {name for part in parts for name in part.roles}
     joint = Reduction.from_entries(
-        # rows of W: part after part, each shifted behind the one before
+        # rows of W: part after part, each shifted by the rows of the parts before it
         np.concatenate([p.rows + s for p, s in zip(parts, starts, strict=False)]),
         # columns of W: a part's own columns -> columns of all tokens
         np.concatenate([t[p.cols] for p, t in pairs]),

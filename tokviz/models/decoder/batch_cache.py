@@ -1,10 +1,12 @@
-"""The key-value caches of several lanes in one, so that they read their next tokens in one forward.
+"""The KV caches of several lanes joined into one, for decode steps in one forward.
 
-Every layer holds the keys of all lanes behind each other, without padding: lanes differ in length,
-and after stages inside the language model layers of one lane do too. What a lane may see is a mask
-over the columns: its own keys, none that a method hides, none that has slid out of a window. While
-lanes are together nothing is trimmed; a lane that leaves gets its own cache back, as short as it
-would be alone.
+In every layer the keys of all lanes follow each other without padding: lanes differ in length, and
+after stages inside the language model the layers of one lane differ too. A column is one key of one
+lane. A mask over the columns says what a lane may attend to: its own keys, except those that a
+method hides or that are outside a sliding window. While lanes are joined, no window trims the
+cache; a lane that leaves gets its own cache back, as short as it would be alone.
+
+No tokens are removed here: `remove_tokens` shortens caches.
 """
 
 from __future__ import annotations
@@ -21,30 +23,31 @@ from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidi
 
 @dataclass
 class CachedKeys:
-    """What one layer's cache of one lane holds, and how its windows count."""
+    """The keys in one layer's cache of one lane, with what masks need to know of them."""
 
     places: np.ndarray
-    "int [keys] place of each key, as the layer's window counts, ascending."
+    "int [keys], place of each key, ascending: the numbers by which a sliding window counts."
     seen: np.ndarray
-    "bool [keys], False = hidden from every token that is still to come."
+    "bool [keys], False = hidden from every later token."
     next: int
     "Place of the next token."
 
     @property
     def key(self) -> tuple[bytes, bytes, int]:
-        """Equal for layers that hold the same."""
+        """Equal for layers with equal keys, which can use one mask."""
         return self.places.tobytes(), self.seen.tobytes(), self.next
 
 
-class SharedLayer(CacheLayerMixin):
+class BatchLayer(CacheLayerMixin):
     """One layer's keys and values of all lanes, [1, h, columns, d]."""
 
     keys: torch.Tensor
     values: torch.Tensor
 
     def __init__(self, parts: Sequence[DynamicLayer]) -> None:
-        """Take the tensors out of the lanes' own layers."""
+        """Move the tensors of the lanes' own layers here, which leaves those empty."""
         super().__init__()
+        # no lane may keep its tensors: memory would hold every cache twice
         self.keys = torch.cat([part.keys for part in parts], -2)  # type: ignore[misc]
         self.values = torch.cat([part.values for part in parts], -2)  # type: ignore[misc]
         self.is_initialized = True
@@ -55,24 +58,24 @@ class SharedLayer(CacheLayerMixin):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append one column per lane, from [lanes, h, 1, d]; return all columns."""
-        # [lanes, h, 1, d] -> [1, h, lanes, d]: the lanes' new keys become columns behind all others
+        # [lanes, h, 1, d] -> [1, h, lanes, d]: one new column per lane, after all others
         self.keys = torch.cat([self.keys, key_states.transpose(0, 2)], -2)
         self.values = torch.cat([self.values, value_states.transpose(0, 2)], -2)
         return self.keys, self.values
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        """Nothing: the tensors are there from the start."""
+        """Do nothing: the tensors exist from the start."""
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Let the library make no mask: it would know nothing of the lanes."""
+        """Return sizes for which the library builds no mask: it knows nothing of lanes."""
         return query_length, 0
 
     def get_seq_length(self) -> int:
-        """Return the number of columns; positions are given to the model, not made from it."""
+        """Return the number of columns; positions do not depend on it, the model gets them."""
         return self.keys.shape[-2]
 
     def get_max_length(self) -> int:
-        """No limit."""
+        """Return -1: there is no limit."""
         return -1
 
     def of(self, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,19 +86,19 @@ class SharedLayer(CacheLayerMixin):
 
 
 class Columns:
-    """Which lane owns each column, for all layers in which the lanes hold the same rows."""
+    """The lane of each column, for all layers in which the lanes' caches hold the same rows."""
 
     def __init__(
         self, cached: Sequence[CachedKeys], window: int | None, device: torch.device
     ) -> None:
-        """Args: what each lane holds; the layers' window in tokens; where masks are needed."""
+        """Args: the keys of each lane; the layers' window in tokens; the device of the masks."""
         lengths = [len(one.places) for one in cached]
         self.lane = np.repeat(np.arange(len(cached)), lengths)
         self.places = np.concatenate([one.places for one in cached])
         self.seen = np.concatenate([one.seen for one in cached])
         self.next = np.array([one.next for one in cached])
         self.counts = np.array(lengths)
-        "[lanes] columns of each."
+        "[lanes], columns of each lane."
         self.window, self.device = window, device
         self.sees = torch.empty(0)
         "bool [lanes, columns], True = the lane's new token may attend."
@@ -103,14 +106,18 @@ class Columns:
         "bool [lanes, columns], the opposite."
 
     def grow(self, slots: np.ndarray) -> None:
-        """Add one column for each lane that is still there, and work out what it sees."""
+        """Add one column for each lane that is still joined, and compute the mask of the step.
+
+        Args:
+            slots: numbers of these lanes.
+        """
         self.lane = np.concatenate([self.lane, slots])
         self.places = np.concatenate([self.places, self.next[slots]])
         self.seen = np.concatenate([self.seen, np.ones(len(slots), bool)])
-        # [columns] against [lanes, 1] -> [lanes, columns]: own columns that no method hides
+        # [columns] against [lanes, 1] -> [lanes, columns]: own columns that are not hidden
         mask = (self.lane == slots[:, None]) & self.seen
         if self.window is not None:
-            # the new token's place minus the window: what is at or before that is out of sight
+            # keys at or before (place of the new token - window) are outside the window
             mask &= self.places > self.next[slots, None] - self.window
         self.sees = torch.as_tensor(mask, device=self.device)
         self.hidden = ~self.sees
@@ -122,14 +129,14 @@ class Columns:
         return torch.as_tensor(np.flatnonzero(self.lane == slot), device=self.device)
 
     def drop(self, slot: int) -> torch.Tensor:
-        """Forget a lane's columns; return which of the old ones are left."""
+        """Remove a lane's columns; return the indices of the columns that stay."""
         left = self.lane != slot
         self.lane, self.places, self.seen = self.lane[left], self.places[left], self.seen[left]
         return torch.as_tensor(np.flatnonzero(left), device=self.device)
 
 
-class SharedCache(Cache):
-    """The caches of several lanes; a lane's number, its slot, stays when others leave."""
+class BatchCache(Cache):
+    """The joined caches; a lane's number, its slot, does not change when others leave."""
 
     def __init__(
         self,
@@ -138,21 +145,21 @@ class SharedCache(Cache):
         windows: dict[int, int],
         device: torch.device,
     ) -> None:
-        """Put caches together; the lanes' own are empty until `give_back`.
+        """Join caches; the lanes' own caches are empty until `give_back`.
 
         Args:
             caches: one per lane.
-            cached: per lane, what each layer holds.
+            cached: per lane, the keys of each layer.
             windows: decoder layer -> its window in tokens, of the layers that have one.
-            device: where masks are needed.
+            device: the device of the masks.
         """
         self.caches, self.steps = list(caches), 0
         self.slots = np.arange(len(caches))
-        "Numbers of the lanes that are still there, ascending; row i of a step is lane slots[i]."
-        # layers in which every lane holds the same keys share one mask, made once per step
+        "Numbers of the lanes still joined, ascending; row i of a step is lane slots[i]."
+        # layers in which every lane has the same keys share one mask, computed once per step
         known: dict[Any, Columns] = {}
         self.columns: list[Columns] = []
-        "Per layer; layers in which everything is the same share one object."
+        "Per layer; layers in which every lane has the same keys share one object."
         for layer, parts in enumerate(zip(*cached, strict=True)):
             window = windows.get(layer)
             key = (window, *(part.key for part in parts))
@@ -160,16 +167,16 @@ class SharedCache(Cache):
                 known[key] = Columns(parts, window, device)
             self.columns.append(known[key])
         layers = zip(*(cache.layers for cache in caches), strict=True)
-        self.shared = [SharedLayer(parts) for parts in layers]  # type: ignore[arg-type]
-        super().__init__(layers=list(self.shared))
+        self.joined = [BatchLayer(parts) for parts in layers]  # type: ignore[arg-type]
+        super().__init__(layers=list(self.joined))
         self.row_bytes = [
-            (s.keys.nbytes + s.values.nbytes) // s.keys.shape[-2] for s in self.shared
+            (s.keys.nbytes + s.values.nbytes) // s.keys.shape[-2] for s in self.joined
         ]
-        "Per layer, of one column."
+        "Per layer, bytes of one column."
 
     @property
     def groups(self) -> list[Columns]:
-        """Every different set of columns once, in the order of the layers."""
+        """Each different set of columns once, in the order of the layers."""
         return list({id(one): one for one in self.columns}.values())
 
     def grow(self) -> None:
@@ -179,35 +186,35 @@ class SharedCache(Cache):
             group.grow(self.slots)
 
     def get_query_offset(self, layer_idx: int = 0) -> int:
-        """Return 0: see `SharedLayer.get_mask_sizes`."""
+        """Return 0: see `BatchLayer.get_mask_sizes`."""
         return 0
 
     def lengths(self, slot: int) -> list[int]:
-        """Return how many keys each layer of a lane's own cache would hold."""
+        """Return the number of keys that each layer of a lane's own cache would hold."""
         found = [(int(columns.counts[slot]), columns.window) for columns in self.columns]
         return [count if limit is None else min(count, limit - 1) for count, limit in found]
 
     def bytes(self, slot: int) -> int:
-        """Return how many bytes a lane's own cache would hold."""
+        """Return the number of bytes that a lane's own cache would hold."""
         return sum(n * size for n, size in zip(self.lengths(slot), self.row_bytes, strict=True))
 
     def give_back(self, slot: int) -> None:
-        """Let a lane leave, with its own keys in its own cache."""
+        """Remove a lane from the joined cache and write its keys to its own cache."""
         for own, layer, columns in zip(
-            self.caches[slot].layers, self.shared, self.columns, strict=True
+            self.caches[slot].layers, self.joined, self.columns, strict=True
         ):
             mine = columns.of(slot)
             if isinstance(own, DynamicSlidingWindowLayer):
                 own.cumulative_length += self.steps
-                # the library keeps window - 1 keys; the token that comes next is the window's last
+                # the library keeps window - 1 keys, since the next token is part of the window
                 mine = mine[-own.sliding_window + 1 :]
             own.keys, own.values = layer.of(mine)
         left = {id(group): group.drop(slot) for group in self.groups}
         self.slots = self.slots[self.slots != slot]
-        for layer, columns in zip(self.shared, self.columns, strict=True):
+        for layer, columns in zip(self.joined, self.columns, strict=True):
             layer.keys, layer.values = layer.of(left[id(columns)])
 
 
 def can_share(cache: DynamicCache) -> bool:
-    """Return whether every layer of a cache is of a kind that can be put together."""
+    """Return whether every layer of a cache is of a kind that `BatchCache` can join."""
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)

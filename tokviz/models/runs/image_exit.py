@@ -1,7 +1,6 @@
-"""All visual tokens are removed before one decoder layer, and the answer is read again.
+"""Removes all visual tokens before one decoder layer, and scores the answer again.
 
-Real removal: the sequence is shorter from that layer on, and so are the caches that the answer is
-read on.
+The tokens are removed, not masked: from that layer on the sequence and the caches are shorter.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from tokviz.reduction import Stage
 
 
 class ImageExit(DecoderStages):
-    """Takes every visual token out of the sequence before one decoder layer."""
+    """Removes every visual token from the sequence before one decoder layer."""
 
     def __init__(self, reading: TeacherForcing, layer: int) -> None:
-        """Args: the question, and the layer; the number of layers = nothing leaves."""
+        """Args: the question, and the layer; the number of layers = nothing is removed."""
         decoder = reading.family.decoder(reading.model)
         count = len(decoder.layers)  # type: ignore[arg-type]
         if not 0 <= layer <= count:
@@ -47,14 +46,14 @@ class ImageExit(DecoderStages):
 
     @contextmanager
     def in_prompt(self) -> Iterator[None]:
-        """Remove the visual tokens before the layer while the prompt is read."""
+        """Remove the visual tokens before the layer during the prefill."""
         following = self.reading.family.during_prefill(self.reading.model, self)
         with following, self.during_prefill():
             yield
 
     @contextmanager
     def in_answer(self) -> Iterator[None]:
-        """Fit the masks to the shorter caches while the answer is read."""
+        """Shorten the masks to the shorter caches while the answer's tokens are read."""
         layers, windows = self.decoder.layers, sliding_layers(self.decoder)
         shorter = range(self.layer, len(layers) if self.stages else 0)  # type: ignore[arg-type]
         handles = [
@@ -69,13 +68,16 @@ class ImageExit(DecoderStages):
     def _slide(
         self, window: int, module: Any, args: tuple, kwargs: dict[str, Any]
     ) -> tuple[tuple, dict]:
+        # all tokens of the answer are read in one forward: [1, new, d]
         new = (args[0] if args else kwargs["hidden_states"]).shape[1]
         mask = reading_mask(self.alive[None], self.length, 0, new, window)
         return args, {**kwargs, "attention_mask": mask}
 
     def _fit(self, module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
         mask = kwargs.get("attention_mask")
-        if mask is None or mask.shape[-1] < self.length:  # made for layer 0's shorter cache
+        # The library builds one mask for all layers by the cache of layer 0. If that cache is
+        # already short (layer 0 is the exit), the mask fits.
+        if mask is None or mask.shape[-1] < self.length:
             return args, kwargs
         new = torch.arange(self.length, mask.shape[-1], device=mask.device)
         return args, {**kwargs, "attention_mask": mask[..., torch.cat([self.alive, new])]}

@@ -1,16 +1,18 @@
-"""Several lanes read the token each of them wrote last in one forward, a row each.
+"""Several lanes in one forward: each lane reads the token that it wrote last, one row per lane.
 
-Writing at batch 1 waits for the weights (GPU) or for the next operation (small models), so four
-rows cost little more than one. Everything but attention is batched as it is; attention goes over
-one shared cache without padding (see `shared_cache`), so lanes may differ in length in every layer,
-in positions and in windows. A lane that changes attention or has a contrast branch steps alone.
+At batch size 1 the time of a step goes into reading the weights (GPU) or starting operations (small
+models), so four rows cost little more than one. All operations except attention are batched as
+usual. Attention uses one cache of all lanes without padding (see `batch_cache`), so lanes may
+differ in length in every layer, in positions and in windows. A lane that edits attention or has a
+contrast branch steps alone.
 
-A batched product rounds in another order than that of one row. Measured on a CPU, tiny models of
-all families and the embedded one, 12 words: in float32 every word is the same and probabilities
-differ by less than 2e-6, but few are equal to the bit; in bfloat16 by up to 0.03, and a word may
-change where two are nearly as likely. Only a lane that steps alone equals `generate()` bit for bit:
-hence `together_after` in `VLM.stream`, and a note in the trace. What judges whether an answer stays
-(keep sweep) writes in turns.
+A batched product adds in another order than a product of one row, so it rounds differently.
+Measured on a CPU with tiny models of all families and the embedded one, 12 words: in float32 every
+word is the same and probabilities differ by less than 2e-6, but few are bit-identical; in bfloat16
+they differ by up to 0.03, and a word may change where two are almost equally likely. Only a lane
+that steps alone equals `generate()` bit for bit. For this reason `VLM.stream` has `together_after`,
+the trace has a note, and the keep sweep, which judges whether an answer stays the same, never
+batches.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from torch import nn
 
 from tokviz.models.attention import AttentionCall, explicit_attention, observed
 from tokviz.models.clock import now
+from tokviz.models.decoder.batch_cache import BatchCache, Columns
 from tokviz.models.decoder.lane import Lane
-from tokviz.models.decoder.shared_cache import Columns, SharedCache
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
@@ -35,17 +37,17 @@ Hook = Callable[[nn.Module, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]
 
 
 class Batch:
-    """The lanes of one model that step together at the moment."""
+    """The lanes of one model that currently step in one forward."""
 
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
         self.close()
 
     def step(self, lanes: Sequence[Lane]) -> None:
-        """Let lanes read their last tokens and predict the next; all other lanes leave the batch.
+        """Read the last token of each lane and predict the next; other lanes leave the batch.
 
         Args:
-            lanes: two or more of one model, none `alone`.
+            lanes: two or more lanes of one model, none of them `alone`.
         """
         began = time.perf_counter()
         for gone in [one for one in self.lanes if one not in lanes]:
@@ -55,10 +57,10 @@ class Batch:
         first = self.lanes[0]
         self.cache.grow()
         self.rows: dict[int, torch.Tensor] = {}
-        with hooked(*self._handles()), observed(self._see):
+        with hooked(*self._handles()), observed(self._attend):
             output = first.model(
                 input_ids=torch.tensor([[lane.ids[-1]] for lane in lanes], device=first.device),
-                # four axes = ready made, so that the library makes none; `_see` has the lanes' own
+                # With a mask of four axes the library builds none; `_attend` uses the lanes' own.
                 attention_mask=torch.ones(
                     len(lanes), 1, 1, 1, dtype=torch.bool, device=first.device
                 ),
@@ -76,12 +78,12 @@ class Batch:
             lane.spend(seconds, shared=True)
 
     def join(self, lanes: Sequence[Lane]) -> None:
-        """Put the caches of these lanes into one; lanes that were in the batch leave first."""
+        """Join the caches of these lanes into one; lanes that were in the batch leave first."""
         for one in list(self.lanes):
             self.leave(one)
         first = lanes[0]
         cached = [[lane.cached_keys(layer) for layer in range(lane.layers)] for lane in lanes]
-        self.cache = SharedCache(
+        self.cache = BatchCache(
             [lane.cache for lane in lanes], cached, sliding_layers(first.decoder), first.device
         )
         self.lanes, self.slots = list(lanes), {id(lane): i for i, lane in enumerate(lanes)}
@@ -89,17 +91,17 @@ class Batch:
             lane.batch = self
 
     def leave(self, lane: Lane) -> None:
-        """Give a lane its own cache back."""
+        """Remove a lane from the batch; its own cache holds its keys again."""
         self.cache.give_back(self.slots.pop(id(lane)))
         self.lanes = [one for one in self.lanes if one is not lane]
         lane.batch = None
 
     def close(self) -> None:
-        """Drop the shared cache; lanes that are still in the batch cannot step any more."""
+        """Drop the batch's cache; lanes that are still in the batch cannot step any more."""
         for lane in self.lanes:
             lane.batch = None
         self.lanes = []
-        self.cache = SharedCache([], [], {}, torch.device("cpu"))
+        self.cache = BatchCache([], [], {}, torch.device("cpu"))
 
     def cache_size(self, lane: Lane) -> tuple[int, list[int]]:
         """Return the bytes that a lane's keys and values take, and its rows per layer."""
@@ -108,11 +110,12 @@ class Batch:
 
     # -- attention --------------------------------------------------------------------------------
 
-    def _see(self, call: AttentionCall) -> torch.Tensor | None:
+    def _attend(self, call: AttentionCall) -> torch.Tensor | None:
         """Return a layer's attention output [lanes, 1, h, d], every lane over its own columns."""
         layer = getattr(call.module, "layer_idx", None)
         if layer is None:
             return None
+        # query [lanes, h, 1, d] -> [1, h, lanes, d]: the lanes become queries of one sequence
         columns, query = self.cache.columns[layer], call.query.transpose(0, 2)
         sees = columns.sees.to(query.device)
         one = AttentionCall(
@@ -158,7 +161,7 @@ class Batch:
     # -- hooks ------------------------------------------------------------------------------------
 
     def _handles(self) -> list[Any]:
-        """Hook the final norm for the lanes' states, and layers where positions were renumbered."""
+        """Hook the final norm to record states, and layers in which positions are renumbered."""
         first, handles = self.lanes[0], []
         if first.capture.readout:
             norm: nn.Module = final_norm(first.decoder)
@@ -172,7 +175,7 @@ class Batch:
 
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         for lane, state in zip(self.lanes, output, strict=True):
-            lane.rows.states.append(state)
+            lane.recorded.states.append(state)
 
     def _shift(self, moved: torch.Tensor, layer: int) -> Hook:
         """Return the pre-hook that renumbers by `moved` [lanes, 1]."""
@@ -181,7 +184,7 @@ class Batch:
         def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
             hidden = args[0] if args else kwargs["hidden_states"]
             positions, given = kwargs["position_ids"] - moved, kwargs["position_embeddings"]
-            # lanes that were not renumbered may have positions in three axes: theirs stay
+            # a lane that is not renumbered may have M-RoPE positions in three axes: keep them
             embeddings = tuple(
                 torch.where(moved[..., None] > 0, new, old)
                 for new, old in zip(rotary(hidden, positions, layer), given, strict=True)

@@ -1,0 +1,116 @@
+"""The maps in an overlay's payload: attention, vision tower and sinks, within a size limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tokviz.trace import Trace
+from tokviz.trace.schema import BLOCKS
+from tokviz.view.encode import pack, pack_map
+from tokviz.view.words import text_tokens
+
+ROOM = 3 * 2**19
+"""Largest number of bytes of the head-mean map, and again of the maps of single heads."""
+
+NO_ATTENTION = "This run recorded no attention rows."
+NO_TOWER = "This run recorded no attention of the vision tower."
+NO_PHI = "This run recorded no sink statistic."
+NO_CLS = (
+    "This vision tower has no [CLS] token: shown is the mean attention that each patch receives."
+)
+
+
+def attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
+    """Return attention, single heads and shares; `missing` gets the reason of each null map."""
+    fields: dict[str, Any] = dict.fromkeys(
+        ("attention", "attention_layers", "heads", "share", "before")
+    )
+    if "attention" not in trace or not trace.t:
+        missing["attention"] = NO_ATTENTION
+        return fields
+    layers = fitting_layers(trace["attention"].shape, ROOM)
+    if len(layers) == trace["attention"].shape[1]:
+        fields["attention"] = pack_map(trace["attention"], ROOM)
+    elif len(layers):
+        fields["attention"] = pack_map(trace["attention"][:, layers], ROOM)
+        fields["attention_layers"] = layers.tolist()
+    else:
+        missing["attention"] = "This run's attention maps are too large for the browser."
+    fields["share"] = pack(image_share(trace), "f2")
+    if "mass" in trace:
+        fields["before"] = pack(share_before(trace), "f2")
+    if "attention_heads" in trace:
+        fields["heads"] = pack_map(trace["attention_heads"], ROOM)
+    if fields["heads"] is None:
+        missing["heads"] = "Single heads were not recorded, or are too large for the browser."
+    return fields
+
+
+def fitting_layers(shape: Sequence[int], room: int) -> np.ndarray:
+    """Return the layers of a map [t, l, n] that fit into `room` bytes, evenly spaced, ascending.
+
+    With one byte per number. The second to last layer, with which a view opens, is always included.
+    """
+    words, count, tokens = shape
+    fit = min(room // max(words * tokens, 1), count)
+    if fit in (0, count):
+        return np.arange(fit)
+    first = max(count - 2, 0)
+    return np.unique(np.linspace(first, 0, fit).round().astype(int))
+
+
+def mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
+    """Return attention [1, l, n], mean over the answer tokens that are text, and the sinks."""
+    if "attention" not in trace or not trace.t:
+        return {}
+    mean = trace["attention"][text_tokens(trace)].astype(np.float32).mean(0, keepdims=True)
+    return {
+        "words": [{"text": trace.answer, "lead": False, "special": False, "part": False}],
+        "attention": pack_map(mean, ROOM),
+        "sinks": None if sinks is None else pack(sinks, "u1"),
+    }
+
+
+def image_share(trace: Trace) -> np.ndarray:
+    """Return [t, l], the share of attention on all visual tokens, mean over heads."""
+    if "mass" in trace:
+        return trace["mass"][..., 1].astype(np.float32).mean(2)
+    return np.nansum(trace["attention"].astype(np.float32), 2)
+
+
+def share_before(trace: Trace) -> np.ndarray:
+    """Return [t, l], the share of attention on the prompt before the image, mean over heads."""
+    return trace["mass"][..., BLOCKS.index("before")].astype(np.float32).mean(2)
+
+
+def tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
+    """Return the vision tower's attention maps; `missing` gets the reasons of null ones."""
+    fields: dict[str, Any] = {"tower": None, "tower_heads": None, "tower_kind": "cls"}
+    if "cls_attention" in trace:
+        fields["tower"] = pack_map(trace["cls_attention"], ROOM)
+        if "cls_attention_heads" in trace:
+            fields["tower_heads"] = pack_map(trace["cls_attention_heads"], ROOM)
+    elif "received_attention" in trace:
+        fields["tower"] = pack_map(trace["received_attention"], ROOM)
+        fields["tower_kind"] = "received"
+        missing["cls"] = NO_CLS
+    else:
+        missing["tower"] = NO_TOWER
+    return fields
+
+
+def sink_fields(trace: Trace, sinks: np.ndarray | None, missing: dict[str, str]) -> dict[str, Any]:
+    """Return the sink statistic of the visual tokens [l, n] and the sinks."""
+    fields: dict[str, Any] = {"phi": None, "sinks": None}
+    if "sink_phi" in trace:
+        positions = trace["token_position"]
+        if len(positions) and positions.min() >= 0 and positions.max() < len(trace.prompt_tokens):
+            fields["phi"] = pack(trace["sink_phi"][:, positions], "f2")
+    if fields["phi"] is None:
+        missing["phi"] = NO_PHI
+    if sinks is not None:
+        fields["sinks"] = pack(sinks, "u1")
+    return fields
