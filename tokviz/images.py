@@ -183,7 +183,8 @@ def _decoded(picture: Image.Image, name: str, most_pixels: int) -> Image.Image:
     try:
         full_size, factor = picture.size, reduction_factor(picture.size, most_pixels)
         if factor > 1:  # a JPEG can be decoded at 1/2, 1/4 or 1/8 of its size; others ignore it
-            picture.draft(picture.mode, tuple(math.ceil(side / factor) for side in picture.size))
+            width, height = (math.ceil(side / factor) for side in picture.size)
+            picture.draft(picture.mode, (width, height))
         picture.load()
         small = _rgb(picture, name, most_pixels)
         rgb = _upright(small, picture)

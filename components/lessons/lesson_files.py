@@ -162,8 +162,8 @@ def _task(where: str, found: dict[str, Any]) -> Task:
         raise LessonError(f"{where}: a task has an 'ask' and one of {', '.join(TASK_KINDS)}.")
     kind = kinds[0]
     read = {"choose": _read_choose, "number": _read_number, "done": _read_done}[kind]
-    texts = {"hint": str(found.get("hint", "")), "why": str(found.get("why", ""))}
-    return Task(found["ask"], kind, **texts, **read(where, found))
+    hint, why = (str(found.get(name, "")) for name in ("hint", "why"))
+    return Task(found["ask"], kind, hint=hint, why=why, **read(where, found))
 
 
 def _read_choose(where: str, found: dict[str, Any]) -> dict[str, Any]:

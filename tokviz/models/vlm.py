@@ -14,7 +14,7 @@ from tokviz.analysis import Result
 from tokviz.capture import Capture
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs import chat_prompt, preparing, repeated_times, streaming
+from tokviz.models.runs import chat_template, preparing, repeated_times, streaming
 from tokviz.models.runs import questions as many
 from tokviz.models.runs.analysing import analyse_run
 from tokviz.models.runs.extra_forwards import ExtraForwards, further_runs

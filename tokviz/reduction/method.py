@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from tokviz.budget import tokens_of
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
@@ -282,54 +284,6 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int | str, **options: An
     if keep == checked.n and not chosen.adaptive:
         return Reduction.identity(checked.n)
     return check_decision(chosen, chosen.decide(checked, keep, **options), checked.n, keep)
-
-
-def check_decision(chosen: Method, done: Any, n: int, keep: int) -> Reduction:
-    """Return a method's decision; raise InputError, with the method's name, unless it is sound.
-
-    A plugin's mistake would otherwise show much later, as a wrong picture or a foreign error.
-    """
-    wrong = what_is_wrong(done, n, keep, chosen)
-    if wrong:
-        raise InputError(
-            f"the method {chosen.name!r} is faulty: {wrong}. Tell its author, or choose another."
-        )
-    return done
-
-
-def what_is_wrong(done: Any, n: int, keep: int, chosen: Method) -> str:
-    """Return what a decision over n tokens breaks, "" if nothing."""
-    if not isinstance(done, Reduction):
-        return f"it must return a Reduction, got {type(done).__name__}"
-    if done.n != n:
-        return f"its decision is for {done.n} tokens, there are {n}"
-    left = done.m + done.prefix_cls
-    adaptive = chosen.adaptive
-    # it may also decide that nothing leaves yet
-    waits = chosen.gradual or (adaptive and left == n)
-    if (left > keep and not waits) or (left < keep and not adaptive):
-        return f"it leaves {left} tokens where {'at most ' * adaptive}{keep} were asked for"
-    kinds = {"rows": "i", "cols": "i", "position": "i", "weights": "f"}
-    for name, kind in kinds.items():
-        array = getattr(done, name)
-        if not isinstance(array, np.ndarray) or array.dtype.kind != kind or array.ndim != 1:
-            return f"{name} must be a numpy array with one axis, got {_what(array)}"
-    if done.weights.dtype != np.float32:
-        return f"weights must be float32, got {done.weights.dtype}"
-    if done.score is not None and np.shape(done.score) != (n,):
-        return f"score must be [{n}], got {list(np.shape(done.score))}"
-    if not len(done.rows) == len(done.cols) == len(done.weights):
-        return "rows, cols and weights must have the same length"
-    inside = (done.rows, done.m), (done.cols, n), (done.position, n)
-    if any(len(array) and not 0 <= array.min() <= array.max() < top for array, top in inside):
-        return f"an entry lies outside the [{done.m}, {n}] matrix"
-    return "" if np.isfinite(done.weights).all() else "weights must be finite"
-
-
-def _what(array: Any) -> str:
-    """An array in words."""
-    kind = getattr(array, "dtype", type(array).__name__)
-    return f"{kind} {list(np.shape(array))}"
 
 
 def check_keep(keep: Any, n: int) -> int:

@@ -34,8 +34,13 @@ OF_TOWER = {"cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v"}
 class Declares(Protocol):
     """What the word needs to know of a method or a mitigation."""
 
-    notes: str
-    verified: bool
+    @property
+    def notes(self) -> str:
+        """Its docstring after the first line."""
+
+    @property
+    def verified(self) -> bool:
+        """False for a stand-in."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from tokviz.errors import MissingSignal, TraceError
 from tokviz.matrix import Reduction
 from tokviz.names import unknown
 from tokviz.notebook_display import made
-from tokviz.text.token_bytes import MARKS, guess_marks, spelled
+from tokviz.text.token_bytes import guess_marks, spelled
 from tokviz.text.words import exact_pieces, word_spans
 from tokviz.trace import trace_io
 from tokviz.trace.check_arrays import check_arrays

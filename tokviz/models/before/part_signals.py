@@ -33,7 +33,7 @@ def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, An
     entry: Method = step.entry  # type: ignore[assignment]
     given = (
         tower_signals(state, part)
-        | crop_places(state, entry, part)
+        | placed(state, entry, part)
         | {
             "text_llm": text_embeddings(state),
             "projector": lambda x: state.family.project(state.model, x),
@@ -187,7 +187,7 @@ def tower_map(state: TokensLeft, step: Step) -> torch.Tensor | None:
     made = state.pre.new_zeros(state.whole.m, dtype=torch.float32)  # newlines keep 0
     share = min(check_keep(step.keep, state.layout.n) / state.layout.n, 1.0)
     for part in state.parts(by_tile=True):
-        signals = cut_down(state, part)
+        signals = tower_signals(state, part)
         if signals.get("full_attn") is None:
             return None
         maps = Signals({name: signals[name] for name in ("full_attn", "index", "num_layers")})

@@ -54,7 +54,7 @@ class PlanSteps(TokensLeft):
         passed = now(self.pre.device) - began - done.seconds
         self.encode_seconds = self.vision.entered_seconds + passed
         self.gave(step, done.supplied)
-        self.say_shares(step, split)
+        self.note_split(step, split)
         if self.vision.sources.weight is not None:
             self.notes.append(BLENDS)
         numbers = [own[kept] for own, kept in zip(tokens, done.kept, strict=True)]
@@ -166,11 +166,11 @@ class PlanSteps(TokensLeft):
         entry: Method = step.entry  # type: ignore[assignment]
         split = [self.everything()] if self.joint(entry) else self.parts(entry.tiles == "each")
         parts = []
-        for part, share in zip(split, self.shares(keep, split), strict=True):
+        for part, share in zip(split, self.budgets(keep, split), strict=True):
             signals = part_signals(self, step, part)
             self.gave(step, (name for name, value in signals.items() if value is not None))
             parts.append(reduce(step.method, signals, share, **step.options))
-        self.say_shares(step, split)
+        self.note_split(step, split)
         tokens = [part.tokens for part in split]
         left = np.concatenate([t[p.position] for p, t in zip(parts, tokens, strict=True)])
         return self.with_newlines(parts, tokens, left)[0]

@@ -132,7 +132,7 @@ def make_prefill_input(
         packed = torch.arange(len(index), device=positions.device)
         positions = prepared.positions[..., :1] + packed
     sliding = windows(family, model, prepared, index, repack)
-    stages = inside(plan_steps, plan, sequence, positions, sliding)
+    stages = decoder_stages(plan_steps, plan, sequence, positions, sliding)
     stages.members = member_positions(plan_steps, sequence, repack)
     ids = prepared.inputs["input_ids"]
     return PrefillInput(

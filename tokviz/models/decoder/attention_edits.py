@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from tokviz.errors import ModelError
-from tokviz.mitigation import AttentionEdit, Place
+from tokviz.mitigation import AttentionEdit, EditContext
 from tokviz.models.attention import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.options import within
@@ -29,7 +29,7 @@ class Editing:
             within("first_layer", edit.first_layer, 0, self.layers - 1, why)
         self.visual: torch.Tensor = stages.visual_at_start
         self.memory: dict[int, dict[str, Any]] = {}
-        self.told: dict[str, Any] = {}
+        self.measured: dict[str, Any] = {}
         self.seen: set[int] = set()
         self.edited: set[int] = set()
         "Layers whose attention was shown to the edit, and those where it was changed."
@@ -61,12 +61,12 @@ class Editing:
                 "was made for: choose a mitigation that leaves attention as it is."
             )
         for rows in self.rows(alive, call.query.shape[2], not written).split(ROW_CHUNK):
-            place = self.place(call, layer, image, rows, written, phi)
-            weights = self.edit.change(call.logits(rows)[0], place)
+            context = self.context(call, layer, image, rows, written, phi)
+            weights = self.edit.change(call.logits(rows)[0], context)
             self.seen.add(layer)
             if weights is not None:
                 self.edited.add(layer)
-                call.put(rows, weights)
+                call.replace_rows(rows, weights)
 
     def effect(self, title: str) -> str:
         """Say in how many layers attention was edited."""

@@ -335,7 +335,7 @@ class Lane:
         ]
 
     def _keep_phi(self, layer: int, states: torch.Tensor) -> None:
-        self.rows.phi[layer] = sink_phi(states, self.sink_dims)
+        self.recorded.phi[layer] = sink_phi(states, self.sink_dims)
 
 
 def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:

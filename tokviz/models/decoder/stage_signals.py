@@ -196,10 +196,10 @@ class StageState:
             calls: list[AttentionCall] = []
             layer = self.decoder.layers[self.layer]
             states = enter_attention(layer, self.hidden)
-            with observed(seen.append):
+            with observed(calls.append):
                 attention_of(layer)(hidden_states=states, **without_cache(self.kwargs))
-            self._peeked = seen[0]
-        return self._peeked
+            self._next_call = calls[0]
+        return self._next_call
 
     def mean_query(self) -> torch.Tensor:
         """Return the attention of the visual tokens' mean query to their keys, [h, m].

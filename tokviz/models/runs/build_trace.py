@@ -105,13 +105,13 @@ def first_guess(lane: Lane, entered: PromptRows, asked: Asked) -> int | None:
     TAM's official code explains that row with it. None without a lens: it takes a product with the
     whole head, as the lens does.
     """
-    if not lane.capture.lens or not lane.rows.states:
+    if not lane.capture.lens or not lane.recorded.states:
         return None
     rows = entered.rows[lane.stages.rows_at(lane.layers - 1).cpu().numpy()]
     first = np.flatnonzero(np.isin(rows, asked.own_rows[:1]))
     if not len(first):
         return None
-    state = lane.rows.states[0][int(first[0])]
+    state = lane.recorded.states[0][int(first[0])]
     return int(lane.family.word_logits(lane.model, state).argmax())
 
 

@@ -6,7 +6,7 @@ from tokviz.errors import ModelError
 from tokviz.models.foreign_errors import first_line
 from tokviz.models.loaded import Loaded
 
-STAND_IN = "tokviz0question0tokviz"
+PLACEHOLDER = "tokviz0question0tokviz"
 """What stands in place of a question where only the words around it are looked at."""
 
 
@@ -35,7 +35,7 @@ def render(loaded: Loaded, prompt: str, images: int) -> str:
 
 def check_template(loaded: Loaded, images: int) -> None:
     """Raise ModelError unless what is asked reaches the model through the chat template."""
-    if loaded.uses_template and STAND_IN not in render(loaded, STAND_IN, images):
+    if loaded.uses_template and PLACEHOLDER not in render(loaded, PLACEHOLDER, images):
         raise ModelError(unusable("it leaves the question out"))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tokviz.models.answer_text import AnswerText
-from tokviz.models.runs.chat_prompt import STAND_IN
+from tokviz.models.runs.chat_template import PLACEHOLDER
 
 BY_SPELLING = (
     "The user's own words were found by what the prompt's tokens spell: this tokenizer does not "

@@ -15,9 +15,10 @@ from tokviz.images import open_image
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Asked, Prepared
-from tokviz.models.runs.chat_prompt import render, template_notes
+from tokviz.models.runs.chat_template import render, template_notes
 from tokviz.models.runs.own_words import own_rows
 from tokviz.models.runs.processing import place, process
+from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.plans import Plan, Step

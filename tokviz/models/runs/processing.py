@@ -16,7 +16,7 @@ from tokviz.errors import ModelError, TokvizError
 from tokviz.models.foreign_errors import first_line
 from tokviz.models.loaded import Loaded
 from tokviz.models.out_of_memory import is_out_of_memory
-from tokviz.models.runs.chat_prompt import check_template, render, unusable
+from tokviz.models.runs.chat_template import check_template, render, unusable
 from tokviz.trace.layout import Layout
 
 

@@ -17,7 +17,7 @@ from tokviz.cost import Shape, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
 from tokviz.models.answer_text import end_tokens
-from tokviz.models.before.prefill_input import PrefillInput, route
+from tokviz.models.before.prefill_input import PrefillInput, make_prefill_input
 from tokviz.models.decoder.answer_rules import answer_rules, setting_notes
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane

@@ -34,7 +34,7 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
 
     def watch(layer: int) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            search.see(layer, (args[0] if args else kwargs["hidden_states"])[0])
+            search.add(layer, (args[0] if args else kwargs["hidden_states"])[0])
 
         return hook
 

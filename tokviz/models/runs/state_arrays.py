@@ -7,10 +7,10 @@ import torch
 
 from tokviz.models.answer_text import AnswerText
 from tokviz.models.decoder.lane import Lane
-from tokviz.models.decoder.prompt_records import stacked
+from tokviz.models.decoder.prompt_records import stacked_layers
 from tokviz.models.families.parts import final_norm
 from tokviz.models.prepared import Asked
-from tokviz.models.runs.record import (
+from tokviz.models.runs.build_trace import (
     PromptRows,
     first_guess,
     over_whole_prompt,

@@ -41,6 +41,8 @@ class TowerRun:
         self.depth = len(family.tower_layers(model))
         self.joins = family.tower_joins(model)
         entry = step.entry
+        self.supplied: set[str] = set()
+        "Names of the signals that the decisions were given."
         self.asked = {*entry.needs, *entry.optional, *entry.fallbacks.values()}  # type: ignore[union-attr]
 
     def run(self) -> None:
@@ -150,6 +152,7 @@ class TowerRun:
         for name in self.asked & set(TOWER_SIGNALS):
             given[name] = row.signal(name, self.observer) if row.calls else None
         signals = {name: value for name, value in given.items() if name in self.asked}
+        self.supplied |= {name for name, value in signals.items() if value is not None}
         keep = min(stage.keep, len(row.units))
         done = reduce(self.step.method, signals, keep, **self.step.options)
         row.latest = (layer, done)
