@@ -127,13 +127,14 @@ def all_that_there_is(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
 def attempts(vlm: VLM, image: Any) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     """Yield kind, name and what to call, for all there is to try on one model."""
 
-    def run(plan: Plan) -> None:
+    def run(*method: str, **settings: Any) -> None:
+        plan = tokviz.plan(*method, **settings)
         vlm.answer(image, PROMPT, plan, NEW, Capture.nothing())
 
     for name in sorted(tokviz.METHODS):
-        yield "method", name, lambda n=name: run(tokviz.plan(n, keep=KEEP))
+        yield "method", name, partial(run, name, keep=KEEP)
     for name in sorted(tokviz.MITIGATIONS):
-        yield "mitigation", name, lambda n=name: run(tokviz.plan(mitigation=n))
+        yield "mitigation", name, partial(run, mitigation=name)
     try:
         trace = vlm.answer(image, PROMPT, None, NEW, Capture(lens=3, flow=True, states=True))
     except TokvizError:  # a model without one of these signals: with what it does have
@@ -141,11 +142,7 @@ def attempts(vlm: VLM, image: Any) -> Iterator[tuple[str, str, Callable[[], Any]
     for name, entry in sorted(tokviz.ANALYSES.items()):
         given = [image, image.rotate(90)] if "folder" in entry.asks else image
         options = {"trace": trace, "max_new_tokens": NEW, **SMALL.get(name, {})}
-        yield (
-            "analysis",
-            name,
-            lambda n=name, i=given, o=options: vlm.analyse(n, i, PROMPT, **o),
-        )
+        yield "analysis", name, partial(vlm.analyse, name, given, PROMPT, **options)
 
 
 def runs_or_says_why(call: Callable[[], Any]) -> None:

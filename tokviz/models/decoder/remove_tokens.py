@@ -90,7 +90,7 @@ class DecoderStages(AliveRows):
         self.recorder = SignalRecorder(self, decoder, wanted, list(self.stages), variant)
         self.members: MemberPositions | None = None
         "Gives merged tokens several positions while the prompt is read."
-        self.parked: torch.Tensor | None = None
+        self.full_hidden: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
         self.windows, self.cap = windows, cap
         self.rotary: Rotary = rotary or (
