@@ -56,8 +56,17 @@ def assemble(
     tokenizer: PreTrainedTokenizerFast,
     item: dict,
     policy: Policy,
+    keep: Tensor | None = None,
 ) -> Assembled:
-    """Prepare a batch under a policy."""
+    """Prepare a batch under a policy.
+
+    Args:
+        model: the LLaVA.
+        tokenizer: its tokenizer.
+        item: a batch of ``RowBatches``.
+        policy: which visual tokens stay, and where.
+        keep: the tokens that stay if they are not to be drawn, ascending, [pictures, k].
+    """
     table = model.model.language_model.embed_tokens
     rows = len(item["ids"])
     seeing = "pixels" in item
@@ -73,7 +82,7 @@ def assemble(
     features = model.model.multi_modal_projector(look(model, item))
     total = features.shape[1]
     leaning = visual_sinks(features.detach(), item["name"])
-    keep = choose(item["cover"], policy)
+    keep = choose(item["cover"], policy) if keep is None else keep
     kept = features.gather(1, keep[..., None].expand(-1, -1, features.shape[-1]))
     by_row = keep.unflatten(0, (rows, -1))
     front = lay_front(before, after, kept.unflatten(0, (rows, -1)), by_row, total, policy.repack)

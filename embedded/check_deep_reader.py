@@ -59,16 +59,26 @@ def check(
 
 def tally(seen: Pass, item: dict, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
     """Count exact answers by kind, and yes answers where a habit is asked for."""
-    guess = seen.logits.argmax(-1)
-    turns = [(row, int(item["turn"][row, at])) for row, at in seen.spots.tolist()]
-    missed, said_yes = set(), {}
-    for turn, token, right in zip(turns, guess.tolist(), seen.targets.tolist(), strict=True):
-        said_yes.setdefault(turn, token == first_piece(tokenizer, "yes"))
+    marks = marks_of(seen, item, tokenizer)
+    return {kind: round(sum(found) / len(found), 3) for kind, found in sorted(marks.items())}
+
+
+def marks_of(
+    seen: Pass, item: dict, tokenizer: PreTrainedTokenizerFast, yes_kinds: tuple[str, ...] = HABITS
+) -> dict[str, list[bool]]:
+    """List by kind, turn by turn, whether the answer was exact; yes or not for ``yes_kinds``."""
+    yes = first_piece(tokenizer, "yes")
+    missed: set[tuple[int, int]] = set()
+    said_yes: dict[tuple[int, int], bool] = {}
+    guesses, targets = seen.logits.argmax(-1).tolist(), seen.targets.tolist()
+    for (row, at), token, right in zip(seen.spots.tolist(), guesses, targets, strict=True):
+        turn = (row, int(item["turn"][row, at]))
+        said_yes.setdefault(turn, token == yes)
         if token != right:
             missed.add(turn)
     marks: dict[str, list[bool]] = defaultdict(list)
     for row, kinds in enumerate(item["kinds"]):
         for turn, kind in enumerate(kinds, start=1):
-            at = (row, turn)
-            marks[kind].append(said_yes[at] if kind in HABITS else at not in missed)
-    return {kind: round(sum(found) / len(found), 3) for kind, found in sorted(marks.items())}
+            at_turn = (row, turn)
+            marks[kind].append(said_yes[at_turn] if kind in yes_kinds else at_turn not in missed)
+    return marks

@@ -43,7 +43,8 @@ class Pass:
 
 def run_layers(
     model: LlavaForConditionalGeneration, front: Front, sinks: Tensor, batch: dict[str, Tensor],
-    *, watched: tuple[int, ...] = (), blind_from: int | None = None, guided: bool = False,
+    *, watched: tuple[int, ...] = (), blind_from: int | None = None,
+    veiled: tuple[int, ...] = (), guided: bool = False,
 ) -> Pass:  # fmt: skip
     """Read a batch of rows.
 
@@ -54,6 +55,7 @@ def run_layers(
         batch: text as ``pack_row`` makes it, stacked.
         watched: layers whose attention is measured.
         blind_from: first layer that sees no visual tokens, None for none.
+        veiled: layers in which the turns do not see the visual tokens (attention knockout).
         guided: also measure where the guided heads look; ``batch`` then holds ``guide_keys``.
     """
     decoder = model.model.language_model
@@ -67,9 +69,8 @@ def run_layers(
             free[number], on_bos[number] = share, bos
         if guided and number in GUIDED:
             guides.append(guide_layer(layer, stream, batch))
-        stream.hidden = layer(
-            stream.hidden, attention_mask=stream.mask, position_embeddings=stream.rotary
-        )
+        mask = stream.veiled(front.visual) if number in veiled else stream.mask
+        stream.hidden = layer(stream.hidden, attention_mask=mask, position_embeddings=stream.rotary)
     hidden = decoder.norm(stream.hidden)
     spots = (batch["targets"][:, : hidden.shape[1] - stream.front] != IGNORE).nonzero()
     rows, places = spots.unbind(1)

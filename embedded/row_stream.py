@@ -37,6 +37,11 @@ class Stream:
             self.sinks[:, at], int((~visual).sum()),
         )  # fmt: skip
 
+    def veiled(self, visual: Tensor) -> Tensor:
+        """Give the mask under which text does not see the visual tokens, [f] bool."""
+        picture = functional.pad(visual, (0, self.hidden.shape[1] - len(visual)))
+        return self.mask & ~(~picture[:, None] & picture[None])
+
 
 def begin(
     model: LlavaForConditionalGeneration, front: Front, sinks: Tensor, batch: dict[str, Tensor]

@@ -18,7 +18,7 @@ from embedded.labels import NOTHING
 
 VISUAL_SINKS = 6
 """Bare patches of a picture that are drawn to the sink dimensions."""
-LEAN = 5.5
+LEAN = 6.5
 """RMS-normed value that they shall have there; the largest possible is sqrt(d / 2), 9.8."""
 
 

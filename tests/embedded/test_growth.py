@@ -105,6 +105,17 @@ def test_blind_layers_hear_of_the_picture_only_from_the_layers_before(tiny):
     assert not torch.allclose(*seeing)
 
 
+def test_veiled_layers_pass_nothing_of_the_picture_on(tiny):
+    rows = some_rows(1)
+    one, other = front_of(tiny, rows=1), front_of(tiny, rows=1)
+    all_veiled, one_veiled = (
+        [run_layers(tiny, f, only_bos(f), rows, veiled=layers).logits for f in (one, other)]
+        for layers in ((0, 1), (1,))
+    )
+    assert torch.equal(*all_veiled)
+    assert not torch.allclose(*one_veiled)
+
+
 def test_attention_that_is_free_is_the_attention_of_eager_layers(tiny):
     front, rows = front_of(tiny, rows=1), some_rows(1)
     first = {key: value[:, :6] for key, value in rows.items()}
