@@ -8,12 +8,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import tokviz
 from tokviz.errors import InputError
 from tokviz.names import unknown
-from tokviz.reduction.run_status import declared_status
 
 LISTS = {
     "methods": "reduction methods",
@@ -155,8 +155,9 @@ def _mitigation(mitigation: Any) -> dict[str, Any]:
 
 
 def _status(entry: Any) -> dict[str, Any] | None:
-    """The best word that a run of this entry can earn, and the reasons; None for a baseline."""
-    status = declared_status(entry)
+    """Return the best word that a run of this entry can earn, and the reasons; None for a baseline."""
+    # the module needs torch, which the help of the commands does not
+    status = import_module("tokviz.reduction.run_status").declared_status(entry)
     return status.as_json() if status else None
 
 
