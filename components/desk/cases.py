@@ -32,7 +32,7 @@ class Case:
     "What is known about a stored mistake."
     forced: dict[int, str] = field(default_factory=dict)
     "Lane -> the words that its answer was made to begin with."
-    remedies: dict[int, str] = field(default_factory=dict)
+    mitigations: dict[int, str] = field(default_factory=dict)
     "Lane -> name of the mitigation."
     found: dict[str, tuple[Certificate, int | None]] = field(default_factory=dict)
     "necessary, sufficient -> certificate, and the lane that was run with what was left."
@@ -67,9 +67,9 @@ def case_value(run: KeptRun) -> dict[str, Any]:
     case, full = run.case, run.traces[FULL]
     words = [desk.word_card(word, full) for word in case.report.words]
     forced = {lane: f"“{text}” forced" for lane, text in case.forced.items()}
-    entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.remedies.items()}
-    remedies = [desk.remedy(i, one, run.traces[i], full) for i, one in entries.items()]
-    remedies.sort(key=lambda one: not one["changed"])
+    entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.mitigations.items()}
+    mitigations = [desk.mitigation_outcome(i, one, run.traces[i], full) for i, one in entries.items()]
+    mitigations.sort(key=lambda one: not one["changed"])
     return {
         "run": run.name,
         "prompt": run.prompt,
@@ -79,8 +79,8 @@ def case_value(run: KeptRun) -> dict[str, Any]:
         "how_often": how_often(),
         "words": words,
         "forced": [desk.outcome(i, title, run.traces[i], full) for i, title in forced.items()],
-        "remedies": remedies,
-        "remedied": desk.named([one["title"] for one in remedies if one["changed"]]),
+        "mitigations": mitigations,
+        "mitigation_summary": desk.named([one["title"] for one in mitigations if one["changed"]]),
         "found": [
             desk.proof(certificate, None if lane is None else run.traces[lane], lane)
             for certificate, lane in case.found.values()

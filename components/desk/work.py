@@ -82,9 +82,9 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
     """Answer again with every mitigation that can be used on this model."""
     names = [m.name for m in tokviz.MITIGATIONS.values() if m.kinds != ("diagnostic",)]
     n = run.traces[FULL].n
-    for lane in run.case.remedies:
+    for lane in run.case.mitigations:
         run.traces.pop(lane, None)
-    run.case.remedies.clear()
+    run.case.mitigations.clear()
     for number, name in enumerate(names):
         if flag.is_set():
             return
@@ -92,7 +92,7 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
         lane = LaneRequest("", n, mitigation=name)
         trace = _answer(site.models, request, lane, flag)
         if trace is not None:
-            run.case.remedies[add_lane(site.runs, run, trace, lane)] = name
+            run.case.mitigations[add_lane(site.runs, run, trace, lane)] = name
 
 
 def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any) -> Iterator[str]:

@@ -59,7 +59,7 @@ def test_the_main_job(watched, real_url):
     page.locator("#tv-lanes .tv-go").click()
     expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
     expect(lanes.nth(2).locator("tr", has_text="total time")).to_contain_text("full")
-    page.wait_for_function("() => window.__tokviz.lanes[0].columns[2].scene?.n === 144")
+    page.wait_for_function("() => window.__tokviz.lanes[0].columns[2].picture.scene?.n === 144")
     assert_fates_are_drawn(page, 1)
     expect(lanes.nth(2).locator(".tv-legend")).to_contain_text("merged")
 
@@ -71,7 +71,7 @@ def test_the_main_job(watched, real_url):
 
 def assert_fates_are_drawn(page, lane: int) -> None:
     """Pruned tokens are darker than kept ones and textured, kept ones look like the picture."""
-    owner = f"window.__tokviz.lanes[0].columns[{lane}]"
+    owner = f"window.__tokviz.lanes[0].columns[{lane}].picture"
     fates = page.evaluate(f"() => Array.from({owner}.scene.fatesAt(null))")
     assert fates.count(0) == 36
     assert fates.count(2) == 108

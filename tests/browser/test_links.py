@@ -150,7 +150,7 @@ def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     first.get_by_label("Model of lane 1").select_option("second")
     second.locator(".tv-lanemore summary").click()
     second.get_by_label("Mitigation of lane 2").select_option("pai")
-    second.locator(".tv-remedy input").first.fill("0.7")
+    second.locator(".tv-mitigation input").first.fill("0.7")
     page.locator("#tv-lanes .tv-go").click()
     compared(page)
     second.get_by_label("Layer of the picture in lane 2").select_option("1")
@@ -169,7 +169,9 @@ def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     expect(again.locator("#tv-prompt textarea")).to_have_value("what is here ?")
     assert explorer(again, "x.panel.share.address()").split("?")[1] == address.split("?")[1]
     for one in (page, again):
-        one.wait_for_function("() => window.__tokviz.lanes[0].columns.every((c) => c.scene)")
+        one.wait_for_function(
+            "() => window.__tokviz.lanes[0].columns.every((c) => c.picture.scene)"
+        )
     texts = [one.locator("#tv-lanes .tv-answer").all_inner_texts() for one in (page, again)]
     assert texts[0] == texts[1]
     for wanted in ("Answered by second.", "its own question"):

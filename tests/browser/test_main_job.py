@@ -105,13 +105,13 @@ def test_keys_change_layer_move_and_clear(page):
 
 
 def test_kept_merged_and_pruned_look_different_without_colour(page):
-    page.wait_for_function("() => window.__tokviz.lanes[0].columns.every((c) => c.scene)")
-    fates = page.evaluate("() => window.__tokviz.lanes[0].columns.map((c) => c.scene.fates ? Array.from(c.scene.fatesAt(null)) : null)")  # fmt: skip  # noqa: E501
+    page.wait_for_function("() => window.__tokviz.lanes[0].columns.every((c) => c.picture.scene)")
+    fates = page.evaluate("() => window.__tokviz.lanes[0].columns.map((c) => c.picture.scene.fates ? Array.from(c.picture.scene.fatesAt(null)) : null)")  # fmt: skip  # noqa: E501
     texture = {}
     for lane, fate in ((1, 0), (1, 2), (2, 1)):
         selector = f"#tv-lanes .tv-lane:nth-child({lane + 1}) canvas.tv-mini"
         grey = pixels(page, selector).mean(2)
-        owner = f"window.__tokviz.lanes[0].columns[{lane}]"
+        owner = f"window.__tokviz.lanes[0].columns[{lane}].picture"
         tokens = [i for i, f in enumerate(fates[lane]) if f == fate and i not in (7, 8, 13, 14)]
         texture[fate] = np.mean(
             [cell_pixels(page, grey[..., None], t, owner).std() for t in tokens]

@@ -188,12 +188,12 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
         expect(lane.locator(".tv-legend")).to_contain_text("kept 36")
         expect(lane.locator(".tv-legend")).to_contain_text("pruned 108")
     kept = page.evaluate(
-        "() => window.__tokviz.lanes[0].columns.slice(1).map((c) => Array.from(c.scene.fatesAt(null)))"  # noqa: E501
+        "() => window.__tokviz.lanes[0].columns.slice(1).map((c) => Array.from(c.picture.scene.fatesAt(null)))"  # noqa: E501
     )
     assert len({tuple(fates) for fates in kept}) == 3
     for number in (1, 2, 3):
         drawn = pixels(page, f"#tv-lanes .tv-lane:nth-child({number + 1}) canvas.tv-mini")
-        owner = f"window.__tokviz.lanes[0].columns[{number}]"
+        owner = f"window.__tokviz.lanes[0].columns[{number}].picture"
         light = [cell_pixels(page, drawn, token, owner).mean() for token in range(144)]
         gone = np.array(kept[number - 1]) == 2
         assert np.mean(np.array(light)[~gone]) > np.mean(np.array(light)[gone]) + 20
@@ -298,12 +298,12 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
         [re.compile("Where it looked"), re.compile("What speaks for it")]
     )
     person.press("Try them all")
-    remedied = desk.locator(".tv-remedied")
-    expect(remedied).to_contain_text("DAMRO changes the answer")
+    summary = desk.locator(".tv-mitigation-summary")
+    expect(summary).to_contain_text("DAMRO changes the answer")
     page.evaluate("() => document.body.classList.add('dark')")
     nothing_serious(page)
     page.evaluate("() => document.body.classList.remove('dark')")
-    first = desk.locator("[data-part=remedies] .tv-outcome").first
+    first = desk.locator("[data-part=mitigations] .tv-outcome").first
     expect(first.locator("ins")).to_have_text("no")
     expect(first).to_contain_text("× the time")
     person.photograph("task_07_a_hallucination_explained")
@@ -336,7 +336,7 @@ def test_task_8_the_same_for_two_prompts_side_by_side(person):
     layer = explorer(page, "x.view.layer")
     for column, trace in ((0, full), (1, asked)):
         drawn = page.evaluate(
-            f"() => Array.from(window.__tokviz.lanes[0].columns[{column}].looked().values)"
+            f"() => Array.from(window.__tokviz.lanes[0].columns[{column}].picture.attention().values)"
         )
         mean = trace["attention"].astype(float).mean(0)[layer]
         np.testing.assert_allclose(drawn, mean, atol=2e-3)

@@ -9,18 +9,6 @@ const near = (values, wanted) => {
     assert.ok(Math.abs(values[i] - one) < 1e-6, `${i}: ${values[i]} is not ${one}`);
   });
 };
-/** Ranks as one would write them down: sort by value, then by token. */
-const plainRanks = (values) => {
-  const order = Array.from(values.keys()).sort((a, b) => {
-    const [x, y] = [a, b].map((i) => (Number.isFinite(values[i]) ? values[i] : -Infinity));
-    return x === y ? a - b : y - x;
-  });
-  const ranks = [];
-  order.forEach((token, place) => {
-    ranks[token] = place + 1;
-  });
-  return ranks;
-};
 
 test("no word chosen averages all that are text, chosen words add up", () => {
   const scene = new Scene(run());
@@ -62,34 +50,6 @@ test("of a layer that was not sent the nearest one is drawn", () => {
   near(scene.values(view({ layer: 4, words: new Set([0]) })), ATTENTION[1]);
 });
 
-test("ranks are those of a plain sort: ties to the lower token, no number last", () => {
-  const scene = new Scene(run());
-  const rows = [
-    [0.5, 0.5, 0.1, 0.9, 0.5, 0],
-    [NaN, -1, 0, -0, 1, -2],
-    [NaN, NaN, 3, 3, -Infinity, 1e-45],
-    [-0.25, -0.5, -0.125, 1e38, -1e38, 0],
-  ];
-  for (const row of rows) {
-    const values = Float32Array.from(row);
-    assert.deepEqual(Array.from(scene.rank(values)), plainRanks(values), String(row));
-  }
-});
-
-test("ranks of many random numbers are those of a plain sort", () => {
-  const scene = new Scene(run());
-  let seed = 7;
-  const random = () => {
-    seed = (seed * 1103515245 + 12345) % 2147483648;
-    return seed / 2147483648 - 0.5;
-  };
-  const values = Float32Array.from({ length: 3000 }, (_, i) =>
-    i % 9 ? random() : Math.round(random() * 4),
-  );
-  scene.n = values.length;
-  assert.deepEqual(Array.from(scene.rank(values)), plainRanks(values));
-});
-
 test("the range leaves sinks out unless they are asked for, and begins at 0", () => {
   const scene = new Scene(run({ sinks: u1([1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [2, 6]) }));
   const values = Float32Array.from([9, 1, 2, NaN, 3, 0.5]);
@@ -103,10 +63,10 @@ test("shares of the colour scale follow the scale that was chosen", () => {
   const scene = new Scene(run());
   const values = Float32Array.from([0, 1, 2, 4, NaN, 3]);
   const range = { low: 0, high: 4 };
-  near(scene.normal(values, range, "linear").slice(0, 4), [0, 0.25, 0.5, 1]);
-  assert.ok(Number.isNaN(scene.normal(values, range, "linear")[4]));
-  near(scene.normal(values, range, "rank").slice(0, 4), [0.2, 0.4, 0.6, 1]);
-  const log = scene.normal(values, range, "log");
+  near(scene.colourShares(values, range, "linear").slice(0, 4), [0, 0.25, 0.5, 1]);
+  assert.ok(Number.isNaN(scene.colourShares(values, range, "linear")[4]));
+  near(scene.colourShares(values, range, "rank").slice(0, 4), [0.2, 0.4, 0.6, 1]);
+  const log = scene.colourShares(values, range, "log");
   assert.ok(log[1] > 0.25 && log[3] === 1);
 });
 

@@ -30,7 +30,7 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
 
     Args:
         case: the desk's value: prompt, answer, note, flags, how_often, words, forced, found,
-            remedies.
+            mitigations.
         trace: the run whose answer was examined.
 
     Raises:
@@ -46,7 +46,7 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
         *map(_word, case["words"]),
         *_section("Another word was forced", case["forced"], _outcome),
         *_section("Which tokens the answer depends on", case["found"], _proof),
-        *_section("Mitigations", case["remedies"], _outcome),
+        *_section("Mitigations", case["mitigations"], _outcome),
         f'<p class="fine">{escape(_model(trace))}</p>',
     ]
     title = escape(f"tokviz case: {case['prompt']}"[:120])

@@ -102,7 +102,7 @@ def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
     }
 
 
-def remedy(lane: int, entry: Any, trace: Trace, full: Trace) -> dict[str, Any]:
+def mitigation_outcome(lane: int, entry: Any, trace: Trace, full: Trace) -> dict[str, Any]:
     """Return what a mitigation made of the answer, and what it took: one timing, no verdict.
 
     Args:

@@ -51,7 +51,7 @@ const isSet = (value) =>
  */
 const planWords = (plan) => {
   const own = OWN.filter((name) => isSet(plan[name])).map((name) => [`.${name}`, plan[name]]);
-  const remedy = plan.mitigation
+  const mitigationOptions = plan.mitigation
     ? Object.entries(plan.mitigation_options || {}).map(([name, value]) => [
         `.mitigation.${name}`,
         value,
@@ -62,11 +62,11 @@ const planWords = (plan) => {
       ...Object.entries(plan.options || {}),
       ...(plan.positions ? [["positions", plan.positions]] : []),
       ...own,
-      ...remedy,
+      ...mitigationOptions,
     ];
   const bits = new Uint8Array(plan.n);
   for (const token of plan.tokens) bits[token] = 1;
-  return [[".tokens", packBits(bits)], [".n", plan.n], ...own, ...remedy];
+  return [[".tokens", packBits(bits)], [".n", plan.n], ...own, ...mitigationOptions];
 };
 
 const planHead = (plan) => (plan.method === BY_HAND ? "hand" : plan.method || "all");

@@ -1,17 +1,13 @@
-/** One lane of the comparison: its settings, answer, picture and figures. */
+/** One lane of the comparison: its settings, its answer, its picture and its measurements. */
 
-/** @import { LaneCard, Look, Plan } from "../base/types.js" */
+/** @import { LaneCard, Plan } from "../base/types.js" */
 /** @import { Lanes } from "./lanes.js" */
 
 import { el, fill, scrollToPart, writeText } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
-import { pageState } from "../base/page_state.js";
-import { formatNumber, plural } from "../base/text.js";
-import { swatch } from "../explorer/legend.js";
-import { Painter } from "../explorer/painter.js";
-import { palette } from "../explorer/palette.js";
-import { Scene } from "../explorer/scene.js";
-import { LaneMore } from "./lane_more.js";
+import { plural } from "../base/text.js";
+import { LaneOwnSettings } from "./lane_own_settings.js";
+import { LanePicture } from "./lane_picture.js";
 import { markedWords } from "./marked_words.js";
 import { PlanForm } from "./plan_form.js";
 
@@ -23,12 +19,11 @@ export class LaneColumn {
   constructor(owner, index) {
     this.owner = owner;
     this.index = index;
-    this.canvas = el("canvas", { class: "tv-mini", "aria-label": "What became of each token" });
-    this.tip = el("div", { class: "tv-tip", hidden: true });
-    this.frame = el("div", { class: "tv-frame" }, this.canvas, this.tip);
+    /** @type {LaneCard | null} */
+    this.lane = null;
+    this.picture = new LanePicture(this);
     this.answer = el("p", { class: "tv-answer", "aria-live": "polite" });
     this.verdict = el("p", { class: "tv-verdict" });
-    this.legend = el("ul", { class: "tv-legend" });
     this.figures = el("table", { class: "tv-figures" });
     this.tools = el("div", { class: "tv-tools" });
     this.node = el(
@@ -41,20 +36,14 @@ export class LaneColumn {
       ),
       this.answer,
       this.verdict,
-      this.frame,
-      this.legend,
+      this.picture.frame,
+      this.picture.legend,
       this.figures,
       this.tools,
     );
-    this.painter = new Painter(this.canvas);
-    /** @type {Scene} */
-    this.scene = null;
-    /** @type {Look} */
-    this.look = null;
-    this.listen();
-    new ResizeObserver(() => this.paint()).observe(this.frame);
   }
 
+  /** What stands above the full answer. */
   fullHead() {
     this.asked = el("p", { class: "tv-q" });
     return [
@@ -69,10 +58,12 @@ export class LaneColumn {
     ];
   }
 
+  /** What is asked of this lane; undefined for the full answer. @returns {Plan | undefined} */
   get plan() {
     return this.owner.plans[this.index];
   }
 
+  /** The settings of a lane. */
   head() {
     if (this.plan.method === BY_HAND)
       return [
@@ -84,10 +75,11 @@ export class LaneColumn {
         ),
       ];
     this.form = new PlanForm(this.owner, this.index, () => this.edited());
-    this.more = new LaneMore(this);
-    return [...this.form.nodes, this.more.node, this.forced()];
+    this.own = new LaneOwnSettings(this);
+    return [...this.form.nodes, this.own.node, this.forced()];
   }
 
+  /** Which words the answer is made to begin with, and a button that leaves them out. */
   forced() {
     const { plan } = this;
     if (!(plan.forced || []).length) return null;
@@ -112,6 +104,7 @@ export class LaneColumn {
     );
   }
 
+  /** The settings are others than those of the answer shown. */
   edited() {
     if (!this.lane) return;
     this.node.classList.add("tv-stale");
@@ -119,6 +112,10 @@ export class LaneColumn {
     this.verdict.textContent = "Settings changed: press Compare to run them.";
   }
 
+  /**
+   * @param {LaneCard | null} lane
+   * @param {string} phase "running" while answers are being written.
+   */
   show(lane, phase) {
     const fresh = lane !== this.lane;
     if (lane?.by && this.form) this.form.keepLabel();
@@ -126,32 +123,19 @@ export class LaneColumn {
     this.lane = lane;
     if (fresh) this.node.classList.remove("tv-stale");
     this.node.classList.toggle("tv-waiting", phase === "running" && !lane?.done);
-    this.text(phase);
-    this.numbers();
-    const overlay = lane?.overlay;
-    this.frame.style.visibility = this.legend.style.visibility = overlay ? "" : "hidden";
-    if (!overlay) {
-      this.overlay = null;
-      return;
-    }
-    if (this.overlay !== overlay.id) {
-      this.overlay = overlay.id;
-      this.open(overlay);
-    }
+    this.showAnswer(phase);
+    this.showMetrics();
+    this.showButtons();
+    this.picture.show(lane?.overlay);
   }
 
-  text(phase) {
+  /** The answer as far as it has come, and how it compares with the full one. */
+  showAnswer(phase) {
     const { lane } = this;
     this.answer.classList.toggle("tv-typing", Boolean(lane && !lane.done && !lane.error));
     if (!lane) {
-      fill(
-        this.answer,
-        el(
-          "span",
-          { class: "tv-fine" },
-          phase === "running" ? "Waiting …" : "Not asked yet: press Compare.",
-        ),
-      );
+      const text = phase === "running" ? "Waiting …" : "Not asked yet: press Compare.";
+      fill(this.answer, el("span", { class: "tv-fine" }, text));
       this.verdict.textContent = "";
       return;
     }
@@ -166,56 +150,49 @@ export class LaneColumn {
     this.verdict.classList.toggle("tv-changed", lane.changed);
   }
 
-  numbers() {
+  /** The measured figures, and the row of next-word differences where there is one. */
+  showMetrics() {
     const { lane } = this;
-    const rows = lane
-      ? lane.metrics.map((row) =>
-          el(
-            "tr",
-            { title: row.title },
-            el("th", { scope: "row" }, row.name),
-            el("td", {}, row.value),
-            el("td", { class: row.trend ? `tv-${row.trend}` : "" }, row.ratio),
-          ),
-        )
-      : [];
-    if (lane && (lane.distances || []).length) rows.push(this.distances(lane.distances));
+    const row = ({ title, name, value, trend, ratio }) =>
+      el(
+        "tr",
+        { title },
+        el("th", { scope: "row" }, name),
+        el("td", {}, value),
+        el("td", { class: trend ? `tv-${trend}` : "" }, ratio),
+      );
+    const rows = lane ? lane.metrics.map(row) : [];
+    if (lane?.distances?.length) rows.push(this.distances(lane.distances));
     fill(this.figures, el("tbody", {}, ...rows));
-    const label =
+  }
+
+  showButtons() {
+    const name =
       this.index < 0 ? "all tokens" : this.plan ? this.plan.method || "all tokens again" : "";
+    const open = {
+      type: "button",
+      class: "tv-tool",
+      "aria-label": `Open in the viewer: ${name}`,
+      onclick: () => {
+        this.owner.trigger("explore", { lane: this.index });
+        scrollToPart("#tv-main");
+      },
+    };
+    const remove = {
+      type: "button",
+      class: "tv-tool tv-quiet",
+      "aria-label": `Remove ${name}`,
+      disabled: this.owner.busy(),
+      onclick: () => this.owner.remove(this.index),
+    };
     fill(
       this.tools,
-      lane?.overlay
-        ? el(
-            "button",
-            {
-              type: "button",
-              class: "tv-tool",
-              "aria-label": `Open in the viewer: ${label}`,
-              onclick: () => {
-                this.owner.trigger("explore", { lane: this.index });
-                scrollToPart("#tv-main");
-              },
-            },
-            "Open in the viewer",
-          )
-        : null,
-      this.index >= 0
-        ? el(
-            "button",
-            {
-              type: "button",
-              class: "tv-tool tv-quiet",
-              "aria-label": `Remove ${label}`,
-              disabled: this.owner.busy(),
-              onclick: () => this.owner.remove(this.index),
-            },
-            "Remove",
-          )
-        : null,
+      this.lane?.overlay ? el("button", open, "Open in the viewer") : null,
+      this.index >= 0 ? el("button", remove, "Remove") : null,
     );
   }
 
+  /** One row: each answer word with how far its next-word distribution is from the full run's. */
   distances(words) {
     const title =
       "Lower bound of the total variation distance between each " +
@@ -227,7 +204,7 @@ export class LaneColumn {
       el("th", { scope: "row" }, "Next-word difference"),
       el(
         "td",
-        { colSpan: 2, class: "tv-apart" },
+        { colSpan: 2, class: "tv-difference" },
         ...words.flatMap(({ text, share }) => [
           el(
             "span",
@@ -239,183 +216,5 @@ export class LaneColumn {
         ]),
       ),
     );
-  }
-
-  async open(overlay) {
-    const scene = new Scene(overlay);
-    await this.painter.open(scene);
-    if (this.overlay !== overlay.id) return;
-    this.scene = scene;
-    this.width = 0;
-    if (this.more) this.more.layers(scene.layers);
-    this.owner.repaint();
-  }
-
-  /** Attention of all words together in this lane's layer, or nothing when fates are shown. */
-  looked() {
-    const { scene, owner } = this;
-    if (!scene || owner.pictures !== "looked" || !scene.attention) return null;
-    const linked = pageState.explorers[0] ? pageState.explorers[0].view.layer : 0;
-    const own = this.plan ? this.plan.layer : null;
-    const view = {
-      map: "attention",
-      layer: Math.min(own ?? linked, scene.layers - 1),
-      head: -1,
-      words: new Set(),
-      peek: null,
-      sinks: false,
-    };
-    const values = scene.values(view);
-    return { view, values, high: scene.range(values, view).high };
-  }
-
-  redraw() {
-    if (!this.scene) return;
-    this.lookOf = null;
-    this.describeLegend();
-    this.paint();
-  }
-
-  describeLegend() {
-    const looked = this.looked();
-    const { scene } = this;
-    if (looked) {
-      const stops = palette.ramp.filter((_, i) => i % 51 === 0).join(",");
-      const from = this.plan && Number.isInteger(this.plan.layer) ? "its own" : "as above";
-      fill(
-        this.legend,
-        el(
-          "li",
-          {},
-          el("span", {
-            class: "tv-ramp",
-            style: `background: linear-gradient(to right, ${stops})`,
-          }),
-          `attention in layer ${looked.view.layer} (${from}): ` +
-            `0 to ${formatNumber(this.owner.high)} in every lane`,
-        ),
-      );
-      return;
-    }
-    const fates = scene.fatesAt(null);
-    const totals = [0, 0, 0];
-    for (let i = 0; i < scene.n; i++) totals[fates ? fates[i] : 0]++;
-    const groups = new Set(
-      fates
-        ? Array.from(scene.group.values).filter((group, i) => group >= 0 && fates[i] === 1)
-        : [],
-    ).size;
-    const entries = [
-      ["kept", `kept ${totals[0]}`],
-      ["merged", `merged ${totals[1]} into ${groups}`],
-      ["pruned", `pruned ${totals[2]}`],
-    ];
-    fill(
-      this.legend,
-      ...entries
-        .filter((_, i) => totals[i])
-        .map(([name, text]) => el("li", {}, swatch(name), text)),
-    );
-  }
-
-  paint(hover = -1) {
-    const width = Math.floor(this.frame.clientWidth);
-    if (!this.scene || !width || !this.painter.images) return;
-    if (width !== this.width) {
-      this.width = width;
-      this.painter.arrange(width, 420);
-    }
-    const { scene } = this;
-    if (this.lookOf !== scene) Object.assign(this, { lookOf: scene, look: this.compose() });
-    this.painter.draw(Object.assign(this.look, { hover }));
-  }
-
-  compose() {
-    const { scene, owner } = this;
-    const looked = this.looked();
-    if (!looked)
-      return {
-        norm: null,
-        opacity: 0,
-        roles: scene.fatesAt(null),
-        groups: scene.groupsAt(null),
-        places: scene.placesAt(null),
-        members: scene.membersAt(null),
-        sinks: null,
-        pinned: -1,
-      };
-    const sinks = scene.anySink
-      ? Uint8Array.from({ length: scene.n }, (_, i) => +scene.isSink(looked.view, i))
-      : null;
-    return {
-      norm: looked.values.map((value) => (owner.high > 0 ? value / owner.high : 0)),
-      opacity: 0.65,
-      roles: null,
-      groups: null,
-      places: null,
-      members: null,
-      sinks,
-      sinksIncluded: false,
-      pinned: -1,
-    };
-  }
-
-  listen() {
-    this.canvas.addEventListener("pointermove", (event) => {
-      if (!this.scene) return;
-      const box = this.canvas.getBoundingClientRect();
-      const x = event.clientX - box.left;
-      const y = event.clientY - box.top;
-      const token = this.painter.hit(x, y);
-      this.tip.hidden = token < 0;
-      if (token >= 0)
-        fill(this.tip, ...this.lines(token).map((line, i) => el(i ? "span" : "b", {}, line)));
-      const left = Math.max(0, Math.min(x + 12, box.width - this.tip.offsetWidth));
-      this.tip.style.transform = `translate(${left}px, ${Math.max(0, y + 14)}px)`;
-      if (token !== this.hovered) {
-        this.hovered = token;
-        this.paint(token);
-      }
-    });
-    this.canvas.addEventListener("pointerleave", () => {
-      this.tip.hidden = true;
-      this.hovered = -1;
-      this.paint();
-    });
-  }
-
-  lines(token) {
-    const { scene } = this;
-    const fates = scene.fatesAt(null);
-    const looked = this.looked();
-    const lines = [
-      `token ${token} · row ${scene.row.values[token]}, column ${scene.col.values[token]}`,
-    ];
-    if (looked)
-      lines.push(
-        Number.isFinite(looked.values[token])
-          ? `attention ${formatNumber(looked.values[token])} in layer ${looked.view.layer}`
-          : `no longer present in layer ${looked.view.layer}`,
-      );
-    if (!fates) return [...lines, "kept"];
-    const group = scene.group.values[token];
-    const size = (scene.members.get(group) || []).length;
-    const stage = scene.payload.stages[scene.went.values[token]];
-    const where = stage
-      ? stage.layer === null
-        ? stage.where
-        : `${stage.where}, layer ${stage.layer}`
-      : "";
-    lines.push(
-      fates[token] === 0
-        ? "kept"
-        : fates[token] === 2
-          ? `pruned ${where}`
-          : `merged into group ${group}: ${plural(size, "token")}, ` +
-            `represented by token ${scene.place.values[token]}`,
-    );
-    if (scene.score && Number.isFinite(scene.score.values[token]))
-      lines.push(`method's score ${formatNumber(scene.score.values[token])}`);
-    return lines;
   }
 }

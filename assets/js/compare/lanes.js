@@ -178,9 +178,10 @@ export class Lanes {
 
   /** After a change of what is shown: one colour scale for all lanes. */
   repaint() {
-    const looks = this.pictures === "looked" ? this.columns.map((column) => column.looked()) : [];
+    const looks =
+      this.pictures === "looked" ? this.columns.map((column) => column.picture.attention()) : [];
     this.high = Math.max(0, ...looks.filter(Boolean).map(({ high }) => high));
-    for (const column of this.columns) column.redraw();
+    for (const column of this.columns) column.picture.redraw();
   }
 
   run() {

@@ -2,9 +2,9 @@
 
 /** @import { Explorer } from "./explorer.js" */
 
-import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
+import { BrushForm } from "./brush_form.js";
 
 const MAX_UNDO = 100;
 
@@ -15,210 +15,95 @@ export class Brush {
     this.active = false;
     /** [n], 1 = the model gets this token. */
     this.inside = new Uint8Array(0);
-    /** What the choice is about: another picture forgets it. */
+    /** Which picture the choice is about. */
     this.source = "";
-    /** Earlier and later choices. @type {Uint8Array[]} */
+    /** Earlier choices, the newest last. @type {Uint8Array[]} */
     this.undone = [];
-    /** @type {Uint8Array[]} */
+    /** Choices that were undone, likewise. @type {Uint8Array[]} */
     this.redone = [];
-    this.build();
+    /** Whether a button is pressed, and where the stroke was last, in CSS pixels. */
+    this.painting = false;
+    /** @type {number[] | null} */
+    this.last = null;
+    this.form = new BrushForm(this);
     document.addEventListener("tv-hand", (/** @type {CustomEvent} */ event) =>
-      this.answered(event.detail),
+      this.form.showAnswer(event.detail),
     );
   }
 
-  build() {
-    const button = (text, act, title) =>
-      el(
-        "button",
-        { type: "button", class: "tv-tool", title, onclick: () => act.call(this) },
-        text,
-      );
-    this.toggle = button("Paint tokens", this.turn, "Choose by hand which tokens the model gets");
-    this.tool = el(
-      "select",
-      { "aria-label": "What the brush does" },
-      el("option", { value: "0" }, "out"),
-      el("option", { value: "1" }, "in"),
-    );
-    this.size = el(
-      "select",
-      { "aria-label": "Brush size in tokens" },
-      ...[1, 3, 5].map((side) =>
-        el("option", { value: String((side - 1) / 2) }, `${side} × ${side}`),
-      ),
-    );
-    this.size.value = "0";
-    this.start = el("select", { "aria-label": "Start from", onchange: () => this.startFrom() });
-    this.undoButton = button("Undo", () => this.travel(this.undone, this.redone), "Ctrl+Z");
-    this.redoButton = button("Redo", () => this.travel(this.redone, this.undone), "Ctrl+Shift+Z");
-    this.count = el("p", { class: "tv-count", role: "status" });
-    this.go = el(
-      "button",
-      { type: "button", class: "tv-go", onclick: () => this.ask() },
-      "Ask again with exactly these",
-    );
-    this.said = el("p", { class: "tv-brushsaid", role: "status" });
-    this.controls = el(
-      "div",
-      { class: "tv-brushbox", hidden: true },
-      el(
-        "div",
-        { class: "tv-switches" },
-        el("label", {}, "Paint ", this.tool),
-        el("label", {}, "Brush ", this.size),
-        el("label", {}, "Start from ", this.start),
-      ),
-      el(
-        "div",
-        { class: "tv-tools" },
-        button("Invert", () => this.change((i) => 1 - this.inside[i])),
-        button("Clear", () => this.change(() => 1), "All tokens back in"),
-        this.undoButton,
-        this.redoButton,
-      ),
-      this.count,
-      this.go,
-    );
-    fill(
-      this.owner.parts.brush,
-      el("h2", {}, "Choose tokens by hand"),
-      this.toggle,
-      this.controls,
-      this.said,
-    );
-  }
-
-  /** Another run: what was painted is forgotten, unless the picture and its tokens are the same. */
+  /** Another run: the choice is dropped, unless the picture and its tokens are the same. */
   begin(asked) {
-    const { scene } = this.owner;
-    const { payload } = scene;
-    if (!scene.n) return;
-    const source = JSON.stringify([
-      scene.n,
-      payload.example || payload.images.map((image) => image.src?.length),
-    ]);
-    this.fillStart();
+    const { n, payload } = this.owner.scene;
+    if (!n) return;
+    const picture = payload.example || payload.images.map((image) => image.src?.length);
+    const source = JSON.stringify([n, picture]);
+    this.form.fillStart();
     if (source === this.source) return;
-    Object.assign(this, {
-      source,
-      inside: new Uint8Array(scene.n).fill(1),
-      undone: [],
-      redone: [],
-    });
-    this.said.textContent = "";
-    if (this.active) this.turn();
-    if (!asked.hand) return this.refresh();
+    Object.assign(this, { source, inside: new Uint8Array(n).fill(1), undone: [], redone: [] });
+    this.form.say("");
+    if (this.active) this.toggle();
+    if (!asked.hand) return this.form.refresh();
     this.inside.fill(0);
-    for (const token of asked.hand) if (token < scene.n) this.inside[token] = 1;
-    this.turn();
+    for (const token of asked.hand) if (token < n) this.inside[token] = 1;
+    this.toggle();
   }
 
-  fillStart() {
-    const lanes = pageState.lanes[0];
-    const columns = lanes
-      ? lanes.columns.filter(
-          (column) => column.scene?.fates && column.scene.n === this.owner.scene.n,
-        )
-      : [];
-    const catalogue = lanes?.value ? lanes.value.catalogue.filter((method) => !method.missing) : [];
-    this.columns = columns;
-    fill(
-      this.start,
-      el("option", { value: "" }, "…"),
-      el("option", { value: "map" }, "the top of this map"),
-      columns.length
-        ? el(
-            "optgroup",
-            { label: "what a lane below kept" },
-            ...columns.map((column, i) =>
-              el(
-                "option",
-                { value: `lane ${i}` },
-                column.scene.payload.stages.map((s) => s.title).join(" + "),
-              ),
-            ),
-          )
-        : null,
-      catalogue.length
-        ? el(
-            "optgroup",
-            { label: "what a method would keep" },
-            ...catalogue.map((method) =>
-              el("option", { value: `method ${method.name}` }, method.title),
-            ),
-          )
-        : null,
-    );
-  }
-
-  turn() {
+  /** Begin or end painting. */
+  toggle() {
     this.active = !this.active;
     if (this.active) {
-      this.fillStart();
+      this.form.fillStart();
       Object.assign(this.owner.view, { fates: false, heat: false });
     }
-    this.owner.parts.canvas.classList.toggle("tv-painting", this.active);
-    this.owner.parts.brush.parentElement.classList.toggle("tv-byhand", this.active);
-    this.refresh();
+    this.show();
+  }
+
+  show() {
+    this.form.refresh();
     this.owner.update();
   }
 
-  refresh() {
-    const { inside } = this;
-    const total = inside.length;
-    const chosen = this.total();
-    this.toggle.textContent = this.active ? "Stop painting" : "Paint tokens";
-    this.toggle.setAttribute("aria-pressed", String(this.active));
-    this.toggle.disabled = !total;
-    this.controls.hidden = !this.active;
-    this.undoButton.disabled = !this.undone?.length;
-    this.redoButton.disabled = !this.redone?.length;
-    this.count.textContent = chosen
-      ? `${chosen} of ${total} tokens are in.`
-      : "No token is in: paint at least one in.";
-    this.go.hidden = !pageState.lanes.length;
-    this.go.disabled = !chosen;
-  }
-
-  total() {
-    return this.inside.reduce((sum, bit) => sum + bit, 0);
-  }
-
+  /** The tokens that are in, ascending. */
   tokens() {
     return Array.from(this.inside.keys()).filter((i) => this.inside[i]);
   }
 
+  /** The choice as fates, [n] 0 kept or 2 pruned; null while nothing is painted. */
   roles() {
-    return this.active && this.inside.length === this.owner.scene.n
-      ? this.inside.map((bit) => (bit ? 0 : 2))
-      : null;
+    if (!this.active || this.inside.length !== this.owner.scene.n) return null;
+    return this.inside.map((bit) => (bit ? 0 : 2));
   }
 
-  /** One step that can be undone: value(i) for every token. */
+  /** Set every token to value(i), as one step that can be undone. */
   change(value) {
     this.remember();
     this.inside = this.inside.map((_, i) => value(i));
-    this.shown();
+    this.show();
   }
 
+  /** Keep the choice as it is now for `undo`. */
   remember() {
     this.undone = [...this.undone.slice(1 - MAX_UNDO), this.inside.slice()];
     this.redone = [];
   }
 
-  travel(from, to) {
-    if (!from?.length) return;
+  undo() {
+    this.goBack(this.undone, this.redone);
+  }
+
+  redo() {
+    this.goBack(this.redone, this.undone);
+  }
+
+  /** Take the last choice from one list and put the present one on the other. */
+  goBack(from, to) {
+    if (!from.length) return;
     to.push(this.inside);
     this.inside = from.pop();
-    this.shown();
+    this.show();
   }
 
-  shown() {
-    this.refresh();
-    this.owner.update();
-  }
-
+  /** A button was pressed on a token. */
   press(token, event) {
     if (!this.active || token < 0 || event.button) return;
     event.preventDefault();
@@ -229,113 +114,94 @@ export class Brush {
     this.stroke(token, event);
   }
 
-  /** From the last point to this one, so that a quick stroke has no holes. */
+  /** Paint from the last point to this one in steps of 4 pixels: a quick stroke skips no token. */
   stroke(token, event) {
     if (!this.painting) return;
-    const { painter } = this.owner;
-    const box = this.owner.parts.canvas.getBoundingClientRect();
+    const { painter, parts } = this.owner;
+    const box = parts.canvas.getBoundingClientRect();
     const to = [event.clientX - box.left, event.clientY - box.top];
-    const from = this.last || to;
-    const steps = Math.max(1, Math.ceil(Math.hypot(to[0] - from[0], to[1] - from[1]) / 4));
-    for (let i = 1; i <= steps; i++)
-      this.dab(
-        steps === 1
-          ? token
-          : painter.hit(
-              from[0] + ((to[0] - from[0]) * i) / steps,
-              from[1] + ((to[1] - from[1]) * i) / steps,
-            ),
-      );
+    const [x, y] = this.last || to;
+    const [dx, dy] = [to[0] - x, to[1] - y];
+    const steps = Math.max(1, Math.ceil(Math.hypot(dx, dy) / 4));
+    if (steps === 1) this.paint(token);
+    else
+      for (let i = 1; i <= steps; i++)
+        this.paint(painter.hit(x + (dx * i) / steps, y + (dy * i) / steps));
     this.last = to;
-    this.shown();
+    this.show();
   }
 
   release() {
     this.painting = false;
   }
 
-  dab(token) {
-    const { scene } = this.owner;
-    const value = +this.tool.value;
-    const reach = +this.size.value;
+  /** Paint a token and, with a larger brush, its neighbours in the same tile. */
+  paint(token) {
+    const { kind, tile, row, col, n } = this.owner.scene;
+    const { paintsIn, reach } = this.form;
     if (token < 0) return;
-    this.inside[token] = value;
-    if (!reach || scene.kind.values[token]) return;
-    const near = (field, i) => Math.abs(field.values[i] - field.values[token]) <= reach;
-    for (let i = 0; i < scene.n; i++)
+    this.inside[token] = paintsIn;
+    if (!reach || kind.values[token]) return;
+    const isNear = ({ values }, i) => Math.abs(values[i] - values[token]) <= reach;
+    for (let i = 0; i < n; i++)
       if (
-        !scene.kind.values[i] &&
-        scene.tile.values[i] === scene.tile.values[token] &&
-        near(scene.row, i) &&
-        near(scene.col, i)
+        !kind.values[i] &&
+        tile.values[i] === tile.values[token] &&
+        isNear(row, i) &&
+        isNear(col, i)
       )
-        this.inside[i] = value;
+        this.inside[i] = paintsIn;
   }
 
   /** Keys on the picture while painting; returns whether one was used. */
   key(event) {
     if (!this.active) return false;
     const { pinned } = this.owner.view;
-    const command = event.ctrlKey || event.metaKey;
-    if (command && event.key.toLowerCase() === "z")
-      event.shiftKey
-        ? this.travel(this.redone, this.undone)
-        : this.travel(this.undone, this.redone);
-    else if ((event.key === " " || event.key === "Enter") && pinned >= 0) {
+    const isCommand = event.ctrlKey || event.metaKey;
+    if (isCommand && event.key.toLowerCase() === "z") {
+      if (event.shiftKey) this.redo();
+      else this.undo();
+    } else if ((event.key === " " || event.key === "Enter") && pinned >= 0) {
       this.remember();
       this.inside[pinned] = 1 - this.inside[pinned];
-      this.shown();
+      this.show();
     } else return false;
     return true;
   }
 
-  startFrom() {
-    const [kind, name] = this.start.value.split(" ");
+  /**
+   * Start from the top of the map, from what a lane kept, or from what a method would keep.
+   * @param {string} kind "map", "lane" or "method".
+   * @param {string} [name] Number of the column, or name of the method.
+   */
+  startFrom(kind, name) {
     const { scene, view, ranks } = this.owner;
     const keep = view.keep < scene.n ? view.keep : Math.max(1, Math.round(scene.n / 4));
     if (kind === "map") this.change((i) => +(ranks[i] <= keep));
     if (kind === "lane") {
-      const other = this.columns[+name].scene;
+      const other = this.form.columns[+name].picture.scene;
       const fates = other.fatesAt(null);
+      // Of merged tokens only the one that represents its group is in.
       const places = new Set(other.placesAt(null));
       this.change((i) => +(fates[i] === 0 || (fates[i] === 1 && places.has(i))));
     }
     if (kind === "method") {
-      this.said.textContent = "Asking the method …";
+      this.form.say("Asking the method …");
       this.owner.trigger("choose", { method: name, keep });
     }
-    this.start.value = "";
   }
 
-  /** What a method chose, from the server. */
+  /** Take over what a method chose; the server's answer to "choose". */
   receive({ kept, error, title }) {
-    this.said.textContent = error || `Started from ${title}: ${plural(kept.length, "token")}.`;
+    this.form.say(error || `Started from ${title}: ${plural(kept.length, "token")}.`);
     if (error || kept.some((token) => token >= this.inside.length)) return;
-    const inside = new Set(kept);
-    this.change((i) => +inside.has(i));
+    const chosen = new Set(kept);
+    this.change((i) => +chosen.has(i));
   }
 
   ask() {
-    const problem = pageState.lanes[0].askByHand(this.tokens());
-    this.said.textContent =
-      problem || `Asking with exactly these ${plural(this.total(), "token")} …`;
-  }
-
-  /** The lane below has its answer. */
-  answered(lane) {
-    if (lane.error) {
-      fill(this.said, el("span", { class: "tv-error" }, lane.error));
-      return;
-    }
-    fill(
-      this.said,
-      el("b", {}, `With ${plural(lane.keep, "token")}: `),
-      `“${lane.text}” `,
-      el(
-        "span",
-        { class: "tv-fine" },
-        lane.changed ? "The answer changed." : "Same answer as with all tokens.",
-      ),
-    );
+    const tokens = this.tokens();
+    const problem = pageState.lanes[0].askByHand(tokens);
+    this.form.say(problem || `Asking with exactly these ${plural(tokens.length, "token")} …`);
   }
 }

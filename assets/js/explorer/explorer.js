@@ -1,4 +1,7 @@
-/** The big picture with its words and controls. Everything here happens in the browser. */
+/**
+ * The viewer: one run as a big picture with its words and controls. After a run has been sent,
+ * everything here happens in the browser.
+ */
 
 /** @import { Look, Numbers, Payload, Range, View } from "../base/types.js" */
 
@@ -7,25 +10,7 @@ import { pageState } from "../base/page_state.js";
 import { Painter } from "./painter.js";
 import { ExplorerPanel } from "./panel.js";
 import { Scene } from "./scene.js";
-
-/** The view when the page opens. @returns {View} */
-const fresh = () => ({
-  map: "attention",
-  layer: 0,
-  head: -1,
-  words: new Set(),
-  peek: null,
-  keep: 0,
-  opacity: 65,
-  scaling: "linear",
-  common: false,
-  sinks: false,
-  fates: true,
-  stage: null,
-  heat: false,
-  hover: -1,
-  pinned: -1,
-});
+import { defaultView, startView } from "./starting_view.js";
 
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
@@ -38,7 +23,7 @@ export class Explorer {
     this.trigger = trigger;
     this.parts = partsOf(root);
     this.painter = new Painter(this.parts.canvas);
-    this.view = fresh();
+    this.view = defaultView();
     /** @type {Scene} */
     this.scene = null;
     /** Numbers of the view, [n]. @type {Numbers} */
@@ -47,6 +32,14 @@ export class Explorer {
     this.range = null;
     /** @type {Look} */
     this.look = null;
+    /** Whether the reader has chosen a layer, which then stays for other runs. */
+    this.layerWasChosen = false;
+    /** Number of the newest payload: an older one that is still loading is dropped. */
+    this.ticket = 0;
+    /** When the change was made that the next frame draws; 0 = none. */
+    this.changedAt = 0;
+    /** The layer that other parts of the page were told of last. */
+    this.announcedLayer = -1;
     this.panel = new ExplorerPanel(this);
     this.listen();
     root.querySelectorAll(".tv-island").forEach(holdHeight);
@@ -62,8 +55,7 @@ export class Explorer {
     if (payload?.choice) return this.panel.brush.receive(payload.choice);
     if (!payload?.panes) return;
     const before = this.scene?.payload;
-    this.ticket = (this.ticket || 0) + 1;
-    const ticket = this.ticket;
+    const ticket = ++this.ticket;
     const scene = new Scene(payload);
     await this.painter.open(scene);
     if (ticket !== this.ticket) return;
@@ -79,52 +71,11 @@ export class Explorer {
     );
   }
 
-  /**
-   * Starting view of a run: what it asks for, else what the reader had chosen, else the best layer.
-   */
+  /** A run that was not shown before. */
   begin(payload) {
-    const { scene, view } = this;
     const asked = payload.view || {};
-    const usable = (id) => {
-      const map = scene.map(id);
-      return map?.has;
-    };
-    Object.assign(view, {
-      words: new Set(),
-      peek: null,
-      hover: -1,
-      pinned: -1,
-      stage: null,
-      heat: false,
-      keep: scene.n,
-    });
-    const wanted = [asked.map, view.map, "attention", "tam", "tower"].find(
-      (id) => id && usable(id),
-    );
-    view.map = wanted || "attention";
-    view.layer = this.pickLayer(asked.layer);
-    view.fates = Boolean(scene.fates) && asked.fates !== false;
-    if (Number.isInteger(asked.head)) view.head = asked.head;
-    if (asked.opacity >= 0 && asked.opacity <= 100) view.opacity = asked.opacity;
-    if (asked.keep >= 1 && asked.keep < scene.n)
-      Object.assign(view, { keep: asked.keep, fates: false });
-    for (const name of ["scaling", "common", "sinks"])
-      if (asked[name] !== undefined) view[name] = asked[name];
-    if (scene.fates && Number.isInteger(asked.stage))
-      view.stage = Math.min(asked.stage, scene.fates.shape[0] - 1);
-    for (const word of asked.words || [])
-      if (word >= 0 && word < scene.words.length) view.words.add(word);
-    if (asked.token >= 0 && asked.token < scene.n) view.pinned = asked.token;
+    startView(this.view, this.scene, asked, this.layerWasChosen);
     this.panel.begin(asked);
-  }
-
-  pickLayer(asked) {
-    const map = this.scene.map(this.view.map);
-    const layers = map ? map.layers : 0;
-    if (Number.isInteger(asked)) return Math.max(0, Math.min(asked, layers - 1));
-    if (this.touchedLayer && this.view.layer < layers) return this.view.layer;
-    if (this.view.map !== "attention" || !this.scene.meanShare) return Math.max(layers - 2, 0);
-    return this.scene.meanShare.indexOf(Math.max(...this.scene.meanShare));
   }
 
   resize(force) {
@@ -137,12 +88,12 @@ export class Explorer {
 
   /** Something was chosen: texts follow at once, the picture in the next frame. */
   update() {
-    this.asked = this.asked || performance.now();
+    this.changedAt ||= performance.now();
     this.look = null;
     this.panel.refresh();
-    this.soon();
-    if (this.told === this.view.layer) return;
-    this.told = this.view.layer;
+    this.paintSoon();
+    if (this.announcedLayer === this.view.layer) return;
+    this.announcedLayer = this.view.layer;
     document.dispatchEvent(new CustomEvent("tv-layer"));
   }
 
@@ -150,12 +101,12 @@ export class Explorer {
   point(token) {
     if (token === this.view.hover) return;
     this.view.hover = token;
-    this.asked = this.asked || performance.now();
+    this.changedAt ||= performance.now();
     this.panel.follow();
-    this.soon();
+    this.paintSoon();
   }
 
-  soon() {
+  paintSoon() {
     if (!this.frame)
       this.frame = requestAnimationFrame(() => {
         this.frame = 0;
@@ -168,8 +119,8 @@ export class Explorer {
     if (!this.look) this.look = this.compose();
     Object.assign(this.look, { hover: this.view.hover, pinned: this.view.pinned });
     this.painter.draw(this.look);
-    if (this.asked) pageState.lastPaintMs = performance.now() - this.asked;
-    this.asked = 0;
+    if (this.changedAt) pageState.lastPaintMs = performance.now() - this.changedAt;
+    this.changedAt = 0;
   }
 
   /** What to draw for the current view. @returns {Look} */
@@ -187,7 +138,9 @@ export class Explorer {
         ? this.ranks.map((rank) => (rank <= view.keep ? 0 : 2))
         : null;
     const norm =
-      shown && !painted && (!fates || view.heat) ? scene.normal(values, range, view.scaling) : null;
+      shown && !painted && (!fates || view.heat)
+        ? scene.colourShares(values, range, view.scaling)
+        : null;
     return {
       norm,
       absent: norm ? Array.from(norm).filter((share) => !Number.isFinite(share)).length : 0,
@@ -222,11 +175,11 @@ export class Explorer {
       const token = at(event, spot);
       this.panel.brush.stroke(token, event);
       this.point(token);
-      this.panel.tip(token, spot);
+      this.panel.tip.show(token, spot);
     });
     canvas.addEventListener("pointerleave", () => {
       this.point(-1);
-      this.panel.tip(-1);
+      this.panel.tip.show(-1);
     });
     canvas.addEventListener("pointerdown", (event) => this.panel.brush.press(at(event), event));
     for (const end of ["pointerup", "pointercancel"])
@@ -271,7 +224,7 @@ export class Explorer {
   layer(number) {
     this.view.layer = Math.max(0, Math.min(number, this.scene.map(this.view.map).layers - 1));
     Object.assign(this.view, { fates: false, heat: false });
-    this.touchedLayer = true;
+    this.layerWasChosen = true;
   }
 
   /** Shift and arrows move the pinned token over the picture. */

@@ -108,11 +108,10 @@ export class HeadGallery {
     const pen = canvas.getContext("2d");
     const image = pen.createImageData(width, height);
     const drawn = new Uint32Array(image.data.buffer);
-    const { packed } = palette;
     for (let spot = 0; spot < tokens.length; spot++) {
       const value = tokens[spot] < 0 ? NaN : values[tokens[spot]];
       if (Number.isFinite(value))
-        drawn[spot] = packed[Math.round(255 * scaled(high > 0 ? value / high : 0, view.scaling))];
+        drawn[spot] = palette.packedColour(scaled(high > 0 ? value / high : 0, view.scaling));
     }
     pen.putImageData(image, 0, 0);
     const label = `${head} · ${view.map === "attention" ? formatPercent(mass) : formatNumber(mass)}`;

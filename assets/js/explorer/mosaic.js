@@ -1,10 +1,10 @@
 /**
- * Many tokens drawn at once: one pixel per token, stretched over the rectangle of its tile. Filling
- * thousands of cells one by one takes longer than a frame.
+ * All tokens drawn at once: a small canvas per tile with one pixel per token, stretched over the
+ * tile's rectangle. Filling thousands of cells one by one takes longer than a frame.
  */
 
 export class Mosaic {
-  /** One small canvas per tile of the scene, and where it lies in pixels of the original image. */
+  /** Make the canvases: [rows, columns] of each tile, and its box in pixels of the original image. */
   constructor(scene) {
     const tiles = new Map();
     const { tile, row, col, kind, box, pane } = scene;
@@ -38,6 +38,7 @@ export class Mosaic {
     this.tiles = Array.from(tiles.values(), (one) => this.prepare(one, row.values, col.values));
   }
 
+  /** A tile's canvas, and for each of its tokens the pixel (row-major) that shows it. */
   prepare({ pane, tokens, top, left, rows, cols, box }, row, col) {
     const canvas = document.createElement("canvas");
     const wide = cols - left;
@@ -57,7 +58,7 @@ export class Mosaic {
     };
   }
 
-  /** Give every token a colour: colour(token) is packed as in palette.packed, 0 leaves it clear. */
+  /** Give every token a colour, as one number 0xAABBGGRR (palette.packedColour); 0 is transparent. */
   fill(colour) {
     for (const { pen, image, colours, tokens, spots } of this.tiles) {
       for (let k = 0; k < spots.length; k++) colours[spots[k]] = colour(tokens[k]);
@@ -68,7 +69,7 @@ export class Mosaic {
 
   /** Stretch the tiles over their places; place(pane, box) gives a rectangle or null. */
   draw(pen, place) {
-    pen.imageSmoothingEnabled = false;
+    pen.imageSmoothingEnabled = false; // sharp borders between tokens
     for (const { pane, box, canvas } of this.tiles) {
       const rect = place(pane, box);
       if (rect) pen.drawImage(canvas, rect.x, rect.y, rect.w, rect.h);

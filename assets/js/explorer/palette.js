@@ -155,9 +155,12 @@ export const scaled = (share, scaling) => {
   return scaling === "log" ? Math.log1p(99 * inside) / Math.log(100) : inside;
 };
 
+/** The ramp with a colour's four bytes red, green, blue, alpha as one number, for pixel arrays. */
+const packed = new Uint32Array(Uint8Array.from(mixed.flatMap((mix) => [...mix, 255])).buffer);
+
 export const palette = {
   ramp,
-  packed: new Uint32Array(Uint8Array.from(mixed.flatMap((mix) => [...mix, 255])).buffer),
+  packed,
   glyphOf: (number) => glyphs[number % glyphs.length],
   glyph: (pen, shape, x, y, size) => {
     const points = corners[shape] || round;
@@ -170,6 +173,7 @@ export const palette = {
     pen.fillStyle = shape === "ring" ? "#000" : "#fff";
     pen.fill();
   },
+  packedColour: (share) => packed[palette.step(share)],
   step: (share) => Math.max(0, Math.min(255, Math.round(share * 255))),
   colour: (share) => ramp[palette.step(share)],
   group: (number) => groups[((number % groups.length) + groups.length) % groups.length],

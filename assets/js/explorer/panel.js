@@ -1,17 +1,20 @@
-/** Map menu, layer bars, sliders and texts of the explorer, and its smaller parts. */
+/** The explorer's controls: map buttons, layers, head, sliders, switches, and the texts beside them. */
 
 /** @import { Explorer } from "./explorer.js" */
 
-import { el, fill, writeAttribute, writeText } from "../base/dom.js";
+import { el, fill, writeText } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
-import { formatNumber, formatPercent } from "../base/text.js";
+import { formatNumber } from "../base/text.js";
 import { Brush } from "./brush.js";
-import { Facts } from "./facts.js";
 import { HeadGallery } from "./heads.js";
+import { HoverText } from "./hover_text.js";
+import { LayerBars } from "./layer_bars.js";
 import { showLegend, unitText } from "./legend.js";
 import { palette } from "./palette.js";
 import { leadSentence } from "./sentences.js";
 import { Sharing } from "./sharing.js";
+import { Tip } from "./tip.js";
+import { TokenTable } from "./token_table.js";
 import { Walk } from "./walk.js";
 import { WordList } from "./words.js";
 
@@ -21,82 +24,56 @@ export class ExplorerPanel {
     this.owner = owner;
     this.parts = owner.parts;
     this.words = new WordList(owner);
-    this.facts = new Facts(owner);
+    this.table = new TokenTable(owner);
     this.gallery = new HeadGallery(owner);
     this.brush = new Brush(owner);
     this.walk = new Walk(owner);
     this.share = new Sharing(owner);
-    /** Where the pointer is, in CSS pixels of the picture. */
-    this.spot = { x: 0, y: 0 };
-    this.drawBar();
+    this.bars = new LayerBars(owner, (layer) => this.set(() => owner.layer(layer)));
+    const text = new HoverText(owner);
+    this.tip = new Tip(
+      this.parts.tip,
+      () => owner.painter,
+      (token) => text.lines(token),
+    );
+    this.drawColourBar();
     this.wire();
-    this.watchTip();
+  }
+
+  /** Change the view by hand: a walk that is going on stops. */
+  set(change) {
+    this.walk.stop();
+    change();
+    this.owner.update();
   }
 
   /**
-   * The sliders are a form of their own: a browser looks through the whole form at every change, in
-   * case it is one to be filled in, and without one through the page.
+   * The sliders are in a form of their own: at every change a browser searches the whole form for
+   * fields to fill in, and without a form the whole page.
    */
   wire() {
     const { parts, owner } = this;
-    const view = () => owner.view;
-    const map = { fates: false, heat: false };
-    const set = (change) => {
-      this.walk.stop();
-      change();
-      owner.update();
-    };
+    const mapAlone = { fates: false, heat: false };
     const on = (name, kind, change) =>
       parts[name].addEventListener(kind, () =>
-        set(() => Object.assign(view(), change(parts[name]))),
+        this.set(() => Object.assign(owner.view, change(parts[name]))),
       );
     parts.sliders.addEventListener("submit", (event) => event.preventDefault());
-    on("keep", "input", (node) => ({ keep: +node.value, ...map }));
+    on("keep", "input", (node) => ({ keep: +node.value, ...mapAlone }));
     on("opacity", "input", (node) => ({ opacity: +node.value }));
     on("fates", "change", (node) => ({ fates: node.checked, heat: false }));
     on("sinks", "change", (node) => ({ sinks: node.checked }));
     on("common", "change", (node) => ({ common: node.checked }));
     on("stage", "change", (node) => ({ stage: +node.value, fates: true, heat: false }));
     on("scaling", "change", (node) => ({ scaling: node.value }));
-    on("head", "change", (node) => ({ head: +node.value, ...map }));
-    const pick = (event) => {
-      /** @type {HTMLElement} */
-      const bar = document.elementFromPoint(event.clientX, event.clientY)?.closest("[data-layer]");
-      if (bar && parts.bars.contains(bar) && +bar.dataset.layer !== view().layer)
-        set(() => owner.layer(+bar.dataset.layer));
-      else if (bar && view().fates) set(() => owner.layer(+bar.dataset.layer));
-    };
-    parts.bars.addEventListener("pointerdown", (event) => {
-      event.preventDefault();
-      parts.bars.focus();
-      pick(event);
-    });
-    parts.bars.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) pick(event);
-    });
+    on("head", "change", (node) => ({ head: +node.value, ...mapAlone }));
   }
 
-  watchTip() {
-    const { tip } = this.parts;
-    this.size = [0, 0];
-    new ResizeObserver(
-      ([
-        {
-          borderBoxSize: [box],
-        },
-      ]) => {
-        if (tip.hidden) return;
-        this.size = [box.inlineSize, box.blockSize];
-        this.placeTip();
-      },
-    ).observe(tip);
-  }
-
-  drawBar() {
+  drawColourBar() {
     const pen = this.parts.bar.getContext("2d");
     palette.ramp.forEach((colour, x) => {
       pen.fillStyle = colour;
-      pen.fillRect(x, 0, 1, 1);
+      pen.fillRect(x, 0, 1, 1); // the canvas is 256 pixels by 1; CSS stretches it
     });
   }
 
@@ -108,25 +85,14 @@ export class ExplorerPanel {
   /** Once per payload. */
   build() {
     const { parts, owner } = this;
-    const { scene, view } = owner;
+    const { scene } = owner;
     const { payload } = scene;
     parts.question.textContent = payload.prompt;
     this.words.build();
     this.buildMaps();
     parts.keep.max = Math.max(scene.n, 1);
     parts.keep.disabled = !scene.n;
-    const stages = payload.stages || [];
-    fill(
-      parts.stage,
-      ...stages.map((stage, i) =>
-        el(
-          "option",
-          { value: String(i) },
-          `${stage.title}${stage.layer === null ? "" : `, layer ${stage.layer}`} (${stage.left} left)`,
-        ),
-      ),
-    );
-    parts.stageBox.hidden = stages.length < 2;
+    this.buildStages(payload.stages || []);
     parts.fatesBox.hidden = !scene.fates;
     parts.sinksBox.hidden = !scene.anySink;
     parts.sinkNote.textContent = payload.sink_note || "";
@@ -137,9 +103,22 @@ export class ExplorerPanel {
         `Arrow keys change the layer, Shift and arrow keys move over the tokens, ` +
         `Tab goes on to the words, Escape clears.`,
     );
-    if (view.stage === null && stages.length) parts.stage.value = String(stages.length - 1);
     this.walk.build();
     this.share.build();
+  }
+
+  /** The stages of removal to choose from; the last one is shown at first. */
+  buildStages(stages) {
+    const { parts, owner } = this;
+    const option = ({ title, layer, left }, i) =>
+      el(
+        "option",
+        { value: String(i) },
+        `${title}${layer === null ? "" : `, layer ${layer}`} (${left} left)`,
+      );
+    fill(parts.stage, ...stages.map(option));
+    parts.stageBox.hidden = stages.length < 2;
+    if (owner.view.stage === null && stages.length) parts.stage.value = String(stages.length - 1);
   }
 
   buildMaps() {
@@ -175,7 +154,7 @@ export class ExplorerPanel {
     const { owner, parts } = this;
     const { scene, view } = owner;
     if (!scene) return;
-    this.tipped = null;
+    this.tip.invalidate();
     owner.look = owner.compose();
     const map = scene.map(view.map);
     parts.maps.querySelectorAll("input").forEach((radio) => {
@@ -183,7 +162,8 @@ export class ExplorerPanel {
     });
     writeText(parts.help, (map && (map.has ? map.help : map.why)) || "");
     this.words.refresh();
-    this.refreshLayers(map);
+    this.bars.refresh(map);
+    this.refreshHeads(map);
     parts.keep.value = view.keep;
     writeText(
       parts.keepText,
@@ -209,97 +189,18 @@ export class ExplorerPanel {
     const { view, scene } = this.owner;
     const token = view.hover >= 0 ? view.hover : view.pinned;
     if (!scene || !this.owner.values) return;
-    this.facts.show(token, this.words.light(token));
+    this.table.show(token, this.words.light(token));
   }
 
   clear() {
     this.walk.stop();
-    this.tip(-1);
-    if (this.brush.active) this.brush.turn();
-  }
-
-  refreshLayers(map) {
-    const { owner, parts } = this;
-    const { scene, view } = owner;
-    const layers = map ? map.layers : 0;
-    parts.layers.hidden = !layers;
-    if (!layers) return;
-    const shares = view.map === "attention" ? scene.shares(view) : null;
-    const sunk = shares && scene.sinkShares(view);
-    const top = shares ? Math.max(...shares, 0.01) : 1;
-    this.drawBars(layers, shares, sunk, top);
-    for (const [name, value] of [
-      ["min", 0],
-      ["max", layers - 1],
-      ["now", view.layer],
-    ])
-      writeAttribute(parts.bars, `aria-value${name}`, value);
-    const where = view.map === "tower" ? "Vision tower layer" : "Layer";
-    writeAttribute(
-      parts.bars,
-      "aria-valuetext",
-      `${where} ${view.layer}` +
-        (shares ? `, ${formatPercent(shares[view.layer])} of the attention on the image` : ""),
-    );
-    this.layerText(where, view.layer, layers - 1);
-    const striped = sunk?.some((s) => s > 0.005) ? "; striped: the part on sinks" : "";
-    writeText(
-      parts.layerNote,
-      shares
-        ? `Bars: share of attention on the image, at most ${formatPercent(top)}${striped}.` +
-            this.beforeImage(view, scene)
-        : "",
-    );
-    parts.layerNote.hidden = !shares;
-    this.refreshHeads(map);
-  }
-
-  /** What rests on the first tokens of the prompt: the sink that is not in the picture. */
-  beforeImage(view, scene) {
-    const before = scene.shares(view, scene.before);
-    return before
-      ? ` Layer ${view.layer} puts ${formatPercent(before[view.layer])} on the tokens before the image.`
-      : "";
-  }
-
-  layerText(where, layer, last) {
-    const { layerLabel } = this.parts;
-    if (layerLabel.childNodes.length !== 3)
-      fill(layerLabel, document.createTextNode(""), el("b"), document.createTextNode(""));
-    const [before, number, after] = layerLabel.childNodes;
-    before.data = `${where} `;
-    writeText(number, layer);
-    after.data = ` of 0–${last}`;
-  }
-
-  /** Heights and titles follow the words; a step to another layer only moves a class. */
-  drawBars(layers, shares, sunk, top) {
-    const { parts, owner } = this;
-    const now = parts.bars.querySelector(".tv-now");
-    const key = JSON.stringify([layers, shares && Array.from(shares), sunk]);
-    if (parts.bars.childElementCount !== layers)
-      fill(
-        parts.bars,
-        ...Array.from({ length: layers }, (_, i) =>
-          el("span", { class: "tv-bar", "data-layer": String(i) }, el("i"), el("b")),
-        ),
-      );
-    const bars = parts.bars.children;
-    if (now && now !== bars[owner.view.layer]) now.classList.remove("tv-now");
-    if (bars[owner.view.layer]) bars[owner.view.layer].classList.add("tv-now");
-    if (this.barKey === key) return;
-    this.barKey = key;
-    Array.from(bars).forEach((bar, i) => {
-      bar.title = shares
-        ? `layer ${i}: ${formatPercent(shares[i])} of the attention is on the image`
-        : `layer ${i}`;
-      bar.firstChild.style.height = `${shares ? (100 * shares[i]) / top : 45}%`;
-      bar.lastChild.style.height = sunk ? `${(100 * shares[i] * sunk[i]) / top}%` : "0";
-    });
+    this.tip.show(-1);
+    if (this.brush.active) this.brush.toggle();
   }
 
   refreshHeads(map) {
     const { parts, owner } = this;
+    if (!map?.layers) return;
     if (parts.headLabel.hidden !== !map.heads) parts.headLabel.hidden = !map.heads;
     if (+parts.head.dataset.count !== map.heads) {
       const choices = Array.from({ length: map.heads }, (_, head) =>
@@ -321,40 +222,5 @@ export class ExplorerPanel {
     writeText(parts.low, rank ? "lowest" : formatNumber(low));
     writeText(parts.high, rank ? "highest" : formatNumber(high));
     writeText(parts.unit, drawn ? unitText(map, scaling) : "");
-  }
-
-  /**
-   * What the pointer is on, beside it. Where it goes follows from its size, which a ResizeObserver
-   * tells: to ask for it here would lay the page out once more for every move.
-   */
-  tip(token, spot) {
-    const { tip } = this.parts;
-    if (tip.hidden !== token < 0) tip.hidden = token < 0;
-    if (token < 0 || !spot) return;
-    if (token !== this.tipped) this.tell(this.facts.lines(token));
-    Object.assign(this, { tipped: token, spot });
-    this.placeTip();
-  }
-
-  /**
-   * Into lines that stay: where a node comes or goes, a browser asks every :has() of the page
-   * again.
-   */
-  tell(lines) {
-    const { tip } = this.parts;
-    while (tip.childElementCount < lines.length)
-      tip.append(el(tip.childElementCount ? "span" : "b"));
-    Array.from(tip.children, (node, i) => writeText(node, lines[i] || ""));
-  }
-
-  placeTip() {
-    const {
-      spot: { x, y },
-      size: [wide, high],
-    } = this;
-    const { width, height } = this.owner.painter;
-    const left = x + 16 + wide > width ? x - wide - 12 : x + 16;
-    const top = y + 16 + high > height ? y - high - 8 : y + 16;
-    this.parts.tip.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, top)}px)`;
   }
 }

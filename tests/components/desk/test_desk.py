@@ -111,20 +111,20 @@ def test_removing_the_certificate_really_changes_the_answer(desk, case):
 def test_mitigations_answer_again_and_the_case_is_saved(desk, served, case):
     save_case = served["save_case"]
     *_, value = desk.mitigate(event(run=case["run"]), REQUEST)
-    remedies = value["case"]["remedies"]
-    assert len(remedies) >= 4
+    mitigations = value["case"]["mitigations"]
+    assert len(mitigations) >= 4
     run = desk.site.run(case["run"])
-    assert all(run.traces[one["lane"]].mitigation for one in remedies)
+    assert all(run.traces[one["lane"]].mitigation for one in mitigations)
     run.prompt = "<script>alert(1)</script>"
     page = base64.b64decode(save_case({"run": case["run"], "kind": "page"})["data"]).decode()
     assert how_often() in page
     assert len(page) < 5 * 2**20
     assert "<script" not in page
     assert "&lt;script&gt;" in page
-    assert remedies[0]["title"] in page
+    assert mitigations[0]["title"] in page
     assert page.count("data:image/jpeg") >= 3
-    assert all("timed once" in one["cost"] for one in remedies), "one timing is no verdict"
-    changed = [one["changed"] for one in remedies]
+    assert all("timed once" in one["cost"] for one in mitigations), "one timing is no verdict"
+    changed = [one["changed"] for one in mitigations]
     assert changed == sorted(changed, reverse=True)
     saved = save_case({"run": case["run"], "kind": "trace"})
     assert open_trace(base64.b64decode(saved["data"])).answer == case["answer"]

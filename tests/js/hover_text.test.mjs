@@ -1,19 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Facts } from "../../assets/js/explorer/facts.js";
+import { HoverText } from "../../assets/js/explorer/hover_text.js";
 import { Scene } from "../../assets/js/explorer/scene.js";
 import { reduced, run, u1, view } from "./payloads.mjs";
 
-/** The texts alone: the table that they go into is left out. */
-const facts = (payload, seen = view(), look = {}) => {
+const texts = (payload, seen = view(), look = {}) => {
   const scene = new Scene(payload);
   const values = scene.values(seen);
-  const owner = { scene, view: seen, look, values, ranks: scene.ranks(values) };
-  return Object.assign(Object.create(Facts.prototype), { owner });
+  return new HoverText({ scene, view: seen, look, values, ranks: scene.ranks(values) });
 };
 
 test("a token's place, pixels, value and rank", () => {
-  const one = facts(run(), view({ words: new Set([0]) }));
+  const one = texts(run(), view({ words: new Set([0]) }));
   assert.equal(one.place(4), "row 1, column 1");
   assert.equal(one.box(4), "x 10–20, y 10–20");
   assert.equal(one.value(2), "attention 0.3");
@@ -21,7 +19,7 @@ test("a token's place, pixels, value and rank", () => {
 });
 
 test("a merged token says which token represents its group", () => {
-  const one = facts(reduced());
+  const one = texts(reduced());
   assert.equal(one.fate(4), "merged (First, before the language model)");
   assert.equal(one.group(4), "group 2: 2 tokens, represented by token 3");
   assert.equal(one.fate(5), "pruned (Second, layer 1)");
@@ -30,14 +28,14 @@ test("a merged token says which token represents its group", () => {
 });
 
 test("before the stage that removed it a token is kept", () => {
-  assert.equal(facts(reduced(), view({ stage: 0 })).fate(5), "kept");
-  assert.equal(facts(run()).fate(5), "kept (nothing was removed)");
+  assert.equal(texts(reduced(), view({ stage: 0 })).fate(5), "kept");
+  assert.equal(texts(run()).fate(5), "kept (nothing was removed)");
 });
 
 test("what is painted or previewed is said as such", () => {
   const roles = Uint8Array.from([0, 2, 0, 0, 0, 0]);
-  assert.equal(facts(run(), view(), { painted: true, roles }).fate(1), "painted out");
-  assert.equal(facts(run(), view(), { preview: true, roles }).fate(1), "would be pruned");
+  assert.equal(texts(run(), view(), { painted: true, roles }).fate(1), "painted out");
+  assert.equal(texts(run(), view(), { preview: true, roles }).fate(1), "would be pruned");
 });
 
 test("sinks, registers and the method's own names are marks of a token", () => {
@@ -47,7 +45,7 @@ test("sinks, registers and the method's own names are marks of a token", () => {
     registers: u1([1, 0, 0, 0, 0, 0]),
     roles: [{ name: "anchor", tokens: [0] }],
   };
-  const one = facts(run(more), view({ words: new Set([0]) }));
+  const one = texts(run(more), view({ words: new Set([0]) }));
   assert.equal(one.kind(0), "register of the vision tower, attention sink in this layer, anchor");
   assert.equal(one.kind(1), "–");
   assert.deepEqual(one.lines(1).slice(0, 2), [

@@ -1,6 +1,6 @@
 /**
- * What a lane may have of its own besides its method: question, mitigation, model, and the layer of
- * its picture.
+ * What a lane may have of its own besides its method: a question, a mitigation, a model, and the layer
+ * of its picture.
  */
 
 /** @import { LaneColumn } from "./lane_column.js" */
@@ -8,13 +8,13 @@
 import { el, fill } from "../base/dom.js";
 import { optionField } from "./option_field.js";
 
-export class LaneMore {
+export class LaneOwnSettings {
   /** @param {LaneColumn} column */
   constructor(column) {
     this.column = column;
     this.name = `lane ${column.index + 1}`;
     this.summary = el("summary");
-    this.remedy = el("div", { class: "tv-remedy" });
+    this.mitigationOptions = el("div", { class: "tv-mitigation" });
     this.layer = el("select", {
       "aria-label": `Layer of the picture in ${this.name}`,
       onchange: () => this.setLayer(),
@@ -28,14 +28,14 @@ export class LaneMore {
       this.summary,
       this.question(),
       this.mitigation(),
-      this.remedy,
+      this.mitigationOptions,
       this.model(),
       el("label", { class: "tv-option" }, "layer shown", this.layer),
     );
     this.node.open = this.owner.opened.has(column.plan);
-    this.options();
-    this.layers(0);
-    this.say();
+    this.fillMitigation();
+    this.fillLayers(0);
+    this.summarise();
   }
 
   get owner() {
@@ -47,17 +47,17 @@ export class LaneMore {
   }
 
   changed() {
-    this.say();
+    this.summarise();
     this.column.edited();
   }
 
-  /** The closed form still says what is set. */
-  say() {
+  /** The line that is seen while the form is closed says what is set. */
+  summarise() {
     const { plan, owner } = this;
-    const remedy = owner.mitigations.find((one) => one.name === plan.mitigation);
+    const mitigation = owner.mitigations.find((one) => one.name === plan.mitigation);
     const set = [
       plan.prompt ? `“${plan.prompt.slice(0, 40)}”` : "",
-      remedy ? remedy.title : "",
+      mitigation ? mitigation.title : "",
       plan.model || "",
       plan.layer === null || plan.layer === undefined ? "" : `layer ${plan.layer}`,
     ].filter(Boolean);
@@ -67,7 +67,7 @@ export class LaneMore {
     fill(this.summary, set.length ? el("b", {}, set.join(" · ")) : `Own ${free} …`);
   }
 
-  /** Two questions side by side: a lane may have its own. */
+  /** A lane may have a question of its own, so that two questions stand side by side. */
   question() {
     const line = el("input", {
       type: "text",
@@ -85,9 +85,7 @@ export class LaneMore {
     return el("label", { class: "tv-option" }, "question", line);
   }
 
-  /**
-   * Answering back at a hallucination: an attention edit or a contrast, on what the method leaves.
-   */
+  /** An attention edit or a contrast against hallucinations, on the tokens that the method leaves. */
   mitigation() {
     const option = (one) =>
       el(
@@ -101,7 +99,7 @@ export class LaneMore {
         "aria-label": `Mitigation of ${this.name}`,
         onchange: () => {
           Object.assign(this.plan, { mitigation: select.value || null, mitigation_options: {} });
-          this.options();
+          this.fillMitigation();
           this.changed();
         },
       },
@@ -112,11 +110,12 @@ export class LaneMore {
     return el("label", { class: "tv-option" }, "mitigation", select);
   }
 
-  options() {
+  /** The text and options of the chosen mitigation. */
+  fillMitigation() {
     const entry = this.owner.mitigations.find((one) => one.name === this.plan.mitigation);
     this.plan.mitigation_options ||= {};
     fill(
-      this.remedy,
+      this.mitigationOptions,
       entry ? el("p", { class: "tv-fine" }, entry.summary) : null,
       ...(entry
         ? entry.options.map((option) =>
@@ -124,7 +123,7 @@ export class LaneMore {
           )
         : []),
     );
-    this.remedy.hidden = !entry;
+    this.mitigationOptions.hidden = !entry;
   }
 
   model() {
@@ -148,8 +147,8 @@ export class LaneMore {
     return el("label", { class: "tv-option", title: `Now: ${value.model}` }, "model", select);
   }
 
-  /** The lane's picture shows the layer of the big one, or always the same. */
-  layers(count) {
+  /** The lane's picture shows the layer of the viewer, or always the same. */
+  fillLayers(count) {
     const { plan } = this;
     const most = Math.max(count, (plan.layer ?? -1) + 1);
     fill(
@@ -163,7 +162,7 @@ export class LaneMore {
 
   setLayer() {
     this.plan.layer = this.layer.value === "" ? null : +this.layer.value;
-    this.say();
+    this.summarise();
     this.owner.show("looked");
   }
 }

@@ -8,7 +8,7 @@ const GAP = 10;
 
 /** @typedef {{x: number, y: number, w: number, h: number}} Rect In CSS pixels. */
 
-export class Arrangement {
+export class TokenPlaces {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
@@ -24,7 +24,12 @@ export class Arrangement {
     this.height = 0;
   }
 
-  /** Place the panes in a width; returns the height in CSS pixels. */
+  /**
+   * Place the panes in rows and size the canvas.
+   * @param {number} width In CSS pixels.
+   * @param {number} tallest Largest height of a pane, in CSS pixels.
+   * @returns {number} Height of all rows, in CSS pixels.
+   */
   arrange(width, tallest) {
     const panes = this.scene.payload.panes;
     const count = panes.length;
@@ -36,6 +41,8 @@ export class Arrangement {
       let high = 0;
       panes.slice(start, start + across).forEach((pane, i) => {
         const [x0, y0, x1, y1] = pane.view;
+        // A picture that is one pixel high still gets a visible row, one that is one pixel wide does
+        // not fill the page.
         const ratio = Math.min(Math.max((y1 - y0) / (x1 - x0), 0.06), 12);
         const w = Math.min(cell, tallest / ratio);
         const h = w * ratio;
@@ -64,8 +71,8 @@ export class Arrangement {
   /** Rectangles of all tokens in CSS pixels; newlines get a strip behind the token before them. */
   placeTokens() {
     const { scene } = this;
-    const n = scene.n;
-    const box = scene.box ? scene.box.values : [];
+    const { n } = scene;
+    const box = scene.box ? scene.box.values : []; // [n, 4] flat, pixels of the original image
     this.cells = new Float32Array(4 * n);
     for (let i = 0; i < n; i++) {
       const number = scene.pane.values[i];
@@ -78,7 +85,7 @@ export class Arrangement {
       const [x0, y0, x1, y1] = scene.payload.panes[number].view;
       const sx = rect.w / (x1 - x0);
       const sy = rect.h / (y1 - y0);
-      // Whole pixels of the canvas, or neighbouring cells would show a seam.
+      // Round to whole canvas pixels: otherwise a thin line shows between neighbouring cells.
       const snap = (value) => Math.round(value * this.ratio) / this.ratio;
       const left = snap(rect.x + (box[4 * i] - x0) * sx);
       const top = snap(rect.y + (box[4 * i + 1] - y0) * sy);
@@ -106,7 +113,7 @@ export class Arrangement {
     return { x, y, w, h };
   }
 
-  /** Token under a point in CSS pixels, or -1. */
+  /** Token under a point in CSS pixels, or -1; a newline's strip lies over the patch before it. */
   hit(x, y) {
     let found = -1;
     for (let i = 0; i < this.scene.n; i++) {

@@ -1,0 +1,112 @@
+/** The answer word by word, and what was found out about one of them. */
+
+/** @import { Desk } from "./desk.js" */
+
+import { el, fill } from "../base/dom.js";
+
+export class ExaminedWords {
+  /** @param {Desk} desk */
+  constructor(desk) {
+    this.desk = desk;
+    /** Number of the word that is shown. */
+    this.chosen = 0;
+    /** Maps of words, by run and word: each is asked for once. @type {Map<string, Promise<any>>} */
+    this.maps = new Map();
+  }
+
+  /** Another case: show its first flagged word. */
+  begin(words) {
+    const flagged = words.findIndex((word) => word.flagged);
+    this.chosen = Math.max(flagged, 0);
+    this.maps.clear();
+  }
+
+  show() {
+    this.showWords();
+    this.showWord();
+  }
+
+  showWords() {
+    const { prompt, words, flags, how_often, note } = this.desk.case;
+    const button = (word, i) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: word.flagged ? "tv-deskword tv-flagged" : "tv-deskword",
+          title: word.reason,
+          "aria-pressed": String(i === this.chosen),
+          onclick: () => {
+            this.chosen = i;
+            this.show();
+          },
+        },
+        word.flagged ? `⚑ ${word.text}` : word.text,
+      );
+    fill(
+      this.desk.parts.words,
+      el("h2", {}, "The answer, word by word"),
+      el("p", { class: "tv-q" }, prompt),
+      el("p", { class: "tv-deskwords" }, ...words.flatMap((word, i) => [button(word, i), " "])),
+      el("p", {}, flags),
+      el("p", { class: "tv-fine" }, how_often),
+      note ? el("p", { class: "tv-fine" }, note) : null,
+    );
+  }
+
+  showWord() {
+    const { words, forced } = this.desk.case;
+    const word = words[this.chosen];
+    const rows = word.facts.map(([name, value, title]) =>
+      el("tr", { title }, el("th", { scope: "row" }, name), el("td", {}, value)),
+    );
+    const candidates = word.candidates.map((one) => this.candidate(one, word));
+    fill(
+      this.desk.parts.word,
+      el("h2", {}, `“${word.text}”`),
+      el("p", {}, `${word.flagged ? "Flagged" : "Not flagged"}: ${word.reason}.`),
+      this.mapsOf(word),
+      el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)),
+      el("h2", {}, "What else it could have said here"),
+      el("ul", { class: "tv-candidates" }, ...candidates),
+      ...forced.map((run) => this.desk.runs.outcome(run)),
+    );
+  }
+
+  /** Where the model looked for a word, drawn by the server; the box is filled when they come. */
+  mapsOf(word) {
+    const box = el("div", { class: "tv-deskmaps" });
+    const request = { run: this.desk.case.run, word: this.chosen };
+    const key = JSON.stringify(request);
+    if (!this.maps.has(key))
+      this.maps.set(
+        key,
+        this.desk.server.word_map(request).catch(() => ({})),
+      );
+    const figure = ({ title, note, picture }) =>
+      el(
+        "figure",
+        {},
+        el("img", { src: picture, alt: `${title} for “${word.text}”` }),
+        el("figcaption", {}, el("b", {}, title), el("span", { class: "tv-fine" }, note)),
+      );
+    this.maps.get(key).then((answer) => fill(box, ...(answer?.maps || []).map(figure)));
+    return box;
+  }
+
+  /** A word that the model could have written instead, with its probability. */
+  candidate({ text, probability, chosen, id }, word) {
+    const name = text.trim() || "(space)";
+    const force = () => this.desk.send("force", { at: word.at, token: id });
+    return el(
+      "li",
+      {},
+      el("span", {}, name),
+      el("span", { class: "tv-share", style: `--share: ${probability}` }),
+      el("b", {}, probability.toFixed(3)),
+      chosen
+        ? el("span", { class: "tv-fine" }, "it said this")
+        : this.desk.button("Force", `Put “${name}” here and let the model go on`, force),
+    );
+  }
+}

@@ -1,0 +1,119 @@
+/** What is known about one token, as text: beside the pointer and in the table of its numbers. */
+
+/** @import { Look, Numbers, View } from "../base/types.js" */
+/** @import { Scene } from "./scene.js" */
+
+import { formatNumber, plural } from "../base/text.js";
+
+/**
+ * @typedef {{scene: Scene, view: View, look: Look, values: Numbers, ranks: Numbers}} Shown
+ *   What the explorer shows now.
+ */
+
+export class HoverText {
+  /** @param {Shown} shown */
+  constructor(shown) {
+    this.shown = shown;
+  }
+
+  place(token) {
+    const { scene } = this.shown;
+    const { panes } = scene.payload;
+    const kind = scene.kind.values[token];
+    if (kind) return kind === 1 ? "line break between rows" : "separator";
+    const pane = panes[scene.pane.values[token]];
+    const where = panes.length > 1 && pane ? `, ${scene.where(token)}` : "";
+    return `row ${scene.row.values[token]}, column ${scene.col.values[token]}${where}`;
+  }
+
+  box(token) {
+    const { scene } = this.shown;
+    if (scene.kind.values[token]) return "none";
+    const [x0, y0, x1, y1] = Array.from(
+      scene.box.values.subarray(4 * token, 4 * token + 4),
+      Math.round,
+    );
+    return `x ${x0}–${x1}, y ${y0}–${y1}`;
+  }
+
+  value(token) {
+    const { scene, view, values } = this.shown;
+    const map = scene.map(view.map);
+    if (!map?.has) return "–";
+    const number = Number.isFinite(values[token]) ? formatNumber(values[token]) : "no number here";
+    return `${map.label.toLowerCase()} ${number}`;
+  }
+
+  rank(token) {
+    const { scene, ranks } = this.shown;
+    return `${ranks[token]} of ${scene.n}`;
+  }
+
+  score(token) {
+    const { scene } = this.shown;
+    return scene.score ? formatNumber(scene.score.values[token]) : "–";
+  }
+
+  fate(token) {
+    const { scene, look, view } = this.shown;
+    if (look?.painted) return look.roles[token] === 0 ? "painted in" : "painted out";
+    if (look?.preview) return look.roles[token] === 0 ? "would be kept" : "would be pruned";
+    const fates = scene.fatesAt(view.stage);
+    if (!fates) return "kept (nothing was removed)";
+    if (fates[token] === 0) return "kept";
+    const stage = scene.payload.stages[scene.went.values[token]];
+    const where = stage
+      ? ` (${stage.title}, ${stage.layer === null ? stage.where : `layer ${stage.layer}`})`
+      : "";
+    return `${fates[token] === 1 ? "merged" : "pruned"}${where}`;
+  }
+
+  group(token) {
+    const { scene, view } = this.shown;
+    const groups = scene.groupsAt(view.stage);
+    if (!groups || groups[token] < 0) return "–";
+    const size = scene.membersAt(view.stage).get(groups[token]).length;
+    return (
+      `group ${groups[token]}: ${plural(size, "token")}, ` +
+      `represented by token ${scene.placesAt(view.stage)[token]}`
+    );
+  }
+
+  kind(token) {
+    const { scene, view } = this.shown;
+    const names = scene.roles
+      .filter((role) => role.tokens.includes(token))
+      .map((role) => role.name);
+    if (scene.isSink(view, token)) names.unshift("attention sink in this layer");
+    if (scene.registers?.values[token]) names.unshift("register of the vision tower");
+    return names.join(", ") || "–";
+  }
+
+  /**
+   * The words that used a token most.
+   * @param {[number, number][]} users Word and how much it used the token, most first.
+   */
+  words(users) {
+    const { words } = this.shown.scene;
+    const names = users
+      .filter(([i]) => !words[i].part)
+      .slice(0, 3)
+      .map(([i, value]) => `${words[i].special ? "end" : words[i].text} ${formatNumber(value)}`);
+    return names.join(", ") || "–";
+  }
+
+  /** The lines beside the pointer. */
+  lines(token) {
+    const { view, scene } = this.shown;
+    const lines = [
+      `token ${token} · ${this.place(token)}`,
+      `${this.value(token)} · rank ${this.rank(token)}`,
+    ];
+    if (view.map !== "score" && scene.score) lines.push(`method's score ${this.score(token)}`);
+    if (!scene.kind.values[token]) lines.push(`pixels ${this.box(token)}`);
+    const fate = this.fate(token);
+    lines.push(fate.startsWith("merged") ? `${fate}, ${this.group(token)}` : fate);
+    const kind = this.kind(token);
+    return kind === "–" ? lines : [...lines, kind];
+  }
+}

@@ -1,0 +1,121 @@
+/** The layers as bars: as high as each layer's share of attention on the image; a click chooses one. */
+
+/** @import { MapEntry, View } from "../base/types.js" */
+/** @import { Explorer } from "./explorer.js" */
+/** @import { Scene } from "./scene.js" */
+
+import { el, fill, writeAttribute, writeText } from "../base/dom.js";
+import { formatPercent } from "../base/text.js";
+
+export class LayerBars {
+  /**
+   * @param {Explorer} owner
+   * @param {(layer: number) => void} choose
+   */
+  constructor(owner, choose) {
+    this.owner = owner;
+    this.parts = owner.parts;
+    this.choose = choose;
+    this.drawnKey = "";
+    this.listen();
+  }
+
+  /** Press on a bar, or draw over several. */
+  listen() {
+    const { bars } = this.parts;
+    const pick = (event) => {
+      /** @type {HTMLElement} */
+      const bar = document.elementFromPoint(event.clientX, event.clientY)?.closest("[data-layer]");
+      if (!bar || !bars.contains(bar)) return;
+      const { view } = this.owner;
+      const layer = +bar.dataset.layer;
+      if (layer !== view.layer || view.fates) this.choose(layer);
+    };
+    bars.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      bars.focus();
+      pick(event);
+    });
+    bars.addEventListener("pointermove", (event) => {
+      if (event.buttons & 1) pick(event);
+    });
+  }
+
+  /** @param {MapEntry | undefined} map */
+  refresh(map) {
+    const { parts } = this;
+    const { scene, view } = this.owner;
+    const layers = map ? map.layers : 0;
+    parts.layers.hidden = !layers;
+    if (!layers) return;
+    const shares = view.map === "attention" ? scene.shares(view) : null; // [l]
+    const onSinks = shares && scene.sinkShares(view); // [l], of what is on the image
+    const highest = shares ? Math.max(...shares, 0.01) : 1;
+    this.draw(layers, shares, onSinks, highest);
+    const name = view.map === "tower" ? "Vision tower layer" : "Layer";
+    this.describe(name, view.layer, layers - 1, shares);
+    const striped = onSinks?.some((share) => share > 0.005) ? "; striped: the part on sinks" : "";
+    const note = shares
+      ? `Bars: share of attention on the image, at most ${formatPercent(highest)}${striped}.` +
+        this.beforeImage(view, scene)
+      : "";
+    writeText(parts.layerNote, note);
+    parts.layerNote.hidden = !shares;
+  }
+
+  /**
+   * The attention on the first tokens of the prompt: the sink that is not in the picture.
+   * @param {View} view
+   * @param {Scene} scene
+   */
+  beforeImage(view, scene) {
+    const before = scene.shares(view, scene.before);
+    return before
+      ? ` Layer ${view.layer} puts ${formatPercent(before[view.layer])} on the tokens before the image.`
+      : "";
+  }
+
+  /** The layer above the bars, and the same for screen readers. */
+  describe(name, layer, last, shares) {
+    const { bars, layerLabel } = this.parts;
+    const share = shares ? `, ${formatPercent(shares[layer])} of the attention on the image` : "";
+    writeAttribute(bars, "aria-valuemin", 0);
+    writeAttribute(bars, "aria-valuemax", last);
+    writeAttribute(bars, "aria-valuenow", layer);
+    writeAttribute(bars, "aria-valuetext", `${name} ${layer}${share}`);
+    if (layerLabel.childNodes.length !== 3)
+      fill(layerLabel, document.createTextNode(""), el("b"), document.createTextNode(""));
+    const [before, number, after] = layerLabel.childNodes;
+    before.data = `${name} `;
+    writeText(number, layer);
+    after.data = ` of 0–${last}`;
+  }
+
+  /** Heights and titles depend on the chosen words alone; another layer only moves a class. */
+  draw(layers, shares, onSinks, highest) {
+    const { bars } = this.parts;
+    const { layer } = this.owner.view;
+    if (bars.childElementCount !== layers)
+      fill(
+        bars,
+        ...Array.from({ length: layers }, (_, i) =>
+          el("span", { class: "tv-bar", "data-layer": String(i) }, el("i"), el("b")),
+        ),
+      );
+    const old = bars.querySelector(".tv-now");
+    const now = bars.children[layer];
+    if (old && old !== now) old.classList.remove("tv-now");
+    if (now) now.classList.add("tv-now");
+    const key = JSON.stringify([layers, shares && Array.from(shares), onSinks]);
+    if (this.drawnKey === key) return;
+    this.drawnKey = key;
+    Array.from(bars.children).forEach((bar, i) => {
+      const height = shares ? (100 * shares[i]) / highest : 45;
+      bar.title = shares
+        ? `layer ${i}: ${formatPercent(shares[i])} of the attention is on the image`
+        : `layer ${i}`;
+      bar.firstChild.style.height = `${height}%`;
+      bar.lastChild.style.height = onSinks ? `${height * onSinks[i]}%` : "0";
+    });
+  }
+}
