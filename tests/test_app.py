@@ -2,11 +2,14 @@
 
 import json
 import signal
+import threading
 import time
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
+import app
 from components.settings import load_options, read_settings
 from tests.serving import ROOT, serving
 
@@ -36,6 +39,15 @@ def test_a_setting_that_cannot_be_used_ends_the_program_with_a_sentence(name, va
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit, match=f"{name} must be"):
         read_settings()
+
+
+def test_reload_mode_gets_the_page_and_starts_no_second_server():
+    """`gradio app.py` runs the file again in a thread, then takes `demo` for the new page."""
+    assert isinstance(app.demo, gr.Blocks)
+    again = threading.Thread(target=app.main)
+    again.start()
+    again.join(10)
+    assert not again.is_alive()
 
 
 def test_tools_are_not_offered_where_one_has_to_sign_in(monkeypatch):

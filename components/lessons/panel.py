@@ -1,4 +1,4 @@
-"""Lessons beside the page: read, look, do, and have it checked."""
+"""The sidebar with the lessons: read a step, look at what it shows, have its task checked."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,8 @@ from ..ask.opening import show_example
 from ..screen import QUICK, SKIP, Screen, frame
 from ..site import Site
 from ..widgets.notice import notice
-from .lessons import Lesson, LessonStep, check, read_lessons
+from .lesson_files import Lesson, LessonStep, read_lessons
+from .tasks import check
 
 CHOOSE = "Choose a lesson"
 

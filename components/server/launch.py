@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+from typing import Any
 
 from ..setting_readers import SettingError
 from ..settings import check_port, load_options, read_settings
@@ -9,7 +11,13 @@ from .upload_folder import own_folder
 
 
 def main() -> None:
-    """Serve the page until the program has to stop; a wrong setting is a sentence and status 2."""
+    """Serve the page until the program has to stop; a wrong setting is a sentence and status 2.
+
+    `gradio app.py` runs the file once more in a thread of its own, only to get at its `demo`; the
+    server is up by then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
     try:
         settings, options = read_settings(), load_options()
         check_port(settings.server_name, settings.server_port)
@@ -22,6 +30,13 @@ def main() -> None:
     except SettingError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
+
+
+def reloaded_page() -> Any:
+    """Return the page, built anew, for the server that `gradio app.py` has started."""
+    from .serve import site_and_page  # noqa: PLC0415
+
+    return site_and_page(read_settings(), load_options())[1]
 
 
 def upload_folder() -> str:

@@ -35,9 +35,7 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
         load_options: further arguments of `tokviz.load`, such as device.
     """
     check_placement(load_options)
-    stored = Stored(more=settings.examples)
-    site = Site(settings, stored, Models(settings.models, options=load_options))
-    page = queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
+    site, page = site_and_page(settings, load_options)
     start_logging(settings)
     listen_for_stop(site.stopping)
     clean_uploads(settings, page)
@@ -47,6 +45,13 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
     except KeyboardInterrupt:
         page.close(verbose=False)
     gc.freeze()  # Python would look through every object once more: seconds, for nothing
+
+
+def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[Site, gr.Blocks]:
+    """Return a site and its page, not launched."""
+    stored = Stored(more=settings.examples)
+    site = Site(settings, stored, Models(settings.models, options=load_options))
+    return site, queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
 
 
 def start_logging(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from playwright.sync_api import Page
 
 EXPLORER = "window.__tokviz.explorers[0]"
+LANES = "window.__tokviz.lanes[0]"
 
 
 def explorer(page: Page, expression: str):

@@ -18,7 +18,14 @@ from components.settings import Settings
 from components.site import Site
 from components.widgets.widget import ASSETS
 from tests.browser.conftest import PAINTED, WAIT, serve
-from tests.browser.driving import EXPLORER, cell_pixels, explorer, nothing_serious, pixels
+from tests.browser.driving import (
+    EXPLORER,
+    LANES,
+    cell_pixels,
+    explorer,
+    nothing_serious,
+    pixels,
+)
 from tests.browser.person import Person
 from tests.view.fakes import fake_trace
 from tokviz.trace import Trace, open_trace
@@ -336,7 +343,7 @@ def test_task_8_the_same_for_two_prompts_side_by_side(person):
     layer = explorer(page, "x.view.layer")
     for column, trace in ((0, full), (1, asked)):
         drawn = page.evaluate(
-            f"() => Array.from(window.__tokviz.lanes[0].columns[{column}].picture.attention().values)"
+            f"() => Array.from({LANES}.columns[{column}].picture.attention().values)"
         )
         mean = trace["attention"].astype(float).mean(0)[layer]
         np.testing.assert_allclose(drawn, mean, atol=2e-3)

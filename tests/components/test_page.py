@@ -8,7 +8,7 @@ from components.ask.opening import Opening, file_note, is_full
 from components.ask.panel import Asking
 from components.compare.opened_lane import open_lane
 from components.compare.panel import Comparing
-from components.lessons.lessons import Lesson, LessonStep
+from components.lessons.lesson_files import Lesson, LessonStep
 from components.lessons.panel import Teaching
 from components.page import build
 from components.runs.models import Models

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from components.lessons.lessons import QUANTITIES, LessonError, check, read_lesson, read_lessons
+from components.lessons.lesson_files import LessonError, read_lesson, read_lessons
 from components.lessons.panel import Teaching
+from components.lessons.tasks import QUANTITIES, check
 from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import Stored
 from components.settings import Settings
