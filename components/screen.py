@@ -161,12 +161,15 @@ def _frame_of(update: PageUpdate, lane: int | None, view: Any) -> tuple[Any, ...
 
 
 class StopButton:
-    """The handler of every stop button."""
+    """The handler of every stop button.
+
+    It changes nothing on the page: its reply may come after the stopped run's last update, which it
+    would replace. The page's scripts show "Stopping …" at the press, until that update comes.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
 
-    def stop(self, request: gr.Request) -> dict[str, Any]:
+    def stop(self, request: gr.Request) -> None:
         """Stop this tab's run after the token that is being written."""
-        running = self.site.stops.stop(str(request.session_hash))
-        return notice("Stopping …", "busy") if running else notice()
+        self.site.stops.stop(str(request.session_hash))

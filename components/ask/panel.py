@@ -106,6 +106,6 @@ def wire_ask(site: Site, screen: Screen) -> Dependency:
         show_progress_on=[screen.show.notice],
         **MODEL,
     )
-    panel.stop.click(StopButton(site).stop, None, screen.show.notice, **QUICK)
+    panel.stop.click(StopButton(site).stop, None, None, **QUICK)
     panel.image.upload(asking.check_image, panel.image, screen.show.notice, **QUICK)
     return asked

@@ -232,5 +232,5 @@ def wire_sweep(site: Site, screen: Screen, strip: Strip) -> None:
     ask, handlers = screen.ask, Sweeping(site)
     inputs = [ask.prompt, ask.model, screen.session]
     strip.sweep(handlers.sweep, inputs, strip, show_progress="hidden", **MODEL)
-    strip.halt(StopButton(site).stop, None, screen.show.notice, **QUICK)
+    strip.halt(StopButton(site).stop, None, None, **QUICK)
     strip.open(handlers.open_cell, None, screen.outputs, **QUICK)

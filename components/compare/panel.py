@@ -100,6 +100,6 @@ def wire_compare(site: Site, screen: Screen) -> Dependency:
         show_progress_on=[screen.show.notice],
         **MODEL,
     )
-    lanes.halt(StopButton(site).stop, None, screen.show.notice, **QUICK)
+    lanes.halt(StopButton(site).stop, None, None, **QUICK)
     lanes.explore(handlers.explore, screen.session, screen.outputs, **QUICK)
     return comparing

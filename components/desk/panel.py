@@ -122,5 +122,5 @@ def wire_desk(site: Site, screen: Screen, desk: Desk) -> None:
     desk.force(handlers.force, None, desk, **quiet)
     desk.search(handlers.search, None, desk, **quiet)
     desk.mitigate(handlers.mitigate, None, desk, **quiet)
-    desk.halt(StopButton(site).stop, None, screen.show.notice, **QUICK)
+    desk.halt(StopButton(site).stop, None, None, **QUICK)
     desk.open(handlers.open_run, None, screen.outputs, **QUICK)

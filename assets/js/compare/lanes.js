@@ -123,7 +123,7 @@ export class Lanes {
       this.busy()
         ? el(
             "button",
-            { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) },
+            { type: "button", class: "tv-go tv-stop", onclick: () => this.stop() },
             "Stop",
           )
         : el(
@@ -189,6 +189,11 @@ export class Lanes {
     this.ran = this.plans.map(answerKey);
     document.dispatchEvent(new CustomEvent("tv-asked"));
     this.trigger("compare", { plans: this.plans });
+  }
+
+  stop() {
+    document.dispatchEvent(new CustomEvent("tv-stopping"));
+    this.trigger("halt", {});
   }
 
   /**

@@ -73,7 +73,7 @@ export class Strip {
       busy
         ? el(
             "button",
-            { type: "button", class: "tv-go tv-stop", onclick: () => this.trigger("halt", {}) },
+            { type: "button", class: "tv-go tv-stop", onclick: () => this.stop() },
             "Stop",
           )
         : el(
@@ -90,6 +90,13 @@ export class Strip {
     const { method, options } = this.plans[0];
     this.about = about();
     this.trigger("sweep", { method, options });
+  }
+
+  /** What is said until the run's last update comes. */
+  stop() {
+    this.shown = { ...this.shown, progress: "Stopping …" };
+    this.bar();
+    this.trigger("halt", {});
   }
 
   said() {

@@ -56,8 +56,8 @@ export class Desk {
 
   showButtons() {
     const { progress, error } = this.value;
-    const main = (text, classes, event) =>
-      el("button", { type: "button", class: classes, onclick: () => this.send(event) }, text);
+    const main = (text, classes, onclick) =>
+      el("button", { type: "button", class: classes, onclick }, text);
     const page = "One page that works offline, with everything found here";
     const trace = "The run itself; it opens again without a model";
     const saving = [
@@ -67,13 +67,20 @@ export class Desk {
     fill(
       this.parts.bar,
       this.busy
-        ? main("Stop", "tv-go tv-stop", "halt")
-        : main("Examine this answer", "tv-go", "examine"),
+        ? main("Stop", "tv-go tv-stop", () => this.stop())
+        : main("Examine this answer", "tv-go", () => this.send("examine")),
       ...(this.case ? saving : []),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", { class: "tv-fine" }, progress),
     );
     this.say(error, Boolean(error));
+  }
+
+  /** What is said until the run's last update comes. */
+  stop() {
+    this.value = { ...this.value, progress: "Stopping …" };
+    this.showButtons();
+    this.send("halt");
   }
 
   say(text, isError) {

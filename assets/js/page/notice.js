@@ -20,6 +20,12 @@ export class Notice {
     document.addEventListener("tv-asked", () =>
       this.load({ kind: "busy", text: "Waiting for the model …" }),
     );
+    // Shown at the press, not by the server's reply, which may come after the run's last update.
+    const stopping = () => this.load({ kind: "busy", text: "Stopping …" });
+    document.addEventListener("tv-stopping", stopping);
+    document.addEventListener("click", ({ target }) => {
+      if (target instanceof Element && target.closest("#tv-stop:enabled")) stopping();
+    });
   }
 
   load(value) {
