@@ -15,10 +15,10 @@ from tokviz.trace import export
 
 from .answering.answering import answer
 from .answering.run_request import ask_about
+from .error_text import error_text
 from .runs.lane_request import read_lanes
 from .runs.runs import FULL
 from .screen import MODEL
-from .sentences import sentence
 from .site import Site
 from .widgets.safe_upload import SafeImage
 
@@ -50,7 +50,7 @@ class Endpoints:
         options: dict[str, Any] | None,
         request: gr.Request,
     ) -> dict[str, Any]:
-        """Ask a vision-language model about a picture, with all visual tokens or with few.
+        """Ask a vision-language model about a picture, with all visual tokens or with fewer.
 
         Without a method the full answer comes back. With one, the model's visual tokens are really
         reduced to `keep` (the list of methods names them), and both answers come back.
@@ -75,8 +75,8 @@ class Endpoints:
             asked = ask_about(self.site.settings, image, prompt, chosen, lanes)
             *_, last = answer(self.site, asked, f"api {request.session_hash}")
             return records(last)
-        except Exception as error:  # noqa: BLE001  the edge: logged, and said in plain words
-            return {"error": sentence(error)}
+        except Exception as error:  # noqa: BLE001  the edge: logged, and shown as a sentence
+            return {"error": error_text(error)}
 
 
 def whole(number: Any) -> Any:
@@ -116,8 +116,8 @@ def listing(site: Site) -> Any:
     return models
 
 
-def speak_json(server: Any) -> None:
-    """Make the tools of one MCP server answer in JSON, where Gradio writes Python's own notation.
+def answer_tools_in_json(server: Any) -> None:
+    """Make the tools of an MCP server answer in JSON; Gradio would write Python's notation.
 
     Args:
         server: Gradio's MCP server of a launched page; None = there is none.

@@ -23,7 +23,7 @@ from .widgets.file_inputs import Page
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = (
-    "See which parts of a picture a vision-language model really uses, throw tokens away for real, "
+    "See which parts of a picture a vision-language model really uses, remove tokens, and "
     'compare the answers. New here? <a href="?lesson=01-visual-tokens">Take the first lesson.</a>'
 )
 PLACES = "".join(
@@ -38,7 +38,7 @@ PLACES = "".join(
 
 
 def theme() -> gr.themes.Base:
-    """Return a calm theme with system fonts only, so that no font is fetched from anywhere."""
+    """Return a plain theme with system fonts only, so that no font is fetched from another host."""
     system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
     mono = ["ui-monospace", "SFMono-Regular", "Menlo", "monospace"]
     return gr.themes.Base(primary_hue="teal", neutral_hue="slate", font=system, font_mono=mono)
@@ -64,16 +64,16 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=delete_cache
     ) as page:
         gr.HTML(
-            f'<header class="tv-masthead"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'
+            f'<header class="tv-header"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'
             f'<nav aria-label="On this page">{PLACES}</nav>'
-            '<span class="tv-modes"><button id="tv-teach" type="button">Lessons</button>'
+            '<span class="tv-modes"><button id="tv-lessons-button" type="button">Lessons</button>'
             '<button id="tv-present" type="button" aria-pressed="false">Present</button></span>'
             "</header>",
             elem_id="tv-head",
             apply_default_css=False,
         )
         if left_out():
-            gr.HTML(f'<p class="tv-fine">{left_out()}</p>', apply_default_css=False)
+            gr.HTML(f'<p class="tv-small">{left_out()}</p>', apply_default_css=False)
         session = gr.State(first["run_name"], time_to_live=7200)
         with gr.Row(elem_id="tv-main"):
             ask = ask_panel(site, first)

@@ -1,4 +1,4 @@
-"""The widgets that handlers read and write, and how a run's progress becomes values for them."""
+"""The widgets of the page as handlers see them, and their values while a run goes on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import gradio as gr
 
 from .answering.answering import PageUpdate, answer
 from .answering.run_request import RunRequest
-from .answering.showing import charts, explorer, with_lanes
+from .answering.widget_values import charts, explorer, with_lanes
+from .error_text import error_text
 from .runs.runs import FULL, KeptRun
-from .sentences import sentence
 from .site import Site
 from .widgets.examples import Examples
 from .widgets.explorer import Overlay
@@ -24,9 +24,9 @@ MODEL: dict[str, Any] = {
     "concurrency_id": "model",
     "api_visibility": "private",
 }
-"""Settings that every event which runs the model shares: they take turns."""
+"""Settings of every event that runs the model: such events take turns."""
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-"""Settings of events that only show what is there."""
+"""Settings of events that need no model: they do not wait in the queue."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class AskPanel:
 
 @dataclass
 class ShowPanel:
-    """The middle: one line about what is going on, and the big picture."""
+    """The middle: the notice and the viewer."""
 
     notice: Notice
     overlay: Overlay
@@ -59,7 +59,7 @@ class ComparePanel:
 
 @dataclass
 class NumbersPanel:
-    """The charts behind the picture."""
+    """The charts of the answer that the viewer shows."""
 
     layers: gr.Plot
     words: gr.Plot
@@ -96,7 +96,7 @@ class Screen:
 
 def frame(
     session: Any = SKIP,
-    said: Any = SKIP,
+    message: Any = SKIP,
     overlay: Any = SKIP,
     lanes: Any = SKIP,
     figures: Any = (SKIP, SKIP, SKIP),
@@ -104,16 +104,16 @@ def frame(
 ) -> tuple[Any, ...]:
     """Return values for `Screen.outputs`; what is not named stays as it is."""
     stop = SKIP if running is None else gr.Button(interactive=running)
-    return (session, said, overlay, lanes, *figures, stop)
+    return (session, message, overlay, lanes, *figures, stop)
 
 
 def show_run(
-    run: KeptRun, lane: int = FULL, view: Any = None, said: Any = None, lanes: Any = None
+    run: KeptRun, lane: int = FULL, view: Any = None, message: Any = None, lanes: Any = None
 ) -> tuple[Any, ...]:
-    """Return the frame that shows a finished run; `lanes` may ask for others than it has."""
+    """Return the frame that shows a finished run, with `lanes` instead of its own if given."""
     return frame(
         session=run.name,
-        said=said or notice(),
+        message=message or notice(),
         overlay=explorer(run, lane, view),
         lanes=with_lanes(run, lanes),
         figures=charts(run, lane),
@@ -121,7 +121,7 @@ def show_run(
     )
 
 
-def play(
+def run_and_show(
     site: Site, request: RunRequest, session: str, lane: int | None = None, view: Any = None
 ) -> Iterator[tuple[Any, ...]]:
     """Run the model and yield frames; whatever goes wrong becomes a sentence in the notice.
@@ -130,29 +130,29 @@ def play(
         site: with the models, and where the run is kept.
         request: what to ask.
         session: whose stop button stops it.
-        lane: the one that the big picture shows in the end, if it has an answer; None = all tokens.
-        view: how to look at it then.
+        lane: the one that the viewer shows in the end, if it has an answer; None = all tokens.
+        view: how the viewer shows it.
     """
-    yield frame(said=notice("Starting …", "busy"), running=True)
+    yield frame(message=notice("Starting …", "busy"), running=True)
     try:
         for update in answer(site, request, session):
             yield _frame_of(update, lane, view)
-    except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
-        yield frame(said=notice(sentence(error), "bad"), running=False)
+    except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
+        yield frame(message=notice(error_text(error), "bad"), running=False)
 
 
 def _frame_of(update: PageUpdate, lane: int | None, view: Any) -> tuple[Any, ...]:
-    said = notice(update.text, update.kind)
+    message = notice(update.text, update.kind)
     if update.run is None:
         return frame(
-            said=said,
+            message=message,
             overlay=update.picture if update.picture is not None else SKIP,
             lanes=update.lanes if update.lanes is not None else SKIP,
         )
     shown = lane if lane in update.run.traces else FULL
     return frame(
         session=update.run.name,
-        said=said,
+        message=message,
         overlay=explorer(update.run, shown, view),
         lanes=update.lanes,
         figures=charts(update.run, shown),

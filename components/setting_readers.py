@@ -1,4 +1,4 @@
-"""How is the text of one setting read? What cannot be used is refused in a sentence."""
+"""Readers of single settings: text to value, or an error with a sentence."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How is the page run? The settings, read from the environment once, in app.py.
+"""The settings of the server, read from the environment once, at the start.
 
-`TABLE` is the one list of them: docs/server.md shows its rows. Whatever cannot be used, or is
-misspelt, ends the program at the start with one sentence and exit code 2. Nothing heavy is imported
+`TABLE` lists all of them; docs/server.md shows its rows. A setting that is misspelt or cannot be
+used ends the program at the start with one sentence and exit code 2. Nothing large is imported
 here, so that the sentence comes at once.
 """
 

@@ -1,4 +1,4 @@
-"""Everything that lives as long as the server: one `Site`, which the handlers get."""
+"""The state that the whole server shares: one `Site`, which every handler gets."""
 
 import threading
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from .runs.models import Models
 from .runs.pictures import Pictures
 from .runs.runs import KeptRun, Runs
 from .runs.stops import Stops
-from .runs.stored_examples import Stored
+from .runs.stored_examples import StoredExamples
 from .settings import Settings
 
 
@@ -17,10 +17,10 @@ class Site:
     """What the panels, the endpoints and the server share."""
 
     settings: Settings = field(default_factory=Settings)
-    stored: Stored = field(default_factory=Stored)
+    stored: StoredExamples = field(default_factory=StoredExamples)
     models: Models = field(default_factory=Models)
     runs: Runs = field(init=False)
-    "What visitors have run, as far as there is room."
+    "What visitors have run, the newest first to stay."
     stops: Stops = field(default_factory=Stops)
     "Which sessions have a run, and how to stop it."
     pictures: Pictures = field(default_factory=Pictures)

@@ -1,4 +1,4 @@
-"""Running the model for one request: stream the answers, keep the run, report progress."""
+"""Running the model for one request: write the answers, keep the run, report progress."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..site import Site
 from .run_request import RunRequest
-from .showing import card, lanes_value, machine_line
 from .streaming import stream
+from .widget_values import card, lanes_value, machine_line
 
 if TYPE_CHECKING:
     from tokviz.models.vlm import LaneView
 
-PACE = 0.08
+UPDATE_INTERVAL_S = 0.08
 """Seconds between two updates of the page while lanes stream."""
-PATIENCE = 5.0
-"""Seconds that a stopped run gets to hand over what it has."""
+STOP_GRACE_S = 5.0
+"""Seconds that a run has to end after it was told to stop; then it is cut off."""
 NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
 NO_FILE = (
     "this picture is no longer kept: uploads are deleted after an hour, or when the server needs "
@@ -56,7 +56,7 @@ class PageUpdate:
 
 
 def choose(site: Site, request: RunRequest, session: str) -> list[int]:
-    """Return the tokens at whose places the first lane's method leaves something, ascending.
+    """Return the tokens that the first lane's method keeps or merges into, ascending.
 
     Raises:
         TokvizError: there is no picture, or the method cannot be used on it.
@@ -85,7 +85,7 @@ def picture_of(site: Site, request: RunRequest) -> Image.Image:
 def answer(site: Site, request: RunRequest, session: str) -> Iterator[PageUpdate]:
     """Run the full answer and the lanes together, yielding what the page shows.
 
-    A run that was left (`Stops.leave`) ends without a further update.
+    After `Stops.leave` the run ends without a further update.
 
     Raises:
         TokvizError: the whole request cannot be run; the message is for the visitor.
@@ -125,7 +125,7 @@ def journaled(site: Site, request: RunRequest, session: str) -> Iterator[tuple[S
 
 
 def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdate]:
-    """Do the work of `answer`; a raised flag ends it after the token that is being written."""
+    """Yield the updates of `answer`; a set flag ends it after the token that is being written."""
     models, image = site.models, picture_of(site, request)
     plans, refused = _plans(request.lanes, models)
     asked = [request.lanes[number] for number in plans]
@@ -147,9 +147,9 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
                 raise InputError(views[0].error)
             if now > deadline:
                 flag.set("time")
-            if now > deadline + PATIENCE:
+            if now > deadline + STOP_GRACE_S:
                 break
-            if now - last < PACE:
+            if now - last < UPDATE_INTERVAL_S:
                 continue
             last = now
             picture = pending_payload(image, request.prompt, views[0].tokens, src)
@@ -161,29 +161,29 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
         raise InputError("the run was stopped before the model had begun to answer.")
     site.runs.put(run)
     value = _lanes(run, request, numbers, views, refused, vlm.info, "done")
-    text, kind = closing_words(vlm, run, flag.is_set())
+    text, kind = end_message(vlm, run, flag.is_set())
     yield PageUpdate(text, kind, lanes=value, run=run)
 
 
 def _loading(models: Models, names: Sequence[str]) -> Iterator[PageUpdate]:
-    """Load the models of a request that are not in memory, saying how far it is."""
+    """Load the models of a request that are not in memory; yield how far loading is."""
     if len(set(names)) > MAX_LOADED:
         raise InputError(f"at most {MAX_LOADED} models can be compared at once.")
     for name in dict.fromkeys(names):
         if not models.is_loaded(name):
             yield PageUpdate("Loading the model: only the first time.")
-            for line in models.coming(name):
+            for line in models.load_with_progress(name):
                 yield PageUpdate(f"Loading the model, only the first time: {line}.")
 
 
-def closing_words(vlm: Any, run: KeptRun, stopped: bool) -> tuple[str, str]:
-    """Return what is said when a run is over."""
+def end_message(vlm: Any, run: KeptRun, stopped: bool) -> tuple[str, str]:
+    """Return the text and kind of the notice when a run is over."""
     unknown = vlm.unknown_words(run.prompt)[:8]
-    said = ["Stopped: this is as far as the answers came."] if stopped else []
+    messages = ["Stopped: this is as far as the answers came."] if stopped else []
     if unknown:
         words = ", ".join(f"“{word[:40]}”" for word in unknown)
-        said.append(f"This model does not know {words}; it reads such words as “unknown”.")
-    return " ".join(said), "warn" if said else ""
+        messages.append(f"This model does not know {words}; it reads such words as “unknown”.")
+    return " ".join(messages), "warn" if messages else ""
 
 
 def _plans(lanes: Sequence[LaneRequest], models: Models) -> tuple[dict[int, Plan], dict[int, str]]:

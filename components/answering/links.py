@@ -1,4 +1,4 @@
-"""Reading a copied link: which example, and how is it looked at? Nothing in it is trusted."""
+"""Reading a copied link: the example and the view that it asks for. Nothing in it is trusted."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ MAX_QUERY = 200_000
 
 
 def read_view(query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the part of a view that a link asks for; what makes no sense is left out.
+    """Return the part of a view that a link asks for; fields that cannot be read are left out.
 
     Returns:
         Some of map, layer, head, keep, opacity, token, stage (int >= 0), words and hand (lists of
@@ -47,7 +47,7 @@ def read_view(query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_compare(query: Mapping[str, str]) -> list[LaneRequest]:
-    """Return the lanes of "fastervlm:36,fastv:36;layer=3"; what makes no sense is left out.
+    """Return the lanes of "fastervlm:36,fastv:36;layer=3"; lanes that cannot be read are left out.
 
     `all` is a lane that removes nothing, `hand` one whose tokens were chosen by hand. Methods,
     budgets and options are checked again when the lanes are run.
@@ -57,7 +57,7 @@ def read_compare(query: Mapping[str, str]) -> list[LaneRequest]:
 
 
 def read_start(query: Mapping[str, str]) -> str | None:
-    """Return what the model must be asked before a link's view is there: ask, compare or None."""
+    """Return the run that a link's view needs: ask, compare, or None where it is stored."""
     return query["run"] if query.get("run") in ("ask", "compare") else None
 
 

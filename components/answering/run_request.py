@@ -1,4 +1,4 @@
-"""What did a visitor ask for? Everything that one run needs, before any model runs."""
+"""What a visitor asked for: everything that one run needs, before any model runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunRequest:
     limit: int = MAX_NEW_TOKENS
     "Tokens that an answer may have."
     seconds: float = 300.0
-    "After so many seconds the run is stopped."
+    "Seconds after which the run is stopped."
     example: str = ""
     "Stored example whose picture and question these are, or nothing."
     source: str = ""
@@ -60,8 +60,8 @@ def ask_about_shown(
         session: name of the run that the page shows.
         prompt: the question.
         model: name of the model.
-        lanes: what is asked besides the full answer.
-        upload: path of a picture that takes the place of the shown one.
+        lanes: the lanes besides the full answer.
+        upload: path of a picture to use instead of the shown one.
     """
     shown = site.run(session)
     if upload or shown is None:

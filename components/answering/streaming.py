@@ -33,7 +33,7 @@ def seconds_together(
     prompts: Sequence[str] = (),
     names: Sequence[str] = (),
 ) -> int:
-    """Return for how long a GPU is needed: reading, then every token of every lane."""
+    """Return for how many seconds a GPU is needed: the prefill, then every token of every lane."""
     return SECONDS_TO_BEGIN + int(SECONDS_PER_TOKEN * request.limit * (1 + len(plans)))
 
 
@@ -49,7 +49,7 @@ def stream(
 ) -> Generator[list[LaneView]]:
     """Run the full answer and all lanes together, one token of each at a time.
 
-    Lanes with the same model and question share one reading of the picture. `prompts` and `names`
+    Lanes with the same model and question share one run of the vision tower. `prompts` and `names`
     (of models) have one for each plan, or are empty when all are as the request's.
     """
     all_plans = [None, *plans]
@@ -79,7 +79,7 @@ def stream(
 def seconds_in_turn(
     models: Models, request: RunRequest, image: Any, plans: Sequence[Plan | None], flag: Stop
 ) -> int:
-    """Return for how long a GPU is needed."""
+    """Return for how many seconds a GPU is needed."""
     return SECONDS_TO_BEGIN + int(SECONDS_PER_TOKEN * request.limit * len(plans))
 
 

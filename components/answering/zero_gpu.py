@@ -1,9 +1,9 @@
-"""On ZeroGPU a function gets a GPU for some seconds; anywhere else it runs as it is.
+"""Run a function with a GPU for some seconds on ZeroGPU; anywhere else call it unchanged.
 
 On ZeroGPU the function runs in a forked process: arguments and results are pickled, and what it
 caches inside is lost. So it gets models by name, returns traces (arrays on the CPU), and its caller
-keeps the result. Of an error only the class would reach the caller, so a sentence for the visitor
-is sent as a result; what ZeroGPU itself reports (a quota, a time-out) becomes a sentence, too.
+keeps the result. Only the class of an error reaches the caller, so an error with a sentence for the
+visitor is sent as a result; what ZeroGPU reports (a quota, a time-out) becomes a sentence too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Opening what is stored: the first screen, an example, a copied link, a trace file."""
+"""Opening a stored run: the first screen, an example, a copied link, a trace file."""
 
 from itertools import islice
 from typing import Any
@@ -10,7 +10,7 @@ from tokviz.errors import TraceError
 from tokviz.trace import Trace, open_trace
 
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
-from ..answering.showing import (
+from ..answering.widget_values import (
     charts,
     default_lanes,
     explorer,
@@ -19,16 +19,16 @@ from ..answering.showing import (
     lanes_value,
     stored_lanes,
 )
+from ..error_text import error_text
 from ..runs.lane_request import LaneRequest
 from ..runs.runs import FULL, KeptRun
 from ..screen import QUICK, SKIP, Screen, frame, show_run
-from ..sentences import sentence
 from ..site import Site
 from ..widgets.notice import notice
 from ..widgets.widget import event_payload
 
 DRAWN_AHEAD = 16
-"""Stored examples that are drawn before anybody opens them."""
+"""Stored examples whose payloads are computed at the start."""
 LANES_AT = 6
 """Place of the comparison among the values that an opened example has."""
 
@@ -48,7 +48,7 @@ def opened(site: Site) -> dict[str, Any]:
 
 
 def draw_all(site: Site) -> None:
-    """Draw the first stored examples, so that nobody's click has to wait for it."""
+    """Compute the payloads of the first stored examples, so that no visitor waits for them."""
     for example in islice(site.stored.all.values(), DRAWN_AHEAD):
         explorer(example.run)
         stored_lanes(example.run)
@@ -64,31 +64,31 @@ def show_example(
 ) -> tuple[Any, ...]:
     """Return picture, prompt and frame of an example; an unknown name changes nothing.
 
-    `lanes` take the places of the stored ones; those that are not stored are not asked yet.
+    `lanes` replace the stored lanes; a lane that is not stored has no answer yet.
     """
     example = site.stored.all.get(name)
     if example is None:
-        return (SKIP, SKIP, SKIP, *frame(said=notice("There is no such example here.", "bad")))
+        return (SKIP, SKIP, SKIP, *frame(message=notice("There is no such example here.", "bad")))
     row = site.stored.value(name)
     lane = lane if lane in example.run.traces else FULL
-    said = notice(example.note)
-    shown = show_run(example.run, lane, {**example.view, **view}, said, lanes)
+    message = notice(example.note)
+    shown = show_run(example.run, lane, {**example.view, **view}, message, lanes)
     return (None, example.run.prompt, row, *shown)
 
 
-class Opening:
+class OpenHandlers:
     """The handlers that need the site."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
 
     def pick(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-        """Open a stored example; an answer that is still being written is left."""
+        """Open a stored example; a run that is still writing is stopped."""
         self.site.stops.leave(str(request.session_hash))
         return show_example(self.site, str(event_payload(event).get("example")), FULL, {})
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
-        """Open what the page's address asks for; without an example in it nothing changes."""
+        """Open the example that the page's address names; without one nothing changes."""
         query = {str(k): str(v) for k, v in dict(request.query_params).items()}
         if not query.get("example"):
             return (SKIP, SKIP, SKIP, *frame(), SKIP)
@@ -104,7 +104,7 @@ class Opening:
         return (*shown, chosen)
 
     def open_file(self, path: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Show a trace file that somebody saved; an answer that is still being written is left."""
+        """Show a trace file; a run that is still writing is stopped."""
         try:
             if not path:
                 return (SKIP, SKIP, *frame())
@@ -115,10 +115,10 @@ class Opening:
             image = self.site.pictures.open(trace.images[0]) if trace.images else None
             run, lane = run_of_file(trace, image)
             self.site.runs.put(run)
-            said = notice(f"{run.file_note} Nothing was run here.")
-            return (None, trace.prompt, *show_run(run, lane, said=said))
+            message = notice(f"{run.file_note} Nothing was run here.")
+            return (None, trace.prompt, *show_run(run, lane, message=message))
         except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
-            return (SKIP, SKIP, *frame(said=notice(sentence(error), "bad")))
+            return (SKIP, SKIP, *frame(message=notice(error_text(error), "bad")))
 
 
 def run_of_file(trace: Trace, image: Image.Image | None) -> tuple[KeptRun, int]:
@@ -153,8 +153,8 @@ def file_note(trace: Trace) -> str:
 def wire_opening(
     site: Site, screen: Screen, page: gr.Blocks, waiting: list[dict[str, Any]]
 ) -> None:
-    """Connect examples, links and trace files; a question that still waits is not asked then."""
-    ask, opening = screen.ask, Opening(site)
+    """Connect examples, links and trace files; opening one cancels a question that still waits."""
+    ask, opening = screen.ask, OpenHandlers(site)
     everything = [ask.image, ask.prompt, ask.examples, *screen.outputs]
     ask.examples.pick(opening.pick, None, everything, cancels=waiting, **QUICK)
     page.load(opening.open_link, None, [*everything, ask.model], **QUICK)

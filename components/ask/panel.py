@@ -10,8 +10,8 @@ from PIL import Image
 from tokviz.errors import TokvizError
 
 from ..answering.run_request import ask_about_shown
-from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, play
-from ..sentences import sentence
+from ..error_text import error_text
+from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, run_and_show
 from ..site import Site
 from ..widgets.examples import Examples
 from ..widgets.notice import notice
@@ -63,7 +63,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
     return AskPanel(image, prompt, model, ask, stop, examples, trace)
 
 
-class Asking:
+class AskHandlers:
     """The handlers that need the site."""
 
     def __init__(self, site: Site) -> None:
@@ -74,7 +74,7 @@ class Asking:
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens about the given picture, or the one that is shown."""
         asked = ask_about_shown(self.site, session, prompt, model, upload=image)
-        yield from play(self.site, asked, str(request.session_hash))
+        yield from run_and_show(self.site, asked, str(request.session_hash))
 
     def check_image(self, image: str | None) -> dict[str, Any]:
         """Say at once when an upload cannot be used, and what is allowed."""
@@ -83,7 +83,7 @@ class Asking:
                 size = size_text(self.site.pictures.open(image))
                 return notice(f"Picture of {size}. Type a question and press Ask.")
         except TokvizError as error:
-            return notice(sentence(error), "bad")
+            return notice(error_text(error), "bad")
         return notice()
 
 
@@ -96,7 +96,7 @@ def size_text(picture: Image.Image) -> str:
 
 def wire_ask(site: Site, screen: Screen) -> Dependency:
     """Connect the left column; return the event that asks."""
-    panel, asking = screen.ask, Asking(site)
+    panel, asking = screen.ask, AskHandlers(site)
     asked = gr.on(
         [panel.ask.click, panel.prompt.submit],
         asking.ask,

@@ -1,6 +1,6 @@
-"""Starting a choice by hand from what a method would keep; the rest of the brush is in the browser.
+"""The tokens that a method would keep, as the start of a choice by hand.
 
-Asking again with exactly the painted tokens is a lane of the comparison (`compare_panel`).
+The brush itself runs in the browser; asking with the painted tokens is a lane of the comparison.
 """
 
 from dataclasses import replace
@@ -12,14 +12,14 @@ import tokviz
 
 from ..answering.answering import choose
 from ..answering.run_request import ask_about
+from ..error_text import error_text
 from ..runs.lane_request import read_lanes
 from ..screen import MODEL, Screen
-from ..sentences import sentence
 from ..site import Site
 from ..widgets.widget import event_payload
 
 
-class Brushing:
+class BrushHandlers:
     """The handler that needs the site."""
 
     def __init__(self, site: Site) -> None:
@@ -42,8 +42,8 @@ class Brushing:
             picture = shown.image if shown is not None and shown.image else image
             asked = replace(ask_about(self.site.settings, picture, prompt, model, lanes), limit=1)
             kept = choose(self.site, asked, str(request.session_hash))
-        except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
-            return {"choice": {"kept": [], "title": "", "error": sentence(error)}}
+        except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
+            return {"choice": {"kept": [], "title": "", "error": error_text(error)}}
         method = tokviz.METHODS[lanes[0].method]
         return {"choice": {"kept": kept, "title": method.title, "error": ""}}
 
@@ -52,4 +52,4 @@ def wire_brush(site: Site, screen: Screen) -> None:
     """Connect the explorer's brush."""
     ask, overlay = screen.ask, screen.show.overlay
     inputs = [ask.image, ask.prompt, ask.model, screen.session]
-    overlay.choose(Brushing(site).choose, inputs, overlay, show_progress="hidden", **MODEL)
+    overlay.choose(BrushHandlers(site).choose, inputs, overlay, show_progress="hidden", **MODEL)

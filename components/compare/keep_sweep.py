@@ -1,4 +1,4 @@
-"""Keep sweep: one method at many budgets, each answer written anew; where does it stay?"""
+"""Keep sweep: one method at many budgets, to find how few tokens still give the full answer."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tokviz.errors import InputError
 from tokviz.plans import Plan
 from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
-from ..answering.answering import NO_IMAGE, PACE, PATIENCE, journaled
+from ..answering.answering import NO_IMAGE, STOP_GRACE_S, UPDATE_INTERVAL_S, journaled
 from ..answering.run_request import RunRequest, ask_about_shown
 from ..answering.streaming import stream_in_turn
+from ..error_text import error_text
 from ..runs.lane_request import LaneRequest, read_lanes
 from ..runs.models import Models
 from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton
-from ..sentences import sentence
 from ..site import Site
 from ..widgets.strip import Strip
 from ..widgets.widget import event_payload
@@ -40,7 +40,7 @@ class KeepSweep:
     run: KeptRun
     budgets: list[int]
     lane: LaneRequest
-    "What is asked at every budget; its own budget is not looked at."
+    "What is asked at every budget; its own `keep` is ignored."
     views: list[LaneView] = field(default_factory=list)
     "One per budget that has been begun, in the order of `budgets`; the first is all tokens."
     began: float = field(default_factory=time.monotonic)
@@ -62,12 +62,12 @@ class KeepSweep:
         return sorted(found, key=lambda one: one["keep"], reverse=True)
 
     def value(self, phase: str) -> dict[str, Any]:
-        """Return what the strip shows of it."""
+        """Return the strip's value."""
         cells = self.cells
         progress = self._progress() if phase == "running" else ""
-        said = smallest(cells)
+        conclusion = smallest(cells)
         run, method = self.run.name, self.lane.method
-        return strip_value(phase, cells, said, progress=progress, run=run, method=method)
+        return strip_value(phase, cells, conclusion, progress=progress, run=run, method=method)
 
     def _progress(self) -> str:
         count, done = len(self.views), sum(bool(view.done) for view in self.views)
@@ -82,7 +82,7 @@ class KeepSweep:
 def strip_value(
     phase: str = "empty",
     cells: Sequence[Mapping[str, Any]] = (),
-    said: str = "",
+    conclusion: str = "",
     *,
     progress: str = "",
     error: str = "",
@@ -94,7 +94,7 @@ def strip_value(
     return {
         "phase": phase,
         "cells": list(cells),
-        "said": said,
+        "conclusion": conclusion,
         "progress": progress,
         "error": error,
         "run": run,
@@ -107,7 +107,7 @@ def sweeping(site: Site, request: RunRequest, n: int, session: str) -> Iterator[
 
     Args:
         site: with the model, and where the run is kept.
-        request: with one lane, whose budget is not looked at.
+        request: with one lane, whose own `keep` is ignored.
         n: visual tokens of the picture.
         session: whose stop button stops it.
 
@@ -154,9 +154,9 @@ def _run_budgets(
                 raise InputError(sweep.views[0].error)
             if now > deadline:
                 flag.set("time")
-            if now > deadline + PATIENCE:
+            if now > deadline + STOP_GRACE_S:
                 break
-            if now - last >= PACE:
+            if now - last >= UPDATE_INTERVAL_S:
                 last = now
                 yield sweep.value("running")
 
@@ -182,7 +182,7 @@ def count_tokens(site: Site, session: str) -> int:
     return run.traces[FULL].n
 
 
-class Sweeping:
+class SweepHandlers:
     """The handlers that need the site."""
 
     def __init__(self, site: Site) -> None:
@@ -206,11 +206,11 @@ class Sweeping:
             asked = ask_about_shown(self.site, session, prompt, model, lanes)
             n = count_tokens(self.site, session)
             yield from sweeping(self.site, asked, n, str(request.session_hash))
-        except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
-            yield strip_value("done", error=sentence(error))
+        except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
+            yield strip_value("done", error=error_text(error))
 
     def open_cell(self, event: gr.EventData) -> tuple[Any, ...]:
-        """Show one cell's run as a lane of the comparison and in the big picture."""
+        """Show one cell's run as a lane of the comparison and in the viewer."""
         sent = event_payload(event)
         return open_lane(self.site, sent.get("run"), sent.get("lane"))
 
@@ -219,9 +219,9 @@ def keep_sweep() -> Strip:
     """Build the sweep."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-sweep"):
         gr.HTML(
-            "<h2>How few tokens?</h2><p>A keep sweep: one method at many budgets, the answer "
-            "written anew at each, then narrowed down to the smallest that holds the full answer. "
-            "Click a budget to look at its run.</p>",
+            "<h2>How few tokens?</h2><p>A keep sweep: one method answers at many budgets, then at "
+            "budgets in between, to find the smallest at which the answer stays the same. Click "
+            "a budget to see its run.</p>",
             elem_classes="tv-title",
         )
         return Strip(strip_value(), elem_id="tv-strip")
@@ -229,7 +229,7 @@ def keep_sweep() -> Strip:
 
 def wire_sweep(site: Site, screen: Screen, strip: Strip) -> None:
     """Connect the sweep."""
-    ask, handlers = screen.ask, Sweeping(site)
+    ask, handlers = screen.ask, SweepHandlers(site)
     inputs = [ask.prompt, ask.model, screen.session]
     strip.sweep(handlers.sweep, inputs, strip, show_progress="hidden", **MODEL)
     strip.halt(StopButton(site).stop, None, None, **QUICK)

@@ -1,8 +1,8 @@
-"""One lane of a run that stands elsewhere on the page, shown in Compare and in the big picture."""
+"""A run of the keep sweep or the desk, opened as a lane in Compare and in the viewer."""
 
 from typing import Any
 
-from ..answering.showing import charts, explorer, stored_lanes
+from ..answering.widget_values import charts, explorer, stored_lanes
 from ..runs.runs import FULL, GONE, KeptRun
 from ..screen import frame
 from ..site import Site
@@ -19,7 +19,7 @@ def open_lane(site: Site, name: Any, lane: Any) -> tuple[Any, ...]:
     """
     run = site.run(name)
     if run is None or type(lane) is not int or lane not in run.traces:
-        return frame(said=notice(GONE, "bad"))
+        return frame(message=notice(GONE, "bad"))
     traces = {FULL: run.traces[FULL]} if FULL in run.traces else {}
     if lane != FULL:
         traces[0] = run.traces[lane]
@@ -29,7 +29,7 @@ def open_lane(site: Site, name: Any, lane: Any) -> tuple[Any, ...]:
     opened.file_note = run.file_note
     site.runs.put(opened)
     shown = max(traces)
-    said = notice("Shown here and in Compare.")
+    message = notice("Shown here and in Compare.")
     return frame(
-        opened.name, said, explorer(opened, shown), stored_lanes(opened), charts(opened, shown)
+        opened.name, message, explorer(opened, shown), stored_lanes(opened), charts(opened, shown)
     )

@@ -10,11 +10,11 @@ from tokviz.errors import InputError
 
 from ..answering.links import read_lane, read_query, read_view
 from ..answering.run_request import RunRequest, ask_about, ask_about_shown
-from ..answering.showing import charts, explorer
+from ..answering.widget_values import charts, explorer
+from ..error_text import error_text
 from ..runs.lane_request import LaneRequest, read_lanes
 from ..runs.runs import FULL, GONE
-from ..screen import MODEL, QUICK, ComparePanel, Screen, StopButton, frame, play
-from ..sentences import sentence
+from ..screen import MODEL, QUICK, ComparePanel, Screen, StopButton, frame, run_and_show
 from ..site import Site
 from ..widgets.lanes import Lanes
 from ..widgets.notice import notice
@@ -25,15 +25,15 @@ def compare_panel(first: dict[str, Any], names: Sequence[str]) -> ComparePanel:
     """Build the comparison; `names` are the models that a lane may choose from."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-compare"):
         gr.HTML(
-            "<h2>Compare</h2><p>What does the model answer when it gets only part of the picture's "
-            "tokens? The same picture and question as above.</p>",
+            "<h2>Compare</h2><p>What does the model answer with only a part of the picture's "
+            "tokens? The picture and question are those above.</p>",
             elem_classes="tv-title",
         )
         lanes = Lanes(first | {"models": list(names)}, elem_id="tv-lanes")
     return ComparePanel(lanes)
 
 
-class Comparing:
+class CompareHandlers:
     """The handlers that need the site."""
 
     def __init__(self, site: Site) -> None:
@@ -59,13 +59,13 @@ class Comparing:
                 else ask_about_shown(self.site, session, prompt, model, lanes, image)
             )
         except InputError as error:
-            yield frame(said=notice(sentence(error), "bad"))
+            yield frame(message=notice(error_text(error), "bad"))
             return
         view = (read_lane(link), read_view(link)) if link else (None, None)
-        yield from play(self.site, asked, str(request.session_hash), *view)
+        yield from run_and_show(self.site, asked, str(request.session_hash), *view)
 
     def linked(self, link: Mapping[str, str], lanes: list[LaneRequest]) -> RunRequest:
-        """Return the request about what a link that was opened shows."""
+        """Return the request that a copied link describes."""
         example = self.site.stored.all.get(link.get("example", ""))
         if example is None:
             raise InputError("there is no such example here: click one of those that are shown.")
@@ -78,20 +78,20 @@ class Comparing:
         )
 
     def explore(self, session: str, event: gr.EventData) -> tuple[Any, ...]:
-        """Show one lane of the last run in the big picture."""
+        """Show one lane of the last run in the viewer."""
         lane, run = event_payload(event).get("lane"), self.site.run(session)
         if run is None or not isinstance(lane, int) or lane not in run.traces:
-            return frame(said=notice(GONE, "bad"))
+            return frame(message=notice(GONE, "bad"))
         what = "the answer with all tokens"
         if lane != FULL:
             what = f"lane {lane + 1} of the comparison"
-        said = notice(f"Shown here: {what}.")
-        return frame(said=said, overlay=explorer(run, lane), figures=charts(run, lane))
+        message = notice(f"Shown here: {what}.")
+        return frame(message=message, overlay=explorer(run, lane), figures=charts(run, lane))
 
 
 def wire_compare(site: Site, screen: Screen) -> Dependency:
     """Connect the comparison; return the event that runs it."""
-    lanes, ask, handlers = screen.compare.lanes, screen.ask, Comparing(site)
+    lanes, ask, handlers = screen.compare.lanes, screen.ask, CompareHandlers(site)
     comparing: Dependency = lanes.compare(
         handlers.compare,
         [ask.image, ask.prompt, ask.model, screen.session],

@@ -1,7 +1,7 @@
 """One examined answer: what was found out about it, kept with a run of its own.
 
-Everything that is run for a case becomes a lane of that run, so that the bound on all kept runs
-holds for it too. A case is a copy: stored examples, which everybody sees, are never written to.
+Every further run for a case becomes a lane of its run, so the memory limit of all kept runs counts
+it too. A case is a copy: stored examples, which everybody sees, are never written to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Debug a hallucination: each word with what speaks for it, and what would have changed it."""
+"""Debug a hallucination: the evidence for each word, and what would have changed the answer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tokviz.errors import InputError
 from ..answering.answering import journaled
 from ..answering.run_request import RunRequest, ask_about
 from ..compare.opened_lane import open_lane
+from ..error_text import error_text
 from ..runs.runs import FULL, GONE, KeptRun
 from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton
-from ..sentences import sentence
 from ..site import Site
 from ..widgets.desk import Desk
 from ..widgets.widget import event_payload
@@ -35,7 +35,7 @@ def desk_value(
     return {"phase": phase, "progress": progress, "error": error, "case": case}
 
 
-class Examining:
+class DeskHandlers:
     """The handlers that need the site."""
 
     def __init__(self, site: Site) -> None:
@@ -57,8 +57,8 @@ class Examining:
             example = self.site.stored.all.get(run.example)
             note = example.note if example is not None and example.run is run else ""
             yield desk_value(new_case(self.site.runs, run, model, trace, report, note))
-        except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
-            yield desk_value(error=sentence(error))
+        except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
+            yield desk_value(error=error_text(error))
 
     def force(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
         """Continue the answer from another word."""
@@ -67,7 +67,7 @@ class Examining:
         yield from self.job(sent.get("run"), work, request)
 
     def search(self, event: gr.EventData, request: gr.Request) -> Iterator[dict[str, Any]]:
-        """Look for tokens that the answer stands on."""
+        """Search the tokens that the answer depends on."""
         work = partial(self._work(desk_work.search), kind=event_payload(event).get("kind"))
         yield from self.job(event_payload(event).get("run"), work, request)
 
@@ -81,7 +81,7 @@ class Examining:
         return partial(function, self.site)
 
     def job(self, name: Any, work: Work, request: gr.Request) -> Iterator[dict[str, Any]]:
-        """Do some work on a case, saying how far it is."""
+        """Do some work on a case; yield how far it is."""
         run = self.site.run(name)
         if run is None or run.case is None:
             yield desk_value(error=GONE)
@@ -90,15 +90,15 @@ class Examining:
         try:
             asked = ask_about(self.site.settings, run.image, run.prompt, run.model)
             with journaled(self.site, asked, str(request.session_hash)) as (flag, entry):
-                for said in work(asked, run, flag):
-                    yield desk_value(run, "running", said)
+                for message in work(asked, run, flag):
+                    yield desk_value(run, "running", message)
                 entry.outcome = "stopped" if flag.is_set() else "done"
             yield desk_value(run)
-        except Exception as error:  # noqa: BLE001  the page's edge: logged, and said in plain words
-            yield desk_value(run, error=sentence(error))
+        except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
+            yield desk_value(run, error=error_text(error))
 
     def open_run(self, event: gr.EventData) -> tuple[Any, ...]:
-        """Show one further run of a case as a lane and in the big picture."""
+        """Show one further run of a case as a lane and in the viewer."""
         sent = event_payload(event)
         return open_lane(self.site, sent.get("run"), sent.get("lane"))
 
@@ -107,8 +107,8 @@ def desk_panel(site: Site) -> Desk:
     """Build the desk."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-debug"):
         gr.HTML(
-            "<h2>Debug a hallucination</h2><p>Which words may be made up, what speaks for each, "
-            "and what would have changed the answer? For the run that is shown above.</p>",
+            "<h2>Debug a hallucination</h2><p>Which words may be made up, what is the evidence for "
+            "each, and what would have changed the answer? For the run shown above.</p>",
             elem_classes="tv-title",
         )
         functions = server_functions(site)
@@ -117,7 +117,7 @@ def desk_panel(site: Site) -> Desk:
 
 def wire_desk(site: Site, screen: Screen, desk: Desk) -> None:
     """Connect the desk."""
-    handlers, quiet = Examining(site), {"show_progress": "hidden"} | MODEL
+    handlers, quiet = DeskHandlers(site), {"show_progress": "hidden"} | MODEL
     desk.examine(handlers.examine, [screen.ask.model, screen.session], desk, **quiet)
     desk.force(handlers.force, None, desk, **quiet)
     desk.search(handlers.search, None, desk, **quiet)

@@ -1,4 +1,4 @@
-"""What the desk's script asks the server for by itself: files of a case, and the maps of a word.
+"""Functions that the desk's script calls: saving a case, and the maps of a word.
 
 These functions are open to anybody with any argument, so everything is checked.
 """
@@ -12,8 +12,8 @@ from typing import Any
 from tokviz.errors import TokvizError
 from tokviz.view.case_page import case_page
 
+from ..error_text import error_text
 from ..runs.runs import FULL, GONE, KeptRun
-from ..sentences import sentence
 from ..site import Site
 from .cases import case_value, word_pictures
 
@@ -67,7 +67,7 @@ def case_file(run: KeptRun, kind: Any) -> dict[str, str]:
             page = case_page(illustrated(run), run.traces[FULL])
             data, file, media = page.encode(), "case.html", "text/html"
     except TokvizError as error:
-        return {"error": sentence(error)}
+        return {"error": error_text(error)}
     return {"name": f"tokviz-{file}", "type": media, "data": base64.b64encode(data).decode("ascii")}
 
 

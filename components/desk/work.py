@@ -32,11 +32,11 @@ from ..site import Site
 from .cases import add_lane
 
 SEARCH_SECONDS = 30.0
-"""How long tokens are searched for; the best set so far is shown then."""
+"""A search ends after so many seconds, with the best set found so far."""
 
 
 def examine_seconds(models: Models, request: RunRequest, trace: Trace) -> int:
-    """Return for how long a GPU is needed: four controls and a reading of every layer."""
+    """Return for how many seconds a GPU is needed: four control runs and every layer read."""
     return 20 + int(0.2 * trace.t)
 
 
@@ -57,7 +57,7 @@ def examine(models: Models, request: RunRequest, trace: Trace) -> Report:
 def force(
     site: Site, request: RunRequest, run: KeptRun, flag: Stop, at: Any, token: Any
 ) -> Iterator[str]:
-    """Put another word at one place of the answer and let the model go on from there."""
+    """Put another word at one place of the answer and let the model continue from there."""
     full = run.traces[FULL]
     known = [one["id"] for one in _candidates(full, at)]
     if token not in known:
@@ -66,7 +66,7 @@ def force(
     number = known.index(token)
     text = "".join([*full.pieces[:at], full.candidate_tokens[at][number]]).strip()
     lane = LaneRequest("", full.n, forced=ids, forced_text=text[-MAX_FORCED_TEXT:])
-    yield "Going on from the forced word …"
+    yield "Continuing from the forced word …"
     trace = _answer(site.models, request, lane, flag)
     if trace is not None:
         run.case.forced[add_lane(site.runs, run, trace, lane)] = text
@@ -96,9 +96,9 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
 
 
 def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any) -> Iterator[str]:
-    """Look for tokens without which, or with which alone, the answer changes or stays."""
+    """Search tokens whose removal changes the answer, or tokens that alone keep it."""
     if kind not in ("necessary", "sufficient"):
-        raise InputError("search for necessary or for sufficient tokens.")
+        raise InputError("kind must be necessary or sufficient.")
     full = run.traces[FULL]
     certificate = None
     limit = min(SEARCH_SECONDS, request.seconds)
@@ -108,8 +108,8 @@ def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any)
                 certificate = step
                 continue
             runs, least = step
-            said = f"{runs} answers written; smallest set so far: {least} tokens"
-            yield f"{said} (at most {limit:.0f} s)"
+            message = f"{runs} answers written; smallest set so far: {least} tokens"
+            yield f"{message} (at most {limit:.0f} s)"
     if certificate is None:
         return
     number = None
@@ -131,7 +131,7 @@ def left_over(certificate: Certificate, n: int) -> list[int]:
 def search_seconds(
     models: Models, request: RunRequest, trace: Trace, kind: str, limit: float, flag: Stop
 ) -> int:
-    """Return for how long a GPU is needed."""
+    """Return for how many seconds a GPU is needed."""
     return 15 + int(limit)
 
 

@@ -41,7 +41,7 @@ class LessonsPanel:
         ]  # fmt: skip
 
 
-class Teaching:
+class LessonHandlers:
     """The handlers that need the site and its lessons."""
 
     def __init__(self, site: Site, lessons: dict[str, Lesson]) -> None:
@@ -70,14 +70,14 @@ class Teaching:
     def go(self, name: str, number: int, request: gr.Request) -> tuple[Any, ...]:
         """Show a step and set the page as it says; an unknown lesson changes nothing.
 
-        A step with an example leaves an answer that is still being written.
+        A step with an example stops a run that is still writing.
         """
         lesson = self.lessons.get(name)
         if lesson is None:
             return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame())
         number = min(max(number, 0), len(lesson.steps) - 1)
         step = lesson.steps[number]
-        page = (SKIP, SKIP, SKIP, *frame(said=notice()))
+        page = (SKIP, SKIP, SKIP, *frame(message=notice()))
         if step.page.get("example"):
             self.site.stops.leave(str(request.session_hash))
             page = show_example(self.site, str(step.page["example"]), step.lane, step.view)
@@ -131,8 +131,8 @@ def lessons_panel(lessons: dict[str, Lesson]) -> LessonsPanel:
         place = gr.State(["", 0])
         choose = gr.Dropdown(menu, value=None, label=CHOOSE, elem_id="tv-lesson-menu")
         text = gr.Markdown(
-            "Short walks through the lab, with something to find out in each. Everything runs on "
-            "the small model that comes with it.",
+            "Short lessons with something to find out or to do in each. All of them use the small "
+            "model that comes with tokviz.",
             elem_id="tv-lesson-text",
         )
         ask = gr.Markdown(visible=False, elem_id="tv-lesson-ask")
@@ -153,7 +153,7 @@ def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
     lessons = read_lessons(site.stored.assets / "lessons")
     if not lessons:
         return
-    panel, teaching = lessons_panel(lessons), Teaching(site, lessons)
+    panel, teaching = lessons_panel(lessons), LessonHandlers(site, lessons)
     ask = screen.ask
     everything = [*panel.outputs, ask.image, ask.prompt, ask.examples, *screen.outputs]
     panel.menu.input(teaching.choose, panel.menu, everything, **QUICK)

@@ -120,5 +120,5 @@ def _fits(trace: Trace, conditions: Mapping[str, Any], full: str) -> bool:
         return False
     if trace.reduction.m > conditions.get("keep_at_most", trace.n):
         return False
-    said = "stays" if same_answer(trace.answer, full) else "changes"
-    return conditions.get("answer", said) == said
+    change = "stays" if same_answer(trace.answer, full) else "changes"
+    return conditions.get("answer", change) == change

@@ -1,1 +1,1 @@
-"""Look: the picture with its visual tokens, the charts, and files saved of what is shown."""
+"""Look: the viewer, the charts behind it, and files saved of what is shown."""

@@ -1,9 +1,9 @@
-"""Charts behind the picture."""
+"""The charts of the answer that the viewer shows."""
 
 import gradio as gr
 import plotly.graph_objects as go
 
-from ..answering.showing import charts
+from ..answering.widget_values import charts
 from ..runs.runs import KeptRun
 from ..screen import NumbersPanel
 

@@ -1,4 +1,4 @@
-"""The middle of the page: the notice and the big picture."""
+"""The middle of the page: the notice and the viewer."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from .saving import server_functions
 
 
 def show_panel(site: Site, first: dict[str, Any] | None) -> ShowPanel:
-    """Build the notice and the explorer, opened on a stored example."""
+    """Build the notice and the viewer, opened on a stored example."""
     with gr.Column(elem_id="tv-show"):
         notice = Notice(elem_id="tv-notice")
         functions = server_functions(site)

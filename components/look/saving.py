@@ -1,7 +1,7 @@
 """Files that a visitor can save of what is shown; the browser asks for them by the run's name.
 
-Server functions are open to anybody with any argument, so everything is checked, and the one that
-takes a second (the film) is made for one visitor at a time.
+Anybody can call server functions with any argument, so everything is checked. The animation takes a
+second of one core, so one is made at a time.
 """
 
 import base64
@@ -20,13 +20,13 @@ from tokviz.view.recipe import recipe
 from tokviz.view.walk import walk_gif
 
 from ..answering.links import read_view
-from ..answering.showing import charts, explorer, titles
+from ..answering.widget_values import charts, explorer, titles
 from ..runs.runs import FULL, GONE, KeptRun
 from ..site import Site
 
 BAD = "This file cannot be made: the page asked for something unknown."
-FILMS = threading.Lock()
-"""Making a film takes a second of one core, so one is made at a time."""
+ANIMATION_LOCK = threading.Lock()
+"""Held while an animation is made."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ def page(wanted: WantedFile) -> bytes:
     return page_html(explorer(wanted.run, wanted.lane, wanted.view)).encode()
 
 
-def film(wanted: WantedFile) -> bytes:
-    """Return the walk through stages and layers."""
-    with FILMS:
+def animation(wanted: WantedFile) -> bytes:
+    """Return the walk through stages and layers as a GIF."""
+    with ANIMATION_LOCK:
         return walk_gif(wanted.trace, titles=titles(), sinks=find_sinks(wanted.trace)[0])
 
 
@@ -79,7 +79,7 @@ def saved_trace(wanted: WantedFile) -> bytes:
 FILES: Mapping[str, tuple[str, str, Callable[[WantedFile], bytes]]] = {
     "trace": ("tokviz-trace.safetensors", "application/octet-stream", saved_trace),
     "page": ("tokviz.html", "text/html", page),
-    "walk": ("tokviz-walk.gif", "image/gif", film),
+    "walk": ("tokviz-walk.gif", "image/gif", animation),
     "charts": ("tokviz-charts.json", "application/json", figures),
     "code": ("tokviz.py", "text/x-python", code),
 }

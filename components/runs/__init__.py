@@ -1,1 +1,1 @@
-"""What the server remembers: runs and their lanes, stop flags, models, stored examples, counts."""
+"""What the server keeps: runs and their lanes, stop flags, models, stored examples, counts."""

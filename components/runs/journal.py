@@ -1,4 +1,4 @@
-"""What may the operator know? One line per run and a few counts; never what anybody asked.
+"""The log of runs for the operator: one line per run and a few counts, never what was asked.
 
 A line says which model ran, with which methods, on how many visual tokens, for how long, and how
 it ended. Prompts, answers, pictures, file names and addresses are not written; a visitor is told

@@ -1,4 +1,4 @@
-"""What does a visitor ask of one lane of a comparison? One record, its readers and its writer.
+"""What a visitor asks of one lane of a comparison: one record, its readers and its writer.
 
 `read_lanes` reads what a browser or a program sent as JSON, `LaneRequest.from_link` one lane of a
 copied link, `LaneRequest.to_json` writes what the page's scripts read. The field names are those of
@@ -47,8 +47,8 @@ class LaneRequest:
     """What a visitor asks of one lane.
 
     Method, keep, positions, mitigation, model, forced, tokens and n are as they were sent: `plan`
-    and `Models.check` refuse what cannot be used, so that the sentence stands in its own lane and
-    the others run.
+    and `Models.check` refuse what cannot be used. So the error is shown in this lane and the others
+    run.
     """
 
     method: Any
@@ -126,7 +126,7 @@ class LaneRequest:
         return None if by_hand and None in (lane.tokens, lane.n) else lane
 
     def _with_link_field(self, name: str, value: Any) -> LaneRequest:
-        """Return the lane with one field of a link, if it can belong anywhere."""
+        """Return the lane with one field of a link; an unknown field is ignored."""
         option = re.fullmatch(r"(\.mitigation\.)?([a-z0-9_]{1,40})", name)
         if name == "positions":
             return replace(self, positions=value)
@@ -144,8 +144,8 @@ class LaneRequest:
         return replace(self, **named) if kind is type(value) else self
 
     def to_json(self) -> dict[str, Any]:
-        """Return the lane as the page's scripts read it; fields that say nothing are left out."""
-        said = {
+        """Return the lane as the page's scripts read it; empty fields are left out."""
+        fields = {
             "positions": self.positions,
             "mitigation": self.mitigation,
             "mitigation_options": dict(self.mitigation_options),
@@ -156,13 +156,13 @@ class LaneRequest:
             "tokens": self.tokens,
         }
         found = {"method": self.method, "keep": self.keep, "options": dict(self.options)}
-        found |= {name: value for name, value in said.items() if value}
+        found |= {name: value for name, value in fields.items() if value}
         numbers = {"layer": self.layer, "n": self.n}
         return found | {name: value for name, value in numbers.items() if value is not None}
 
     @property
     def key(self) -> str:
-        """A text that is equal for lanes with the same answer: what is only shown is not in it."""
+        """A text that is equal for lanes with the same answer; fields for display are not in it."""
         names = ("method", "keep", "mitigation", "forced", "prompt", "model", "positions", "tokens")
         options = (sorted(found.items()) for found in (self.options, self.mitigation_options))
         return repr((*(getattr(self, name) or None for name in names), *options))

@@ -1,4 +1,4 @@
-"""Which model answers? Models are loaded once, on first use, and shared by all visitors."""
+"""The models that the page offers: loaded once, on first use, and shared by all visitors."""
 
 import logging
 import secrets
@@ -19,13 +19,13 @@ from ..setting_readers import SettingError
 log = logging.getLogger(__name__)
 
 MAX_LOADED = 2
-PACE = 0.2
-"""Seconds between two looks at how far loading is."""
-_ALL: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
+POLL_INTERVAL_S = 0.2
+"""Seconds between two checks of how far loading is."""
+_BY_KEY: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
 
 
 def _find(key: str) -> "Models":
-    return _ALL[key]
+    return _BY_KEY[key]
 
 
 def offered(places: Sequence[str]) -> dict[str, str]:
@@ -89,14 +89,14 @@ class Models:
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._key = secrets.token_hex(8)
-        _ALL[self._key] = self
+        _BY_KEY[self._key] = self
 
     def __reduce__(self) -> tuple[Callable[[str], "Models"], tuple[str]]:
-        """Pickle as a name: a forked process finds the models that it was forked with."""
+        """Pickle as a key: a forked process has the same models in memory under the same key."""
         return (_find, (self._key,))
 
     def is_loaded(self, name: str) -> bool:
-        """Return whether `get` will be quick."""
+        """Return whether a model is in memory."""
         return name in self._loaded
 
     def check(self, name: Any) -> None:
@@ -108,7 +108,7 @@ class Models:
             )
 
     def get(self, name: str) -> Any:
-        """Return a model, loading it if need be.
+        """Return a model; load it if it is not in memory.
 
         Raises:
             InputError: a name that this page does not offer.
@@ -124,8 +124,8 @@ class Models:
             self._loaded.move_to_end(name)
             return self._loaded[name]
 
-    def coming(self, name: str) -> Iterator[str]:
-        """Load a model if need be, yielding how far it is whenever there is news.
+    def load_with_progress(self, name: str) -> Iterator[str]:
+        """Load a model if it is not in memory; yield how far loading is whenever that changes.
 
         Raises: as `get`.
         """
@@ -133,7 +133,7 @@ class Models:
         pool, yielded = ThreadPoolExecutor(1), ""
         loading = pool.submit(self.get, name)
         pool.shutdown(wait=False)
-        while not wait([loading], PACE).done:
+        while not wait([loading], POLL_INTERVAL_S).done:
             if self._progress != yielded:
                 yielded = self._progress
                 yield yielded
@@ -149,7 +149,7 @@ class Models:
         log.info("%s", line)
 
     def _read(self, name: str) -> Any:
-        """Load a model; where it lies and why it cannot be read is for the log alone."""
+        """Load a model; its path and the reason of a failure are written to the log only."""
         place = self._places[name]
         try:
             found = self._load(place)

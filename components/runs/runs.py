@@ -1,4 +1,4 @@
-"""What the server remembers: the last runs, bounded, under names that cannot be guessed.
+"""The last runs, kept by the server under names that cannot be guessed, in limited memory.
 
 A session holds only a run's name.
 """
@@ -44,7 +44,7 @@ class KeptRun:
     case: Any = None
     "What the hallucination desk found out about it: a `components.desk.cases.Case`."
     drawn: dict[Any, Any] = field(default_factory=dict, repr=False)
-    "What was drawn of a stored run; it never changes, so everybody gets the same."
+    "What `computed_once` keeps of a stored run."
     file_note: str = ""
     "What the trace from a visitor's own file is, in a sentence; empty = no such file."
     file: str = ""
@@ -64,7 +64,7 @@ class KeptRun:
 
 
 class Runs:
-    """The last runs by name; the oldest go when room is short. Safe to use from many threads."""
+    """The last runs by name; the oldest are dropped when memory is short. Thread-safe."""
 
     def __init__(self, room: int = ROOM) -> None:
         self.room = room
@@ -72,7 +72,7 @@ class Runs:
         self._runs: OrderedDict[str, KeptRun] = OrderedDict()
 
     def put(self, run: KeptRun) -> KeptRun:
-        """Keep a run, forgetting the oldest ones if there is no room."""
+        """Keep a run; drop the oldest ones if there is no room."""
         with self._lock:
             self._runs[run.name] = run
             while len(self._runs) > 1 and sum(r.size for r in self._runs.values()) > self.room:

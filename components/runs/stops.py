@@ -1,4 +1,4 @@
-"""Stop flags, one per session, so that a stop button reaches the run that its own tab started."""
+"""Stop flags, one per session, so that a stop button stops the run of its own tab."""
 
 import secrets
 import tempfile
@@ -15,22 +15,22 @@ CLOSED = "the server is about to stop and takes no new questions. Ask again in a
 
 
 class Stop(threading.Event):
-    """A stop flag. Pickled into another process of this machine it is raised there by a file."""
+    """A stop flag. A copy pickled into another process of this machine is set through a file."""
 
     path: Path | None = None
     reason = "stopped"
-    "Why it was raised, a key of `tokviz.trace.stages.FINISHES`."
+    "Why it was set, a key of `tokviz.trace.stages.FINISHES`."
     left = False
-    "Something newer is on the screen: nothing of this run is to be shown any more."
+    "The visitor has opened something else: nothing of this run is shown any more."
 
     def __reduce__(self) -> tuple[type, tuple[Path]]:
         self.path = self.path or Path(tempfile.gettempdir(), f"tokviz-stop-{secrets.token_hex(8)}")
         if self.is_set():
             self.path.write_text(self.reason)
-        return (FarStop, (self.path,))
+        return (StopInOtherProcess, (self.path,))
 
     def set(self, reason: str = "stopped") -> None:
-        """Raise the flag; the first reason given is the one that is told."""
+        """Set the flag; the first reason given is kept."""
         if not self.is_set():
             self.reason = reason
         super().set()
@@ -44,23 +44,23 @@ class Stop(threading.Event):
 
 
 @dataclass(frozen=True)
-class FarStop:
+class StopInOtherProcess:
     """A stop flag as another process sees it."""
 
     path: Path
 
     def is_set(self) -> bool:
-        """Return whether it was raised."""
+        """Return whether it was set."""
         return self.path.exists()
 
     @property
     def reason(self) -> str:
-        """Why it was raised, a key of `tokviz.trace.stages.FINISHES`."""
-        told = self.path.read_text() if self.path.exists() else ""
-        return told if told in FINISHES else "stopped"
+        """Why it was set, a key of `tokviz.trace.stages.FINISHES`."""
+        reason = self.path.read_text() if self.path.exists() else ""
+        return reason if reason in FINISHES else "stopped"
 
     def set(self, reason: str = "stopped") -> None:
-        """Raise it."""
+        """Set it."""
         if not self.path.exists():
             self.path.write_text(reason)
 
@@ -102,7 +102,7 @@ class Stops:
         return len(self._flags)
 
     def stop(self, session: str) -> bool:
-        """Raise the flag; returns whether there was a run to stop."""
+        """Set the flag; return whether there was a run to stop."""
         with self._lock:
             flag = self._flags.get(session)
         if flag is not None:
@@ -110,7 +110,7 @@ class Stops:
         return flag is not None
 
     def leave(self, session: str) -> None:
-        """Stop a session's run and have nothing more of it shown: something newer is shown now."""
+        """Stop a session's run and show nothing more of it: the visitor opened something else."""
         with self._lock:
             flag = self._flags.get(session)
         if flag is not None:
@@ -118,7 +118,7 @@ class Stops:
             flag.set()
 
     def stop_all(self) -> bool:
-        """Raise every flag and take no new runs: the server is to stop. Returns whether any ran."""
+        """Set every flag and take no new runs: the server is to stop. Return whether any ran."""
         with self._lock:
             self._closed = True
             for flag in self._flags.values():

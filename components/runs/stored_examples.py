@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 THUMB_SIDE = 160
 RUN_PREFIX = "example-"
-"""The run of an example has the example's name, behind this."""
+"""The run of an example is named after it, with this in front."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Example:
 
 
 def listed_entries(path: Path) -> list[dict[str, Any]]:
-    """Return the entries of an index.json; those that are not as they should be are left out."""
+    """Return the entries of an index.json; wrong ones are left out and logged."""
     try:
         found = parse(path.read_bytes()) if path.is_file() else []
     except (OSError, BadTrace) as error:
@@ -55,7 +55,7 @@ def listed_entries(path: Path) -> list[dict[str, Any]]:
 
 
 def is_entry(entry: Any) -> bool:
-    """Return whether an entry has a name and says the rest in the right kinds."""
+    """Return whether an entry has a name and every field has the right type."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return False
     texts = all(isinstance(entry.get(name, ""), str) for name in ("file", "tag", "note"))
@@ -67,7 +67,7 @@ def is_inside(name: str) -> bool:
     return bool(name) and Path(name).name == name
 
 
-class Stored:
+class StoredExamples:
     """All stored examples, read when they are first needed."""
 
     def __init__(self, assets: Path = ASSETS, more: Path | None = None) -> None:
@@ -93,7 +93,7 @@ class Stored:
         return None if example is None else example.run
 
     def _read(self, home: Path) -> dict[str, Example]:
-        """Return what can be shown; whatever else lies there is left out and named in the log."""
+        """Return the traces that can be shown; the others are left out and named in the log."""
         listed = {entry["name"]: entry for entry in listed_entries(home / "index.json")}
         stored = [path.stem for path in sorted(home.glob("*.safetensors"))]
         others = [name for name in stored if "--" not in name and name not in listed]
@@ -109,7 +109,7 @@ class Stored:
 
     def _example(self, home: Path, name: str, entry: dict[str, Any]) -> Example:
         if not name.isprintable():
-            raise TraceError("its name holds signs that cannot be shown.")
+            raise TraceError("its name holds characters that cannot be shown.")
         full = open_trace(home / f"{name}.safetensors")
         if not full.n:
             raise TraceError("it holds no visual tokens, so there is nothing to show.")

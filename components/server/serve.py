@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from ..api import speak_json
+from ..api import answer_tools_in_json
 from ..ask.opening import draw_all
 from ..page import build, theme
 from ..runs.journal import JsonLines
 from ..runs.models import Models, check_placement
-from ..runs.stored_examples import Stored
+from ..runs.stored_examples import StoredExamples
 from ..settings import Settings
 from ..site import Site
 from ..widgets.file_inputs import check_tools
@@ -49,7 +49,7 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
 
 def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[Site, gr.Blocks]:
     """Return a site and its page, not launched."""
-    stored = Stored(more=settings.examples)
+    stored = StoredExamples(more=settings.examples)
     site = Site(settings, stored, Models(settings.models, options=load_options))
     return site, queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
 
@@ -100,4 +100,4 @@ def launch(site: Site, page: gr.Blocks) -> None:
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
     check_tools(page.mcp_server_obj)
-    speak_json(page.mcp_server_obj)
+    answer_tools_in_json(page.mcp_server_obj)

@@ -1,4 +1,4 @@
-"""The desk on which the words of an answer are examined."""
+"""The hallucination desk, where the words of an answer are examined."""
 
 from .widget import Widget
 

@@ -1,14 +1,13 @@
-"""The big picture with its visual tokens, words and controls.
+"""The viewer: the picture with its visual tokens, the answer's words and the controls.
 
-The value is a payload of `tokviz.view.overlay`; after that, nothing but saving and asking needs
-the server.
+The value is a payload of `tokviz.view.overlay`; after that, only saving and asking need the server.
 """
 
 from .widget import Widget
 
 
 class Overlay(Widget):
-    """The token explorer; its script calls the server function save_file.
+    """The viewer; its script calls the server function save_file.
 
     Event: choose {method, keep}, answered by a value {choice: ...}.
     """

@@ -1,4 +1,4 @@
-"""Which files may an input name? Those in the upload folder, and no other file of the server.
+"""Checks of file inputs: only files in the upload folder are allowed, no other file of the server.
 
 Gradio looks only at dicts whose `meta._type` says that they are files, and compares their paths as
 text. A dict without `meta` reached the image component unchecked, and a dict for an MCP tool was

@@ -1,4 +1,4 @@
-"""The comparison: settings, answers, pictures and figures of up to four lanes."""
+"""The comparison: settings, answers, pictures and measurements of up to four lanes."""
 
 from .widget import Widget
 

@@ -1,8 +1,8 @@
-"""Payloads that never change, as files that a browser may keep: what stored examples look like.
+"""A cache of payloads that never change (those of stored examples), as files for the browser.
 
 A click on an example then sends the file's name instead of a megabyte of JSON, which the server
 would have to write again for every visitor. The name is a hash of the content, so a file never
-grows old, and only somebody who was given the name can ask for it.
+changes, and only somebody who was given the name can ask for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-KEEP = {"cache-control": "private, max-age=31536000, immutable", "vary": "accept-encoding"}
+CACHE_HEADERS = {"cache-control": "private, max-age=31536000, immutable", "vary": "accept-encoding"}
 
 
 class CachedPayload(dict[str, Any]):
@@ -41,11 +41,11 @@ class CachedPayload(dict[str, Any]):
 
 
 class PayloadCache:
-    """The files by name. Safe to use from many threads."""
+    """The files by name. Thread-safe."""
 
     def __init__(self) -> None:
         self.served = False
-        "Whether the server hands the files out; until then values are sent whole."
+        "Whether the server has the route for the files; until then values are sent whole."
         self._lock = threading.Lock()
         self._files: dict[str, bytes] = {}
 
@@ -62,19 +62,21 @@ class PayloadCache:
         return CachedPayload(value, name, {}, self)
 
     def route(self) -> Route:
-        """Return the route that hands the files out; from now on names are sent."""
+        """Return the route that serves the files; from now on names are sent."""
         self.served = True
-        return Route("/stored/{name}", self.hand_out)
+        return Route("/stored/{name}", self.serve_file)
 
-    async def hand_out(self, request: Request) -> Response:
+    async def serve_file(self, request: Request) -> Response:
         """Return one file."""
         packed = self._files.get(str(request.path_params["name"]))
         if packed is None:
             return PlainTextResponse("There is no such file.\n", 404)
         if "gzip" in request.headers.get("accept-encoding", ""):
-            headers = KEEP | {"content-encoding": "gzip"}
+            headers = CACHE_HEADERS | {"content-encoding": "gzip"}
             return Response(packed, headers=headers, media_type="application/json")
-        return Response(gzip.decompress(packed), headers=KEEP, media_type="application/json")
+        return Response(
+            gzip.decompress(packed), headers=CACHE_HEADERS, media_type="application/json"
+        )
 
 
 def as_sent(value: Any) -> Any:

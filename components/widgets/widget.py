@@ -20,7 +20,7 @@ def head() -> str:
 
 
 def event_payload(event: gr.EventData) -> Mapping[str, Any]:
-    """Return the fields that came with an event; {} when a stranger sent anything else."""
+    """Return the fields that came with an event; {} when it has no object."""
     return event._data if isinstance(event._data, Mapping) else {}
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from components.page import build, theme
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.server.lifecycle import app_kwargs
 from components.settings import Settings
 from components.site import Site
@@ -104,7 +104,7 @@ def site(tmp_path_factory, vlm) -> Site:
     """What is served at `url`."""
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
-    return Site(Settings(), Stored(home), Models(load=lambda name: vlm))
+    return Site(Settings(), StoredExamples(home), Models(load=lambda name: vlm))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from components.widgets.widget import ASSETS
@@ -19,7 +19,9 @@ def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
     strip = page.locator("#tv-strip")
     strip.locator("select.tv-method").select_option("visionzip")
     strip.get_by_role("button", name="Run the sweep").click()
-    expect(strip.locator(".tv-sweepsaid")).to_contain_text("Smallest keep that holds the answer")
+    expect(strip.locator(".tv-sweep-message")).to_contain_text(
+        "Smallest keep that holds the answer"
+    )
     cells = strip.locator(".tv-cell")
     keep = int(cells.nth(3).locator("b").inner_text())
     cells.nth(3).click()
@@ -32,7 +34,7 @@ def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
 def real_url():
     if not (ASSETS / "model" / "config.json").is_file():
         pytest.skip("the embedded model is not here")
-    yield from serve(Site(Settings(), Stored(), Models()))
+    yield from serve(Site(Settings(), StoredExamples(), Models()))
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import expect
 
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from components.widgets.widget import ASSETS
@@ -25,7 +25,7 @@ pytestmark = [
 def real_url(tmp_path_factory):
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
-    yield from serve(Site(Settings(), Stored(home), Models()))
+    yield from serve(Site(Settings(), StoredExamples(home), Models()))
 
 
 def finished(page, prompt: str) -> None:
@@ -56,7 +56,7 @@ def test_the_main_job(watched, real_url):
     lanes.nth(3).get_by_role("button", name="Remove").click()
     lanes.nth(1).locator("input[type=range]").first.fill("36")
     lanes.nth(2).locator("select.tv-method").select_option("visionzip")
-    page.locator("#tv-lanes .tv-go").click()
+    page.locator("#tv-lanes .tv-primary").click()
     expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
     expect(lanes.nth(2).locator("tr", has_text="total time")).to_contain_text("full")
     page.wait_for_function("() => window.__tokviz.lanes[0].columns[2].picture.scene?.n === 144")
@@ -75,7 +75,7 @@ def assert_fates_are_drawn(page, lane: int) -> None:
     fates = page.evaluate(f"() => Array.from({owner}.scene.fatesAt(null))")
     assert fates.count(0) == 36
     assert fates.count(2) == 108
-    drawn = pixels(page, f"#tv-lanes .tv-lane:nth-child({lane + 1}) canvas.tv-mini")
+    drawn = pixels(page, f"#tv-lanes .tv-lane:nth-child({lane + 1}) canvas.tv-lane-picture")
     light = {f: [] for f in (0, 2)}
     for token, fate in enumerate(fates):
         light[fate].append(cell_pixels(page, drawn, token, owner).mean())

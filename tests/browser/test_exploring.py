@@ -14,7 +14,7 @@ def use_of(page, word: int) -> float:
 
 def test_a_patch_lights_the_words_in_proportion_and_tells_its_numbers(page):
     page.mouse.move(*token_point(page, 14))
-    facts = page.locator("#tv-explorer [data-part=facts]")
+    facts = page.locator("#tv-explorer [data-part=token]")
     expect(facts.locator("h2")).to_have_text("Token 14")
     layer, trace = explorer(page, "x.view.layer"), fake_trace(6, 6)
     used = trace["attention"][:, layer, 14].astype(float)
@@ -95,7 +95,7 @@ def test_painted_tokens_are_left_out_for_real(watched, url, vlm):
     page.get_by_role("button", name="Ask again with exactly these").click()
     lane = page.locator("#tv-lanes .tv-lane", has_text="Chosen by hand")
     expect(lane.locator(".tv-legend")).to_contain_text("kept 15")
-    expect(page.locator(".tv-brushsaid")).to_contain_text("red cat.")
+    expect(page.locator(".tv-brush-message")).to_contain_text("red cat.")
     *_, plans = vlm.asked[-1]
     inside = [r * 6 + c for r in (1, 2, 3) for c in (1, 2, 3, 4, 5)]
     assert plans[-1].steps[0].reduction.kept.tolist() == inside
@@ -108,7 +108,7 @@ def test_painting_starts_from_a_method(watched, url):
     start.select_option("lane 0")
     expect(page.locator(".tv-count")).to_have_text("9 of 36 tokens are in.")
     start.select_option("method divprune")
-    expect(page.locator(".tv-brushsaid")).to_contain_text("Started from DivPrune: 9 tokens")
+    expect(page.locator(".tv-brush-message")).to_contain_text("Started from DivPrune: 9 tokens")
 
 
 def test_an_own_picture_is_no_example(watched, url):
@@ -135,7 +135,7 @@ def test_ranks_put_ties_by_index_and_missing_numbers_last(page):
 
 
 SNUG = """(before) => {
-  const boxes = [...document.querySelectorAll(".tv-island")];
+  const boxes = [...document.querySelectorAll(".tv-contained")];
   const fits = boxes.every((box) => box.offsetHeight === box.firstElementChild.offsetHeight);
   return boxes[0].offsetHeight !== before && fits && boxes[0].offsetHeight;
 }"""

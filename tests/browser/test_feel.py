@@ -95,7 +95,7 @@ def test_the_saved_files_hold_what_is_shown(watched, url, tmp_path):
     opened.goto(path.as_uri())
     opened.wait_for_function("() => window.__tokviz.paints > 0")
     opened.mouse.move(*token_point(opened, 14, "canvas[data-part=canvas]"))
-    expect(opened.locator("[data-part=facts] h3, [data-part=facts] h2")).to_have_text("Token 14")
+    expect(opened.locator("[data-part=token] h3, [data-part=token] h2")).to_have_text("Token 14")
     assert not troubles
 
 
@@ -138,7 +138,7 @@ def test_every_image_and_tile_has_its_tokens_in_place(watched, url, tmp_path):
             order = np.corrcoef(middle[here, axis], box[here, axis])[0, 1]
             assert order > 0.999
     page.mouse.move(*token_point(page, int(np.flatnonzero(trace.layout.tile == 2)[0])))
-    expect(page.locator("#tv-explorer [data-part=facts]")).to_contain_text("tile 2 of image 2")
+    expect(page.locator("#tv-explorer [data-part=token]")).to_contain_text("tile 2 of image 2")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -162,13 +162,13 @@ def compare_with_open_forms(page) -> None:
         if summary.is_visible():
             summary.click()
     page.get_by_label("Mitigation of lane 2").select_option("pai")
-    page.locator("#tv-lanes .tv-go").click()
+    page.locator("#tv-lanes .tv-primary").click()
     expect(page.locator("#tv-lanes .tv-lane")).to_have_count(4)
     expect(page.locator("#tv-lanes tr", has_text="first token")).to_have_count(4)
     page.get_by_label("What the pictures show").select_option("looked")
 
 
-OUTSIDE = """() => Array.from(document.querySelectorAll(".tv *, .tv-masthead *"))
+OUTSIDE = """() => Array.from(document.querySelectorAll(".tv *, .tv-header *"))
   .filter((node) => !node.closest(".tv-tip, [hidden]") && node.checkVisibility())
   .filter((node) => {
     const box = node.getBoundingClientRect(), lane = node.closest(".tv-lane");
@@ -176,8 +176,10 @@ OUTSIDE = """() => Array.from(document.querySelectorAll(".tv *, .tv-masthead *")
     return box.width && (box.right > edge + 1 || box.left < -1);
   }).map((node) => node.outerHTML.slice(0, 100))"""
 """Elements that stick out of the window or of their lane."""
-MAIN = ("#tv-prompt textarea", "#tv-ask-go", "#tv-explorer canvas", "#tv-lanes .tv-go",
-        "#tv-strip .tv-go", "#tv-desk .tv-go", "#tv-teach", "#tv-present")  # fmt: skip
+MAIN = (
+    "#tv-prompt textarea", "#tv-ask-go", "#tv-explorer canvas", "#tv-lanes .tv-primary",
+    "#tv-strip .tv-primary", "#tv-desk .tv-primary", "#tv-lessons-button", "#tv-present",
+)  # fmt: skip
 
 
 def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, url):
@@ -220,8 +222,8 @@ def test_the_main_job_is_done_with_keys_alone(watched, url):
     before = explorer(page, "x.view.layer")
     settled(page, lambda: press("ArrowLeft" if before else "ArrowRight"))
     assert explorer(page, "x.view.layer") != before
-    tab_to("#tv-lanes .tv-go")
-    tab_to("#tv-lanes .tv-lanemore summary")
+    tab_to("#tv-lanes .tv-primary")
+    tab_to("#tv-lanes .tv-lane-own summary")
     press("Enter")
     tab_to("#tv-lanes input[aria-label='Question of lane 1']")
     page.keyboard.type("and now ?")

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.server.lifecycle import app_kwargs
 from components.settings import Settings
 from components.site import Site
@@ -70,7 +70,7 @@ def hostile(tmp_path_factory):
     name = "\"'><img src=x onerror=window.__xss=10>"
     evil_trace(MARKUP).save(home / "traces" / f"{name}.safetensors")
     models = Models(("fake", MARKUP), load=lambda name: FakeVLM())
-    site = Site(Settings(models=("fake", MARKUP)), Stored(home), models)
+    site = Site(Settings(models=("fake", MARKUP)), StoredExamples(home), models)
     yield from serve(site, app_kwargs=app_kwargs(site))
 
 
@@ -115,7 +115,7 @@ def test_no_text_of_a_trace_runs(guarded, hostile, tmp_path, text):
     trace.save(path)
     page.locator("#tv-ask > input[type=file]").set_input_files(path)
     page.wait_for_function(f"(text) => {EXPLORER}.scene.payload.prompt === text", arg=trace.prompt)
-    expect(page.locator("#tv-explorer .tv-q")).to_have_text(trace.prompt)
+    expect(page.locator("#tv-explorer .tv-question")).to_have_text(trace.prompt)
     page.locator("#tv-explorer .tv-word").first.click()
     expect(page.locator("#tv-explorer .tv-detail")).to_contain_text("instead")
     page.mouse.move(*token_point(page, 0))
@@ -144,7 +144,7 @@ def test_no_prompt_file_name_model_or_example_runs(guarded, hostile):
         name = "\"'><img src=x onerror=window.__xss=12>.png"
         ask(page, png(picture(BLUE)), text, name=name)
         answered(page, "blue")
-        expect(page.locator("#tv-explorer .tv-q")).to_have_text(text)
+        expect(page.locator("#tv-explorer .tv-question")).to_have_text(text)
         expect(page.locator("#tv-stop")).to_be_disabled()  # an Ask during a run is not taken
     page.locator("#tv-model input").click()
     page.get_by_role("option").nth(1).click()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from components.answering.links import MAPS, SCALINGS, read_compare, read_query, read_view
 from components.runs.lane_request import BY_HAND, lanes_json, read_lanes
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
@@ -120,7 +120,7 @@ def servers(tmp_path):
 
     def start() -> str:
         models = Models(("embedded", "second"), load=lambda name: FakeVLM())
-        running.append(serve(Site(Settings(), Stored(tmp_path), models)))
+        running.append(serve(Site(Settings(), StoredExamples(tmp_path), models)))
         return next(running[-1])
 
     yield start
@@ -145,13 +145,13 @@ def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     page.wait_for_function(f"() => {EXPLORER}.scene.payload.prompt === 'what is here ?'")
     answered(page, "dog")
     first, second = (page.locator("#tv-lanes .tv-lane").nth(i) for i in (1, 2))
-    first.locator(".tv-lanemore summary").click()
+    first.locator(".tv-lane-own summary").click()
     first.get_by_label("Question of lane 1").fill('is it, "red" ; 50 % <b>?')
     first.get_by_label("Model of lane 1").select_option("second")
-    second.locator(".tv-lanemore summary").click()
+    second.locator(".tv-lane-own summary").click()
     second.get_by_label("Mitigation of lane 2").select_option("pai")
     second.locator(".tv-mitigation input").first.fill("0.7")
-    page.locator("#tv-lanes .tv-go").click()
+    page.locator("#tv-lanes .tv-primary").click()
     compared(page)
     second.get_by_label("Layer of the picture in lane 2").select_option("1")
     settled(page, page.get_by_role("button", name="Open in the viewer: visionzip").click)

@@ -109,7 +109,7 @@ def test_kept_merged_and_pruned_look_different_without_colour(page):
     fates = page.evaluate("() => window.__tokviz.lanes[0].columns.map((c) => c.picture.scene.fates ? Array.from(c.picture.scene.fatesAt(null)) : null)")  # fmt: skip  # noqa: E501
     texture = {}
     for lane, fate in ((1, 0), (1, 2), (2, 1)):
-        selector = f"#tv-lanes .tv-lane:nth-child({lane + 1}) canvas.tv-mini"
+        selector = f"#tv-lanes .tv-lane:nth-child({lane + 1}) canvas.tv-lane-picture"
         grey = pixels(page, selector).mean(2)
         owner = f"window.__tokviz.lanes[0].columns[{lane}].picture"
         tokens = [i for i, f in enumerate(fates[lane]) if f == fate and i not in (7, 8, 13, 14)]
@@ -138,7 +138,7 @@ def test_comparing_streams_marks_changes_and_says_slower(watched, url):
     lanes.nth(2).get_by_role("button", name="Remove").click()
     lanes.nth(2).locator("select.tv-method").select_option("divprune")
     expect(lanes.nth(2).locator(".tv-verdict")).to_contain_text("press Compare")
-    page.locator("#tv-lanes .tv-go").click()
+    page.locator("#tv-lanes .tv-primary").click()
     expect(lanes.nth(2).locator("tr", has_text="total time")).to_contain_text("slower")
     expect(lanes).to_have_count(3)
     expect(lanes.nth(1).locator("ins")).to_have_text("cat")
@@ -204,7 +204,7 @@ def test_hostile_texts_are_shown_and_not_run(watched, url, tmp_path):
     page = watched(url)
     ask(page, png(picture(BLUE)), evil, name='"><img src=x onerror=alert(1)>.png')
     answered(page, "blue")
-    expect(page.locator("#tv-explorer .tv-q")).to_have_text(evil)
+    expect(page.locator("#tv-explorer .tv-question")).to_have_text(evil)
     words = ("<b>bold</b>", f" {evil}", "<script>window.hacked=3</script>")
     trace = fake_trace(6, 6, words, prompt=evil, stages=(stage(pruned(36, 9), evil),))
     path = tmp_path / "evil.safetensors"
@@ -228,8 +228,8 @@ def test_two_visitors_do_not_see_each_other(watched, url):
     ask(second, png(picture((220, 30, 30))), "yours ?")
     answered(first, "blue")
     answered(second, "red")
-    expect(first.locator("#tv-explorer .tv-q")).to_have_text("mine ?")
-    expect(second.locator("#tv-explorer .tv-q")).to_have_text("yours ?")
+    expect(first.locator("#tv-explorer .tv-question")).to_have_text("mine ?")
+    expect(second.locator("#tv-explorer .tv-question")).to_have_text("yours ?")
     names = [explorer(page, "x.scene.payload.id") for page in (first, second)]
     assert names[0] != names[1]
     sources = [explorer(page, "x.scene.payload.images[0].src") for page in (first, second)]

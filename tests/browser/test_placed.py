@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.server.lifecycle import app_kwargs
 from components.settings import Settings
 from components.site import Site
@@ -101,7 +101,7 @@ def listening(handler: type[Silent]) -> Iterator[int]:
 def prefixed(tmp_path_factory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
-    site = Site(Settings(), Stored(home), Models(load=lambda name: FakeVLM()))
+    site = Site(Settings(), StoredExamples(home), Models(load=lambda name: FakeVLM()))
     for address in serve(site, root_path=PREFIX, app_kwargs=app_kwargs(site)):
         with listening(proxy_to(address)) as port:
             yield f"http://127.0.0.1:{port}{PREFIX}/"
@@ -143,7 +143,7 @@ def test_the_page_works_under_a_path_behind_a_proxy(watched, prefixed, tmp_path)
 def guarded(tmp_path_factory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("assets")
     store_examples(home)
-    site = Site(Settings(), Stored(home), Models(load=lambda name: FakeVLM()))
+    site = Site(Settings(), StoredExamples(home), Models(load=lambda name: FakeVLM()))
     yield from serve(site, app_kwargs=app_kwargs(site))
 
 

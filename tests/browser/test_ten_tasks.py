@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 import tokviz
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from components.widgets.widget import ASSETS
@@ -44,7 +44,7 @@ MODELS = Models()
 
 @pytest.fixture(scope="module")
 def lab():
-    yield from serve(Site(Settings(), Stored(), MODELS))
+    yield from serve(Site(Settings(), StoredExamples(), MODELS))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def no_model():
     def refuse(name):
         raise AssertionError("a stored trace must open without a model")
 
-    yield from serve(Site(Settings(), Stored(), Models(load=refuse)))
+    yield from serve(Site(Settings(), StoredExamples(), Models(load=refuse)))
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
     )
     sink = 35
     person.point(sink)
-    facts = page.locator("#tv-explorer [data-part=facts]")
+    facts = page.locator("#tv-explorer [data-part=token]")
     expect(facts).to_contain_text("attention sink in this layer")
     told = float(re.search(r"attention ([0-9.e-]+)", facts.inner_text())[1])
     layer = explorer(page, "x.view.layer")
@@ -199,7 +199,7 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
     )
     assert len({tuple(fates) for fates in kept}) == 3
     for number in (1, 2, 3):
-        drawn = pixels(page, f"#tv-lanes .tv-lane:nth-child({number + 1}) canvas.tv-mini")
+        drawn = pixels(page, f"#tv-lanes .tv-lane:nth-child({number + 1}) canvas.tv-lane-picture")
         owner = f"window.__tokviz.lanes[0].columns[{number}].picture"
         light = [cell_pixels(page, drawn, token, owner).mean() for token in range(144)]
         gone = np.array(kept[number - 1]) == 2
@@ -214,13 +214,13 @@ def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
     person.click(page.locator("#tv-examples .tv-card", has_text="Where is the dog?"))
     shows(page, "example", "scene_1")
     person.press("Run the sweep")
-    said = strip.locator(".tv-sweepsaid")
+    said = strip.locator(".tv-sweep-message")
     expect(said).to_contain_text("Smallest keep that holds the answer")
     least, below = map(int, re.search(r": (\d+) tokens .* at (\d+) it", said.inner_text()).groups())
     person.photograph("task_04_the_smallest_keep")
     assert person.clicks <= 2
     assert below == least - 1
-    picture = Stored().all["scene_1"].run.image
+    picture = StoredExamples().all["scene_1"].run.image
     full, held, changed = (
         MODELS.get("embedded").answer(picture, "Where is the dog?", plan).answer
         for plan in (None, tokviz.plan("fastervlm", least), tokviz.plan("fastervlm", below))
@@ -280,7 +280,7 @@ def test_task_6_paint_an_object_away_and_ask_again(person):
     light = [cell_pixels(page, drawn, token).mean() for token in (*WHALE, 9 * 12 + 2)]
     assert max(light[:-1]) < light[-1]
     person.press("Ask again with exactly these")
-    said = page.locator(".tv-brushsaid")
+    said = page.locator(".tv-brush-message")
     expect(said).to_contain_text("The answer changed.")
     person.photograph("task_06_painted_away")
     assert "whale" not in said.inner_text()
@@ -329,13 +329,13 @@ def test_task_8_the_same_for_two_prompts_side_by_side(person):
     shows(page, "example", "mistake_1")
     lane = lanes.nth(1)
     person.choose(lane.locator("select.tv-method"), "")
-    person.click(lane.locator(".tv-lanemore summary"))
+    person.click(lane.locator(".tv-lane-own summary"))
     person.type(page.get_by_label("Question of lane 1"), "is there a star ?")
     page.keyboard.press("Enter")
     expect(lane.locator(".tv-verdict")).to_contain_text("its own question")
     expect(lanes.first.locator(".tv-answer")).to_have_text("yes")
     full, asked = (MODELS.get("embedded").answer(
-        Stored().all["mistake_1"].run.image, prompt
+        StoredExamples().all["mistake_1"].run.image, prompt
     ) for prompt in ("is there any moon ?", "is there a star ?"))  # fmt: skip
     expect(lane.locator(".tv-answer")).to_have_text(asked.answer)
     person.choose(page.get_by_label("What the pictures show"), "looked")
@@ -361,7 +361,7 @@ def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
     person.click_and_see(word(page, "boat"))
     person.click_and_see(page.locator("#tv-explorer [data-layer='3']"))
     person.press("Copy link")
-    expect(page.locator("#tv-explorer .tv-said")).to_have_text("Link copied.")
+    expect(page.locator("#tv-explorer .tv-message")).to_have_text("Link copied.")
     address = page.evaluate("navigator.clipboard.readText()")
     assert person.clicks <= 3
     person.away()

@@ -5,7 +5,7 @@ import pytest
 
 from components.page import build, theme
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.server.fair_queue import queued
 from components.server.lifecycle import app_kwargs
 from components.settings import Settings
@@ -22,7 +22,7 @@ def served(tmp_path_factory):
     home = tmp_path_factory.mktemp("assets")
     (home / "traces").mkdir()
     fake_trace().save(home / "traces" / "one.safetensors")
-    return Site(SETTINGS, Stored(home), Models(load=lambda name: FakeVLM()))
+    return Site(SETTINGS, StoredExamples(home), Models(load=lambda name: FakeVLM()))
 
 
 @pytest.fixture(scope="session")

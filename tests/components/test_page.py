@@ -3,17 +3,17 @@ from dataclasses import replace
 
 import pytest
 
-from components.answering.showing import charts
-from components.ask.opening import Opening, file_note, is_full
-from components.ask.panel import Asking
+from components.answering.widget_values import charts
+from components.ask.opening import OpenHandlers, file_note, is_full
+from components.ask.panel import AskHandlers
 from components.compare.opened_lane import open_lane
-from components.compare.panel import Comparing
+from components.compare.panel import CompareHandlers
 from components.lessons.lesson_files import Lesson, LessonStep
-from components.lessons.panel import Teaching
+from components.lessons.panel import LessonHandlers
 from components.page import build
 from components.runs.models import Models
 from components.runs.runs import FULL, KeptRun
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.screen import StopButton
 from components.settings import Settings
 from components.site import Site
@@ -34,7 +34,7 @@ def site(tmp_path_factory) -> Site:
     fake_trace().save(home / "traces" / "one.safetensors")
     lane = fake_trace(stages=(stage(pruned(6, 2)),))
     lane.save(home / "traces" / "one--0-fastervlm.safetensors")
-    return Site(Settings(), Stored(home), Models(load=lambda name: FakeVLM()))
+    return Site(Settings(), StoredExamples(home), Models(load=lambda name: FakeVLM()))
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +90,12 @@ def test_nothing_is_fetched_from_another_host(page):
 
 def test_asking_without_an_own_picture_takes_the_one_that_is_shown(site):
     name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
-    *_, last = Asking(site).ask(None, "what ?", "embedded", name, request())
+    *_, last = AskHandlers(site).ask(None, "what ?", "embedded", name, request())
     assert last[OVERLAY]["answer"] == "blue dog."
 
 
 def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
-    *_, last = Asking(site).ask(None, "what ?", "embedded", "nothing", request())
+    *_, last = AskHandlers(site).ask(None, "what ?", "embedded", "nothing", request())
     assert last[SAID]["kind"] == "bad"
     assert "Choose a picture" in last[SAID]["text"]
     assert not isinstance(last[OVERLAY], dict) or "answer" not in last[OVERLAY]
@@ -104,24 +104,24 @@ def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
 def test_a_bug_is_not_shown_to_the_visitor(caplog):
     broken = fake_site(FakeVLM(RuntimeError("/secret")))
     name = broken.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
-    *_, last = Asking(broken).ask(None, "what ?", "embedded", name, request())
+    *_, last = AskHandlers(broken).ask(None, "what ?", "embedded", name, request())
     assert "/secret" not in last[SAID]["text"]
     assert "/secret" in caplog.text
 
 
 def test_comparing_refuses_what_is_no_lane(site):
-    (only,) = Comparing(site).compare(None, "p", "embedded", "", event(plans="x"), request())
+    (only,) = CompareHandlers(site).compare(None, "p", "embedded", "", event(plans="x"), request())
     assert only[SAID]["kind"] == "bad"
 
 
 @pytest.mark.parametrize("lane", [None, 7, "0", [], {"a": 1}])
 def test_exploring_a_lane_that_is_not_there_says_so(site, lane):
     name = site.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
-    assert Comparing(site).explore(name, event(lane=lane))[SAID]["kind"] == "bad"
+    assert CompareHandlers(site).explore(name, event(lane=lane))[SAID]["kind"] == "bad"
 
 
 def test_an_example_opens_with_its_lanes(site):
-    _, prompt, row, *shown = Opening(site).pick(event(example="one"), request())
+    _, prompt, row, *shown = OpenHandlers(site).pick(event(example="one"), request())
     assert prompt == "what is this ?"
     assert row["current"] == "one"
     assert shown[LANES]["plans"] == [{"method": "fastervlm", "keep": 2, "options": {}}]
@@ -131,36 +131,36 @@ def test_an_example_opens_with_its_lanes(site):
 def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
     """The answer's last frame once took the place of the example that had been opened."""
     name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
-    frames = Asking(site).ask(None, "what ?", "embedded", name, request())
+    frames = AskHandlers(site).ask(None, "what ?", "embedded", name, request())
     while "phase" not in next(frames)[OVERLAY]:
         pass
     path = tmp_path / "t.safetensors"
     fake_trace().save(path)
     if newer == "example":
-        Opening(site).pick(event(example="one"), request())
+        OpenHandlers(site).pick(event(example="one"), request())
     elif newer == "file":
-        Opening(site).open_file(str(path), request())
+        OpenHandlers(site).open_file(str(path), request())
     else:
         lesson = Lesson("a", "A", 1, (LessonStep("S", "", {"example": "one"}, None),))
-        Teaching(site, {"a": lesson}).choose("a", request())
+        LessonHandlers(site, {"a": lesson}).choose("a", request())
     assert list(frames) == []
 
 
 def test_an_unknown_example_changes_nothing_but_the_notice(site):
-    shown = Opening(site).pick(event(example="<script>"), request())[3:]
+    shown = OpenHandlers(site).pick(event(example="<script>"), request())[3:]
     assert shown[SAID]["kind"] == "bad"
 
 
 def test_a_link_opens_an_example_as_it_was_seen(site):
     query = {"example": "one", "layer": "2", "words": "1", "lane": "0"}
-    shown = Opening(site).open_link(request(**query))[3:-1]
+    shown = OpenHandlers(site).open_link(request(**query))[3:-1]
     assert shown[OVERLAY]["view"] == {"layer": 2, "words": [1]}
     assert shown[OVERLAY]["lane"] == 0
 
 
 def test_a_link_brings_its_model_and_its_lanes(site):
     query = {"example": "one", "model": "embedded", "compare": "fastervlm:2,fastv:3"}
-    *shown, model = Opening(site).open_link(request(**query))
+    *shown, model = OpenHandlers(site).open_link(request(**query))
     lanes = shown[3 + LANES]
     assert [plan["method"] for plan in lanes["plans"]] == ["fastervlm", "fastv"]
     assert lanes["lanes"][0]["done"]
@@ -171,10 +171,10 @@ def test_a_link_brings_its_model_and_its_lanes(site):
 def test_a_trace_file_opens_and_a_foreign_one_is_refused(site, tmp_path):
     path = tmp_path / "t.safetensors"
     fake_trace().save(path)
-    shown = Opening(site).open_file(str(path), request())[2:]
+    shown = OpenHandlers(site).open_file(str(path), request())[2:]
     assert shown[OVERLAY]["answer"] == "a dog."
     path.write_bytes(path.read_bytes()[:200])
-    assert Opening(site).open_file(str(path), request())[2:][SAID]["kind"] == "bad"
+    assert OpenHandlers(site).open_file(str(path), request())[2:][SAID]["kind"] == "bad"
 
 
 def test_a_reduced_answer_from_a_file_is_no_full_answer(site, tmp_path):
@@ -184,14 +184,14 @@ def test_a_reduced_answer_from_a_file_is_no_full_answer(site, tmp_path):
     made = {**whole.model, "name": "some/model", "date": "2026-01-02"}
     path = tmp_path / "t.safetensors"
     replace(whole, stages=(reduced,), model=made).save(path)
-    _, _, session, said, overlay, lanes, *_ = Opening(site).open_file(str(path), request())
+    _, _, session, said, overlay, lanes, *_ = OpenHandlers(site).open_file(str(path), request())
     note = f"ToMe, 2 of {whole.n}, from your file: made by some/model on 2026-01-02."
     assert note in said["text"]
     assert lanes["full"] is None
     assert [plan["method"] for plan in lanes["plans"]] == ["tome"]
     assert lanes["lanes"][0]["verdict"] == note
     assert overlay["lane"] == 0
-    handlers = Comparing(site)
+    handlers = CompareHandlers(site)
     assert handlers.explore(session, event(lane=0))[OVERLAY]["lane"] == 0
     assert open_lane(site, session, 0)[LANES]["full"] is None
     by_nobody = file_note(replace(whole, model={}))
@@ -201,7 +201,7 @@ def test_a_reduced_answer_from_a_file_is_no_full_answer(site, tmp_path):
 
 
 def test_an_upload_is_checked_at_once(site, tmp_path):
-    check_image = Asking(site).check_image
+    check_image = AskHandlers(site).check_image
     path = tmp_path / "p.png"
     picture().save(path)
     assert "192 × 192" in check_image(str(path))["text"]

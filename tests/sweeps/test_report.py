@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from tests.sweeps.test_running import SETTINGS
 from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import COLUMNS
@@ -115,7 +115,7 @@ def test_a_flip_leads_back_into_the_lab(pictures, folder, loaded, tmp_path):
     html = (tmp_path / "out/report.html").read_text()
     names = set(re.findall(r"http://127.0.0.1:7860/\?example=([\w-]+)&amp;lane=\d", html))
     assert names, "one visual token of 36 must change an answer of a random model"
-    shown = Stored(tmp_path, tmp_path / "out/traces").all
+    shown = StoredExamples(tmp_path, tmp_path / "out/traces").all
     assert names == set(shown)
     for name, lane in re.findall(r"\?example=([\w-]+)&amp;lane=(\d)", html):
         traces = shown[name].run.traces

@@ -17,7 +17,7 @@ import pytest
 
 import tokviz
 from components.ask.opening import Opening
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from tests.components.fake_vlm import fake_site
 from tests.hostile_files import changed, kinds, parts_of, places, put, with_arrays, with_header
 from tests.view.fakes import fake_trace, merged, stage
@@ -143,7 +143,7 @@ def test_all_ways_in_refuse_the_same_file_in_the_same_sentence(what, tmp_path, c
     assert cli.main(["analyse", "--from-trace", str(path), "--analysis", "concentration"]) == 2
     assert capsys.readouterr().err == f"tokviz: {said}\n"
     with caplog.at_level(logging.WARNING):
-        assert Stored(tmp_path / "none", more=tmp_path).all == {}
+        assert StoredExamples(tmp_path / "none", more=tmp_path).all == {}
     assert f"the example 'bad' was left out: {said}" in caplog.text
     assert "Traceback" not in caplog.text
 
@@ -220,7 +220,7 @@ def test_whatever_lies_in_the_folder_of_examples_never_stops_the_server(tmp_path
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.safetensors")).write_bytes(good)
     (tmp_path / "notes.txt").write_text("whatever")
     (tmp_path / "index.json").write_text('[5, {"name": "../up"}, {"name": "good", "tag": "t"}]')
-    found = Stored(tmp_path / "none", more=tmp_path)
+    found = StoredExamples(tmp_path / "none", more=tmp_path)
     assert set(found.all) == {"good", "a[b]*"}
     assert found.all["good"].tag == "t"
     assert len(found.value()["items"]) == 2
@@ -235,4 +235,4 @@ def test_whatever_lies_in_the_folder_of_examples_never_stops_the_server(tmp_path
 def test_an_index_that_is_none_is_left_out(text, tmp_path):
     (tmp_path / "index.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     (tmp_path / "good.safetensors").write_bytes(WHOLE)
-    assert set(Stored(tmp_path / "none", more=tmp_path).all) == {"good"}
+    assert set(StoredExamples(tmp_path / "none", more=tmp_path).all) == {"good"}

@@ -45,13 +45,13 @@ export class LaneColumn {
 
   /** What stands above the full answer. */
   fullHead() {
-    this.asked = el("p", { class: "tv-q" });
+    this.asked = el("p", { class: "tv-question" });
     return [
       el("h3", {}, "All tokens"),
       this.asked,
       el(
         "p",
-        { class: "tv-fine" },
+        { class: "tv-small" },
         `The full answer, with all ${this.owner.value.n || ""} visual tokens. ` +
           `Everything else is measured against it.`,
       ),
@@ -70,7 +70,7 @@ export class LaneColumn {
         el("h3", {}, "Chosen by hand"),
         el(
           "p",
-          { class: "tv-fine" },
+          { class: "tv-small" },
           `Exactly the ${plural(this.plan.keep, "token")} painted in above, at their own places.`,
         ),
       ];
@@ -98,7 +98,7 @@ export class LaneColumn {
     );
     return el(
       "p",
-      { class: "tv-fine" },
+      { class: "tv-small" },
       `The answer is made to begin with “${plan.forcedText || "…"}”. `,
       drop,
     );
@@ -135,7 +135,7 @@ export class LaneColumn {
     this.answer.classList.toggle("tv-typing", Boolean(lane && !lane.done && !lane.error));
     if (!lane) {
       const text = phase === "running" ? "Waiting …" : "Not asked yet: press Compare.";
-      fill(this.answer, el("span", { class: "tv-fine" }, text));
+      fill(this.answer, el("span", { class: "tv-small" }, text));
       this.verdict.textContent = "";
       return;
     }

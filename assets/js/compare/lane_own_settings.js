@@ -22,7 +22,7 @@ export class LaneOwnSettings {
     this.node = el(
       "details",
       {
-        class: "tv-options tv-lanemore",
+        class: "tv-options tv-lane-own",
         ontoggle: () => this.owner.opened[this.node.open ? "add" : "delete"](column.plan),
       },
       this.summary,
@@ -116,7 +116,7 @@ export class LaneOwnSettings {
     this.plan.mitigation_options ||= {};
     fill(
       this.mitigationOptions,
-      entry ? el("p", { class: "tv-fine" }, entry.summary) : null,
+      entry ? el("p", { class: "tv-small" }, entry.summary) : null,
       ...(entry
         ? entry.options.map((option) =>
             optionField(option, this.plan.mitigation_options, () => this.changed()),

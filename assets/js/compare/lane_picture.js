@@ -24,7 +24,10 @@ export class LanePicture {
   /** @param {LaneColumn} column */
   constructor(column) {
     this.column = column;
-    this.canvas = el("canvas", { class: "tv-mini", "aria-label": "What became of each token" });
+    this.canvas = el("canvas", {
+      class: "tv-lane-picture",
+      "aria-label": "What became of each token",
+    });
     this.tip = el("div", { class: "tv-tip", hidden: true });
     this.frame = el("div", { class: "tv-frame" }, this.canvas, this.tip);
     this.legend = el("ul", { class: "tv-legend" });

@@ -123,14 +123,14 @@ export class Lanes {
       this.busy()
         ? el(
             "button",
-            { type: "button", class: "tv-go tv-stop", onclick: () => this.stop() },
+            { type: "button", class: "tv-primary tv-stop", onclick: () => this.stop() },
             "Stop",
           )
         : el(
             "button",
             {
               type: "button",
-              class: "tv-go",
+              class: "tv-primary",
               disabled: !this.value.ready,
               onclick: () => this.run(),
             },
@@ -144,7 +144,7 @@ export class Lanes {
           )
         : null,
       this.choice(),
-      el("span", { class: "tv-fine" }, this.value.hint || ""),
+      el("span", { class: "tv-small" }, this.value.hint || ""),
     );
     this.parts.foot.textContent = this.value.foot || "";
   }

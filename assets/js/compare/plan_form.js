@@ -141,7 +141,7 @@ export class PlanForm {
     fill(
       this.more,
       el("summary", {}, `About and ${plural(entry.options.length + 1, "option")}`),
-      el("p", { class: "tv-fine" }, `${entry.summary} `, paper),
+      el("p", { class: "tv-small" }, `${entry.summary} `, paper),
       this.positions(entry),
       ...entry.options.map((option) => optionField(option, this.plan.options, this.changed)),
     );

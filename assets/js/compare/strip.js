@@ -31,7 +31,7 @@ export class Strip {
     this.parts = partsOf(root);
     this.plans = [{ method: "", keep: 1, options: {} }];
     document.addEventListener("tv-catalogue", () => this.menu());
-    document.addEventListener("tv-shown", () => this.said());
+    document.addEventListener("tv-shown", () => this.showConclusion());
   }
 
   load(value) {
@@ -39,7 +39,7 @@ export class Strip {
     this.shown = value;
     if (!this.form) this.menu();
     this.bar();
-    this.said();
+    this.showConclusion();
     fill(this.parts.cells, ...value.cells.map((cell, i) => this.cell(cell, i)));
   }
 
@@ -73,16 +73,16 @@ export class Strip {
       busy
         ? el(
             "button",
-            { type: "button", class: "tv-go tv-stop", onclick: () => this.stop() },
+            { type: "button", class: "tv-primary tv-stop", onclick: () => this.stop() },
             "Stop",
           )
         : el(
             "button",
-            { type: "button", class: "tv-go", onclick: () => this.run() },
+            { type: "button", class: "tv-primary", onclick: () => this.run() },
             "Run the sweep",
           ),
       busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
-      el("span", { class: "tv-fine" }, this.shown.progress),
+      el("span", { class: "tv-small" }, this.shown.progress),
     );
   }
 
@@ -92,22 +92,22 @@ export class Strip {
     this.trigger("sweep", { method, options });
   }
 
-  /** What is said until the run's last update comes. */
+  /** What is shown until the run's last update comes. */
   stop() {
     this.shown = { ...this.shown, progress: "Stopping …" };
     this.bar();
     this.trigger("halt", {});
   }
 
-  said() {
-    const { error, said, title, phase, cells } = this.shown;
+  showConclusion() {
+    const { error, conclusion, title, phase, cells } = this.shown;
     const old = cells.length > 0 && this.about !== about();
     this.parts.cells.classList.toggle("tv-old", old);
-    this.parts.said.classList.toggle("tv-error", Boolean(error));
-    this.parts.said.textContent =
+    this.parts.message.classList.toggle("tv-error", Boolean(error));
+    this.parts.message.textContent =
       error ||
-      (said && phase === "done"
-        ? `${old ? "About another picture or question. " : ""}${title}: ${said}`
+      (conclusion && phase === "done"
+        ? `${old ? "About another picture or question. " : ""}${title}: ${conclusion}`
         : "");
   }
 
@@ -132,13 +132,13 @@ export class Strip {
           },
         },
         el("b", {}, index ? String(cell.keep) : `all ${cell.keep}`),
-        el("span", { class: "tv-fine" }, cell.share),
+        el("span", { class: "tv-small" }, cell.share),
         el(
           "span",
           { class: "tv-state" },
           `${sign} ${index || cell.state !== "holds" ? name : "full answer"}`,
         ),
-        el("span", { class: "tv-said" }, ...words),
+        el("span", { class: "tv-message" }, ...words),
       ),
     );
   }

@@ -67,16 +67,16 @@ export class Desk {
     fill(
       this.parts.bar,
       this.busy
-        ? main("Stop", "tv-go tv-stop", () => this.stop())
-        : main("Examine this answer", "tv-go", () => this.send("examine")),
+        ? main("Stop", "tv-primary tv-stop", () => this.stop())
+        : main("Examine this answer", "tv-primary", () => this.send("examine")),
       ...(this.case ? saving : []),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
-      el("span", { class: "tv-fine" }, progress),
+      el("span", { class: "tv-small" }, progress),
     );
     this.say(error, Boolean(error));
   }
 
-  /** What is said until the run's last update comes. */
+  /** What is shown until the run's last update comes. */
   stop() {
     this.value = { ...this.value, progress: "Stopping …" };
     this.showButtons();
@@ -84,9 +84,9 @@ export class Desk {
   }
 
   say(text, isError) {
-    this.parts.said.textContent = text;
-    this.parts.said.hidden = !text;
-    this.parts.said.classList.toggle("tv-error", isError);
+    this.parts.message.textContent = text;
+    this.parts.message.hidden = !text;
+    this.parts.message.classList.toggle("tv-error", isError);
   }
 
   /** Save the case as a page or as a trace. */

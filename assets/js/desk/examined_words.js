@@ -46,11 +46,11 @@ export class ExaminedWords {
     fill(
       this.desk.parts.words,
       el("h2", {}, "The answer, word by word"),
-      el("p", { class: "tv-q" }, prompt),
+      el("p", { class: "tv-question" }, prompt),
       el("p", { class: "tv-deskwords" }, ...words.flatMap((word, i) => [button(word, i), " "])),
       el("p", {}, flags),
-      el("p", { class: "tv-fine" }, how_often),
-      note ? el("p", { class: "tv-fine" }, note) : null,
+      el("p", { class: "tv-small" }, how_often),
+      note ? el("p", { class: "tv-small" }, note) : null,
     );
   }
 
@@ -88,7 +88,7 @@ export class ExaminedWords {
         "figure",
         {},
         el("img", { src: picture, alt: `${title} for “${word.text}”` }),
-        el("figcaption", {}, el("b", {}, title), el("span", { class: "tv-fine" }, note)),
+        el("figcaption", {}, el("b", {}, title), el("span", { class: "tv-small" }, note)),
       );
     this.maps.get(key).then((answer) => fill(box, ...(answer?.maps || []).map(figure)));
     return box;
@@ -105,7 +105,7 @@ export class ExaminedWords {
       el("span", { class: "tv-share", style: `--share: ${probability}` }),
       el("b", {}, probability.toFixed(3)),
       chosen
-        ? el("span", { class: "tv-fine" }, "it said this")
+        ? el("span", { class: "tv-small" }, "it said this")
         : this.desk.button("Force", `Put “${name}” here and let the model go on`, force),
     );
   }

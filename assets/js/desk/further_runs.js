@@ -34,20 +34,20 @@ export class FurtherRuns {
     fill(
       desk.parts.tokens,
       el("h2", {}, "Which tokens the answer depends on"),
-      el("div", { class: "tv-sweepbar" }, ...buttons),
+      el("div", { class: "tv-button-row" }, ...buttons),
       ...desk.case.found.map((one) => this.found(one)),
     );
   }
 
   /** The result of one search. */
-  found({ said, picture, note, spent, lane }) {
+  found({ said: sentence, picture, note, spent, lane }) {
     const alt = "What was left of the picture; removed tokens are dark and hatched";
     return el(
       "div",
       { class: "tv-outcome" },
-      el("p", {}, el("b", {}, said)),
+      el("p", {}, el("b", {}, sentence)),
       picture ? el("img", { src: picture, alt }) : null,
-      el("p", { class: "tv-fine" }, [note, `${spent}.`].filter(Boolean).join(" ")),
+      el("p", { class: "tv-small" }, [note, `${spent}.`].filter(Boolean).join(" ")),
       this.openButton(lane),
     );
   }
@@ -63,7 +63,7 @@ export class FurtherRuns {
     fill(
       desk.parts.mitigations,
       el("h2", {}, "Mitigations"),
-      el("div", { class: "tv-sweepbar" }, button),
+      el("div", { class: "tv-button-row" }, button),
       mitigations.length && !desk.busy
         ? el("p", { class: "tv-mitigation-summary" }, summary)
         : null,
@@ -81,12 +81,12 @@ export class FurtherRuns {
         { title: summary || null },
         el("b", {}, title),
         " ",
-        el("span", { class: changed ? "tv-state tv-changes" : "tv-fine" }, verdict),
+        el("span", { class: changed ? "tv-state tv-changes" : "tv-small" }, verdict),
         " ",
-        el("span", { class: "tv-fine" }, cost || ""),
+        el("span", { class: "tv-small" }, cost || ""),
       ),
-      el("p", { class: "tv-said" }, ...markedWords(words)),
-      summary && changed ? el("p", { class: "tv-fine" }, summary) : null,
+      el("p", { class: "tv-message" }, ...markedWords(words)),
+      summary && changed ? el("p", { class: "tv-small" }, summary) : null,
       this.openButton(lane),
     );
   }

@@ -52,10 +52,10 @@ export class BrushForm {
     this.count = el("p", { class: "tv-count", role: "status" });
     this.ask = el(
       "button",
-      { type: "button", class: "tv-go", onclick: () => brush.ask() },
+      { type: "button", class: "tv-primary", onclick: () => brush.ask() },
       "Ask again with exactly these",
     );
-    this.message = el("p", { class: "tv-brushsaid", role: "status" });
+    this.message = el("p", { class: "tv-brush-message", role: "status" });
     this.place();
   }
 
@@ -153,7 +153,7 @@ export class BrushForm {
       this.message,
       el("b", {}, `With ${plural(lane.keep, "token")}: `),
       `“${lane.text}” `,
-      el("span", { class: "tv-fine" }, verdict),
+      el("span", { class: "tv-small" }, verdict),
     );
   }
 }

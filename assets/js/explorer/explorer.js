@@ -42,7 +42,7 @@ export class Explorer {
     this.announcedLayer = -1;
     this.panel = new ExplorerPanel(this);
     this.listen();
-    root.querySelectorAll(".tv-island").forEach(holdHeight);
+    root.querySelectorAll(".tv-contained").forEach(holdHeight);
     new ResizeObserver(() => this.resize()).observe(this.parts.frame);
     pageState.explorers.push(this);
   }

@@ -22,7 +22,7 @@ export class HeadGallery {
       role: "group",
       "aria-label": "Heads of this layer",
     });
-    this.note = el("p", { class: "tv-fine" });
+    this.note = el("p", { class: "tv-small" });
     fill(owner.parts.gallery, this.title, this.grid, this.note);
     this.tiles = [];
     // Which token each pixel of a small map shows, and for which arrangement that is.

@@ -87,7 +87,7 @@ export class Sharing {
   }
 
   say(...what) {
-    fill(this.owner.parts.said, ...what);
+    fill(this.owner.parts.message, ...what);
   }
 
   /** What this view is, in the words of components/answering/links.py. */
@@ -217,12 +217,12 @@ export class Sharing {
     const text = new TextDecoder().decode(
       Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0)),
     );
-    let said = "Copied. ";
+    let copied = "Copied. ";
     await navigator.clipboard.writeText(text).catch(() => {
-      said = "";
+      copied = "";
     });
     this.say(
-      `${said}This makes the same numbers in a notebook:`,
+      `${copied}This makes the same numbers in a notebook:`,
       el("pre", { class: "tv-code", tabindex: "0", "aria-label": "Python code" }, text),
     );
   }

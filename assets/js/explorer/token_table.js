@@ -36,8 +36,8 @@ export class TokenTable {
       ),
     );
     const table = el("table", { class: "tv-figures" }, el("tbody", {}, ...rows));
-    const box = el("div", { class: "tv-island" }, el("div", {}, this.head, table));
-    fill(owner.parts.facts, holdHeight(box));
+    const box = el("div", { class: "tv-contained" }, el("div", {}, this.head, table));
+    fill(owner.parts.token, holdHeight(box));
   }
 
   /** Show a token, -1 for none, and the words that used it ([word, amount], most first). */

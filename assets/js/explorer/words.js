@@ -30,7 +30,7 @@ export class WordList {
         return word.lead ? [" ", this.nodes[i]] : [this.nodes[i]];
       }),
     );
-    if (!scene.words.length) fill(parts.words, el("span", { class: "tv-fine" }, "…"));
+    if (!scene.words.length) fill(parts.words, el("span", { class: "tv-small" }, "…"));
     parts.words.classList.toggle("tv-typing", scene.payload.phase === "streaming");
   }
 

@@ -35,7 +35,7 @@ export class Notice {
     this.atEdge();
     this.box.hidden = !text;
     this.box.className = `tv tv-notice tv-${kind}`;
-    const time = el("span", { class: "tv-fine" });
+    const time = el("span", { class: "tv-small" });
     fill(
       this.box,
       kind === "busy" ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,

@@ -6,10 +6,10 @@ import pytest
 from components.answering import answering
 from components.answering.answering import NO_IMAGE, answer
 from components.answering.run_request import RunRequest
+from components.error_text import INTERNAL_ERROR, error_text
 from components.runs.lane_request import LaneRequest, read_lanes
 from components.runs.models import Models
 from components.runs.runs import FULL
-from components.sentences import OURS, sentence
 from components.site import Site
 from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, picture
@@ -47,11 +47,13 @@ def test_lanes_run_beside_the_full_answer_and_are_compared():
 
 
 def test_a_quick_model_does_not_flood_the_page(monkeypatch):
-    """200 steps of 10 ms each are shown every PACE seconds, not 200 times."""
+    """200 steps of 10 ms each are shown every UPDATE_INTERVAL_S seconds, not 200 times."""
     clock = count(1, 0.01)
     monkeypatch.setattr(answering, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     shown = [step for step in run(vlm=FakeVLM(steps=200)) if step.picture]
-    assert 2 / answering.PACE * 0.5 <= len(shown) <= 2 / answering.PACE + 1
+    assert (
+        2 / answering.UPDATE_INTERVAL_S * 0.5 <= len(shown) <= 2 / answering.UPDATE_INTERVAL_S + 1
+    )
 
 
 @pytest.mark.parametrize("keep", [0, -1, "9", None, 2.5, True, 10**9, float("nan"), [], "<b>"])
@@ -133,8 +135,8 @@ def test_a_stopped_run_keeps_what_was_written():
 
 
 def test_only_our_own_errors_are_shown(caplog):
-    assert sentence(InputError("keep must be 1.")) == "Keep must be 1."
-    assert sentence(RuntimeError("/secret/path")) == OURS
+    assert error_text(InputError("keep must be 1.")) == "Keep must be 1."
+    assert error_text(RuntimeError("/secret/path")) == INTERNAL_ERROR
     assert "/secret/path" in caplog.text
 
 

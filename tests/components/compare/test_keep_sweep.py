@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.compare import keep_sweep
-from components.compare.keep_sweep import Sweeping
+from components.compare.keep_sweep import SweepHandlers
 from components.runs.runs import FULL, KeptRun
 from components.site import Site
 from tests.components.fake_vlm import FakeVLM, N, fake_site
@@ -29,7 +29,7 @@ def shown(site: Site) -> str:
 
 
 def sweep(site: Site, session: str, method="fastervlm", **options):
-    handlers = Sweeping(site)
+    handlers = SweepHandlers(site)
     event = types.SimpleNamespace(_data={"method": method, "options": options})
     return handlers.sweep("what ?", "embedded", session, event, REQUEST)
 
@@ -43,15 +43,15 @@ def test_every_budget_is_answered_anew_and_the_smallest_that_holds_is_said(site,
     assert [cell["state"] for cell in value["cells"]] == [
         "holds" if keep >= N // 2 else "changes" for keep in keeps
     ]
-    assert f"Smallest keep that holds the answer: {N // 2} tokens" in value["said"]
-    assert f"at {N // 2 - 1} it changes" in value["said"]
+    assert f"Smallest keep that holds the answer: {N // 2} tokens" in value["conclusion"]
+    assert f"at {N // 2 - 1} it changes" in value["conclusion"]
 
 
 def test_a_cell_opens_as_a_lane_with_its_own_settings(site):
     *_, value = sweep(site, shown(site))
     cell = next(cell for cell in value["cells"] if cell["keep"] == N // 2)
     event = types.SimpleNamespace(_data={"run": value["run"], "lane": cell["lane"]})
-    session, _, overlay, lanes, *_ = Sweeping(site).open_cell(event)
+    session, _, overlay, lanes, *_ = SweepHandlers(site).open_cell(event)
     keep = N // 2
     assert lanes["plans"] == [site.run(session).lanes[0].to_json()]
     assert lanes["plans"][0]["keep"] == keep
@@ -60,19 +60,19 @@ def test_a_cell_opens_as_a_lane_with_its_own_settings(site):
 
 
 def test_a_quick_model_does_not_flood_the_page(monkeypatch):
-    """Every look at the clock finds it 10 ms later; the strip is sent every PACE seconds."""
+    """The clock is 10 ms later each time it is read; the strip is sent every UPDATE_INTERVAL_S."""
     clock = count(1, 0.01)
     monkeypatch.setattr(keep_sweep, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     slow = FakeVLM(steps=40)
     site = fake_site(slow)
     values = [value for value in sweep(site, shown(site)) if value["phase"] == "running"]
     lasted = 0.01 * (slow.steps + 1) * len(values[-1]["cells"])
-    assert 2 <= len(values) <= lasted / keep_sweep.PACE + 3
+    assert 2 <= len(values) <= lasted / keep_sweep.UPDATE_INTERVAL_S + 3
 
 
 @pytest.mark.parametrize("sent", [{}, {"run": "x", "lane": 1}, {"run": None, "lane": True}])
 def test_a_cell_that_is_not_there_is_a_sentence(site, sent):
-    said = Sweeping(site).open_cell(types.SimpleNamespace(_data=sent))[1]
+    said = SweepHandlers(site).open_cell(types.SimpleNamespace(_data=sent))[1]
     assert said["kind"] == "bad"
 
 

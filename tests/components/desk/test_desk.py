@@ -5,11 +5,11 @@ import types
 
 import pytest
 
-from components.desk.panel import Examining
+from components.desk.panel import DeskHandlers
 from components.desk.saving import server_functions
 from components.runs.models import Models
 from components.runs.runs import FULL
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.site import Site
 from components.widgets.widget import ASSETS
 from tokviz.examine.diagnosis import how_often
@@ -30,7 +30,7 @@ def event(**data):
 
 @pytest.fixture(scope="module")
 def desk():
-    return Examining(Site(stored=Stored(), models=Models()))
+    return DeskHandlers(Site(stored=StoredExamples(), models=Models()))
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from components.lessons.lesson_files import LessonError, read_lesson, read_lessons
-from components.lessons.panel import Teaching
+from components.lessons.panel import LessonHandlers
 from components.lessons.tasks import QUANTITIES, check
 from components.runs.runs import FULL, KeptRun
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from tests.view.fakes import fake_trace, merged, pruned, stage
@@ -21,7 +21,7 @@ NAMES = {e["name"] for e in json.loads((ROOT / "assets/traces/index.json").read_
 
 @pytest.fixture(scope="module")
 def site():
-    return Site(Settings(), Stored())
+    return Site(Settings(), StoredExamples())
 
 
 def test_there_are_ten_lessons_and_each_has_tasks():
@@ -147,7 +147,7 @@ TAB = SimpleNamespace(session_hash="tab")
 
 @pytest.mark.slow
 def test_steps_are_walked_and_the_ends_hold(site):
-    teaching = Teaching(site, LESSONS)
+    teaching = LessonHandlers(site, LESSONS)
     name = next(iter(LESSONS))
     place = teaching.choose(name, TAB)[1]
     assert place == [name, 0]
@@ -162,7 +162,7 @@ def test_steps_are_walked_and_the_ends_hold(site):
 
 @pytest.mark.parametrize("place", [None, ["", 0], ["../x", 3], ["01-visual-tokens", 99]])
 def test_a_strange_place_changes_nothing(site, place):
-    teaching = Teaching(site, LESSONS)
+    teaching = LessonHandlers(site, LESSONS)
     assert teaching.check(place, "", None, None) == ""
 
 

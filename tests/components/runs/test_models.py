@@ -47,7 +47,7 @@ def test_the_list_shows_the_card_of_a_known_model_and_the_name_of_another():
 
 
 def test_visitors_hear_how_far_loading_is_and_then_the_error(monkeypatch):
-    monkeypatch.setattr(module, "PACE", 0.01)
+    monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.01)
     told, asked = threading.Event(), {}
 
     def load(name, progress, **options):
@@ -57,7 +57,7 @@ def test_visitors_hear_how_far_loading_is_and_then_the_error(monkeypatch):
         raise ModelError("no")
 
     monkeypatch.setattr(tokviz, "load", load, raising=False)
-    coming = Models(("org/name@abc",), options={"device": "cpu"}).coming("org/name@abc")
+    coming = Models(("org/name@abc",), options={"device": "cpu"}).load_with_progress("org/name@abc")
     assert next(coming) == "fetching: 0.50 of 2.00 GB"
     told.set()
     with pytest.raises(ModelError, match="could not be loaded on this server"):

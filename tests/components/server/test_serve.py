@@ -4,7 +4,7 @@ import gradio as gr
 import httpx
 
 from components.runs.models import Models
-from components.runs.stored_examples import Stored
+from components.runs.stored_examples import StoredExamples
 from components.server.fair_queue import queued
 from components.server.serve import launch
 from components.settings import Settings
@@ -22,7 +22,9 @@ def test_a_first_answer_that_comes_late_does_not_end_the_program(tmp_path, monke
 
     monkeypatch.setattr(httpx, "head", late)
     site = Site(
-        Settings(server_port=free_port()), Stored(tmp_path), Models(load=lambda name: FakeVLM())
+        Settings(server_port=free_port()),
+        StoredExamples(tmp_path),
+        Models(load=lambda name: FakeVLM()),
     )
     with gr.Blocks() as page:
         gr.Markdown("x")

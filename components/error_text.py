@@ -1,4 +1,4 @@
-"""Which sentence does a person see when something goes wrong?"""
+"""The sentence that a person sees when something goes wrong."""
 
 import logging
 
@@ -6,13 +6,16 @@ from tokviz.errors import TokvizError
 
 log = logging.getLogger(__name__)
 
-OURS = "Something went wrong on our side and was written to the log. Nothing is lost: try again."
+INTERNAL_ERROR = (
+    "Something went wrong in this program; the server's log has the details. Nothing is lost: "
+    "try again."
+)
 
 
-def sentence(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return a text that may be shown; anything but a TokvizError is logged with its traceback."""
     if isinstance(error, TokvizError):
         text = str(error)
         return text[:1].upper() + text[1:]
     log.error("a request failed", exc_info=error)
-    return OURS
+    return INTERNAL_ERROR

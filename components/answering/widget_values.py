@@ -1,4 +1,4 @@
-"""From a run to what the widgets show: explorer payload, lane cards, charts."""
+"""The values that the widgets show of a run: the viewer's payload, lane cards, charts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from ..runs.runs import FULL, KeptRun
 from ..widgets.payload_cache import CachedPayload
 
 DEFAULT_METHODS = ("fastervlm", "divprune", "fastv")
-START_HINT = "Each lane throws tokens away for real and answers again."
+START_HINT = "Each lane really removes tokens and answers again."
 
 
 @dataclass
@@ -60,7 +60,7 @@ def titles() -> dict[str, str]:
 def explorer(
     run: KeptRun, lane: int = FULL, view: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the payload of the big picture for one lane of a run."""
+    """Return the viewer's payload for one lane of a run."""
     if run.stored:
         return stored_explorer(run, lane).with_own(view=dict(view or {}))
     return _explorer(run, lane) | {"view": dict(view or {})}
@@ -179,8 +179,8 @@ def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, An
     return shown
 
 
-def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep what a function draws of a stored run, so that the next visitor need not wait for it."""
+def computed_once(draw: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a function returns for a stored run, which never changes."""
 
     @wraps(draw)
     def remembered(run: KeptRun, *args: Any) -> Any:
@@ -194,15 +194,15 @@ def drawn_once(draw: Callable[..., Any]) -> Callable[..., Any]:
     return remembered
 
 
-@drawn_once
+@computed_once
 def stored_explorer(run: KeptRun, lane: int) -> CachedPayload:
-    """Return the payload of the big picture for one lane of a stored run."""
+    """Return the viewer's payload for one lane of a stored run."""
     if run.cache is None:
         raise ValueError(f"{run.name} is not a stored example")
     return run.cache.put(_explorer(run, lane))
 
 
-@drawn_once
+@computed_once
 def stored_lanes(run: KeptRun) -> dict[str, Any]:
     """Return the comparison's value for a run whose lanes are all kept."""
     finished = {number: StoredLaneView(trace) for number, trace in run.traces.items()}
@@ -256,15 +256,17 @@ def machine_line(trace: Trace) -> str:
         return ""
     how = "lanes taking turns one token at a time"
     if trace.timings.get("shared"):
-        how += " at first, then all in one batch (totals count such steps at the pace of those "
-        how += "that the lane took alone)"
+        how += (
+            " at first, then all in one batch (a total counts each batched step as the median of "
+        )
+        how += "the steps that the lane took alone)"
     return (
         f"Times were measured in this run on {device} ({dtype}), {how}; the picture is encoded "
         "once and counted in every lane."
     )
 
 
-@drawn_once
+@computed_once
 def charts(run: KeptRun, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Return the three charts of one lane: layers, words, times of all lanes."""
     trace = run.traces[lane]
