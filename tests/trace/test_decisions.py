@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.ask.opening import Opening
+from components.ask.opening import OpenHandlers
 from components.site import Site
 from tokviz.cli.main import main
 from tokviz.errors import InputError
@@ -83,7 +83,7 @@ def test_a_trace_of_it_opens_in_the_page(picture, tmp_path):
     assert trace.layout.box[4].tolist() == [10, 10, 20, 20]
     trace.save(tmp_path / "t.safetensors")
     tab = SimpleNamespace(session_hash="tab")
-    shown = Opening(Site()).open_file(str(tmp_path / "t.safetensors"), tab)
+    shown = OpenHandlers(Site()).open_file(str(tmp_path / "t.safetensors"), tab)
     assert shown[1] == "what ?"
     assert "nothing was run" in str(shown).lower()
 

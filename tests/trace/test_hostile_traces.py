@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tokviz
-from components.ask.opening import Opening
+from components.ask.opening import OpenHandlers
 from components.runs.stored_examples import StoredExamples
 from tests.components.fake_vlm import fake_site
 from tests.hostile_files import changed, kinds, parts_of, places, put, with_arrays, with_header
@@ -137,7 +137,7 @@ def test_all_ways_in_refuse_the_same_file_in_the_same_sentence(what, tmp_path, c
     with pytest.raises(TraceError) as notebook:
         frame(tokviz.open_trace(path))
     assert str(notebook.value) == said
-    opening = Opening(fake_site())
+    opening = OpenHandlers(fake_site())
     notice = opening.open_file(str(path), types.SimpleNamespace(session_hash="s"))[3]
     assert notice == {"kind": "bad", "text": said[:1].upper() + said[1:]}
     assert cli.main(["analyse", "--from-trace", str(path), "--analysis", "concentration"]) == 2
