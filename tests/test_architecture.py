@@ -31,7 +31,7 @@ components.site
 components.runs
 components.settings
 components components.widgets components.setting_readers components.setting_table
-components.sentences
+components.error_text
 tokviz.__main__
 tokviz.cli
 tokviz.catalog

@@ -33,7 +33,7 @@ def failures(capfd, caplog):
     """Return the lines of tracebacks that stand in our own code, and errors that it has logged."""
     ours = (f'File "{ROOT / "components"}', f'File "{ROOT / "tokviz"}')
     lines = capfd.readouterr().err.splitlines()
-    logged = [repr(r.exc_info) for r in caplog.records if r.name == "components.sentences"]
+    logged = [repr(r.exc_info) for r in caplog.records if r.name == "components.error_text"]
     return [line for line in lines if line.strip().startswith(ours)] + logged
 
 
