@@ -1,20 +1,21 @@
-/** Base64 arrays as packed by tokviz/view/encode.py -> {values, shape}. */
+/** Arrays from Python: base64 as tokviz/view/encode.py writes it, unpacked to {values, shape}. */
 
 /** @import { Field, Numbers, Packed } from "./types.js" */
 
 /**
- * Value of each 16-bit float by its bits: sign 1, power 5, fraction 10; browsers read none
- * themselves.
+ * The value of each of the 65536 16-bit floats, by its bits (1 sign, 5 exponent, 10 fraction).
+ * JavaScript has no typed array for them.
  */
-const halves = new Float32Array(65536);
+const float16 = new Float32Array(65536);
 for (let bits = 0; bits < 65536; bits++) {
   const sign = bits & 0x8000 ? -1 : 1;
-  const power = (bits >> 10) & 31;
-  const part = bits & 1023;
-  if (power === 31) halves[bits] = part ? NaN : sign * Infinity;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) float16[bits] = fraction ? NaN : sign * Infinity;
   else
-    halves[bits] =
-      sign * (power ? 2 ** (power - 15) * (1 + part / 1024) : 2 ** -14 * (part / 1024));
+    float16[bits] =
+      sign *
+      (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
 }
 
 const kinds = { f2: Uint16Array, f4: Float32Array, u1: Uint8Array, i2: Int16Array, i4: Int32Array };
@@ -28,8 +29,9 @@ export const unpack = (field) => {
   const bytes = Uint8Array.from(atob(field.data), (c) => c.charCodeAt(0));
   /** @type {Numbers} */
   let values = new kinds[field.dtype](bytes.buffer);
-  if (field.dtype === "f2") values = Float32Array.from(values, (bits) => halves[bits]);
+  if (field.dtype === "f2") values = Float32Array.from(values, (bits) => float16[bits]);
   if (field.scale) {
+    // Bytes, as shares of one scale per row: scale is [rows], values [rows, length].
     const scale = unpack(field.scale).values;
     const length = field.shape[field.shape.length - 1];
     const real = new Float32Array(values.length);

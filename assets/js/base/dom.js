@@ -1,4 +1,4 @@
-/** Building and changing nodes of the page: every text becomes a text node, never markup. */
+/** Making and changing nodes of the page. Every text becomes a text node, never markup. */
 
 /**
  * Make a node: el("button", { class: "x", onclick: act, "aria-label": "y" }, "text", node, ...).
@@ -30,21 +30,21 @@ export const partsOf = (root) =>
     Array.from(root.querySelectorAll("[data-part]"), (node) => [node.dataset.part, node]),
   );
 
-/** Give a node other children; who is inside with the keyboard stays at the same place in it. */
+/** Replace the children of a node; the keyboard focus stays at the same place inside it. */
 export const fill = (node, ...children) => {
   const active = document.activeElement;
   const inside = active !== node && node.contains(active);
-  const place = inside ? stops(node).indexOf(active) : -1;
+  const place = inside ? focusable(node).indexOf(active) : -1;
   node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
-  if (place >= 0) stops(node)[place]?.focus({ preventScroll: true });
+  if (place >= 0) focusable(node)[place]?.focus({ preventScroll: true });
   return node;
 };
 
-const stops = (node) => [
+const focusable = (node) => [
   ...node.querySelectorAll("button, input, select, summary, a[href], [tabindex]"),
 ];
 
-/** Write a text only where it differs: writing makes the browser lay the place out again. */
+/** Write a text only where it differs: each write makes the browser compute the layout again. */
 export const writeText = (node, text) => {
   const now = String(text);
   if (node.childNodes.length === 1 && node.firstChild.nodeType === Node.TEXT_NODE) {
@@ -52,14 +52,14 @@ export const writeText = (node, text) => {
   } else if (now || node.childNodes.length) node.textContent = now;
 };
 
-/** Write an attribute only where it differs, likewise. */
+/** Write an attribute only where it differs, for the same reason. */
 export const writeAttribute = (node, name, value) => {
   if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
 };
 
 /**
- * What is inside a box may change without the page around it being laid out again: the box (CSS:
- * contain) has the height that its content had last. Returns the box.
+ * Give a box the height of its content, by script. With `contain: layout size` in CSS, a change inside
+ * the box then does not make the browser lay out the page around it. Returns the box.
  */
 export const holdHeight = (box) => {
   const measure = () => {
@@ -69,7 +69,7 @@ export const holdHeight = (box) => {
   return box;
 };
 
-/** Scroll to a part of the page unless its beginning is before the reader already. */
+/** Scroll to a part of the page unless its beginning is in the upper half of the window. */
 export const scrollToPart = (selector) => {
   const part = document.querySelector(selector);
   const top = part ? part.getBoundingClientRect().top : 0;

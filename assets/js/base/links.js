@@ -1,4 +1,4 @@
-/** The state of the page as the words of an address; components/answering/links.py reads them. */
+/** The state of the page as the query of an address; components/answering/links.py reads it. */
 
 /** @import { Plan, View } from "./types.js" */
 
@@ -6,7 +6,7 @@
 export const BY_HAND = "by hand";
 
 /**
- * How one run is looked at, as words of an address; null where it is as when the page opens.
+ * How the viewer shows one run, as fields of a query; null where a field has its default.
  * @param {View} view
  * @param {{n: number, fates: boolean, hand: Uint8Array | null}} of What the run has.
  */
@@ -26,7 +26,7 @@ export const viewWords = (view, of) => ({
   hand: of.hand ? packBits(of.hand) : null,
 });
 
-/** Chosen tokens as hexadecimal digits, four tokens each. */
+/** Chosen tokens [n] as hexadecimal digits: four tokens each, the first in the highest bit. */
 export const packBits = (bits) => {
   let text = "";
   for (let i = 0; i < bits.length; i += 4)
@@ -44,8 +44,8 @@ const isSet = (value) =>
   value !== null && value !== undefined && value !== "" && !(Array.isArray(value) && !value.length);
 
 /**
- * What a lane has of its own: fields of the lane begin with a dot, the method's options have their
- * names.
+ * The fields of a lane in a link: those of the lane begin with a dot, options of the method have their
+ * plain names.
  * @param {Plan} plan
  * @returns {any[][]} Names and values.
  */
@@ -88,8 +88,8 @@ export const plansText = (plans) =>
     .join(",");
 
 /**
- * @param {Plan} plan @returns {string} Equal plans have equal keys, whatever order their fields are
- * in and whatever is left at nothing.
+ * @param {Plan} plan @returns {string} Equal for equal plans: the order of their fields and empty fields
+ * do not matter.
  */
 export const planKey = (plan) => {
   const options = Object.entries(plan.options || {})

@@ -1,4 +1,4 @@
-/** What is on this page, for parts that look at one another, and what was drawn so far. */
+/** The parts of this page, so that they can read each other, and counts of what was drawn. */
 
 export const pageState = {
   /** Explorers in the order in which they were made; a page of tokviz has one. @type {any[]} */
@@ -7,8 +7,8 @@ export const pageState = {
   lanes: [],
   /** Pictures drawn since the page was opened. */
   paints: 0,
-  /** From the wish to the end of drawing, of the last picture. */
+  /** Milliseconds from a change of the view to the end of drawing, of the last picture. */
   lastPaintMs: 0,
-  /** Drawing alone. */
+  /** Milliseconds of drawing alone. */
   lastDrawMs: 0,
 };

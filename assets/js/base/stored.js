@@ -1,4 +1,4 @@
-/** Values that the page fetches as files: what stored examples show. */
+/** Values of stored examples, which the page fetches as files that the browser keeps. */
 
 /**
  * What a stored example shows is a file that is fetched once

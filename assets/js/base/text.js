@@ -1,4 +1,4 @@
-/** Numbers and counts in words. */
+/** Numbers as text. */
 
 export const formatNumber = (value) => {
   if (value === null || !Number.isFinite(value)) return "no number";

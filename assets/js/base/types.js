@@ -1,13 +1,12 @@
 /**
- * Shapes of the records that Python sends and that the parts of the page hand to one another.
- * Nothing here runs: tsc reads it (jsconfig.json). Letters: n visual tokens, t answer words, l
+ * Types of the records that Python sends and that the parts of the page pass to each other. Nothing
+ * here runs: tsc reads it (jsconfig.json). Letters: n visual tokens, t answer words, l
  * layers of the language model, h heads, u layers and g heads of the vision tower, k stages of
  * removal.
  *
  * @typedef {{data: string, dtype: "f2" | "f4" | "u1" | "i2" | "i4", shape: number[], scale?: Packed}} Packed
- *   An array as tokviz/view/encode.py packs it: base64 of little-endian numbers. With `scale`,
- * bytes
- *   0 to 254 are shares of their row's scale and 255 is "no number".
+ *   An array as tokviz/view/encode.py packs it: base64 of little-endian numbers. With `scale`, bytes 0
+ *   to 254 are shares of their row's scale and 255 means "no number".
  * @typedef {Float32Array | Uint8Array | Uint16Array | Int16Array | Int32Array} Numbers
  * @typedef {{values: Numbers, shape: number[]}} Field An unpacked array, row-major.
  *
@@ -42,11 +41,11 @@
  * @property {string} [sink_note]
  * @property {{kept: number[], error: string, title: string}} [choice] Tokens that a method chose.
  *
- * @typedef {Object} View How a run is looked at.
+ * @typedef {Object} View How the viewer shows a run.
  * @property {string} map "attention", "tam", "tower", "phi" or "score".
  * @property {number} layer
  * @property {number} head -1 is the mean over heads.
- * @property {Set<number>} words Words that are held; none means all.
+ * @property {Set<number>} words Chosen words; none means all.
  * @property {number | null} peek The word under the pointer.
  * @property {number} [keep] Tokens that the preview keeps; n means no preview.
  * @property {number} [opacity] Of the overlay, in percent.
@@ -57,7 +56,7 @@
  * @property {number | null} [stage] After which stage; null is the last, -1 before the first.
  * @property {boolean} [heat] Show the map below the fates.
  * @property {number} [hover] Token under the pointer, or -1.
- * @property {number} [pinned] Token that is held, or -1.
+ * @property {number} [pinned] Pinned token, or -1.
  *
  * @typedef {{map: string, layer: number, head: number, words: number[], keep: number, opacity: number,
  *   scaling: string, common: boolean, sinks: boolean, fates: boolean, stage: number, token: number,
@@ -67,7 +66,7 @@
  * @typedef {{id: string, label: string, has: Field | null, layers: number, heads: number, help?: string,
  *   why?: string}} MapEntry
  *
- * @typedef {Object} Look Everything that the painter needs; made anew after each change of the view.
+ * @typedef {Object} Look Everything that the painter needs; a new one after each change of the view.
  * @property {Float32Array | Numbers | null} norm [n] shares of the colour scale, NaN = no number.
  * @property {number} [absent] How many tokens have no number.
  * @property {number} opacity 0 to 1.
@@ -75,7 +74,7 @@
  * @property {boolean} [painted] The roles were painted by hand.
  * @property {boolean} [preview] The roles are a preview by the map.
  * @property {Numbers | null} groups [n] output token of each token.
- * @property {Numbers | null} places [n] token at whose place that one stands.
+ * @property {Numbers | null} places [n] token that represents it, or -1.
  * @property {Map<number, number[]> | null} members Output token -> its source tokens.
  * @property {Role[] | null} [marks]
  * @property {number[]} [registers]

@@ -1,6 +1,6 @@
 /**
  * The comparison: the full answer and up to three methods, each with its settings, picture and
- * figures.
+ * measurements.
  */
 
 /** @import { Plan } from "../base/types.js" */
@@ -10,7 +10,7 @@ import { BY_HAND, planKey, plansText } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { LaneColumn } from "./lane_column.js";
 
-/** What an answer depends on; the layer of its picture is not part of that. */
+/** Equal for plans with the same answer: the layer of the picture does not matter. */
 const answerKey = (plan) => planKey({ ...plan, layer: null, forcedText: null });
 
 export class Lanes {
@@ -57,7 +57,7 @@ export class Lanes {
     if (value.start) this.begin(value.start);
   }
 
-  /** A link that was opened shows answers which only the model can give: ask for them, once. */
+  /** A link may need answers that are not stored: ask the model for them, once. */
   begin(start) {
     if (this.begun) return;
     this.begun = true;
@@ -79,7 +79,7 @@ export class Lanes {
     return this.value.lanes.some(Boolean);
   }
 
-  /** Other settings; forms that were open stay so. */
+  /** Take over other settings; forms that are open stay open. */
   adopt(plans) {
     const open = this.plans.map((plan) => this.opened.has(plan));
     this.plans = plans.map((plan) => ({
@@ -168,15 +168,15 @@ export class Lanes {
   }
 
   /**
-   * Where the model looked depends on the big picture's layer, what became of tokens does not.
-   * Soon: the lanes must never hold up the picture whose layer is being changed.
+   * Pictures of attention follow the layer of the viewer. They are drawn a little later, so that the
+   * viewer's own picture comes first.
    */
   followLayer() {
     clearTimeout(this.later);
     if (this.pictures === "looked") this.later = setTimeout(() => this.repaint(), 30);
   }
 
-  /** After a change of what is shown: one colour scale for all lanes. */
+  /** Draw all lanes again, on one colour scale. */
   repaint() {
     const looks =
       this.pictures === "looked" ? this.columns.map((column) => column.picture.attention()) : [];
@@ -213,7 +213,7 @@ export class Lanes {
     return "";
   }
 
-  /** Tell whoever asked by hand what came of it. */
+  /** Send the answer of the lane with tokens chosen by hand to the brush. */
   tellHand() {
     const index = this.plans.findIndex((plan) => plan.method === BY_HAND);
     const lane = this.value.lanes[index];

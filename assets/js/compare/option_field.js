@@ -1,4 +1,4 @@
-/** One option of a method or mitigation as a labelled field of a form. */
+/** Form fields for the options of methods and mitigations. */
 
 import { el } from "../base/dom.js";
 

@@ -1,5 +1,5 @@
 /**
- * Settings of one lane: method, budget and the method's own options, generated from the registry.
+ * The form of one lane: method, budget and the method's own options, made from the registry.
  */
 
 import { el, fill } from "../base/dom.js";

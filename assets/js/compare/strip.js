@@ -1,4 +1,4 @@
-/** The keep sweep: one method at many budgets as a strip of cells; a click opens a cell's run. */
+/** The keep sweep: one cell per budget of one method; a click opens the cell's run. */
 
 import { el, fill, partsOf, scrollToPart } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
@@ -15,7 +15,7 @@ const STATES = {
   refused: ["!", "cannot run"],
 };
 
-/** Which question about which picture is shown above. */
+/** A text that is equal for the same question about the same picture in the viewer. */
 const about = () => {
   const { scene } = pageState.explorers[0] || {};
   const payload = scene?.payload;

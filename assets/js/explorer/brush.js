@@ -26,8 +26,8 @@ export class Brush {
     /** @type {number[] | null} */
     this.last = null;
     this.form = new BrushForm(this);
-    document.addEventListener("tv-hand", (/** @type {CustomEvent} */ event) =>
-      this.form.showAnswer(event.detail),
+    document.addEventListener("tv-hand", (event) =>
+      this.form.showAnswer(/** @type {CustomEvent} */ (event).detail),
     );
   }
 

@@ -3,7 +3,7 @@
  * everything here happens in the browser.
  */
 
-/** @import { Look, Numbers, Payload, Range, View } from "../base/types.js" */
+/** @import { Look, Numbers, Payload, Range } from "../base/types.js" */
 
 import { holdHeight, partsOf } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";

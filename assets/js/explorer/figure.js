@@ -1,4 +1,4 @@
-/** The view as a figure for print: what one sees, with its sentence, colour bar and legend. */
+/** The view as a figure for print: the picture with its sentence, colour bar and legend. */
 
 /** @import { Explorer } from "./explorer.js" */
 
@@ -50,8 +50,8 @@ export class Figure {
   }
 
   /**
-   * Lines that fit; what has no spaces is broken anywhere, and what is left out after eight lines
-   * is marked.
+   * Break a text into lines that fit. A word that is longer than a line is broken anywhere; after
+   * MAX_LINES lines the rest is replaced by "…".
    */
   wrap(pen, text, width) {
     const lines = [""];
@@ -69,9 +69,9 @@ export class Figure {
         put(word);
         continue;
       }
-      for (const sign of word) {
-        if (lines.at(-1) && !fits(lines.at(-1) + sign)) lines.push("");
-        put(sign);
+      for (const character of word) {
+        if (lines.at(-1) && !fits(lines.at(-1) + character)) lines.push("");
+        put(character);
       }
     }
     if (lines.length <= MAX_LINES) return lines;
@@ -117,7 +117,7 @@ export class Figure {
     }
   }
 
-  /** Move the painter's places into the figure. */
+  /** Move the rectangles of panes and tokens from the corner to their place in the figure. */
   shift(dx, dy) {
     const { painter } = this;
     const { cells } = painter;

@@ -1,6 +1,6 @@
 /**
- * Every head of a layer as a small map, the one with most on the image first; all share one colour
- * scale.
+ * Every head of a layer as a small map, on one colour scale; the head with most attention on the image
+ * comes first.
  */
 
 /** @import { Explorer } from "./explorer.js" */
@@ -31,7 +31,7 @@ export class HeadGallery {
     this.spotCache = null;
   }
 
-  /** Soon, after the picture has been painted: the gallery must never hold it up. */
+  /** Draw a little later, so that the picture of the viewer is painted first. */
   refresh() {
     clearTimeout(this.later);
     this.later = setTimeout(() => this.draw(), 30);
@@ -77,7 +77,7 @@ export class HeadGallery {
     this.owner.update();
   }
 
-  /** Which token each pixel of a small map shows, once per arrangement. */
+  /** Which token each pixel of a small map shows, [height, width], -1 = none; once per arrangement. */
   spots() {
     const { painter } = this.owner;
     const key = `${painter.width} ${painter.height}`;

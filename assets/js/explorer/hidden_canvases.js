@@ -15,7 +15,7 @@ export class HiddenCanvases extends TokenPlaces {
     this.hidden = {};
   }
 
-  /** Place everything in a width. The canvases had the old size, so they are dropped. */
+  /** Place everything in a width. The canvases had the old size, so they are dropped. @override */
   arrange(width, tallest) {
     this.hidden = {};
     return super.arrange(width, tallest);

@@ -1,10 +1,10 @@
-/** What the colours and patterns mean, and one sentence about what one sees. */
+/** The legend: what the colours and patterns mean. */
 
 import { el, fill, writeText } from "../base/dom.js";
 import { plural } from "../base/text.js";
 import { palette } from "./palette.js";
 
-/** [role, text] for everything that the picture shows now. */
+/** [name of the swatch, text] for everything that the picture shows now. */
 export const legendEntries = ({ scene, look, view }) => {
   const entries = [];
   const count = (test) => {
@@ -49,8 +49,8 @@ export const showLegend = (owner) => {
 };
 
 /**
- * A small picture of a role for the legend: an image, since a browser keeps a layer for every
- * canvas and goes through all layers at every move.
+ * A small picture for the legend. It is an image, because a browser has a layer for every canvas and
+ * checks all layers at every move of the pointer.
  */
 const swatches = new Map();
 export const swatch = (name) => {

@@ -1,4 +1,4 @@
-/** Colours and patterns. Every role differs in pattern as well as in colour. */
+/** Colours and patterns. What became of a token shows in the pattern as well as in the colour. */
 
 /** Anchors of viridis: perceptually even, readable for colour-blind eyes and in grey. */
 const anchors = [
@@ -21,7 +21,7 @@ const mixed = Array.from({ length: 256 }, (_, step) => {
 });
 const ramp = mixed.map((mix) => `rgb(${mix.join(",")})`);
 
-/** Okabe-Ito, for groups: told apart by colour-blind eyes; neighbours differ by outline anyway. */
+/** Colours of groups (Okabe-Ito): colour-blind readers can tell them apart, and groups have outlines. */
 const groups = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
 
 const tile = (size, draw, ratio) => {
@@ -91,7 +91,7 @@ const sizes = { pruned: 6, unseen: 8, sink: 7, absent: 6 };
 const tiles = new Map();
 const patterns = new WeakMap();
 
-/** A pen's pattern by key, made once: making one per token is what costs. */
+/** A pen's pattern by key, made once: one per token would take too long. */
 const filled = (pen, key, ratio, draw) => {
   if (!patterns.has(pen)) patterns.set(pen, new Map());
   const known = patterns.get(pen);
@@ -103,7 +103,7 @@ const filled = (pen, key, ratio, draw) => {
   return pattern;
 };
 
-/** Signs for registers and for a method's own names: told apart by shape alone. */
+/** Signs for registers and for a method's own names; they differ by shape alone. */
 const glyphs = ["triangle", "disc", "square", "diamond", "bar", "ring"];
 const corners = {
   triangle: [

@@ -31,8 +31,8 @@ export class RunArrays {
     this.sinks = field("sinks"); // [l, n]
     this.fates = field("fates"); // [k, n], 0 kept, 1 merged, 2 pruned
     this.groups = field("group"); // [k, n], output token, -1 = pruned
-    this.places = field("place"); // [k, n], source token at whose place it stands
-    this.went = field("went"); // [n], stage at which a token stopped standing alone
+    this.places = field("place"); // [k, n], token that represents the group, -1 = pruned
+    this.went = field("went"); // [n], stage that merged or pruned the token, -1 = none
     this.score = field("score"); // [n]
     this.registers = field("registers"); // [n]
     /** Results that are made once, by key. @type {Map<string, any>} */
@@ -68,7 +68,7 @@ export class RunArrays {
     return this.memory.get(key);
   }
 
-  /** Number of a stage; none means the last, and -1 stays: before the first. */
+  /** Number of a stage: null means the last one; -1 (before the first) stays -1. */
   last(stage) {
     const final = this.fates.shape[0] - 1;
     return stage === null || stage === undefined ? final : Math.min(stage, final);
@@ -89,11 +89,12 @@ export class RunArrays {
     return this.stageRow(this.fates, stage) || this.once("all", () => new Uint8Array(this.n));
   }
 
-  /** Output token of each token, and the token at whose place that one stands. */
+  /** Group of each token, [n], -1 = pruned, after a stage. */
   groupsAt(stage) {
     return this.fates ? this.stageRow(this.groups, stage) : null;
   }
 
+  /** Token that represents the group of each token, [n], -1 = pruned, after a stage. */
   placesAt(stage) {
     return this.fates ? this.stageRow(this.places, stage) : null;
   }
@@ -134,7 +135,7 @@ export class RunArrays {
     );
   }
 
-  /** In words, which picture and which of its tiles a token belongs to. */
+  /** Which picture and which of its tiles a token belongs to, as text. */
   where(token) {
     const { panes, images } = this.payload;
     const number = this.pane.values[token];
@@ -144,7 +145,7 @@ export class RunArrays {
     return pane.role === "thumbnail" ? `thumbnail${of}` : `tile ${this.tile.values[token]}${of}`;
   }
 
-  /** Tokens that are no patches: row ends and separators. */
+  /** Tokens that are not patches: row ends and separators. */
   get markTokens() {
     return this.once("marks", () =>
       Array.from(this.kind.values.keys()).filter((i) => this.kind.values[i] !== 0),

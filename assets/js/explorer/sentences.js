@@ -1,7 +1,8 @@
-/** One sentence about what the picture shows. */
+/** The sentence above the picture, which says what it shows. */
 
 import { formatPercent, plural } from "../base/text.js";
 
+/** The sentence for a view of what became of the tokens. */
 export const fateSentence = (scene, roles, stage) => {
   const count = (code) => roles.filter((role) => role === code).length;
   const groups = new Set(
@@ -17,7 +18,7 @@ export const fateSentence = (scene, roles, stage) => {
   );
 };
 
-/** One sentence that says what one sees. */
+/** The sentence for any view. */
 export const leadSentence = ({ scene, view, look }) => {
   if (!scene.n)
     return scene.payload.phase === "streaming"

@@ -1,4 +1,4 @@
-/** Link, pictures, numbers, files and code of what is on the screen. */
+/** Copying a link to the view, and saving it as picture, numbers, file or code. */
 
 /** @import { Explorer } from "./explorer.js" */
 
@@ -11,7 +11,7 @@ import { Figure } from "./figure.js";
 const names = ["kept", "merged", "pruned"];
 const kinds = ["patch", "newline", "separator"];
 
-/** Records as a table; all values are numbers, null or words without a comma. */
+/** Records as CSV; all values are numbers, null or words without a comma. */
 const commaSeparated = (rows) => {
   const values = rows.map((row) => Object.values(row).map((value) => value ?? ""));
   return `${[Object.keys(rows[0]), ...values].map((row) => row.join(",")).join("\n")}\n`;
@@ -90,7 +90,7 @@ export class Sharing {
     fill(this.owner.parts.message, ...what);
   }
 
-  /** What this view is, in the words of components/answering/links.py. */
+  /** The view as fields of a link, which components/answering/links.py reads. */
   state() {
     const { scene, view, panel } = this.owner;
     const { brush } = panel;

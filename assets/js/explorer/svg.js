@@ -1,4 +1,4 @@
-/** A pen that writes SVG where a canvas pen would paint: the painter draws one picture for both. */
+/** A pen with the methods of a canvas pen that writes SVG, so that one painter draws for both. */
 
 const round = (value) => String(+value.toFixed(2));
 const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
@@ -6,7 +6,7 @@ const ENTITIES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 /** XML has no control characters; one of them would make the whole file unreadable. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
-const escaped = (text) => text.replace(CONTROLS, "").replace(/[&<>"]/g, (sign) => ENTITIES[sign]);
+const escaped = (text) => text.replace(CONTROLS, "").replace(/[&<>"]/g, (one) => ENTITIES[one]);
 
 /** A canvas pen that only measures texts; one for all. */
 let ruler = null;

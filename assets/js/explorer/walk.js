@@ -1,6 +1,6 @@
 /**
- * A walk through a run: all tokens, each stage of removal, then layer by layer through the language
- * model.
+ * The walk: an animation through a run, from all tokens over each stage of removal to the layers of
+ * the language model.
  */
 
 /** @import { Explorer } from "./explorer.js" */

@@ -1,6 +1,6 @@
 /**
- * The answer's words: hover one for its map, click to hold it, several add up; a patch under the
- * pointer lights them.
+ * The answer's words. Hovering a word shows its map, a click keeps it, several words add up. While the
+ * pointer is on a patch, each word is coloured by how much it used that patch.
  */
 
 /** @import { Explorer } from "./explorer.js" */
@@ -66,7 +66,7 @@ export class WordList {
     return word.special ? "end" : word.text;
   }
 
-  /** One stop for the Tab key; the arrows move inside. */
+  /** Only one word can be reached by the Tab key; arrow keys move between the words. */
   rove(to) {
     this.nodes.forEach((node, i) => {
       node.tabIndex = i === to ? 0 : -1;
@@ -99,7 +99,7 @@ export class WordList {
     this.detail(view.peek !== null ? view.peek : [...view.words].pop());
   }
 
-  /** How sure the model was of a word, and what it nearly said. */
+  /** The probability of a word, and of the words that could have stood there instead. */
   detail(number) {
     const { scene, parts } = this.owner;
     const word = scene.words[number];
@@ -127,7 +127,7 @@ export class WordList {
     );
   }
 
-  /** Light each word by how much it used a token; returns the words that used it most. */
+  /** Colour each word by how much it used a token; returns [word, amount], most first. */
   light(token) {
     const { scene, view } = this.owner;
     const use = token >= 0 && scene.words.length ? scene.users(view, token) : null;

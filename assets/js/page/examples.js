@@ -7,8 +7,8 @@ export class Examples {
     this.trigger = trigger;
     this.head = root.querySelector("[data-part=head]");
     this.cards = root.querySelector("[data-part=cards]");
-    document.addEventListener("tv-shown", (/** @type {CustomEvent} */ event) =>
-      this.mark(event.detail.example),
+    document.addEventListener("tv-shown", (event) =>
+      this.mark(/** @type {CustomEvent} */ (event).detail.example),
     );
   }
 

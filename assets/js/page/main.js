@@ -1,7 +1,7 @@
 /**
- * Everything that the page of the app needs. `window.__tokviz` is the one bridge from Gradio: its
- * `js_on_load` is a text that is run inside a function, where nothing can be imported
- * (components/widgets/widget.py). Tests and the benchmark look at the page through it as well.
+ * The scripts of the page. Gradio reaches them through `window.__tokviz` alone: its `js_on_load` is a
+ * text that runs inside a function, where nothing can be imported (components/widgets/widget.py). Tests
+ * and the benchmark read the page through it as well.
  */
 
 import { planKey, plansText, viewWords } from "../base/links.js";
@@ -16,13 +16,13 @@ import { Scene } from "../explorer/scene.js";
 import { SvgPen } from "../explorer/svg.js";
 import { Examples } from "./examples.js";
 import { Notice } from "./notice.js";
-import { watchMasthead } from "./present.js";
+import { watchHeader } from "./present.js";
 
 const widgets = { Desk, Examples, Explorer, Lanes, Notice, Strip, storedLoader };
 const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 
-// Gradio may put the same head into a page twice; the parts that are there go on with the first.
+// Gradio may put the same head into a page twice; the first one stays in use.
 if (!window.__tokviz) {
   window.__tokviz = Object.assign(pageState, widgets, forTests);
-  watchMasthead();
+  watchHeader();
 }

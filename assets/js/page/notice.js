@@ -1,7 +1,6 @@
 /**
- * One line about what is going on: progress with its time, a warning, or what went wrong. While it
- * is scrolled out of sight it is also said at the edge of the window, where whoever pressed a
- * button further down sees it.
+ * One line of status: progress with its time, a warning, or an error. While the line is scrolled out of
+ * sight, a copy is shown at the lower edge of the window.
  */
 
 import { el, fill } from "../base/dom.js";

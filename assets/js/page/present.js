@@ -1,7 +1,7 @@
 /**
- * The masthead's buttons. Presenter mode is larger and shows only what is talked about; it is also
- * switched on by ?present=1 in the address. "Lessons" opens and closes the sidebar; a step of a
- * lesson begins at the picture.
+ * The buttons in the page's header. Presenter mode enlarges the page and hides the upload and the
+ * examples; ?present=1 in the address switches it on too. "Lessons" opens and closes the sidebar. A step
+ * of a lesson scrolls to the picture.
  */
 
 import { scrollToPart } from "../base/dom.js";
@@ -22,7 +22,7 @@ const present = (on) => {
   window.dispatchEvent(new Event("resize"));
 };
 
-/** @returns {HTMLElement | null} What opens and closes the sidebar with the lessons. */
+/** @returns {HTMLElement | null} The button that opens and closes the sidebar with the lessons. */
 const opener = () => document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button");
 
 const clicked = (target) => {
@@ -33,18 +33,18 @@ const clicked = (target) => {
   else opener()?.click();
 };
 
-/** Gradio builds the masthead after this script has run: wait for it before reading the address. */
+/** Gradio builds the header after this script has run: wait for it before reading the address. */
 const presentWhenAsked = () => {
-  const arrival = new MutationObserver(() => {
+  const observer = new MutationObserver(() => {
     if (!document.querySelector("#tv-present")) return;
-    arrival.disconnect();
+    observer.disconnect();
     if (new URL(window.location.href).searchParams.get("present") === "1") present(true);
   });
-  arrival.observe(document.documentElement, { childList: true, subtree: true });
+  observer.observe(document.documentElement, { childList: true, subtree: true });
 };
 
-/** Make the masthead's buttons work; once per page. */
-export const watchMasthead = () => {
+/** Make the header's buttons work; once per page. */
+export const watchHeader = () => {
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element) clicked(event.target);
   });
