@@ -68,7 +68,9 @@ def case_value(run: KeptRun) -> dict[str, Any]:
     words = [desk.word_card(word, full) for word in case.report.words]
     forced = {lane: f"“{text}” forced" for lane, text in case.forced.items()}
     entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.mitigations.items()}
-    mitigations = [desk.mitigation_outcome(i, one, run.traces[i], full) for i, one in entries.items()]
+    mitigations = [
+        desk.mitigation_outcome(i, one, run.traces[i], full) for i, one in entries.items()
+    ]
     mitigations.sort(key=lambda one: not one["changed"])
     return {
         "run": run.name,
