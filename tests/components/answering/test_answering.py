@@ -43,7 +43,7 @@ def test_lanes_run_beside_the_full_answer_and_are_compared():
     assert not lanes["lanes"][1]["changed"]
     assert lanes["lanes"][0]["overlay"]["fates"]
     ratios = {row["name"]: row["ratio"] for row in lanes["lanes"][1]["metrics"]}
-    assert "slower" in ratios["total time"]
+    assert ratios["total time"] == "timed once"
 
 
 def test_a_quick_model_does_not_flood_the_page(monkeypatch):
@@ -51,9 +51,8 @@ def test_a_quick_model_does_not_flood_the_page(monkeypatch):
     clock = count(1, 0.01)
     monkeypatch.setattr(answering, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     shown = [step for step in run(vlm=FakeVLM(steps=200)) if step.picture]
-    assert (
-        2 / answering.UPDATE_INTERVAL_S * 0.5 <= len(shown) <= 2 / answering.UPDATE_INTERVAL_S + 1
-    )
+    expected = 2 / answering.UPDATE_INTERVAL_S
+    assert expected * 0.5 <= len(shown) <= expected + 1
 
 
 @pytest.mark.parametrize("keep", [0, -1, "9", None, 2.5, True, 10**9, float("nan"), [], "<b>"])
