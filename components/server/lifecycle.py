@@ -23,6 +23,7 @@ from ..runs.journal import Journal
 from ..runs.stops import Stops
 from ..site import Site
 from .hosts import served_hosts
+from .odd_requests import OddRequests
 from .request_limits import Limits, RequestLimits
 from .security_headers import SecurityHeaders
 
@@ -69,7 +70,11 @@ def app_kwargs(site: Site) -> dict[str, Any]:
     routes = [Route("/healthz", partial(healthz, site.stopping)), site.stored.cache.route()]
     if settings.metrics:
         routes.append(Route("/metrics", partial(metrics, site.journal, settings.metrics)))
-    layers = [Middleware(SecurityHeaders), Middleware(RequestLimits, limits=limits)]
+    layers = [
+        Middleware(SecurityHeaders),
+        Middleware(RequestLimits, limits=limits),
+        Middleware(OddRequests),
+    ]
     return {"routes": routes, "middleware": layers}
 
 

@@ -1,4 +1,4 @@
-"""Checks of file inputs: only files in the upload folder are allowed, no other file of the server.
+"""Checks of inputs: as many as are wanted, of the right kinds, and only files that were uploaded.
 
 Gradio looks only at dicts whose `meta._type` says that they are files, and compares their paths as
 text. A dict without `meta` reached the image component unchecked, and a dict for an MCP tool was
@@ -9,11 +9,16 @@ upload components do it once more for the file that they hand over.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.utils import get_upload_folder
+
+from ..error_text import error_text
+
+log = logging.getLogger(__name__)
 
 ADDRESS = "Addresses are not fetched: save the file and upload it."
 NOT_UPLOADED = (
@@ -69,16 +74,66 @@ def check_files(value: Any) -> None:
             todo.extend(item)
 
 
+def is_quiet(error: Exception) -> bool:
+    """Return whether an error is a sentence for the visitor already, and no fault for the log."""
+    return isinstance(error, gr.Error) and not error.print_exception
+
+
+def check_count(event: Any, inputs: list[Any]) -> None:
+    """Raise gr.Error, with the names of what is wanted, where too few values were sent.
+
+    Gradio's own error quotes what was sent, also to the log.
+    """
+    if len(inputs) < len(event.inputs):
+        raise refused(
+            f"{name_of(event)} takes {len(event.inputs)} inputs "
+            f"({', '.join(input_names(event))}), got {len(inputs)}."
+        )
+
+
+def name_of(event: Any) -> str:
+    """Return what an event is called from outside."""
+    return f"/{event.api_name}" if isinstance(event.api_name, str) else "This event"
+
+
+def input_names(event: Any) -> list[str]:
+    """Return the labels of an event's inputs."""
+    return [str(getattr(block, "label", None) or block.get_block_name()) for block in event.inputs]
+
+
 class Page(gr.Blocks):
-    """gr.Blocks that checks the files of every input before a component or a handler sees it."""
+    """gr.Blocks that checks every input before a component or a handler sees it.
 
-    def preprocess_data(self, block_fn: Any, inputs: list[Any], *args: Any, **more: Any) -> Any:
-        """Return what turns the inputs of any event or endpoint into those of its function.
+    Whatever goes wrong is a sentence to who asked and one line in the log; only a fault of ours has
+    its traceback there. Gradio writes a traceback for each wrong input and answers {"error": null}.
+    """
 
-        Not awaited here: a traceback of Gradio's own would then name this file as if it were ours.
-        """
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], *args: Any, **more: Any
+    ) -> Any:
+        """Turn the inputs of any event or endpoint into those of its function."""
         check_files(inputs)
-        return super().preprocess_data(block_fn, inputs, *args, **more)
+        check_count(block_fn, inputs)
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **more)
+        except Exception as error:
+            if is_quiet(error):
+                raise
+            name = name_of(block_fn)
+            log.warning("an input of %s was refused: %s", name, type(error).__name__)
+            kinds = ", ".join(input_names(block_fn))
+            raise refused(f"An input of {name} is of the wrong kind: it takes {kinds}.") from None
+
+    async def process_api(self, block_fn: Any, *args: Any, **more: Any) -> dict[str, Any]:
+        """Run an event or endpoint."""
+        if getattr(block_fn, "fn", block_fn) is None:
+            raise refused("This event is the browser's alone.")
+        try:
+            return await super().process_api(block_fn, *args, **more)
+        except Exception as error:
+            if is_quiet(error):
+                raise
+            raise refused(error_text(error)) from None  # which writes its traceback
 
 
 def check_tools(server: Any) -> None:
