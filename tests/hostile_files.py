@@ -80,8 +80,8 @@ def steps_trace():
         arrays=layout_arrays(layout)
         | {"attention": np.ones((2, 2, 6), np.float16), "sink_phi": np.ones((2, 8), np.float16)},
         words={7: "seven"},
-        stages=(StageRecord("first", "before", None, first, 0.01),
-                StageRecord("second", "language_model", 1, named, 0.02, "mask")),
+        stages=(StageRecord("visionzip", "before", None, first, 0.01),
+                StageRecord("aim_mask", "language_model", 1, named, 0.02, "mask")),
         timings={"prefill": 0.5, "total": 1.5}, kv_bytes=7, kv_lengths=(4, 4),
         mitigation=MitigationRecord("vcd", {"alpha": 0.5}, ("contrast",), True,
                                     {"mean": 0.5, "steps": [1, 2]}),

@@ -12,7 +12,8 @@ import tokviz
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
 from tokviz.view.explorer import explorer_payload, find_sinks
-from tokviz.view.lanes import lane_card, method_card, mitigation_card
+from tokviz.view.lanes import lane_card
+from tokviz.view.method_cards import method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
 
 from ..runs.lane_request import BY_HAND, MAX_LANES, LaneRequest, lanes_json

@@ -130,8 +130,8 @@ def sound():
 @pytest.mark.parametrize(
     ("break_it", "complaint"),
     [
-        (lambda r: Reduction.select([0, 1, 2, 4], 6), "leaves 4 tokens where 3 were asked for"),
-        (lambda r: Reduction.select([0], 6), "leaves 1 tokens where 3"),
+        (lambda r: Reduction.select([0, 1, 2, 4], 6), "keeps 4 tokens, but 3 were asked for"),
+        (lambda r: Reduction.select([0], 6), "keeps 1 tokens, but 3"),
         (lambda r: Reduction.select([0, 2, 4], 7), "is for 7 tokens, there are 6"),
         (lambda r: replace(r, weights=r.weights.astype(np.float64)), "must be float32"),
         (lambda r: replace(r, weights=r.weights * np.float32(np.nan)), "must be finite"),

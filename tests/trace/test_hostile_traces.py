@@ -140,7 +140,7 @@ def test_all_ways_in_refuse_the_same_file_in_the_same_sentence(what, tmp_path, c
     opening = OpenHandlers(fake_site())
     notice = opening.open_file(str(path), types.SimpleNamespace(session_hash="s"))[3]
     assert notice == {"kind": "bad", "text": said[:1].upper() + said[1:]}
-    assert cli.main(["analyse", "--from-trace", str(path), "--analysis", "concentration"]) == 2
+    assert cli.main(["analyse", "--from-trace", str(path), "--analysis", "sinks"]) == 2
     assert capsys.readouterr().err == f"tokviz: {said}\n"
     with caplog.at_level(logging.WARNING):
         assert StoredExamples(tmp_path / "none", more=tmp_path).all == {}

@@ -5,7 +5,8 @@ import pytest
 import tokviz
 from tokviz.time_ratio import repeats_of
 from tokviz.trace.lane_view import LaneView
-from tokviz.view.lanes import duration, lane_card, method_card, metrics, size
+from tokviz.view.lanes import duration, lane_card, metrics, size
+from tokviz.view.method_cards import method_card
 
 
 def lane(total=0.1, text="a dog", tokens=36, kv=1000, **more):

@@ -14,12 +14,11 @@ from statistics import median
 from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
-from tokviz.reduction.run_status import status_from
 from tokviz.time_ratio import repeats_of, time_ratio
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF_WORDS
-from tokviz.view.about import about, status_text
+from tokviz.trace.status import status_from
 from tokviz.view.distance import word_distances
 from tokviz.view.words import compare_words, verdict
 
@@ -203,55 +202,3 @@ def size(count: float) -> str:
             return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
         count /= 1024
     return f"{count:.3g} GiB"
-
-
-def method_card(method: Any, reason: str = "") -> dict[str, Any]:
-    """Return the entry of one registered method in the method menu.
-
-    Args:
-        method: an entry of METHODS.
-        reason: why it cannot be used on this model, or "".
-    """
-    return {
-        "name": method.name,
-        "title": method.title,
-        "where": method.acts_at,
-        "kind": method.kind,
-        "query_aware": method.query_aware,
-        "verified": method.verified,
-        "removes": method.removes,
-        "positions": method.positions,
-        "summary": method.summary,
-        "notes": method.notes,
-        "about": about(method),
-        "paper": method.paper,
-        "year": method.year,
-        "missing": reason,
-        "options": [_option(option) for option in method.options.values()],
-    }
-
-
-def mitigation_card(entry: Any) -> dict[str, Any]:
-    """Return the entry of one registered mitigation in the mitigation menu."""
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "summary": entry.summary,
-        "notes": entry.notes,
-        "about": [("Status", status_text(entry))],
-        "verified": entry.verified,
-        "options": [_option(option) for option in entry.options.values()],
-    }
-
-
-def _option(option: Any) -> Mapping[str, Any]:
-    limits = option.range
-    return {
-        "name": option.name,
-        "type": option.type.__name__,
-        "default": option.default,
-        "choices": list(option.choices),
-        "low": limits.low if limits else None,
-        "high": limits.high if limits else None,
-        "step": limits.step if limits else None,
-    }

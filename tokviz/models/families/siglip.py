@@ -18,7 +18,8 @@ class SiglipBlocks(Family):
     def tower_refusal(self, model: nn.Module, layout: Layout, sources: Sources) -> str | None:
         """Return why no method can act inside the tower, as for towers of other blocks."""
         names = ("layer_norm1", "self_attn", "layer_norm2", "mlp")
-        if not all(hasattr(self.tower_layers(model)[0], name) for name in names):
+        ours = type(self).tower_attend is SiglipBlocks.tower_attend  # InternVL brings its own
+        if ours and not all(hasattr(self.tower_layers(model)[0], name) for name in names):
             kind = type(self.tower_layers(model)[0]).__name__
             return (
                 f"this checkpoint's vision tower is made of {kind}, inside which no method can act "

@@ -1,0 +1,60 @@
+"""The entries of the menus of methods and mitigations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokviz.view.about import about, status_text
+
+
+def method_card(method: Any, reason: str = "") -> dict[str, Any]:
+    """Return the entry of one registered method in the method menu.
+
+    Args:
+        method: an entry of METHODS.
+        reason: why it cannot be used on this model, or "".
+    """
+    return {
+        "name": method.name,
+        "title": method.title,
+        "where": method.acts_at,
+        "kind": method.kind,
+        "query_aware": method.query_aware,
+        "verified": method.verified,
+        "removes": method.removes,
+        "positions": method.positions,
+        "summary": method.summary,
+        "notes": method.notes,
+        "about": about(method),
+        "paper": method.paper,
+        "year": method.year,
+        "missing": reason,
+        "options": [_option(option) for option in method.options.values()],
+    }
+
+
+def mitigation_card(entry: Any) -> dict[str, Any]:
+    """Return the entry of one registered mitigation in the mitigation menu."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "summary": entry.summary,
+        "notes": entry.notes,
+        "about": [("Status", status_text(entry))],
+        "verified": entry.verified,
+        "options": [_option(option) for option in entry.options.values()],
+    }
+
+
+def _option(option: Any) -> Mapping[str, Any]:
+    limits = option.range
+    return {
+        "name": option.name,
+        "type": option.type.__name__,
+        "default": option.default,
+        "choices": list(option.choices),
+        "low": limits.low if limits else None,
+        "high": limits.high if limits else None,
+        "step": limits.step if limits else None,
+    }
