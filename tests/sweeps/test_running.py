@@ -221,7 +221,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, mo
             return count
 
     monkeypatch.setattr(store, "RowFile", Small)
-    room[0] = 6_000
+    room[0] = 9_000
     with pytest.raises(InputError, match="No space left on device. What was saved is whole"):
         ask()
     saved = Store(tmp_path / "out").read()
