@@ -73,11 +73,11 @@ def test_methods_are_composed_in_their_order_with_a_share_as_a_budget(vlm):
     ("given", "says"),
     [
         (["--method", "tome,fastv", "--keep", "9"], "2 methods, 1 budgets"),
-        (["--method", "fastv,tome", "--keep", "9,9"], "a plan goes tower, before"),
+        (["--method", "fastv,tome", "--keep", "9,9"], "the steps of a plan must be in order"),
         (["--method", "fastv", "--keep", "0%"], "--keep must be a count such as 64 or a share"),
         (
             ["--method", "fastv,fastervlm", "--keep", "9,9", "--option", "layer=1"],
-            "a plan goes|of several methods",
+            "in order|of several methods",
         ),
         (["--keep", "25%"], "need --method"),
     ],

@@ -39,7 +39,7 @@ CALLS = {
     "tokviz.load", "tokviz.plan", "tokviz.analyse", "tokviz.Reduction.select", "vlm.answer",
     "plan.mitigated", "plan.then", "Plan", "chosen", "draw", "print", "np.argsort",
 }  # fmt: skip
-METHODS = {"astype", "mean", "sum", "save"}
+METHODS = {"astype", "mean", "sum", "save", "then"}
 """Of what a call or an index gives."""
 NAMES = {
     "tokviz", "np", "vlm", "plan", "trace", "values", "words", "token", "draw", "print", "Plan",
