@@ -68,6 +68,6 @@ def test_a_file_gets_no_progress(capsys):
 
 def test_loading_tells_a_terminal_and_no_reader_of_json(terminal):
     terminal()
-    names = dict.fromkeys(("device", "dtype", "bits", "device_map", "revision"))
+    names = dict.fromkeys(("device", "dtype", "bits", "device_map", "revision", "clip"))
     assert "progress" in load_options(asked(json=False, **names))
     assert "progress" not in load_options(asked(json=True, **names))
