@@ -26,7 +26,7 @@ from tokviz.analysis.ranks import spearman
 from tokviz.capture import Capture
 from tokviz.catalog import marked
 from tokviz.errors import TokvizError
-from tokviz.models.before.prefill_input import route
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.runs.measured import measure
 from tokviz.plans import plan
 from tokviz.reduction import METHODS
@@ -103,7 +103,9 @@ def method_scores(vlm: Any, image: Any, prompt: str) -> Iterator[tuple[str, np.n
                 if chosen.at("language_model"):
                     score = measure(vlm, prepared, vision, chosen, 1).score
                 else:
-                    prefill_input = route(vlm.family, vlm.model, prepared, vision, chosen)
+                    prefill_input = make_prefill_input(
+                        vlm.family, vlm.model, prepared, vision, chosen
+                    )
                     score = (
                         prefill_input.records[0].reduction.score if prefill_input.records else None
                     )

@@ -25,7 +25,7 @@ from embedded.evaluate import FIRST, ask_all, held_out
 from embedded.questions import Question
 from tokviz.capture import Capture
 from tokviz.examine.diagnosis import CARRIED, FIGURES, UNSURE, Report, claims
-from tokviz.models.before.prefill_input import route
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.plans import Plan
 from tokviz.text.words import exact_pieces, word_spans
 
@@ -69,7 +69,9 @@ def mark(vlm: Any, numbers: Sequence[int]) -> Iterator[Marked]:
             for row, question in zip(rows, asked, strict=True):
                 prepared = vlm.prepare(scenes[row].image, question.text)
                 vision = vlm.encode(prepared, [None], Capture.nothing())
-                prefill_inputs.append(route(vlm.family, vlm.model, prepared, vision, Plan(())))
+                prefill_inputs.append(
+                    make_prefill_input(vlm.family, vlm.model, prepared, vision, Plan(()))
+                )
             said = answers(vlm, prefill_inputs, NEW_TOKENS)
         for row, question, one in zip(rows, asked, said, strict=True):
             right = one.text.strip() == question.answer

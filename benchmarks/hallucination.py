@@ -23,7 +23,7 @@ from embedded.world import Scene
 from tokviz.capture import Capture
 from tokviz.catalog import POLICIES
 from tokviz.evaluation import ChairScores, ObjectList, chair
-from tokviz.models.before.prefill_input import route
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.plans import Plan, plan
 
 PAGE = Path(__file__).parents[1] / "docs/hallucination.md"
@@ -42,7 +42,9 @@ def said(vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int, new_tokens: int)
             for image, text in pairs[start : start + CHUNK]:
                 prepared = vlm.prepare(image, text)
                 vision = vlm.encode(prepared, [chosen], Capture.nothing())
-                prefill_inputs.append(route(vlm.family, vlm.model, prepared, vision, chosen))
+                prefill_inputs.append(
+                    make_prefill_input(vlm.family, vlm.model, prepared, vision, chosen)
+                )
             found += [one.text for one in answers(vlm, prefill_inputs, new_tokens)]
     return found
 

@@ -25,7 +25,7 @@ from embedded.world import scene
 from tokviz.capture import Capture
 from tokviz.cost import tokens_per_layer
 from tokviz.errors import TokvizError
-from tokviz.models.before.prefill_input import route
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.run import Run
 from tokviz.models.runs.streaming import with_relevance
@@ -104,7 +104,9 @@ def see(vlm: Any, scenes: int, easy: int, plans: Sequence[Plan]) -> list[Asked]:
 def outside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
     """Answer with a plan that acts before or inside the tower; the language model in batches."""
     with vlm.guarded():
-        prefill_inputs = [route(vlm.family, vlm.model, a.prepared, a.vision, chosen) for a in asked]
+        prefill_inputs = [
+            make_prefill_input(vlm.family, vlm.model, a.prepared, a.vision, chosen) for a in asked
+        ]
         texts = [one.text for one in batched.answers(vlm, prefill_inputs, NEW_TOKENS)]
     left = [len(one.features.tokens) for one in prefill_inputs]
     spent = [one.decide_seconds for one in prefill_inputs]
