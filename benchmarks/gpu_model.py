@@ -14,7 +14,7 @@ import tokviz
 from benchmarks.shapes import Shape, make
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
-from tokviz.models.before.prefill_input import PrefillInput, route
+from tokviz.models.before.prefill_input import PrefillInput, make_prefill_input
 from tokviz.models.clock import now
 from tokviz.models.runs.run import Prepared
 from tokviz.plans import Plan, chosen
@@ -125,7 +125,7 @@ class Bench:
         with vlm.guarded():
             shared = vlm.encode(self.prepared, [None], Capture.nothing())
             plan = chosen(Reduction.select(kept, self.n))
-            return route(vlm.family, vlm.model, self.prepared, shared, plan)
+            return make_prefill_input(vlm.family, vlm.model, self.prepared, shared, plan)
 
     # -- measuring ----------------------------------------------------------------------------
 
