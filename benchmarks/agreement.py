@@ -24,6 +24,7 @@ from tokviz.analysis import ANALYSES, Result, analyse
 from tokviz.analysis.blocks import block_count, block_numbers
 from tokviz.analysis.ranks import spearman
 from tokviz.capture import Capture
+from tokviz.catalog import marked
 from tokviz.errors import TokvizError
 from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.runs.measured import measure
@@ -167,11 +168,19 @@ def table(found: Mapping[str, list[list[float]]]) -> str:
     alike: dict[bytes, list[str]] = {}
     for name, pairs in found.items():
         alike.setdefault(np.array(pairs, np.float64).tobytes(), []).append(name)
-    rows = {", ".join(names): np.array(found[names[0]], np.float64) for names in alike.values()}
+    rows = {
+        ", ".join(map(shown, names)): np.array(found[names[0]], np.float64)
+        for names in alike.values()
+    }
     for name in sorted(rows, key=lambda name: -float(np.nanmean(rows[name][:, 1]))):
         cells = [cell(column) for column in rows[name].T]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def shown(score: str) -> str:
+    """Return a row's name; a method that stands in for a published one is marked."""
+    return marked(score.strip("`")) if score.startswith("`") else score
 
 
 def page(questions: int) -> str:

@@ -35,7 +35,7 @@ def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -
 
     Args:
         vlm: a loaded model.
-        prefill_inputs: what enters layer 0, from `prefill_input.route`; no stages inside.
+        prefill_inputs: what enters layer 0, from `make_prefill_input`; no stages inside.
         new_tokens: tokens after which an answer is cut.
     """
     groups: dict[int, list[int]] = defaultdict(list)

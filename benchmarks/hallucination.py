@@ -21,6 +21,7 @@ from embedded.evaluate import FIRST, held_out
 from embedded.things import NAMES, plural
 from embedded.world import Scene
 from tokviz.capture import Capture
+from tokviz.catalog import POLICIES
 from tokviz.evaluation import ChairScores, ObjectList, chair
 from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.plans import Plan, plan
@@ -63,7 +64,7 @@ def pope_lines(vlm: Any, scenes: int) -> Iterator[str]:
                 f"{100 * getattr(whole, name):.1f} ({interval([getattr(d, name) for d in draws])})"
                 for name in ("accuracy", "precision", "recall", "f1", "yes_ratio")
             ]
-            yield f"| {split} | {keep} | {' | '.join(cells)} |"
+            yield f"| {split} | {keep} | {policy(keep)} | {' | '.join(cells)} |"
 
 
 def chair_lines(vlm: Any, views: Sequence[Scene]) -> Iterator[str]:
@@ -79,7 +80,12 @@ def chair_lines(vlm: Any, views: Sequence[Scene]) -> Iterator[str]:
             lambda s: s.chair_i, lambda s: s.chair_s, lambda s: s.recall,
         )  # fmt: skip
         cells = [f"{100 * of(whole):.1f} ({interval([of(d) for d in draws])})" for of in shares]
-        yield f"| {keep} | {whole.mentions} | {' | '.join(cells)} |"
+        yield f"| {keep} | {policy(keep)} | {whole.mentions} | {' | '.join(cells)} |"
+
+
+def policy(keep: int) -> str:
+    """Return which position ids the visual tokens had: their own, or as FasterVLM leaves them."""
+    return POLICIES["keep" if keep == max(BUDGETS) else tokviz.METHODS[METHOD].positions]
 
 
 def added(scores: Sequence[ChairScores]) -> ChairScores:
@@ -106,8 +112,8 @@ def page(scenes: int) -> str:
             "at random, among the most frequent (popular), or among those that most often come",
             "with what is there (adversarial). The official reading of the answer. In per cent.",
             "",
-            "| Split | Tokens | Accuracy | Precision | Recall | F1 | Yes |",
-            "| --- | ---: | --- | --- | --- | --- | --- |",
+            "| Split | Tokens | Position ids | Accuracy | Precision | Recall | F1 | Yes |",
+            "| --- | ---: | --- | --- | --- | --- | --- | --- |",
             *pope_lines(vlm, scenes),
             "",
             "## CHAIR",
@@ -116,8 +122,8 @@ def page(scenes: int) -> str:
             "there, of all mentions; CHAIR_s: descriptions with such a mention; recall: things",
             "there that are mentioned. In per cent.",
             "",
-            "| Tokens | Mentions | CHAIR_i | CHAIR_s | Recall |",
-            "| ---: | ---: | --- | --- | --- |",
+            "| Tokens | Position ids | Mentions | CHAIR_i | CHAIR_s | Recall |",
+            "| ---: | --- | ---: | --- | --- | --- |",
             *chair_lines(vlm, held_out(scenes)),
             "",
             f"Machine: {machine()}.",

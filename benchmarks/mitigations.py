@@ -17,6 +17,7 @@ from benchmarks.table import machine
 from embedded.evaluate import held_out
 from embedded.things import NAMES
 from tokviz.capture import Capture
+from tokviz.catalog import POLICIES, marked
 from tokviz.evaluation import SPLITS, PopeScores, Question, agreement, ask_about
 from tokviz.mitigation import MITIGATIONS
 from tokviz.plans import Plan, plan
@@ -122,7 +123,9 @@ def lines(questions: dict[str, list[Question]], answers: Answers, refused: dict)
             gains = [a.accuracy - b.accuracy for a, b in zip(draws[name], draws[base], strict=True)]
             gain = f"{100 * (whole.accuracy - plain.accuracy):+.1f} ({interval(gains)})"
             who, _, method = name.partition(" ")
-            tokens = f"{KEEP}, FasterVLM" if method else "all 144"
+            policy = POLICIES[tokviz.METHODS[METHOD].positions]
+            tokens = f"{KEEP}, FasterVLM, position ids {policy}" if method else "all 144"
+            who = who if who == "plain" else marked(who)
             cells.append("" if who == "plain" else gain)
             found.append(f"| {split} | {tokens} | {who} | {' | '.join(cells)} |")
     return found

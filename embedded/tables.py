@@ -35,10 +35,12 @@ def budget_table(measured: dict) -> str:
     """Tabulate accuracy over all kinds by rule and number of visual tokens."""
     curves = measured["budgets"]
     budgets = list(next(iter(curves.values())))
-    lines = ["| kept by | " + " | ".join(f"{b} tokens" for b in budgets) + " |"]
-    lines.append("|---" * (len(budgets) + 1) + "|")
+    heads = " | ".join(f"{b} tokens" for b in budgets)
+    lines = [f"| kept by | position ids | {heads} |", "|---" * (len(budgets) + 2) + "|"]
     for name, curve in curves.items():
-        lines.append(f"| {name} | " + " | ".join(percent(curve[b]["all"]) for b in budgets) + " |")
+        lines.append(
+            f"| {name} | kept | " + " | ".join(percent(curve[b]["all"]) for b in budgets) + " |"
+        )
     return "\n".join(lines)
 
 

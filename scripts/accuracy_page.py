@@ -1,7 +1,11 @@
 """docs/accuracy.md, written from the rows that `python -m benchmarks.methods` measured."""
 
+import json
+from pathlib import Path
+
 from benchmarks.rows import FULL, Row, read, wilson
 from scripts.method_pages import NONE, table
+from tokviz.catalog import POLICIES, marked
 from tokviz.reduction.method import METHODS
 
 TITLE = "# How often is the answer still right?"
@@ -29,9 +33,16 @@ the budget elsewhere. A dash: not measured yet, or not possible (the last sectio
 Methods inside the language model see all tokens in their first layers: the table of tokens shows
 what each layer computes with, on average. `relevance` is an oracle, not a method: it has seen the
 full answer, and its decision time counts that answer and the backward passes through it.
+
+*Position ids*: kept = the tokens that are left keep the position ids that they had, renumbered =
+numbered anew without gaps; each as published. *Stand-in*: built from secondary sources. *Same W
+as*: both decided alike on every question and at every budget that `python -m
+benchmarks.same_choice` tried; *same figures as*: every figure of every budget is the same. Such
+rows are one piece of evidence, not two.
 """
 SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
 SHARES = (100, 50, 25, 11, 5)
+SAME = Path(__file__).parents[1] / "docs" / "same_choice.json"
 
 
 def page() -> str:
@@ -62,8 +73,45 @@ def accuracy(rows: dict[tuple[str, int], Row], which: str) -> str:
         return (-right / asked if asked else 1.0), name
 
     names = sorted({row.method for row in rows.values()} - {FULL}, key=rank)
-    lines = [[f"`{name}`", *(cell(at(name, s), which) for s in SHARES)] for name in names]
-    return table(["Method", *(f"{share} %" for share in SHARES)], lines)
+    lines = [
+        [shown(name, rows), policy(name), *(cell(at(name, s), which) for s in SHARES)]
+        for name in names
+    ]
+    return table(["Method", "Position ids", *(f"{share} %" for share in SHARES)], lines)
+
+
+def shown(name: str, rows: dict[tuple[str, int], Row]) -> str:
+    """Return a method's name with what a reader must know: a stand-in, the same W as another."""
+    text = marked(name)
+    for groups, what in ((same_choice(), "W"), (same_figures(rows), "figures")):
+        others = [f"`{o}`" for group in groups if name in group for o in group if o != name]
+        others = [other for other in others if other not in text]
+        text += f", same {what} as {', '.join(others)}" if others else ""
+    return text
+
+
+def same_figures(rows: dict[tuple[str, int], Row]) -> list[list[str]]:
+    """Return the groups of methods that agree in every figure of every budget below 100 %."""
+    figures: dict[tuple, list[str]] = {}
+    for name in sorted({method for method, _ in rows} - {FULL}):
+        own = [rows.get((name, share)) for share in SHARES if share < 100]
+        if all(row is not None and not row.error for row in own):
+            key = tuple((r.scenes, r.easyvqa, r.left, r.per_layer) for r in own if r)
+            figures.setdefault(key, []).append(name)
+    return [names for names in figures.values() if len(names) > 1]
+
+
+def policy(name: str) -> str:
+    """Return which position ids the tokens that are left had when a row was measured."""
+    if name not in METHODS:
+        return NONE
+    entry = METHODS[name]
+    return POLICIES[entry.positions] if entry.removes else "kept (nothing is removed)"
+
+
+def same_choice() -> list[list[str]]:
+    """Return the groups of methods that decided alike, from `python -m benchmarks.same_choice`."""
+    return json.loads(SAME.read_text(encoding="utf-8")) if SAME.exists() else []
 
 
 def cell(row: Row | None, which: str) -> str:
@@ -78,7 +126,7 @@ def cell(row: Row | None, which: str) -> str:
 def spent(rows: dict[tuple[str, int], Row]) -> str:
     """Return what a quarter of the tokens meant for each method."""
     lines = [
-        [f"`{name}`", METHODS[name].acts_at, f"{row.left:.1f}", f"{row.per_layer:.1f}",
+        [shown(name, rows), METHODS[name].acts_at, f"{row.left:.1f}", f"{row.per_layer:.1f}",
          f"{row.decide_ms:.1f} ms"]
         for (name, share), row in sorted(rows.items())
         if share == 25 and not row.error and name in METHODS
@@ -96,7 +144,7 @@ def failures(rows: dict[tuple[str, int], Row]) -> list[str]:
     if not said:
         return []
     lines = [
-        f"- `{name}` at {', '.join(f'{s} %' for s in shares)}: {error}"
+        f"- {marked(name)} at {', '.join(f'{s} %' for s in shares)}: {error}"
         for name, errors in sorted(said.items())
         for error, shares in errors.items()
     ]

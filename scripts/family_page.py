@@ -7,6 +7,7 @@ from pathlib import Path
 
 import tokviz
 from scripts.method_pages import table
+from tokviz.catalog import marked
 from tokviz.text.lines import lines_of
 
 ROWS = Path(__file__).parents[1] / "docs" / "families.jsonl"
@@ -74,7 +75,7 @@ def grid(rows: list[Attempt], notes: dict[str, tuple[int, str]]) -> str:
         cell = str(notes[alike(row)][0]) if row.refusal else RAN
         by_name.setdefault(row.name, {})[row.family] = cell
     lines = [
-        [f"`{name}`", *(cells.get(f, "") for f in families)] for name, cells in by_name.items()
+        [marked(name), *(cells.get(f, "") for f in families)] for name, cells in by_name.items()
     ]
     return table(["name", *families], lines)
 

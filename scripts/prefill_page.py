@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.method_pages import table
+from tokviz.catalog import marked
 from tokviz.reduction.method import METHODS
 from tokviz.text.lines import lines_of
 
@@ -49,7 +50,7 @@ def measured(rows: list[dict[str, Any]]) -> str:
     ran = [row for row in rows if not row["error"] and row["method"] in METHODS]
     lines = [
         [
-            f"`{row['method']}`",
+            marked(row["method"]),
             METHODS[row["method"]].acts_at,
             str(row["left"]),
             f"{row['milliseconds']:.1f} ms",
@@ -65,5 +66,5 @@ def measured(rows: list[dict[str, Any]]) -> str:
 
 def refused(rows: list[dict[str, Any]]) -> list[str]:
     """Return why some methods could not run."""
-    lines = [f"- `{row['method']}`: {row['error']}" for row in rows if row["error"]]
+    lines = [f"- {marked(row['method'])}: {row['error']}" for row in rows if row["error"]]
     return ["## What could not run", "\n".join(lines)] if lines else []

@@ -15,6 +15,9 @@ import tokviz
 from tokviz.errors import InputError
 from tokviz.names import unknown
 
+STAND_IN = "stand-in"
+POLICIES = {"keep": "kept", "repack": "renumbered"}
+"""Position policy -> what it does to the position ids of tokens that are left, in one word."""
 LISTS = {
     "methods": "reduction methods",
     "mitigations": "mitigations of hallucination",
@@ -232,6 +235,15 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
     if which == "analyses":
         return name, entry["summary"], reads, paper
     return name, entry["acts_at"], _summary(entry), paper
+
+
+def marked(name: str) -> str:
+    """Return the name of a method or mitigation as tables show it, a stand-in marked as one.
+
+    One name may be both (`cmai`): it is marked when either is a stand-in.
+    """
+    entries = [r[name] for r in (tokviz.METHODS, tokviz.MITIGATIONS) if name in r]
+    return f"`{name}`" + ("" if all(e.verified for e in entries) else f" ({STAND_IN})")
 
 
 def _summary(entry: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 import tokviz
+from tokviz.time_ratio import repeats_of
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
 from tokviz.view.explorer import explorer_payload, find_sinks
@@ -261,9 +262,11 @@ def machine_line(trace: Trace) -> str:
             " at first, then all in one batch (a total counts each batched step as the median of "
         )
         how += "the steps that the lane took alone)"
+    repeats = len(repeats_of(trace.model, "total"))
+    again = f" Ratios are of {repeats} further rounds in turn." if repeats else ""
     return (
         f"Times were measured in this run on {device} ({dtype}), {how}; the picture is encoded "
-        "once and counted in every lane."
+        f"once and counted in every lane.{again}"
     )
 
 

@@ -102,7 +102,9 @@ export class BrushForm {
     );
     const methods = catalogue
       .filter((method) => !method.missing)
-      .map((method) => option(`method ${method.name}`, method.title));
+      .map((method) =>
+        option(`method ${method.name}`, method.title + (method.verified ? "" : " (stand-in)")),
+      );
     const group = (label, options) =>
       options.length ? el("optgroup", { label }, ...options) : null;
     fill(
