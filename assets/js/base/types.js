@@ -109,6 +109,7 @@
  * @property {boolean} done
  * @property {string} error
  * @property {Metric[]} metrics
+ * @property {string[]} [status] How close the run came to each publication, a sentence each.
  * @property {{text: string, share: string}[]} distances
  * @property {string} [by] Model that answered, where it is another than the page's.
  * @property {string} [prompt]
