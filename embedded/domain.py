@@ -2,8 +2,8 @@
 
 The feature layer's [CLS] of training scenes has a mean and a covariance, and so have its patches. A
 picture lies outside when its [CLS], or a tenth of its patches, are further out (Mahalanobis
-distance) than in nearly all scenes. The limits are set on validation scenes, where each is exceeded by
-one scene in two hundred.
+distance) than in nearly all scenes. The limits are set on validation scenes: one in two hundred
+exceeds each.
 """
 
 from collections.abc import Sequence
