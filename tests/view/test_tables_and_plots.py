@@ -102,6 +102,6 @@ def test_results_and_reductions_show_themselves_with_escaped_texts():
         assert text in shown
     assert "2 answer_token × 3 token" in shown
     cell = merged(6, 2)._repr_html_()
-    assert "2 of 6 visual tokens are left" in cell
+    assert "3 of 6 visual tokens are left" in cell
     assert cell.count("<rect") == 6
     assert "0 of 0 visual" in Reduction.identity(0)._repr_html_()

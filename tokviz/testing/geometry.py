@@ -7,17 +7,15 @@ the picture is changed: the token that moves most must be the one whose box hold
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AttentionInterface
 
 from tokviz.models import VLM
-from tokviz.models.attention import NAME, attention_forward
+from tokviz.models.attention import computed_by
 from tokviz.models.prepared import Prepared
 from tokviz.testing.pictures import SHAPES, kept
 from tokviz.trace.layout import PATCH
@@ -74,19 +72,10 @@ def middle_of(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, in
 def features(vlm: VLM, image: Image.Image) -> tuple[torch.Tensor, Prepared]:
     """Return the features of every visual token [n, d], each of which sees its own pixels only."""
     prepared = vlm.prepare(image, "what?")
-    with vlm.guarded(), torch.inference_mode(), no_mixing():
+    with vlm.guarded(), torch.inference_mode(), computed_by(nothing):
         return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared
 
 
-@contextmanager
-def no_mixing() -> Iterator[None]:
-    """Let attention give zeros while the context is open."""
-
-    def nothing(module: Any, query: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        return torch.zeros_like(query).transpose(1, 2).contiguous(), None
-
-    AttentionInterface.register(NAME, nothing)
-    try:
-        yield
-    finally:
-        AttentionInterface.register(NAME, attention_forward)
+def nothing(module: Any, query: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Be attention that gives zeros, so that no patch sees another."""
+    return torch.zeros_like(query).transpose(1, 2).contiguous(), None

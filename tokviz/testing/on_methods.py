@@ -17,7 +17,7 @@ from tokviz.reduction.method import Method
 from tokviz.testing.pictures import PROMPT, kept, pictures
 from tokviz.trace import Trace
 
-SHARES = (0.5, 0.25, 0.06)
+SHARES = (0.75, 0.5, 0.25)
 """Budgets that are tried, as shares of the visual tokens."""
 
 
@@ -34,6 +34,8 @@ def promises(entry: Method, vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]
     for share in SHARES:
         keep = max(1, int(share * full.n))
         yield f"{keep} of {full.n} tokens are left", partial(budget, entry, run, keep)
+    least = partial(runs_or_says_why, run, 1)
+    yield "one token is left, or it is said why so few cannot be", least
     half = full.n // 2
     yield "every token was kept, merged or pruned", partial(fates, run, half)
     yield "the same picture gives the same decision", partial(repeats, run, half)
@@ -42,7 +44,7 @@ def promises(entry: Method, vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]
         for value in extremes(option):
             yield (
                 f"{option.name}={value} runs, or is refused in words",
-                partial(runs_or_says_why, run, half, option.name, value),
+                partial(runs_or_says_why, run, half, **{option.name: value}),
             )
     yield "the model is as it was before", partial(untouched, vlm, image, full)
 
@@ -105,10 +107,10 @@ def extremes(option: Any) -> tuple[Any, ...]:
     return tuple(end for end in ends if end is not None)
 
 
-def runs_or_says_why(run: Callable[..., Trace], keep: int, name: str, value: Any) -> None:
+def runs_or_says_why(run: Callable[..., Trace], keep: int, **options: Any) -> None:
     """A value at the end of a range works, or the message says why not here."""
     try:
-        run(keep, **{name: value})
+        run(keep, **options)
     except TokvizError as error:
         kept(len(str(error)) > 20, f"refused without a reason: {str(error)!r}")
 

@@ -135,7 +135,7 @@ def test_every_method_inside_another_decoder_runs_or_says_why_not(decoder, cat, 
     for name, lane in zip(inside, lanes, strict=True):
         assert lane.error or lane.trace.reduction.m >= 1, name
     assert prepared.asked.layout.n == 36
-    assert sum(lane.error is None for lane in lanes) >= len(lanes) - 6
+    assert sum(not lane.error for lane in lanes) >= len(lanes) - 6
 
 
 @pytest.mark.parametrize("place", ["none", "before"])

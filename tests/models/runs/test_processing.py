@@ -9,6 +9,7 @@ from tests.models import tiny
 from tests.models.conftest import TINY
 from tests.models.test_promises import assert_equals_generate
 from tokviz.errors import ModelError
+from tokviz.trace.layout import PATCH
 
 IMAGE_ONLY = (
     "{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% endif %}"
@@ -100,7 +101,8 @@ def test_a_narrow_picture_can_be_reduced_like_any_other(checkpoint, name):
             if method == "fastervlm" and not vlm.info["has_cls"]:
                 continue
             trace = vlm.answer([Image.new("RGB", size)], "what?", tokviz.plan(method, keep=8), 1)
-            assert trace.reduction.m == 8
+            left = trace.reduction.position
+            assert (trace.layout.kind[left] == PATCH).sum() == 8, method
 
 
 CROPS = {
