@@ -2,6 +2,14 @@
 
 import sys
 
-from tokviz.cli.main import main
+from tokviz.extras import lacking
+
+try:
+    from tokviz.cli.main import main
+except ModuleNotFoundError as error:
+    if error.name is None or error.name.startswith("tokviz"):
+        raise
+    sys.stderr.write(f"tokviz: {lacking(error.name)}\n")
+    sys.exit(2)
 
 sys.exit(main())

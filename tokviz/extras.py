@@ -6,6 +6,8 @@ The distribution is called tokviz-lab; another project owns the name tokviz on P
 from tokviz.shipped_files import INSTALLED
 
 DISTRIBUTION = "tokviz-lab"
+REQUIRED = ("numpy", "PIL", "torch", "transformers", "tokenizers", "safetensors", "plotly", "tqdm")
+"""Modules of packages that tokviz cannot do without."""
 
 
 def how_to_install(extra: str) -> str:
@@ -17,3 +19,13 @@ def how_to_install(extra: str) -> str:
     if INSTALLED:
         return f"pip install '{DISTRIBUTION}[{extra}]'"
     return f"pip install '.[{extra}]' in the folder of the checkout"
+
+
+def lacking(package: str) -> str:
+    """Return the sentence for a package that tokviz cannot do without and this Python lacks."""
+    if INSTALLED:
+        return f"the package {package} is not installed for this Python: pip install {package}."
+    return (
+        f"the package {package} is not installed for this Python. In the folder of the checkout, "
+        "pip install . brings all that is needed; after `make run` .venv/bin/python -m tokviz does."
+    )

@@ -235,3 +235,21 @@ def test_a_shell_completes_commands_flags_and_names(line, wanted):
     finder = argcomplete.CompletionFinder(make_parser())
     found = finder._get_completions(["tokviz", *line[:-1]], line[-1], "", None)
     assert wanted in [one.strip() for one in found]
+
+
+@pytest.mark.parametrize(
+    ("package", "command"),
+    [("numpy", ["methods"]), ("torch", ["answer", "a.png", "--prompt", "?"])],
+)
+def test_outside_its_environment_the_command_says_what_is_missing(package, command):
+    code = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv[1:] = {command!r}; "
+        "runpy.run_module('tokviz', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"the package {package} is not installed for this Python" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "pip install ." in done.stderr

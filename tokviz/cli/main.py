@@ -29,6 +29,7 @@ from tokviz.cli.output import NO_ROOM, drop_stdout, log_on_stderr
 from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
+from tokviz.extras import REQUIRED, lacking
 from tokviz.images import MAX_FILE_BYTES
 from tokviz.time_ratio import with_repeats
 from tokviz.trace import export
@@ -70,6 +71,11 @@ def _run(argv: Sequence[str] | None) -> int:
         if arguments.debug:
             traceback.print_exception(error)
         print(f"tokviz: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in REQUIRED:
+            raise
+        print(f"tokviz: {lacking(error.name)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ntokviz: stopped.", file=sys.stderr)
