@@ -45,8 +45,8 @@ MAX_ROWS = 40
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the analysis and print what it found."""
-    known = ANALYSES[arguments.analysis].options
-    options = dict(option(known, pair) for pair in arguments.option)
+    name = arguments.analysis
+    options = dict(option(ANALYSES[name].options, pair) for pair in arguments.option)
     result = _result(arguments, options)
     if arguments.json:
         print(json.dumps(result.as_record(), ensure_ascii=False))

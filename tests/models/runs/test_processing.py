@@ -102,7 +102,9 @@ def test_a_narrow_picture_can_be_reduced_like_any_other(checkpoint, name):
                 continue
             trace = vlm.answer([Image.new("RGB", size)], "what?", tokviz.plan(method, keep=8), 1)
             left = trace.reduction.position
-            assert (trace.layout.kind[left] == PATCH).sum() == 8, method
+            # inside the language model newlines count, before it they follow their rows
+            patches = (trace.layout.kind[left] == PATCH).sum()
+            assert 8 in (trace.reduction.m, patches), method
 
 
 CROPS = {
