@@ -71,7 +71,7 @@ def partners(examinee: Examinee, views: list[Scene]) -> dict:
         missing = missing_partners(view)
         aside = {*missing, *scenery(view)}
         other = rng.choice([n for n in absent_names(view) if n in PARTNER and n not in aside])
-        named = [("other", other)] + [("partner", rng.choice(missing))] * bool(missing)
+        named = [("other", other)] + ([("partner", rng.choice(missing))] if missing else [])
         asked.append([Turn(f"Is there a {name}?", "no", kind) for kind, name in named])
     return ask_yes_no(examinee, views, asked)
 
