@@ -76,6 +76,6 @@ def test_the_page_shows_what_is_in_the_rows(monkeypatch):
     ]
     monkeypatch.setattr(accuracy_page, "read", lambda: known)
     page = accuracy_page.page()
-    assert "| `uniform` | 90.0 (60–98) | – | 80.0 (49–94) | – | – |" in page
+    assert "| `uniform` | renumbered | 90.0 (60–98) | – | 80.0 (49–94) | – | – |" in page
     assert "| `uniform` | before the language model | 36.0 | 36.0 | 1.5 ms |" in page
-    assert "- `fastvggt` at 25 %: never merges" in page
+    assert "- `fastvggt` (stand-in) at 25 %: never merges" in page

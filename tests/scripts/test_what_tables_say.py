@@ -9,7 +9,7 @@ import tokviz
 from benchmarks.rows import read
 from scripts import accuracy_page
 from tokviz.catalog import POLICIES, marked
-from tokviz.view.lanes import method_card, mitigation_card
+from tokviz.view.method_cards import method_card, mitigation_card
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("assets/**/*.md")])
