@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from tokviz import catalog
+from tokviz import METHODS, catalog
 from tokviz.trace import export
 
 from .answering.answering import answer
@@ -70,6 +70,8 @@ class Endpoints:
         """
         try:
             lane = {"method": method, "keep": whole(keep), "options": options or {}}
+            if method:
+                METHODS[method]  # a wrong name ends here, before the model runs
             lanes = read_lanes([lane] if method else [])
             chosen = model or self.site.models.names[0]
             asked = ask_about(self.site.settings, image, prompt, chosen, lanes)

@@ -58,11 +58,14 @@ def test_with_a_method_both_answers_come_back(client, blue):
         ({"prompt": ""}, "empty"),
         ({"model": "../secret"}, "does not offer"),
         ({"image": None}, "picture"),
+        ({"method": "fastervl", "keep": 9}, "Did you mean"),
     ],
 )
 def test_what_cannot_be_used_is_said(client, blue, asked, said):
     given = {"image": handle_file(blue), "prompt": "what ?", **asked}
-    assert said in client.predict(**given, api_name="/answer")["error"]
+    got = client.predict(**given, api_name="/answer")
+    assert list(got) == ["error"]
+    assert said in got["error"]
 
 
 @pytest.mark.parametrize("keep", [0, -1, 1.5, 1e30])
