@@ -190,7 +190,7 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
         lane = lanes.nth(number)
         expect(lane.locator("select.tv-method")).to_have_value(method)
         expect(lane.locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
-        expect(lane.locator("tr", has_text="total time")).to_contain_text("full")
+        expect(lane.locator("tr", has_text="total time")).to_contain_text("timed once")
         expect(lane.locator(".tv-verdict")).not_to_be_empty()
         expect(lane.locator(".tv-legend")).to_contain_text("kept 36")
         expect(lane.locator(".tv-legend")).to_contain_text("pruned 108")
@@ -312,7 +312,7 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     page.evaluate("() => document.body.classList.remove('dark')")
     first = desk.locator("[data-part=mitigations] .tv-outcome").first
     expect(first.locator("ins")).to_have_text("no")
-    expect(first).to_contain_text("× the time")
+    expect(first).to_contain_text("timed once")
     person.photograph("task_07_a_hallucination_explained")
     person.click(first.get_by_role("button", name="Open as a lane"))
     lane = page.locator("#tv-lanes .tv-lane").nth(1)
@@ -391,7 +391,7 @@ def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_mod
     me.page.goto(no_model)
     me.page.wait_for_function(PAINTED)
     me.give_file(me.page.get_by_role("button", name="Open a trace file"), path)
-    expect(me.page.locator("#tv-notice")).to_contain_text("nothing was run here")
+    expect(me.page.locator("#tv-notice")).to_contain_text("FasterVLM, 36 of 144, from your file")
     expect(me.page.locator("#tv-explorer .tv-legend")).to_contain_text("pruned 108")
     me.away()
     assert explorer(me.page, "Array.from(x.scene.fatesAt(null))") == explorer(
