@@ -46,16 +46,8 @@ class Answerer:
         out = self.model.model.get_image_features(
             **pixel_values, output_hidden_states=True, return_dict=True
         )
-        layer = self.model.config.vision_feature_layer
-        encoder = self.model.model.vision_tower.encoder.layers[layer]
-        attention = encoder.self_attn
-        hidden = encoder.layer_norm1(out.hidden_states[layer - 1])
-        heads = (attention.num_heads, attention.head_dim)
-        query = attention.q_proj(hidden[:, 0]).unflatten(-1, heads)
-        key = attention.k_proj(hidden).unflatten(-1, heads)
-        scores = torch.einsum("bhd,bthd->bht", query, key) * attention.scale
         features = torch.stack(list(out.pooler_output))
-        return SimpleNamespace(features=features, cls=scores.softmax(-1).mean(1)[:, 1:])
+        return SimpleNamespace(features=features, cls=cls_attention(self.model, out.hidden_states))
 
     @torch.no_grad()
     def answer(
@@ -103,3 +95,21 @@ class Answerer:
             mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=list(kept))},
         )
         return self.processor.batch_decode(out[:, input_ids.shape[1] :], skip_special_tokens=True)
+
+
+def cls_attention(model: LlavaForConditionalGeneration, hidden_states: Sequence[Tensor]) -> Tensor:
+    """Return the attention of [CLS] to the patches in the feature layer, mean over heads, [b, n].
+
+    Args:
+        model: the model.
+        hidden_states: of its vision tower, the input of the first layer included; [b, 1 + n, d].
+    """
+    layer = model.config.vision_feature_layer
+    encoder = model.model.vision_tower.encoder.layers[layer]
+    attention = encoder.self_attn
+    hidden = encoder.layer_norm1(hidden_states[layer - 1])
+    heads = (attention.num_heads, attention.head_dim)
+    query = attention.q_proj(hidden[:, 0]).unflatten(-1, heads)
+    key = attention.k_proj(hidden).unflatten(-1, heads)
+    scores = torch.einsum("bhd,bthd->bht", query, key) * attention.scale
+    return scores.softmax(-1).mean(1)[:, 1:]

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from embedded import easyvqa
+from embedded.answering import cls_attention
 from embedded.assemble import assemble, look
 from embedded.batches import stack, to_pixel_values
 from embedded.budgets import keep_cls, keep_diverse, keep_random
@@ -64,16 +65,8 @@ class Examinee:
     def cls_attention(self, item: dict) -> Tensor:
         """Measure [CLS] attention to patches in the feature layer, mean over heads, [b, n]."""
         tower = self.model.model.vision_tower
-        number = self.model.config.vision_feature_layer
         out = tower(to_pixel_values(item["pixels"]), output_hidden_states=True)
-        layer = tower.encoder.layers[number]
-        attention = layer.self_attn
-        normed = layer.layer_norm1(out.hidden_states[number - 1])
-        heads = (attention.num_heads, attention.head_dim)
-        query = attention.q_proj(normed[:, 0]).unflatten(-1, heads)
-        key = attention.k_proj(normed).unflatten(-1, heads)
-        scores = torch.einsum("bhd,bthd->bht", query, key) * attention.scale
-        return scores.softmax(-1).mean(1)[:, 1:]
+        return cls_attention(self.model, out.hidden_states)
 
 
 def gather(parts: Iterator[Marks]) -> Marks:

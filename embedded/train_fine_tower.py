@@ -17,12 +17,12 @@ from transformers import LlavaForConditionalGeneration
 from embedded.batches import Batches, Pictures, loader, select, to_pixel_values
 from embedded.export import MODEL
 from embedded.growth import coarse_patch, with_finer_patches
-from embedded.labels import IGNORE, NOTHING
+from embedded.labels import IGNORE
 from embedded.losses import Heads, choose_patches, picture_losses, run_tower, weighted
 from embedded.optim import build_optimizers, rate
 from embedded.runs import Run
 from embedded.state import State
-from embedded.train_tower import replayed
+from embedded.train_tower import read_outs, replayed
 from embedded.vocabulary import build_tokenizer
 from embedded.world import VARIED
 
@@ -146,20 +146,7 @@ def check_fine_tower(
 ) -> dict[str, float]:
     """Measure the read-outs on all patches of held-out things, and the distance to the teacher."""
     item = Batches(state.tokenizer, pictures, 1, "val", text=False, pictures=PICTURES)[0]
-    hidden, _ = run_tower(state.model, to_pixel_values(item["pixels"]))
-    projected = state.model.model.multi_modal_projector(hidden[:, 1:])
-    words = state.model.model.language_model.norm(projected)
-    words = words @ state.model.lm_head.weight[state.heads.word_ids].T
-    normed = state.heads.norm(projected)
-    guesses = {"name": state.heads.name(hidden[:, 1:]), "words": words}
-    guesses |= {key: head(normed) for key, head in state.heads.facts.items()}
-    found = {}
-    for key, logits in guesses.items():
-        truth = item["name" if key == "words" else key]
-        on = (truth != IGNORE) & (item["name"] != NOTHING) & (item["cover"] >= 0)
-        found[key] = round((logits.argmax(-1) == truth)[on].float().mean().item(), 3)
-    on = item["name"] == NOTHING
-    found["bare"] = round((words.argmax(-1) == NOTHING)[on].float().mean().item(), 3)
+    found, _, projected = read_outs(state, item)
     target, known = taught(teacher, item)
     distance = (projected - target)[known].square().mean() / target[known].var()
     return found | {"teacher": round(distance.item(), 3)}

@@ -88,9 +88,15 @@ def replayed(fresh: Iterable[dict], memory: int = 64) -> Iterator[dict]:
 
 
 @torch.no_grad()
-def check_tower(state: State, pictures: int = 96) -> dict[str, float]:
-    """Measure read-out accuracy on the patches of held-out things."""
-    item = Batches(state.tokenizer, pictures, 1, split="val", text=False)[0]
+def read_outs(
+    state: State, item: dict
+) -> tuple[dict[str, float], dict[str, torch.Tensor], torch.Tensor]:
+    """Measure how often each read-out is right on the patches of the things in a batch.
+
+    Returns:
+        Read-out -> share that is right; ``bare`` is that of the words on empty patches. The
+        guesses [b, n, classes] of each read-out. And the projected features [b, n, d].
+    """
     hidden, _ = run_tower(state.model, to_pixel_values(item["pixels"]))
     projected = state.model.model.multi_modal_projector(hidden[:, 1:])
     words = state.model.model.language_model.norm(projected)
@@ -105,6 +111,14 @@ def check_tower(state: State, pictures: int = 96) -> dict[str, float]:
         found[key] = round((logits.argmax(-1) == truth)[on].float().mean().item(), 3)
     on = item["name"] == NOTHING
     found["bare"] = round((words.argmax(-1) == NOTHING)[on].float().mean().item(), 3)
+    return found, guesses, projected
+
+
+@torch.no_grad()
+def check_tower(state: State, pictures: int = 96) -> dict[str, float]:
+    """Measure read-out accuracy on the patches of held-out things."""
+    item = Batches(state.tokenizer, pictures, 1, split="val", text=False)[0]
+    found, guesses, _ = read_outs(state, item)
     many = (item["count"] > 1) & (item["cover"] >= 0)
     guess = guesses["count"].argmax(-1)
     found["many"] = round((guess == item["count"])[many].float().mean().item(), 3)

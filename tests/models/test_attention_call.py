@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tokviz.models.attention import AttentionCall
+from tokviz.models.attention_call import AttentionCall
 
 HEADS, KEY_HEADS, QUERIES, KEYS, WIDTH = 4, 2, 3, 5, 8
 SCALE = 0.3

@@ -38,7 +38,7 @@ def load(
 
     Args:
         source: "embedded", a Hugging Face Hub id, a local folder, or (model, processor). A given
-            model stays its owner's: it is changed only while tokviz computes, and put back.
+            model is changed only while tokviz computes, and restored after each call.
         device: cpu, cuda ...; None = a GPU when there is one.
         dtype: float32, float16 or bfloat16; None = float32 on a CPU, 16 bits on a GPU.
         revision: branch, tag or commit on the Hub.

@@ -1,4 +1,4 @@
-"""Hooks and settings of a model that are always taken off and put back."""
+"""Hooks and settings of a model that are always removed and restored."""
 
 from __future__ import annotations
 

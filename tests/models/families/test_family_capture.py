@@ -9,7 +9,8 @@ from transformers import AutoModelForImageTextToText
 
 from tests.models.test_promises import pictures
 from tokviz.capture import Capture
-from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.attention import observed
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.tower.vision import encode
 
 PROMPT = "what is this?"

@@ -12,7 +12,7 @@ import torch
 
 from tokviz.errors import ModelError
 from tokviz.mitigation import AttentionEdit, EditContext
-from tokviz.models.attention import ROW_CHUNK, AttentionCall
+from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.options import within
 

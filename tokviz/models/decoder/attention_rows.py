@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import torch
 import torch.nn.functional as F
 
-from tokviz.models.attention import AttentionCall
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.trace.schema import BLOCKS
 

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,29 +15,21 @@ from torch import nn
 from transformers import DynamicCache
 
 from tokviz.capture import Capture
-from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.attention import observed
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.clock import now
 from tokviz.models.decoder.answer_rules import AnswerRules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
 from tokviz.models.decoder.batch_cache import CachedKeys, can_share
 from tokviz.models.decoder.prompt_records import PromptRecords
+from tokviz.models.decoder.recorded_states import RecordedStates, sink_phi
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.models.not_finite import not_finite
 from tokviz.trace.schema import BLOCKS
-
-
-@dataclass
-class RecordedStates:
-    """The recorded states of one lane, on the model's device until the lane is done."""
-
-    states: list[torch.Tensor] = field(default_factory=list)
-    "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
-    phi: dict[int, torch.Tensor] = field(default_factory=dict)
-    "Decoder layer -> sink statistic [rows] at its input, during the prefill."
 
 
 class CacheHolder(Protocol):
@@ -249,12 +240,13 @@ class Lane:
             # gather, not logs[best]: a 0-d index would cause a transfer to the host of its own
             chance = logs.gather(-1, best[None])[0].exp()
             finite = self.finite.to(logs.device).double()  # type: ignore[union-attr]
-            said = torch.stack([best.double(), finite, chance.double(), entropy.double()])
-            token, whole, *numbers = said.tolist()
+            # one transfer for all four numbers: each transfer waits for the GPU
+            found = torch.stack([best.double(), finite, chance.double(), entropy.double()])
+            token, whole, *numbers = found.tolist()
             if not whole or math.isnan(numbers[0]):
                 raise not_finite(self.model)
-            self._said = (int(token), *numbers)
-        return self._said
+            self._best = (int(token), *numbers)
+        return self._best
 
     def _scores(self) -> torch.Tensor:
         """Return the scores [v] whose highest is the next token."""
@@ -336,21 +328,6 @@ class Lane:
 
     def _keep_phi(self, layer: int, states: torch.Tensor) -> None:
         self.recorded.phi[layer] = sink_phi(states, self.sink_dims)
-
-
-def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:
-    """Return max over sink dimensions of the RMS-normed state (no weight), float32 [rows].
-
-    Args:
-        states: [rows, d] residual stream at a layer's input.
-        dims: [k] sink dimensions, at least one.
-
-    Source: "See What You Are Told", arXiv 2503.03321, with epsilon 1e-6.
-    """
-    # |x_d| / rms(x), the largest over the sink dimensions d: [rows, d] -> [rows, k] -> [rows]
-    states = states.float()
-    scale = torch.rsqrt(states.square().mean(-1) + 1e-6)
-    return states[:, dims].abs().amax(-1) * scale
 
 
 def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:

@@ -25,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tokviz.models.attention import AttentionCall, explicit_attention, observed
+from tokviz.models.attention import observed
+from tokviz.models.attention_call import AttentionCall, explicit_attention
 from tokviz.models.clock import now
 from tokviz.models.decoder.batch_cache import BatchCache, Columns
 from tokviz.models.decoder.lane import Lane

@@ -14,7 +14,7 @@ from torch import nn
 
 from tokviz.analysis.attention_rank import effective_rank
 from tokviz.capture import Capture
-from tokviz.models.attention import ROW_CHUNK, AttentionCall
+from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.trace.schema import BLOCKS
 

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from tokviz.errors import MissingSignal
-from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.attention import observed
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.families.parts import (
     attention_of,

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from tokviz.errors import ModelError
-from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.attention import observed
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.loaded import Loaded
 
 SINKS = (

@@ -16,7 +16,7 @@ import torch
 
 from tokviz.capture import Capture
 from tokviz.errors import InputError
-from tokviz.models.attention import AttentionCall
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.family import Features
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked

@@ -15,6 +15,7 @@ from tokviz.capture import Capture
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.run import Run
+from tokviz.models.runs.run_notes import notes_of
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
 
@@ -58,7 +59,7 @@ class MeasuredRun(Run):
             full = len(self.tokens) >= limit
             self.advance(partial(self.finish, "length") if full else self.step, strict=True)
         records = [*self.prefill_input.records, *self.lane.stages.records()]
-        notes = [*self.notes(), *(note for r in records for note in r.reduction.notes)]
+        notes = [*notes_of(self), *(note for r in records for note in r.reduction.notes)]
         return Measured(
             answer=self.view.text,
             ids=tuple(self.lane.ids),

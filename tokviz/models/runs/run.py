@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, run_share
@@ -18,7 +17,7 @@ from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput, make_prefill_input
-from tokviz.models.decoder.answer_rules import answer_rules, setting_notes
+from tokviz.models.decoder.answer_rules import answer_rules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
@@ -27,6 +26,7 @@ from tokviz.models.prepared import Prepared
 from tokviz.models.runs.build_trace import build_trace, readout_words
 from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
 from tokviz.models.runs.preparing import encode
+from tokviz.models.runs.run_notes import notes_of
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
 from tokviz.models.runs.statuses import plan_statuses
@@ -35,7 +35,7 @@ from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, Step
 from tokviz.reduction.run_status import Status
 from tokviz.trace.lane_view import LaneView
-from tokviz.trace.stages import CUT_OFF, MitigationRecord, StageRecord
+from tokviz.trace.stages import MitigationRecord, StageRecord
 
 
 class Run:
@@ -54,7 +54,7 @@ class Run:
     ) -> None:
         """Args: `shared` the tower's run on the full image, `tower` its arrays for the trace.
 
-        `limit`: the most tokens of the answer; whoever steps the run ends it there.
+        `limit`: the most tokens of the answer; the caller of `step` ends the run there.
         """
         self.loaded, self.prepared, self.shared, self.tower = loaded, prepared, shared, tower
         self.sinks, self.limit = sinks, limit
@@ -270,7 +270,7 @@ class Run:
                 word_texts(states, readout_words(self.lane, entered, asked, t), self.said),
             ),
             dict(self.view.timings or {}),
-            self.notes(),
+            notes_of(self),
         )
         self.view.trace = replace(
             trace,
@@ -294,39 +294,6 @@ class Run:
             self.plan, given, images, entered.one_patch_each, entered.member_positions
         )
 
-    def notes(self) -> list[str]:
-        """Return what a reader must know about this run."""
-        model = self.loaded.model
-        said = [status.sentence for status in self.statuses()]
-        notes = [*said, *self.effects(), *self.loaded.notes, *self.prepared.asked.notes]
-        notes += [*self.prefill_input.notes, *setting_notes(model)]
-        notes += context_notes(model, self.lane)
-        count = min(len(self.plan.forced), len(self.tokens))
-        if count:
-            what = "token was" if count == 1 else f"{count} tokens were"
-            notes.append(f"The answer's first {what} forced, not chosen by the model.")
-        if self.view.finish in CUT_OFF:
-            notes.append(CUT_OFF[self.view.finish].format(count_of(len(self.tokens), "token")))
-        if self.lane.shared_steps:
-            word = len(self.lane.steps_alone) + 2  # the first comes from the prefill
-            notes.append(
-                f"From token {word} on several lanes were computed in one batch: the time of those "
-                "steps is that of all lanes together, and rounding differs from that of an answer "
-                "written alone (in bfloat16 a word may change if two are almost equally likely)."
-            )
-        return notes
-
-    def effects(self) -> list[str]:
-        """Return what came of the mitigation, a sentence for each of its halves."""
-        chosen, editing = self.plan.mitigation, self.lane.editing
-        if chosen is None or "diagnostic" in chosen.entry.kinds:
-            return []
-        title = chosen.entry.title
-        found = [editing.effect(title)] if editing else []
-        if self.contrast:
-            found.append(self.contrast.effect(title, max(len(self.tokens), 1)))
-        return found
-
     def mitigation_record(self) -> MitigationRecord | None:
         """Return the plan's mitigation and the numbers that it measured."""
         chosen = self.plan.mitigation
@@ -340,22 +307,3 @@ class Run:
             entry.verified,
             dict(editing.measured) if editing else {},
         )
-
-
-def context_notes(model: nn.Module, lane: Lane) -> list[str]:
-    """Return a note where a run goes to positions beyond those that the model was made for."""
-    config = model.config.get_text_config()  # type: ignore[union-attr, operator]
-    limit = getattr(config, "max_position_embeddings", None)
-    reached = int(lane.positions.max()) + 1 + len(lane.ids)
-    if not isinstance(limit, int) or reached <= limit:
-        return []
-    return [
-        f"Prompt and answer take {reached} positions, and this model was made for at most {limit} "
-        "(max_position_embeddings): its answer may be wrong. Ask with fewer or smaller images, a "
-        "shorter prompt, or fewer tokens of answer."
-    ]
-
-
-def count_of(number: int, name: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"

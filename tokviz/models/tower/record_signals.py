@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tokviz.models.attention import AttentionCall
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.family import Family
 
 TOWER_SIGNALS = ("cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v")

@@ -17,7 +17,7 @@ import torch
 
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
-from tokviz.models.attention import AttentionCall
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.sources import Sources
 from tokviz.models.tower.record_signals import TowerObserver, joined
 from tokviz.models.tower.vision import token_signal

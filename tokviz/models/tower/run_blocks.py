@@ -18,7 +18,8 @@ from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tokviz.matrix import Reduction
-from tokviz.models.attention import AttentionCall, observed
+from tokviz.models.attention import observed
+from tokviz.models.attention_call import AttentionCall
 from tokviz.models.clock import now
 from tokviz.models.families.family import Family
 from tokviz.models.tower.record_signals import TOWER_SIGNALS, TowerObserver
