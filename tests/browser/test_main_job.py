@@ -23,6 +23,9 @@ from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
 pytestmark = pytest.mark.browser
 
 
+TOPS = "(nodes) => nodes.map((node) => node.getBoundingClientRect().top)"
+
+
 def test_the_first_screen_is_an_analysed_example(watched, url):
     page = watched(url)
     expect(page.locator("#tv-explorer .tv-lead")).to_contain_text("where the model looked")
@@ -145,6 +148,10 @@ def test_comparing_streams_marks_changes_and_judges_no_single_time(watched, url)
     expect(lanes.nth(1).locator("del")).to_have_text("dog")
     expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
     expect(lanes.nth(2).locator(".tv-verdict")).to_contain_text("Same answer")
+    for part in (".tv-answer", ".tv-frame", ".tv-figures"):  # side by side, at one height
+        tops = lanes.locator(part).evaluate_all(TOPS)
+        assert len(tops) == 3
+        assert max(tops) - min(tops) < 2, part
 
 
 def test_a_lane_opens_in_the_big_picture(watched, url):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from components.runs.models import Models
@@ -92,6 +93,8 @@ class FakeVLM:
         trace = fake_trace(
             6, 6, view.tokens, image=small, prompt=prompt, stages=stages, timings=timings
         )
+        status = [{"name": one.method, "word": "run as published", "why": []} for one in stages]
+        trace = replace(trace, model={**trace.model, "status": status})
         view.trace, view.timings, view.done = trace, timings, True
         view.visual_tokens, view.kv_bytes = keep, 1000 * keep
 

@@ -24,7 +24,7 @@ export class LaneColumn {
     this.picture = new LanePicture(this);
     this.answer = el("p", { class: "tv-answer", "aria-live": "polite" });
     this.verdict = el("p", { class: "tv-verdict" });
-    this.status = el("p", { class: "tv-small" });
+    this.status = el("p", { class: "tv-small tv-status" });
     this.figures = el("table", { class: "tv-figures" });
     this.tools = el("div", { class: "tv-tools" });
     this.node = el(
