@@ -1,5 +1,6 @@
 """docs/methods.md and docs/signals.md, written from what methods and signals declare."""
 
+from tokviz.options import KINDS
 from tokviz.reduction.method import EFFECTS, IMAGES, METHODS, TILES
 from tokviz.reduction.run_status import declared_status
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SECTIONS
@@ -151,7 +152,7 @@ def _allowed(option):
         return ", ".join(str(choice) for choice in option.choices)
     if option.range:
         return f"{option.range.low:g} to {option.range.high:g}"
-    return {"bool": "true or false", "int": "a whole number"}.get(option.type.__name__, "a number")
+    return KINDS.get(option.type, "a number")
 
 
 def methods_page():

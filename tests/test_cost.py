@@ -2,6 +2,7 @@ import pytest
 
 from tokviz.cost import (
     LLAVA_7B,
+    Shape,
     layer_cost,
     prefill_share,
     run_share,
@@ -121,3 +122,14 @@ def test_a_run_costs_what_its_schedule_promises():
 def test_a_stage_outside_the_model_is_refused():
     with pytest.raises(InputError, match="stages must lie in layers 0 to 3"):
         tokens_per_layer(8, [Stage(4, 2)], 4)
+
+
+def test_attention_over_every_place_costs_as_much_as_with_nothing_merged():
+    """DyMU: only the MLP, 3 n D m of 4 n D^2 + 2 n^2 D + 3 n D m, gets shorter."""
+    shape = Shape(layers=2, width=4, mlp=8)
+    done = Reduction.from_groups([[0, 1], [2, 3]], 4)
+    record = StageRecord("dymu", "tower", None, done, 0.0, "remove")
+    whole = 4 * 4 * 16 + 2 * 16 * 4 + 3 * 4 * 32
+    assert run_share([record], 4, shape, unmerged=True) == pytest.approx(
+        (whole - 3 * 2 * 32) / whole
+    )

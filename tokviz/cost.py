@@ -32,10 +32,16 @@ LLAVA_7B = Shape(32, 4096, 11008)
 """The language model of the published percentages."""
 
 
-def layer_cost(tokens: float, shape: Shape) -> float:
-    """Return the multiplications of one decoder layer over `tokens` rows."""
-    n, d, m = tokens, shape.width, shape.mlp
-    return 4 * n * d * d + 2 * n * n * d + 3 * n * d * m
+def layer_cost(tokens: float, shape: Shape, places: float | None = None) -> float:
+    """Return the multiplications of one decoder layer over `tokens` rows.
+
+    Args:
+        tokens: rows.
+        shape: sizes of the language model.
+        places: rows inside attention, where each token stands at several places (DyMU).
+    """
+    d, m, attended = shape.width, shape.mlp, tokens if places is None else places
+    return 4 * attended * d * d + 2 * attended * attended * d + 3 * tokens * d * m
 
 
 def tokens_per_layer(n: int, stages: Sequence[Stage], layers: int) -> list[int]:
@@ -114,7 +120,9 @@ def tokens_seen(records: Sequence[StageRecord], n: int, layers: int) -> list[int
     return counts
 
 
-def run_share(records: Sequence[StageRecord], n: int, shape: Shape, text: int = 0) -> float:
+def run_share(
+    records: Sequence[StageRecord], n: int, shape: Shape, text: int = 0, unmerged: bool = False
+) -> float:
     """Return the cost of the prefill that was carried out, relative to keeping every token.
 
     Args:
@@ -122,7 +130,11 @@ def run_share(records: Sequence[StageRecord], n: int, shape: Shape, text: int = 
         n: visual tokens without any reduction.
         shape: sizes of the language model.
         text: other rows of the prompt; 0 = the convention of the published percentages.
+        unmerged: attention read merged tokens at the places of all n.
     """
     scouted = [r.layer or 0 for r in records if r.effect == "restart"]
     seen = tokens_seen(records, n, shape.layers)
+    if unmerged:
+        cost = sum(layer_cost(count + text, shape, n + text) for count in seen)
+        return cost / (len(seen) * layer_cost(n + text, shape))
     return share(seen, n, shape, text) + sum(scouted) / shape.layers

@@ -57,6 +57,9 @@ def test_the_value_used_is_the_value_given_or_it_is_refused(option):
     elif option.choices:
         assert [option.check(str(choice)) for choice in option.choices] == list(option.choices)
         refused = ["no such thing", None]
+    elif option.type is str:
+        assert option.check("some words") == "some words"
+        refused = [0.5, True, None, ["words"]]
     elif option.type is int:
         low = int(option.range.low) if option.range else 1
         assert [option.check(x) for x in (low, str(low), np.int64(low), float(low))] == [low] * 4

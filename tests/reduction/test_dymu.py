@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
 from tokviz.reduction.dymu import find_threshold
 
@@ -44,6 +45,34 @@ def test_threshold_is_the_best_edge_that_does_not_merge(r, limit, merges):
 
 def test_thresholds_are_never_negative():
     assert find_threshold([torch.tensor([-0.5, -0.6])], 1) == 0
+
+
+def test_a_cls_edge_is_the_first_that_does_not_merge_where_all_others_do():
+    """As the official code, which masks [CLS] with -inf and never returns less than 0."""
+    assert find_threshold([torch.tensor([-torch.inf, 0.9, 0.8])], 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "layers", "m"), [(0, 24, 4), (23, 24, 3), (5, 6, 3), (0, 6, 4), (4, 24, 3)]
+)
+def test_each_layer_has_its_own_threshold(layer, layers, m):
+    signals = toy(layer=layer, num_layers=layers)
+    assert reduce("dymu", signals, keep=6, thresholds="clip-l-14-336").m == m
+    own = "0.996, " + "0.5 " * (layers - 1)
+    assert reduce("dymu", signals, keep=6, thresholds=own).m == (4 if layer == 0 else 3)
+
+
+@pytest.mark.parametrize("text", ["0.9 1.5", "high", "clip", "0.9 nan"])
+def test_other_lists_are_refused(text):
+    with pytest.raises(InputError, match="numbers from 0 to 1 separated by blanks"):
+        METHODS["dymu"].stages(576, 576, 24, thresholds=text)
+    with pytest.raises(InputError, match="numbers from 0 to 1"):
+        reduce("dymu", toy(layer=0, num_layers=3), keep=6, thresholds=text)
+
+
+def test_a_list_without_the_layer_is_refused():
+    with pytest.raises(InputError, match="need the signals layer and num_layers"):
+        reduce("dymu", toy(), keep=6, thresholds="0.9 0.8")
 
 
 def test_with_every_token_kept_the_thresholds_of_all_layers_decide():

@@ -4,6 +4,7 @@ import pytest
 
 from tokviz.mitigation import MITIGATIONS
 from tokviz.reduction import METHODS
+from tokviz.reduction.parts import schedules
 from tokviz.reduction.run_status import (
     AS_PUBLISHED,
     RUN_DIFFERS,
@@ -61,6 +62,51 @@ def test_what_goes_on_around_the_decision_makes_the_run_differ(facts, reason):
     assert len(found.why) == 1
     assert found.why[0].startswith(reason)
     assert found.sentence == f"FasterVLM: {RUN_DIFFERS}: {found.why[0]}."
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLISHED if METHODS[name].depths])
+def test_layers_placed_on_another_depth_make_the_run_differ(name):
+    entry = METHODS[name]
+    part = "language_model" if entry.place == "language_model" else "tower"
+    options = {k: v for k, v in entry.published_options.items() if k in entry.options}
+    for depth in entry.depths:
+        same = RunFacts(layers={part: depth, "other": 3})
+        assert not any("published:" in why and " of " in why for why in status(
+            name, facts=same, **options
+        ).why)  # fmt: skip
+    found = status(name, facts=RunFacts(layers={part: 18}), **options)
+    assert found.word in (RUN_DIFFERS, STAND_IN)
+    if found.word == RUN_DIFFERS:
+        assert any("18" in why and str(entry.depths[0]) in why for why in found.why)
+
+
+def test_a_fixed_layer_is_named_with_the_depth_it_was_published_for():
+    facts = RunFacts(layers={"tower": 24, "language_model": 6})
+    assert status("fastv", facts=facts).why == (
+        "it decides at layer 2 of 6, published: 2 of 32",
+    )  # fmt: skip
+    assert "it decides at layer 1 of 6, published: 4 of 32" in status("pact", facts=facts).why
+    assert status("pyramiddrop", facts=facts).word == AS_PUBLISHED  # quarters of any depth
+
+
+def test_every_method_that_scales_layers_says_for_which_depth_they_were_published(monkeypatch):
+    """Or its layers are quarters or shares of any depth."""
+    asked = []
+    scale = schedules.in_depth
+
+    def scaled(published, of, layers):
+        asked.append(of)
+        return scale(published, of, layers)
+
+    monkeypatch.setattr(schedules, "in_depth", scaled)
+    for name in PUBLISHED:
+        entry = METHODS[name]
+        asked.clear()
+        placed = [entry.stages(576, 144, depth) for depth in (24, 48)]
+        assert not entry.depths or set(asked) <= {4, *entry.depths}
+        assert entry.depths or set(asked) <= {4}, name
+        last = [stages[-1].layer for stages in placed if stages]
+        assert entry.depths or len(set(last)) != 1 or entry.place == "tower", name
 
 
 def test_options_that_are_not_published_are_named():

@@ -54,6 +54,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     positions="keep",
     removes=False,
     effect="mask",
+    depths=(28,),
     schedule=_schedule,
 )
 def aim_mask(

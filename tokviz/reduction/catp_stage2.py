@@ -30,6 +30,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     query_aware=True,
     positions="keep",
     verified=False,
+    depths=(32,),
     schedule=_schedule,
 )
 def catp_stage2(

@@ -59,6 +59,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     ),
     code="mzhaoshuai/CenterCLIP",
     licence="CC-BY-NC-4.0",
+    depths=(12,),
     schedule=_schedule,
 )
 def centerclip(

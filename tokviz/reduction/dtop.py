@@ -55,6 +55,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     removes=False,
     effect="bypass",
     verified=False,
+    depths=(12,),
     schedule=_schedule,
 )
 def dtop(

@@ -24,6 +24,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     licence="none stated",
     query_aware=True,
     positions="keep",
+    depths=(32, 40),
     schedule=_schedule,
     published=(
         Published(

@@ -36,6 +36,7 @@ def _schedule(n: int, keep: int, layers: int, **options) -> list[Stage]:
     official_fallbacks=("cls_attn",),
     code="TungChintao/FlowCut",
     licence="Apache-2.0",
+    depths=(24,),
     schedule=_schedule,
     gradual=True,
     published=(

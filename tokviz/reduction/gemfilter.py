@@ -40,6 +40,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     licence="Apache-2.0",
     query_aware=True,
     effect="restart",
+    depths=(32,),
     schedule=_schedule,
 )
 def gemfilter(signals, keep: int, *, kernel: Annotated[int, Range(1, 15, 2)] = 5) -> Reduction:

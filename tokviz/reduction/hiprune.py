@@ -19,6 +19,7 @@ from tokviz.reduction.signals import Signals
     needs=("recv_attn", "grid"),
     paper="https://arxiv.org/abs/2508.00553",
     year=2025,
+    depths=(24,),
     code="Danielement321/HiPrune",
     licence="MIT",
     published=(

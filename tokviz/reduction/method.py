@@ -135,6 +135,8 @@ class Method:
     "Published position policy: keep the original position ids, or repack them without gaps."
     member_positions: Callable[[Reduction], np.ndarray] | None = None
     "Reduction -> source tokens [m, k] whose positions each token has, where M-RoPE has sections."
+    unmerged_by: str = ""
+    "Option with which attention reads a merged token at the place of each of its members."
     removes: bool = True
     "False for methods that only mask: the sequence is not shortened."
     effect: str = "remove"
@@ -149,6 +151,8 @@ class Method:
     "Option -> published value, where that is not the default."
     variant_positions: Mapping[str, str] = field(default_factory=dict)
     "Value of `variant` or `version` -> its published position policy, where that is another."
+    depths: tuple[int, ...] = ()
+    "Layers of the towers or language models whose layers it names; () = its rule fits any depth."
     rest: str = ""
     "Name of the method that is the other part of the same publication."
     several_images: bool = False
@@ -187,6 +191,10 @@ class Method:
             return False
         option = self.options.get(self.read_with.get(name, ""))
         return option is None or options.get(option.name, option.default) != option.default
+
+    def unmerges(self, options: Mapping[str, Any]) -> bool:
+        """Return True when attention should read merged tokens at their members' places."""
+        return bool(self.unmerged_by and self.check_options(options)[self.unmerged_by])
 
     def published_positions(self, options: Mapping[str, Any]) -> str:
         """Return the position policy that is published for these options."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tokviz.reduction.method import Method
@@ -28,6 +28,8 @@ __all__ = [
 
 FREE_OPTIONS = ("variant", "version", "seed")
 """Options whose values are all published, or of which the publication names none."""
+FULL, MAX_LISTED = 576, 4
+"""Visual tokens for which stages are compared, and how many stages are listed one by one."""
 OF_TOWER = {"cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v"}
 """Signals that the tower gives patch by patch."""
 
@@ -57,6 +59,10 @@ class RunFacts:
     "The position policy that was used; None = the published one."
     member_positions: bool = True
     "True where merged tokens were given their members' positions, for a method that has them."
+    layers: Mapping[str, int] = field(default_factory=dict)
+    "Layers of the model's tower and language_model, by these names; none = as published."
+    why_merged: str | None = None
+    "Why attention did not unmerge tokens, for a method that asks for it; empty where it did."
 
 
 def run_status(
@@ -77,6 +83,7 @@ def run_status(
     differs = [
         *entry.differs,
         *settings(entry, options),
+        *other_depth(entry, options, facts.layers),
         *around(entry, entry.published_positions(options), facts),
         *company(entry, facts.chain),
     ]
@@ -123,6 +130,24 @@ def settings(entry: Method, options: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def other_depth(entry: Method, options: Mapping[str, Any], layers: Mapping[str, int]) -> list[str]:
+    """Return how the published layers were placed on a model of another depth."""
+    here = layers.get("language_model" if entry.place == "language_model" else "tower")
+    if here is None or not entry.depths or here in entry.depths:
+        return []
+    published = entry.depths[0]
+    if entry.schedule is None:
+        return [f"its layers are read at the same share of {here}, published: of {published}"]
+    both = [
+        [stage.layer for stage in entry.stages(FULL, FULL // 4, depth, **options)]
+        for depth in (here, published)
+    ]
+    if max(map(len, both)) > MAX_LISTED:
+        return [f"its stages are spread over {here} layers, published: over {published}"]
+    ours, theirs = (", ".join(map(str, stages)) for stages in both)
+    return [f"it decides at layer {ours} of {here}, published: {theirs} of {published}"]
+
+
 def around(entry: Method, published: str, facts: RunFacts) -> list[str]:
     """Return how the picture, the model and the position ids make the run another one."""
     found = []
@@ -132,6 +157,8 @@ def around(entry: Method, published: str, facts: RunFacts) -> list[str]:
         found.append(
             "a merged token has its centre's position, where the publication gives several"
         )
+    if facts.why_merged:
+        found.append(f"attention read each merged token once: {facts.why_merged}")
     if facts.images > 1 and not entry.several_images:
         found.append(f"{facts.images} images, where the publication decides on one")
     reads_patches = entry.place == "tower" or OF_TOWER & {*entry.needs, *entry.fallbacks.values()}

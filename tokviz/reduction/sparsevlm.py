@@ -97,6 +97,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     licence="Apache-2.0",
     query_aware=True,
     adaptive=True,
+    depths=(32,),
     schedule=_schedule,
     published=(
         Published(

@@ -43,6 +43,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     positions="keep",
     removes=False,
     effect="decode",
+    depths=(32,),
     schedule=_schedule,
 )
 def tidaldecode(signals, keep: int) -> Reduction:

@@ -50,6 +50,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     code="liaolea/TransPrune",
     licence="MIT",
     query_aware=True,
+    depths=(32,),
     schedule=_schedule,
     published=(
         Published(

@@ -40,6 +40,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     code="sihany077/VFlowOpt",
     licence="CC-BY-NC-4.0",
     positions="keep",
+    depths=(28,),
     schedule=_schedule,
 )
 def vflowopt_stages(

@@ -17,6 +17,7 @@ from tokviz.reduction.parts.selection import cls_score, in_tower, top_k, tower_l
     space="pre",
     paper="https://arxiv.org/abs/2412.05819",
     year=2024,
+    depths=(24,),
     code="THU-MIG/VTC-CLS",
     licence="Apache-2.0",
 )

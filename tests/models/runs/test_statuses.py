@@ -29,7 +29,8 @@ def ask(vlm, cat):
     [
         ("fastervlm", AS_PUBLISHED),
         ("tome", AS_PUBLISHED),
-        ("fastv", AS_PUBLISHED),
+        ("pyramiddrop", AS_PUBLISHED),
+        ("fastv", RUN_DIFFERS),
         ("gemfilter", RUN_DIFFERS),
         ("cdpruner", STAND_IN),
         ("fopru", STAND_IN),
@@ -45,6 +46,14 @@ def test_the_word_follows_from_the_run(ask, name, word):
 def test_baselines_and_untouched_runs_claim_nothing(ask, vlm, cat):
     assert ask("uniform", keep=16).model["status"] == []
     assert vlm.answer(cat, "what is this?", None, 2).model["status"] == []
+
+
+def test_a_layer_published_for_another_depth_is_named(ask, vlm):
+    layers = vlm.model.config.text_config.num_hidden_layers
+    (found,) = ask("fastv", keep=16).model["status"]
+    assert found["why"] == [f"it decides at layer 2 of {layers}, published: 2 of 32"]
+    (found,) = ask(mitigation="pai").model["status"]
+    assert f"it acts from layer 2 of {layers} on, published: of 32" in found["why"]
 
 
 def test_position_ids_and_a_mitigation_are_told(ask):

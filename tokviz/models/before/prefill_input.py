@@ -17,6 +17,7 @@ from tokviz.models.before.part_signals import carried
 from tokviz.models.before.plan_steps import PlanSteps
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows, sliding_layers
 from tokviz.models.families.family import Family, Features
 from tokviz.models.prepared import Asked, Prepared
@@ -72,6 +73,8 @@ class PrefillInput:
     "True where merged tokens were given their members' positions."
     one_patch_each: bool
     "True where each visual token is one patch of the tower."
+    why_merged: str | None
+    "Why attention did not unmerge tokens; empty where it did, None where no method asks for it."
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,12 @@ def make_prefill_input(
     stages = decoder_stages(plan_steps, plan, sequence, positions, sliding)
     stages.members = member_positions(plan_steps, sequence, repack)
     ids = prepared.inputs["input_ids"]
+    stages.unmerged, why_merged = None, why_not_unmerged(plan_steps, plan, repack)
+    if why_merged == "":
+        stages.windows = None  # the places are those of the full prompt
+        index, stages.unmerged = unmerged_rows(plan_steps, sequence)
+        positions = prepared.positions[..., index]
+        features = Features(features.tokens[unmerged_features(plan_steps, index)])
     return PrefillInput(
         ids[:, index],
         positions,
@@ -153,6 +162,7 @@ def make_prefill_input(
         plan_steps.supplied,
         stages.members is not None,
         plan_steps.one_patch_each,
+        why_merged,
     )
 
 
@@ -219,6 +229,54 @@ def member_positions(
     own = torch.as_tensor(plan_steps.layout.position[members].astype(np.int64), device=device)
     rows = torch.as_tensor(sequence.visual, device=device)
     return MemberPositions(rows, prepared.positions[-len(sections) :, 0][:, own], sections)
+
+
+def why_not_unmerged(plan_steps: PlanSteps, plan: Plan, repack: bool) -> str | None:
+    """Return why attention cannot read merged tokens at their members' places.
+
+    Returns:
+        "" where it can, None where no method of the plan asks for it or nothing was merged.
+    """
+    first = plan.steps[0] if plan.steps else None
+    if first is None or first.entry is None or not first.entry.unmerges(first.options):
+        return None
+    whole, family = plan_steps.whole, plan_steps.family
+    if whole.is_selection:
+        return None
+    if repack:
+        return "positions were renumbered"
+    if len(plan.steps) > 1:
+        return f"{plan.steps[1].title} chose among the merged tokens"
+    if plan.mitigation:
+        return f"{plan.mitigation.label} acts on the merged tokens"
+    if plan_steps.features.extra:
+        return "this model adds features of the tower's layers in later layers"
+    sliding = sliding_layers(family.decoder(plan_steps.model))
+    if sliding and (whole.group < 0).any():
+        return "newline tokens went, and this model has sliding windows"
+    return ""
+
+
+def unmerged_rows(
+    plan_steps: PlanSteps, sequence: EnteringRows
+) -> tuple[torch.Tensor, UnmergedRows]:
+    """Return the prompt's rows with a row for every member, int64 [N], and their places."""
+    device, layout = plan_steps.prepared.positions.device, plan_steps.layout
+    group = plan_steps.whole.group
+    row_at = np.full(len(plan_steps.prepared.asked.prompt_ids), -1)  # of each prompt row
+    text = np.setdiff1d(np.arange(len(sequence.rows)), sequence.visual)
+    row_at[sequence.rows[text]] = text
+    members = np.flatnonzero(group >= 0)
+    row_at[layout.position[members]] = sequence.visual[group[members]]
+    index = np.flatnonzero(row_at >= 0)
+    as_tensor = partial(torch.as_tensor, device=device)
+    return as_tensor(index), UnmergedRows(as_tensor(row_at[index]))
+
+
+def unmerged_features(plan_steps: PlanSteps, index: torch.Tensor) -> torch.Tensor:
+    """Return which of the m features stands at each visual row of `index`, ascending, int64."""
+    group = plan_steps.whole.group
+    return torch.as_tensor(group[group >= 0], device=index.device)
 
 
 def question_row(plan_steps: PlanSteps, sequence: EnteringRows) -> int | None:

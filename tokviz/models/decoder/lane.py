@@ -25,6 +25,7 @@ from tokviz.models.decoder.batch_cache import CachedKeys, can_share
 from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.recorded_states import RecordedStates, sink_phi
 from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
@@ -140,7 +141,7 @@ class Lane:
             )
         self._take(output.logits)
         self.prefill_seconds = time.perf_counter() - began
-        self.length = input_ids.shape[1]
+        self.length = input_ids.shape[1]  # the keys in the cache
 
     def step(self) -> None:
         """Read the token that was written last, and predict the next."""
@@ -180,7 +181,8 @@ class Lane:
     @property
     def alone(self) -> bool:
         """True if this lane cannot step in one forward with other lanes."""
-        return self.editing is not None or self.keeps_entry or not can_share(self.cache)
+        own = self.editing is not None or self.keeps_entry or self.stages.unmerged is not None
+        return own or not can_share(self.cache)
 
     def leave(self) -> None:
         """Leave the batch, so that the lane's own cache holds its keys again."""
@@ -291,6 +293,8 @@ class Lane:
         layer = getattr(call.module, "layer_idx", None)
         if layer is None:  # attention outside the decoder has no number
             return
+        if self.stages.unmerged is not None:
+            call = MergedCall(call, self.stages.unmerged, len(self.ids))
         # the edit comes first, so that everything else records edited rows
         if self.editing is not None:
             phi = None if self.ids else self.recorded.phi.get(layer)

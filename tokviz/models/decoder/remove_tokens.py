@@ -9,7 +9,7 @@ numbered by their index in the sequence that entered layer 0 (`tokviz.models.dec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
+from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows
 from tokviz.models.families.parts import cache_of
 from tokviz.models.hooks import hooked
@@ -90,6 +91,8 @@ class DecoderStages(AliveRows):
         self.recorder = SignalRecorder(self, decoder, wanted, list(self.stages), variant)
         self.members: MemberPositions | None = None
         "Gives merged tokens several positions while the prompt is read."
+        self.unmerged: UnmergedRows | None = None
+        "The places of merged tokens in attention, where these are more than one each."
         self.full_hidden: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
         self.windows, self.cap = windows, cap
@@ -130,7 +133,8 @@ class DecoderStages(AliveRows):
         if self.members:
             rotary: Any = self.decoder.rotary_emb
             handles.append(rotary.register_forward_hook(self.members, with_kwargs=True))
-        with hooked(*handles, *(self.recorder.hooks() if self.stages else ())):
+        unmerging = self.unmerged.during_prefill(self.decoder) if self.unmerged else nullcontext()
+        with hooked(*handles, *(self.recorder.hooks() if self.stages else ())), unmerging:
             yield
 
     @contextmanager

@@ -235,10 +235,10 @@ class Run:
         shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
         records = [*self.prefill_input.records, *self.lane.stages.records()]
         n = self.prepared.asked.layout.n
-        text = len(self.prepared.asked.prompt_ids) - n
+        text, unmerged = len(self.prepared.asked.prompt_ids) - n, bool(self.lane.stages.unmerged)
         return {
-            "visual_tokens": run_share(records, n, shape),
-            "whole_prompt": run_share(records, n, shape, text),
+            "visual_tokens": run_share(records, n, shape, unmerged=unmerged),
+            "whole_prompt": run_share(records, n, shape, text, unmerged),
         }
 
     def finish(self, reason: str) -> None:
@@ -291,7 +291,16 @@ class Run:
             given[step.method] = given[step.method] | inside
         images = len(self.prepared.asked.layout.sizes)
         return plan_statuses(
-            self.plan, given, images, entered.one_patch_each, entered.member_positions
+            self.plan,
+            given,
+            images,
+            entered.one_patch_each,
+            entered.member_positions,
+            entered.why_merged,
+            {
+                "tower": len(self.loaded.family.tower_layers(self.loaded.model)),
+                "language_model": self.lane.layers,
+            },
         )
 
     def mitigation_record(self) -> MitigationRecord | None:

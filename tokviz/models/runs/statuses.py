@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from tokviz.plans import Plan
-from tokviz.reduction.run_status import RunFacts, Status, declared_status, run_status
+from tokviz.reduction.run_status import (
+    RUN_DIFFERS,
+    STAND_IN,
+    RunFacts,
+    Status,
+    declared_status,
+    run_status,
+)
+
+PUBLISHED_DEPTHS = (32, 40)
+"""Layers of LLaVA-1.5's language models, for which mitigations name their first layer."""
 
 
 def plan_statuses(
@@ -14,6 +24,8 @@ def plan_statuses(
     images: int,
     one_patch_each: bool,
     member_positions: bool = True,
+    why_merged: str | None = None,
+    layers: Mapping[str, int] | None = None,
 ) -> list[Status]:
     """Return one status for each published method of a plan that decided, and its mitigation's.
 
@@ -24,14 +36,32 @@ def plan_statuses(
         images: pictures in the prompt.
         one_patch_each: whether each visual token is one patch of the tower.
         member_positions: whether merged tokens were given their members' positions.
+        why_merged: why attention did not unmerge tokens, for the method that asks for it.
+        layers: of the model's tower and language_model.
     """
     chain = [step.method for step in plan.steps if step.entry]
     found = []
     for step in plan.steps:
         if step.entry is None or not supplied.get(step.method):
             continue
-        facts = RunFacts(images, one_patch_each, chain, step.position_policy, member_positions)
+        why = why_merged if step.entry.unmerged_by else None
+        facts = RunFacts(
+            images, one_patch_each, chain, step.position_policy, member_positions, layers or {}, why
+        )
         found.append(run_status(step.entry, step.options, supplied[step.method], facts))
     if plan.mitigation:
-        found.append(declared_status(plan.mitigation.entry))
+        found.append(mitigation_status(plan, (layers or {}).get("language_model")))
     return [status for status in found if status is not None]
+
+
+def mitigation_status(plan: Plan, layers: int | None) -> Status | None:
+    """Return the word for a plan's mitigation on a language model of so many layers."""
+    entry, edit = plan.mitigation.entry, plan.recipe.attention  # type: ignore[union-attr]
+    status = declared_status(entry)
+    fixed = edit is not None and edit.first_layer > 0 and not edit.last_layer_only
+    if status is None or not fixed or layers in (None, *PUBLISHED_DEPTHS):
+        return status
+    first, usual = edit.first_layer, PUBLISHED_DEPTHS[0]  # type: ignore[union-attr]
+    why = f"it acts from layer {first} of {layers} on, published: of {usual}"
+    word = status.word if status.word == STAND_IN else RUN_DIFFERS
+    return Status(status.name, word, (*status.why, why))
