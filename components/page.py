@@ -8,6 +8,7 @@ import gradio as gr
 from tokviz import ANALYSES, METHODS, MITIGATIONS
 
 from .api import add_api
+from .ask.model_picker import wire_picker
 from .ask.opening import opened, wire_opening
 from .ask.panel import ask_panel, wire_ask
 from .compare.brush import wire_brush
@@ -88,6 +89,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         comparing = wire_compare(site, screen)
         wire_sweep(site, screen, strip)
         wire_desk(site, screen, desk)
+        wire_picker(site, screen, page)
         wire_opening(site, screen, page, [asking, comparing])
         wire_lessons(site, screen, page)
         add_api(site)

@@ -6,6 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from tokviz.errors import Stopped
+
 from .answering.answering import PageUpdate, answer
 from .answering.run_request import RunRequest
 from .answering.widget_values import charts, explorer, with_lanes
@@ -30,16 +32,38 @@ QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 
 
 @dataclass
+class ModelPicker:
+    """The list of models, the card of the chosen one, and its download."""
+
+    model: gr.Dropdown
+    card: gr.HTML
+    fetch: gr.Button
+    stop: gr.Button
+    kept: gr.BrowserState
+    "The chosen model, as this browser remembers it."
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What changes when a model is chosen."""
+        return [self.model, self.card, self.fetch]
+
+
+@dataclass
 class AskPanel:
     """The left column: picture, question, examples, stored traces."""
 
     image: SafeImage
     prompt: gr.Textbox
-    model: gr.Dropdown
+    picker: ModelPicker
     ask: gr.Button
     stop: gr.Button
     examples: Examples
     trace: gr.UploadButton
+
+    @property
+    def model(self) -> gr.Dropdown:
+        """The list of models."""
+        return self.picker.model
 
 
 @dataclass
@@ -137,6 +161,8 @@ def run_and_show(
     try:
         for update in answer(site, request, session):
             yield _frame_of(update, lane, view)
+    except Stopped as error:
+        yield frame(message=notice(error_text(error), "warn"), running=False)
     except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
         yield frame(message=notice(error_text(error), "bad"), running=False)
 

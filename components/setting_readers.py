@@ -59,17 +59,29 @@ def folder(name: str, text: str) -> Path:
     return Path(text) if Path(text).is_dir() else refuse(name, "a folder that exists", text)
 
 
+def is_model(place: str) -> bool:
+    """Return whether a text may name a model: the embedded one, a Hub id or a folder that exists.
+
+    What begins like a path and is no folder is no Hub id either.
+    """
+    if place == "embedded":
+        return True
+    try:
+        if place and Path(place).is_dir():
+            return True
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+    return bool(HUB_NAME.fullmatch(place)) and not place.startswith((".", "~"))
+
+
 def model_names(name: str, text: str) -> tuple[str, ...]:
     """Return the models, each of them a folder that exists, a Hub id or the embedded model."""
     found = tuple(part.strip() for part in text.split(",") if part.strip())
     if not found:
         refuse(name, "names separated by commas, such as embedded", text)
     for one in found:
-        if not (one == "embedded" or HUB_NAME.fullmatch(one) or Path(one).is_dir()):
-            allowed = "embedded, ids of the Hub (owner/name) or folders that exist"
-            refuse(name, allowed, one)
-        if one.startswith((".", "~")) and not Path(one).is_dir():
-            refuse(name, "a folder that exists where it names one", one)
+        if not is_model(one):
+            refuse(name, "embedded, ids of the Hub (owner/name) or folders that exist", one)
     return found
 
 

@@ -12,7 +12,7 @@ import importlib.util
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,12 @@ from .setting_table import TABLE
 
 READ_BY_TESTS = {"TOKVIZ_CHROMIUM", "TOKVIZ_TEST_WAIT"}
 """Settings of the tests, which start servers with them in the environment."""
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HOSTED = (
+    "TOKVIZ_MODELS", "TOKVIZ_AUTH", "TOKVIZ_TRUST_PROXY", "TOKVIZ_HOSTS", "SPACE_ID",
+    "GRADIO_ROOT_PATH", "GRADIO_SHARE",
+)  # fmt: skip
+"""Whoever sets one of these runs the page for others, or has chosen its models."""
 ALL = "docs/server.md lists all settings."
 LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
 
@@ -59,6 +65,8 @@ class Settings:
     "A folder of traces to show as further examples."
     server_name: str = "127.0.0.1"
     server_port: int = 7860
+    personal: bool = False
+    "For one person at this machine, who may choose any model."
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -67,6 +75,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     refuse_unknown(environ)
     found = {setting.field: value_of(setting.name, environ) for setting in TABLE if setting.field}
     settings = Settings(**{name: value for name, value in found.items() if value is not None})
+    settings = replace(settings, personal=is_personal(settings, environ))
     load_options(environ)
     if settings.auth and settings.mcp:
         raise SettingError(
@@ -76,6 +85,11 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if settings.mcp and importlib.util.find_spec("mcp") is None:
         raise SettingError('TOKVIZ_MCP needs a package that is missing: pip install "gradio[mcp]".')
     return settings
+
+
+def is_personal(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Return whether only this machine reaches the page, and nothing says that it serves others."""
+    return settings.server_name in LOOPBACK and not any(environ.get(name) for name in HOSTED)
 
 
 def value_of(name: str, environ: Mapping[str, str]) -> Any:

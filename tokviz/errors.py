@@ -20,5 +20,9 @@ class ModelError(TokvizError):
     """A model that cannot be loaded or run; the message says what to change."""
 
 
+class Stopped(ModelError):
+    """Loading was stopped by whoever asked for it; what was downloaded so far is kept."""
+
+
 class TraceError(TokvizError):
     """A trace file that is damaged, of another program or of another version."""

@@ -20,7 +20,7 @@ from tokviz.view.overlay import pending_payload
 
 from ..runs.journal import Entry
 from ..runs.lane_request import LaneRequest
-from ..runs.models import MAX_LOADED, Models
+from ..runs.models import MAX_LOADED, Models, photograph_hint
 from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..site import Site
@@ -131,7 +131,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     asked = [request.lanes[number] for number in plans]
     prompts = [lane.prompt or request.prompt for lane in asked]
     names = [lane.model or request.model for lane in asked]
-    yield from _loading(models, [request.model, *names])
+    yield from _loading(models, [request.model, *names], flag)
     vlm = models.get(request.model)
     run = KeptRun(image, request.prompt, request.model)
     run.example, run.source = request.example, request.source
@@ -161,25 +161,27 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
         raise InputError("the run was stopped before the model had begun to answer.")
     site.runs.put(run)
     value = _lanes(run, request, numbers, views, refused, vlm.info, "done")
-    text, kind = end_message(vlm, run, flag.is_set())
+    text, kind = end_message(models, vlm, run, flag.is_set())
     yield PageUpdate(text, kind, lanes=value, run=run)
 
 
-def _loading(models: Models, names: Sequence[str]) -> Iterator[PageUpdate]:
+def _loading(models: Models, names: Sequence[str], flag: Stop) -> Iterator[PageUpdate]:
     """Load the models of a request that are not in memory; yield how far loading is."""
     if len(set(names)) > MAX_LOADED:
         raise InputError(f"at most {MAX_LOADED} models can be compared at once.")
     for name in dict.fromkeys(names):
         if not models.is_loaded(name):
             yield PageUpdate("Loading the model: only the first time.")
-            for line in models.load_with_progress(name):
+            for line in models.load_with_progress(name, flag):
                 yield PageUpdate(f"Loading the model, only the first time: {line}.")
 
 
-def end_message(vlm: Any, run: KeptRun, stopped: bool) -> tuple[str, str]:
+def end_message(models: Models, vlm: Any, run: KeptRun, stopped: bool) -> tuple[str, str]:
     """Return the text and kind of the notice when a run is over."""
     unknown = vlm.unknown_words(run.prompt)[:8]
     messages = ["Stopped: this is as far as the answers came."] if stopped else []
+    if run.model == "embedded" and not run.source:
+        messages.append(photograph_hint(models))
     if unknown:
         words = ", ".join(f"“{word[:40]}”" for word in unknown)
         messages.append(f"This model does not know {words}; it reads such words as “unknown”.")

@@ -11,18 +11,20 @@ from tokviz.errors import TokvizError
 
 from ..answering.run_request import ask_about_shown
 from ..error_text import error_text
+from ..runs.models import photograph_hint
 from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, run_and_show
 from ..site import Site
 from ..widgets.examples import Examples
 from ..widgets.notice import notice
 from ..widgets.safe_upload import SafeImage, SafeUpload
+from .model_picker import model_picker
 
 PLACEHOLDER = "Drop, paste or upload a picture. Until then, the one shown is asked about."
 
 
 def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
     """Build the left column."""
-    run, names = first["run"], site.models.names
+    run = first["run"]
     with gr.Column(elem_id="tv-ask"):
         image = SafeImage(
             type="filepath",
@@ -42,13 +44,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             submit_btn=False,
             elem_id="tv-prompt",
         )
-        model = gr.Dropdown(
-            site.models.choices,
-            value=names[0],
-            label="Model",
-            visible=len(names) > 1,
-            elem_id="tv-model",
-        )
+        picker = model_picker(site.models)
         with gr.Row(equal_height=True):
             ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
             stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
@@ -60,7 +56,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             variant="secondary",
         )
         examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
-    return AskPanel(image, prompt, model, ask, stop, examples, trace)
+    return AskPanel(image, prompt, picker, ask, stop, examples, trace)
 
 
 class AskHandlers:
@@ -76,12 +72,13 @@ class AskHandlers:
         asked = ask_about_shown(self.site, session, prompt, model, upload=image)
         yield from run_and_show(self.site, asked, str(request.session_hash))
 
-    def check_image(self, image: str | None) -> dict[str, Any]:
+    def check_image(self, image: str | None, model: str) -> dict[str, Any]:
         """Say at once when an upload cannot be used, and what is allowed."""
         try:
             if image:
                 size = size_text(self.site.pictures.open(image))
-                return notice(f"Picture of {size}. Type a question and press Ask.")
+                hint = photograph_hint(self.site.models) if model == "embedded" else ""
+                return notice(f"Picture of {size}. Type a question and press Ask. {hint}".strip())
         except TokvizError as error:
             return notice(error_text(error), "bad")
         return notice()
@@ -107,5 +104,6 @@ def wire_ask(site: Site, screen: Screen) -> Dependency:
         **MODEL,
     )
     panel.stop.click(StopButton(site).stop, None, None, **QUICK)
-    panel.image.upload(asking.check_image, panel.image, screen.show.notice, **QUICK)
+    given = [panel.image, panel.model]
+    panel.image.upload(asking.check_image, given, screen.show.notice, **QUICK)
     return asked

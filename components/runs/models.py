@@ -11,10 +11,12 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import tokviz
-from tokviz.errors import InputError, ModelError
+from tokviz.errors import InputError, ModelError, Stopped
+from tokviz.models.checkpoints.download import STOPPED
 from tokviz.models.checkpoints.placement import choose_placement
 
-from ..setting_readers import SettingError
+from ..setting_readers import SettingError, is_model
+from .stops import Stop
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,11 @@ def choice(name: str, place: str) -> str:
     return card.line if card else name
 
 
+def smallest_first() -> list[str]:
+    """Return the models with a card, by the memory they take."""
+    return [card.name for card in sorted(tokviz.MODELS.values(), key=lambda card: card.memory_gb)]
+
+
 def check_placement(options: Mapping[str, Any]) -> None:
     """Raise SettingError when no model can be loaded as the settings say, such as on a GPU."""
     if options:
@@ -62,6 +69,16 @@ def pinned(place: str) -> tuple[str, str | None]:
     return (place, None) if Path(place).is_dir() else (name, revision or None)
 
 
+def photograph_hint(models: "Models") -> str:
+    """Return what to say of a visitor's own picture that the embedded model is asked about."""
+    known = "The embedded model knows small rendered scenes only, so what it says of a photograph "
+    if models.personal:
+        return f"{known}means little: choose a real model, such as SmolVLM 256M (0.5 GB)."
+    if len(models.names) > 1:
+        return f"{known}means little: choose another model."
+    return f"{known}means little: on a machine of your own tokviz offers real models."
+
+
 class Models:
     """The models that the page offers; at most MAX_LOADED stay in memory."""
 
@@ -70,6 +87,7 @@ class Models:
         places: Sequence[str] = ("embedded",),
         load: Callable[[str], Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        personal: bool = False,
     ) -> None:
         """Say what is offered.
 
@@ -77,16 +95,18 @@ class Models:
             places: what `tokviz.load` takes.
             load: another function to load them with.
             options: further arguments of `tokviz.load`, such as device.
+            personal: the page is for one person at this machine, who may choose any model of the
+                Hub or a folder, and is told why one cannot be loaded.
         """
-        self._places = offered(places)
-        self.names = tuple(self._places)
-        "What visitors call them."
-        self.choices = [(choice(name, place), name) for name, place in self._places.items()]
-        "(what the list of models shows, name)"
-        self._load, self._options = load or self._load_here, dict(options or {})
+        self.personal = personal
+        self._places = offered([*places, *smallest_first()] if personal else places)
+        self._given = load
+        self.options = dict(options or {})
+        "Further arguments of `tokviz.load`."
         self._progress = ""
         "How far loading has come."
-        self._lock = threading.Lock()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
+        "Over what is in memory, and over loading, which takes long and goes one at a time."
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._key = secrets.token_hex(8)
         _BY_KEY[self._key] = self
@@ -94,6 +114,39 @@ class Models:
     def __reduce__(self) -> tuple[Callable[[str], "Models"], tuple[str]]:
         """Pickle as a key: a forked process has the same models in memory under the same key."""
         return (_find, (self._key,))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What visitors call the models."""
+        return tuple(self._places)
+
+    @property
+    def choices(self) -> list[tuple[str, str]]:
+        """(what the list of models shows, name) of each model."""
+        return [(choice(name, place), name) for name, place in self._places.items()]
+
+    def place(self, name: str) -> str:
+        """Return what `tokviz.load` takes for a model that is offered."""
+        return self._places[name]
+
+    def add(self, place: str) -> str:
+        """Offer a further model on a personal page; return its name.
+
+        Raises:
+            InputError: the page is not personal, or this is no folder and no Hub id.
+        """
+        place = place.strip()
+        if place in self._places or not self.personal:
+            self.check(place)
+            return place
+        if not is_model(place):
+            raise InputError(
+                "a model is the id of one on the Hub (owner/name, owner/name@revision) or a folder "
+                "of this machine that exists."
+            )
+        with self._lock:
+            self._places = offered([*self._places.values(), place])
+            return next(name for name, one in self._places.items() if one == place)
 
     def is_loaded(self, name: str) -> bool:
         """Return whether a model is in memory."""
@@ -107,54 +160,81 @@ class Models:
                 f"this page does not offer the model {str(name)[:60]!r}, only {known}."
             )
 
-    def get(self, name: str) -> Any:
+    def get(self, name: str, stop: Stop | None = None) -> Any:
         """Return a model; load it if it is not in memory.
+
+        Args:
+            name: one that is offered.
+            stop: ends download and loading at their next step when it is set.
 
         Raises:
             InputError: a name that this page does not offer.
             ModelError: it cannot be loaded.
+            Stopped: `stop` was set.
         """
         self.check(name)
-        with self._lock:
-            if name not in self._loaded:
+        if (found := self._in_memory(name)) is not None:
+            return found
+        with self._loading:
+            if (found := self._in_memory(name)) is not None:
+                return found
+            with self._lock:
                 while len(self._loaded) >= MAX_LOADED:
                     self._loaded.popitem(last=False)
-                self._progress = ""
-                self._loaded[name] = self._read(name)
-            self._loaded.move_to_end(name)
-            return self._loaded[name]
+            self._progress = ""
+            found = self._read(name, stop)
+            with self._lock:
+                self._loaded[name] = found
+            return found
 
-    def load_with_progress(self, name: str) -> Iterator[str]:
+    def _in_memory(self, name: str) -> Any:
+        """Return a model that is in memory, now the one used last, or None."""
+        with self._lock:
+            if name in self._loaded:
+                self._loaded.move_to_end(name)
+            return self._loaded.get(name)
+
+    def load_with_progress(self, name: str, stop: Stop | None = None) -> Iterator[str]:
         """Load a model if it is not in memory; yield how far loading is whenever that changes.
+
+        A set `stop` ends the waiting at once; the download ends at its next block of bytes.
 
         Raises: as `get`.
         """
         self.check(name)
         pool, yielded = ThreadPoolExecutor(1), ""
-        loading = pool.submit(self.get, name)
+        loading = pool.submit(self.get, name, stop)
         pool.shutdown(wait=False)
         while not wait([loading], POLL_INTERVAL_S).done:
+            if stop is not None and stop.is_set():
+                raise Stopped(STOPPED)
             if self._progress != yielded:
                 yielded = self._progress
                 yield yielded
         loading.result()
 
-    def _load_here(self, place: str) -> Any:
+    def _load(self, place: str, stop: Stop | None) -> Any:
+        if self._given is not None:
+            return self._given(place)
         name, revision = pinned(place)
-        options = self._options | ({"revision": revision} if revision else {})
-        return tokviz.load(name, progress=self._report, **options)
+        options = self.options | ({"revision": revision} if revision else {})
+        return tokviz.load(name, progress=self._report, stop=stop, **options)
 
     def _report(self, line: str) -> None:
         self._progress = line
         log.info("%s", line)
 
-    def _read(self, name: str) -> Any:
-        """Load a model; its path and the reason of a failure are written to the log only."""
+    def _read(self, name: str, stop: Stop | None) -> Any:
+        """Load a model; of a failure, visitors of a public page learn only that it happened."""
         place = self._places[name]
         try:
-            found = self._load(place)
+            found = self._load(place, stop)
+        except Stopped:
+            raise
         except ModelError as error:
             log.warning("the model at %s: %s", place, error)
+            if self.personal:
+                raise
             raise ModelError(
                 f"the model {name[:60]!r} could not be loaded on this server; its log says why. "
                 "Choose another model."

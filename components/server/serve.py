@@ -50,7 +50,8 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
 def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[Site, gr.Blocks]:
     """Return a site and its page, not launched."""
     stored = StoredExamples(more=settings.examples)
-    site = Site(settings, stored, Models(settings.models, options=load_options))
+    models = Models(settings.models, options=load_options, personal=settings.personal)
+    site = Site(settings, stored, models)
     return site, queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
 
 
@@ -62,6 +63,7 @@ def start_logging(settings: Settings) -> None:
             handler.setFormatter(JsonLines())
     else:  # Gradio asks itself whether it is up
         logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # each file asked of the Hub
 
 
 def clean_uploads(settings: Settings, page: gr.Blocks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def load(
     bits: int | None = None,
     clip: str | Path | None = None,
     progress: ProgressLine = log.info,
+    stop: threading.Event | None = None,
 ) -> VLM:
     """Load a vision-language model.
 
@@ -49,8 +51,10 @@ def load(
             for methods that compare patches with the question in CLIP's joint space (cdpruner,
             hiprune_plus, recoverable); None = the one that the checkpoint names, if it names one.
         progress: told in one line at a time how far download and loading are; default the log.
+        stop: when another thread sets it, download and loading end at their next step.
 
     Raises:
+        Stopped: `stop` was set.
         ModelError: nothing there, an unsupported type, no memory, damaged files, or a package
             that is missing; a CLIP checkpoint of another tower.
     """
@@ -58,7 +62,7 @@ def load(
         asked = {"device": device, "dtype": dtype, "revision": revision, "bits": bits}
         return _given(source, {**asked, "device_map": device_map}, clip)
     placement = choose_placement(device, dtype, device_map, bits)
-    model, processor, family = load_parts(source, placement, revision, progress)
+    model, processor, family = load_parts(source, placement, revision, progress, stop)
     return _checked(VLM(model, processor, family, str(source), placement.reason, clip))
 
 

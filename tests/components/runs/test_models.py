@@ -62,4 +62,4 @@ def test_visitors_hear_how_far_loading_is_and_then_the_error(monkeypatch):
     told.set()
     with pytest.raises(ModelError, match="could not be loaded on this server"):
         next(coming)
-    assert asked == {"name": "org/name", "revision": "abc", "device": "cpu"}
+    assert asked == {"name": "org/name", "revision": "abc", "device": "cpu", "stop": None}

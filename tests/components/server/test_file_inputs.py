@@ -123,7 +123,7 @@ def test_a_file_that_was_uploaded_is_taken(port, events, tmp_path):
     picture(BLUE).resize((37, 53)).save(tmp_path / "mine.png")
     files = {"files": ("mine.png", (tmp_path / "mine.png").read_bytes())}
     path = httpx.post(f"http://127.0.0.1:{port}/gradio_api/upload", files=files).json()[0]
-    assert "37 × 53" in said(port, event, [{"path": path, "meta": META}])
+    assert "37 × 53" in said(port, event, [{"path": path, "meta": META}, "embedded"])
 
 
 def test_only_what_resolves_inside_the_folder_passes(places, uploads):

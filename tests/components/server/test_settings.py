@@ -71,8 +71,8 @@ def test_a_misspelt_name_is_refused_with_the_name_that_was_meant():
 
 
 def test_nothing_set_is_the_defaults_and_a_space_is_open_behind_its_proxy():
-    assert read_settings({}) == Settings()
-    assert read_settings({setting.name: "" for setting in TABLE}) == Settings()
+    assert read_settings({}) == Settings(personal=True)
+    assert read_settings({setting.name: "" for setting in TABLE}) == Settings(personal=True)
     space = read_settings({"SPACE_ID": "a/b"})
     assert (space.trust_proxy, space.server_name) == (True, "0.0.0.0")
     assert not read_settings({"SPACE_ID": "a/b", "TOKVIZ_TRUST_PROXY": "no"}).trust_proxy

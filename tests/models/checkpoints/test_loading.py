@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -166,13 +165,12 @@ def test_the_room_that_is_needed_follows_from_the_bits_that_were_asked_for(
 ):
     """One gigabyte of weights in bfloat16 files takes this much in memory."""
     without(monkeypatch)
-    config = SimpleNamespace(dtype=torch.bfloat16)
     place = choose_placement("cpu", **asked)
     monkeypatch.setattr(loading, "free_bytes", lambda device: gigabytes * 1e9 + 1e6)
-    loading._check_room(1.0, config, place)
+    loading._check_room(1.0, torch.bfloat16, place)
     monkeypatch.setattr(loading, "free_bytes", lambda device: gigabytes * 1e9 - 1e6)
     with pytest.raises(ModelError, match="GB are free"):
-        loading._check_room(1.0, config, place)
+        loading._check_room(1.0, torch.bfloat16, place)
 
 
 def test_a_lack_of_memory_on_a_cpu_is_told_as_one_and_the_next_request_works(vlm):

@@ -7,7 +7,7 @@ A repository's own code (`auto_map`) is never run.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
 """Weights that other programs read."""
 LFS = b"version https://git-lfs"
 """How a file begins that git-lfs left in place of the real one."""
+NO_CONFIG = "there is no config.json: this is not a checkpoint of transformers."
 
 
 def family_of(model_type: str, own_code: bool = False) -> Family:
@@ -48,13 +49,17 @@ def check_folder(folder: str) -> Family:
     family = family_of(config["model_type"], "auto_map" in config)
     if not weight_bytes(folder):
         found = sorted(file.name for kind in PICKLES for file in Path(folder).glob(kind))
-        what = f"only {', '.join(found[:3])}, which tokviz does not open: such files can run code"
-        raise ModelError(
-            f"there are no .safetensors files, {what if found else 'nor any other weights'}. "
-            "Choose a checkpoint with safetensors, or write them with transformers' "
-            "save_pretrained()."
-        )
+        raise ModelError(no_weights(found))
     return family
+
+
+def no_weights(others: Sequence[str]) -> str:
+    """Say that a checkpoint has no safetensors; `others` are its other weights."""
+    what = f"only {', '.join(others[:3])}, which tokviz does not open: such files can run code"
+    return (
+        f"there are no .safetensors files, {what if others else 'nor any other weights'}. Choose a "
+        "checkpoint with safetensors, or write them with transformers' save_pretrained()."
+    )
 
 
 def check_pointers(folder: Path) -> None:
@@ -72,7 +77,7 @@ def check_pointers(folder: Path) -> None:
 def read_config(file: Path) -> dict[str, Any]:
     """Return the content of a config.json; raise ModelError if it cannot be used."""
     if not file.is_file():
-        raise ModelError("there is no config.json: this is not a checkpoint of transformers.")
+        raise ModelError(NO_CONFIG)
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:

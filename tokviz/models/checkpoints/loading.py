@@ -9,17 +9,24 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, PretrainedConfig
+from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils.logging import set_tqdm_hook
 
-from tokviz.errors import ModelError
+from tokviz.errors import ModelError, Stopped
+from tokviz.models.checkpoints.before_download import look_before_download
 from tokviz.models.checkpoints.checkpoint import check_complete, check_folder, weight_bytes
-from tokviz.models.checkpoints.download import ProgressLine, local_copy
+from tokviz.models.checkpoints.download import (
+    STOPPED,
+    ProgressLine,
+    is_folder,
+    local_copy,
+)
 from tokviz.models.checkpoints.memory import free_bytes
 from tokviz.models.checkpoints.placement import Placement
 from tokviz.models.families.family import FAMILIES, Family
@@ -40,6 +47,7 @@ def load_parts(
     placement: Placement,
     revision: str | None = None,
     progress: ProgressLine = log.info,
+    stop: threading.Event | None = None,
 ) -> tuple[nn.Module, Any, Family]:
     """Return model, processor and family of a checkpoint.
 
@@ -48,8 +56,10 @@ def load_parts(
         placement: device and number type.
         revision: branch, tag or commit on the Hub.
         progress: called with one line at a time about download and loading.
+        stop: when set, download and loading end at their next step.
 
     Raises:
+        Stopped: `stop` was set.
         ModelError: nothing there, no network, an unsupported type or part, damaged files, a package
             that is missing, or no memory.
     """
@@ -58,16 +68,20 @@ def load_parts(
     len(FAMILIES)
     size = 0.0
     try:
-        folder = local_copy(path, revision, progress)
+        if not is_folder(path, revision):
+            look_before_download(path, revision, partial(_check_room, placement=placement))
+        folder = local_copy(path, revision, progress, stop)
         family = check_folder(folder)
         size = weight_bytes(folder) / 1e9
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         processor = load_processor(folder, config)
-        _check_room(size, config, placement)
+        _check_room(size, config.dtype, placement)
         progress(f"loading {size:.2f} GB of weights")
-        with _reported(progress):
+        with _reported(progress, stop):
             model = _build(folder, placement)
         family.check_model(model)
+    except Stopped:
+        raise
     except ModelError as error:
         raise ModelError(_refused(source, str(error))) from error
     except Exception as error:  # files of strangers, read by transformers and what it calls
@@ -107,9 +121,16 @@ def check_whole(model: nn.Module) -> None:
         )
 
 
-def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> None:
-    """Raise ModelError if weights of `size` GB in their files will not fit on one device."""
-    stored = config.dtype.itemsize if isinstance(config.dtype, torch.dtype) else 2
+def _check_room(size: float, dtype: Any, placement: Placement) -> None:
+    """Raise ModelError if weights of `size` GB in their files will not fit on one device.
+
+    Args:
+        size: of the files.
+        dtype: the number type in the files, as torch or config.json name it; None = 16 bits.
+        placement: where the model is to run.
+    """
+    dtype = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    stored = dtype.itemsize if isinstance(dtype, torch.dtype) else 2
     size *= (placement.bits or 8 * placement.dtype.itemsize) / (8 * stored)
     free = None if placement.device_map else free_bytes(placement.device)
     if free is not None and size * 1e9 > free:
@@ -117,7 +138,7 @@ def _check_room(size: float, config: PretrainedConfig, placement: Placement) -> 
 
 
 @contextmanager
-def _reported(progress: ProgressLine) -> Iterator[None]:
+def _reported(progress: ProgressLine, stop: threading.Event | None) -> Iterator[None]:
     """Report the loading of the weights as lines of text, instead of transformers' bar.
 
     transformers has one hook for the whole process. It is set while this thread loads, one load at
@@ -128,7 +149,7 @@ def _reported(progress: ProgressLine) -> Iterator[None]:
     def bar(factory: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         if threading.get_ident() != mine or not args:
             return factory(*args, **kwargs)
-        return _counted(args[0], progress)
+        return _counted(args[0], progress, stop)
 
     with _bar_lock:
         before = set_tqdm_hook(bar)
@@ -138,10 +159,12 @@ def _reported(progress: ProgressLine) -> Iterator[None]:
             set_tqdm_hook(before)
 
 
-def _counted(items: Any, progress: ProgressLine) -> Iterator[Any]:
-    """Yield items, and report every quarter of them."""
+def _counted(items: Any, progress: ProgressLine, stop: threading.Event | None) -> Iterator[Any]:
+    """Yield items, and report every quarter of them; end where `stop` is set."""
     total = len(items)
     for number, item in enumerate(items):
+        if stop is not None and stop.is_set():
+            raise Stopped(STOPPED)
         yield item
         if total >= 4 and (number + 1) * 4 // total > number * 4 // total:
             progress(f"loading the weights: {100 * (number + 1) // total} %")

@@ -1,0 +1,232 @@
+"""Choose a model: the list, what is known of one before it runs, and its download.
+
+On a public page the list is the host's. On a page for one person at this machine every known model
+is in it, and any id of the Hub or folder can be written into it.
+"""
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+import tokviz
+from tokviz.errors import InputError, Stopped, TokvizError
+from tokviz.models.checkpoints.cards import ModelCard
+from tokviz.models.checkpoints.download import hub_answers, is_here
+from tokviz.models.checkpoints.fit import RUNS, fit, needed_bytes
+from tokviz.models.checkpoints.memory import free_bytes
+from tokviz.models.checkpoints.placement import Placement, choose_placement
+
+from ..error_text import error_text
+from ..runs.models import Models, pinned
+from ..screen import QUICK, SKIP, ModelPicker, Screen
+from ..site import Site
+from ..widgets.notice import notice
+
+LOAD: dict[str, Any] = {
+    "concurrency_limit": 1,
+    "concurrency_id": "load",
+    "show_progress": "hidden",
+    "api_visibility": "private",
+}
+"""Settings of the event that downloads: a download does not keep questions waiting."""
+FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+"""Headers that a proxy writes: what has one comes from another machine."""
+NOT_FROM_AFAR = "only who sits at this machine can choose models that are not in the list."
+HINT = "Choose one, or write a Hub id (owner/name) or a folder of this machine."
+KEPT = "tokviz-model"
+"""Under which name the browser remembers the chosen model."""
+
+
+def model_picker(models: Models) -> ModelPicker:
+    """Build the list of models and, on a personal page, the card of the chosen one."""
+    first = models.names[0]
+    model = gr.Dropdown(
+        choices(models),
+        value=first,
+        label="Model",
+        info=HINT if models.personal else None,
+        allow_custom_value=models.personal,
+        visible=len(models.names) > 1,
+        elem_id="tv-model",
+    )
+    card = gr.HTML(
+        card_html(models, first) if models.personal else "",
+        visible=models.personal,
+        elem_id="tv-model-card",
+        apply_default_css=False,
+    )
+    with gr.Row(visible=models.personal, elem_id="tv-model-load"):
+        fetch = gr.Button("Load it now", size="sm", visible=False, elem_id="tv-model-fetch")
+        stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="tv-model-stop")
+    return ModelPicker(model, card, fetch, stop, gr.BrowserState("", storage_key=KEPT, secret=KEPT))
+
+
+def choices(models: Models) -> list[tuple[str, str]]:
+    """Return (line, name) of each model; on a personal page a line says whether it fits."""
+    if not models.personal:
+        return models.choices
+    placement = choose_placement(**models.options)
+    free = free_bytes(placement.device)
+    return [(line_of(models, name, placement, free), name) for name in models.names]
+
+
+def line_of(models: Models, name: str, placement: Placement, free: int | None) -> str:
+    """Return the line of a model in the list, such as "Gemma 3 12B · 49.0 GB · too large"."""
+    card = card_of(models, name)
+    if card is None:
+        return name
+    needed = needed_bytes(card, placement)
+    room = fit(needed, free)
+    parts = [card.title, f"{needed / 1e9:.1f} GB", "" if room == RUNS else room]
+    return " · ".join(filter(None, parts))
+
+
+def card_of(models: Models, name: str) -> ModelCard | None:
+    """Return the card of a model, if it has one."""
+    return tokviz.MODELS.get(pinned(models.place(name))[0])
+
+
+def card_html(models: Models, name: str) -> str:
+    """Return what is known of a model before it runs, as HTML."""
+    return f'<p class="tv-small">{escape(" ".join(facts(models, name)))}</p>'
+
+
+def facts(models: Models, name: str) -> list[str]:
+    """Return what is known of a model before it runs, in sentences."""
+    card, placement = card_of(models, name), choose_placement(**models.options)
+    told = [where(models, name, card)]
+    if card is None:
+        return told
+    if name == "embedded":
+        return [card.note]
+    needed, free = needed_bytes(card, placement), free_bytes(placement.device)
+    room = f"{needed / 1e9:.1f} GB of memory for {card.parameters} weights in "
+    room += number_type(placement)
+    if free is not None:
+        room += f", {free / 1e9:.1f} GB are free: {fit(needed, free)}"
+    told += [f"{room}.", "Its tower has a [CLS] token." if card.has_cls else "No [CLS] token."]
+    return [*told, card.note] if card.note else told
+
+
+def number_type(placement: Placement) -> str:
+    """Return the number type of the weights, in words."""
+    kind = str(placement.dtype).removeprefix("torch.")
+    return f"{placement.bits} bits" if placement.bits else kind
+
+
+def where(models: Models, name: str, card: ModelCard | None) -> str:
+    """Return where a model is: in memory, on this machine, or to be downloaded."""
+    if models.is_loaded(name):
+        return "In memory."
+    if on_disk(models, name):
+        return "On this machine."
+    if not hub_answers():
+        return "Not on this machine, and the Hub cannot be reached from here."
+    if card is None:
+        return "To be downloaded: its size is looked at before anything large is fetched."
+    return f"To be downloaded, about {card.memory_gb:g} GB."
+
+
+def on_disk(models: Models, name: str) -> bool:
+    """Return whether nothing has to be downloaded."""
+    place, revision = pinned(models.place(name))
+    return "/" not in place or place.startswith(("/", ".", "~")) or is_here(place, revision)
+
+
+def is_direct(request: gr.Request) -> bool:
+    """Return whether a request comes from a browser on this machine, not through a proxy."""
+    return not any(name in request.headers for name in FORWARDED)
+
+
+class PickerHandlers:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site, self.models = site, site.models
+
+    def add(self, place: str, request: gr.Request) -> str:
+        """Return the name of a chosen or written model; raises InputError."""
+        if place in self.models.names:
+            return place
+        if not is_direct(request):
+            raise InputError(NOT_FROM_AFAR)
+        return self.models.add(str(place or ""))
+
+    def choose(self, place: str, request: gr.Request) -> tuple[Any, ...]:
+        """Show what is known of a model, and remember it in this browser."""
+        try:
+            name = self.add(place, request)
+        except TokvizError as error:
+            first = self.models.names[0]
+            return (notice(error_text(error), "bad"), SKIP, *self.shown(first))
+        return (notice(), self.models.place(name), *self.shown(name))
+
+    def shown(self, name: str) -> tuple[Any, Any, Any]:
+        """Return the list, the card and the button of a model."""
+        large = name != "embedded" and not self.models.is_loaded(name)
+        fetch = gr.Button(visible=self.models.personal and large)
+        card = card_html(self.models, name) if self.models.personal else ""
+        return gr.Dropdown(choices(self.models), value=name), card, fetch
+
+    def recall(self, kept: str, request: gr.Request) -> tuple[Any, ...]:
+        """Choose the remembered model; a link that names one comes first. Nothing is loaded."""
+        named = dict(request.query_params).get("model")
+        name = named if named in self.models.names else None
+        if name is None and isinstance(kept, str) and kept and not named:
+            try:
+                name = self.by_place(kept, request)
+            except TokvizError:  # a folder that has gone, or another server's model
+                name = None
+        return self.shown(name or self.models.names[0])
+
+    def by_place(self, place: str, request: gr.Request) -> str:
+        """Return the name of the model at a place; raises InputError."""
+        for name in self.models.names:
+            if self.models.place(name) == place:
+                return name
+        return self.add(place, request)
+
+    def fetch(self, name: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        """Download and load a model, telling how far it is."""
+        session = f"{request.session_hash} loads"
+        try:
+            name = self.add(name, request)
+            with self.site.stops.run(session) as flag:
+                yield (notice("Loading the model …", "busy"), SKIP, *loading(True))
+                for line in self.models.load_with_progress(name, flag):
+                    yield (notice(f"Loading the model: {line}.", "busy"), SKIP, SKIP, SKIP)
+            done = notice("The model is loaded. Type a question and press Ask.")
+            yield (done, card_html(self.models, name), gr.Button(visible=False), gone())
+        except Stopped as error:
+            yield (notice(error_text(error), "warn"), SKIP, *loading(False))
+        except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
+            yield (notice(error_text(error), "bad"), SKIP, *loading(False))
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop this tab's download."""
+        self.site.stops.stop(f"{request.session_hash} loads")
+
+
+def loading(goes_on: bool) -> tuple[gr.Button, gr.Button]:
+    """Return the buttons that begin and stop a download."""
+    return gr.Button(visible=not goes_on), gr.Button(visible=goes_on)
+
+
+def gone() -> gr.Button:
+    """Return a button that is not there."""
+    return gr.Button(visible=False)
+
+
+def wire_picker(site: Site, screen: Screen, page: gr.Blocks) -> None:
+    """Connect the list of models."""
+    picker, handlers = screen.ask.picker, PickerHandlers(site)
+    message = screen.show.notice
+    page.load(handlers.recall, picker.kept, picker.outputs, **QUICK)
+    picker.model.input(
+        handlers.choose, picker.model, [message, picker.kept, *picker.outputs], **QUICK
+    )
+    buttons = [message, picker.card, picker.fetch, picker.stop]
+    picker.fetch.click(handlers.fetch, picker.model, buttons, **LOAD)
+    picker.stop.click(handlers.stop, None, None, **QUICK)

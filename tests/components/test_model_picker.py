@@ -1,0 +1,172 @@
+"""The list of models: what a person at this machine may choose, and what a visitor may not."""
+
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import constants
+
+from components.ask import model_picker
+from components.ask.model_picker import PickerHandlers
+from components.runs.models import Models, photograph_hint
+from components.runs.stored_examples import StoredExamples
+from components.settings import Settings, read_settings
+from components.site import Site
+from tests.components.fake_vlm import FakeVLM
+from tests.hub import served_hub
+from tokviz.errors import InputError
+from tokviz.models.checkpoints.download import hub_answers
+from tokviz.models.checkpoints.loading import EMBEDDED
+
+SMALLEST = "HuggingFaceTB/SmolVLM-256M-Instruct"
+NOTICE, KEPT, LIST, CARD, BUTTON = range(5)
+
+
+def asked_by(query=(), **headers) -> SimpleNamespace:
+    """A request of a browser, as a handler sees it."""
+    return SimpleNamespace(headers=headers, query_params=dict(query), session_hash="tab")
+
+
+@pytest.fixture
+def handlers(tmp_path) -> PickerHandlers:
+    """A page for one person, who has asked nothing yet."""
+    models = Models(load=lambda place: FakeVLM(), personal=True)
+    return PickerHandlers(Site(Settings(), StoredExamples(tmp_path), models))
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(model_picker, "hub_answers", lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("environ", "personal"),
+    [
+        ({}, True),
+        ({"GRADIO_SERVER_NAME": "localhost"}, True),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, False),  # noqa: S104
+        ({"TOKVIZ_MODELS": "embedded"}, False),
+        ({"SPACE_ID": "a/b"}, False),
+        ({"TOKVIZ_TRUST_PROXY": "1"}, False),
+        ({"TOKVIZ_HOSTS": "lab.example.org"}, False),
+        ({"TOKVIZ_AUTH": "a:b"}, False),
+        ({"GRADIO_ROOT_PATH": "/lab"}, False),
+    ],
+)
+def test_a_page_is_personal_when_nothing_says_that_others_come(environ, personal):
+    assert read_settings(environ).personal is personal
+
+
+def test_a_personal_page_lists_known_models_with_the_smallest_first(handlers, monkeypatch):
+    names = handlers.models.names
+    assert names[:2] == ("embedded", SMALLEST)
+    assert len(names) == 26
+    monkeypatch.setattr(model_picker, "free_bytes", lambda device: 20e9)
+    lines = {name: line for line, name in model_picker.choices(handlers.models)}
+    assert lines[SMALLEST] == "SmolVLM 256M · 1.0 GB"
+    assert lines["google/gemma-3-4b-it"] == "Gemma 3 4B · 17.2 GB · tight"
+    assert lines["google/gemma-3-12b-it"] == "Gemma 3 12B · 49.0 GB · too large"
+
+
+def test_a_card_says_what_a_model_needs_before_it_is_downloaded(handlers, monkeypatch):
+    monkeypatch.setattr(model_picker, "free_bytes", lambda device: 9e9)
+    shown = handlers.choose("google/gemma-3-4b-it", asked_by())
+    assert shown[KEPT] == "google/gemma-3-4b-it"
+    for words in ("To be downloaded, about 8.6 GB.", "17.2 GB of memory", "in float32", "too large",
+                  "9.0 GB are free", "No [CLS] token.", "Its licence"):  # fmt: skip
+        assert words in shown[CARD]
+    assert shown[BUTTON].visible
+
+
+def test_what_cannot_be_downloaded_from_here_is_said(handlers, monkeypatch):
+    monkeypatch.setattr(model_picker, "hub_answers", hub_answers)
+    assert "the Hub cannot be reached from here" in handlers.choose(SMALLEST, asked_by())[CARD]
+
+
+def test_a_folder_and_a_hub_id_can_be_written_into_the_list(handlers, tmp_path):
+    (tmp_path / "own <b>").mkdir()
+    shown = handlers.choose(str(tmp_path / "own <b>"), asked_by())
+    assert shown[LIST].value == "own <b>"
+    assert handlers.models.place("own <b>") == str(tmp_path / "own <b>")
+    assert "<b>" not in shown[CARD]
+    assert handlers.choose("someone/thing@v2", asked_by())[LIST].value == "someone/thing@v2"
+    assert "size is looked at before" in handlers.choose("someone/thing@v2", asked_by())[CARD]
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["", "no such", "../no", "/etc/passwd", "a/b/c", "a\0/b", "x" * 9999],
+    ids=["empty", "a word", "no folder", "a file", "too deep", "zero byte", "too long"],
+)
+def test_what_is_no_model_is_refused_in_a_sentence(handlers, place):
+    before = handlers.models.names
+    shown = handlers.choose(place, asked_by())
+    assert shown[NOTICE]["kind"] == "bad"
+    assert len(shown[NOTICE]["text"]) < 200
+    assert handlers.models.names == before
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
+def test_who_comes_through_a_proxy_adds_nothing(handlers, tmp_path, header):
+    shown = handlers.choose(str(tmp_path), asked_by(**{header: "1.2.3.4"}))
+    assert "only who sits at this machine" in shown[NOTICE]["text"].lower()
+    assert str(tmp_path) not in map(handlers.models.place, handlers.models.names)
+
+
+def test_a_public_page_keeps_to_the_list_of_its_host(tmp_path):
+    models = Models(("embedded", "org/name"), load=lambda place: FakeVLM())
+    handlers = PickerHandlers(Site(Settings(), StoredExamples(tmp_path), models))
+    assert handlers.choose(str(tmp_path), asked_by())[NOTICE]["kind"] == "bad"
+    assert handlers.choose("org/name", asked_by())[LIST].value == "org/name"
+    with pytest.raises(InputError, match="does not offer"):
+        models.add("other/name")
+    assert models.names == ("embedded", "org/name")
+
+
+def test_the_choice_is_remembered_and_a_link_comes_before_it(handlers, tmp_path):
+    (tmp_path / "own").mkdir()
+    assert handlers.recall(SMALLEST, asked_by())[0].value == SMALLEST
+    assert handlers.recall(str(tmp_path / "own"), asked_by())[0].value == "own"
+    assert handlers.recall(str(tmp_path / "gone"), asked_by())[0].value == "embedded"
+    linked = asked_by({"model": "embedded"})
+    assert handlers.recall(SMALLEST, linked)[0].value == "embedded"
+    for odd in ("", None, {"a": 1}, 7):
+        assert handlers.recall(odd, asked_by())[0].value == "embedded"
+
+
+def test_loading_tells_how_far_it_is_and_then_that_it_is_done(handlers):
+    steps = list(handlers.fetch(SMALLEST, asked_by()))
+    assert [step[0]["kind"] for step in (steps[0], steps[-1])] == ["busy", ""]
+    assert handlers.models.is_loaded(SMALLEST)
+    assert "In memory." in steps[-1][1]
+
+
+def test_stop_ends_a_download_at_once_and_nothing_of_it_is_an_error(monkeypatch, tmp_path):
+    """With the real loading, from a stand-in of the Hub that is slow."""
+    with served_hub({"someone/small": EMBEDDED}) as hub:
+        template = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
+        hub.block_pause_s = 0.05
+        models = Models(personal=True)
+        handlers = PickerHandlers(Site(Settings(), StoredExamples(tmp_path), models))
+        steps = handlers.fetch("someone/small", asked_by())
+        assert next(steps)[0]["kind"] == "busy"
+        handlers.stop(asked_by())
+        (last,) = list(steps)[-1:]
+        assert last[0]["kind"] == "warn"
+        assert "goes on from there" in last[0]["text"]
+        assert not models.is_loaded("someone/small")
+        with models._loading:  # the thread that was left behind has ended, too
+            hub.block_pause_s = 0
+        assert list(handlers.fetch("someone/small", asked_by()))[-1][0]["kind"] == ""
+        assert models.is_loaded("someone/small")
+
+
+def test_a_photograph_is_not_left_to_the_embedded_model_without_a_word(handlers, tmp_path):
+    assert "such as SmolVLM 256M" in photograph_hint(handlers.models)
+    assert "choose another model" in photograph_hint(Models(("embedded", "a/b")))
+    assert "machine of your own" in photograph_hint(Models())

@@ -1,0 +1,163 @@
+"""Downloads from a stand-in of the Hub: resumed, stopped, refused, and looked at beforehand."""
+
+import json
+import shutil
+import threading
+
+import pytest
+from huggingface_hub import constants
+
+import tokviz
+from tests.hub import served_hub
+from tokviz.errors import ModelError, Stopped
+from tokviz.models.checkpoints import before_download, loading
+from tokviz.models.checkpoints.download import is_here
+from tokviz.models.checkpoints.fit import RUNS, TIGHT, TOO_LARGE, fit, needed_bytes
+from tokviz.models.checkpoints.loading import EMBEDDED
+from tokviz.models.checkpoints.placement import choose_placement
+
+NAME = "someone/small-llava"
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """The embedded model's files, offered by a Hub on this machine to an empty cache."""
+    with served_hub({NAME: EMBEDDED}) as hub:
+        template = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 18)
+        yield hub
+
+
+def fetched(hub) -> list[str]:
+    """The weights that were really sent for."""
+    return [path for verb, path, _ in hub.asked if verb == "GET" and ".safetensors" in path]
+
+
+def test_a_model_is_downloaded_once_and_then_found_on_this_machine(hub):
+    lines = []
+    assert not is_here(NAME)
+    assert tokviz.load(NAME, progress=lines.append).info["name"] == NAME
+    assert any("fetching: " in line and " of 11." in line for line in lines)
+    assert is_here(NAME)
+    hub.asked.clear()
+    tokviz.load(NAME, progress=lines.append)
+    assert not fetched(hub)
+
+
+def test_a_stopped_download_ends_and_the_next_one_goes_on_where_it_was(hub):
+    hub.block_pause_s = 0.02
+    stop, lines = threading.Event(), []
+
+    def progress(line):
+        lines.append(line)
+
+    threading.Timer(1.0, stop.set).start()
+    with pytest.raises(Stopped, match="the next try goes on from there"):
+        tokviz.load(NAME, progress=progress, stop=stop)
+    assert not is_here(NAME)
+    hub.block_pause_s = 0
+    hub.asked.clear()
+    tokviz.load(NAME)
+    assert any(wanted.startswith("bytes=") for wanted in hub.ranges(".safetensors"))
+
+
+def test_a_set_stop_ends_the_loading_of_weights_that_are_here(hub):
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        tokviz.load("embedded", stop=stop)
+
+
+def test_a_connection_that_breaks_off_goes_on_from_there(hub):
+    hub.break_after = 3 << 20
+    tokviz.load(NAME)
+    assert sum(wanted.startswith("bytes=") for wanted in hub.ranges(".safetensors")) >= 2
+
+
+@pytest.mark.parametrize(
+    ("refusal", "asked", "sentence"),
+    [
+        (
+            (401, "RepoNotFound"),
+            {},
+            "no such model, or it is private: .*`hf auth login` or set HF_T",
+        ),
+        (
+            (403, "GatedRepo"),
+            {},
+            "licence must be accepted first: .*`hf auth login` or set HF_TOKEN",
+        ),
+        ((404, "RepoNotFound"), {}, "the Hub has no such model"),
+        (None, {"revision": "nope"}, "has this model, but not its revision 'nope'"),
+    ],
+    ids=["private", "gated", "unknown", "revision"],
+)
+def test_what_the_hub_refuses_is_a_sentence_and_fetches_nothing(hub, refusal, asked, sentence):
+    if refusal:
+        hub.refusals[NAME] = refusal
+    with pytest.raises(ModelError, match=sentence):
+        tokviz.load(NAME, **asked)
+    assert not fetched(hub)
+
+
+def test_a_hub_that_is_down_is_told_by_its_status(hub, monkeypatch):
+    hub.refusals[NAME] = (410, "")
+    with pytest.raises(ModelError, match="an error of its own .status 410.*no copy"):
+        tokviz.load(NAME)
+
+
+def changed_config(tmp_path, **changes):
+    """The embedded model with another config."""
+    folder = shutil.copytree(EMBEDDED, tmp_path / "changed")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    return folder
+
+
+def test_an_unsupported_type_is_refused_before_its_weights_are_fetched(hub, tmp_path):
+    hub.models[NAME] = changed_config(tmp_path, model_type="unheard_of")
+    with pytest.raises(ModelError, match="models of type 'unheard_of' are not supported"):
+        tokviz.load(NAME)
+    assert not fetched(hub)
+
+
+def test_too_little_memory_is_told_before_the_weights_are_fetched(hub, monkeypatch):
+    monkeypatch.setattr(loading, "free_bytes", lambda device: 1e6)
+    with pytest.raises(ModelError, match="not enough memory for 0.0 GB of weights on cpu"):
+        tokviz.load(NAME, device="cpu")
+    assert not fetched(hub)
+
+
+def test_a_full_disk_is_told_before_the_weights_are_fetched(hub, monkeypatch):
+    small = shutil._ntuple_diskusage(10**12, 10**12, 10**6)
+    monkeypatch.setattr(before_download.shutil, "disk_usage", lambda place: small)
+    with pytest.raises(ModelError, match="0.0 GB have to be .* or set HF_HOME"):
+        tokviz.load(NAME)
+    assert not fetched(hub)
+
+
+def test_a_model_without_safetensors_is_refused_before_anything_large_is_fetched(hub, tmp_path):
+    folder = changed_config(tmp_path)
+    for file in folder.glob("*.safetensors"):
+        file.rename(file.with_suffix(".bin"))
+    hub.models[NAME] = folder
+    with pytest.raises(ModelError, match="there are no .safetensors files"):
+        tokviz.load(NAME)
+    assert not any(".bin" in path for _, path, _ in hub.asked)
+
+
+def test_without_network_the_copy_on_this_machine_is_used(hub, monkeypatch):
+    tokviz.load(NAME)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert tokviz.load(NAME).info["name"] == NAME
+
+
+def test_the_words_on_memory_follow_the_number_type():
+    card = tokviz.MODELS["HuggingFaceTB/SmolVLM-256M-Instruct"]
+    assert needed_bytes(card, choose_placement("cpu")) == pytest.approx(1.04e9)
+    assert needed_bytes(card, choose_placement("cpu", "bfloat16")) == pytest.approx(0.52e9)
+    assert [fit(4e9, free) for free in (5.0e9, 4.5e9, 3.9e9, None)] == [RUNS, TIGHT, TOO_LARGE, ""]
