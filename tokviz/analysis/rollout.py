@@ -3,8 +3,10 @@
 Attention rollout: the product of all layers' head-mean maps, each averaged with the identity for
 the residual stream. Only the answer's rows are computed, from the last layer to the first. In a
 causal model almost everything ends on the first token, which every row can see; so that token can
-be left out: its column is set to 0 in every layer and rows are normalised again. (A well-known
-public implementation divides columns by row sums; here rows are normalised.)
+be left out: its column is set to 0 in every layer and rows are scaled up again. The largest or
+smallest head (jacobgil/vit-explain) does not give rows that sum to 1: the identity is added to them
+as they are, as in that code. (It then divides columns by row sums; here rows are divided. With the
+mean over heads both are the same.)
 """
 
 from __future__ import annotations
@@ -33,9 +35,10 @@ def mixed(maps: np.ndarray, heads: str = "mean", without_first: bool = False) ->
     """
     fused = FUSE[heads](maps, axis=0).astype(np.float64)
     if without_first:
+        before = fused.sum(1, keepdims=True)
         fused[1:, 0] = 0
-    total = fused.sum(1, keepdims=True)
-    fused = fused / np.where(total > 0, total, 1)
+        after = fused.sum(1, keepdims=True)
+        fused = fused * before / np.where(after > 0, after, 1)
     step = fused + np.eye(len(fused))
     return step / step.sum(1, keepdims=True)
 
