@@ -139,7 +139,10 @@ def control_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[i
     special = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
     named = {getattr(tokenizer, f"{name}_token_id", None) for name in NAMED}
     found = named | end_tokens(model)
-    found |= {v for k, v in vars(model.config).items() if k.endswith(("_token_id", "_token_index"))}
+    for config in (model.config, model.config.get_text_config()):  # type: ignore[union-attr, operator]
+        for name, value in vars(config).items():
+            if name.endswith(("_token_id", "_token_index")):
+                found |= _ids(value)
     texts = {v for k, v in vars(processor).items() if k.endswith("_token") and v}
     templates = " ".join(_templates(processor) + _templates(tokenizer))
     texts = {str(text) for text in texts}
@@ -154,7 +157,11 @@ def _templates(holder: Any) -> list[str]:
 
 def end_tokens(model: nn.Module) -> set[int]:
     """Return the ids that end an answer."""
-    ends = model.generation_config.eos_token_id  # type: ignore[union-attr]
-    if ends is None:
+    return _ids(model.generation_config.eos_token_id)  # type: ignore[union-attr]
+
+
+def _ids(value: Any) -> set[int]:
+    """Return the ids of a configuration's entry: one, a list of several (Llama 3), or none."""
+    if value is None:
         return set()
-    return set(ends) if isinstance(ends, (list, tuple)) else {int(ends)}
+    return {int(one) for one in value} if isinstance(value, (list, tuple)) else {int(value)}

@@ -1,8 +1,12 @@
 """Generation settings of a checkpoint: every lane takes the tokens that greedy generate() takes."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
+from transformers import GenerationConfig
 
 import tokviz
 from tests.models import tiny, tiny_tiles
@@ -142,3 +146,25 @@ def test_settings_that_transformers_cannot_use_are_an_error_to_read(vlm, cat):
     vlm.model.generation_config.bad_words_ids = [["a"]]
     with pytest.raises(ModelError, match="generation settings"):
         vlm.answer(cat, PROMPT, max_new_tokens=1)
+
+
+@pytest.mark.parametrize("where", ["generation_config", "config"])
+def test_an_answer_ends_at_any_of_several_end_tokens_of_a_folder(checkpoint, cat, tmp_path, where):
+    """generation_config.json comes first; without it, what config.json says of the text decoder."""
+    ids = tokviz.load(checkpoint("llava")).answer(cat, PROMPT, max_new_tokens=4)["answer_ids"]
+    end, folder = int(ids[2]), tmp_path / "model"
+    shutil.copytree(checkpoint("llava"), folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if where == "generation_config":
+        GenerationConfig(eos_token_id=[290, end]).save_pretrained(folder)
+    else:
+        config = json.loads((folder / "config.json").read_text())
+        config["eos_token_id"] = config["text_config"]["eos_token_id"] = [290, end]
+        (folder / "config.json").write_text(json.dumps(config))
+    vlm = tokviz.load(folder)
+    trace, inputs = vlm.answer(cat, PROMPT, max_new_tokens=4), vlm.prepare(cat, PROMPT).inputs
+    with vlm.guarded():
+        theirs = vlm.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+    theirs = theirs[0, inputs["input_ids"].shape[1] :].tolist()
+    assert trace.finish == "end"
+    assert [*trace["answer_ids"].tolist(), end] == theirs

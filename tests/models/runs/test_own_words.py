@@ -1,9 +1,13 @@
 """The user's words in a prompt are found with any tokenizer and template, or the run says so."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from PIL import Image
+from tokenizers import AddedToken
 
+from tests.chat_forms import FORMS
 from tests.models.test_answer_text import model_with
 from tests.real_tokenizers import REAL
 from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND
@@ -50,6 +54,61 @@ def test_own_rows_spell_the_question(vlm, template, prompt, monkeypatch):
     asked = vlm.prepare(PICTURE, prompt).asked
     assert spelled(asked, vlm.tokenizer) == asked.prompt
     assert own_notes(asked) == ()
+
+
+SPOKEN = [
+    *(("mistral", name) for name in FORMS),
+    ("byte_level", "qwen_vl"),
+    ("byte_level", "llama3"),
+]
+
+
+@pytest.fixture(scope="module", params=SPOKEN)
+def spoken(request):
+    """A model that speaks through a real tokenizer in the chat form of one family."""
+    kind, name = request.param
+    tokenizer = REAL[kind]()
+    marks = [AddedToken(mark, special=True) for mark in FORMS[name].special]
+    tokenizer.add_tokens(marks, special_tokens=True)
+    vlm = model_with(tokenizer)
+    vlm.processor.chat_template = FORMS[name].template
+    return vlm, FORMS[name]
+
+
+@pytest.mark.parametrize("prompt", ["what is it?", "user", "日本 🔥?", "a\nb", "Assistant: no"])
+def test_own_rows_spell_the_question_in_every_familys_form(spoken, prompt):
+    vlm, _ = spoken
+    asked = vlm.prepare(PICTURE, prompt).asked
+    assert spelled(asked, vlm.tokenizer) == asked.prompt
+    assert asked.notes == ()
+
+
+def test_an_answer_ends_at_any_of_the_familys_end_tokens(spoken):
+    """They are in the generation config, and need not be the end token of config or tokenizer."""
+    vlm, form = spoken
+    ends = vlm.tokenizer.convert_tokens_to_ids(list(form.ends))
+    whole = vlm.answer(PICTURE, "what is it?", max_new_tokens=4)
+    assert (whole.finish, whole.t) == ("length", 4)
+    ids = whole["answer_ids"].tolist()
+    with ending(vlm, [*ends, ids[1]]):
+        trace, theirs = vlm.answer(PICTURE, "what is it?", max_new_tokens=4), generated(vlm)
+    assert trace.finish == "end"
+    assert [*trace["answer_ids"].tolist(), ids[1]] == theirs
+    assert not any(mark in trace.answer for mark in form.special)
+
+
+@contextmanager
+def ending(vlm, ends):
+    vlm.model.generation_config.eos_token_id = ends
+    yield
+    vlm.model.generation_config.eos_token_id = None
+
+
+def generated(vlm):
+    inputs = vlm.prepare(PICTURE, "what is it?").inputs
+    with vlm.guarded():
+        out = vlm.model.generate(**inputs, max_new_tokens=4, do_sample=False, pad_token_id=3)
+    return out[0, inputs["input_ids"].shape[1] :].tolist()
 
 
 def test_a_tokenizer_without_offsets_is_read_by_its_spelling(vlm, monkeypatch):
