@@ -29,8 +29,9 @@ TABLE = (
         "models",
         "`embedded`",
         "models in the dropdown, Hub ids (`owner/name@commit` pins one) or folders "
-        "(shown by their last part), separated by commas; where it is not set and only this machine "
-        "reaches the page, all known models, and any Hub id or folder that is written there",
+        "(shown by their last part), separated by commas; where it is not set and only this "
+        "machine reaches the page, all known models, and any Hub id or folder that is written "
+        "there",
     ),
     Setting(
         "TOKVIZ_DEVICE",
