@@ -7,7 +7,6 @@ import gradio as gr
 
 from tokviz import ANALYSES, METHODS, MITIGATIONS
 
-from .api import add_api
 from .ask.model_picker import wire_picker
 from .ask.opening import opened, wire_opening
 from .ask.panel import ask_panel, wire_ask
@@ -15,6 +14,7 @@ from .compare.brush import wire_brush
 from .compare.keep_sweep import keep_sweep, wire_sweep
 from .compare.panel import compare_panel, wire_compare
 from .desk.panel import desk_panel, wire_desk
+from .endpoints.endpoints import add_endpoints
 from .lessons.panel import wire_lessons
 from .look.charts import numbers_panel
 from .look.panel import show_panel
@@ -92,5 +92,5 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         wire_picker(site, screen, page)
         wire_opening(site, screen, page, [asking, comparing])
         wire_lessons(site, screen, page)
-        add_api(site)
+        add_endpoints(site)
     return page

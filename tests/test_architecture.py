@@ -22,7 +22,7 @@ LAYERS = [
 app
 components.server
 components.page
-components.api components.desk components.lessons
+components.desk components.endpoints components.lessons
 components.compare
 components.ask components.look
 components.screen

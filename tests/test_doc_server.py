@@ -51,9 +51,9 @@ def output(server, tmp_path, number, program):
     return done.stdout
 
 
-def test_there_are_three_examples():
+def test_there_are_four_examples():
     assert [next(w for w in ("gradio_client", "curl", "mcp") if w in b) for b in BLOCKS] == [
-        "gradio_client", "curl", "mcp",
+        "gradio_client", "gradio_client", "curl", "mcp",
     ]  # fmt: skip
 
 
@@ -61,15 +61,19 @@ def test_from_python(server, tmp_path):
     assert output(server, tmp_path, 0, [sys.executable]).endswith("yes -> yes\n")
 
 
+def test_while_it_is_written(server, tmp_path):
+    assert output(server, tmp_path, 1, [sys.executable]).endswith("yes True\n")
+
+
 def test_with_curl(server, tmp_path):
-    said = output(server, tmp_path, 1, ["bash"])
+    said = output(server, tmp_path, 2, ["bash"])
     assert "event: complete" in said
     assert '"reduced"' in said
     assert '"left": 36' in said
 
 
 def test_as_tools_of_a_language_model(server, tmp_path):
-    assert output(server, tmp_path, 2, [sys.executable]).splitlines() == [
+    assert output(server, tmp_path, 3, [sys.executable]).splitlines() == [
         "['answer', 'methods', 'analyses', 'models']",
         "['embedded']",
         "yes -> yes, 36 visual tokens left",

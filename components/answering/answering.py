@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from tokviz import METHODS
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import preview_jpeg
 from tokviz.plans import Plan
@@ -19,7 +20,7 @@ from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload
 
 from ..runs.journal import Entry
-from ..runs.lane_request import LaneRequest
+from ..runs.lane_request import BY_HAND, LaneRequest
 from ..runs.models import MAX_LOADED, Models, photograph_hint
 from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 UPDATE_INTERVAL_S = 0.08
 """Seconds between two updates of the page while lanes stream."""
+UNKNOWN = "unknown"
+"""What the journal says for a model or method that there is not."""
 STOP_GRACE_S = 5.0
 """Seconds that a run has to end after it was told to stop; then it is cut off."""
 NO_IMAGE = "Choose a picture first: upload one, paste one, take a photo, or click an example."
@@ -105,10 +108,17 @@ def answer(site: Site, request: RunRequest, session: str) -> Iterator[PageUpdate
                 raise
 
 
+def listed(method: Any) -> str:
+    """Return a method's name for the journal, which repeats no text of a visitor."""
+    known = isinstance(method, str) and (method in METHODS or method in ("", BY_HAND))
+    return method if known else UNKNOWN
+
+
 @contextmanager
 def journaled(site: Site, request: RunRequest, session: str) -> Iterator[tuple[Stop, Entry]]:
     """Give a run its stop flag and its line in the journal."""
-    entry = Entry(request.model, session, [str(lane.method) for lane in request.lanes])
+    model = request.model if request.model in site.models.names else UNKNOWN
+    entry = Entry(model, session, [listed(lane.method) for lane in request.lanes])
     began, entry.outcome = time.monotonic(), "left"
     try:
         with site.stops.run(session) as flag:

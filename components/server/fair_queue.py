@@ -46,7 +46,12 @@ def in_turns(events: Sequence[Event]) -> list[Event]:
 
 
 class FairQueue(Queue):
-    """Gradio's queue with a share for everybody."""
+    """Gradio's queue with a share for everybody, in which one job can be cancelled alone."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.tasks: dict[str, asyncio.Task[Any]] = {}
+        "Event id -> the task of a public endpoint's event that is being worked on."
 
     async def push(self, body: PredictBodyInternal, request: Any, username: str | None) -> Any:
         """Take an event in, or say why not."""
@@ -78,18 +83,54 @@ class FairQueue(Queue):
 
     async def process_events(self, events: list[Event], *args: Any) -> None:
         """Run events; forget what they have said if nobody fetches it."""
+        task, first = asyncio.current_task(), events[0]
+        if task is not None and first.fn.api_visibility == "public":
+            # Gradio finds the tasks to cancel by their names, all of a session's at one endpoint.
+            task.set_name(first._id)
+            self.tasks[first._id] = task
         try:
             await super().process_events(events, *args)
         finally:
+            self.tasks.pop(first._id, None)
             later = asyncio.get_running_loop().call_later
             for event in events:
                 later(FETCHED_WITHIN, self.forget, event.session_hash)
 
+    async def remove_from_queue(self, event_id: str) -> None:
+        """Forget an event that waits; of a public endpoint also end one that is worked on."""
+        await super().remove_from_queue(event_id)
+        await self.end([event_id])
+
+    async def clean_events(
+        self, *, session_hash: str | None = None, event_id: str | None = None
+    ) -> None:
+        """Forget and end the events of a visitor who has gone."""
+        gone = [
+            event._id
+            for job in self.active_jobs
+            for event in job or ()
+            if event.session_hash == session_hash or event._id == event_id
+        ]
+        await super().clean_events(session_hash=session_hash, event_id=event_id)
+        await self.end(gone)
+
+    async def end(self, event_ids: Sequence[str]) -> None:
+        """Cancel events of public endpoints; return once they have let the model go."""
+        tasks = [task for one in event_ids if (task := self.tasks.get(one)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
     def forget(self, session: str) -> None:
         """Drop a session's messages, unless it has asked for more."""
-        if not any(event.session_hash == session for event in self.event_ids_to_events.values()):
+        if not self.holds(session):
             self.pending_messages_per_session.pop(session, None)
             self.pending_event_ids_session.pop(session, None)
+
+    def holds(self, session: str) -> bool:
+        """Return whether a session has an event that waits or is worked on."""
+        return any(event.session_hash == session for event in self.event_ids_to_events.values())
 
     def compute_analytics_summary(self, records: Any) -> Any:
         """Return nothing: nobody may see it."""

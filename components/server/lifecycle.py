@@ -23,6 +23,7 @@ from ..runs.journal import Journal
 from ..runs.stops import Stops
 from ..site import Site
 from .hosts import served_hosts
+from .mcp_messages import McpMessages
 from .odd_requests import OddRequests
 from .request_limits import Limits, RequestLimits
 from .security_headers import SecurityHeaders
@@ -75,6 +76,8 @@ def app_kwargs(site: Site) -> dict[str, Any]:
         Middleware(RequestLimits, limits=limits),
         Middleware(OddRequests),
     ]
+    if settings.mcp:
+        layers.append(Middleware(McpMessages))
     return {"routes": routes, "middleware": layers}
 
 

@@ -40,7 +40,7 @@ FULL_DISK = (
 MAX_UPLOADS = 10
 """So many of the largest uploads one address may send in a minute."""
 OWN_TURNS = "/gradio_api/mcp"
-"""These requests wait for others that they make to us, so they must not hold those up."""
+"""These requests stay open while a question waits in the queue, so they must not hold up others."""
 
 
 @dataclass(frozen=True)

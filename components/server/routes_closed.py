@@ -18,6 +18,8 @@ CLOSED = re.compile(
 """Gradio's tools for whoever builds a page. One of them gives a stranger's video to ffmpeg, which
 follows addresses and paths inside of it; one holds a connection that works twenty times a second.
 """
+OLD_TOOLS = re.compile(r"[^=]*/mcp/(?:sse|messages)(?:/|$)", re.I)
+"""MCP's first transport, which clients have left; its errors repeat the message, in the log too."""
 
 
 def why_closed(scope: Any) -> str:
@@ -26,4 +28,6 @@ def why_closed(scope: Any) -> str:
         return "Addresses are not fetched here."
     if CLOSED.match(scope["path"]) or b"deep_link=" in scope.get("query_string", b""):
         return "There is no such thing here."
+    if OLD_TOOLS.match(scope["path"]):
+        return "Tools are called at /gradio_api/mcp/ (Streamable HTTP)."
     return ""

@@ -10,15 +10,14 @@ from typing import Any
 
 import gradio as gr
 
-from ..api import answer_tools_in_json
 from ..ask.opening import draw_all
+from ..endpoints.tools import answer_tool_calls
 from ..page import build, theme
 from ..runs.journal import JsonLines
 from ..runs.models import Models, check_placement
 from ..runs.stored_examples import StoredExamples
 from ..settings import Settings
 from ..site import Site
-from ..widgets.file_inputs import check_tools
 from ..widgets.widget import head
 from .connections import guard
 from .fair_queue import queued
@@ -58,6 +57,7 @@ def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[
 def start_logging(settings: Settings) -> None:
     """Write the log in lines for people, or in JSON."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes a line for each message
     if settings.json_logs:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
@@ -101,5 +101,4 @@ def launch(site: Site, page: gr.Blocks) -> None:
     )
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
-    check_tools(page.mcp_server_obj)
-    answer_tools_in_json(page.mcp_server_obj)
+    answer_tool_calls(page.mcp_server_obj, site)

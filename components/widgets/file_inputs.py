@@ -1,15 +1,15 @@
 """Checks of inputs: as many as are wanted, of the right kinds, and only files that were uploaded.
 
 Gradio looks only at dicts whose `meta._type` says that they are files, and compares their paths as
-text. A dict without `meta` reached the image component unchecked, and a dict for an MCP tool was
-read by the server's own client. So every input is looked through here, whatever it looks like:
-`Page` does it for all events and endpoints, `check_tools` for the tools of MCP clients, and the
-upload components do it once more for the file that they hand over.
+text. A dict without `meta` reached the image component unchecked. So every input is looked through
+here, whatever it looks like: `Page` does it for all events, endpoints and tools, and the upload
+components do it once more for the file that they hand over.
 """
 
 from __future__ import annotations
 
 import logging
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +79,29 @@ def is_quiet(error: Exception) -> bool:
     return isinstance(error, gr.Error) and not error.print_exception
 
 
-def check_count(event: Any, inputs: list[Any]) -> None:
-    """Raise gr.Error, with the names of what is wanted, where too few values were sent.
+def filled(event: Any, inputs: list[Any]) -> list[Any]:
+    """Return the values of an event's inputs, those that an endpoint's caller left out at its end.
 
-    Gradio's own error quotes what was sent, also to the log.
+    An endpoint that was given another input stays open to those who call it as before. Gradio's own
+    error about a wrong count quotes what was sent, also to the log.
+
+    Raises:
+        gr.Error: too few values, or too many, with the names of what is wanted.
     """
-    if len(inputs) < len(event.inputs):
-        raise refused(
-            f"{name_of(event)} takes {len(event.inputs)} inputs "
-            f"({', '.join(input_names(event))}), got {len(inputs)}."
-        )
+    wanted, least = len(event.inputs), least_inputs(event)
+    if not least <= len(inputs) <= wanted:
+        count = f"{wanted} inputs" if least == wanted else f"{least} to {wanted} inputs"
+        names = ", ".join(input_names(event)) or "none"
+        raise refused(f"{name_of(event)} takes {count} ({names}), got {len(inputs)}.")
+    return [*inputs, *(deepcopy(block.value) for block in event.inputs[len(inputs) :])]
+
+
+def least_inputs(event: Any) -> int:
+    """Return how many inputs must be sent: those of a public endpoint up to its last needed one."""
+    if event.api_visibility != "public":
+        return len(event.inputs)
+    needed = [number for number, block in enumerate(event.inputs) if block.value is None]
+    return max(needed, default=-1) + 1
 
 
 def name_of(event: Any) -> str:
@@ -113,9 +126,9 @@ class Page(gr.Blocks):
     ) -> Any:
         """Turn the inputs of any event or endpoint into those of its function."""
         check_files(inputs)
-        check_count(block_fn, inputs)
+        given = filled(block_fn, inputs)
         try:
-            return await super().preprocess_data(block_fn, inputs, *args, **more)
+            return await super().preprocess_data(block_fn, given, *args, **more)
         except Exception as error:
             if is_quiet(error):
                 raise
@@ -134,20 +147,3 @@ class Page(gr.Blocks):
             if is_quiet(error):
                 raise
             raise refused(error_text(error)) from None  # which writes its traceback
-
-
-def check_tools(server: Any) -> None:
-    """Check the files that MCP clients name, before Gradio's client on the server reads them.
-
-    Args:
-        server: Gradio's MCP server of a launched page; None = there is none.
-    """
-    if server is None:
-        return
-    convert = server.convert_strings_to_filedata
-
-    def checked(value: Any, positions: list[list[str | int]]) -> Any:
-        check_files(value)  # as it came; convert adds paths of its own, of pictures sent as data:
-        return convert(value, positions)
-
-    server.convert_strings_to_filedata = checked

@@ -53,12 +53,13 @@ def request(**query):
 
 def test_no_event_is_a_public_endpoint_by_accident(page):
     public = {b.api_name for b in page.fns.values() if b.api_visibility != "private"}
-    assert public == {"answer", "methods", "analyses", "models"}
+    assert public == {"answer", "answer_stream", "methods", "analyses", "models"}
 
 
 def test_everything_that_runs_the_model_takes_turns(page):
-    running = [b for b in page.fns.values() if b.name in ("ask", "compare", "answer")]
-    assert len(running) == 3
+    names = ("ask", "compare", "answer", "answer_stream")
+    running = [b for b in page.fns.values() if b.name in names]
+    assert len(running) == 4
     assert {(b.concurrency_id, b.concurrency_limit) for b in running} == {("model", 1)}
 
 

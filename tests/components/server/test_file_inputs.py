@@ -6,7 +6,6 @@ A dict with a path and no `meta` let a visitor ask about any picture on the serv
 import json
 import secrets
 from pathlib import Path
-from types import SimpleNamespace
 
 import gradio as gr
 import httpx
@@ -14,7 +13,7 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
-from components.widgets.file_inputs import NOT_UPLOADED, check_files, check_path, check_tools
+from components.widgets.file_inputs import NOT_UPLOADED, check_files, check_path
 from components.widgets.safe_upload import SafeImage, SafeUpload
 from tests.components.server.test_request_limits import ask, post
 from tests.view.fakes import BLUE, picture
@@ -161,14 +160,3 @@ def test_every_component_that_takes_files_is_one_of_ours(port, events):
     given = {number for event in events for number in event["inputs"]}
     parts = {part["type"] for part in config["components"] if part["id"] in given}
     assert not parts & {"file", "gallery", "video", "audio", "multimodaltextbox", "model3d"}
-
-
-def test_tools_check_what_they_are_given_before_the_server_reads_it(secret):
-    """Gradio's own client runs on the server and uploads whatever file a tool's input names."""
-    server = SimpleNamespace(convert_strings_to_filedata=lambda value, positions: value)
-    check_tools(server)
-    for value in shapes(str(secret)):
-        with pytest.raises(gr.Error):
-            server.convert_strings_to_filedata({"image": value, "options": {}}, [["image"]])
-    sent = {"image": "data:image/png;base64,AAAA"}
-    assert server.convert_strings_to_filedata(sent, [["image"]]) == sent

@@ -1,0 +1,1 @@
+"""Endpoints for programs, and the same as tools of MCP clients."""

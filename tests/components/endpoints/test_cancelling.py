@@ -1,0 +1,76 @@
+"""A cancelled or left job ends on the server: the model takes no further step."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+
+from tests.components.endpoints.test_tools import wait_until
+from tests.view.fakes import BLUE, picture
+
+ENDPOINTS = ["/answer", "/answer_stream"]
+
+
+@pytest.fixture(scope="module")
+def client(tools):
+    return Client(tools.url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "blue.png"
+    picture(BLUE).save(path)
+    return {"image": handle_file(path), "prompt": "what ?", "method": "fastervlm", "keep": 9}
+
+
+def steps_later(vlm):
+    """Return how many steps the model takes in a while."""
+    before = vlm.steps_taken
+    time.sleep(0.3)
+    return vlm.steps_taken - before
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_cancel_stops_the_model(tools, client, asked, endpoint):
+    with tools.vlm.slow():
+        before = tools.vlm.steps_taken
+        job = client.submit(**asked, api_name=endpoint)
+        assert wait_until(lambda: tools.vlm.steps_taken > before + 4)
+        job.cancel()
+        assert steps_later(tools.vlm) == 0
+        assert not tools.site.stops.running
+    assert client.predict(**asked, api_name="/answer")["full"]["answer"] == "blue dog."
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_cancelling_a_job_that_waits_leaves_the_running_one(tools, client, asked, endpoint):
+    """Gradio cancels all of a client's jobs at an endpoint."""
+    with tools.vlm.slow():
+        before = tools.vlm.steps_taken
+        running = client.submit(**asked, api_name=endpoint)
+        assert wait_until(lambda: tools.vlm.steps_taken > before)
+        waiting = client.submit(**asked, api_name=endpoint)
+        assert wait_until(lambda: waiting.communicator.event_id)  # the client knows its job
+        assert len(tools.page._queue) == 1
+        waiting.cancel()
+        assert len(tools.page._queue) == 0
+        assert steps_later(tools.vlm) > 0
+        running.cancel()
+        assert steps_later(tools.vlm) == 0
+
+
+def test_a_caller_who_hangs_up_ends_the_run(tools, asked):
+    """As with curl and Ctrl-C: nobody will read the answer."""
+    base = f"{tools.url}/gradio_api/call/answer"
+    files = {"files": ("b.png", Path(asked["image"]["path"]).read_bytes())}
+    path = httpx.post(f"{tools.url}/gradio_api/upload", files=files).json()[0]
+    given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "what ?"]
+    with tools.vlm.slow():
+        before = tools.vlm.steps_taken
+        event = httpx.post(base, json={"data": given}).json()["event_id"]
+        with httpx.stream("GET", f"{base}/{event}", timeout=30):
+            assert wait_until(lambda: tools.vlm.steps_taken > before)
+        assert wait_until(lambda: not tools.site.stops.running, 15)
+        assert steps_later(tools.vlm) == 0
