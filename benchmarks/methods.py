@@ -32,6 +32,7 @@ from tokviz.models.runs.streaming import with_relevance
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, plan
 from tokviz.reduction import METHODS, Stage
+from tokviz.view.fates import tokens_left
 
 KINDS = ("existence", "what", "place", "colour", "count")
 SHARES = (100, 50, 25, 11, 5)
@@ -114,7 +115,7 @@ def outside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
 
 
 def inside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
-    """Answer with a plan that acts inside the language model, question by question."""
+    """Answer with a plan that acts in the language model or its cache, question by question."""
     layers, found = vlm.info["layers"], []
     for one in asked:
         run = Run(vlm, one.prepared, one.vision, {}, chosen, Capture.nothing())
@@ -134,7 +135,7 @@ def seen_per_layer(run: Run, layers: int) -> list[int]:
     n = run.prepared.asked.layout.n
     if any(record.effect == "restart" for record in records):
         return [records[-1].reduction.m] * layers
-    stages = [Stage(record.layer or 0, record.reduction.m) for record in records]
+    stages = [Stage(record.layer or 0, tokens_left(record.reduction)) for record in records]
     return tokens_per_layer(n, stages, layers)
 
 
@@ -142,7 +143,8 @@ def measure(vlm: Any, asked: Sequence[Asked], name: str, share: int, keep: int) 
     """Return the row of one method at one budget."""
     row = Row(name, share, keep)
     chosen = Plan(()) if name == FULL else plan(name, keep)
-    answer: Callable[..., list[Answered]] = inside if chosen.at("language_model") else outside
+    own_run = chosen.at("language_model") or chosen.at("cache")
+    answer: Callable[..., list[Answered]] = inside if own_run else outside
     try:
         found = answer(vlm, asked, chosen)
     except TokvizError as error:

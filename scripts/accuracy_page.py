@@ -106,7 +106,8 @@ def policy(name: str) -> str:
     if name not in METHODS:
         return NONE
     entry = METHODS[name]
-    return POLICIES[entry.positions] if entry.removes else "kept (nothing is removed)"
+    shortened = entry.removes or entry.effect == "evict"
+    return POLICIES[entry.positions] if shortened else "kept (nothing is removed)"
 
 
 def same_choice() -> list[list[str]]:

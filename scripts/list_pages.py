@@ -6,6 +6,7 @@ from tokviz.analysis import ANALYSES
 from tokviz.mitigation import KINDS, MITIGATIONS
 from tokviz.models.checkpoints.cards import TESTED
 from tokviz.reduction import METHODS
+from tokviz.reduction.method import PLACES
 
 ANALYSES_HEAD = """# Analyses
 
@@ -65,10 +66,9 @@ def models_page():
 
 def methods_by_place():
     """Return the README's short list of methods, one row per place."""
-    places = ("inside the vision tower", "before the language model", "inside the language model")
     rows = [
         [place, ", ".join(_link(m.name, "methods") for m in METHODS.values() if m.acts_at == place)]
-        for place in places
+        for place in PLACES.values()
     ]
     return table(["Acts", "Methods"], rows)
 

@@ -11,6 +11,7 @@ from tokviz.trace.schema import (
     REQUIRED_FIELDS,
     SCHEMA,
     STAGE_ARRAYS,
+    STAGE_HEADS,
     STAGE_SCORE,
 )
 
@@ -83,7 +84,7 @@ def page():
         (f"`{name}`{' *' if name in REQUIRED_FIELDS else ''}", kind, meaning)
         for name, (kind, meaning) in HEADER.items()
     ]
-    per_stage = {**STAGE_ARRAYS, "score": STAGE_SCORE}
+    per_stage = {**STAGE_ARRAYS, "score": STAGE_SCORE, "heads": STAGE_HEADS}
     stages = [(f"`stage.i.{name}`", s.axes, s.dtype, s.meaning) for name, s in per_stage.items()]
     axes = [(f"`{letter}`", meaning) for letter, meaning in AXES.items()]
     parts = [

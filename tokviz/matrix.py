@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokviz.errors import InputError
 from tokviz.notebook_display import made
+
+if TYPE_CHECKING:
+    from tokviz.per_head import PerHead
 
 KEPT, MERGED, PRUNED = 0, 1, 2
 FATES = ("kept", "merged", "pruned")
@@ -57,6 +60,8 @@ class Reduction:
     "Sentences for the user, such as a fallback that was used."
     prefix_cls: bool = False
     "True = the tower's [CLS] state is added before the m tokens, as one more token."
+    heads: PerHead | None = None
+    "What each key head's cache holds, for decisions about a layer's KV cache."
 
     # -- constructors -------------------------------------------------------------------------
 

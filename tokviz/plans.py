@@ -81,7 +81,7 @@ class Mitigated:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order: in the tower, before the language model, inside it; and a mitigation."""
+    """Steps in order: in the tower, before the model, in it, in its cache; and a mitigation."""
 
     steps: tuple[Step, ...] = ()
     mitigation: Mitigated | None = None
@@ -99,11 +99,13 @@ class Plan:
         if places != sorted(places):
             raise InputError(
                 "the steps of a plan must be in order: in the tower, before the language model, "
-                "inside it."
+                "inside it, in its KV cache."
             )
-        for place in ("tower", "language_model"):
+        for place in ("tower", "language_model", "cache"):
             if sum(step.place == place for step in self.steps) > 1:
                 raise InputError(f"a plan can hold only one method {PLACES[place]}.")
+        if self.at("cache"):
+            self._check_cache(self.at("cache")[0])
         for step in self.steps:
             if step.entry is not None:
                 step.entry.check_options(step.options)
@@ -111,6 +113,25 @@ class Plan:
                 raise InputError(f"positions must be keep or repack, got {step.positions!r}.")
         if self.mitigation:
             self.mitigation.entry.check_options(self.mitigation.options)
+
+    def _check_cache(self, step: Step) -> None:
+        """Raise InputError for what cannot be joined with a method of the KV cache."""
+        if step.positions == "repack":
+            raise InputError(
+                f"{step.title} leaves keys in the cache at the positions at which they were read: "
+                "positions must be keep, got repack."
+            )
+        for other in self.at("language_model"):
+            if other.entry and other.entry.effect not in ("remove", "restart"):
+                raise InputError(
+                    f"{step.title} cannot follow {other.title}, which leaves all tokens in the "
+                    "cache: choose a method that removes them, such as fastv, or run one alone."
+                )
+        if self.mitigation and "attention" in self.mitigation.entry.kinds:
+            raise InputError(
+                f"{step.title} cannot be joined with {self.mitigation.entry.title}, which edits "
+                "attention over a whole cache: choose one of them."
+            )
 
     def at(self, place: str) -> tuple[Step, ...]:
         """Return the steps at one place."""

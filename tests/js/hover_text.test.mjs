@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HoverText } from "../../assets/js/explorer/hover_text.js";
 import { Scene } from "../../assets/js/explorer/scene.js";
-import { reduced, run, u1, view } from "./payloads.mjs";
+import { f4, i2, i4, reduced, run, u1, view } from "./payloads.mjs";
 
 const texts = (payload, seen = view(), look = {}) => {
   const scene = new Scene(payload);
@@ -52,4 +52,46 @@ test("sinks, registers and the method's own names are marks of a token", () => {
     "token 1 · row 0, column 1",
     "attention 0.2 · rank 2 of 6",
   ]);
+});
+
+/** The caches of two layers; in the second one key head keeps tokens 0 and 1, the other 0 and 2. */
+const cached = () =>
+  run({
+    fates: u1([0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2], [2, 6]),
+    head_fates: u1(
+      [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 1, 2, 0, 2, 0, 2, 1, 2],
+      [2, 2, 6],
+    ),
+    group: i4([0, 1, 2, 3, 4, 5, 0, 1, 2, -1, 0, -1], [2, 6]),
+    place: i4([0, 1, 2, 3, 4, 5, 0, 1, 2, -1, 0, -1], [2, 6]),
+    went: i2([-1, -1, -1, 1, 1, 1]),
+    heads: f4(Array(3 * 2 * 4 * 6).fill(0.1), [3, 2, 4, 6]),
+    stages: [0, 1].map((layer) => ({
+      title: "SnapKV",
+      where: "in the KV cache after the prefill",
+      layer,
+      left: 2,
+      removes: false,
+      heads: 2,
+    })),
+  });
+
+test("a token in a KV cache says how many key heads keep it", () => {
+  const one = texts(cached());
+  assert.equal(one.fate(0), "kept by 2 of 2 key heads (SnapKV, layer 1)");
+  assert.equal(one.fate(1), "kept by 1 of 2 key heads (SnapKV, layer 1)");
+  assert.equal(one.fate(3), "left the KV cache (SnapKV, layer 1)");
+  assert.equal(one.fate(4), "merged in the KV cache (SnapKV, layer 1)");
+  assert.equal(
+    texts(cached(), view({ stage: 0 })).fate(5),
+    "kept by 2 of 2 key heads (SnapKV, layer 0)",
+  );
+});
+
+test("fates are those of the key head that the view's head reads", () => {
+  const scene = new Scene(cached());
+  assert.deepEqual(Array.from(scene.fatesSeen(view())), [0, 0, 0, 2, 1, 2]);
+  assert.deepEqual(Array.from(scene.fatesSeen(view({ head: 1 }))), [0, 0, 2, 2, 1, 2]);
+  assert.deepEqual(Array.from(scene.fatesSeen(view({ head: 2 }))), [0, 2, 0, 2, 1, 2]);
+  assert.deepEqual(Array.from(scene.fatesSeen(view({ head: 2, stage: -1 }))), [0, 0, 0, 0, 0, 0]);
 });

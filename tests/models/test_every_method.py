@@ -40,6 +40,9 @@ def test_a_method_runs_on_the_model_and_really_removes(vlm, cat, name):
         assert entry.adaptive or last == KEEP
         assert rows[-1] == len(trace.prompt_tokens) - trace.n + last - 1 or rows[-1] < rows[0]
         assert trace.kv_bytes / sum(trace.kv_lengths) == full.kv_bytes / sum(full.kv_lengths)
+    elif entry.effect == "evict":
+        assert max(rows) < np.array(full.kv_lengths)[0] - full.t
+        assert trace.kv_bytes / sum(trace.kv_lengths) == full.kv_bytes / sum(full.kv_lengths)
     elif entry.effect != "bypass":
         assert set(rows) == {np.array(full.kv_lengths)[0] - full.t}
     assert trace.timings["decide"] > 0

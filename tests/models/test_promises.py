@@ -26,7 +26,14 @@ TEMPLATE = (
 UNTOUCHED = ["inside, attention edited", "before, by a backward pass", "tower, second image"]
 ROPE = "rope_deltas"
 COUNTS = ["1 image", "2 images in a chat", "3 images"]
-PAIRS = {("none", 1), ("before", 3), ("tower", 1), ("tower", 2), ("language_model", 3)}
+PAIRS = {
+    ("none", 1),
+    ("before", 3),
+    ("tower", 1),
+    ("tower", 2),
+    ("language_model", 3),
+    ("cache", 1),
+}
 """Each place and each number of images at least once; one image in the tower cuts most tiles."""
 WITH_TILES = ("idefics3", "internvl", "llava_next", "llava_onevision", "smolvlm")
 
@@ -70,6 +77,7 @@ def everywhere(n):
         "before": chosen(Reduction.identity(n)),
         "tower": Plan((Step("tome", n),)),
         "language_model": Plan((Step("fastv", n),)),
+        "cache": Plan((Step("snapkv", n),)),
     }
 
 
@@ -113,7 +121,7 @@ def asked(cat, monkeypatch):
 
 def combinations():
     """Places x numbers of images: every family walks PAIRS; the rest waits for `make test-all`."""
-    for place in ("none", "before", "tower", "language_model"):
+    for place in ("none", "before", "tower", "language_model", "cache"):
         for count, name in zip((1, 2, 3), COUNTS, strict=True):
             marks = () if (place, count) in PAIRS else pytest.mark.full_matrix
             yield pytest.param(place, count, count == 2, id=f"{place}-{name}", marks=marks)

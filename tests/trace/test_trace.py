@@ -12,10 +12,11 @@ from safetensors.numpy import save
 import tokviz
 from tokviz.errors import MissingSignal, TraceError
 from tokviz.matrix import Reduction
-from tokviz.trace import Trace, open_trace
+from tokviz.per_head import of_heads
+from tokviz.trace import Trace, open_trace, trace_io
 from tokviz.trace.layout import Layout, Tile
 from tokviz.trace.stages import StageRecord
-from tokviz.trace.to_file import layout_arrays
+from tokviz.trace.to_file import file_arrays, header_of, layout_arrays
 
 
 def layout():
@@ -202,3 +203,25 @@ def test_no_mutation_of_a_good_file_raises_anything_but_a_trace_error(changes):
         data[place] = value
     with contextlib.suppress(TraceError):
         assert open_trace(bytes(data)).n == 6
+
+
+@pytest.mark.parametrize(
+    "fate",
+    [
+        np.zeros((2, 5), np.uint8),
+        np.zeros((0, 6), np.uint8),
+        np.zeros(6, np.uint8),
+        np.zeros((2, 6), np.int32),
+        np.full((2, 6), 3, np.uint8),
+        np.zeros((2000, 6), np.uint8),
+    ],
+)
+def test_fates_of_key_heads_are_read_back_or_refused(fate):
+    done = of_heads([[0, 1, -1, -1, 4, -1], [0, -1, -1, 3, 4, -1]])
+    run = trace(stages=(StageRecord("snapkv", "cache", 0, done, effect="evict"),))
+    opened = open_trace(run.to_bytes()).stages[0]
+    assert (opened.reduction.heads.fate == done.heads.fate).all()
+    assert (opened.effect, opened.removes) == ("evict", False)
+    arrays = file_arrays(run) | {"stage.0.heads": fate}
+    with pytest.raises(TraceError, match="fates per key head"):
+        open_trace(trace_io.pack(header_of(run), arrays))

@@ -8,6 +8,7 @@ import pytest
 
 from tests.view.fakes import fake_trace, merged, picture, pruned, stage
 from tests.view.test_encode import unpack
+from tokviz.per_head import of_heads
 from tokviz.reduction.method import PLACES as METHOD_PLACES
 from tokviz.trace import Trace
 from tokviz.trace.layout import Layout, Tile
@@ -93,6 +94,20 @@ def test_a_stage_that_only_masks_leaves_all_tokens_to_the_next():
     payload = overlay_payload(fake_trace(stages=(first, second)), "id")
     assert (unpack(payload["fates"]) == 2).sum(1).tolist() == [2, 4]
     assert [s["removes"] for s in payload["stages"]] == [False, True]
+
+
+def test_fates_of_key_heads_are_those_of_source_tokens():
+    first, cache = pruned(6, 4, 1), of_heads([[0, 1, -1, -1], [0, -1, 2, -1]])
+    stages = (stage(first), replace(stage(cache, "snapkv", "cache"), layer=3, effect="evict"))
+    payload = overlay_payload(fake_trace(stages=stages), "id")
+    fates, kept = unpack(payload["head_fates"]), first.position
+    assert fates.shape == (2, 2, 6)
+    assert (fates[0] == first.fate).all()
+    assert [np.flatnonzero(row == 0).tolist() for row in fates[1]] == [
+        kept[[0, 1]].tolist(), kept[[0, 2]].tolist(),
+    ]  # fmt: skip
+    assert [(s["left"], s["heads"]) for s in payload["stages"]] == [(4, 0), (2, 2)]
+    assert overlay_payload(fake_trace(stages=stages[:1]), "id")["head_fates"] is None
 
 
 def test_roles_of_a_later_stage_name_source_tokens():

@@ -34,6 +34,11 @@ def what_is_wrong(done: Any, n: int, keep: int, chosen: Method) -> str:
     if done.n != n:
         return f"its decision is for {done.n} tokens, there are {n}"
     left = done.m + done.prefix_cls
+    if done.heads is not None:
+        counts = done.heads.counts
+        if done.heads.fate.shape[-1] != n or len(set(counts.tolist())) != 1:
+            return f"its key heads keep {sorted(set(counts.tolist()))} tokens, not one number"
+        left = int(counts[0])
     adaptive = chosen.adaptive
     # a method with later stages may also keep everything for now
     waits = chosen.gradual or (adaptive and left == n)

@@ -35,13 +35,14 @@ __all__ = [
     "reduce",
 ]
 
-Place = Literal["tower", "before", "language_model"]
-"""Inside the vision tower, before the language model, or inside its layers."""
+Place = Literal["tower", "before", "language_model", "cache"]
+"""In the vision tower, before the language model, in its layers, or in their KV caches."""
 
 PLACES: dict[str, str] = {
     "tower": "inside the vision tower",
     "before": "before the language model",
     "language_model": "inside the language model",
+    "cache": "in the KV cache after the prefill",
 }
 
 EFFECTS: dict[str, str] = {
@@ -51,6 +52,7 @@ EFFECTS: dict[str, str] = {
     "unmerge": "merged for this layer's attention only, then copied back to every member",
     "decode": "unchanged in the prefill; answer tokens attend only to the chosen tokens",
     "restart": "removed: the prompt is read again from layer 0 without them",
+    "evict": "read in the prefill; then they leave the KV cache of this layer, head by head",
 }
 
 IMAGES: dict[str, str] = {
@@ -66,6 +68,12 @@ TILES: dict[str, str] = {
     "own": "from each crop separately, in shares that the method chooses",
 }
 """How a method chooses from an image that is cut into several crops."""
+
+DEFAULTS_AT: dict[str, dict[str, Any]] = {
+    "language_model": {"images": "together"},
+    "cache": {"images": "together", "effect": "evict", "removes": False, "positions": "keep"},
+}
+"""Place -> what its methods declare unless they say otherwise."""
 
 VARIANTS = ("paper", "code")
 """Values of `variant`, for publications that differ from their official code."""
@@ -202,7 +210,13 @@ class Method:
         return self.variant_positions.get(chosen, self.positions)
 
     def stages(self, n: int, keep: int, layers: int, **options: Any) -> list[Stage]:
-        """Return the published schedule for this budget ([] for methods before the LLM)."""
+        """Return the published schedule for this budget ([] for methods before the LLM).
+
+        A method of the KV cache decides in every layer, by default with the same budget.
+        """
+        if self.schedule is None and self.place == "cache":
+            self.check_options(options)
+            return [Stage(layer, keep) for layer in range(layers)]
         if self.schedule is None:
             return []
         return self.schedule(n, keep, layers, **self.check_options(options))
@@ -236,8 +250,8 @@ def method(name: str, **declared: Any) -> Callable[[Callable[..., Reduction]], M
 
     def register(decide: Callable[..., Reduction]) -> Method:
         declared.setdefault("fallbacks", {})
-        if declared.get("place") == "language_model":
-            declared.setdefault("images", "together")
+        for field_name, value in DEFAULTS_AT.get(declared.get("place", ""), {}).items():
+            declared.setdefault(field_name, value)
         entry = Method(name=name, decide=decide, **read_off(decide), **declared)
         return METHODS.add(name, entry)
 

@@ -124,7 +124,7 @@ STAGE: dict[str, Signal] = {
     ),
     "llm_visual_rows": Signal(
         "n",
-        "row of each visual token in llm_attn_all and llm_attn, counted from 0.",
+        "row of each visual token among the rows of the prompt, counted from 0.",
         integer=True,
     ),
     "llm_attn_mean_query": Signal(
@@ -170,6 +170,32 @@ STAGE: dict[str, Signal] = {
     "llm_lens_token": Signal("n", "the vocabulary entry that has it.", integer=True),
 }
 
+CACHE: dict[str, Signal] = {
+    "cache_attn_window": Signal(
+        "h w a",
+        "softmax attention of the last w rows of the prompt to all its a rows, in this layer; runs "
+        "give the last 64 rows, or all of a shorter prompt.",
+    ),
+    "cache_attn_sum": Signal(
+        "h a", "attention that each row of the prompt receives in this layer, summed over all rows."
+    ),
+    "cache_attn_after": Signal(
+        "h a", "the same, summed over the rows of text after the last visual token."
+    ),
+    "cache_sparsity": Signal(
+        "l",
+        "per layer the share of the entries of those rows that are below 1 % of their row's "
+        "largest, mean over heads; entries that a causal mask hides do not count.",
+    ),
+    "cache_keys": Signal("g a d", "this layer's keys of all rows of the prompt, after rotation."),
+    "kv_heads": Signal(
+        "",
+        "number g of key heads; query heads h / g at a time read one of them.",
+        integer=True,
+    ),
+}
+"""llm_visual_rows says which of the a rows are the n visual tokens."""
+
 WHOLE: dict[str, Signal] = {
     "llm_attn": Signal(
         "l h a a", "softmax maps of every layer over the rows of the prompt.", arrays_only=True
@@ -209,6 +235,7 @@ SECTIONS: dict[str, dict[str, Signal]] = {
     "Text": TEXT,
     "A step inside the tower (tokens may already be groups)": TOWER_STEP,
     "A stage inside the language model (current tokens)": STAGE,
+    "A layer's KV cache, after the layer has read the prompt": CACHE,
     "The whole language model, forward and backward": WHOLE,
     "Layout": PLACES,
 }

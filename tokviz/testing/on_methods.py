@@ -63,10 +63,22 @@ def budget(entry: Method, run: Callable[..., Trace], keep: int) -> None:
     """Exactly `keep` tokens are left, at most so many where a method chooses by itself."""
     trace = run(keep)
     kept(trace.stages, "no stage was carried out")
+    if entry.place == "cache":
+        cache_budget(entry, trace, keep)
+        return
     left = trace.reduction.m + int(trace.reduction.prefix_cls)
     text = f"{left} are left where {keep} were asked for"
     kept(left <= keep if entry.adaptive else left == keep, text)
     kept(left >= 1, "nothing is left")
+
+
+def cache_budget(entry: Method, trace: Trace, keep: int) -> None:
+    """The key heads of a layer keep equally many tokens; over the layers they keep the budget."""
+    counts = [stage.reduction.heads.counts for stage in trace.stages if stage.reduction.heads]
+    kept(all((own == own[0]).all() for own in counts), "heads of one layer keep different numbers")
+    mean = float(np.mean([own[0] for own in counts]))
+    close = entry.adaptive or abs(mean - keep) <= 1
+    kept(close, f"{mean:.1f} are left per layer where {keep} were asked for")
 
 
 def fates(run: Callable[..., Trace], keep: int) -> None:

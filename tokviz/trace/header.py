@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tokviz.errors import TraceError
-from tokviz.matrix import Reduction
+from tokviz.matrix import FATES, Reduction
+from tokviz.per_head import PerHead
 from tokviz.trace.layout import KINDS, Layout, Tile
 from tokviz.trace.limits import (
     MAX_AREA,
@@ -243,8 +244,9 @@ def _stage(
         text(name, "a role"): _members(tokens, n)
         for name, tokens in mapping(named, "the roles of a stage", MAX_LAYERS).items()
     }
+    heads = _stage_heads(arrays.get(f"stage.{number}.heads"), n)
     reduction = Reduction.from_entries(
-        rows, cols, weights, n, len(position), position, score=score, roles=roles
+        rows, cols, weights, n, len(position), position, score=score, roles=roles, heads=heads
     )
     return StageRecord(
         text(method, "a method"),
@@ -265,6 +267,17 @@ def _stage_array(arrays: Mapping[str, np.ndarray], number: int, name: str) -> np
     if name == "position" and len(array) > MAX_TOKENS:
         raise TraceError(f"{where} leaves more than {MAX_TOKENS:,} tokens.")
     return array
+
+
+def _stage_heads(fate: np.ndarray | None, n: int) -> PerHead | None:
+    """Return what each key head's cache holds; None for a stage that decided for all heads."""
+    if fate is None:
+        return None
+    if fate.dtype != np.uint8 or fate.ndim != 2 or fate.shape[1] != n or not len(fate):
+        raise TraceError(f"the fates per key head of a stage must be uint8 [heads, {n}].")
+    if len(fate) > MAX_LAYERS or fate.size > MAX_ENTRIES or (fate >= len(FATES)).any():
+        raise TraceError("the fates per key head of a stage are too many, or are no fates.")
+    return PerHead(fate)
 
 
 def _members(tokens: Any, n: int) -> np.ndarray:

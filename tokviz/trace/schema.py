@@ -31,6 +31,7 @@ AXES: dict[str, str] = {
     "u": "layers of the vision tower",
     "g": "heads of the vision tower",
     "c": "candidates per answer token",
+    "j": "key heads of the decoder",
     "k": "read-out words",
     "d": "sink dimensions",
     "b": "blocks of the prompt",
@@ -70,9 +71,9 @@ HEADER: dict[str, tuple[str, str]] = {
     ),
     "stages": (
         "list of [method, place, layer, n, seconds, effect]",
-        "reductions in order; place: tower, before or language_model; layer or null; n: tokens it "
-        "decides on; seconds: what the decision took, 0 = not measured; effect: remove, restart, "
-        "mask, bypass, unmerge or decode.",
+        "reductions in order; place: tower, before, language_model or cache; layer or null; n: "
+        "tokens it decides on; seconds: what the decision took, 0 = not measured; effect: remove, "
+        "restart, mask, bypass, unmerge, decode or evict.",
     ),
     "roles": (
         "list of objects",
@@ -211,6 +212,13 @@ STAGE_ARRAYS: dict[str, Field] = {
     "position": Field("m", "i4", "source token whose place each output token takes."),
 }
 """The matrix of one stage, as `stage.0.rows` and so on."""
+STAGE_HEADS = Field(
+    "j n",
+    "u1",
+    "optional, for a stage that shortens a layer's KV cache: fate of each token in each key head, "
+    "0 kept, 1 merged, 2 pruned.",
+)
+"""`stage.0.heads` and so on."""
 STAGE_SCORE = Field("n", "f4", "optional: importance by which the method decided; NaN = none.")
 """`stage.0.score` and so on, n being the tokens that the stage decides on."""
 BLOCKS = ("before", "image", "text", "answer", "marks")

@@ -52,6 +52,8 @@ def file_arrays(trace: Trace) -> dict[str, np.ndarray]:
     for i, stage in enumerate(trace.stages):
         for name, spec in STAGE_ARRAYS.items():
             arrays[f"stage.{i}.{name}"] = getattr(stage.reduction, name).astype(spec.dtype)
+        if stage.reduction.heads is not None:
+            arrays[f"stage.{i}.heads"] = stage.reduction.heads.fate
         if stage.reduction.score is not None:
             arrays[f"stage.{i}.score"] = stage.reduction.score.astype(STAGE_SCORE.dtype)
     return arrays

@@ -34,6 +34,11 @@ def acts_on(entry: Method) -> str:
     """Return which features the matrix W of a method multiplies, before or after the projector."""
     if entry.place == "language_model":
         return "acts on the visual rows inside the language model, after the projector."
+    if entry.place == "cache":
+        return (
+            "acts on keys and values in a layer's cache, one matrix per key head; drawn is their "
+            "union, in which a token that any head keeps has a row."
+        )
     if entry.place == "tower":
         return "acts on the states inside the vision tower, before the projector."
     if entry.space == "pre":

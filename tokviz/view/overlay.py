@@ -28,13 +28,15 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     phi              f2 [l, n], sink statistic; sinks u1 [l, n], 1 = attention sink in that layer
     sink_note        one sentence about the sinks of this run
     fates            u1 [k, n] after each stage: 0 kept, 1 merged, 2 pruned
+    head_fates       u1 [k, j, n], the same in each of j key heads, or null
     group            i4 [k, n], output token after each stage, -1 = pruned; place i4 [k, n] the
                      source token that represents it
     went             i2 [n], stage that merged or removed a token, -1 = it is kept unmerged
     score            f4 [n], the first stage's importance or null
     roles            the method's own names for tokens: one {name, tokens} each
     registers        u1 [n], 1 = the vision tower uses this patch as a register, or null
-    stages           one {title, where, layer, left, removes} per stage
+    stages           one {title, where, layer, left, removes, heads} per stage; heads: key heads
+                     that keep different tokens, 0 = all keep the same
     missing          map name -> why it cannot be shown
     notes            sentences for the user
     view             how to open it: {map, layer, words, keep, ...}

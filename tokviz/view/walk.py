@@ -10,11 +10,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
-from tokviz.view.fates import PLACES
+from tokviz.view.fates import PLACES, tokens_left
 from tokviz.view.still import paint, scaled, sheet
 from tokviz.view.words import text_tokens
 
 MAX_FRAMES = 60
+IN_LAYERS = ("language_model", "cache")
+"""Places whose stages belong to a layer of the language model."""
 STRIP = 46
 """Height of the caption in pixels."""
 
@@ -33,11 +35,11 @@ def walk_frames(trace: Trace) -> list[Frame]:
     """Return the frames: all tokens, stages outside the language model, then its layers."""
     frames, at = [Frame(-1, None)], -1
     for number, stage in enumerate(trace.stages):
-        if stage.place != "language_model":
+        if stage.place not in IN_LAYERS:
             at = number
             frames.append(Frame(at, None))
     layers = trace["attention"].shape[1] if "attention" in trace else 0
-    inside = [(i, s) for i, s in enumerate(trace.stages) if s.place == "language_model"]
+    inside = [(i, s) for i, s in enumerate(trace.stages) if s.place in IN_LAYERS]
     for layer in range(layers):
         at = max([at, *(i for i, s in inside if s.layer is not None and s.layer <= layer)])
         frames.append(Frame(at, layer))
@@ -122,7 +124,7 @@ def _draw(
 def caption(trace: Trace, frame: Frame, titles: dict[str, str]) -> str:
     """Return the caption of a frame, two short lines."""
     stage = trace.stages[frame.stage] if frame.stage >= 0 else None
-    left = stage.reduction.m if stage else trace.n
+    left = tokens_left(stage.reduction) if stage else trace.n
     where = f"layer {frame.layer}" if frame.layer is not None else "all tokens"
     if stage and frame.layer is None:
         where = f"{titles.get(stage.method, stage.method)[:40]}, {PLACES.get(stage.place, '')}"

@@ -14,7 +14,7 @@
  * @typedef {{src: string | null, width: number, height: number}} Picture
  * @typedef {{image: number, role: string, view: Box, unseen: Box[]}} Pane One picture to draw.
  * @typedef {{text: string, lead: boolean, special: boolean, part?: boolean, prob: number, candidates: [string, number][]}} Word
- * @typedef {{title: string, where: string, layer: number | null, left: number, removes: boolean}} Stage
+ * @typedef {{title: string, where: string, layer: number | null, left: number, removes: boolean, heads?: number}} Stage
  * @typedef {{name: string, tokens: number[]}} Role The method's own name for some tokens.
  *
  * @typedef {Object} Payload One run; tokviz/view/overlay.py says what each field holds.

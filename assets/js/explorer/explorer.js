@@ -132,7 +132,7 @@ export class Explorer {
     const range = scene.scaleRange(values, view);
     Object.assign(this, { values, range });
     const painted = this.panel.brush.roles();
-    const fates = !painted && view.fates ? scene.fatesAt(view.stage) : null;
+    const fates = !painted && view.fates ? scene.fatesSeen(view) : null;
     const preview =
       !painted && !fates && view.keep < scene.n
         ? this.ranks.map((rank) => (rank <= view.keep ? 0 : 2))

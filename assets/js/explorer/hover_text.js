@@ -60,12 +60,23 @@ export class HoverText {
     if (look?.preview) return look.roles[token] === 0 ? "would be kept" : "would be pruned";
     const fates = scene.fatesAt(view.stage);
     if (!fates) return "kept (nothing was removed)";
+    const cache = scene.headsThatKeep(view.stage, token);
+    if (cache) return this.inCache(cache, fates[token]);
     if (fates[token] === 0) return "kept";
     const stage = scene.payload.stages[scene.went.values[token]];
     const where = stage
       ? ` (${stage.title}, ${stage.layer === null ? stage.where : `layer ${stage.layer}`})`
       : "";
     return `${fates[token] === 1 ? "merged" : "pruned"}${where}`;
+  }
+
+  /** What a token's place in the KV cache of a layer is: its key heads may differ. */
+  inCache({ count, heads }, fate) {
+    const { scene, view } = this.shown;
+    const { title, layer } = scene.payload.stages[scene.last(view.stage)];
+    const what = fate === 1 ? "merged in the KV cache" : "left the KV cache";
+    const text = count ? `kept by ${count} of ${plural(heads, "key head")}` : what;
+    return `${text} (${title}, layer ${layer})`;
   }
 
   group(token) {

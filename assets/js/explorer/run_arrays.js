@@ -32,6 +32,7 @@ export class RunArrays {
     this.fates = field("fates"); // [k, n], 0 kept, 1 merged, 2 pruned
     this.groups = field("group"); // [k, n], output token, -1 = pruned
     this.places = field("place"); // [k, n], token that represents the group, -1 = pruned
+    this.headFates = field("head_fates"); // [k, j, n], the same in each key head
     this.went = field("went"); // [n], stage that merged or pruned the token, -1 = none
     this.score = field("score"); // [n]
     this.registers = field("registers"); // [n]
@@ -87,6 +88,28 @@ export class RunArrays {
   fatesAt(stage) {
     if (!this.fates) return null;
     return this.stageRow(this.fates, stage) || this.once("all", () => new Uint8Array(this.n));
+  }
+
+  /**
+   * Fates in one key head after a stage that shortens KV caches; null where heads do not differ.
+   * @returns {Numbers | null}
+   */
+  fatesInHead(stage, keyHead) {
+    const at = this.fates ? this.last(stage) : -1;
+    const heads = this.headFates && at >= 0 ? this.payload.stages[at].heads : 0;
+    if (!heads) return null;
+    const row = at * heads + keyHead;
+    return this.headFates.values.subarray(row * this.n, (row + 1) * this.n);
+  }
+
+  /** In how many key heads a token has an entry of its own after a stage; null: heads don't differ. */
+  headsThatKeep(stage, token) {
+    if (!this.fatesInHead(stage, 0)) return null;
+    let count = 0;
+    const heads = this.headFates.shape[1];
+    for (let head = 0; head < heads; head++)
+      if (this.fatesInHead(stage, head)[token] === 0) count++;
+    return { count, heads };
   }
 
   /** Group of each token, [n], -1 = pruned, after a stage. */

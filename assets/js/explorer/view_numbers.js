@@ -206,4 +206,18 @@ export class ViewNumbers extends RunArrays {
     const row = this.sinkRow(view);
     return Boolean(row) && row[token] === 1;
   }
+
+  /**
+   * Fates as a view shows them: those of the key head that its head reads, where heads differ.
+   * @param {View} view
+   */
+  fatesSeen(view) {
+    const map = this.map(view.map);
+    const heads = this.headFates?.shape[1];
+    if (!heads || view.map !== "attention" || !map?.heads || view.head < 0)
+      return this.fatesAt(view.stage);
+    // query heads that read one key head are neighbours
+    const keyHead = Math.floor((view.head * heads) / map.heads);
+    return this.fatesInHead(view.stage, keyHead) || this.fatesAt(view.stage);
+  }
 }

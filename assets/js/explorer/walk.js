@@ -10,12 +10,15 @@ import { formatPercent } from "../base/text.js";
 
 const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+/** Where the stages act that belong to a layer of the language model, as the server writes it. */
+const IN_LAYERS = ["inside the language model", "in the KV cache after the prefill"];
+
 /**
  * One {stage, layer} per step; layer is null outside the language model, stage -1 means all tokens.
  */
 export const walkFrames = (scene) => {
   const { stages } = scene.payload;
-  const inside = (stage) => stage.layer !== null && stage.where === "inside the language model";
+  const inside = (stage) => stage.layer !== null && IN_LAYERS.includes(stage.where);
   const frames = [{ stage: -1, layer: null }];
   let at = -1;
   stages.forEach((stage, i) => {

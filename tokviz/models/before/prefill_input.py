@@ -15,6 +15,7 @@ from tokviz.errors import ModelError
 from tokviz.matrix import Reduction
 from tokviz.models.before.part_signals import carried
 from tokviz.models.before.plan_steps import PlanSteps
+from tokviz.models.decoder.cache_eviction import CacheEviction
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
@@ -137,6 +138,7 @@ def make_prefill_input(
     sliding = windows(family, model, prepared, index, repack)
     stages = decoder_stages(plan_steps, plan, sequence, positions, sliding)
     stages.members = member_positions(plan_steps, sequence, repack)
+    stages.eviction = cache_eviction(plan_steps, plan, stages)
     ids = prepared.inputs["input_ids"]
     stages.unmerged, why_merged = None, why_not_unmerged(plan_steps, plan, repack)
     if why_merged == "":
@@ -214,6 +216,21 @@ def decoder_stages(
         partial(family.cap_logits, model),
         question_row(plan_steps, sequence),
     )
+
+
+def cache_eviction(
+    plan_steps: PlanSteps, plan: Plan, stages: DecoderStages
+) -> CacheEviction | None:
+    """Return what shortens the caches after the prefill; None where every token stays."""
+    step = next(iter(plan.at("cache")), None)
+    if step is None or step.entry is None:
+        return None
+    keep = plan_steps.budget(step)
+    if len(plan_steps.layout.sizes) > 1:
+        plan_steps.notes.append(f"{step.title} decides on the tokens of all images together.")
+    if keep == plan_steps.whole.m:
+        return None
+    return CacheEviction(step, keep, stages, len(stages.decoder.layers))  # type: ignore[arg-type]
 
 
 def member_positions(

@@ -56,7 +56,8 @@ class AttentionRows:
         """
         groups: dict[object, list[int]] = defaultdict(list)
         for layer, (row, scaling) in self.seen.items():
-            alike = (id(self.stages.rows_in.get(layer)), row.shape, row.device, scaling)
+            cut = self.is_cut(layer)
+            alike = (id(self.stages.rows_in.get(layer)), row.shape, row.device, scaling, cut)
             groups[alike].append(layer)
         for layers in groups.values():
             # [l, h, keys]: one softmax for many layers, since small kernels cost time in each step
@@ -84,6 +85,8 @@ class AttentionRows:
 
     def _take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
         """Reduce the rows [l, h, keys] of layers in which the same rows of the prompt are alive."""
+        if self.is_cut(layers[0]):
+            rows = self.stages.eviction.whole_prompt(layers, rows, written)  # type: ignore[union-attr]
         alive = self.stages.rows_at(layers[0])
         # a cache with a sliding window has dropped the oldest keys: their attention is 0
         dropped = len(alive) + written - rows.shape[-1]
@@ -98,6 +101,10 @@ class AttentionRows:
         for kept, values in parts:
             for layer, value in zip(layers, values.unbind(0), strict=True):
                 kept[layer].append(value)
+
+    def is_cut(self, layer: int) -> bool:
+        """Return whether tokens have left the cache of a layer."""
+        return self.stages.eviction is not None and layer in self.stages.eviction.held
 
     def end_step(self) -> None:
         """Count a token; drop single heads once they are too many to be stored."""

@@ -140,6 +140,8 @@ class Lane:
                 **(row_inputs or {}),
             )
         self._take(output.logits)
+        if self.stages.eviction:
+            self.stages.eviction.finish(self.cache)
         self.prefill_seconds = time.perf_counter() - began
         self.length = input_ids.shape[1]  # the keys in the cache
 
@@ -282,8 +284,8 @@ class Lane:
         if prefill:
             handles += self.prompt_records.hooks()
         self.in_prefill = prefill
-        wanted = self.capture.flow or bool(self.stages.stages)
-        observes = self.capture.attention or (prefill and wanted) or self.editing is not None
+        wanted = self.capture.flow or self.stages.stages or self.stages.eviction
+        observes = self.capture.attention or (prefill and wanted) or self.editing
         with hooked(*handles), observed(self._read_call if observes else None):
             yield
         if self.attention is not None:
@@ -302,6 +304,8 @@ class Lane:
         if self.in_prefill:
             self.stages.recorder.read_call(call)
             self.prompt_records.read_call(layer, call)
+            if self.stages.eviction:
+                self.stages.eviction.read_call(layer, call)
         if self.attention is not None:
             self.attention.read_call(layer, call)
 

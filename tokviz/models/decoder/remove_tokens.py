@@ -20,6 +20,7 @@ from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
+from tokviz.models.decoder.cache_eviction import CacheEviction
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
@@ -89,6 +90,8 @@ class DecoderStages(AliveRows):
         wanted = {*asked.needs, *asked.optional} if asked else set()
         variant = step.options.get("variant", "code") if step else "code"
         self.recorder = SignalRecorder(self, decoder, wanted, list(self.stages), variant)
+        self.eviction: CacheEviction | None = None
+        "Shortens the layers' caches after the prefill."
         self.members: MemberPositions | None = None
         "Gives merged tokens several positions while the prompt is read."
         self.unmerged: UnmergedRows | None = None
@@ -112,12 +115,15 @@ class DecoderStages(AliveRows):
         return policy == "repack" and self.effect == "remove"
 
     def records(self) -> list[StageRecord]:
-        """Return the stages that were carried out."""
+        """Return the stages that were carried out, in the order of the layers."""
         name = self.step.method if self.step else ""
-        return [
+        inside = [
             StageRecord(name, "language_model", layer, done, seconds, self.effect)
             for layer, done, seconds in self.done
         ]
+        # sorting is stable: a stage acts before its layer, a cache is cut after it
+        evicted = self.eviction.records() if self.eviction else []
+        return sorted([*inside, *evicted], key=lambda record: record.layer or 0)
 
     @contextmanager
     def during_prefill(self) -> Iterator[None]:
@@ -190,6 +196,9 @@ class DecoderStages(AliveRows):
         if self.effect in ("mask", "decode") and layer in self.rows_in:
             seen = ~torch.isin(alive, self._hidden_rows(layer))
         packed = self.repacks and len(alive) < self.length
+        held = self.eviction.places(layer) if self.eviction else None
+        if held is not None:  # no layer with a window is cut, so only the number of places counts
+            return held, np.ones(len(held), bool), len(alive)
         if windows is None or packed:
             places, total = np.arange(len(alive)), len(alive)
         else:

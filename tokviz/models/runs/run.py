@@ -126,9 +126,10 @@ class Run:
         self.first_supplied = stages.supplied
         layer, done, _ = stages.done[0]
         step = next(iter(self.plan.at("language_model")))
-        earlier = tuple(s for s in self.plan.steps if s is not step)
+        earlier = tuple(s for s in self.plan.steps if s.place in ("tower", "before"))
         policy = step.position_policy
-        self.read(Plan((*earlier, Step(step.method, done.m, reduction=done, positions=policy))))
+        ready = Step(step.method, done.m, reduction=done, positions=policy)
+        self.read(Plan((*earlier, ready, *self.plan.at("cache"))))
         first_reading = time.perf_counter() - self.began - self.lane.prefill_seconds
         record = StageRecord(step.method, "language_model", layer, done, first_reading, "restart")
         self.prefill_input.records[-1] = record
@@ -289,6 +290,9 @@ class Run:
         given = {s.method: entered.supplied.get(s.method, set()) for s in self.plan.steps}
         for step in self.plan.at("language_model"):
             given[step.method] = given[step.method] | inside
+        for step in self.plan.at("cache"):
+            eviction = self.lane.stages.eviction
+            given[step.method] = eviction.supplied if eviction else set()
         images = len(self.prepared.asked.layout.sizes)
         return plan_statuses(
             self.plan,

@@ -21,6 +21,7 @@ def notes_of(run: Run) -> list[str]:
     notes = [*said, *effects(run), *run.loaded.notes, *run.prepared.asked.notes]
     notes += [*run.prefill_input.notes, *setting_notes(model)]
     notes += context_notes(model, run.lane)
+    notes += run.lane.stages.eviction.notes if run.lane.stages.eviction else []
     count = min(len(run.plan.forced), len(run.tokens))
     if count:
         what = "token was" if count == 1 else f"{count} tokens were"

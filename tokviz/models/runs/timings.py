@@ -29,7 +29,7 @@ def answer_timings(
         lane: has the time of prefill, decode steps, and decisions inside the model.
         contrast: the branch of contrastive decoding, if there is one.
     """
-    decided_inside = sum(seconds for *_, seconds in lane.stages.done)
+    decided_inside = sum(record.seconds for record in lane.stages.records())
     seconds = {
         "encode": prefill_input.encode_seconds,
         "decide": prefill_input.decide_seconds + decided_inside,
