@@ -109,6 +109,13 @@ STAGE: dict[str, Signal] = {
         "h m n", "attention of the text rows after the image, in the previous layer."
     ),
     "llm_hidden": Signal("n d", "states of the visual tokens that enter the next layer."),
+    "llm_hidden_before": Signal("n d", "states of the visual tokens that enter the layer before."),
+    "llm_normed": Signal("n d", "llm_hidden after the model's final norm."),
+    "llm_text_normed": Signal("m d", "the same of the text rows after the image."),
+    "llm_keys_before": Signal(
+        "h n d", "the previous layer's keys of the visual tokens, after rotation, each head once."
+    ),
+    "llm_text_keys_before": Signal("h m d", "the same of the text rows after the image."),
     "llm_hidden_last": Signal("d", "state of the last prompt row that enters the next layer."),
     "llm_attn_last_before": Signal("h n", "the same as llm_attn_last, one layer earlier."),
     "llm_peek_text": Signal(

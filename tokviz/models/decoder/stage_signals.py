@@ -59,6 +59,8 @@ class SignalRecorder:
         self.text_mass: list[torch.Tensor] = []
         self.transitions: torch.Tensor | None = None
         self.neurons: torch.Tensor | None = None
+        self.entered: torch.Tensor | None = None
+        "[rows, d] that entered the layer before a stage."
 
     def read_call(self, call: AttentionCall) -> None:
         """Keep the calls of the last two layers; record the text rows' share on the image."""
@@ -83,6 +85,11 @@ class SignalRecorder:
             for block in layers[first : max(self.stages)]:  # type: ignore[index, misc]
                 for module in (attention_of(block), block.mlp):
                     handles += self._transition_hooks(module)
+        if "llm_hidden_before" in self.wanted:
+            handles += [
+                layers[stage - 1].register_forward_pre_hook(self._entered, with_kwargs=True)  # type: ignore
+                for stage in self.stages
+            ]
         if "llm_shared_neurons" in self.wanted:
             for stage in self.stages:
                 down = mlp_output(layers[max(stage - 1, 0)])  # type: ignore[index]
@@ -98,6 +105,9 @@ class SignalRecorder:
 
     def _embedded(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         self.embedded = (args[0] if args else kwargs["hidden_states"])[0]
+
+    def _entered(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+        self.entered = (args[0] if args else kwargs["hidden_states"])[0]
 
     def _neurons(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         self.neurons = args[0][0]
@@ -220,6 +230,23 @@ class StageState:
         logits = (query.mean(1, keepdim=True) @ key.transpose(1, 2)).float()[:, 0]
         return (logits * attend.scaling).softmax(-1)
 
+    def normed(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return states of some rows after the model's final norm, [rows, d]."""
+        norm: Any = final_norm(
+            self.decoder
+        ).forward  # not called as a module: no hook may see a look ahead
+        return norm(self.hidden[0, rows])
+
+    def keys_before(self, text: bool) -> torch.Tensor:
+        """Return the previous layer's keys of the visual tokens or of the text after them."""
+        call, columns = self.before()
+        return call.key[0][:, after(columns, call.key.shape[2]) if text else columns]
+
+    def hidden_before(self) -> torch.Tensor:
+        """Return the states of the visual tokens that entered the previous layer, [m, d]."""
+        _, columns = self.before()
+        return self.recorder.entered[columns]  # type: ignore[index]
+
     def text_score(self) -> torch.Tensor:
         """Return how much each text row is about the image, [text rows], from input embeddings.
 
@@ -262,10 +289,7 @@ class StageState:
 
     def lens(self) -> torch.return_types.max:
         """Highest probability of the logit lens at each visual token, and its word."""
-        norm: Any = final_norm(
-            self.decoder
-        ).forward  # not called as a module: no hook may see a look ahead
-        return self.word_logits(norm(self.hidden[0, self.local])).softmax(-1).max(-1)
+        return self.word_logits(self.normed(self.local)).softmax(-1).max(-1)
 
 
 def after(visual: torch.Tensor, rows: int) -> torch.Tensor:
@@ -298,6 +322,11 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "llm_attn_all": _all_rows,
     "llm_visual_rows": lambda s: s.local,
     "llm_hidden": lambda s: s.hidden[0, s.local],
+    "llm_hidden_before": lambda s: s.hidden_before(),
+    "llm_normed": lambda s: s.normed(s.local),
+    "llm_text_normed": lambda s: s.normed(s.text()),
+    "llm_keys_before": lambda s: s.keys_before(text=False),
+    "llm_text_keys_before": lambda s: s.keys_before(text=True),
     "llm_hidden_query": lambda s: s.query_state(),
     "llm_hidden_last": lambda s: s.hidden[0, -1],
     "llm_keys": lambda s: s.next_call().key[0][:, s.local],
