@@ -59,7 +59,7 @@ tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation
 tokviz.analysis tokviz.reduction
 tokviz.trace
-tokviz.per_head
+tokviz.film tokviz.per_head
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims tokviz.time_ratio
 tokviz.budget tokviz.text

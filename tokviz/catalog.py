@@ -40,7 +40,7 @@ HEADINGS = {
     "methods": ("Method", "Acts", "What it does", "Paper"),
     "mitigations": ("Mitigation", "Kind", "What it does", "Paper"),
     "analyses": ("Analysis", "What it shows", "Reads", "Paper"),
-    "families": ("Family", "model_type", "How a picture becomes visual tokens"),
+    "families": ("Family", "model_type", "How a picture becomes visual tokens", "How a film does"),
     "models": ("Model", "Family", "Parameters", "Memory", "[CLS]", "Tested", "To try it"),
 }
 
@@ -200,6 +200,7 @@ def _family(family: Any) -> dict[str, Any]:
         "name": family.name,
         "title": family.title,
         "summary": summary[:1].upper() + summary[1:],
+        "film": family.film,
         "model_types": list(family.model_types),
     }
 
@@ -226,7 +227,7 @@ def _cells(which: str, entry: dict[str, Any]) -> tuple[str, ...]:
         return name, entry["family"], entry["parameters"], memory, cls, entry["tested"], command
     if which == "families":
         types = ", ".join(f"`{kind}`" for kind in entry["model_types"])
-        return entry["title"], types, entry["summary"]
+        return entry["title"], types, entry["summary"], entry["film"]
     year = f", {entry['year']}" if entry["year"] else ""
     paper = _paper(entry["title"] + year, entry["paper"])
     if which == "mitigations":

@@ -267,7 +267,8 @@ def internvl() -> tuple:
 QWEN_MARKS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 QWEN_TEMPLATE = (
     "{% for m in messages %}{{ m.role }}\n{% for c in m.content %}{% if c.type == 'image' %}"
-    "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ c.text }}{% endif %}{% endfor %}\n"
+    "<|vision_start|><|image_pad|><|vision_end|>{% elif c.type == 'video' %}"
+    "<|vision_start|><|video_pad|><|vision_end|>{% else %}{{ c.text }}{% endif %}{% endfor %}\n"
     "{% endfor %}{% if add_generation_prompt %}assistant\n{% endif %}"
 )
 

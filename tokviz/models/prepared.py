@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tokviz.film import Film
 from tokviz.models.clip_text import ClipBeside
 from tokviz.trace.layout import Layout
 from tokviz.trace.schema import BLOCKS
@@ -23,12 +24,15 @@ class Asked:
     prompt_tokens: tuple[str, ...]
     layout: Layout
     images: tuple[Image.Image, ...]
+    "Those of the layout; of a film, one frame of each group of frames that tokens are made from."
     own_rows: np.ndarray
     "int32 [p], indices in the prompt of the user's own words."
     mark_rows: np.ndarray
     "int32 [y], rows of tile names and other markers that the processor adds around visual tokens."
     notes: tuple[str, ...] = ()
     "Notes for the user about how the user's words were found."
+    film: Film | None = None
+    "The film that the images are frames of."
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -49,3 +53,9 @@ class Prepared:
     "[n] for methods that ask for the signal of that name, and the seconds that it took."
     clip: ClipBeside | None = None
     "CLIP's text side, where the model has one."
+
+    @property
+    def pixels_name(self) -> str:
+        """The name of the pixels among the inputs."""
+        film = "pixel_values_videos"
+        return film if film in self.inputs else "pixel_values"

@@ -164,14 +164,24 @@ def _length(value: Any, what: str) -> int:
 
 
 def _tile(entry: Any, sizes: Sequence[tuple[int, int]]) -> Tile:
-    image, rows, cols, box, role = row(entry, "a tile", 5)
+    length = 6 if len(listed(entry, "a tile")) == 6 else 5
+    image, rows, cols, box, role, *film = row(entry, "a tile", length)
     number = whole(image, "the image of a tile", 0, len(sizes) - 1)
     reach = MAX_REACH * max(sizes[number])
     x0, y0, x1, y1 = (real(v, "a side of a tile", -reach, reach) for v in row(box, "a box", 4))
     if not (x0 < x1 and y0 < y1):
         raise TraceError("a tile in the trace has a box without area.")
     shape = _length(rows, "a tile's grid"), _length(cols, "a tile's grid")
-    return Tile(number, *shape, (x0, y0, x1, y1), text(role, "a tile's role"))
+    time = _time(film[0]) if film else None
+    return Tile(number, *shape, (x0, y0, x1, y1), text(role, "a tile's role"), time)
+
+
+def _time(entry: Any) -> tuple[float, float]:
+    """Return the first and the last second of a tile of a film."""
+    first, last = (real(v, "a tile's time", 0, MAX_SECONDS) for v in row(entry, "a time", 2))
+    if last < first:
+        raise TraceError("a tile's time in the trace ends before it begins.")
+    return first, last
 
 
 def _check_layout(layout: Layout) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +22,9 @@ class Tile:
     box: tuple[float, float, float, float]
     "x0, y0, x1, y1 in pixels of the original image; outside it for a tile with padding."
     role: str = "whole"
-    "whole, tile or thumbnail."
+    "whole, tile, thumbnail, or frame for a whole frame of a film."
+    time: tuple[float, float] | None = None
+    "Seconds of the first and the last frame of a film that its tokens show; None = no film."
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,20 @@ class Layout:
         box = np.stack([left, top, left + width, top + height], 1).astype(np.float32)
         box[self.kind != PATCH] = np.nan
         return box
+
+    @property
+    def is_film(self) -> bool:
+        """Whether the images are frames of a film, in the order of their times."""
+        return bool(self.tiles) and all(tile.time is not None for tile in self.tiles)
+
+    def timed(self, times: Sequence[tuple[float, float]]) -> Layout:
+        """Return the layout of a film whose images have these times, first and last second."""
+        roles = ["frame" if tile.role == "whole" else tile.role for tile in self.tiles]
+        tiles = [
+            replace(tile, time=times[tile.image], role=role)
+            for tile, role in zip(self.tiles, roles, strict=True)
+        ]
+        return replace(self, tiles=tuple(tiles))
 
     def line(self, newline: int) -> np.ndarray:
         """Return the tokens of the row that a newline token ends; the row may cross tiles."""

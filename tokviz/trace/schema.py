@@ -65,9 +65,10 @@ HEADER: dict[str, tuple[str, str]] = {
     "words": ("object", "token id (as text) -> text, for ids that arrays name; may be {}."),
     "sizes": ("list of [width, height]", "of each original image, in pixels."),
     "tiles": (
-        "list of [image, rows, columns, [x0, y0, x1, y1], role]",
+        "list of [image, rows, columns, [x0, y0, x1, y1], role] or [..., role, [first, last]]",
         "rectangles that the vision tower sees as a grid of tokens, in pixels of the original "
-        "image; role: whole, tile or thumbnail.",
+        "image; role: whole, tile, thumbnail or frame; of a film, the seconds of the first and "
+        "the last frame that they show (the images of the trace are then its frames).",
     ),
     "stages": (
         "list of [method, place, layer, n, seconds, effect]",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokviz.trace.layout import Layout
+from tokviz.trace.layout import Layout, Tile
 from tokviz.trace.schema import STAGE_ARRAYS, STAGE_SCORE
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def header_of(trace: Trace) -> dict[str, Any]:
         "candidate_tokens": trace.candidate_tokens,
         "words": {str(token): text for token, text in trace.words.items()},
         "sizes": trace.layout.sizes,
-        "tiles": [[t.image, t.rows, t.cols, t.box, t.role] for t in trace.layout.tiles],
+        "tiles": [tile_entry(tile) for tile in trace.layout.tiles],
         "stages": [
             [s.method, s.place, s.layer, s.reduction.n, s.seconds, s.effect] for s in trace.stages
         ],
@@ -42,6 +42,12 @@ def header_of(trace: Trace) -> dict[str, Any]:
         "word_marks": trace.word_marks,
         "answer_marks": trace.answer_marks,
     }
+
+
+def tile_entry(tile: Tile) -> list[Any]:
+    """Return a tile as the header has it; its time only if it is of a film."""
+    entry = [tile.image, tile.rows, tile.cols, tile.box, tile.role]
+    return entry if tile.time is None else [*entry, tile.time]
 
 
 def file_arrays(trace: Trace) -> dict[str, np.ndarray]:

@@ -121,7 +121,9 @@ class Lane:
             row_inputs: further inputs of the model with one entry per row, such as token types.
         """
         began = time.perf_counter()
-        images = {"image": self.family.encoder_outputs(features)} if len(features.tokens) else None
+        images = None
+        if len(features.tokens):
+            images = self.family.encoded(self.model, input_ids, features)
         following = self.family.during_prefill(self.model, self.stages)
         with (
             self._recording(prefill=True),

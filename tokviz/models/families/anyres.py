@@ -108,6 +108,22 @@ class Tokens:
         self.tiles.append(Tile(image, g, g, seen, role))
         self.tower_rows += 1
 
+    def scaled(self, image: int, side: int) -> None:
+        """Add a tile over an image of 1 x 1 whose grid is scaled down to `side` x `side` tokens."""
+        g = self.cutting.grid
+        part = g * self.cutting.patch / self.cutting.side
+        axis, first = Axis(np.arange(g), g, side), self.tower_rows * g * g
+        row, col = np.divmod(np.arange(side * side), side)
+        pairs = [(a, b) for a in range(2) for b in range(2)]
+        near = [first + axis.near[row, a] * g + axis.near[col, b] for a, b in pairs]
+        weight = [axis.weight[row, a] * axis.weight[col, b] for a, b in pairs]
+        own = [first + a[row] * g + b[col] for a in axis.own.T for b in axis.own.T]
+        numbers = np.full(side * side, len(self.tiles))
+        more = {"weight": np.stack(weight, 1), "unit": np.stack(own, 1)}
+        self.add(numbers, row, col, np.stack(near, 1), **more)
+        self.tiles.append(Tile(image, side, side, (0.0, 0.0, part, part)))
+        self.tower_rows += 1
+
     def cut(self, image: int, size: tuple[int, int]) -> None:
         """Add a picture of (width, height): its thumbnail, then its tiles with newlines."""
         width, height = size

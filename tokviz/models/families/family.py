@@ -20,6 +20,8 @@ from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
+from tokviz.film import Film
+from tokviz.models.families.film_pixels import FilmPixels, call_with_film
 from tokviz.models.families.parts import check_decoder
 from tokviz.models.families.sources import Sources
 from tokviz.registry import Registry
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from tokviz.models.decoder.remove_tokens import DecoderStages
 
 Inputs = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class Features(NamedTuple):
@@ -47,6 +50,10 @@ class Family(ABC):
     title: str = ""
     model_types: tuple[str, ...] = ()
     "Values of config.model_type that this file serves."
+    film: str = "Frame by frame, as pictures."
+    "How a film becomes visual tokens, for lists of families."
+    film_pixels: type[FilmPixels] | None = None
+    "How frames become pixels where the model takes film; None = it gets them as pictures."
     bare_prompt: bool = False
     "`plain_prompt` is the form that these models were taught: they know no chat."
 
@@ -79,6 +86,18 @@ class Family(ABC):
     def image_token_id(self, model: nn.Module) -> int:
         """Return the id of the placeholder of one visual token."""
         return int(model.config.image_token_id)  # type: ignore[union-attr, arg-type]
+
+    def visual_token_id(self, model: nn.Module, ids: Any) -> int:
+        """Return the id of the placeholder in a prompt: a film's, if it has one, or a picture's.
+
+        Args:
+            model: the model.
+            ids: the prompt, tensor or array.
+        """
+        film = getattr(model.config, "video_token_id", None)
+        if self.film_pixels is not None and film is not None and bool((ids == film).any()):
+            return int(film)
+        return self.image_token_id(model)
 
     def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Return the position ids that generate() would use, [..., 1, s]."""
@@ -150,10 +169,22 @@ class Family(ABC):
         The chat templates of Gemma 3 and Llama 3 write <bos>, and their tokenizers would add
         another; transformers' apply_chat_template(tokenize=True) has the same rule.
         """
+        return processor(
+            images=images, text=text, return_tensors="pt", **self.bos_once(processor, text)
+        )
+
+    def bos_once(self, processor: Any, text: str) -> dict[str, bool]:
+        """Return the argument that keeps a processor from adding a second <bos>."""
         bos = processor.tokenizer.bos_token
         written = bool(bos) and text.startswith(bos)
-        plain = {"add_special_tokens": False} if written else {}
-        return processor(images=images, text=text, return_tensors="pt", **plain)
+        return {"add_special_tokens": False} if written else {}
+
+    def process_film(self, processor: Any, film: Film, text: str) -> Mapping:
+        """Return the model inputs of one prompt and a film; its frames as pictures by default."""
+        if self.film_pixels is None:
+            return self.process(processor, film.frames, text)
+        pixels = self.film_pixels(film, processor)
+        return call_with_film(processor, pixels, text, **self.bos_once(processor, text))
 
     def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
         """Return what processor and model must have alike: name, the processor's, the model's.
@@ -162,13 +193,37 @@ class Family(ABC):
         """
         return []
 
-    def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
-        """Return the whole prompt text for a processor without a chat template."""
-        return f"USER: {self.image_mark(processor) * images}\n{prompt} ASSISTANT:"
+    def plain_prompt(
+        self, processor: Any, prompt: str, images: int, marks: str | None = None
+    ) -> str:
+        """Return the whole prompt text for a processor without a chat template.
+
+        Args:
+            processor: the processor.
+            prompt: the question.
+            images: how many there are.
+            marks: what stands for them; default one placeholder each.
+        """
+        shown = self.image_mark(processor) * images if marks is None else marks
+        return f"USER: {shown}\n{prompt} ASSISTANT:"
 
     def image_mark(self, processor: Any) -> str:
         """Return the placeholder of one image in a prompt without a chat template."""
         return getattr(processor, "image_token", "<image>")
+
+    def film_mark(self, processor: Any) -> str:
+        """Return the placeholder of a film in a prompt without a chat template."""
+        return getattr(processor, "video_token", "<video>")
+
+    def frames_per_image(self, model: nn.Module) -> int:
+        """Return how many frames of a film are one image of the layout."""
+        return 1
+
+    def film_layout(self, model: nn.Module, processor: Any, inputs: Inputs, film: Film) -> Layout:
+        """Return the place of every visual token of a film; an image of the layout has a time."""
+        step = self.frames_per_image(model)
+        times = [(part[0], part[-1]) for part in grouped(film.times, step)]
+        return self.layout(model, processor, inputs, film.frames[::step]).timed(times)
 
     # -- the vision tower ---------------------------------------------------------------------
 
@@ -194,14 +249,32 @@ class Family(ABC):
 
     def tower_outputs(self, model: nn.Module, inputs: Inputs) -> Any:
         """Run the tower and the projector; return the model's own output object."""
-        run = model.model.get_image_features  # type: ignore[union-attr]
+        inner: Any = model.model
+        film = "pixel_values_videos" in inputs
+        run = inner.get_video_features if film else inner.get_image_features
         accepted = inspect.signature(run).parameters
         kwargs = {k: v for k, v in inputs.items() if k in accepted}
-        return run(**kwargs, return_dict=True)  # type: ignore[operator]
+        return run(**kwargs, return_dict=True)
 
     def image_features(self, model: nn.Module, inputs: Inputs) -> Features:
         """Run the tower and the projector."""
         return Features(torch.cat(list(self.tower_outputs(model, inputs).pooler_output)))
+
+    def encoded(self, model: nn.Module, ids: torch.Tensor, features: Features) -> dict[str, Any]:
+        """Return features as the model's argument mm_encoder_outputs.
+
+        Args:
+            model: the model.
+            ids: [b, rows], the prompt, which has as many placeholders.
+            features: of the visual tokens.
+        """
+        if self.visual_token_id(model, ids) == self.image_token_id(model):
+            return {"image": self.encoder_outputs(features)}
+        return {"video": self.film_outputs(features)}
+
+    def film_outputs(self, features: Features) -> Any:
+        """Wrap features for mm_encoder_outputs["video"]."""
+        return self.encoder_outputs(features)
 
     def encoder_outputs(self, features: Features) -> Any:
         """Wrap features for the model's argument mm_encoder_outputs["image"]."""
@@ -295,6 +368,11 @@ class Family(ABC):
     def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
         """Return the states after the block's MLP and residual add (its second half)."""
         raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
+
+
+def grouped(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """Return consecutive groups of this size; the last one may be smaller."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 FAMILIES: Registry[Family] = Registry(

@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import get_optimal_tiled_canvas
 
 from tokviz.models.families.family import Features, Inputs, family
+from tokviz.models.families.film_pixels import FilmPixels
 from tokviz.models.families.llava import Llava
 from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import PATCH, Layout, Tile
@@ -25,6 +26,8 @@ class InternVL(Llava):
     The picture is resized to a grid of square tiles, so that no part of it is cut off.
     """
 
+    film = "One tile per frame, behind its number as text."
+    film_pixels = FilmPixels
     name = "internvl"
     title = "InternVL"
     model_types = ("internvl",)

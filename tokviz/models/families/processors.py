@@ -2,18 +2,21 @@
 
 Without torchvision every processor class that also handles videos fails to load, even for still
 images. Here such a class is loaded without its video part; the PIL backend prepares the pixels.
+Only the settings of the video part are read, for `film_pixels.py`, which prepares films.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
+from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from transformers import AutoProcessor, PretrainedConfig
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.processing_utils import ProcessorMixin
-from transformers.utils import is_torchvision_available
+from transformers.utils import cached_file, is_torchvision_available
 
 
 def load_processor(path: str, config: PretrainedConfig, revision: str | None = None) -> Any:
@@ -27,21 +30,51 @@ def load_processor(path: str, config: PretrainedConfig, revision: str | None = N
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
     if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
         return AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
-    return still_images(kind).from_pretrained(path, revision=revision, trust_remote_code=False)
+    plain = still_images(kind, film_settings(path, revision))
+    return plain.from_pretrained(path, revision=revision, trust_remote_code=False)
 
 
-def still_images(kind: type[ProcessorMixin]) -> type[ProcessorMixin]:
+def film_settings(path: str, revision: str | None = None) -> dict[str, Any]:
+    """Return a checkpoint's settings for films; {} where it has none, and those of images count.
+
+    transformers looks for them in the same places.
+    """
+    places = {"processor_config.json": True, "video_preprocessor_config.json": False}
+    for name, inside in places.items():
+        file = cached_file(
+            path,
+            name,
+            revision=revision,
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_connection_errors=False,
+        )
+        if file is None:
+            continue
+        try:
+            found = json.loads(Path(file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        found = found.get("video_processor") if inside and isinstance(found, dict) else found
+        if isinstance(found, dict):
+            return {key: value for key, value in found.items() if key.isidentifier()}
+    return {}
+
+
+def still_images(
+    kind: type[ProcessorMixin], film: dict[str, Any] | None = None
+) -> type[ProcessorMixin]:
     """Return a processor class of the same name without its video part.
 
     Args:
         kind: a processor class whose parts are an image processor, a tokenizer and videos.
+        film: settings of the video part.
     """
 
     def parts(cls: type[ProcessorMixin]) -> list[str]:
         return [part for part in kind.get_attributes() if part != "video_processor"]
 
     # chat templates read these two even where no video is given
-    video = SimpleNamespace(num_frames=8, fps=1)
+    video = SimpleNamespace(**{"num_frames": 8, "fps": 1, **(film or {})})
     body = {"get_attributes": classmethod(parts), "video_processor": video}
     if inspect.signature(kind).parameters["video_processor"].default is inspect.Parameter.empty:
         body["__init__"] = _without_video(kind.__init__)

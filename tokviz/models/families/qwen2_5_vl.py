@@ -16,13 +16,14 @@ from torch import nn
 from transformers.vision_utils import get_vision_window_index
 
 from tokviz.models.families.family import Inputs, family
-from tokviz.models.families.qwen2_vl import Qwen2VL, numbered
+from tokviz.models.families.qwen2_vl import Qwen2VL, grids, numbered
 
 
 @family
 class Qwen2_5VL(Qwen2VL):  # noqa: N801 - the model's name
     """Differs from Qwen2-VL in the order of the tower's sequence."""
 
+    film = "A grid per pair of frames; M-RoPE has their time in seconds."
     name = "qwen2_5_vl"
     title = "Qwen2.5-VL"
     model_types = ("qwen2_5_vl",)
@@ -49,7 +50,7 @@ class Qwen2_5VL(Qwen2VL):  # noqa: N801 - the model's name
         """Return the order of the tokens [n], and the ends of the windows in patches, from 0."""
         vision: Any = model.config.vision_config  # type: ignore[union-attr]
         return get_vision_window_index(
-            inputs["image_grid_thw"],
+            grids(inputs),
             vision.spatial_merge_size,
             vision.window_size,
             vision.patch_size,

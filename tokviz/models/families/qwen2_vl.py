@@ -19,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 from tokviz.models.families.family import Family, Inputs, family
+from tokviz.models.families.film_pixels import QwenPixels
 from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import PATCH, Layout, Tile
 
@@ -27,6 +28,8 @@ from tokviz.trace.layout import PATCH, Layout, Tile
 class Qwen2VL(Family):
     """A tower without [CLS] for grids of any size, a merger of 2 x 2 patches, M-RoPE."""
 
+    film = "A grid per pair of frames; pairs have a time axis in M-RoPE."
+    film_pixels = QwenPixels
     name = "qwen2_vl"
     title = "Qwen2-VL"
     model_types = ("qwen2_vl",)
@@ -34,11 +37,9 @@ class Qwen2VL(Family):
     def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Return plain, time, height and width positions, [4, 1, s]."""
         ids = inputs["input_ids"]
-        positions, _ = model.model.get_rope_index(  # type: ignore[union-attr, operator]
-            ids,
-            mm_token_type_ids=inputs["mm_token_type_ids"],
-            image_grid_thw=inputs["image_grid_thw"],
-        )
+        names = ("mm_token_type_ids", "image_grid_thw", "video_grid_thw", "second_per_grid_ts")
+        given = {name: inputs[name] for name in names if name in inputs}
+        positions, _ = model.model.get_rope_index(ids, **given)  # type: ignore
         plain = torch.arange(ids.shape[1], device=ids.device).expand(1, 1, -1)
         return torch.cat([plain, positions])
 
@@ -49,6 +50,14 @@ class Qwen2VL(Family):
     def image_mark(self, processor: Any) -> str:
         """Return the placeholder between its start and end tokens."""
         return f"<|vision_start|>{processor.image_token}<|vision_end|>"
+
+    def film_mark(self, processor: Any) -> str:
+        """Return the placeholder of a film between its start and end tokens."""
+        return f"<|vision_start|>{processor.video_token}<|vision_end|>"
+
+    def frames_per_image(self, model: nn.Module) -> int:
+        """Return the frames of a temporal patch."""
+        return int(model.config.vision_config.temporal_patch_size)  # type: ignore
 
     def tower_layers(self, model: nn.Module) -> nn.ModuleList:
         """Return the blocks of the vision tower."""
@@ -77,7 +86,7 @@ class Qwen2VL(Family):
 
     def image_patches(self, model: nn.Module, inputs: Inputs) -> list[int]:
         """Return the patches of each image."""
-        return inputs["image_grid_thw"].prod(-1).tolist()
+        return grids(inputs).prod(-1).tolist()
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
         """Return the patches of each token: the tower's sequence is cut into runs of four."""
@@ -126,14 +135,27 @@ class Qwen2VL(Family):
     ) -> Layout:
         """Return one grid per image, over the whole image."""
         merge = model.config.vision_config.spatial_merge_size  # type: ignore[union-attr]
-        grids = [(h // merge, w // merge) for _, h, w in inputs["image_grid_thw"].tolist()]
-        is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
+        shapes = [(h // merge, w // merge) for _, h, w in grids(inputs).tolist()]
+        ids = inputs["input_ids"][0].cpu().numpy()
+        is_visual = ids == self.visual_token_id(model, ids)
         sizes = [image.size for image in images]
-        return stretched_layout(is_visual, sizes, grids)
+        return stretched_layout(is_visual, sizes, shapes)
 
     def _joined(self, model: nn.Module) -> int:
         """Patches in one token."""
         return int(model.config.vision_config.spatial_merge_size) ** 2  # type: ignore
+
+
+def grids(inputs: Inputs) -> torch.Tensor:
+    """Return time, height and width in patches of each image, or of each frame pair of a film.
+
+    The tower's attention and its windows stay within a frame pair, so that a film of t pairs is to
+    it what t images are: int64 [images, 3] with a time of 1.
+    """
+    shapes = inputs["video_grid_thw"] if "video_grid_thw" in inputs else inputs["image_grid_thw"]
+    single = shapes.repeat_interleave(shapes[:, 0], dim=0)
+    single[:, 0] = 1
+    return single
 
 
 def numbered(lengths: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDe
 
 from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.families.family import Features, Inputs, family
+from tokviz.models.families.film_pixels import Qwen3Pixels
 from tokviz.models.families.qwen2_vl import Qwen2VL
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 class Qwen3VL(Qwen2VL):
     """Differs from Qwen2-VL in the features added inside the language model."""
 
+    film = "A grid per pair of frames, each behind its time as text."
+    film_pixels = Qwen3Pixels
     name = "qwen3_vl"
     title = "Qwen3-VL"
     model_types = ("qwen3_vl",)

@@ -96,7 +96,8 @@ def readout_words(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> np.n
     guess = first_guess(lane, entered, asked)
     others = lane.ids[:t] if guess is None else [*lane.ids[:t], guess]
     words = np.unique(np.concatenate([asked.prompt_ids, np.asarray(others, np.int32)]))
-    return words[words != lane.family.image_token_id(lane.model)].astype(np.int32)
+    placeholder = lane.family.visual_token_id(lane.model, asked.prompt_ids)
+    return words[words != placeholder].astype(np.int32)
 
 
 def first_guess(lane: Lane, entered: PromptRows, asked: Asked) -> int | None:

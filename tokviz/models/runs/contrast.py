@@ -129,7 +129,8 @@ def short_lane(loaded: Loaded, prefill_input: PrefillInput, picked: list[int]) -
     family, model = loaded.family, loaded.model
     device = prefill_input.input_ids.device
     visual = torch.as_tensor(prefill_input.prompt_rows.visual, device=device)
-    stays = prefill_input.input_ids[0] != family.image_token_id(model)  # [rows], text rows
+    stays = prefill_input.input_ids[0]  # [rows]
+    stays = stays != family.visual_token_id(model, stays)  # text rows
     own = torch.as_tensor(picked, dtype=torch.long, device=device)
     stays[visual[own]] = True
     rows = stays.nonzero()[:, 0]

@@ -104,8 +104,10 @@ class ExtraForwards:
         """Return the features of a control image."""
         asked = self.prepared.asked
         with self.loaded.guarded():
-            images = [MAKERS[name](image) for image in asked.images]
-            other = prepare(self.loaded, images, asked.prompt)
+            shown = asked.film.frames if asked.film else asked.images
+            images = tuple(MAKERS[name](image) for image in shown)
+            given = asked.film.with_frames(images) if asked.film else images
+            other = prepare(self.loaded, given, asked.prompt)
             features = encode(self.loaded, other, [None], Capture.nothing()).features
         if len(features.tokens) != self.trace.n:
             raise InputError(f"the {name} image gives another number of visual tokens.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from tokviz.capture import Capture
 from tokviz.errors import InputError
+from tokviz.film import Film, is_film, open_film
 from tokviz.images import open_image
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
@@ -26,34 +28,91 @@ from tokviz.prompts import check_prompt
 
 
 def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
-    """Turn images and prompt into model inputs, positions and a layout."""
-    single = not isinstance(images, (list, tuple))
-    opened = [open_image(image) for image in ([images] if single else images)]
-    if not opened:
-        raise InputError("give at least one image.")
+    """Turn images, or a film, and prompt into model inputs, positions and a layout."""
+    film, opened = open_all(images)
     prompt = check_prompt(prompt, loaded.tokenizer.all_special_tokens)
-    batch = process(loaded, opened, prompt)
-    dtype: Any = loaded.model.dtype  # the first floating one: rounded weights are integers
-    inputs = {
-        name: value.to(loaded.device, dtype)
-        if value.is_floating_point()
-        else value.to(loaded.device)
-        for name, value in batch.items()
-        if isinstance(value, torch.Tensor)
-    }
+    inputs = on_device(loaded, process(loaded, opened, prompt, film))
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
-    layout = place(loaded, inputs, opened)
+    layout = place(loaded, inputs, opened, film)
+    if film is not None:
+        opened = opened[:: loaded.family.frames_per_image(loaded.model)]
     tokens = tuple(loaded.tokenizer.convert_ids_to_tokens(ids.tolist()))
-    write = partial(render, loaded, images=len(opened))
+    write = partial(render, loaded, images=len(opened), film=film is not None)
     text = loaded.answer_text()
     rows, notes = own_rows(loaded.tokenizer, write, prompt, ids, layout.position, text)
     marks = mark_rows(loaded.tokenizer, ids, layout.position)
-    notes = (*template_notes(loaded, len(opened)), *notes)
-    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks, notes)
+    if film is not None:
+        marks = np.union1d(marks, film_rows(loaded.tokenizer, write(prompt), ids, layout.position))
+        notes = (*film_notes(loaded, film), *notes)
+    marks = np.setdiff1d(marks, rows).astype(np.int32)
+    notes = (*template_notes(loaded, len(opened), film is not None), *notes)
+    asked = Asked(prompt, ids, tokens, layout, tuple(opened), rows, marks, notes, film)
     own = torch.from_numpy(rows.astype(np.int64))
     return Prepared(
         asked, inputs, loaded.family.positions(loaded.model, inputs), own, clip=loaded.clip
     )
+
+
+def open_all(images: Any) -> tuple[Film | None, list[Image.Image]]:
+    """Return a film, if one is given, and its frames; or None and the opened pictures.
+
+    Raises:
+        InputError: nothing is given, a film and pictures are mixed, or one cannot be used.
+    """
+    given = list(images) if isinstance(images, (list, tuple)) else [images]
+    if not given:
+        raise InputError("give at least one image.")
+    if any(map(is_film, given)):
+        if len(given) > 1:
+            raise InputError(
+                f"a film must come alone, got {len(given)} files: ask about it without others."
+            )
+        film = open_film(given[0])
+        return film, list(film.frames)
+    return None, [open_image(image) for image in given]
+
+
+def on_device(loaded: Loaded, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Return a processor's tensors on the model's device, pixels in its number type."""
+    dtype: Any = loaded.model.dtype  # the first floating one: rounded weights are integers
+    return {
+        name: value.to(loaded.device, dtype)
+        if value.is_floating_point() and name.startswith("pixel_values")
+        else value.to(loaded.device)  # seconds per frame pair stay exact
+        for name, value in batch.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def film_notes(loaded: Loaded, film: Film) -> tuple[str, ...]:
+    """Return what a user should know about how the model gets a film."""
+    if loaded.family.film_pixels is not None:
+        return film.notes
+    return (
+        f"{loaded.family.title} takes no film: it got {len(film)} frames as that many pictures, "
+        "without their times.",
+        *film.notes,
+    )
+
+
+def film_rows(tokenizer: Any, text: str, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
+    """Find the text that a processor writes before a film's first token: an introduction, a time.
+
+    Args:
+        tokenizer: the tokenizer.
+        text: the whole prompt text with a placeholder for the film.
+        ids: [s], the prompt.
+        visual: [n], rows of the visual tokens, ascending.
+
+    Returns:
+        int64 [any], the rows from the first one that differs from the text's tokens.
+    """
+    plain = np.asarray(tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
+    first = int(visual[0])
+    begin = int(len(ids) > 0 and len(plain) > 0 and ids[0] != plain[0])  # a <bos> was added
+    length = min(len(plain), first - begin)
+    differs = np.flatnonzero(ids[begin : begin + length] != plain[:length])
+    return np.arange(begin + int(differs[0]), first) if len(differs) else np.zeros(0, np.int64)
 
 
 def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from tokviz.errors import ModelError, TokvizError
+from tokviz.film import Film
 from tokviz.models.foreign_errors import first_line
 from tokviz.models.loaded import Loaded
 from tokviz.models.out_of_memory import is_out_of_memory
@@ -20,39 +21,55 @@ from tokviz.models.runs.chat_template import check_template, render, unusable
 from tokviz.trace.layout import Layout
 
 
-def process(loaded: Loaded, images: Sequence[Image.Image], prompt: str) -> Mapping:
-    """Return the model inputs of one question and its images.
+def process(
+    loaded: Loaded, images: Sequence[Image.Image], prompt: str, film: Film | None = None
+) -> Mapping:
+    """Return the model inputs of one question and its images, or its film.
 
     Raises:
         ModelError: the chat template or the processor cannot be used; the message says why.
     """
-    check_template(loaded, len(images))
-    text = render(loaded, prompt, len(images))
-    mark = loaded.family.image_mark(loaded.processor)
+    family, whole = loaded.family, film is not None
+    check_template(loaded, len(images), whole)
+    text = render(loaded, prompt, len(images), whole)
+    one = whole and family.film_pixels is not None
+    mark = family.film_mark(loaded.processor) if one else family.image_mark(loaded.processor)
+    places = 1 if one else len(images)
     try:
-        return loaded.family.process(loaded.processor, images, text)
+        if film is not None:
+            return family.process_film(loaded.processor, film, text)
+        return family.process(loaded.processor, images, text)
     except TokvizError:
         raise
     except Exception as error:  # the processor's own code, on settings that anybody may have saved
         if is_out_of_memory(error):
             raise
-        if text.count(mark) < len(images) and loaded.uses_template:
-            why = f"it writes no place for a picture ({mark})"
+        if text.count(mark) < places and loaded.uses_template:
+            why = f"it writes no place for a {'film' if one else 'picture'} ({mark})"
             raise ModelError(unusable(why)) from error
         reason = _differing(loaded) or first_line(error)
         raise ModelError(f"this model's processor cannot be used: {reason}.") from error
 
 
-def place(loaded: Loaded, inputs: Mapping[str, Any], images: Sequence[Image.Image]) -> Layout:
+def place(
+    loaded: Loaded,
+    inputs: Mapping[str, Any],
+    images: Sequence[Image.Image],
+    film: Film | None = None,
+) -> Layout:
     """Return where every visual token lies; check that there are as many as the model makes.
 
     Raises:
         ModelError: the processor wrote another number of placeholders into the prompt.
     """
     ids = inputs["input_ids"][0]
-    wrote = int((ids == loaded.family.image_token_id(loaded.model)).sum())
+    family, model = loaded.family, loaded.model
+    wrote = int((ids == family.visual_token_id(model, ids)).sum())
     try:
-        layout = loaded.family.layout(loaded.model, loaded.processor, inputs, images)
+        if film is not None:
+            layout = family.film_layout(model, loaded.processor, inputs, film)
+        else:
+            layout = family.layout(model, loaded.processor, inputs, images)
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise ModelError(_unlike(loaded, f"it writes {wrote} placeholders")) from error
     if wrote != layout.n:

@@ -164,16 +164,17 @@ class Run:
         if isinstance(branch, EarlyExit):
             return None
         if isinstance(branch, NoisedImage):
-            return self.lane_with(branch.noise(self.prepared.inputs["pixel_values"]))
+            name = self.prepared.pixels_name
+            return self.lane_with({name: branch.noise(self.prepared.inputs[name])})
         picked: list[int] = []
         if isinstance(branch, FewTokens):
             layout = self.prepared.asked.layout
             picked = few_tokens(branch, self.shared, layout, self.prefill_input, self.view.label)
         return short_lane(self.loaded, self.prefill_input, picked)
 
-    def lane_with(self, pixel_values: torch.Tensor) -> Lane:
+    def lane_with(self, pixels: dict[str, torch.Tensor]) -> Lane:
         """Return a lane after the prefill of the same prompt and plan with other pixels."""
-        inputs = {**self.prepared.inputs, "pixel_values": pixel_values}
+        inputs = {**self.prepared.inputs, **pixels}
         prepared, plan = replace(self.prepared, inputs=inputs), Plan(self.plan.steps)
         shared = encode(self.loaded, prepared, [plan], Capture.nothing())
         other = Run(self.loaded, prepared, shared, {}, plan, Capture.nothing())

@@ -82,7 +82,7 @@ class TeacherForcing:
             if value.shape == given["input_ids"].shape and name != "attention_mask"
         }
         if len(kept[0]):
-            inputs["mm_encoder_outputs"] = {"image": self.family.encoder_outputs(features)}  # type: ignore[assignment]
+            inputs["mm_encoder_outputs"] = self.family.encoded(self.loaded.model, ids, features)  # type: ignore[assignment]
         positions = torch.cat([self.prepared.positions[..., row] for row in rows], -2)
         cache, places = DynamicCache(), torch.stack(rows)
         with changed or nullcontext(), self.masked(self.prompt_masks(places)):
