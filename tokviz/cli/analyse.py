@@ -11,6 +11,7 @@ import numpy as np
 
 import tokviz
 from tokviz.analysis import ANALYSES, Result
+from tokviz.cli.film import add_film_flags, shown
 from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.errors import InputError
@@ -25,6 +26,7 @@ def add_analyse(command: argparse.ArgumentParser) -> None:
     add("--prompt", help="the question")
     add("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     add("--from-trace", metavar="FILE", help="a stored run to look at, in place of a new one")
+    add_film_flags(command)
     add_model_flags(command)
     add_method_flags(command)
     add("--option", action="append", default=[], metavar="NAME=VALUE", help="of the analysis")
@@ -66,7 +68,7 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
         raise InputError("give an image, or a stored run with --from-trace.")
     plan = read_methods(arguments)
     folder = "folder" in ANALYSES[arguments.analysis].asks
-    images = arguments.image if folder else [arguments.image]
+    images = arguments.image if folder else shown(arguments, [arguments.image])
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     run, prompt = {"trace": trace, "plan": plan}, arguments.prompt
     with counting(arguments, "forward") as progress:

@@ -23,6 +23,7 @@ from tokviz.cli import repeats
 from tokviz.cli.analyse import add_analyse
 from tokviz.cli.check import add_checks
 from tokviz.cli.examine import add_examine
+from tokviz.cli.film import STDIN, add_film_flags, shown
 from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.cli.interrupt import INTERRUPTED, PIPE_CLOSED, status_of, until_interrupted
 from tokviz.cli.output import NO_ROOM, drop_stdout, log_on_stderr
@@ -30,15 +31,12 @@ from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
 from tokviz.extras import REQUIRED, lacking
-from tokviz.images import MAX_FILE_BYTES
 from tokviz.time_ratio import with_repeats
 from tokviz.trace import export
 from tokviz.trace.decisions import read_decisions
 from tokviz.trace.stages import CUT_OFF_WORDS
 
 MAX_NEW_TOKENS = 64
-STDIN = "-"
-"""Stands for the standard input in place of a picture, or of a question."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,7 +122,8 @@ def _names_of(which: str) -> Any:
 def _add_answer(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("image", nargs="+", metavar="IMAGE",
-        help="PNG, JPEG, WebP, GIF, BMP or TIFF files; - = the standard input")  # fmt: skip
+        help="PNG, JPEG, WebP, GIF, BMP or TIFF files, a film; - = standard input")  # fmt: skip
+    add_film_flags(command)
     add("--prompt", required=True, help="the question; - = the standard input")
     add_model_flags(command)
     add_method_flags(command)
@@ -178,12 +177,8 @@ def _question(arguments: argparse.Namespace) -> tuple[list[Any], str]:
     if [*arguments.image, arguments.prompt].count(STDIN) > 1:
         raise InputError("only one of IMAGE and --prompt can be -, the standard input.")
     if arguments.prompt == STDIN:
-        return arguments.image, sys.stdin.read()
-    return [
-        # one byte more than is allowed, so that too large a picture is refused as one
-        sys.stdin.buffer.read(MAX_FILE_BYTES + 1) if image == STDIN else image
-        for image in arguments.image
-    ], arguments.prompt
+        return shown(arguments, arguments.image), sys.stdin.read()
+    return shown(arguments, arguments.image), arguments.prompt
 
 
 def _add_import(command: argparse.ArgumentParser) -> None:

@@ -33,6 +33,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--kind", choices=KINDS, help="how answers are judged where the source does not say")
     add("--objects", metavar="FILE", help="for chair: an object per line, synonyms after commas")
     add("--limit", type=int, metavar="N", help="the first N questions only")
+    add("--frames", type=int, metavar="N", help="frames of each film, 1 to 32 (default: 8)")
     add("--method", action="append", default=[], help="may be repeated, or separated by commas")
     add("--keep", action="append", default=[], help="budgets such as 16,64 or 25%%")
     add(
@@ -78,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         kind=arguments.kind,
         objects=arguments.objects,
         limit=arguments.limit,
+        frames=arguments.frames,
         max_new_tokens=arguments.max_new_tokens,
         faithfulness=arguments.faithfulness,
         out=arguments.out,

@@ -34,6 +34,8 @@ class Question:
     "For `exact`: all answers that count, see `evaluation.accepted_score`; `truth` names them."
     name: str = ""
     "The name in the data set, for the user; it does not identify the question."
+    frames: int | None = None
+    "How many frames of a film are shown; None = the default, or pictures."
 
     def __post_init__(self) -> None:
         """Check the texts; raise InputError."""
@@ -55,6 +57,8 @@ class Question:
         asked = {k: v for k, v in asdict(self).items() if k not in ("images", "name")}
         if not self.accepted:
             del asked["accepted"]  # so that older questions keep their hash
+        if self.frames is None:
+            del asked["frames"]
         return digest([[file_digest(path) for path in self.images], asked])
 
 

@@ -21,6 +21,7 @@ from tokviz.errors import InputError
 from tokviz.load_options import LOAD_OPTIONS
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.runs.streaming import check_length
+from tokviz.sweeps.films import with_frames
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
 from tokviz.sweeps.rows import Row, row_key, sort_key
@@ -67,6 +68,7 @@ def sweep(
     kind: str | None = None,
     objects: str | Path | None = None,
     limit: int | None = None,
+    frames: int | None = None,
     max_new_tokens: int = 64,
     faithfulness: bool = False,
     out: str | Path = "sweep",
@@ -93,6 +95,7 @@ def sweep(
         objects: for CHAIR, a file with one object per line, synonyms after commas; default every
             object that the questions name.
         limit: use only the first so many questions.
+        frames: how many frames of each film are shown, 1 to 32; default 8.
         max_new_tokens: longest answer, 1 to 1024.
         faithfulness: also compare each method's score with the full answer; dozens of forwards
             per question.
@@ -117,7 +120,7 @@ def sweep(
             source, images=images, prompts=listed(prompts), kind=kind, limit=limit,
             store=store.folder,
         )  # fmt: skip
-    questions = list(source)[:limit]
+    questions = with_frames(list(source)[:limit], frames)
     max_new_tokens = check_length(max_new_tokens)
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
@@ -210,9 +213,10 @@ def pending(asks: Iterable[Ask], have: set[str]) -> Iterator[Ask]:
 
 def units_of(asks: Iterable[Ask]) -> Iterator[Unit]:
     """Group questions about the same pictures into units, which share a run of the tower."""
-    groups: dict[tuple[str, ...], list[Ask]] = {}
+    groups: dict[tuple[Any, ...], list[Ask]] = {}
     for ask in asks:
-        groups.setdefault(tuple(map(file_digest, ask.question.images)), []).append(ask)
+        same = (*map(file_digest, ask.question.images), ask.question.frames)
+        groups.setdefault(same, []).append(ask)
     for group in groups.values():
         for start in range(0, len(group), MAX_ASKS):
             yield Unit(tuple(group[start : start + MAX_ASKS]))

@@ -16,6 +16,7 @@ import numpy as np
 
 from tokviz.errors import InputError
 from tokviz.evaluation import agreement
+from tokviz.film import is_film, open_film
 from tokviz.images import open_image, preview_jpeg
 from tokviz.sweeps.rows import Row
 from tokviz.trace.stages import CUT_OFF
@@ -243,6 +244,7 @@ def flag(name: str, value: str) -> list[str]:
 def thumbnail(path: str) -> str:
     """Return a small picture as a data: address; "" if the file does not exist any more."""
     try:
-        return data_url(preview_jpeg(open_image(Path(path)), THUMBNAIL))
+        first = open_film(path, 1).frames[0] if is_film(path) else open_image(Path(path))
+        return data_url(preview_jpeg(first, THUMBNAIL))
     except InputError:
         return ""

@@ -22,6 +22,7 @@ from tokviz.sweeps.question import MAX_TEXT, Question
 MAX_FILE_BYTES = 256 * 2**20
 MAX_QUESTIONS = 1_000_000
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+FILMS = (".mp4", ".m4v", ".mov", ".webm")
 COLUMNS = {
     "image": ("image", "images", "image_path", "file", "file_name", "filename"),
     "prompt": ("prompt", "question", "text", "query"),
@@ -69,12 +70,15 @@ def size_of(path: Path) -> int:
 
 
 def read_folder(folder: Path, prompts: Sequence[str], limit: int | None = None) -> list[Question]:
-    """Return every prompt about every picture in a folder, by name."""
+    """Return every prompt about every picture and film in a folder, by name."""
     if not prompts:
         raise InputError("a folder of pictures needs at least one --prompt.")
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    known = (*SUFFIXES, *FILMS)
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in known and p.is_file())
     if not found:
-        raise InputError(f"there are no pictures in {str(folder)[:200]!r} ({', '.join(SUFFIXES)}).")
+        raise InputError(
+            f"there are no pictures or films in {str(folder)[:200]!r} ({', '.join(known)})."
+        )
     asked = [
         Question((str(path),), prompt, kind="open", name=path.name)
         for path in found

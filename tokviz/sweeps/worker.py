@@ -24,6 +24,7 @@ from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.measured import Measured, measure
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
+from tokviz.sweeps.films import shown
 from tokviz.sweeps.judging import judge
 from tokviz.sweeps.question import Question
 from tokviz.sweeps.rows import Row, empty_row, failed
@@ -118,7 +119,7 @@ class Worker:
     def prepare(self, question: Question) -> Prepared:
         """Read the pictures and the prompt."""
         with self.vlm.guarded():
-            return self.vlm.prepare(list(question.images), question.prompt)
+            return self.vlm.prepare(shown(question), question.prompt)
 
     def encode(self, prepared: Prepared, settings: Sequence[Setting]) -> Vision:
         """Run the tower with the signals of every setting that this question allows."""
