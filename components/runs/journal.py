@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..error_text import QuietFormatter
+
 log = logging.getLogger("tokviz.runs")
 SALT = secrets.token_bytes(16)
 BUCKETS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -83,7 +85,7 @@ class Journal:
         yield times
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(QuietFormatter):
     """One JSON object per log line."""
 
     def format(self, record: logging.LogRecord) -> str:

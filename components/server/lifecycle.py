@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -24,7 +25,7 @@ from ..runs.stops import Stops
 from ..site import Site
 from .hosts import served_hosts
 from .mcp_messages import McpMessages
-from .odd_requests import OddRequests
+from .odd_requests import OddRequests, wrong_body
 from .request_limits import Limits, RequestLimits
 from .security_headers import SecurityHeaders
 
@@ -78,7 +79,8 @@ def app_kwargs(site: Site) -> dict[str, Any]:
     ]
     if settings.mcp:
         layers.append(Middleware(McpMessages))
-    return {"routes": routes, "middleware": layers}
+    handlers = {RequestValidationError: wrong_body}
+    return {"routes": routes, "middleware": layers, "exception_handlers": handlers}
 
 
 def listen_for_stop(stopping: threading.Event) -> None:

@@ -2,8 +2,8 @@
 
 An unknown endpoint, a path with a zero byte or a stream that is none ends in an exception of
 Gradio's, and uvicorn writes seventy lines of traceback for each: whoever sends many hides what
-matters in the log. Here each is one line, which quotes nothing of the request, and a sentence. A
-fault in our own code keeps its traceback.
+matters in the log. Here each is one line, which quotes nothing of the request, and a sentence. Of a
+fault in our own code the log says where it happened.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import logging
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 
+from ..error_text import INTERNAL_ERROR, where
 from .refusal import Refused, refuse
 
 log = logging.getLogger(__name__)
+NOT_UNDERSTOOD = "This request cannot be understood: docs/api.md says what is accepted."
 OURS = ("components.", "tokviz.")
 MIDDLEWARE = "components.server."
 """Every request passes through these; a route of ours stands below `components.` elsewhere."""
@@ -55,13 +59,22 @@ class OddRequests:
             await self.app(scope, receive, sending)
         except (Refused, OSError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  logged without its message
             if is_ours(error):
-                raise
+                log.error("a request failed:\n%s", where(error))
+                if begun:
+                    raise RuntimeError("an answer could not be ended") from None
+                await refuse(Refused(500, INTERNAL_ERROR), send)
+                return
             cause = error.__cause__ or error
             log.warning("a request was refused: %s at %s", type(cause).__name__, route_of(scope))
             if not begun:
                 await refuse(refusal_of(cause), send)
+
+
+async def wrong_body(request: Request, error: Exception) -> Response:
+    """Answer a request whose body has another form; FastAPI's own answer repeats the body."""
+    return JSONResponse({"detail": NOT_UNDERSTOOD}, 422)
 
 
 def route_of(scope: Any) -> str:
@@ -75,4 +88,4 @@ def refusal_of(error: BaseException) -> Refused:
         return Refused(error.status_code, "There is no such thing here.")
     if type(error).__name__ == "FnIndexInferError":
         return Refused(404, "There is no endpoint of this name: docs/api.md lists them.")
-    return Refused(400, "This request cannot be understood: docs/api.md says what is accepted.")
+    return Refused(400, NOT_UNDERSTOOD)

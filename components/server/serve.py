@@ -12,6 +12,7 @@ import gradio as gr
 
 from ..ask.opening import draw_all
 from ..endpoints.tools import answer_tool_calls
+from ..error_text import QuietFormatter
 from ..page import build, theme
 from ..runs.journal import JsonLines
 from ..runs.models import Models, check_placement
@@ -24,6 +25,8 @@ from .fair_queue import queued
 from .lifecycle import app_kwargs, listen_for_stop, serve_until_stopped
 from .session_memory import remember_little
 from .upload_folder import CLEANUP_INTERVAL_S, MAX_AGE_S, keep_clean
+
+LINE = "%(levelname)s %(name)s: %(message)s"
 
 
 def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
@@ -56,13 +59,18 @@ def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[
 
 def start_logging(settings: Settings) -> None:
     """Write the log in lines for people, or in JSON."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO)
     logging.getLogger("mcp").setLevel(logging.WARNING)  # it writes a line for each message
-    if settings.json_logs:
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonLines())
-    else:  # Gradio asks itself whether it is up
+    if not settings.json_logs:  # Gradio asks itself whether it is up
         logging.getLogger("httpx").setLevel(logging.WARNING)
+    form_logs("", settings)
+
+
+def form_logs(logger: str, settings: Settings) -> None:
+    """Make a logger's own handlers write lines for people, or JSON, without errors' messages."""
+    form = JsonLines() if settings.json_logs else QuietFormatter(LINE)
+    for handler in logging.getLogger(logger).handlers:
+        handler.setFormatter(form)
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # each file asked of the Hub
 
 
@@ -99,6 +107,7 @@ def launch(site: Site, page: gr.Blocks) -> None:
         prevent_thread_lock=True,
         _frontend=False,  # Gradio would ask its page once, and end the program after 3 s of silence
     )
+    form_logs("uvicorn", settings)
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
     answer_tool_calls(page.mcp_server_obj, site)

@@ -3,10 +3,10 @@
 import time
 from pathlib import Path
 
-import httpx
 import pytest
 from gradio_client import Client, handle_file
 
+from tests.components.endpoints.conftest import HTTP
 from tests.components.endpoints.test_tools import wait_until
 from tests.view.fakes import BLUE, picture
 
@@ -65,12 +65,12 @@ def test_a_caller_who_hangs_up_ends_the_run(tools, asked):
     """As with curl and Ctrl-C: nobody will read the answer."""
     base = f"{tools.url}/gradio_api/call/answer"
     files = {"files": ("b.png", Path(asked["image"]["path"]).read_bytes())}
-    path = httpx.post(f"{tools.url}/gradio_api/upload", files=files).json()[0]
+    path = HTTP.post(f"{tools.url}/gradio_api/upload", files=files).json()[0]
     given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, "what ?"]
     with tools.vlm.slow():
         before = tools.vlm.steps_taken
-        event = httpx.post(base, json={"data": given}).json()["event_id"]
-        with httpx.stream("GET", f"{base}/{event}", timeout=30):
+        event = HTTP.post(base, json={"data": given}).json()["event_id"]
+        with HTTP.stream("GET", f"{base}/{event}", timeout=30):
             assert wait_until(lambda: tools.vlm.steps_taken > before)
         assert wait_until(lambda: not tools.site.stops.running, 15)
         assert steps_later(tools.vlm) == 0

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-import httpx
 import pytest
 from gradio_client import Client, handle_file
 
+from tests.components.endpoints.conftest import HTTP
 from tests.view.fakes import BLUE, picture
 from tokviz import catalog
 
@@ -107,8 +107,8 @@ def test_a_caller_from_before_details_sends_six_inputs(blue, port):
 def result_of(port, endpoint, data):
     """Return what an endpoint says, called as with curl."""
     base = f"http://127.0.0.1:{port}/gradio_api/call/{endpoint}"
-    event = httpx.post(base, json={"data": data}).json()["event_id"]
-    return httpx.get(f"{base}/{event}", timeout=60).text
+    event = HTTP.post(base, json={"data": data}).json()["event_id"]
+    return HTTP.get(f"{base}/{event}").text
 
 
 def test_lists_are_short_and_whole_on_request(client):
@@ -159,9 +159,9 @@ def test_lists_can_be_read_with_plain_http(port):
 def test_a_picture_that_was_deleted_meanwhile_is_asked_for_again(blue, port):
     """The page may have been left open for longer than uploads are kept."""
     given = {"files": ("blue.png", blue.read_bytes())}
-    path = httpx.post(f"http://127.0.0.1:{port}/gradio_api/upload", files=given).json()[0]
+    path = HTTP.post(f"http://127.0.0.1:{port}/gradio_api/upload", files=given).json()[0]
     Path(path).unlink()
     picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
     base = f"http://127.0.0.1:{port}/gradio_api/call/answer"
-    event = httpx.post(base, json={"data": [picture, "what ?", "", "", 0, {}]}).json()["event_id"]
-    assert "Choose it again" in httpx.get(f"{base}/{event}", timeout=60).text
+    event = HTTP.post(base, json={"data": [picture, "what ?", "", "", 0, {}]}).json()["event_id"]
+    assert "Choose it again" in HTTP.get(f"{base}/{event}").text
