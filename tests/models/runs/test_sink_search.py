@@ -1,28 +1,43 @@
-"""Sink dimensions are found in a model that has them, and only there."""
+"""The search for sink dimensions: what it finds, and how little it runs for that."""
 
-import numpy as np
+import pytest
 import torch
 
-from tokviz.models import load
+import tokviz
+from tokviz.models.runs.sink_search import LENGTH, TEXTS, search_sinks, token_ids
 
-PLANTED = 13
+PLANTED = (5, 77)
 
 
-def test_a_planted_sink_is_found_and_measured(folder, cat):
-    vlm = load(folder)
-    first = int(vlm.prepare(cat, "what?").inputs["input_ids"][0, 0])
+@pytest.fixture
+def heavy():
+    """The embedded model with a first token whose embedding is huge in two dimensions."""
+    vlm = tokviz.load("embedded")
+    table = vlm.model.get_input_embeddings().weight
     with torch.no_grad():
-        vlm.model.get_input_embeddings().weight[first] *= 0.05
-        vlm.model.get_input_embeddings().weight[first, PLANTED] = 60
-    assert vlm.sink_dims[0] == PLANTED
-    trace = vlm.answer(cat, "what is this?", None, 3)
-    phi = trace["sink_phi"].astype(np.float32)
-    assert trace["sink_dims"][0] == PLANTED
-    assert (phi[1:].argmax(1) == 0).all()
-    assert phi[1, 0] > 0.9 * np.sqrt(trace.model["hidden_size"])
-    assert phi.max() <= np.sqrt(trace.model["hidden_size"]) + 1e-2
+        table[vlm.tokenizer.bos_token_id, list(PLANTED)] = 150.0
+    return vlm
 
 
-def test_a_model_without_sinks_gives_none_and_records_nothing(vlm, cat):
+def test_massive_activations_of_the_first_token_are_found(heavy, vlm):
+    assert set(heavy.sink_dims) == set(PLANTED)
     assert vlm.sink_dims == ()
-    assert "sink_phi" not in vlm.answer(cat, "what is this?", None, 2)
+
+
+def test_one_short_prefill_without_tower_and_head_is_enough(model):
+    seen = []
+    *_, block = model.family.tower_layers(model.model)
+    watched = [block, model.model.get_output_embeddings()]
+    handles = [part.register_forward_pre_hook(lambda *_: seen.append("more")) for part in watched]
+
+    def count(module, args, given) -> None:
+        seen.append(tuple(given["inputs_embeds"].shape[:2]))
+
+    decoder = model.family.decoder(model.model)
+    handles.append(decoder.register_forward_pre_hook(count, with_kwargs=True))
+    with model.guarded():
+        assert isinstance(search_sinks(model), tuple)
+    for handle in handles:
+        handle.remove()
+    assert seen == [(len(TEXTS), token_ids(model).shape[1])]
+    assert seen[0][1] <= LENGTH

@@ -1,19 +1,28 @@
-"""Finds a model's sink dimensions, once per model: they do not depend on the question."""
+"""Finds a model's sink dimensions, once per model: they do not depend on the question.
+
+Massive activations are in the same few dimensions whatever is read, a picture or words (arXiv
+2402.17762, 2503.03321), so a few short texts are enough: one small prefill of the decoder alone,
+without the vision tower and the head.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
-from tokviz.models.runs.preparing import prepare
 from tokviz.sink_dims import SinkSearch
 
-PROMPTS = ("Describe the image.", "What is this? Answer in one word, please.")
+TEXTS = (
+    "The old ship left the harbour before sunrise, and nobody on the shore saw it go that day.",
+    "Question: how many chairs stand around the table in the kitchen? Answer with one number.",
+    "In 1998 the committee met twice, once in March and once in July, to vote on the new plan.",
+    "What is this? It is a red ball on the grass, next to a dog, a tree and a small house.",
+)
+LENGTH = 12
+"""Tokens that are read of each text, as many of all of them, so that none is padded."""
 
 
 def sink_dims(loaded: Loaded) -> tuple[int, ...]:
@@ -25,35 +34,39 @@ def sink_dims(loaded: Loaded) -> tuple[int, ...]:
 
 
 def search_sinks(loaded: Loaded) -> tuple[int, ...]:
-    """Return the sink dimensions of a model, strongest first; empty if it has none.
-
-    Reads two fixed questions about two fixed pictures (grey, and a gradient): four prefills.
-    """
-    layers = loaded.family.decoder(loaded.model).layers
-    search = SinkSearch(len(layers))  # type: ignore[arg-type]
+    """Return the sink dimensions of a model, strongest first; empty if it has none."""
+    decoder = loaded.family.decoder(loaded.model)
+    layers: Any = decoder.layers
+    search = SinkSearch(len(layers))
+    states: dict[int, torch.Tensor] = {}
 
     def watch(layer: int) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            search.add(layer, (args[0] if args else kwargs["hidden_states"])[0])
+            states[layer] = (args[0] if args else kwargs["hidden_states"]).detach()
 
         return hook
 
+    ids = token_ids(loaded)
     handles = [
-        block.register_forward_pre_hook(watch(i), with_kwargs=True)
-        for i, block in enumerate(layers)  # type: ignore[arg-type]
+        layers[number].register_forward_pre_hook(watch(number), with_kwargs=True)
+        for number in search.wanted
+        if number < len(layers)
     ]
     with hooked(*handles):
-        for picture in generated_pictures():
-            for prompt in PROMPTS:
-                search.begin_prompt()
-                prepared = prepare(loaded, picture, prompt)
-                loaded.model(**prepared.inputs, position_ids=prepared.positions, logits_to_keep=1)
+        decoder(
+            inputs_embeds=loaded.model.get_input_embeddings()(ids),  # type: ignore[operator]
+            position_ids=torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1),
+            use_cache=False,
+        )
+    for prompt in range(len(ids)):
+        search.begin_prompt()
+        for layer, read in states.items():
+            search.add(layer, read[prompt])
     return search.dims()
 
 
-def generated_pictures() -> list[Image.Image]:
-    """Return two generated pictures."""
-    ramp = np.linspace(0, 255, 96, dtype=np.uint8)
-    gradient = np.stack(np.meshgrid(ramp, ramp), -1)
-    gradient = np.concatenate([gradient, np.full((96, 96, 1), 90, np.uint8)], -1)
-    return [Image.new("RGB", (96, 96), (128, 128, 128)), Image.fromarray(gradient)]
+def token_ids(loaded: Loaded) -> torch.Tensor:
+    """Return the first tokens of TEXTS, as the tokenizer begins a text, [texts, LENGTH at most]."""
+    rows = [loaded.tokenizer(text)["input_ids"] for text in TEXTS]
+    length = min(LENGTH, *map(len, rows))
+    return torch.tensor([row[:length] for row in rows], device=loaded.device)
