@@ -40,7 +40,8 @@ class Capture:
     sinks: bool = True
     "The residual stream at each layer's input, reduced to a few dimensions."
     tower: bool = True
-    "[CLS] rows (or received attention), norms and cosines with [CLS] in every tower layer."
+    """[CLS] rows, norms and cosines with [CLS] in every tower layer; of a tower without [CLS] the
+    attention that each patch receives, in the layer whose output becomes the features."""
     candidates: int = 5
     "Most probable next tokens stored for each answer token."
     lens: int = 0
@@ -51,6 +52,9 @@ class Capture:
     "Mean states of image and text and the rank of the visual states at each layer's input."
     controls: bool = False
     "The answer scored again with control images: four more forwards after the answer."
+    tower_layers: bool = False
+    """Received attention in every tower layer: it needs every row of every map, and costs several
+    answers on a large picture."""
 
     @classmethod
     def nothing(cls) -> Capture:
@@ -60,7 +64,7 @@ class Capture:
     @classmethod
     def everything(cls) -> Capture:
         """Return the switches that record every array of the trace format."""
-        return cls(lens=LENS_WORDS, flow=True, states=True, controls=True)
+        return cls(tower_layers=True, lens=LENS_WORDS, flow=True, states=True, controls=True)
 
     @classmethod
     def of(cls, given: Capture | str | None) -> Capture:

@@ -29,3 +29,11 @@ def test_a_tower_without_cls_falls_back_to_received_attention_and_says_so(make_t
     assert "no [CLS]" in result.notes[0]
     with pytest.raises(MissingSignal, match="head means only"):
         tokviz.analyse("cls_attention", trace, head=0)
+    one = make_trace(
+        cls_attention=None, cls_attention_heads=None, received_attention=received[1:2],
+        received_layers=np.array([1], np.int32),
+    )  # fmt: skip
+    np.testing.assert_array_equal(tokviz.analyse("cls_attention", one).values, received[1])
+    np.testing.assert_array_equal(tokviz.analyse("cls_attention", one, layer=1).values, received[1])
+    with pytest.raises(MissingSignal, match="in tower layer 1, not in 0: answer again with"):
+        tokviz.analyse("cls_attention", one, layer=0)

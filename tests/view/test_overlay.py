@@ -138,7 +138,12 @@ def test_a_tower_without_cls_shows_received_attention_and_says_so():
     arrays["received_attention"] = arrays.pop("cls_attention")
     payload = overlay_payload(replace(trace, arrays=arrays), "id")
     assert payload["tower_kind"] == "received"
+    assert payload["tower_layers"] == list(range(len(arrays["received_attention"])))
     assert "no [CLS]" in payload["missing"]["cls"]
+    arrays["received_attention"] = arrays["received_attention"][-1:]
+    arrays["received_layers"] = np.array([2], np.int32)
+    payload = overlay_payload(replace(trace, arrays=arrays), "id")
+    assert payload["tower_layers"] == [2]
 
 
 def tiled_trace() -> Trace:

@@ -28,12 +28,13 @@ def cls_attention(trace: Trace, *, layer: int | None = None, head: int | None = 
     Without a layer: the one whose output the language model gets. Without a head: the mean over
     heads. Values are not renormalised: the rest up to 1 is the [CLS] token's attention to itself.
     """
-    name = "cls_attention" if "cls_attention" in trace else "received_attention"
-    layers = trace[name]
+    if "cls_attention" not in trace:
+        return received(trace, layer, head)
+    layers = trace["cls_attention"]
     if layer is None:
         layer = int(trace.model.get("feature_layer", len(layers) - 1))
     layer = check_index("layer", layer, len(layers))
-    values, notes = layers[layer], () if name == "cls_attention" else (NO_CLS,)
+    values = layers[layer]
     if head is not None:
         if "cls_attention_heads" not in trace:
             raise MissingSignal("this trace holds head means only; leave `head` empty.")
@@ -44,4 +45,40 @@ def cls_attention(trace: Trace, *, layer: int | None = None, head: int | None = 
         "layers": Part(layers.astype(np.float32), "u n", "head mean in every layer"),
         "share": number(values.sum(), "sum over all patches of the image"),
     }
-    return Result(values, "n", parts, notes=notes)
+    return Result(values, "n", parts)
+
+
+def received(trace: Trace, layer: int | None, head: int | None) -> Result:
+    """Show the mean attention that each patch receives, in the feature layer or another.
+
+    Raises:
+        MissingSignal: it was not recorded in that layer, nor for single heads.
+    """
+    if head is not None:
+        raise MissingSignal("this trace holds head means only; leave `head` empty.")
+    recorded = layers_of(trace)
+    if layer is None:
+        layer = int(trace.model.get("feature_layer", recorded[-1]))
+        layer = layer if layer in recorded else recorded[-1]
+    layer = check_index("layer", layer, int(trace.model.get("tower_layers", recorded[-1] + 1)))
+    if layer not in recorded:
+        raise MissingSignal(
+            f"the attention that patches receive was recorded in tower layer "
+            f"{', '.join(map(str, recorded))}, not in {layer}: answer again with "
+            "capture=Capture(tower_layers=True)."
+        )
+    values = trace["received_attention"][recorded.index(layer)].astype(np.float32)
+    parts = {
+        "layers": Part(
+            trace["received_attention"].astype(np.float32), "r n", "in every recorded layer"
+        ),
+        "share": number(values.sum(), "sum over all patches of the image"),
+    }
+    return Result(values, "n", parts, notes=(NO_CLS,))
+
+
+def layers_of(trace: Trace) -> list[int]:
+    """Return the tower layers whose received attention a trace holds."""
+    if "received_layers" in trace:
+        return trace["received_layers"].tolist()
+    return list(range(len(trace["received_attention"])))

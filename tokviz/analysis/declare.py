@@ -53,6 +53,7 @@ SWITCHES: dict[str, str] = {
     "cls_attention_heads": "Capture(tower=True) and a tower with a [CLS] token, as long as the "
     "single heads fit the size limit",
     "received_attention": "Capture(tower=True)",
+    "received_layers": "Capture(tower=True)",
     "feature_norm": "Capture(tower=True)",
     "cls_similarity": "Capture(tower=True) and a tower with a [CLS] token",
     "readout": "Capture(readout=True)",

@@ -29,6 +29,7 @@ AXES: dict[str, str] = {
     "l": "decoder layers",
     "h": "decoder heads",
     "u": "layers of the vision tower",
+    "r": "layers of the vision tower whose received attention was recorded",
     "g": "heads of the vision tower",
     "c": "candidates per answer token",
     "j": "key heads of the decoder",
@@ -141,7 +142,10 @@ SCHEMA: dict[str, Field] = {
     ),
     "cls_attention": Field("u n", "f2", "head mean of the [CLS] attention to each patch."),
     "cls_attention_heads": Field("u g n", "f2", "the same for each head."),
-    "received_attention": Field("u n", "f2", "mean attention each patch receives in the tower."),
+    "received_attention": Field(
+        "r n", "f2", "mean attention each patch receives in some layers of the tower."
+    ),
+    "received_layers": Field("r", "i4", "those layers, ascending; absent = all of them."),
     "feature_norm": Field("u n", "f4", "L2 norm of each patch after each tower layer."),
     "readout_ids": Field("k", "i4", "token ids of the words in `readout`: prompt and answer."),
     "readout": Field(

@@ -24,6 +24,7 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     before           f2 [t, l], attention on the prompt before the image, or null
     tower            f2 [u, n], attention of [CLS] to each patch, or what each patch receives
     tower_heads      f2 [u, g, n] or null; tower_kind is "cls" or "received"
+    tower_layers     the layers that the rows of `tower` are; null = all of them
     tam              f2 [t, n], Token Activation Map of each answer token
     phi              f2 [l, n], sink statistic; sinks u1 [l, n], 1 = attention sink in that layer
     sink_note        one sentence about the sinks of this run

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tokviz.analysis.cls_attention import layers_of
 from tokviz.trace import Trace
 from tokviz.trace.schema import BLOCKS
 from tokviz.view.encode import pack, pack_map
@@ -89,6 +90,7 @@ def share_before(trace: Trace) -> np.ndarray:
 def tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     """Return the vision tower's attention maps; `missing` gets the reasons of null ones."""
     fields: dict[str, Any] = {"tower": None, "tower_heads": None, "tower_kind": "cls"}
+    fields["tower_layers"] = None
     if "cls_attention" in trace:
         fields["tower"] = pack_map(trace["cls_attention"], ROOM)
         if "cls_attention_heads" in trace:
@@ -96,6 +98,7 @@ def tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     elif "received_attention" in trace:
         fields["tower"] = pack_map(trace["received_attention"], ROOM)
         fields["tower_kind"] = "received"
+        fields["tower_layers"] = layers_of(trace)
         missing["cls"] = NO_CLS
     else:
         missing["tower"] = NO_TOWER

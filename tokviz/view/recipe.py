@@ -125,6 +125,7 @@ def values_code(trace: Trace, view: Mapping[str, Any]) -> list[str]:
     if kind == "phi":
         return [f'values = trace["sink_phi"][{layer}, trace["token_position"]].astype(np.float32)']
     if kind == "tower":
+        # a layer is a row of the array, also where only some layers were recorded
         name = "cls_attention" if "cls_attention" in trace else "received_attention"
         heads = f"{name}_heads"
         single = head is not None and heads in trace

@@ -38,6 +38,7 @@
  * @property {Partial<AskedView>} [view]
  * @property {number[]} [attention_layers] The layers whose attention was sent; none means all.
  * @property {"cls" | "received"} [tower_kind]
+ * @property {number[] | null} [tower_layers] the layers that the rows of `tower` are; null = all
  * @property {string} [sink_note]
  * @property {{kept: number[], error: string, title: string}} [choice] Tokens that a method chose.
  *

@@ -53,7 +53,8 @@ export class LayerBars {
     const highest = shares ? Math.max(...shares, 0.01) : 1;
     this.draw(layers, shares, onSinks, highest);
     const name = view.map === "tower" ? "Vision tower layer" : "Layer";
-    this.describe(name, view.layer, layers - 1, shares);
+    const numbers = view.map === "tower" ? scene.payload.tower_layers : null;
+    this.describe(name, view.layer, layers - 1, shares, numbers);
     const striped = onSinks?.some((share) => share > 0.005) ? "; striped: the part on sinks" : "";
     const note = shares
       ? `Bars: share of attention on the image, at most ${formatPercent(highest)}${striped}.` +
@@ -76,19 +77,19 @@ export class LayerBars {
   }
 
   /** The layer above the bars, and the same for screen readers. */
-  describe(name, layer, last, shares) {
+  describe(name, layer, last, shares, numbers) {
     const { bars, layerLabel } = this.parts;
     const share = shares ? `, ${formatPercent(shares[layer])} of the attention on the image` : "";
     writeAttribute(bars, "aria-valuemin", 0);
     writeAttribute(bars, "aria-valuemax", last);
     writeAttribute(bars, "aria-valuenow", layer);
-    writeAttribute(bars, "aria-valuetext", `${name} ${layer}${share}`);
+    writeAttribute(bars, "aria-valuetext", `${name} ${numbers ? numbers[layer] : layer}${share}`);
     if (layerLabel.childNodes.length !== 3)
       fill(layerLabel, document.createTextNode(""), el("b"), document.createTextNode(""));
     const [before, number, after] = layerLabel.childNodes;
     before.data = `${name} `;
-    writeText(number, layer);
-    after.data = ` of 0–${last}`;
+    writeText(number, numbers ? numbers[layer] : layer);
+    after.data = numbers?.length === 1 ? "" : ` of ${numbers ? numbers.join(", ") : `0–${last}`}`;
   }
 
   /** Heights and titles depend on the chosen words alone; another layer only moves a class. */

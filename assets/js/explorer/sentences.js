@@ -62,7 +62,7 @@ export const leadSentence = ({ scene, view, look }) => {
   if (view.map === "tower")
     return (
       `Bright patches matter most to the vision tower ` +
-      `(layer ${view.layer}, ${head}), before any question is asked.`
+      `(layer ${scene.payload.tower_layers?.[view.layer] ?? view.layer}, ${head}), before any question is asked.`
     );
   if (view.map === "phi")
     return (

@@ -167,7 +167,8 @@ def test_tower_maps_equal_eager_ones_window_by_window(qwen, cat):
 
 
 def test_the_trace_holds_received_attention_that_adds_up_to_one_per_image(qwen, cat):
-    trace = qwen.answer([cat, cat.resize((70, 150))], PROMPT, None, 2)
+    every = Capture(tower_layers=True)
+    trace = qwen.answer([cat, cat.resize((70, 150))], PROMPT, None, 2, every)
     received = trace["received_attention"].astype(np.float32)
     assert received.shape == (4, trace.n)
     for image in (0, 1):

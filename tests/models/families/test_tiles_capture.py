@@ -28,7 +28,10 @@ def seen(pair, cat):
     """Trace, prepared prompt, and one eager pass over prompt and answer."""
     vlm, eager = pair
     images = [cat, cat.resize((90, 200))]
-    prepared, trace = vlm.prepare(images, PROMPT), vlm.answer(images, PROMPT, None, 5)
+    prepared, trace = (
+        vlm.prepare(images, PROMPT),
+        vlm.answer(images, PROMPT, None, 5, Capture(tower_layers=True)),
+    )
     inputs, positions = continued(vlm, prepared, trace["answer_ids"].tolist())
     with torch.inference_mode():
         output = eager(

@@ -174,7 +174,7 @@ def blocks(full):
     return block
 
 
-LACKING = {"received_attention", "sink_dims", "sink_phi", "mark_rows"}
+LACKING = {"received_attention", "received_layers", "sink_dims", "sink_phi", "mark_rows"}
 """The tower has a [CLS], the model no sinks, and nothing stands between the image's tokens."""
 
 

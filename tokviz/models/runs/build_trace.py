@@ -134,7 +134,7 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
     """Return [CLS] or received attention and norms per visual token and tower layer.
 
     A token of several patches has the sum of their attention and the mean of their norms; newline
-    tokens have 0. Attention that a method recorded in only some layers is left out.
+    tokens have 0. [CLS] attention that a method recorded in only some layers is left out.
     """
     attention, norms = vision.sources.share, vision.sources.mean
 
@@ -150,9 +150,9 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
         arrays["cls_attention"] = heads.mean(1).astype(np.float16)
         if heads.size * 2 <= HEADS_LIMIT_BYTES:
             arrays["cls_attention_heads"] = heads.astype(np.float16)
-    if "recv_attn" in whole:
-        received = per_token(vision.layers["recv_attn"], attention)
-        arrays["received_attention"] = received.astype(np.float16)
+    elif received := vision.layers.get("recv_attn"):
+        arrays["received_attention"] = per_token(received, attention).astype(np.float16)
+        arrays["received_layers"] = np.asarray(sorted(received), np.int32)
     if vision.similarity:
         similarity = per_token(vision.similarity, norms)
         arrays["cls_similarity"] = similarity.astype(np.float16)

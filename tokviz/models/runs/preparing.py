@@ -184,8 +184,11 @@ def asked_layers(
             for name in (*entry.needs, *entry.optional, *entry.fallbacks.values()):
                 if name in TOWER_SIGNALS:
                     ask(name, layers_of(step, loaded.family.feature_layer(loaded.model)))
-    if capture.tower:
-        ask("cls_attn" if loaded.family.has_cls(loaded.model) else "recv_attn", None)
+    if capture.tower and loaded.family.has_cls(loaded.model):
+        ask("cls_attn", None)
+    elif capture.tower:
+        feature_layer = loaded.family.feature_layer(loaded.model)
+        ask("recv_attn", None if capture.tower_layers else {feature_layer})
     return found
 
 
