@@ -127,7 +127,8 @@ def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat, na
             said[method] = str(error)
             continue
         assert trace.stages, method
-        if trace.reduction.m < trace.n and all(stage.removes for stage in trace.stages):
+        fewer = trace.reduction.m < trace.n and not METHODS[method].unmerged_by
+        if fewer and all(stage.removes for stage in trace.stages):
             assert sum(trace.kv_lengths) < sum(full.kv_lengths), method
     assert set(said) == {"globalcom2", "hired", *few}
     assert "has no [CLS] token" in said["hired"]
