@@ -143,7 +143,7 @@ def measure(vlm: Any, asked: Sequence[Asked], name: str, share: int, keep: int) 
     """Return the row of one method at one budget."""
     row = Row(name, share, keep)
     chosen = Plan(()) if name == FULL else plan(name, keep)
-    own_run = chosen.at("language_model") or chosen.at("cache")
+    own_run = any(chosen.at(place) for place in ("picture", "language_model", "cache"))
     answer: Callable[..., list[Answered]] = inside if own_run else outside
     try:
         found = answer(vlm, asked, chosen)

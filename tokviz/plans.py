@@ -98,10 +98,10 @@ class Plan:
         places = [list(PLACES).index(step.place) for step in self.steps]
         if places != sorted(places):
             raise InputError(
-                "the steps of a plan must be in order: in the tower, before the language model, "
-                "inside it, in its KV cache."
+                "the steps of a plan must be in order: on the picture, in the tower, before the "
+                "language model, inside it, in its KV cache."
             )
-        for place in ("tower", "language_model", "cache"):
+        for place in ("picture", "tower", "language_model", "cache"):
             if sum(step.place == place for step in self.steps) > 1:
                 raise InputError(f"a plan can hold only one method {PLACES[place]}.")
         if self.at("cache"):

@@ -14,6 +14,10 @@ KEEP = 16
 
 
 REFUSED = {
+    "downsample": (
+        InputError,
+        "Smaller picture cannot leave 16.* makes 36 of this picture at every size",
+    ),
     "fastvggt": (InputError, "FastVGGT partition merges later frames.*single frame"),
     "globalcom2": (InputError, "GlobalCom² needs an image with a thumbnail and crops"),
 }

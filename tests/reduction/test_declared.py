@@ -79,7 +79,8 @@ def test_the_value_used_is_the_value_given_or_it_is_refused(option):
 
 
 LAYER_OPTIONS = {
-    "fastv": "layer", "cmai": "depth", "dyvte": "depth", "yopo": "cut", "todre_exit": "start",
+    "fastv": "layer", "dart": "layer", "cmai": "depth", "dyvte": "depth", "yopo": "cut",
+    "todre_exit": "start",
 }  # fmt: skip
 """Options that say at which layer of the language model a method acts."""
 

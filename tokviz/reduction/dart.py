@@ -32,6 +32,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     licence="Apache-2.0",
     query_aware=True,
     positions="keep",
+    depths=(28, 32),
     schedule=_schedule,
 )
 def dart(

@@ -53,9 +53,10 @@ def look_m(
     score = per_key_head(signals["cache_attn_sum"], int(signals["kv_heads"]))[:, rows]
     ranked = recent_first(score, rows, total - int(recent * keep))
     chosen = keep_per_head(ranked, keep, score)
-    if merge == "none" or keep == signals.n:
+    held = chosen.heads
+    if merge == "none" or keep == signals.n or held is None or held.into is None:
         return chosen
-    into, weights, text_row = merged(chosen.heads.into, signals["cache_keys"], rows)
+    into, weights, text_row = merged(held.into, signals["cache_keys"], rows)
     return of_heads(into, weights, text_row, score=score.mean(0))
 
 

@@ -35,10 +35,11 @@ __all__ = [
     "reduce",
 ]
 
-Place = Literal["tower", "before", "language_model", "cache"]
-"""In the vision tower, before the language model, in its layers, or in their KV caches."""
+Place = Literal["picture", "tower", "before", "language_model", "cache"]
+"""The picture, the vision tower, before the language model, its layers, or their KV caches."""
 
 PLACES: dict[str, str] = {
+    "picture": "on the picture, before the processor",
     "tower": "inside the vision tower",
     "before": "before the language model",
     "language_model": "inside the language model",
@@ -52,6 +53,7 @@ EFFECTS: dict[str, str] = {
     "unmerge": "merged for this layer's attention only, then copied back to every member",
     "decode": "unchanged in the prefill; answer tokens attend only to the chosen tokens",
     "restart": "removed: the prompt is read again from layer 0 without them",
+    "shrink": "not made at all: the processor makes fewer tokens of a smaller picture",
     "evict": "read in the prefill; then they leave the KV cache of this layer, head by head",
 }
 

@@ -34,6 +34,8 @@ def acts_on(entry: Method) -> str:
     """Return which features the matrix W of a method multiplies, before or after the projector."""
     if entry.place == "language_model":
         return "acts on the visual rows inside the language model, after the projector."
+    if entry.place == "picture":
+        return "acts on no token: those of the smaller picture are others."
     if entry.place == "cache":
         return (
             "acts on keys and values in a layer's cache, one matrix per key head; drawn is their "

@@ -12,6 +12,7 @@ from tokviz.trace import Trace
 from tokviz.view.encode import pack
 
 PLACES = {
+    "picture": "on the picture, before the processor",
     "tower": "inside the vision tower",
     "before": "before the language model",
     "language_model": "inside the language model",

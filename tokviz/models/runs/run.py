@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
-from tokviz.cost import Shape, run_share
+from tokviz.cost import Shape, layer_cost, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
 from tokviz.models.answer_text import end_tokens
@@ -23,11 +23,12 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
-from tokviz.models.runs.build_trace import build_trace, readout_words
+from tokviz.models.runs.build_trace import build_trace, readout_words, tower_arrays
 from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
 from tokviz.models.runs.preparing import encode
 from tokviz.models.runs.run_notes import notes_of
 from tokviz.models.runs.sink_search import sink_dims
+from tokviz.models.runs.smaller_picture import smaller
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
 from tokviz.models.runs.statuses import plan_statuses
 from tokviz.models.runs.timings import answer_timings
@@ -61,6 +62,8 @@ class Run:
         self.plan, self.capture = plan or Plan(()), capture
         self.recipe = self.plan.recipe
         self.contrast: ContrastBranch | None = None
+        self.picture_note, self.picture_seconds = "", 0.0
+        "The sentence about a smaller picture, and the seconds in which its size was found."
         self.first_supplied: set[str] = set()
         "Signals given in a first reading of the prompt, where a second followed."
         total = prepared.asked.layout.n
@@ -115,10 +118,21 @@ class Run:
     def read_prompt(self) -> None:
         """Carry out the plan and read the prompt; twice if a method restarts the prefill."""
         self.began = time.perf_counter()
+        self.shrink_picture()
         try:
             self.read(self.plan)
         except StartAgain:
             self.read_again()
+
+    def shrink_picture(self) -> None:
+        """Ask about a smaller picture from here on, if the plan says so."""
+        for step in self.plan.at("picture"):
+            found = smaller(self.loaded, self.prepared, step)
+            if found.note:
+                self.picture_seconds = time.perf_counter() - self.began
+                self.prepared, self.picture_note = found.prepared, found.note
+                self.shared = encode(self.loaded, self.prepared, [self.plan], self.capture)
+                self.tower = tower_arrays(self.shared) if self.capture.tower else {}
 
     def read_again(self) -> None:
         """Read the prompt again without the tokens that the method removed in the first pass."""
@@ -141,6 +155,7 @@ class Run:
         self.prefill_input: PrefillInput = make_prefill_input(
             loaded.family, loaded.model, self.prepared, self.shared, plan
         )
+        self.prefill_input.decide_seconds += self.picture_seconds
         stages, edit = self.prefill_input.stages, self.recipe.attention
         width = loaded.model.config.get_text_config().hidden_size
         self.lane = Lane(
@@ -238,10 +253,13 @@ class Run:
         records = [*self.prefill_input.records, *self.lane.stages.records()]
         n = self.prepared.asked.layout.n
         text, unmerged = len(self.prepared.asked.prompt_ids) - n, bool(self.lane.stages.unmerged)
-        return {
-            "visual_tokens": run_share(records, n, shape, unmerged=unmerged),
-            "whole_prompt": run_share(records, n, shape, text, unmerged),
-        }
+        whole = self.view.total_visual_tokens  # a smaller picture has fewer tokens from the start
+
+        def compared(rows: int) -> float:
+            part = layer_cost(n + rows, shape) / layer_cost(whole + rows, shape)
+            return part * run_share(records, n, shape, rows, unmerged)
+
+        return {"visual_tokens": compared(0), "whole_prompt": compared(text)}
 
     def finish(self, reason: str) -> None:
         """Build the trace; `reason` says why the answer ended, a key of FINISHES."""

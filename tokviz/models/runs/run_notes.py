@@ -19,6 +19,7 @@ def notes_of(run: Run) -> list[str]:
     model = run.loaded.model
     said = [status.sentence for status in run.statuses()]
     notes = [*said, *effects(run), *run.loaded.notes, *run.prepared.asked.notes]
+    notes += [run.picture_note] if run.picture_note else []
     notes += [*run.prefill_input.notes, *setting_notes(model)]
     notes += context_notes(model, run.lane)
     notes += run.lane.stages.eviction.notes if run.lane.stages.eviction else []
