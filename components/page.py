@@ -18,7 +18,7 @@ from .endpoints.endpoints import add_endpoints
 from .lessons.panel import wire_lessons
 from .look.charts import numbers_panel
 from .look.panel import show_panel
-from .screen import Screen
+from .screen import Screen, StopButton
 from .site import Site
 from .widgets.file_inputs import Page
 
@@ -92,5 +92,6 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         wire_picker(site, screen, page)
         wire_opening(site, screen, page, [asking, comparing])
         wire_lessons(site, screen, page)
+        page.unload(StopButton(site).closed)
         add_endpoints(site)
     return page

@@ -197,5 +197,10 @@ class StopButton:
         self.site = site
 
     def stop(self, request: gr.Request) -> None:
-        """Stop this tab's run after the token that is being written."""
+        """Stop this tab's run after the layer that is being computed."""
         self.site.stops.stop(str(request.session_hash))
+
+    def closed(self, request: gr.Request) -> None:
+        """Stop the run and the download of a tab that was closed: nobody reads them."""
+        self.site.stops.leave(str(request.session_hash))
+        self.site.stops.stop(f"{request.session_hash} loads")

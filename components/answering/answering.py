@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -150,13 +151,14 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     src = data_url(preview_jpeg(image))
     deadline = time.monotonic() + request.seconds
     lanes = list(plans.values())
-    with closing(stream(models, request, image, lanes, flag, prompts, names)) as stages:
+    with (
+        stopped_after(request.seconds, flag),
+        closing(stream(models, request, image, lanes, flag, prompts, names)) as stages,
+    ):
         for views in stages:
             now = time.monotonic()
             if views[0].error:
                 raise InputError(views[0].error)
-            if now > deadline:
-                flag.set("time")
             if now > deadline + STOP_GRACE_S:
                 break
             if now - last < UPDATE_INTERVAL_S:
@@ -173,6 +175,18 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     value = _lanes(run, request, numbers, views, refused, vlm.info, "done")
     text, kind = end_message(models, vlm, run, flag.is_set())
     yield PageUpdate(text, kind, lanes=value, run=run)
+
+
+@contextmanager
+def stopped_after(seconds: float, flag: Stop) -> Iterator[None]:
+    """Set a run's flag when its time is over, also while it waits for a long pass of the model."""
+    timer = threading.Timer(seconds, flag.set, ("time",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _loading(models: Models, names: Sequence[str], flag: Stop) -> Iterator[PageUpdate]:

@@ -27,6 +27,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tokviz.errors import ModelError
 from tokviz.models.attention_call import AttentionCall, explicit_attention
+from tokviz.models.interruption import check_stop
 
 NAME = "tokviz"
 IGNORED = {
@@ -57,7 +58,9 @@ def attention_forward(
 
     Raises:
         ModelError: the model gives an argument that would be left out.
+        Interrupted: the run was stopped.
     """
+    check_stop()
     check_arguments(kwargs)
     observer = _observer.get()
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal

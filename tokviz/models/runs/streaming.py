@@ -22,6 +22,7 @@ from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
 from tokviz.models.decoder.lane_batch import Batch
+from tokviz.models.interruption import interrupted_by
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.build_trace import tower_arrays
@@ -59,7 +60,7 @@ def stream(
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict)
-    runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared)
+    runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared, stop)
     views = [run.view for run in runs]
     for _ in write_answers(runs, max_new_tokens, stop, strict, together_after):
         yield views
@@ -97,7 +98,7 @@ def in_turn(
     max_new_tokens = check_length(max_new_tokens)
     asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict=False)
-    runs = lanes(loaded, prepared, asked, capture, max_new_tokens)
+    runs = lanes(loaded, prepared, asked, capture, max_new_tokens, stop=stop)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
         for _ in write_answers([runs.pop(0)], max_new_tokens, stop, strict=False):
@@ -111,9 +112,14 @@ def lanes(
     capture: Capture,
     max_new_tokens: int,
     shared: Vision | None = None,
+    stop: threading.Event | None = None,
 ) -> list[Run]:
-    """Return one run per plan, with the picture encoded once for all, or before."""
-    with loaded.guarded():
+    """Return one run per plan, with the picture encoded once for all, or before.
+
+    Raises:
+        Interrupted: `stop` was set before the picture was encoded.
+    """
+    with loaded.guarded(), interrupted_by(stop):
         sinks = sink_dims(loaded) if capture.sinks else ()
         shared = shared or encode(loaded, prepared, plans, capture)
         tower = tower_arrays(shared) if capture.tower else {}
@@ -131,7 +137,8 @@ def write_answers(
 ) -> Iterator[None]:
     """Write one token per lane and round until all lanes are done; yield after each step."""
     for run in runs:
-        run.advance(run.start, strict)
+        with interrupted_by(stop):
+            run.advance(run.start, strict)
         yield
     with closing(Batch()) as batch:
         while going := [run for run in runs if not run.view.done]:
