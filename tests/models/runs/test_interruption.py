@@ -40,8 +40,9 @@ def test_a_stop_ends_the_tower_within_a_layer(model, cat):
 
 
 def test_a_stop_ends_the_prefill_within_a_layer(model, cat):
+    plans = [None, tokviz.plan("random", keep=9)]
     with StopAt(model.family.decoder(model.model).layers, 1) as at:
-        (*_, views) = model.stream(cat, PROMPT, [None, tokviz.plan("random", keep=9)], 3, stop=at.stop)
+        (*_, views) = model.stream(cat, PROMPT, plans, 3, stop=at.stop)
     assert at.later == 0
     assert [view.error for view in views] == [NOT_BEGUN, NOT_BEGUN]
 
