@@ -138,6 +138,25 @@ def first_token_or_oneself(layer):
     return np.stack([one, one])
 
 
+def prompt_statistics():
+    """Row 0 draws most from every head; in layers 2 and 3 the second head rests on row 4 too."""
+    received = np.full((LAYERS, HEADS, S), 0.05)
+    received[:, :, 0] = 0.7
+    received[2:, 1, 4] = 0.4
+    values = np.full((LAYERS, 1, S), 2.0)
+    values[:, :, 0] = 0.5
+    largest = np.full((LAYERS, S), 3.0)
+    largest[1, 0] = 4000
+    return {
+        "received": received,
+        "even": np.full((LAYERS, S), 0.1),
+        "value_norm": values,
+        "state_max": largest,
+        "state_dim": np.full((LAYERS, S), 7),
+        "state_median": np.full(LAYERS, 2.0),
+    }
+
+
 @pytest.fixture
 def runs(toy):
     """Everything that analyses ask for, as functions whose answers are known."""
@@ -150,6 +169,7 @@ def runs(toy):
         "maps": first_token_or_oneself,
         "gradients": lambda layer, step: np.ones((2, S + 1, S + 1)),
         "exits": lambda layer: ([YES if layer > 1 else DOG, STOP], [-0.1, -0.1]),
+        "prompt_statistics": prompt_statistics,
         "knockout": lambda span: -1.0 - sum(layer == 2 for layer in span),
         "full": toy,
         "others": [toy],

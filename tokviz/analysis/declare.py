@@ -35,6 +35,11 @@ ASKS: dict[str, str] = {
     "of layers = nothing leaves.",
     "knockout": "a function: range of decoder layers -> log-probability of the run's own answer "
     "when no text row may attend to the image in those layers.",
+    "prompt_statistics": "a function: () -> arrays of one forward of the prompt: received "
+    "[l, h, s], the attention that each row receives, mean over the rows that attend to it; even "
+    "[l, s], the same if every row spread its attention evenly; value_norm [l, g, s] for g key "
+    "heads; state_max and state_dim [l, s], the largest |h| at each layer's input and its "
+    "dimension; state_median [l].",
     "full": "the trace of the same question with all tokens.",
     "others": "other traces to compare with.",
     "judge": "a function: (text so far, chosen token, other token) -> entail, contra or neutral.",

@@ -193,3 +193,22 @@ def test_a_trace_of_another_prompt_is_refused(vlm, cat, llava):
         other = vlm.prepare(cat, "and this?")
     with pytest.raises(InputError, match="another prompt"):
         ExtraForwards(vlm, other, llava.trace)
+
+
+def test_the_statistics_of_the_prompt_are_those_of_whole_maps(model, cat):
+    """Of every family: received attention, an even share, values and states."""
+    trace = model.answer(cat, "what is this?", None, 2)
+    again = model.further_runs(cat, "what is this?", trace)
+    found, rows = again.prompt_statistics(), len(trace.prompt_tokens)
+    heads = found["received"].shape[1]
+    assert found["received"].shape == (len(again.layers), heads, rows)
+    for layer in (0, len(again.layers) - 1):
+        whole = again.maps(layer)[:, :rows, :rows]
+        sees = (whole > 0).any(0)
+        assert np.allclose(found["received"][layer], whole.sum(1) / sees.sum(0), atol=1e-5)
+        even = (sees / sees.sum(1, keepdims=True)).sum(0) / sees.sum(0)
+        assert np.allclose(found["even"][layer], even, atol=1e-5)
+    assert (found["value_norm"] > 0).all()
+    result = model.analyse("sink_statistics", cat, trace=trace)
+    assert result.values.shape == (rows,)
+    assert np.isfinite(result["massive"].values).all()

@@ -25,6 +25,7 @@ from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
 from tokviz.models.runs.image_exit import ImageExit
 from tokviz.models.runs.preparing import encode, prepare
+from tokviz.models.runs.prompt_statistics import prompt_statistics
 from tokviz.models.runs.same_question import check_pictures
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
@@ -230,6 +231,11 @@ class ExtraForwards:
             found = self.reading.own_answer([self.all], self._features, cut if layers else None)
             return float(self.reading.own(found).sum())
 
+    def prompt_statistics(self) -> dict[str, np.ndarray]:
+        """Return what each row of the prompt draws and is, see ASKS; one forward of the prompt."""
+        with self.loaded.guarded():
+            return prompt_statistics(self.reading, self.all, self._features)
+
     # -- gradients --------------------------------------------------------------------------------
 
     @contextmanager
@@ -291,6 +297,7 @@ class ExtraForwards:
 
 SUPPLIED = {
     "score", "answers", "forward", "features", "maps", "gradients", "exits", "knockout", "controls",
+    "prompt_statistics",
 }  # fmt: skip
 """Keys of ASKS that come from a question and its trace alone."""
 
