@@ -7,6 +7,12 @@ from tests.browser.conftest import PAINTED, WAIT
 from tests.view.fakes import fake_trace, merged, stage
 
 EVIL = '"></iframe><script>parent.document.title = "taken"</script>'
+FITS = """() => document.querySelector("iframe").getBoundingClientRect().height !==
+  Number(document.querySelector("iframe").getAttribute("height"))"""
+INSIDE = """part => {
+  const root = document.documentElement, element = document.querySelector(part);
+  return root.scrollHeight <= innerHeight && element.scrollHeight <= element.clientHeight + 1 &&
+    element.getBoundingClientRect().bottom <= innerHeight; }"""
 REACH = "() => { try { return parent.document.title; } catch (error) { return 'closed'; } }"
 
 
@@ -15,10 +21,16 @@ def test_the_frame_answers_the_pointer_and_reaches_nothing_outside(browser):
     troubles = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("request", lambda request: troubles.append(request.url))
-    trace = fake_trace(6, 6, ("a", EVIL), prompt=EVIL, stages=(stage(merged(36, 5), EVIL),))
+    words = ("a", EVIL, *[f" word{number}" for number in range(150)])
+    trace = fake_trace(
+        6, 6, words, prompt=f"{EVIL} {'what ' * 150}", stages=(stage(merged(36, 5), EVIL),)
+    )
     page.set_content(f"<title>notebook</title>{trace._repr_html_()}")
     (frame,) = [frame for frame in page.frames if frame != page.main_frame]
     frame.wait_for_function(PAINTED, timeout=WAIT)
+    page.wait_for_function(FITS)
+    for part in (".tv-question", "canvas", ".tv-words"):
+        assert frame.evaluate(INSIDE, part), part
     frame.locator("canvas").first.hover()
     expect(frame.get_by_text("token ").first).to_be_visible()
     assert frame.evaluate(REACH) == "closed"

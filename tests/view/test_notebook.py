@@ -24,8 +24,10 @@ class Tags(HTMLParser):
 
 def test_a_trace_shows_itself_in_a_frame_that_reaches_nothing():
     trace = fake_trace(words=(EVIL, " dog"), prompt=EVIL, stages=(stage(merged(6, 2), EVIL),))
-    ((tag, attributes),) = Tags(trace._repr_html_()).found
+    (tag, attributes), beside = Tags(trace._repr_html_()).found
     assert tag == "iframe"
+    assert beside == ("script", {})
+    assert trace._repr_html_().endswith(notebook.FIT)
     assert attributes["sandbox"].split() == ["allow-scripts", "allow-downloads"]
     assert not set(attributes) & {"src", "onload"}
     page = attributes["srcdoc"]
@@ -33,6 +35,11 @@ def test_a_trace_shows_itself_in_a_frame_that_reaches_nothing():
     assert "alert(1)</script>" not in page
     assert "<img src=x" not in page
     assert html.escape(EVIL[:50]) in page
+
+
+def test_a_long_answer_gets_a_higher_frame_where_no_script_runs():
+    short, long = fake_trace(), fake_trace(words=("word ",) * 100, prompt="what " * 200)
+    assert notebook.likely_height(long) > notebook.likely_height(short) + 300
 
 
 def test_a_notebook_is_not_filled_and_a_run_too_large_says_so(monkeypatch):

@@ -23,7 +23,11 @@ from tokviz.view.script import linked
 MAX_BYTES = 5 * 2**20
 SPARE = (("heads", "tower_heads"), ("tam", "phi"))
 """Fields that are left out if a page would be too large, in this order."""
-LOOK = "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); }"
+LOOK = (
+    "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); } "
+    ".tv-question, .tv-words { max-height: none; }"
+)
+"""A page of its own may be as long as the question and the answer are."""
 
 
 def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:

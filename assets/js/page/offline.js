@@ -5,9 +5,11 @@
 
 import { pageState } from "../base/page_state.js";
 import { Explorer } from "../explorer/explorer.js";
+import { tellHeight } from "./frame_height.js";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
 document.documentElement.classList.toggle("dark", dark);
 window.__tokviz = pageState;
 const payload = JSON.parse(document.getElementById("run").textContent);
 new Explorer(document.body).load(payload);
+tellHeight();
