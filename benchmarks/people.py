@@ -87,7 +87,7 @@ class Program:
     def ask(self, picture: Path, diary: Diary | None = None, model: str = "") -> dict[str, Any]:
         """Ask about a picture; note the places in the queue and the times that were told."""
         job = self.client.submit(
-            handle_file(str(picture)), QUESTION, model, "", 0, {}, api_name="/answer"
+            handle_file(str(picture)), QUESTION, model, "", 0, {}, True, api_name="/answer"
         )
         while not job.done():
             told = job.status()

@@ -1,8 +1,13 @@
-"""Trace files as a stranger would make them: the bytes of a real one with another header."""
+"""Files as a stranger would make them: pictures that are none or too much, traces that lie."""
 
+import io
 import json
+import random
+import struct
+import zlib
 
 import numpy as np
+from PIL import Image
 
 from tests.fakes import six_token_layout, two_kept_two_merged_two_pruned
 from tests.view.fakes import fake_trace, merged, pruned, stage, tiled_trace
@@ -97,3 +102,68 @@ def kinds():
         "tiles": tiled_trace().to_bytes(),
         "steps": steps_trace().to_bytes(),
     }
+
+
+def encoded(image, form="PNG", **options):
+    """Return a picture as a file."""
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def chunk(kind, body):
+    """Return a chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def claiming(width, height):
+    """Return a PNG file that claims a size which its data has not."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    flood = chunk(b"IDAT", zlib.compress(bytes(10**7)))
+    return b"\x89PNG\r\n\x1a\n" + head + flood + chunk(b"IEND", b"")
+
+
+def pictures():
+    """Return hostile pictures: cut off, bombs, other formats, odd modes, loops, bytes flipped."""
+    image = Image.effect_noise((64, 48), 90).convert("RGB")
+    whole = {form: encoded(image, form) for form in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")}
+    png, found = whole["PNG"], [data[: len(data) // 2] for data in whole.values()]
+    flood = zlib.compress(b"A" * 20_000_000, 9)
+    heads = {b"zTXt": b"k\0\0", b"iCCP": b"k\0\0", b"iTXt": b"k\0\x01\0\0\0"}
+    found += [png[:33] + chunk(kind, head + flood) + png[33:] for kind, head in heads.items()]
+    found += [claiming(size, size) for size in (6000, 40_000, 2**31 - 1)]
+    found += [encoded(Image.new("1", (20_000, 20_000))), encoded(Image.new("L", (20_000, 3)))]
+    frames = [Image.new("L", (800, 800), i) for i in range(40)]
+    found += [encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])]
+    modes = (("I;16", "PNG"), ("CMYK", "JPEG"), ("F", "TIFF"), ("LA", "PNG"), ("P", "GIF"))
+    found += [encoded(Image.new(mode, (32, 32)), form) for mode, form in modes]
+    looping = bytearray(whole["TIFF"])
+    first = struct.unpack("<I", looping[4:8])[0]
+    last = first + 2 + 12 * struct.unpack("<H", looping[first : first + 2])[0]
+    looping[last : last + 4] = looping[4:8]  # the next directory is this one
+    found += [bytes(looping), png + b"PK\x03\x04<script>", b"GIF89a" + png, b"%PDF-1.7 " + png]
+    found += [
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"",
+        b"\0" * 999,
+        b"\xff\xd8\xff\xe1\xff",
+    ]
+    chance = random.Random(0)
+    for _ in range(20):
+        data = bytearray(chance.choice(list(whole.values())))
+        for _ in range(9):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        found.append(bytes(data))
+    return found
+
+
+def traces():
+    """Return hostile traces: cut off, empty arrays, half letters, numbers that claim too much."""
+    found = []
+    for data in kinds().values():
+        found += [data[: len(data) // 2], with_arrays(data, 2000), changed(data, prompt="\ud800")]
+        header = parts_of(data)[1]
+        for number, path in enumerate(places(header, 1)):
+            value = (10**6, 2**31, 10**300, -1, float("nan"))[number % 5]
+            found.append(with_header(data, put(header, path, value)))
+    return found

@@ -50,7 +50,7 @@ def tools(tmp_path_factory):
     home = tmp_path_factory.mktemp("assets")
     (home / "traces").mkdir()
     fake_trace().save(home / "traces" / "one.safetensors")
-    vlm, settings = CountingVLM(), Settings(requests_per_minute=5000, mcp=True)
+    vlm, settings = CountingVLM(), Settings(requests_per_minute=5000, mcp=True, trust_proxy=True)
     site = Site(settings, StoredExamples(home), Models(load=lambda name: vlm))
     page = queued(build(site), settings.queue)
     _, url, _ = page.launch(
