@@ -10,6 +10,7 @@ from tokviz import ANALYSES, METHODS, MITIGATIONS
 from .ask.model_picker import wire_picker
 from .ask.opening import opened, wire_opening
 from .ask.panel import ask_panel, wire_ask
+from .ask.several import wire_several
 from .compare.brush import wire_brush
 from .compare.keep_sweep import keep_sweep, wire_sweep
 from .compare.panel import compare_panel, wire_compare
@@ -85,6 +86,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         numbers = numbers_panel(first["run"])
         screen = Screen(session, show, compare, numbers, ask)
         asking = wire_ask(site, screen)
+        wire_several(site, screen)
         wire_brush(site, screen)
         comparing = wire_compare(site, screen)
         wire_sweep(site, screen, strip)

@@ -16,6 +16,7 @@ from .runs.runs import FULL, KeptRun
 from .site import Site
 from .widgets.examples import Examples
 from .widgets.explorer import Overlay
+from .widgets.gallery import Gallery
 from .widgets.lanes import Lanes
 from .widgets.notice import Notice, notice
 from .widgets.safe_upload import SafeImage
@@ -49,6 +50,17 @@ class ModelPicker:
 
 
 @dataclass
+class SeveralPanel:
+    """Several pictures, or a film, in place of one picture."""
+
+    sent: gr.State
+    "A `components.runs.pictures.Sent`."
+    upload: gr.UploadButton
+    gallery: Gallery
+    frames: gr.Slider
+
+
+@dataclass
 class AskPanel:
     """The left column: picture, question, examples, stored traces."""
 
@@ -59,6 +71,7 @@ class AskPanel:
     stop: gr.Button
     examples: Examples
     trace: gr.UploadButton
+    several: SeveralPanel
 
     @property
     def model(self) -> gr.Dropdown:

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from tokviz import METHODS
 from tokviz.errors import InputError, TokvizError
-from tokviz.images import preview_jpeg
+from tokviz.images import PREVIEW_SIDE, preview_jpeg
 from tokviz.plans import Plan
 from tokviz.view.encode import data_url
 from tokviz.view.lanes import lane_card
-from tokviz.view.overlay import pending_payload
+from tokviz.view.overlay import pending_payload, side_among
 
 from ..runs.journal import Entry
 from ..runs.lane_request import BY_HAND, LaneRequest
 from ..runs.models import MAX_LOADED, Models, photograph_hint
+from ..runs.pictures import Sent, Shown, as_list
 from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
 from ..site import Site
@@ -77,11 +76,12 @@ def choose(site: Site, request: RunRequest, session: str) -> list[int]:
     return sorted(set(lane.trace.reduction.position.tolist()))
 
 
-def picture_of(site: Site, request: RunRequest) -> Image.Image:
-    """Return the picture of a request; raises InputError where there is none (any more)."""
+def picture_of(site: Site, request: RunRequest) -> Shown:
+    """Return the picture of a request, several, or a film; raise InputError for none."""
     if not request.image:
         raise InputError(NO_IMAGE)
-    if isinstance(request.image, str) and not Path(request.image).exists():
+    paths = request.image.paths if isinstance(request.image, Sent) else [request.image]
+    if any(isinstance(path, str) and not Path(path).exists() for path in paths):
         raise InputError(NO_FILE)
     return site.pictures.open(request.image)
 
@@ -148,7 +148,8 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     run.example, run.source = request.example, request.source
     yield PageUpdate("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []
-    src = data_url(preview_jpeg(image))
+    drawn = as_list(image)
+    sources = [data_url(preview_jpeg(one, side_among(len(drawn), PREVIEW_SIDE))) for one in drawn]
     deadline = time.monotonic() + request.seconds
     lanes = list(plans.values())
     with (
@@ -164,7 +165,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
             if now - last < UPDATE_INTERVAL_S:
                 continue
             last = now
-            picture = pending_payload(image, request.prompt, views[0].tokens, src)
+            picture = pending_payload(drawn, request.prompt, views[0].tokens, sources)
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
             yield PageUpdate("Answering …", picture=picture, lanes=value)
     run.lanes = dict(enumerate(request.lanes))

@@ -51,7 +51,7 @@ def ask_about_shown(
     prompt: str | None,
     model: str,
     lanes: Sequence[LaneRequest] = (),
-    upload: str | None = None,
+    upload: Any = None,
 ) -> RunRequest:
     """Return a request about an uploaded picture, or else about the one that a session shows.
 
@@ -61,7 +61,7 @@ def ask_about_shown(
         prompt: the question.
         model: name of the model.
         lanes: the lanes besides the full answer.
-        upload: path of a picture to use instead of the shown one.
+        upload: path of a picture, or a `Sent`, to use instead of the shown one.
     """
     shown = site.run(session)
     if upload or shown is None:

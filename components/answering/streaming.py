@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tokviz.plans import Plan
 
 from ..runs.models import Models
+from ..runs.pictures import given
 from ..runs.stops import Stop
 from .run_request import RunRequest
 from .zero_gpu import on_zero_gpu
@@ -64,7 +65,11 @@ def stream(
             stack.enter_context(
                 closing(
                     models.get(model).stream(
-                        [image], prompt, [all_plans[i] for i in lanes], request.limit, stop=flag
+                        given(image),
+                        prompt,
+                        [all_plans[i] for i in lanes],
+                        request.limit,
+                        stop=flag,
                     )
                 )
             )
@@ -89,6 +94,6 @@ def stream_in_turn(
 ) -> Generator[list[LaneView]]:
     """Run lanes one after the other; None is the full answer."""
     vlm = models.get(request.model)
-    lanes = vlm.in_turn([image], request.prompt, plans, request.limit, stop=flag)
+    lanes = vlm.in_turn(given(image), request.prompt, plans, request.limit, stop=flag)
     with closing(lanes):
         yield from lanes

@@ -4,7 +4,6 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from tokviz.errors import TraceError
 from tokviz.trace import Trace, open_trace
@@ -21,6 +20,7 @@ from ..answering.widget_values import (
 )
 from ..error_text import error_text
 from ..runs.lane_request import LaneRequest
+from ..runs.pictures import Shown
 from ..runs.runs import FULL, KeptRun
 from ..screen import QUICK, SKIP, Screen, frame, show_run
 from ..site import Site
@@ -112,7 +112,7 @@ class OpenHandlers:
             if not trace.n:
                 raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
             self.site.stops.leave(str(request.session_hash))
-            image = self.site.pictures.open(trace.images[0]) if trace.images else None
+            image = pictures_of(self.site, trace)
             run, lane = run_of_file(trace, image)
             self.site.runs.put(run)
             message = notice(f"{run.file_note} Nothing was run here.")
@@ -121,7 +121,17 @@ class OpenHandlers:
             return (SKIP, SKIP, *frame(message=notice(error_text(error), "bad")))
 
 
-def run_of_file(trace: Trace, image: Image.Image | None) -> tuple[KeptRun, int]:
+def pictures_of(site: Site, trace: Trace) -> Shown | None:
+    """Return the pictures that a trace holds; None where it has none.
+
+    A film cannot be asked about again: a trace has one frame of each group, and small ones.
+    """
+    if not trace.images or trace.layout.is_film:
+        return None
+    return site.pictures.open(list(trace.images))
+
+
+def run_of_file(trace: Trace, image: Shown | None) -> tuple[KeptRun, int]:
     """Return the run that shows a trace from a visitor's file, and the lane of its answer.
 
     An answer with fewer tokens or with a mitigation is not the full answer, which nobody ran: its

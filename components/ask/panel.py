@@ -12,12 +12,14 @@ from tokviz.errors import TokvizError
 from ..answering.run_request import ask_about_shown
 from ..error_text import error_text
 from ..runs.models import photograph_hint
+from ..runs.pictures import Sent
 from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, run_and_show
 from ..site import Site
 from ..widgets.examples import Examples
 from ..widgets.notice import notice
 from ..widgets.safe_upload import SafeImage, SafeUpload
 from .model_picker import model_picker
+from .several import several_panel
 
 PLACEHOLDER = "Drop, paste or upload a picture. Until then, the one shown is asked about."
 
@@ -35,6 +37,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             elem_id="tv-picture",
             buttons=[],
         )
+        several = several_panel()
         prompt = gr.Textbox(
             run.prompt if run else "",
             label="Your question",
@@ -56,7 +59,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             variant="secondary",
         )
         examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
-    return AskPanel(image, prompt, picker, ask, stop, examples, trace)
+    return AskPanel(image, prompt, picker, ask, stop, examples, trace, several)
 
 
 class AskHandlers:
@@ -66,17 +69,23 @@ class AskHandlers:
         self.site = site
 
     def ask(
-        self, image: str | None, prompt: str, model: str, session: str, request: gr.Request
+        self,
+        image: str | None,
+        several: Sent,
+        prompt: str,
+        model: str,
+        session: str,
+        request: gr.Request,
     ) -> Iterator[tuple[Any, ...]]:
-        """Answer with all tokens about the given picture, or the one that is shown."""
-        asked = ask_about_shown(self.site, session, prompt, model, upload=image)
+        """Answer with all tokens about the given pictures, or those that are shown."""
+        asked = ask_about_shown(self.site, session, prompt, model, upload=several or image)
         yield from run_and_show(self.site, asked, str(request.session_hash))
 
     def check_image(self, image: str | None, model: str) -> dict[str, Any]:
         """Say at once when an upload cannot be used, and what is allowed."""
         try:
             if image:
-                size = size_text(self.site.pictures.open(image))
+                size = size_text(self.site.pictures.picture(image))
                 hint = photograph_hint(self.site.models) if model == "embedded" else ""
                 return notice(f"Picture of {size}. Type a question and press Ask. {hint}".strip())
         except TokvizError as error:
@@ -97,7 +106,7 @@ def wire_ask(site: Site, screen: Screen) -> Dependency:
     asked = gr.on(
         [panel.ask.click, panel.prompt.submit],
         asking.ask,
-        [panel.image, panel.prompt, panel.model, screen.session],
+        [panel.image, panel.several.sent, panel.prompt, panel.model, screen.session],
         screen.outputs,
         show_progress="minimal",
         show_progress_on=[screen.show.notice],

@@ -14,6 +14,7 @@ from ..answering.answering import choose
 from ..answering.run_request import ask_about
 from ..error_text import error_text
 from ..runs.lane_request import read_lanes
+from ..runs.pictures import Sent
 from ..screen import MODEL, Screen
 from ..site import Site
 from ..widgets.widget import event_payload
@@ -28,6 +29,7 @@ class BrushHandlers:
     def choose(
         self,
         image: str | None,
+        several: Sent,
         prompt: str,
         model: str,
         session: str,
@@ -39,7 +41,7 @@ class BrushHandlers:
             sent = event_payload(event)
             lanes = read_lanes([{"method": sent.get("method"), "keep": sent.get("keep")}])
             shown = self.site.run(session)
-            picture = shown.image if shown is not None and shown.image else image
+            picture = shown.image if shown is not None and shown.image else several or image
             asked = replace(ask_about(self.site.settings, picture, prompt, model, lanes), limit=1)
             kept = choose(self.site, asked, str(request.session_hash))
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
@@ -51,5 +53,5 @@ class BrushHandlers:
 def wire_brush(site: Site, screen: Screen) -> None:
     """Connect the explorer's brush."""
     ask, overlay = screen.ask, screen.show.overlay
-    inputs = [ask.image, ask.prompt, ask.model, screen.session]
+    inputs = [ask.image, ask.several.sent, ask.prompt, ask.model, screen.session]
     overlay.choose(BrushHandlers(site).choose, inputs, overlay, show_progress="hidden", **MODEL)

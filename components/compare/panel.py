@@ -13,6 +13,7 @@ from ..answering.run_request import RunRequest, ask_about, ask_about_shown
 from ..answering.widget_values import charts, explorer
 from ..error_text import error_text
 from ..runs.lane_request import LaneRequest, read_lanes
+from ..runs.pictures import Sent
 from ..runs.runs import FULL, GONE
 from ..screen import MODEL, QUICK, ComparePanel, Screen, StopButton, frame, run_and_show
 from ..site import Site
@@ -42,6 +43,7 @@ class CompareHandlers:
     def compare(
         self,
         image: str | None,
+        several: Sent,
         prompt: str,
         model: str,
         session: str,
@@ -56,7 +58,7 @@ class CompareHandlers:
             asked = (
                 self.linked(link, lanes)
                 if link
-                else ask_about_shown(self.site, session, prompt, model, lanes, image)
+                else ask_about_shown(self.site, session, prompt, model, lanes, several or image)
             )
         except InputError as error:
             yield frame(message=notice(error_text(error), "bad"))
@@ -94,7 +96,7 @@ def wire_compare(site: Site, screen: Screen) -> Dependency:
     lanes, ask, handlers = screen.compare.lanes, screen.ask, CompareHandlers(site)
     comparing: Dependency = lanes.compare(
         handlers.compare,
-        [ask.image, ask.prompt, ask.model, screen.session],
+        [ask.image, ask.several.sent, ask.prompt, ask.model, screen.session],
         screen.outputs,
         show_progress="minimal",
         show_progress_on=[screen.show.notice],

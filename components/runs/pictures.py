@@ -9,10 +9,17 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from tokviz.images import Source, open_image
+from tokviz.errors import InputError
+from tokviz.film import DEFAULT_FRAMES, Film, is_film, open_film
+from tokviz.film.opening import kind_of
+from tokviz.images import open_image
 
 READ_PIXELS = 16384 * 28 * 28
 """Pictures of more pixels are read at half their width and height. So many, 12.8 megapixels, the
@@ -23,14 +30,87 @@ LARGE = 4_000_000
 """Pixels from which on memory is given back after reading; it takes milliseconds."""
 
 
+MAX_PICTURES = 8
+"""Pictures of one prompt."""
+
+Shown = Image.Image | Film | list[Image.Image]
+"""What a question is about: one picture, a film, or several pictures."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Files that a visitor uploaded in place of one picture: several, or a film."""
+
+    paths: tuple[str, ...] = ()
+    film: bool = False
+    frames: int = DEFAULT_FRAMES
+
+    def __bool__(self) -> bool:
+        return bool(self.paths)
+
+    def __deepcopy__(self, memo: Any) -> Sent:
+        return self
+
+
+def as_list(shown: Shown) -> list[Image.Image]:
+    """Return the pictures, or the frames."""
+    if isinstance(shown, Film):
+        return list(shown.frames)
+    return shown if isinstance(shown, list) else [shown]
+
+
+def given(shown: Shown) -> Any:
+    """Return what the model's calls take: a film, or a list of pictures."""
+    return shown if isinstance(shown, Film) else as_list(shown)
+
+
+def is_film_file(path: str) -> bool:
+    """Return whether a file is an mp4 or webm, or an animation of several frames."""
+    if is_film(path):
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            if kind_of(file.read(64)) != "animation":
+                return False
+        return open_film(path, 1).total > 1
+    except (OSError, InputError):
+        return False  # a still WebP, or a damaged one, which is refused as a picture
+
+
 class Pictures:
-    """Opens pictures, a few at the same time; the others wait."""
+    """Opens pictures and films, a few at the same time; the others wait."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._places = threading.BoundedSemaphore(at_once)
 
-    def open(self, source: Source) -> Image.Image:
-        """Return a picture as RGB of at most READ_PIXELS pixels; see `tokviz.images.open_image`."""
+    def open(self, source: Any) -> Shown:
+        """Return a picture, several, or a film.
+
+        Args:
+            source: a picture (see `tokviz.images.open_image`; it is read with at most READ_PIXELS),
+                a list of pictures, an mp4 or webm file, a `Sent`, or what this has returned.
+        """
+        if isinstance(source, Film):
+            return source
+        if isinstance(source, Sent) and source.film:
+            with self._places:
+                return open_film(source.paths[0], source.frames)
+        if isinstance(source, Sent):
+            return self.several(source.paths)
+        if isinstance(source, list):
+            return self.several(source)
+        if is_film(source):
+            with self._places:
+                return open_film(source)
+        return self.picture(source)
+
+    def several(self, sources: Sequence[Any]) -> Shown:
+        """Return several pictures, or the only one."""
+        opened = [self.picture(source) for source in sources]
+        return opened[0] if len(opened) == 1 else opened
+
+    def picture(self, source: Any) -> Image.Image:
+        """Return one picture as RGB of at most READ_PIXELS pixels."""
         with self._places:
             picture = open_image(source, READ_PIXELS)
         if picture.width * picture.height > LARGE:

@@ -9,12 +9,11 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL import Image
-
 from tokviz.trace import Trace
 
 from ..widgets.payload_cache import PayloadCache
 from .lane_request import LaneRequest
+from .pictures import Shown, as_list
 
 ROOM = 512 * 2**20
 """Bytes of traces that are kept for all users together."""
@@ -27,7 +26,8 @@ FULL = -1
 class KeptRun:
     """One question, its answers and their traces, as the server keeps it."""
 
-    image: Image.Image | None
+    image: Shown | None
+    "The picture, several, or a film."
     prompt: str
     model: str
     traces: dict[int, Trace] = field(default_factory=dict)
@@ -58,7 +58,8 @@ class KeptRun:
     @property
     def size(self) -> int:
         """Bytes, roughly."""
-        pixels = 4 * self.image.width * self.image.height if self.image else 0
+        pictures = as_list(self.image) if self.image else []
+        pixels = sum(4 * one.width * one.height for one in pictures)
         arrays = sum(a.nbytes for t in self.traces.values() for a in t.arrays.values())
         return pixels + arrays + sum(len(j) for t in self.traces.values() for j in t.images)
 

@@ -20,6 +20,7 @@ from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
 from .lane_request import MAX_LANES
+from .pictures import as_list
 from .runs import FULL, KeptRun
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class StoredExamples:
             {
                 "id": example.name,
                 "prompt": example.run.prompt,
-                "src": data_url(preview_jpeg(example.run.image, THUMB_SIDE)),
+                "src": data_url(preview_jpeg(as_list(example.run.image)[0], THUMB_SIDE)),
                 "tag": example.tag,
                 "note": example.note,
             }

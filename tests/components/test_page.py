@@ -13,6 +13,7 @@ from components.lessons.lesson_files import Lesson, LessonStep
 from components.lessons.panel import LessonHandlers
 from components.page import build
 from components.runs.models import Models
+from components.runs.pictures import Sent
 from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import StoredExamples
 from components.screen import StopButton
@@ -92,12 +93,12 @@ def test_nothing_is_fetched_from_another_host(page):
 
 def test_asking_without_an_own_picture_takes_the_one_that_is_shown(site):
     name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
-    *_, last = AskHandlers(site).ask(None, "what ?", "embedded", name, request())
+    *_, last = AskHandlers(site).ask(None, Sent(), "what ?", "embedded", name, request())
     assert last[OVERLAY]["answer"] == "blue dog."
 
 
 def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
-    *_, last = AskHandlers(site).ask(None, "what ?", "embedded", "nothing", request())
+    *_, last = AskHandlers(site).ask(None, Sent(), "what ?", "embedded", "nothing", request())
     assert last[SAID]["kind"] == "bad"
     assert "Choose a picture" in last[SAID]["text"]
     assert not isinstance(last[OVERLAY], dict) or "answer" not in last[OVERLAY]
@@ -106,14 +107,16 @@ def test_a_mistake_becomes_a_sentence_and_the_page_stays(site):
 def test_a_bug_is_not_shown_to_the_visitor(caplog):
     broken = fake_site(FakeVLM(RuntimeError("/secret")))
     name = broken.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace()})).name
-    *_, last = AskHandlers(broken).ask(None, "what ?", "embedded", name, request())
+    *_, last = AskHandlers(broken).ask(None, Sent(), "what ?", "embedded", name, request())
     assert "/secret" not in last[SAID]["text"]
     assert "RuntimeError" in caplog.text
     assert "/secret" not in caplog.text  # a message may quote the prompt
 
 
 def test_comparing_refuses_what_is_no_lane(site):
-    (only,) = CompareHandlers(site).compare(None, "p", "embedded", "", event(plans="x"), request())
+    (only,) = CompareHandlers(site).compare(
+        None, Sent(), "p", "embedded", "", event(plans="x"), request()
+    )
     assert only[SAID]["kind"] == "bad"
 
 
@@ -134,7 +137,7 @@ def test_an_example_opens_with_its_lanes(site):
 def test_what_is_opened_while_an_answer_is_written_stays(site, tmp_path, newer):
     """The answer's last frame once took the place of the example that had been opened."""
     name = site.runs.put(KeptRun(picture(BLUE), "p", "fake", {FULL: fake_trace()})).name
-    frames = AskHandlers(site).ask(None, "what ?", "embedded", name, request())
+    frames = AskHandlers(site).ask(None, Sent(), "what ?", "embedded", name, request())
     while "phase" not in next(frames)[OVERLAY]:
         pass
     path = tmp_path / "t.safetensors"

@@ -195,7 +195,7 @@ def test_a_lane_payload_has_fates_and_one_map_of_all_words():
 
 
 def test_while_answering_there_is_a_picture_and_words():
-    payload = pending_payload(picture(), "what ?", ["a", " dog"])
+    payload = pending_payload([picture()], "what ?", ["a", " dog"])
     json.dumps(payload, allow_nan=False)
     assert payload["n"] == 0
     assert [w["text"] for w in payload["words"]] == ["a", "dog"]

@@ -8,7 +8,8 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
 
     id, title, model, prompt, answer    strings
     n                number of visual tokens before any reduction
-    images           one {src, width, height} per image; src is a JPEG data URL or null
+    images           one {src, width, height, time} per image; src is a JPEG data URL or null, time
+                     [first, last] second of a frame of a film or null
     panes            one {image, role, view, tiles, unseen} per picture to draw; boxes are x0, y0,
                      x1, y1 in pixels of the original image, `view` may reach outside it (padding)
     box              f4 [n, 4] in original pixels; NaN for newlines and separators
@@ -128,16 +129,18 @@ def overlay_payload(
 
 
 def pending_payload(
-    image: Image.Image, prompt: str, tokens: Sequence[str], src: str = ""
+    images: Sequence[Image.Image], prompt: str, tokens: Sequence[str], sources: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the payload while an answer is being written: the picture and the words so far.
+    """Return the payload while an answer is being written: the pictures and the words so far.
 
-    `src` is the picture as a data URL, for a caller that draws many steps of one answer.
+    `sources` are the pictures as data URLs, for a caller that draws many steps of one answer.
     """
-    width, height = image.size
     nothing = np.zeros(0, np.int16)
-    pane = {"image": 0, "role": "whole", "view": [0.0, 0.0, float(width), float(height)]}
-    src = src or data_url(preview_jpeg(image))
+    sources = sources or [data_url(preview_jpeg(image)) for image in images]
+    panes = [
+        {"image": number, "role": "whole", "view": [0.0, 0.0, *map(float, image.size)]}
+        for number, image in enumerate(images)
+    ]
     return {
         "id": "pending",
         "phase": "streaming",
@@ -147,8 +150,11 @@ def pending_payload(
         "answer": "",
         "finish": "",
         "n": 0,
-        "images": [{"src": src, "width": width, "height": height}],
-        "panes": [{**pane, "tiles": [], "unseen": []}],
+        "images": [
+            {"src": src, "width": image.width, "height": image.height}
+            for src, image in zip(sources, images, strict=True)
+        ],
+        "panes": [{**pane, "tiles": [], "unseen": []} for pane in panes],
         "box": pack(np.zeros((0, 4)), "f4"),
         "kind": pack(nothing, "u1"),
         **{name: pack(nothing, "i2") for name in ("pane", "tile", "row", "col")},
@@ -166,7 +172,8 @@ def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
     Stored pictures are decoded and encoded again, so that only the pixels of an untrusted trace
     reach the browser.
     """
-    shown = []
+    shown: list[dict[str, Any]] = []
+    side = side_among(len(trace.layout.sizes), side)
     for number, (width, height) in enumerate(trace.layout.sizes):
         src = None
         if number < len(trace.images):
@@ -176,8 +183,14 @@ def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
                 )
             except TokvizError:
                 src = None
-        shown.append({"src": src, "width": int(width), "height": int(height)})
+        time = next((tile.time for tile in trace.layout.tiles if tile.image == number), None)
+        shown.append({"src": src, "width": int(width), "height": int(height), "time": time})
     return shown
+
+
+def side_among(count: int, side: int) -> int:
+    """Return the longest side of each of several pictures, so that all together stay small."""
+    return side if count <= 2 else max(side * 2 // 3, 240) if count <= 6 else max(side // 2, 240)
 
 
 def answer_words(trace: Trace) -> list[dict[str, Any]]:

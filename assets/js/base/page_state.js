@@ -5,6 +5,8 @@ export const pageState = {
   explorers: [],
   /** Comparisons, likewise. @type {any[]} */
   lanes: [],
+  /** The picture of the prompt that is shown alone; -1 = all of them. */
+  image: -1,
   /** Pictures drawn since the page was opened. */
   paints: 0,
   /** Milliseconds from a change of the view to the end of drawing, of the last picture. */

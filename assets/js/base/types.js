@@ -11,7 +11,8 @@
  * @typedef {{values: Numbers, shape: number[]}} Field An unpacked array, row-major.
  *
  * @typedef {[number, number, number, number]} Box x0, y0, x1, y1 in pixels of the original image.
- * @typedef {{src: string | null, width: number, height: number}} Picture
+ * @typedef {{src: string | null, width: number, height: number, time?: [number, number] | null}} Picture
+ *   `time`: of a frame, the seconds of the first and the last frame that its tokens show.
  * @typedef {{image: number, role: string, view: Box, unseen: Box[]}} Pane One picture to draw.
  * @typedef {{text: string, lead: boolean, special: boolean, part?: boolean, prob: number, candidates: [string, number][]}} Word
  * @typedef {{title: string, where: string, layer: number | null, left: number, removes: boolean, heads?: number}} Stage

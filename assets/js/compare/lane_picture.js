@@ -62,6 +62,7 @@ export class LanePicture {
     await this.painter.open(scene);
     if (this.id !== payload.id) return; // another one has come while this one's picture was loading
     this.scene = scene;
+    this.painter.only = pageState.image < payload.images.length ? pageState.image : -1;
     this.width = 0;
     if (this.column.own) this.column.own.fillLayers(scene.layers);
     this.owner.repaint();
@@ -86,6 +87,14 @@ export class LanePicture {
     };
     const values = scene.values(view);
     return { view, values, high: scene.range(values, view).high };
+  }
+
+  /** Another picture of the prompt is shown alone, or all are. */
+  followImage() {
+    const { painter, scene } = this;
+    painter.only = scene && pageState.image < scene.payload.images.length ? pageState.image : -1;
+    this.width = 0;
+    this.paint();
   }
 
   /** Something else is to be shown. */

@@ -30,6 +30,9 @@ export class Lanes {
     this.pictures = "fates";
     pageState.lanes.push(this);
     document.addEventListener("tv-layer", () => this.followLayer());
+    document.addEventListener("tv-image", () => {
+      for (const column of this.columns) column.picture.followImage();
+    });
   }
 
   load(value) {

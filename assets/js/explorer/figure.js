@@ -121,7 +121,9 @@ export class Figure {
   shift(dx, dy) {
     const { painter } = this;
     const { cells } = painter;
-    painter.rects = painter.rects.map((rect) => ({ ...rect, x: rect.x + dx, y: rect.y + dy }));
+    painter.rects = painter.rects.map(
+      (rect) => rect && { ...rect, x: rect.x + dx, y: rect.y + dy },
+    );
     for (let i = 0; i < cells.length; i += 4) {
       cells[i] += dx;
       cells[i + 1] += dy;

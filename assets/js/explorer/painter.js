@@ -116,7 +116,7 @@ export class Painter extends HiddenCanvases {
     if (look.sinks) drawSinks(this, look);
     drawTokensWithoutPlace(this, look);
     for (const [i, pane] of this.scene.payload.panes.entries())
-      this.drawUnseen(pane, this.rects[i]);
+      if (this.rects[i]) this.drawUnseen(pane, this.rects[i]);
     if (look.registers) drawGlyphs(this, look.registers, "plus");
     for (const [i, { tokens }] of (look.marks || []).entries())
       drawGlyphs(this, tokens, palette.glyphOf(i));
@@ -129,7 +129,8 @@ export class Painter extends HiddenCanvases {
 
   drawPanes(grey) {
     this.pen.filter = grey ? "grayscale(0.8)" : "none";
-    for (const [i, pane] of this.scene.payload.panes.entries()) this.drawPane(pane, this.rects[i]);
+    for (const [i, pane] of this.scene.payload.panes.entries())
+      if (this.rects[i]) this.drawPane(pane, this.rects[i]);
     this.pen.filter = "none";
   }
 

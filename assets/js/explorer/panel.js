@@ -8,6 +8,7 @@ import { formatNumber } from "../base/text.js";
 import { Brush } from "./brush.js";
 import { HeadGallery } from "./heads.js";
 import { HoverText } from "./hover_text.js";
+import { ImageStrip } from "./image_strip.js";
 import { LayerBars } from "./layer_bars.js";
 import { showLegend, unitText } from "./legend.js";
 import { palette } from "./palette.js";
@@ -26,6 +27,7 @@ export class ExplorerPanel {
     this.words = new WordList(owner);
     this.table = new TokenTable(owner);
     this.gallery = new HeadGallery(owner);
+    this.images = new ImageStrip(owner);
     this.brush = new Brush(owner);
     this.walk = new Walk(owner);
     this.share = new Sharing(owner);
@@ -104,6 +106,7 @@ export class ExplorerPanel {
         `Tab goes on to the words, Escape clears.`,
     );
     this.walk.build();
+    this.images.build();
     this.share.build();
   }
 
@@ -181,6 +184,7 @@ export class ExplorerPanel {
     showLegend(owner);
     writeText(parts.lead, this.walk.current() ? this.walk.sentence() : leadSentence(owner));
     this.follow();
+    this.images.refresh();
     this.gallery.refresh();
   }
 
@@ -190,6 +194,7 @@ export class ExplorerPanel {
     const token = view.hover >= 0 ? view.hover : view.pinned;
     if (!scene || !this.owner.values) return;
     this.table.show(token, this.words.light(token));
+    this.images.light(token);
   }
 
   clear() {

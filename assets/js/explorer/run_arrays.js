@@ -158,12 +158,25 @@ export class RunArrays {
     );
   }
 
+  /** Number of the image that a token belongs to. */
+  imageOf(token) {
+    return this.imagesOfTokens[token];
+  }
+
+  /** [n], the image of each token. */
+  get imagesOfTokens() {
+    return this.once("images", () =>
+      Array.from(this.pane.values, (pane) => this.payload.panes[pane]?.image ?? 0),
+    );
+  }
+
   /** Which picture and which of its tiles a token belongs to, as text. */
   where(token) {
     const { panes, images } = this.payload;
     const number = this.pane.values[token];
     const pane = panes[number];
     const of = images.length > 1 ? ` of image ${pane.image + 1}` : "";
+    if (pane.role === "frame") return `frame ${pane.image + 1}`;
     if (pane.role === "whole") return `image ${pane.image + 1}`;
     return pane.role === "thumbnail" ? `thumbnail${of}` : `tile ${this.tile.values[token]}${of}`;
   }

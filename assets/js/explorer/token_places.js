@@ -5,6 +5,8 @@
 
 /** CSS pixels between two pictures. */
 const GAP = 10;
+/** Where tokens of pictures that are not shown lie: off the canvas, so that no mark of theirs shows. */
+const FAR = -10000;
 
 /** @typedef {{x: number, y: number, w: number, h: number}} Rect In CSS pixels. */
 
@@ -14,10 +16,12 @@ export class TokenPlaces {
     this.canvas = canvas;
     /** @type {Scene} */
     this.scene = null;
-    /** Place of each pane. @type {Rect[]} */
+    /** Place of each pane; null = it is not shown. @type {(Rect | null)[]} */
     this.rects = [];
     /** Places of the tokens, [n, 4]: x, y, width, height in CSS pixels. */
     this.cells = new Float32Array(0);
+    /** The image that is shown alone; -1 = all of them. */
+    this.only = -1;
     /** Pixels of the canvas per CSS pixel. */
     this.ratio = 1;
     this.width = 0;
@@ -32,21 +36,22 @@ export class TokenPlaces {
    */
   arrange(width, tallest) {
     const panes = this.scene.payload.panes;
-    const count = panes.length;
+    const shown = [...panes.keys()].filter((i) => this.only < 0 || panes[i].image === this.only);
+    const count = shown.length;
     const across = count <= 1 ? 1 : count <= 4 ? 2 : Math.ceil(Math.sqrt(count));
     const cell = (width - GAP * (across - 1)) / across;
-    this.rects = [];
+    this.rects = panes.map(() => null);
     let top = 0;
     for (let start = 0; start < count; start += across) {
       let high = 0;
-      panes.slice(start, start + across).forEach((pane, i) => {
-        const [x0, y0, x1, y1] = pane.view;
+      shown.slice(start, start + across).forEach((number, i) => {
+        const [x0, y0, x1, y1] = panes[number].view;
         // A picture that is one pixel high still gets a visible row, one that is one pixel wide does
         // not fill the page.
         const ratio = Math.min(Math.max((y1 - y0) / (x1 - x0), 0.06), 12);
         const w = Math.min(cell, tallest / ratio);
         const h = w * ratio;
-        this.rects.push({ x: i * (cell + GAP) + (cell - w) / 2, y: top, w, h });
+        this.rects[number] = { x: i * (cell + GAP) + (cell - w) / 2, y: top, w, h };
         high = Math.max(high, h);
       });
       top += high + GAP;
@@ -77,7 +82,10 @@ export class TokenPlaces {
     for (let i = 0; i < n; i++) {
       const number = scene.pane.values[i];
       const rect = this.rects[number];
-      if (!rect) continue;
+      if (!rect) {
+        this.cells.set([FAR, FAR, 0, 0], 4 * i);
+        continue;
+      }
       if (scene.kind.values[i] !== 0) {
         this.placeMark(i, rect);
         continue;

@@ -15,10 +15,11 @@ import { Figure } from "../explorer/figure.js";
 import { Scene } from "../explorer/scene.js";
 import { SvgPen } from "../explorer/svg.js";
 import { Examples } from "./examples.js";
+import { Gallery } from "./gallery.js";
 import { Notice } from "./notice.js";
 import { watchHeader } from "./present.js";
 
-const widgets = { Desk, Examples, Explorer, Lanes, Notice, Strip, storedLoader };
+const widgets = { Desk, Examples, Explorer, Gallery, Lanes, Notice, Strip, storedLoader };
 const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 
 // Gradio may put the same head into a page twice; the first one stays in use.

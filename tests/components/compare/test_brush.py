@@ -4,6 +4,7 @@ import pytest
 
 from components.compare.brush import BrushHandlers
 from components.runs.lane_request import BY_HAND, read_lanes, read_tokens
+from components.runs.pictures import Sent
 from components.runs.runs import FULL, KeptRun
 from tests.components.fake_vlm import N, fake_site
 from tests.view.fakes import fake_trace, picture
@@ -54,14 +55,16 @@ def test_what_a_method_would_keep_comes_back_as_token_numbers():
     name = site.runs.put(KeptRun(picture(), "p", "fake", {FULL: fake_trace(6, 6)})).name
     event = types.SimpleNamespace(_data={"method": "fastv", "keep": 9})
     request = types.SimpleNamespace(session_hash="tab")
-    choice = BrushHandlers(site).choose(None, "p", "embedded", name, event, request)["choice"]
+    choice = BrushHandlers(site).choose(None, Sent(), "p", "embedded", name, event, request)[
+        "choice"
+    ]
     assert len(choice["kept"]) == 9
     assert max(choice["kept"]) < N
     assert choice["title"] == "FastV"
     event._data["method"] = "<script>"
-    assert BrushHandlers(site).choose(None, "p", "embedded", name, event, request)["choice"][
-        "error"
-    ]
+    assert BrushHandlers(site).choose(None, Sent(), "p", "embedded", name, event, request)[
+        "choice"
+    ]["error"]
 
 
 def test_reading_tokens_gives_a_plain_selection():

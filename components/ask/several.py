@@ -1,0 +1,145 @@
+"""Several pictures in an order, or a number of frames of a film, in place of one picture."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import Dependency
+
+from tokviz.errors import InputError
+from tokviz.film import DEFAULT_FRAMES, MAX_FRAMES, Film
+from tokviz.images import preview_jpeg
+from tokviz.view.encode import data_url
+
+from ..error_text import error_text
+from ..runs.pictures import MAX_PICTURES, Pictures, Sent, as_list, is_film_file
+from ..screen import QUICK, SKIP, AskPanel, Screen, SeveralPanel
+from ..site import Site
+from ..widgets.gallery import Gallery
+from ..widgets.notice import notice
+from ..widgets.safe_upload import SafeUpload
+from ..widgets.widget import event_payload
+
+SIDE = 160
+"""Longest side of the small pictures."""
+KINDS = [".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"]
+KINDS += [".mp4", ".m4v", ".mov", ".webm"]
+EMPTY: dict[str, Any] = {"items": [], "film": False}
+
+
+def several_panel() -> SeveralPanel:
+    """Build the upload, the row of small pictures and the number of frames."""
+    upload = SafeUpload(
+        "Several pictures, or a film",
+        file_count="multiple",
+        file_types=KINDS,
+        size="sm",
+        elem_id="tv-several-upload",
+        variant="secondary",
+    )
+    gallery = Gallery(EMPTY, elem_id="tv-several")
+    frames = gr.Slider(
+        1, MAX_FRAMES, DEFAULT_FRAMES, step=1, label="Frames of the film", visible=False,
+        elem_id="tv-frames",
+    )  # fmt: skip
+    return SeveralPanel(gr.State(Sent()), upload, gallery, frames)
+
+
+class SeveralHandlers:
+    """The handlers that need the site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def upload(self, files: Any) -> tuple[Any, ...]:
+        """Take over the uploaded files; say at once when one cannot be used."""
+        paths = [str(file) for file in (files if isinstance(files, list) else [files]) if file]
+        try:
+            sent = sent_of(paths)
+            return (None, *shown(self.site.pictures, sent), notice(said(sent)))
+        except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
+            return (SKIP, SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
+
+    def sample(self, sent: Sent, frames: float) -> tuple[Any, ...]:
+        """Show other frames of the film."""
+        try:
+            return (*shown(self.site.pictures, replace(sent, frames=int(frames))), SKIP)
+        except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
+            return (SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
+
+    def arrange(self, sent: Sent, event: gr.EventData) -> tuple[Any, ...]:
+        """Put the pictures in another order, leave some out, or all."""
+        order = event_payload(event).get("order")
+        count = 1 if sent.film else len(sent.paths)
+        if not isinstance(order, list) or len(set(map(str, order))) != len(order):
+            return (SKIP, SKIP, SKIP, SKIP)
+        if not all(type(i) is int and 0 <= i < count for i in order):
+            return (SKIP, SKIP, SKIP, SKIP)
+        left = replace(sent, paths=tuple(sent.paths[i] for i in order)) if order else Sent()
+        try:
+            return (*shown(self.site.pictures, left), SKIP)
+        except Exception as error:  # noqa: BLE001  the file may be gone by now
+            return (SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
+
+
+def sent_of(paths: Sequence[str]) -> Sent:
+    """Return what was uploaded; raise InputError for too many, or a film among pictures."""
+    if not paths:
+        return Sent()
+    if len(paths) == 1 and is_film_file(paths[0]):
+        return Sent(tuple(paths), True)
+    if any(map(is_film_file, paths)):
+        raise InputError("a film must come alone: ask about it without other pictures.")
+    if len(paths) > MAX_PICTURES:
+        raise InputError(f"at most {MAX_PICTURES} pictures at once, got {len(paths)}.")
+    return Sent(tuple(paths))
+
+
+def said(sent: Sent) -> str:
+    """Return the sentence about an upload."""
+    if sent.film:
+        return "A film: these frames are shown to the model. Type a question and press Ask."
+    count = len(sent.paths)
+    return f"{count} picture{'s' * (count != 1)}, in this order. Type a question and press Ask."
+
+
+def shown(pictures: Pictures, sent: Sent) -> tuple[Any, ...]:
+    """Return the values of state, gallery and slider."""
+    if not sent.paths:
+        return (Sent(), EMPTY, gr.Slider(visible=False))
+    opened = pictures.open(sent)
+    names = [Path(path).name[:60] for path in sent.paths]
+    if isinstance(opened, Film):
+        names = [f"{time:.1f} s" for time in opened.times]
+    items = [
+        {"src": data_url(preview_jpeg(picture, SIDE)), "name": name}
+        for picture, name in zip(as_list(opened), names, strict=True)
+    ]
+    return (sent, {"items": items, "film": sent.film}, gr.Slider(visible=sent.film))
+
+
+def wire_several(site: Site, screen: Screen) -> None:
+    """Connect upload, order and frames; whatever else is opened takes their place."""
+    panel, handlers = screen.ask, SeveralHandlers(site)
+    several, message = panel.several, screen.show.notice
+    values = [several.sent, several.gallery, several.frames]
+    several.upload.upload(handlers.upload, several.upload, [panel.image, *values, message], **QUICK)
+    arranged = [several.sent]
+    several.gallery.arrange(handlers.arrange, arranged, [*values, message], **QUICK)
+    several.frames.release(
+        handlers.sample, [several.sent, several.frames], [*values, message], **QUICK
+    )
+    for event in other_pictures(panel):
+        event(nothing, None, values, **QUICK)
+
+
+def other_pictures(panel: AskPanel) -> list[Dependency]:
+    """Return the events that put another picture in place of several."""
+    return [panel.image.upload, panel.examples.pick, panel.trace.upload]
+
+
+def nothing() -> tuple[Any, ...]:
+    """Return the values of no upload."""
+    return (Sent(), EMPTY, gr.Slider(visible=False))
