@@ -46,7 +46,7 @@ class Asking:
 
         Args:
             image: the picture, an uploaded file, or data:image/png;base64,... of at most 1.5 MB;
-                addresses are not fetched.
+                addresses are not fetched. Of an mp4 or webm film eight frames are shown.
             prompt: the question.
             model: one of the models that this server offers; empty = the first.
             method: a reduction method's name, or empty for the full answer alone.
