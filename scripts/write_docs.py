@@ -14,6 +14,7 @@ from scripts import (
     list_pages,
     method_pages,
     prefill_page,
+    record_page,
     sweep_page,
     trace_page,
 )
@@ -27,6 +28,7 @@ PAGES = {
     "docs/accuracy.md": accuracy_page.page,
     "docs/prefills.md": prefill_page.page,
     "docs/families.md": family_page.page,
+    "docs/record.md": record_page.page,
     "docs/sweep_rows.md": sweep_page.page,
     "docs/trace_format.md": trace_page.page,
     "docs/analyses.md": list_pages.analyses_page,

@@ -18,7 +18,7 @@ from tokviz.reduction.signals import Signals
 TOWER = sorted(name for name in METHODS if METHODS[name].place == "tower")
 LANGUAGE_MODEL = sorted(name for name in METHODS if METHODS[name].place == "language_model")
 INSIDE = TOWER + LANGUAGE_MODEL
-EXITS = {"todre_exit", "dyvte", "yopo"}
+EXITS = {"todre_exit", "dyvte", "yopo", "vtw"}
 UNTIED = {*EXITS, "gemfilter", "catp_stage2"}
 """Pooling favours the middle of the sequence, and two images are ranked apart."""
 HALVING = {"tome", "tofu", "dymu", "pitome", "mctf"}

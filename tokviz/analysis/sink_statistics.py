@@ -55,7 +55,8 @@ def sink_statistics(
     is the mean length of the values of rows with a rate of at least 0.5 in a layer against that of
     the others. `massive` is the largest |h| of a state over the layer's median |h|; its paper calls
     a state massive if that is above 1,000 and the value itself above 100. Groups are shown apart:
-    the first row, delimiters, visual tokens, other text.
+    the first row, delimiters, visual tokens, other text. Few rows see the last rows of the prompt,
+    themselves among them, so a high rate there says little.
     """
     found = {name: plain(array) for name, array in prompt_statistics().items()}
     received, even = found["received"], found["even"]
