@@ -21,7 +21,7 @@ def test_the_word_of_a_stand_in_is_on_the_page():
     page = record_page.page()
     assert "[`fopru`](methods.md#fopru), stand-in" in page
     assert f"[`tam`](analyses.md#tam), {ANALYSES['tam'].exactness}" in page
-    assert "for Pixel-Grounded Understanding | nothing to show" in page
+    assert "For Pixel-Grounded Understanding | nothing to show" in page
 
 
 def test_a_name_that_is_not_there_is_refused():
