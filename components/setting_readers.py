@@ -128,6 +128,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "TOKVIZ_BITS": lambda name, text: int(one_of("4", "8")(name, text)),
     "TOKVIZ_DEVICE_MAP": one_of("auto", "balanced", "balanced_low_0", "sequential"),
     "TOKVIZ_MAX_NEW_TOKENS": whole_number(1, 1024),
+    "TOKVIZ_MAX_VISUAL_TOKENS": whole_number(0, 10**6),
     "TOKVIZ_QUEUE": whole_number(1, 10_000),
     "TOKVIZ_RUNS_MB": whole_number(1, 1_000_000),
     "TOKVIZ_UPLOAD_MB": whole_number(1, 20),

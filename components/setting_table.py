@@ -59,6 +59,12 @@ TABLE = (
         "in place of a device",
     ),
     Setting(
+        "TOKVIZ_MAX_VISUAL_TOKENS",
+        "",
+        "3072 on a CPU, no bound on a GPU",
+        "visual tokens of one picture at most, by the processor's own settings; `0` = no bound",
+    ),
+    Setting(
         "TOKVIZ_MAX_NEW_TOKENS",
         "max_new_tokens",
         "`64`",

@@ -28,7 +28,7 @@ HOSTED = (
 )  # fmt: skip
 """Whoever sets one of these runs the page for others, or has chosen its models."""
 ALL = "docs/server.md lists all settings."
-LOAD_OPTIONS = ("device", "dtype", "bits", "device_map")
+LOAD_OPTIONS = ("device", "dtype", "bits", "device_map", "max_visual_tokens")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def refuse_unknown(environ: Mapping[str, str]) -> None:
 
 
 def load_options(environ: Mapping[str, str] | None = None) -> dict[str, str | int]:
-    """Return device, dtype, bits and device_map for `tokviz.load`, as far as they are set."""
+    """Return the arguments of `tokviz.load` that are set."""
     environ = os.environ if environ is None else environ
     found = {name: value_of(f"TOKVIZ_{name.upper()}", environ) for name in LOAD_OPTIONS}
     return {name: value for name, value in found.items() if value is not None}

@@ -167,7 +167,8 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
             last = now
             picture = pending_payload(drawn, request.prompt, views[0].tokens, sources)
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
-            yield PageUpdate("Answering …", picture=picture, lanes=value)
+            text = f"Answering, with {views[0].total_visual_tokens:,} visual tokens …"
+            yield PageUpdate(text, picture=picture, lanes=value)
     run.lanes = dict(enumerate(request.lanes))
     run.traces = {n: v.trace for n, v in zip(numbers, views, strict=True) if v.trace is not None}
     if FULL not in run.traces:

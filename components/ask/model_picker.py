@@ -16,7 +16,7 @@ from tokviz.models.checkpoints.cards import ModelCard
 from tokviz.models.checkpoints.download import hub_answers, is_here
 from tokviz.models.checkpoints.fit import RUNS, fit, needed_bytes
 from tokviz.models.checkpoints.memory import free_bytes
-from tokviz.models.checkpoints.placement import Placement, choose_placement
+from tokviz.models.checkpoints.placement import Placement
 
 from ..error_text import error_text
 from ..runs.models import Models, pinned
@@ -67,7 +67,7 @@ def choices(models: Models) -> list[tuple[str, str]]:
     """Return (line, name) of each model; on a personal page a line says whether it fits."""
     if not models.personal:
         return models.choices
-    placement = choose_placement(**models.options)
+    placement = models.placement()
     free = free_bytes(placement.device)
     return [(line_of(models, name, placement, free), name) for name in models.names]
 
@@ -95,7 +95,7 @@ def card_html(models: Models, name: str) -> str:
 
 def facts(models: Models, name: str) -> list[str]:
     """Return what is known of a model before it runs, in sentences."""
-    card, placement = card_of(models, name), choose_placement(**models.options)
+    card, placement = card_of(models, name), models.placement()
     told = [where(models, name, card)]
     if card is None:
         return told

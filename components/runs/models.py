@@ -13,13 +13,14 @@ from weakref import WeakValueDictionary
 import tokviz
 from tokviz.errors import InputError, ModelError, Stopped
 from tokviz.models.checkpoints.download import STOPPED
-from tokviz.models.checkpoints.placement import choose_placement
+from tokviz.models.checkpoints.placement import Placement, choose_placement
 
 from ..setting_readers import SettingError, is_model
 from .stops import Stop
 
 log = logging.getLogger(__name__)
 
+PLACING = ("device", "dtype", "device_map", "bits")
 MAX_LOADED = 2
 POLL_INTERVAL_S = 0.2
 """Seconds between two checks of how far loading is."""
@@ -56,11 +57,16 @@ def smallest_first() -> list[str]:
 
 def check_placement(options: Mapping[str, Any]) -> None:
     """Raise SettingError when no model can be loaded as the settings say, such as on a GPU."""
-    if options:
+    if chosen := placing(options):
         try:
-            choose_placement(**options)
+            choose_placement(**chosen)
         except ModelError as error:
-            raise SettingError(f"TOKVIZ_{' or TOKVIZ_'.join(options).upper()}: {error}") from error
+            raise SettingError(f"TOKVIZ_{' or TOKVIZ_'.join(chosen).upper()}: {error}") from error
+
+
+def placing(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those arguments of `tokviz.load` that say where and in which numbers it runs."""
+    return {name: options[name] for name in PLACING if name in options}
 
 
 def pinned(place: str) -> tuple[str, str | None]:
@@ -147,6 +153,10 @@ class Models:
         with self._lock:
             self._places = offered([*self._places.values(), place])
             return next(name for name, one in self._places.items() if one == place)
+
+    def placement(self) -> Placement:
+        """Return where models are loaded, and in which numbers."""
+        return choose_placement(**placing(self.options))
 
     def is_loaded(self, name: str) -> bool:
         """Return whether a model is in memory."""

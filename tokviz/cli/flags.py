@@ -24,6 +24,12 @@ def add_loading_flags(command: argparse.ArgumentParser) -> None:
     add("--dtype", help="float32, float16 or bfloat16 (default: float32 on a CPU, 16 bits on GPUs)")
     add("--bits", type=int, metavar="4|8", help="round weights (needs accelerate, bitsandbytes)")
     add("--device-map", help="auto ...: spread layers over GPUs (needs accelerate)")
+    add(
+        "--max-visual-tokens",
+        type=int,
+        metavar="N",
+        help="visual tokens of one picture at most; 0 = no bound (default: 3072 on a CPU)",
+    )
     add("--clip", metavar="ID", help="the CLIP checkpoint that the vision tower comes from")
 
 

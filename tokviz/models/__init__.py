@@ -15,6 +15,7 @@ from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.loading import check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
+from tokviz.models.checkpoints.token_bound import bound_note, token_bound
 from tokviz.models.compiled import before_compiling
 from tokviz.models.families.family import FAMILIES
 from tokviz.models.runs.attention_check import check_attention
@@ -33,6 +34,7 @@ def load(
     device_map: str | None = None,
     bits: int | None = None,
     clip: str | Path | None = None,
+    max_visual_tokens: int | None = None,
     progress: ProgressLine = log.info,
     stop: threading.Event | None = None,
 ) -> VLM:
@@ -50,6 +52,9 @@ def load(
         clip: the CLIP checkpoint that the model's vision tower comes from, a Hub id or a folder,
             for methods that compare patches with the question in CLIP's joint space (cdpruner,
             hiprune_plus, recoverable); None = the one that the checkpoint names, if it names one.
+        max_visual_tokens: visual tokens of one picture at most, by the processor's own settings;
+            0 = as many as it makes; None = CPU_VISUAL_TOKENS on a CPU, no bound on a GPU. Not for a
+            given model.
         progress: told in one line at a time how far download and loading are; default the log.
         stop: when another thread sets it, download and loading end at their next step.
 
@@ -60,10 +65,15 @@ def load(
     """
     if isinstance(source, tuple):
         asked = {"device": device, "dtype": dtype, "revision": revision, "bits": bits}
-        return _given(source, {**asked, "device_map": device_map}, clip)
+        asked |= {"device_map": device_map, "max_visual_tokens": max_visual_tokens}
+        return _given(source, asked, clip)
     placement = choose_placement(device, dtype, device_map, bits)
+    most = token_bound(max_visual_tokens, placement.device)
     model, processor, family = load_parts(source, placement, revision, progress, stop)
-    return _checked(VLM(model, processor, family, str(source), placement.reason, clip))
+    vlm = VLM(model, processor, family, str(source), placement.reason, clip)
+    if most and family.bound_tokens(model, processor, most):
+        vlm.notes = (*vlm.notes, bound_note(most, max_visual_tokens is None))
+    return _checked(vlm)
 
 
 def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Path | None) -> VLM:

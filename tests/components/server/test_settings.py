@@ -20,6 +20,7 @@ WRONG = {
     "TOKVIZ_BITS": ["2", "four", "16"],
     "TOKVIZ_DEVICE_MAP": ["all", "balance"],
     "TOKVIZ_MAX_NEW_TOKENS": ["0", "2000", "many", "-1", "1.5", "٣"],
+    "TOKVIZ_MAX_VISUAL_TOKENS": ["-1", "many", "1.5", "2000000", "٣"],
     "TOKVIZ_QUEUE": ["0", "many"],
     "TOKVIZ_RUNS_MB": ["0"],
     "TOKVIZ_UPLOAD_MB": ["21"],

@@ -225,6 +225,16 @@ class Family(ABC):
         times = [(part[0], part[-1]) for part in grouped(film.times, step)]
         return self.layout(model, processor, inputs, film.frames[::step]).timed(times)
 
+    def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
+        """Set the processor so that it makes at most so many visual tokens of a picture.
+
+        Where its smallest setting makes more, that one is set.
+
+        Returns:
+            Whether a setting was lowered; False also where every picture gives as many tokens.
+        """
+        return False
+
     # -- the vision tower ---------------------------------------------------------------------
 
     @abstractmethod

@@ -9,9 +9,10 @@ removed.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import Any
 
@@ -36,6 +37,18 @@ class Idefics3(SiglipBlocks):
     name = "idefics3"
     title = "Idefics3"
     model_types = ("idefics3",)
+
+    def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
+        """Lower the longest side to which a picture is resized before it is cut into squares."""
+        images = processor.image_processor
+        tile = int(images.max_image_size["longest_edge"])
+        # k x k squares and the whole picture, as many tokens each
+        squares = max(most // processor.image_seq_len - 1, 1)
+        longest = math.isqrt(squares) * tile
+        if not images.do_image_splitting or longest >= images.size.longest_edge:
+            return False
+        images.size = replace(images.size, longest_edge=longest)
+        return True
 
     def tower_layers(self, model: nn.Module) -> nn.ModuleList:
         """Return the blocks of the vision tower."""

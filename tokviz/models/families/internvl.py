@@ -32,6 +32,15 @@ class InternVL(Llava):
     title = "InternVL"
     model_types = ("internvl",)
 
+    def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
+        """Lower the number of tiles beside the thumbnail."""
+        images = processor.image_processor
+        tiles = max(most // processor.image_seq_length - 1, images.min_patches)
+        if not images.crop_to_patches or tiles >= images.max_patches:
+            return False
+        images.max_patches = tiles
+        return True
+
     def tower_layers(self, model: nn.Module) -> nn.ModuleList:
         """Return the blocks of the vision tower."""
         return model.model.vision_tower.encoder.layer  # type: ignore[union-attr, return-value]

@@ -45,6 +45,20 @@ class LlavaNext(Llava):
         canvases = ("image_grid_pinpoints", _pairs(theirs), _pairs(ours))
         return [*super().settings(model, processor), canvases]
 
+    def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
+        """Leave out canvases of too many tiles, in the processor and in the model's config."""
+        config, cutting = model.config, self.cutting(model)  # type: ignore[union-attr]
+        side = cutting.side
+        tiles = max(most // cutting.grid**2 - 1, 1)
+        smallest = min(height * width for height, width in cutting.pinpoints)
+        area = max(tiles * side**2, smallest)
+        kept = [[h, w] for h, w in cutting.pinpoints if h * w <= area]
+        if len(kept) == len(cutting.pinpoints):
+            return False
+        processor.image_processor.image_grid_pinpoints = kept
+        config.image_grid_pinpoints = kept  # type: ignore[union-attr]
+        return True
+
     def cutting(self, model: nn.Module) -> Cutting:
         """Return how the checkpoint cuts pictures."""
         config: Any = model.config

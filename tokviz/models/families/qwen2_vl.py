@@ -10,6 +10,7 @@ model's own memory of its last prompt (`rope_deltas`) is never read.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,16 @@ class Qwen2VL(Family):
     def image_mark(self, processor: Any) -> str:
         """Return the placeholder between its start and end tokens."""
         return f"<|vision_start|>{processor.image_token}<|vision_end|>"
+
+    def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
+        """Lower the pixels to which a picture is resized."""
+        images = processor.image_processor
+        token = (images.patch_size * images.merge_size) ** 2
+        pixels = max(most * token, images.size.shortest_edge)
+        if pixels >= images.size.longest_edge:
+            return False
+        images.size = replace(images.size, longest_edge=pixels)
+        return True
 
     def film_mark(self, processor: Any) -> str:
         """Return the placeholder of a film between its start and end tokens."""
