@@ -71,7 +71,7 @@ def test_what_is_only_shown_is_not_in_the_key():
 
 def test_no_other_module_knows_the_fields_of_a_lane_by_heart():
     """A dict display with a method and a budget is a lane; only these may hold one."""
-    known = {"lane_request.py", "brush.py", "keep_sweep.py", "asking.py"}  # events and API arguments
+    known = {"lane_request.py", "brush.py", "keep_sweep.py", "asking.py"}  # API arguments
     for path in (ROOT / "components").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Dict):
