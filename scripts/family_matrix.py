@@ -10,47 +10,18 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 from skimage import data
 
 import tokviz
-from scripts.family_page import KEEP, ROWS, Attempt, read
+from scripts.family_page import ROWS, Attempt, read
 from tests.models.tiny import TINY, save
 from tests.models.tiny_tiles import TINY_KIN, TINY_TILES
-from tokviz.capture import Capture
 from tokviz.errors import TokvizError
-
-PROMPT, NEW = "what is this?", 3
-SMALL = {"shapley": {"side": 3}, "leave_out": {"side": 3}, "integrated_gradients": {"steps": 4}}
-
-
-def attempts(family: str, vlm: Any, image: Image.Image) -> Iterator[tuple[str, str, Callable]]:
-    """Yield kind, name and what to call, for all there is to try on one model."""
-    for name in sorted(tokviz.METHODS):
-        yield "method", name, lambda n=name: run(vlm, image, tokviz.plan(n, keep=KEEP))
-    for name in sorted(tokviz.MITIGATIONS):
-        yield "mitigation", name, lambda n=name: run(vlm, image, tokviz.plan(mitigation=n))
-    trace = vlm.answer(image, PROMPT, None, NEW, Capture(lens=3, flow=True, states=True))
-    for name, entry in sorted(tokviz.ANALYSES.items()):
-        images = [image, image.rotate(90)] if "folder" in entry.asks else image
-        options = SMALL.get(name, {})
-        yield (
-            "analysis",
-            name,
-            lambda n=name, i=images, o=options: vlm.analyse(
-                n, i, PROMPT, trace=trace, max_new_tokens=NEW, **o
-            ),
-        )
-
-
-def run(vlm: Any, image: Image.Image, plan: Any) -> None:
-    """Answer with a plan and look at nothing else."""
-    vlm.answer(image, PROMPT, plan, NEW, Capture.nothing())
+from tokviz.testing.on_families import attempts
 
 
 def try_all(families: list[str]) -> tuple[list[Attempt], list[str]]:
@@ -61,7 +32,7 @@ def try_all(families: list[str]) -> tuple[list[Attempt], list[str]]:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             vlm = tokviz.load(save((TINY | TINY_TILES | TINY_KIN)[family], Path(folder)))
-        for kind, name, call in attempts(family, vlm, image):
+        for kind, name, call in attempts(vlm, image):
             try:
                 call()
                 done.append(Attempt(kind, name, family))
