@@ -69,8 +69,9 @@ def load(
         return _given(source, asked, clip)
     placement = choose_placement(device, dtype, device_map, bits)
     most = token_bound(max_visual_tokens, placement.device)
-    model, processor, family = load_parts(source, placement, revision, progress, stop)
+    model, processor, family, notes = load_parts(source, placement, revision, progress, stop)
     vlm = VLM(model, processor, family, str(source), placement.reason, clip)
+    vlm.notes = notes
     if most and family.bound_tokens(model, processor, most):
         vlm.notes = (*vlm.notes, bound_note(most, max_visual_tokens is None))
     return _checked(vlm)

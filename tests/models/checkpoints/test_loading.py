@@ -7,12 +7,15 @@ import pytest
 import torch
 from huggingface_hub import constants
 from huggingface_hub.utils.tqdm import _create_progress_bar
+from PIL import Image
+from transformers import LlamaConfig
 
 import tokviz
 from tokviz.errors import ModelError
 from tokviz.models.before import prefill_input
 from tokviz.models.checkpoints import download, loading, placement
 from tokviz.models.checkpoints import memory as room
+from tokviz.models.checkpoints.attention_choice import plain_attention
 from tokviz.models.checkpoints.placement import choose_placement
 
 
@@ -248,3 +251,33 @@ def test_a_decoder_spread_over_devices_is_said_by_methods_inside_it(vlm):
     spread = [torch.empty(1), torch.empty(1, device="meta")]
     with pytest.raises(ModelError, match="one device; device_map put them on cpu, meta"):
         prefill_input.check_one_device(spread)
+
+
+@pytest.mark.parametrize("asked", ["flash_attention_2", "kernels-community/flash-attn", "unknown"])
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "by part"])
+def test_attention_that_is_not_installed_is_replaced_and_named(checkpoint, tmp_path, key, asked):
+    folder = tmp_path / "model"
+    shutil.copytree(checkpoint("llava"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    parts = {"": asked, "text_config": asked, "vision_config": "eager"}
+    config |= {"attn_implementation": parts} if key == "by part" else {key: asked}
+    (folder / "config.json").write_text(json.dumps(config))
+    picture = Image.new("RGB", (48, 48), "red")
+    trace = tokviz.load(folder).answer(picture, "what?", max_new_tokens=2)
+    assert any(f"config.json asks for the attention {asked!r}" in note for note in trace.notes)
+    plain = tokviz.load(checkpoint("llava")).answer(picture, "what?", max_new_tokens=2)
+    assert (trace["answer_prob"] == plain["answer_prob"]).all()
+    assert not any("config.json asks" in note for note in plain.notes)
+
+
+def test_a_model_that_takes_no_sdpa_is_loaded_with_eager():
+    tried = []
+
+    def build(folder, *, config, attn_implementation):
+        tried.append((attn_implementation, config._attn_implementation_internal))
+        if attn_implementation == "sdpa":
+            raise ValueError("GptOss does not support an attention implementation through SDPA.")
+        return "model"
+
+    assert plain_attention(build, "folder", LlamaConfig()) == "model"
+    assert tried == [("sdpa", "sdpa"), ("eager", "eager")]

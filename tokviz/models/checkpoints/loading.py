@@ -19,6 +19,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils.logging import set_tqdm_hook
 
 from tokviz.errors import ModelError, Stopped
+from tokviz.models.checkpoints.attention_choice import (
+    attention_note,
+    foreign_attention,
+    plain_attention,
+)
 from tokviz.models.checkpoints.before_download import look_before_download
 from tokviz.models.checkpoints.checkpoint import check_complete, check_folder, weight_bytes
 from tokviz.models.checkpoints.download import (
@@ -48,8 +53,8 @@ def load_parts(
     revision: str | None = None,
     progress: ProgressLine = log.info,
     stop: threading.Event | None = None,
-) -> tuple[nn.Module, Any, Family]:
-    """Return model, processor and family of a checkpoint.
+) -> tuple[nn.Module, Any, Family, tuple[str, ...]]:
+    """Return model, processor and family of a checkpoint, and notes about how it was loaded.
 
     Args:
         source: "embedded", a Hub id, or a local folder.
@@ -78,7 +83,8 @@ def load_parts(
         _check_room(size, config.dtype, placement)
         progress(f"loading {size:.2f} GB of weights")
         with _reported(progress, stop):
-            model = _build(folder, placement)
+            asked = foreign_attention(config)
+            model = _build(folder, placement, config if asked else None)
         family.check_model(model)
     except Stopped:
         raise
@@ -89,13 +95,20 @@ def load_parts(
         reason = placement.too_small(size) if is_out_of_memory(error) else at_load(error)
         raise ModelError(_refused(source, reason)) from error
     progress(f"ready on {model.device}, {placement.reason}")
-    return model.eval(), processor, family
+    return model.eval(), processor, family, (attention_note(asked),) if asked else ()
 
 
-def _build(folder: str, placement: Placement) -> nn.Module:
-    """Return the model with its weights on its devices."""
-    spread = placement.spread()
-    built: Any = AutoModelForImageTextToText.from_pretrained(
+def _build(folder: str, placement: Placement, config: Any) -> nn.Module:
+    """Return the model with its weights on its devices.
+
+    Args:
+        folder: of the checkpoint.
+        placement: its devices and number type.
+        config: of a checkpoint whose attention is not to be loaded; None = as it asks.
+    """
+    spread, build = placement.spread(), AutoModelForImageTextToText.from_pretrained
+    own: Any = build if config is None else partial(plain_attention, build, config=config)
+    built: Any = own(
         folder,
         dtype=placement.dtype,
         use_safetensors=True,
