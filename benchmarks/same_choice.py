@@ -3,27 +3,33 @@
 Two methods that give the same W on every question and at every budget are one row of evidence, not
 two: docs/accuracy.md marks them with what this writes to docs/same_choice.json. Compared are the
 whole W (which token stands for which, and with what weight) and where it acts, on a few held-out
-scenes; a few minutes on one core.
+scenes and test pictures. No answer is written: the tower runs once per picture, and only methods
+inside the language model read the prompt. About two minutes on one core.
 """
 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 import tokviz
-from benchmarks.methods import scene_questions
+from benchmarks.methods import Asked, see
 from tokviz.capture import Capture
 from tokviz.errors import TokvizError
 from tokviz.matrix import Reduction
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.runs.run import Run
+from tokviz.plans import Plan
+from tokviz.trace.stages import StageRecord
 
 PAGE = Path(__file__).parents[1] / "docs" / "same_choice.json"
-QUESTIONS, SHARES = 4, (50, 25, 11)
+QUESTIONS, SHARES = 3, (50, 25, 11)
+"""Questions from each of the two sources, and budgets in per cent."""
 ORACLE = "relevance"
 """Has seen the answer: no method."""
 
@@ -31,35 +37,42 @@ ORACLE = "relevance"
 def groups() -> list[list[str]]:
     """Return the names of methods that decided alike everywhere, two or more each."""
     vlm = tokviz.load("embedded")
-    found: dict[str, Any] = {name: hashlib.sha256() for name in tokviz.METHODS if name != ORACLE}
-    for image, text, _ in scene_questions(QUESTIONS):
-        for name in list(found):
-            for one in decisions(vlm, image, text, name):
-                found[name].update(one)
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name, digest in found.items():
-        alike[digest.hexdigest()].append(name)
-    nothing = hashlib.sha256().hexdigest()
-    alike.pop(nothing, None)
-    return sorted(sorted(names) for names in alike.values() if len(names) > 1)
+    names = [name for name in tokviz.METHODS if name != ORACLE]
+    asked = see(vlm, QUESTIONS, QUESTIONS, [tokviz.plan(name, 1) for name in names])
+    alike: dict[bytes, list[str]] = defaultdict(list)
+    for name in tqdm(names, unit="method"):
+        alike[choices(vlm, asked, name)].append(name)
+    alike.pop(hashlib.sha256().digest(), None)  # refused everywhere
+    return sorted(sorted(found) for found in alike.values() if len(found) > 1)
 
 
-def decisions(vlm: Any, image: Any, text: str, name: str) -> Iterator[bytes]:
-    """Yield what a method decided on one question, one budget after the other."""
-    with vlm.guarded():
-        prepared = vlm.prepare([image], text)
-    for share in SHARES:
-        plan = tokviz.plan(name, keep=max(1, prepared.asked.layout.n * share // 100))
-        try:
+def choices(vlm: Any, asked: Sequence[Asked], name: str) -> bytes:
+    """Return a digest of all that a method decided, question by question, budget by budget."""
+    digest = hashlib.sha256()
+    for number, one in enumerate(asked):
+        for share in SHARES:
+            keep = max(1, one.prepared.asked.layout.n * share // 100)
+            for record in decisions(vlm, one, tokviz.plan(name, keep)):
+                what = (number, share, record.place, record.layer, record.effect)
+                digest.update(repr(what).encode())
+                digest.update(decided(record.reduction))
+    return digest.digest()
+
+
+def decisions(vlm: Any, asked: Asked, chosen: Plan) -> list[StageRecord]:
+    """Return what a plan decided on one question; nothing where it was refused."""
+    try:
+        if not chosen.at("language_model"):
             with vlm.guarded():
-                shared = vlm.encode(prepared, [plan], Capture.nothing())
-            run = Run(vlm, prepared, shared, {}, plan, Capture.nothing())
-            run.advance(run.start, strict=True)
-        except TokvizError:
-            continue
-        for record in (*run.prefill_input.records, *run.lane.stages.records()):
-            yield repr((record.place, record.layer, record.effect)).encode()
-            yield decided(record.reduction)
+                made = make_prefill_input(
+                    vlm.family, vlm.model, asked.prepared, asked.vision, chosen
+                )
+            return made.records
+        run = Run(vlm, asked.prepared, asked.vision, {}, chosen, Capture.nothing())
+        run.advance(run.read_prompt, strict=True)
+    except TokvizError:
+        return []
+    return [*run.prefill_input.records, *run.lane.stages.records()]
 
 
 def decided(done: Reduction) -> bytes:

@@ -19,8 +19,9 @@ from typing import Any
 from .setting_readers import READERS, SettingError
 from .setting_table import TABLE
 
-READ_BY_TESTS = {"TOKVIZ_CHROMIUM", "TOKVIZ_TEST_WAIT"}
-"""Settings of the tests, which start servers with them in the environment."""
+READ_BY_TESTS = {"TOKVIZ_CHROMIUM", "TOKVIZ_TEST_WAIT", "TOKVIZ_ROOT"}
+"""Settings of tests, which start servers with them in the environment; TOKVIZ_ROOT tells scripts
+outside the repository where it is."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HOSTED = (
     "TOKVIZ_MODELS", "TOKVIZ_AUTH", "TOKVIZ_TRUST_PROXY", "TOKVIZ_HOSTS", "SPACE_ID",

@@ -10,7 +10,13 @@ import pytest
 from components.runs.models import check_placement
 from components.setting_readers import READERS, SettingError
 from components.setting_table import TABLE
-from components.settings import Settings, check_port, load_options, read_settings
+from components.settings import (
+    READ_BY_TESTS,
+    Settings,
+    check_port,
+    load_options,
+    read_settings,
+)
 from tests.serving import ROOT
 
 WRONG = {
@@ -69,6 +75,10 @@ def test_a_misspelt_name_is_refused_with_the_name_that_was_meant():
         read_settings({"TOKVIZ_QUEU": "3"})
     with pytest.raises(SettingError, match=r"no setting TOKVIZ_XYZZY: docs/server.md lists"):
         read_settings({"TOKVIZ_XYZZY": "3"})
+
+
+def test_what_tests_and_scripts_read_is_not_taken_for_a_misspelt_name():
+    assert read_settings(dict.fromkeys(READ_BY_TESTS, "/a/folder")) == Settings(personal=True)
 
 
 def test_nothing_set_is_the_defaults_and_a_space_is_open_behind_its_proxy():
