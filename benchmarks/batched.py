@@ -37,7 +37,12 @@ def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -
         vlm: a loaded model.
         prefill_inputs: what enters layer 0, from `make_prefill_input`; no stages inside.
         new_tokens: tokens after which an answer is cut.
+
+    Raises:
+        ValueError: a prompt needs the engine's own work inside the language model.
     """
+    if any(one.stages.unmerged or one.stages.members for one in prefill_inputs):
+        raise ValueError("merged tokens with several positions cannot be answered in batches.")
     groups: dict[int, list[int]] = defaultdict(list)
     for number, one in enumerate(prefill_inputs):
         groups[one.input_ids.shape[1]].append(number)

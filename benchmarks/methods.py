@@ -114,6 +114,13 @@ def outside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
     return [Answered(*row) for row in zip(texts, left, map(float, left), spent, strict=True)]
 
 
+def in_batches(chosen: Plan) -> bool:
+    """Return whether nothing happens to visual tokens inside the language model."""
+    unmerged = any(step.entry and step.entry.unmerges(step.options) for step in chosen.steps)
+    inside_it = any(chosen.at(place) for place in ("picture", "language_model", "cache"))
+    return not inside_it and not unmerged
+
+
 def inside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
     """Answer with a plan that acts in the language model or its cache, question by question."""
     layers, found = vlm.info["layers"], []
@@ -143,8 +150,7 @@ def measure(vlm: Any, asked: Sequence[Asked], name: str, share: int, keep: int) 
     """Return the row of one method at one budget."""
     row = Row(name, share, keep)
     chosen = Plan(()) if name == FULL else plan(name, keep)
-    own_run = any(chosen.at(place) for place in ("picture", "language_model", "cache"))
-    answer: Callable[..., list[Answered]] = inside if own_run else outside
+    answer: Callable[..., list[Answered]] = outside if in_batches(chosen) else inside
     try:
         found = answer(vlm, asked, chosen)
     except TokvizError as error:

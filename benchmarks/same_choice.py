@@ -62,7 +62,7 @@ def choices(vlm: Any, asked: Sequence[Asked], name: str) -> bytes:
 def decisions(vlm: Any, asked: Asked, chosen: Plan) -> list[StageRecord]:
     """Return what a plan decided on one question; nothing where it was refused."""
     try:
-        if not chosen.at("language_model"):
+        if chosen.at("tower") or chosen.at("before"):
             with vlm.guarded():
                 made = make_prefill_input(
                     vlm.family, vlm.model, asked.prepared, asked.vision, chosen
