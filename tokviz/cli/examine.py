@@ -27,6 +27,7 @@ from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
 from tokviz.examine.pointing import overlap, pointing_energy, pointing_hit, tokens_inside
 from tokviz.progress import counting, searching
 from tokviz.trace import Trace
+from tokviz.trace.stages import CUT_OFF_WORDS
 
 if TYPE_CHECKING:
     from tokviz.models import VLM
@@ -190,21 +191,28 @@ def run_search(arguments: argparse.Namespace) -> int:
             runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told,
             stop=stop,
         )  # fmt: skip
-    _print(arguments, _record(found), certificate_text(found))
+    _print(arguments, _record(found, trace.finish), certificate_text(found, trace.finish))
     return status_of(stop)
 
 
-def _record(found: Certificate) -> dict[str, Any]:
-    return {**asdict(found), "tokens": found.tokens.tolist(), "sentence": found.sentence()}
+def _record(found: Certificate, finish: str = "") -> dict[str, Any]:
+    told = {"tokens": found.tokens.tolist(), "sentence": found.sentence(), "finish": finish}
+    return {**asdict(found), **told}
 
 
-def certificate_text(found: Certificate) -> str:
-    """Return a certificate with the answers before and after."""
+def certificate_text(found: Certificate, finish: str = "") -> str:
+    """Return a certificate with the answers before and after.
+
+    Args:
+        found: the certificate.
+        finish: why the answer with all tokens ended, a key of FINISHES.
+    """
+    cut = f" ({word})" if (word := CUT_OFF_WORDS.get(finish)) else ""
     gone = "without the set" if found.kind == "necessary" else "with the set alone"
     lines = [found.sentence()]
     if found.found and len(found.tokens):
         lines.append(f"Tokens: {', '.join(map(str, found.tokens))}")
-        lines.append(f"Answer with all tokens: {found.before}")
+        lines.append(f"Answer with all tokens: {found.before}{cut}")
         lines.append(f"Answer {gone}: {found.after}")
     if len(found.tokens) and found.minimal:
         lines.append("No single token can be left out of this set; other sets may do as well.")
@@ -226,14 +234,18 @@ def _search_budget(arguments: argparse.Namespace) -> int:
     n = prepared.asked.layout.n
     with until_interrupted() as stop:
         keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit, stop=stop)
-    title = tokviz.METHODS[arguments.method].title
+    entry = tokviz.METHODS[arguments.method]
+    title = entry.title + ("" if entry.verified else " (stand-in)")
     failed = [budget for budget, holds in tried.items() if not holds]
     text = (
         f"{title}: the answer holds from {keep} of {n} visual tokens on, at all "
         f"{sum(budget >= keep for budget in tried)} budgets that were tried there.\n"
         f"It changes at: {', '.join(map(str, failed)) or 'none of those tried'}."
     )
-    record = {"method": arguments.method, "keep": keep, "total": n, "tried": tried}
+    record = {
+        "method": arguments.method, "verified": entry.verified, "keep": keep, "total": n,
+        "tried": tried,
+    }  # fmt: skip
     _print(arguments, record, text)
     return status_of(stop)
 

@@ -30,6 +30,7 @@ from tokviz.models import VLM, load
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
+from tokviz.trace.stages import CUT_OFF_WORDS
 
 UNSURE = 0.8
 "A word less probable than this is flagged."
@@ -90,6 +91,8 @@ class Report:
     prompt: str
     answer: str
     words: tuple[Word, ...]
+    finish: str = ""
+    "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`."
 
     @property
     def flagged(self) -> tuple[Word, ...]:
@@ -101,7 +104,8 @@ class Report:
         return {**asdict(self), "how_often": how_often()}
 
     def __str__(self) -> str:
-        lines = [f"{self.prompt} → {self.answer}", LEGEND]
+        cut = f" ({word})" if (word := CUT_OFF_WORDS.get(self.finish)) else ""
+        lines = [f"{self.prompt} → {self.answer}{cut}", LEGEND]
         for word in self.words:
             least, most = (round(f(word.dependence.values()), 1) + 0.0 for f in (min, max))
             lines.append(
@@ -177,7 +181,8 @@ def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
                 reason,
             )
         )
-    return Report(str(trace.model.get("name", "")), trace.prompt, trace.answer, tuple(words))
+    name = str(trace.model.get("name", ""))
+    return Report(name, trace.prompt, trace.answer, tuple(words), trace.finish)
 
 
 def how_often(figures: Mapping[str, Any] | None = None) -> str:

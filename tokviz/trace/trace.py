@@ -27,7 +27,7 @@ from tokviz.trace import trace_io
 from tokviz.trace.check_arrays import check_arrays
 from tokviz.trace.layout import Layout
 from tokviz.trace.schema import SCHEMA
-from tokviz.trace.stages import CUT_OFF, MitigationRecord, StageRecord
+from tokviz.trace.stages import CUT_OFF, CUT_OFF_WORDS, MitigationRecord, StageRecord
 from tokviz.trace.to_file import file_arrays, header_of
 
 
@@ -88,7 +88,8 @@ class Trace:
     def __repr__(self) -> str:
         """Return one line, without the contents of arrays and pictures."""
         left = f", {self.reduction.m} left" if self.stages else ""
-        said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}"
+        cut = f" ({word})" if (word := CUT_OFF_WORDS.get(self.finish)) else ""
+        said = f"{self.prompt[:60]!r} -> {self.answer[:60]!r}{cut}"
         held = shorten(", ".join(self.arrays) or "none", 50, placeholder=" …")
         arrays = f"{len(self.arrays)} arrays: {held}"
         return f"<Trace {said}, {self.n} visual tokens{left}, {arrays}>"
