@@ -84,8 +84,8 @@ def shown(name: str, rows: dict[tuple[str, int], Row]) -> str:
     """Return a method's name with what a reader must know: a stand-in, the same W as another."""
     text = marked(name)
     for groups, what in ((same_choice(), "W"), (same_figures(rows), "figures")):
-        others = [f"`{o}`" for group in groups if name in group for o in group if o != name]
-        others = [other for other in others if other not in text]
+        others = [o for group in groups if name in group for o in group if o != name]
+        others = [marked(other) for other in others if f"`{other}`" not in text]
         text += f", same {what} as {', '.join(others)}" if others else ""
     return text
 

@@ -67,7 +67,7 @@ def test_what_goes_on_around_the_decision_makes_the_run_differ(facts, reason):
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if METHODS[name].depths])
 def test_layers_placed_on_another_depth_make_the_run_differ(name):
     entry = METHODS[name]
-    part = "language_model" if entry.place == "language_model" else "tower"
+    part = "tower" if entry.place in ("tower", "before") else "language_model"
     options = {k: v for k, v in entry.published_options.items() if k in entry.options}
     for depth in entry.depths:
         same = RunFacts(layers={part: depth, "other": 3})

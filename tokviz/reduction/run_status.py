@@ -132,7 +132,7 @@ def settings(entry: Method, options: Mapping[str, Any]) -> list[str]:
 
 def other_depth(entry: Method, options: Mapping[str, Any], layers: Mapping[str, int]) -> list[str]:
     """Return how the published layers were placed on a model of another depth."""
-    here = layers.get("language_model" if entry.place == "language_model" else "tower")
+    here = layers.get("tower" if entry.place in ("tower", "before") else "language_model")
     if here is None or not entry.depths or here in entry.depths:
         return []
     published = entry.depths[0]
