@@ -166,7 +166,8 @@ def methods_page():
         "\n".join(f"- *{name}*: {what}." for name, what in EFFECTS.items() if name != "remove"),
         keep_all(),
         "Several images: tokens are chosen\n\n"
-        + "\n".join(f"- *{name}*: {how}." for name, how in IMAGES.items()),
+        + "\n".join(f"- *{name}*: {how}." for name, how in IMAGES.items())
+        + f"\n\n{film_sentence()}",
         "Several crops: tokens are chosen\n\n"
         + "\n".join(f"- *{name}*: {how}." for name, how in TILES.items())
         + "\n\nInside the tower a method needs an image in one crop; it says so where there are "
@@ -187,6 +188,15 @@ def keep_all():
     return (
         "With `keep` = all tokens a method leaves every token as it is, except for those that "
         f"choose their own count, which may still leave fewer: {own}."
+    )
+
+
+def film_sentence():
+    """What methods do with a film's frames."""
+    names = ", ".join(f"`{name}`" for name, entry in sorted(METHODS.items()) if entry.frames)
+    return (
+        "Each frame of a film counts as an image, and with Qwen-VL each pair of frames. These "
+        f"methods compare frames, and refuse a prompt of one picture: {names}."
     )
 
 

@@ -19,6 +19,11 @@ REFUSED = {
         "Smaller picture cannot leave 16.* makes 36 of this picture at every size",
     ),
     "fastvggt": (InputError, "FastVGGT partition merges later frames.*single frame"),
+    **{
+        name: (InputError, f"{METHODS[name].title} compares the frames of a film")
+        for name in METHODS
+        if METHODS[name].frames
+    },
     "globalcom2": (InputError, "GlobalCom² needs an image with a thumbnail and crops"),
 }
 """What one picture in one tile cannot give, and how that is said."""

@@ -173,6 +173,8 @@ class Method:
     "True if the method may keep fewer tokens than the budget."
     images: str = "each"
     "A key of IMAGES; by default each, inside the language model together."
+    frames: bool = False
+    "True: it compares the frames of a film, and is refused for one picture."
     tiles: str = "together"
     "A key of TILES: what the official code does with the crops of one image."
     schedule: Schedule | None = None
@@ -224,7 +226,13 @@ class Method:
         return self.schedule(n, keep, layers, **self.check_options(options))
 
     def check_images(self, count: int) -> None:
-        """Raise InputError for several images if the method is defined for one only."""
+        """Raise InputError for several images if the method is defined for one, and vice versa."""
+        if self.frames and count < 2:
+            raise InputError(
+                f"{self.title} compares the frames of a film, and this prompt has one picture. Ask "
+                "about a film or several pictures, or choose a method for one picture, such as "
+                "divprune."
+            )
         if self.images == "one" and count > 1:
             raise InputError(
                 f"{self.title} is defined for one image, and this prompt has {count}. Ask about "

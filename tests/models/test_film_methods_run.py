@@ -1,0 +1,36 @@
+"""Methods for films on models: real frames, shares per frame, and one picture refused."""
+
+import numpy as np
+import pytest
+
+import tokviz
+from tests.films import film_of, noise_film
+from tokviz.reduction import METHODS
+
+FILM = sorted(name for name in METHODS if METHODS[name].frames)
+
+
+@pytest.mark.parametrize("name", FILM)
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava_onevision", "llava"])
+def test_a_film_loses_tokens_for_real(checkpoint, family, name):
+    vlm = tokviz.load(checkpoint(family))
+    film = noise_film(6)
+    full = vlm.answer(film, "what?", None, 2)
+    trace = vlm.answer(film, "what?", tokviz.plan(name, keep="50%"), 2)
+    assert trace.reduction.m == pytest.approx(full.n / 2, abs=1)
+    assert trace.kv_lengths[0] < full.kv_lengths[0]
+    assert any("all images together" in note for note in trace.notes)
+
+
+def test_evs_drops_still_frames_and_keeps_the_moving_one(checkpoint):
+    vlm = tokviz.load(checkpoint("internvl"))
+    first, other = noise_film(2, (48, 48)).frames
+    still = vlm.answer(film_of([first, first, first, other]), "?", tokviz.plan("evs", keep=18), 2)
+    kept = np.bincount(still.layout.image[still.reduction.kept], minlength=4)
+    assert kept.tolist() == [9, 0, 0, 9]
+
+
+@pytest.mark.parametrize("name", FILM)
+def test_one_picture_is_refused_in_a_sentence(vlm, cat, name):
+    with pytest.raises(tokviz.InputError, match="compares the frames of a film.*one picture"):
+        vlm.answer(cat, "what?", tokviz.plan(name, keep=9), 2)
