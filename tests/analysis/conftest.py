@@ -170,6 +170,11 @@ def runs(toy):
         "gradients": lambda layer, step: np.ones((2, S + 1, S + 1)),
         "exits": lambda layer: ([YES if layer > 1 else DOG, STOP], [-0.1, -0.1]),
         "prompt_statistics": prompt_statistics,
+        "state_curves": lambda: {
+            "similarity": np.linspace([0.1, 0.2], [0.9, 0.3], LAYERS),
+            "constant": np.full((LAYERS, 2), 0.5),
+            "rank": np.full((LAYERS, 2), 2.0),
+        },
         "knockout": lambda span: -1.0 - sum(layer == 2 for layer in span),
         "full": toy,
         "others": [toy],

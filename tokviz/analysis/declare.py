@@ -40,6 +40,9 @@ ASKS: dict[str, str] = {
     "[l, s], the same if every row spread its attention evenly; value_norm [l, g, s] for g key "
     "heads; state_max and state_dim [l, s], the largest |h| at each layer's input and its "
     "dimension; state_median [l].",
+    "state_curves": "a function: () -> arrays [l, m] of the states at each layer's input, of image "
+    "and text: similarity, the mean cosine of all pairs of rows; constant, the share of their "
+    "squared length that is in their mean; rank, their effective rank.",
     "full": "the trace of the same question with all tokens.",
     "others": "other traces to compare with.",
     "judge": "a function: (text so far, chosen token, other token) -> entail, contra or neutral.",

@@ -212,3 +212,13 @@ def test_the_statistics_of_the_prompt_are_those_of_whole_maps(model, cat):
     result = model.analyse("sink_statistics", cat, trace=trace)
     assert result.values.shape == (rows,)
     assert np.isfinite(result["massive"].values).all()
+
+
+def test_the_likeness_of_tokens_is_measured_at_every_layers_input(model, cat):
+    trace = model.answer(cat, "what is this?", None, 1)
+    result = model.analyse("smoothing", cat, trace=trace)
+    layers = trace.model["layers"]
+    assert result.values.shape == (layers, 2)
+    assert (np.abs(result.values) <= 1 + 1e-5).all()
+    assert ((result["constant"].values >= 0) & (result["constant"].values <= 1 + 1e-5)).all()
+    assert (result["rank"].values >= 1 - 1e-3).all()

@@ -27,6 +27,7 @@ from tokviz.models.runs.image_exit import ImageExit
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.prompt_statistics import prompt_statistics
 from tokviz.models.runs.same_question import check_pictures
+from tokviz.models.runs.state_curves import state_curves
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
@@ -236,6 +237,11 @@ class ExtraForwards:
         with self.loaded.guarded():
             return prompt_statistics(self.reading, self.all, self._features)
 
+    def state_curves(self) -> dict[str, np.ndarray]:
+        """Return how alike the prompt's rows are by layer, see ASKS; one forward of the prompt."""
+        with self.loaded.guarded():
+            return state_curves(self.reading, self.all, self._features)
+
     # -- gradients --------------------------------------------------------------------------------
 
     @contextmanager
@@ -297,7 +303,7 @@ class ExtraForwards:
 
 SUPPLIED = {
     "score", "answers", "forward", "features", "maps", "gradients", "exits", "knockout", "controls",
-    "prompt_statistics",
+    "prompt_statistics", "state_curves",
 }  # fmt: skip
 """Keys of ASKS that come from a question and its trace alone."""
 
