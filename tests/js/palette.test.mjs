@@ -21,8 +21,17 @@ test("a colour as one number has the bytes of the same colour as text", () => {
   const bytes = new Uint8Array(palette.packed.buffer);
   for (const step of [0, 1, 100, 255]) {
     assert.deepEqual(Array.from(bytes.slice(4 * step, 4 * step + 3)), parts(palette.ramp[step]));
-    assert.equal(bytes[4 * step + 3], 255);
   }
+});
+
+test("where a map is low the picture shows through, and nothing of it where it is highest", () => {
+  const bytes = new Uint8Array(palette.packed.buffer);
+  const alphas = Array.from({ length: 256 }, (_, step) => bytes[4 * step + 3]);
+  assert.equal(alphas[0], 0);
+  assert.equal(alphas[255], 255);
+  assert.ok(alphas.every((alpha, i) => !i || alpha >= alphas[i - 1]));
+  assert.equal(palette.cover(0), 0);
+  assert.ok(palette.cover(0.1) < 0.3);
 });
 
 test("shares outside 0 to 1 take the colours at the ends", () => {

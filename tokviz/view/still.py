@@ -38,6 +38,11 @@ def colours(share: np.ndarray) -> np.ndarray:
     return anchors[left] + (anchors[left + 1] - anchors[left]) * (place - left)[..., None]
 
 
+def cover(share: np.ndarray) -> np.ndarray:
+    """Return how far a colour covers the picture, 0 to 1: low values let it show through."""
+    return np.clip(share, 0, 1) ** 0.6
+
+
 def scaled(values: np.ndarray, scaling: str = "linear", high: float | None = None) -> np.ndarray:
     """Return values [n] as shares in 0 to 1 of the colour scale; NaN stays NaN.
 
@@ -133,15 +138,16 @@ def paint(
         share: [n] in 0 to 1 (see `scaled`), NaN = no number; None leaves the map out.
         fate: [n] of KEPT, MERGED, PRUNED, or None.
         group: [n] output token of each token, for the colours of merged ones.
-        opacity: of the map, 0 to 1.
+        opacity: of the map where it is highest, 0 to 1; lower values cover less.
     """
     pixels, token = paper.pixels.copy(), paper.token
     inside = token >= 0
     if share is not None:
-        pixels = pixels * 0.25 + np.asarray(ImageOps.grayscale(_image(pixels)))[..., None] * 0.75
+        pixels = pixels * 0.4 + np.asarray(ImageOps.grayscale(_image(pixels)))[..., None] * 0.6
         seen = inside & np.isfinite(share)[token]
-        mixed = colours(np.nan_to_num(share))[token[seen]]
-        pixels[seen] = pixels[seen] * (1 - opacity) + mixed * opacity
+        share = np.nan_to_num(share)
+        covered = (opacity * cover(share))[token[seen]][:, None]
+        pixels[seen] = pixels[seen] * (1 - covered) + colours(share)[token[seen]] * covered
     if fate is not None:
         _draw_fates(pixels, token, fate, np.zeros(len(fate), int) if group is None else group)
     return _image(pixels)
@@ -188,7 +194,7 @@ def draw(
         fates: draw which tokens were kept, merged and pruned.
         scaling: linear, log or rank.
         side: longest side of each pane in pixels.
-        opacity: of the map, 0 to 1.
+        opacity: of the map where it is highest, 0 to 1; lower values cover less.
 
     Raises:
         InputError: another number of values than visual tokens.

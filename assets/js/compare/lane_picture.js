@@ -157,7 +157,7 @@ export class LanePicture {
 
   /** @param {AttentionShown} attention */
   attentionEntry({ view }) {
-    const colours = palette.ramp.filter((_, i) => i % 51 === 0).join(",");
+    const colours = palette.onGrey.filter((_, i) => i % 51 === 0).join(",");
     const style = `background: linear-gradient(to right, ${colours})`;
     const whose = Number.isInteger(this.column.plan?.layer) ? "its own" : "as in the viewer";
     const high = formatNumber(this.owner.high);

@@ -132,10 +132,10 @@ export class Figure {
 
   bar(pen, y) {
     const { range, view, scene } = this.owner;
-    const steps = palette.ramp.length;
     const long = 340;
+    const steps = palette.onGrey.length;
     const map = scene.map(view.map);
-    palette.ramp.forEach((colour, i) => {
+    palette.onGrey.forEach((colour, i) => {
       pen.fillStyle = colour;
       pen.fillRect(EDGE + (long * i) / steps, y, long / steps + 0.6, 16);
     });

@@ -10,7 +10,7 @@ import { palette } from "./palette.js";
 export const isHeatDrawn = (look) => Boolean(look.norm) && look.opacity > 0;
 
 /**
- * Colour every token by its share of the colour scale. Sinks (unless they are included) and tokens
+ * Colour every token by its share of the colour scale, the less the lower it is. Sinks (unless they are included) and tokens
  * without a place get no colour, tokens without a number a pattern.
  * @param {Painter} painter
  * @param {Look} look
@@ -23,10 +23,12 @@ export const drawHeat = (painter, look) => {
   pen.globalAlpha = look.opacity;
   if (painter.exact)
     painter.eachCell(hasColour, (i, x, y, w, h) => {
+      pen.globalAlpha = look.opacity * palette.cover(norm[i]);
       pen.fillStyle = palette.colour(norm[i]);
       pen.fillRect(x, y, w, h);
     });
   else drawMosaic(painter, look, (i) => (hasColour(i) ? palette.packedColour(norm[i]) : 0));
+  pen.globalAlpha = look.opacity;
   if (look.absent) drawPattern(painter, "absent", (i) => !isLeftOut(i) && !hasColour(i));
   pen.globalAlpha = 1;
 };

@@ -128,7 +128,7 @@ export class Painter extends HiddenCanvases {
   }
 
   drawPanes(grey) {
-    this.pen.filter = grey ? "grayscale(0.8)" : "none";
+    this.pen.filter = grey ? "grayscale(0.6)" : "none";
     for (const [i, pane] of this.scene.payload.panes.entries())
       if (this.rects[i]) this.drawPane(pane, this.rects[i]);
     this.pen.filter = "none";

@@ -20,6 +20,8 @@ const mixed = Array.from({ length: 256 }, (_, step) => {
   return rgb[left].map((from, c) => Math.round(from + (rgb[left + 1][c] - from) * (place - left)));
 });
 const ramp = mixed.map((mix) => `rgb(${mix.join(",")})`);
+/** How far a colour covers the picture, 0 to 1: where a map is low the picture shows through. */
+const cover = mixed.map((_, step) => (step / 255) ** 0.6);
 
 /** Colours of groups (Okabe-Ito): colour-blind readers can tell them apart, and groups have outlines. */
 const groups = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
@@ -156,10 +158,22 @@ export const scaled = (share, scaling) => {
 };
 
 /** The ramp with a colour's four bytes red, green, blue, alpha as one number, for pixel arrays. */
-const packed = new Uint32Array(Uint8Array.from(mixed.flatMap((mix) => [...mix, 255])).buffer);
+const packed = new Uint32Array(
+  Uint8Array.from(mixed.flatMap((mix, step) => [...mix, Math.round(255 * cover[step])])).buffer,
+);
+
+/** A picture's middle grey, over which the colour bar shows its colours. */
+const GREY = [169, 176, 184];
+
+/** The colours of the colour bar: as on a picture, the lowest cover it least. */
+const onGrey = mixed.map((mix, step) => {
+  const seen = mix.map((part, c) => Math.round(GREY[c] + (part - GREY[c]) * cover[step]));
+  return `rgb(${seen.join(",")})`;
+});
 
 export const palette = {
   ramp,
+  onGrey,
   packed,
   glyphOf: (number) => glyphs[number % glyphs.length],
   glyph: (pen, shape, x, y, size) => {
@@ -176,6 +190,7 @@ export const palette = {
   packedColour: (share) => packed[palette.step(share)],
   step: (share) => Math.max(0, Math.min(255, Math.round(share * 255))),
   colour: (share) => ramp[palette.step(share)],
+  cover: (share) => cover[palette.step(share)],
   group: (number) => groups[((number % groups.length) + groups.length) % groups.length],
   has: (name) => name in drawings,
   pattern: (pen, name, ratio) =>

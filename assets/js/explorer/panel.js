@@ -73,7 +73,7 @@ export class ExplorerPanel {
 
   drawColourBar() {
     const pen = this.parts.bar.getContext("2d");
-    palette.ramp.forEach((colour, x) => {
+    palette.onGrey.forEach((colour, x) => {
       pen.fillStyle = colour;
       pen.fillRect(x, 0, 1, 1); // the canvas is 256 pixels by 1; CSS stretches it
     });
