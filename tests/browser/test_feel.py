@@ -123,7 +123,7 @@ def test_every_image_and_tile_has_its_tokens_in_place(watched, url, tmp_path):
     page = watched(url)
     path, trace = tmp_path / "tiles.safetensors", tiled_trace()
     trace.save(path)
-    page.locator("#tv-ask > input[type=file]").set_input_files(path)
+    page.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
     answered(page, "tiles")
     cells = np.array(explorer(page, "Array.from(x.painter.cells)")).reshape(-1, 4)
     patches = trace.layout.kind == 0

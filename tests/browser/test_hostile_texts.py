@@ -113,7 +113,7 @@ def test_no_text_of_a_trace_runs(guarded, hostile, tmp_path, text):
     path = tmp_path / "\"'><img src=x onerror=window.__xss=11>.safetensors"
     trace = evil_trace(text)
     trace.save(path)
-    page.locator("#tv-ask > input[type=file]").set_input_files(path)
+    page.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
     page.wait_for_function(f"(text) => {EXPLORER}.scene.payload.prompt === text", arg=trace.prompt)
     expect(page.locator("#tv-explorer .tv-question")).to_have_text(trace.prompt)
     # by key: the first word fills several lines, and its middle may lie in a gap of them

@@ -184,7 +184,7 @@ def test_a_trace_is_saved_and_opened_without_a_model(watched, url, tmp_path):
     saved.value.save_as(path)
     other = watched(url, "?example=tile")
     answered(other, "yes")
-    other.locator("#tv-ask > input[type=file]").set_input_files(path)
+    other.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
     answered(other, "dog")
     expect(other.locator("#tv-notice")).to_contain_text("All tokens, 36 of 36, from your file")
 
@@ -193,7 +193,7 @@ def test_a_foreign_file_is_refused_with_a_sentence_and_nothing_is_lost(watched, 
     page = watched(url)
     path = tmp_path / "other.safetensors"
     path.write_bytes(b"PK\x03\x04 this is no trace" * 20)
-    page.locator("#tv-ask > input[type=file]").set_input_files(path)
+    page.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
     expect(page.locator("#tv-notice")).to_contain_text("not a tokviz trace")
     assert "dog" in explorer(page, "x.scene.payload.answer")
 
@@ -216,7 +216,7 @@ def test_hostile_texts_are_shown_and_not_run(watched, url, tmp_path):
     trace = fake_trace(6, 6, words, prompt=evil, stages=(stage(pruned(36, 9), evil),))
     path = tmp_path / "evil.safetensors"
     trace.save(path)
-    page.locator("#tv-ask > input[type=file]").set_input_files(path)
+    page.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
     answered(page, "bold")
     page.mouse.move(*token_point(page, 0))
     expect(page.locator("#tv-explorer .tv-tip")).to_be_visible()

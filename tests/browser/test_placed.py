@@ -123,7 +123,7 @@ def use(place, page, tmp_path) -> None:
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
     ask(place, png(picture(BLUE)), "what colour ?")
     answered(place, "blue")
-    place.locator("#tv-ask > input[type=file]").set_input_files(path)
+    place.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
     answered(place, "yes")
 
 

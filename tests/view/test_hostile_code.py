@@ -20,7 +20,7 @@ from tokviz.sweeps.rows import COLUMNS
 from tokviz.sweeps.summary import command
 from tokviz.trace import open_trace
 from tokviz.view.explorer import explorer_payload
-from tokviz.view.notebook import frame
+from tokviz.view.notebook import FIT, frame
 from tokviz.view.page_file import page_html
 from tokviz.view.recipe import recipe
 
@@ -185,7 +185,9 @@ def test_no_text_of_a_trace_becomes_an_element_or_ends_a_script():
         seen += 1
         trace = open_trace(with_header(KINDS["steps"], header))
         assert Tags(page_html(explorer_payload(trace, "run"))).found == clean, header
-        assert [tag for tag, _ in Tags(frame(trace)).found] == ["iframe"], header
+        shown = frame(trace)
+        assert shown.endswith(FIT)  # the only script, and always the same
+        assert [tag for tag, _ in Tags(shown).found] == ["iframe", "script"], header
     assert seen > len(EVIL)
 
 
