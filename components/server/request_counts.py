@@ -2,9 +2,10 @@
 
 The library `limits` (5.8) was tried in place of `Meter`. In memory it keeps every address until a
 minute is over, however many there are (33 MB for 100,000 of them), and goes through all of them a
-hundred times a second to find the old ones: a request of a new address then costs 290 us, ours
-0.4 us. A flood is what this stands against, so these few lines stay. nginx counts as well, and
-`deploy/nginx.conf` shows how; it cannot tell requests that cost work from files of the page.
+hundred times a second to find the old ones: a request of a new address then costs 290 us, here
+1 to 2 us (90,000 addresses, a busy machine). A flood is what this stands against, so these few
+lines stay. nginx counts as well, and `deploy/nginx.conf` shows how; it cannot tell requests that
+cost work from files of the page.
 """
 
 from __future__ import annotations
