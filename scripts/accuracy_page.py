@@ -38,7 +38,8 @@ full answer, and its decision time counts that answer and the backward passes th
 numbered anew without gaps; each as published. *Stand-in*: built from secondary sources. *Same W
 as*: both decided alike on every question and at every budget that `python -m
 benchmarks.same_choice` tried; *same figures as*: every figure of every budget is the same. Such
-rows are one piece of evidence, not two.
+rows are one piece of evidence about the choice, not two; where their figures differ all the same,
+something else is done with the tokens that were chosen (position ids, `unmerge`).
 """
 SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
 SHARES = (100, 50, 25, 11, 5)

@@ -30,7 +30,8 @@ measures it again (three to ten minutes on one core), one line per row in
 included. The decision is apart: it is the method's own overhead, and on a small model it can take
 longer than what it saves. For `gemfilter` it is the first reading of the prompt; for `relevance`,
 an oracle, a full answer and the backward passes through it. Seconds belong to this machine, ratios
-carry over to others.
+carry over to others. A dash: measured later, in turn with all tokens on a busy machine, so only
+the ratios are comparable. `dymu` goes through attention as if nothing were merged (`unmerge`).
 """
 
 
@@ -53,7 +54,7 @@ def measured(rows: list[dict[str, Any]]) -> str:
             marked(row["method"]),
             METHODS[row["method"]].acts_at,
             str(row["left"]),
-            f"{row['milliseconds']:.1f} ms",
+            f"{ms:.1f} ms" if (ms := row["milliseconds"]) is not None else "–",
             f"{row['of_limit']:.2f} ×",
             f"{row['of_full']:.2f} ×",
             f"{row['formula']:.2f} ×",
