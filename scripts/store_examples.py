@@ -17,6 +17,7 @@ from PIL import Image
 import tokviz
 from components.widgets.widget import ASSETS
 from embedded.world import scene
+from scripts import store_film
 from tokviz.images import open_image
 from tokviz.time_ratio import with_repeats
 
@@ -83,6 +84,7 @@ def main(home: Path = ASSETS / "traces") -> None:
     vlm = tokviz.load("embedded")
     index = [store(vlm, case, ASSETS, home) for case in cases(ASSETS)]
     (home / "index.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+    store_film.main()
 
 
 if __name__ == "__main__":

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.errors import TokvizError, TraceError
+from tokviz.film import open_film
 from tokviz.images import open_image, preview_jpeg
 from tokviz.shipped_files import ASSETS
-from tokviz.trace import open_trace
+from tokviz.trace import Trace, open_trace
 from tokviz.trace.trace_io import BadTrace, parse
 from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
 from .lane_request import MAX_LANES
-from .pictures import as_list
+from .pictures import Shown, as_list
 from .runs import FULL, KeptRun
 
 log = logging.getLogger(__name__)
@@ -118,13 +119,20 @@ class StoredExamples:
         traces = {FULL: full} | {number: open_trace(path) for number, path in enumerate(lanes)}
         if not entry.get("file") and not full.images:
             raise TraceError("it holds no picture.")
-        image = open_image(self.assets / entry["file"] if entry.get("file") else full.images[0])
+        image = self._pictures(entry, full)
         run = KeptRun(
             image, full.prompt, "embedded", traces, f"{RUN_PREFIX}{name}", name, name, self.cache
         )
         run.file = f"assets/{entry['file']}" if entry.get("file") else ""
         tag, note = entry.get("tag", ""), entry.get("note", "")
         return Example(name, run, tag, note, entry.get("view", {}))
+
+    def _pictures(self, entry: dict[str, Any], full: Trace) -> Shown:
+        """Return an example's picture or film: its file, or the first preview of its trace."""
+        if not entry.get("file"):
+            return open_image(full.images[0])
+        path = self.assets / entry["file"]
+        return open_film(path, entry.get("frames")) if full.layout.is_film else open_image(path)
 
     def value(self, current: str = "") -> dict[str, Any]:
         """Return the value of the example row; its small pictures are made once."""
