@@ -7,7 +7,7 @@ from PIL import Image
 
 import tokviz
 from tests.films import film_of, noise_film
-from tests.models.families.test_family_geometry import GREY, RED, expected, features, inner
+from tests.models.families.test_family_geometry import expected
 from tests.models.test_promises import (
     PROMPT,
     assert_equals_generate,
@@ -23,6 +23,7 @@ from tests.models.tiny_tiles import TINY_KIN
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.plans import chosen
+from tokviz.testing.geometry import GREY, RED, features, inner
 from tokviz.trace.layout import PATCH
 
 FRAMES = 5

@@ -25,7 +25,7 @@ def add_method_flags(command: argparse.ArgumentParser) -> None:
     method = add("--method", action="append", default=[], metavar="NAME",
         help="reduce visual tokens; several are done in turn (see: tokviz methods)")  # fmt: skip
     method.completer = lambda **_: list(tokviz.METHODS)  # type: ignore[attr-defined]
-    add("--keep", action="append", default=[], metavar="N|N%%",
+    add("--keep", action="append", default=[], metavar="N|N%",
         help="visual tokens to leave, such as 64 or 25%%; one for each --method")  # fmt: skip
 
 

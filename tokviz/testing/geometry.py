@@ -58,19 +58,30 @@ def boxes_hold(vlm: VLM, size: tuple[int, int]) -> None:
     kept(proven, "no box lies inside the picture")
 
 
-def middle_of(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Return the middle of a box as whole pixels inside a picture; None where it is outside."""
+def inner(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return the middle of a box as whole pixels inside a picture; None where there is none."""
     x0, y0, x1, y1 = (float(value) for value in box)
     dx, dy = (x1 - x0) * (1 - MIDDLE) / 2, (y1 - y0) * (1 - MIDDLE) / 2
     left, top = max(round(x0 + dx), 0), max(round(y0 + dy), 0)
     right = min(max(round(x1 - dx), left + 1), size[0])
     bottom = min(max(round(y1 - dy), top + 1), size[1])
-    inside = left < right and top < bottom and x0 >= 0 and y0 >= 0
-    return (left, top, right, bottom) if inside and x1 <= size[0] and y1 <= size[1] else None
+    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def features(vlm: VLM, image: Image.Image) -> tuple[torch.Tensor, Prepared]:
-    """Return the features of every visual token [n, d], each of which sees its own pixels only."""
+def middle_of(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+    """Return the middle of a box that lies in a picture; None for one that reaches out of it."""
+    x0, y0, x1, y1 = (float(value) for value in box)
+    inside = x0 >= 0 and y0 >= 0 and x1 <= size[0] and y1 <= size[1]
+    return inner(box, size) if inside else None
+
+
+def features(vlm: VLM, image: Any) -> tuple[torch.Tensor, Prepared]:
+    """Return the features of every visual token [n, d], each of which sees its own pixels only.
+
+    Args:
+        vlm: a model.
+        image: what `VLM.prepare` takes: a picture, several, or a film.
+    """
     prepared = vlm.prepare(image, "what?")
     with vlm.guarded(), torch.inference_mode(), computed_by(nothing):
         return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared

@@ -5,52 +5,16 @@ square of the original picture is changed, and the token that moves must be the 
 the square. In the same way one output of the tower is changed at a time.
 """
 
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 from PIL import Image
-from transformers import AttentionInterface
 
-from tokviz.models.attention import NAME, attention_forward
 from tokviz.models.hooks import hooked
+from tokviz.testing.geometry import GREY, PROBES, RED, features, inner
 from tokviz.trace.layout import PATCH
 
-GREY, RED = (90, 120, 150), (255, 0, 0)
-PROBES = 5
 BLUR = 6
 "Pixels; resizing mixes the edge of what is seen with what lies just outside."
-
-
-@contextmanager
-def no_mixing():
-    """Attention gives zeros while the context is open."""
-
-    def nothing(module, query, key, value, *args, **kwargs):
-        return torch.zeros_like(query).transpose(1, 2).contiguous(), None
-
-    AttentionInterface.register(NAME, nothing)
-    try:
-        yield
-    finally:
-        AttentionInterface.register(NAME, attention_forward)
-
-
-def features(vlm, images):
-    """Features of every visual token, each of which depends on its own pixels only."""
-    prepared = vlm.prepare(images, "what?")
-    with vlm.guarded(), no_mixing():
-        return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared
-
-
-def inner(box, size, part=0.4):
-    """The middle of a box, as whole pixels inside a picture of this size; None where outside."""
-    x0, y0, x1, y1 = (float(v) for v in box)
-    dx, dy = (x1 - x0) * (1 - part) / 2, (y1 - y0) * (1 - part) / 2
-    left, top = max(round(x0 + dx), 0), max(round(y0 + dy), 0)
-    right = min(max(round(x1 - dx), left + 1), size[0])
-    bottom = min(max(round(y1 - dy), top + 1), size[1])
-    return (left, top, right, bottom) if left < right and top < bottom else None
 
 
 def expected(layout, tile, square):
