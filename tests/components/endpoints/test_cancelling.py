@@ -6,8 +6,14 @@ from pathlib import Path
 import pytest
 from gradio_client import Client, handle_file
 
+import tokviz
+from components.page import build
+from components.runs.models import Models
+from components.server.fair_queue import queued
+from components.site import Site
 from tests.components.endpoints.conftest import HTTP
 from tests.components.endpoints.test_tools import wait_until
+from tests.models.tiny import llava
 from tests.view.fakes import BLUE, picture
 
 ENDPOINTS = ["/answer", "/answer_stream"]
@@ -74,3 +80,29 @@ def test_a_caller_who_hangs_up_ends_the_run(tools, asked):
             assert wait_until(lambda: tools.vlm.steps_taken > before)
         assert wait_until(lambda: not tools.site.stops.running, 15)
         assert steps_later(tools.vlm) == 0
+
+
+def test_forward_passes_of_a_real_model_stop(asked):
+    """Counted at the decoder's first layer: a cancelled job computes no further token."""
+    model, processor = llava()
+    model.generation_config.eos_token_id = None
+    passes = []
+
+    def count(*_):
+        passes.append(1)
+        time.sleep(0.03)
+
+    model.model.language_model.layers[0].register_forward_hook(count)
+    vlm = tokviz.load((model, processor))
+    site = Site(models=Models(load=lambda name: vlm))
+    page = queued(build(site), 9)
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    try:
+        job = Client(url, verbose=False).submit(**asked | {"method": ""}, api_name="/answer")
+        assert wait_until(lambda: len(passes) > 3, 60)
+        job.cancel()
+        after = len(passes)
+        time.sleep(0.5)
+        assert after == len(passes) < site.settings.max_new_tokens
+    finally:
+        page.close()
