@@ -240,7 +240,8 @@ def decoded(
     opened: Any, stream: Any, wanted: Sequence[int], keys: Sequence[int], asked: dict[str, Any]
 ) -> Iterator[Any]:
     """Yield the frames with these times; jump to a key frame where that saves decoding."""
-    frames, reached = iter(()), None
+    frames: Iterator[Any] = iter(())
+    reached: int | None = None
     for pts in wanted:
         before = max((key for key in keys if key <= pts), default=None)
         if reached is None or (before is not None and before > reached):
@@ -290,10 +291,11 @@ def sized(head: dict[str, Any], frames: list[Any]) -> tuple[dict[str, Any], list
 
 def animation(file: Any, asked: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """Read frames of an animated GIF or WebP with Pillow."""
-    image = import_module("PIL.Image")
+    image: Any = import_module("PIL.Image")
     image.MAX_IMAGE_PIXELS = None  # check_pixels has a lower limit, and says it in words
     with image.open(file, formats=("GIF", "WEBP")) as opened:
-        check_pixels(*opened.size, asked)
+        width, height = opened.size
+        check_pixels(width, height, asked)
         times, end = [], 0.0
         for number in range(asked["packets"] + 1):
             try:
