@@ -8,6 +8,7 @@ fault in our own code the log says where it happened.
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -21,6 +22,7 @@ from .refusal import Refused, refuse
 
 log = logging.getLogger(__name__)
 NOT_UNDERSTOOD = "This request cannot be understood: docs/api.md says what is accepted."
+END = "event: error\ndata: {}\n\n"
 OURS = ("components.", "tokviz.")
 MIDDLEWARE = "components.server."
 """Every request passes through these; a route of ours stands below `components.` elsewhere."""
@@ -68,7 +70,10 @@ class OddRequests:
                 return
             cause = error.__cause__ or error
             log.warning("a request was refused: %s at %s", type(cause).__name__, route_of(scope))
-            if not begun:
+            if begun:  # a stream that is none: it ends as a whole answer, with the sentence
+                text = json.dumps({"error": refusal_of(cause).text})
+                await send({"type": "http.response.body", "body": END.format(text).encode()})
+            else:
                 await refuse(refusal_of(cause), send)
 
 
