@@ -40,7 +40,9 @@ class PaliGemma(Llava):
         batch = super().process(processor, images, text)
         return {name: value for name, value in batch.items() if name != "labels"}
 
-    def plain_prompt(self, processor: Any, prompt: str, images: int) -> str:
+    def plain_prompt(
+        self, processor: Any, prompt: str, images: int, marks: str | None = None
+    ) -> str:
         """Return images and words; the processor adds <bos> between them and a final line break."""
         return self.image_mark(processor) * images + prompt
 
