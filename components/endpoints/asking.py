@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
@@ -77,7 +77,7 @@ class Asking:
         options: dict[str, Any] | None,
         details: bool,
         request: gr.Request,
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Ask as with `/answer`, and get the answers while they are written.
 
         Args:
@@ -94,7 +94,7 @@ class Asking:
 
     async def _parts(
         self, given: tuple[Any, ...], details: bool, request: gr.Request
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the answers so far, then the records; whatever goes wrong is a sentence."""
         session = f"api {request.session_hash}"
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 from anyio import CancelScope
@@ -27,7 +27,7 @@ class Steps:
             self._steps.close()  # type: ignore[attr-defined]
 
 
-async def in_threads(steps: Iterator[Any], stop: Callable[[], Any]) -> AsyncIterator[Any]:
+async def in_threads(steps: Iterator[Any], stop: Callable[[], Any]) -> AsyncGenerator[Any, None]:
     """Yield the results of a generator.
 
     Gradio cancels the task of an event that somebody cancels or leaves; a step in a thread does not

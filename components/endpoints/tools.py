@@ -37,7 +37,7 @@ STREAMED = "answer_stream"
 PLACE, JOIN = "/gradio_api/mcp", "/gradio_api/queue/join"
 LOOK_AGAIN_S = 5.0
 """Seconds of silence after which a call looks whether the queue still has it."""
-NAMES = {"methods": METHODS, "analyses": ANALYSES}
+NAMES: dict[str, Mapping[str, Any]] = {"methods": METHODS, "analyses": ANALYSES}
 IMAGE = {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS, "contentEncoding": "base64"}
 
 
