@@ -70,16 +70,6 @@ def ask(vlm: Any, image: Any, plan: Plan | None) -> Trace:
     return vlm.answer([image], PROMPT, plan, 1, Capture.nothing())
 
 
-def own_prefill(trace: Trace) -> float:
-    """Return the seconds of a prefill without the decisions taken in it.
-
-    A method that reads the prompt again decides by its first reading, which is no part of this.
-    """
-    taken = [stage for stage in trace.stages if stage.layer is not None]
-    inside = sum(stage.seconds for stage in taken if stage.effect != "restart")
-    return trace.timings["prefill"] - inside
-
-
 def limit(trace: Trace, layers: int, lengths: Sequence[int], seconds: Sequence[float]) -> float:
     """Return the seconds of a plain prefill with as many visual tokens in each layer."""
     counts = tokens_seen(trace.stages, trace.n, layers)
@@ -109,7 +99,10 @@ def measure(vlm: Any, names: Sequence[str], keep: int, rounds: int) -> tuple[lis
                 continue
             if number:  # the first round warms up
                 traces[key].append(trace)
-    typical = {key: statistics.median(map(own_prefill, runs)) for key, runs in traces.items()}
+    typical = {
+        key: statistics.median(run.timings["prefill"] for run in runs)
+        for key, runs in traces.items()
+    }
     plain = [typical[length] for length in lengths]
     rows = [
         Prefill(name, error=refused[name])

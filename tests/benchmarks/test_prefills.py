@@ -26,12 +26,10 @@ def test_the_limit_takes_each_layer_at_what_it_had_left():
     cut = Reduction.select(range(4), 8), Reduction.select(range(1), 4)
     trace = stages((2, cut[0], 0.5, "remove"), (3, cut[1], 0.25, "remove"))
     assert prefills.limit(trace, 4, [1, 8], [1.0, 8.0]) == pytest.approx((8 + 8 + 4 + 1) / 4)
-    assert prefills.own_prefill(trace) == 1.25
 
 
 def test_a_first_reading_is_a_decision_and_no_part_of_the_prefill():
     trace = stages((3, Reduction.select(range(2), 8), 1.5, "restart"))
-    assert prefills.own_prefill(trace) == 2
     assert prefills.limit(trace, 4, [1, 8], [1.0, 8.0]) == pytest.approx(2)
 
 

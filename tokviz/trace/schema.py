@@ -88,7 +88,8 @@ HEADER: dict[str, tuple[str, str]] = {
     ),
     "timings": (
         "object",
-        "seconds: encode, decide, prefill, decode, first_token, total; contrast: of a second run; "
+        "seconds: encode, decide, prefill (without decisions that are made during it), decode, "
+        "first_token, total; contrast: of a second run; "
         "shared: part of decode in steps that several lanes took in one batch, each counted in "
         "full for every lane in it (so do not compare decode or total of such runs); total_alone: "
         "total with each shared step counted as the median of the steps taken alone. The last "

@@ -30,7 +30,7 @@ ONCE_TITLE = (
 TIMES = {
     "first_token": ("first token", "time from the start of this answer to its first token"),
     "total": ("total time", "encoding, deciding, prefill and decoding"),
-    "prefill": ("prefill", "time to read the prompt, measured"),
+    "prefill": ("prefill", "time to read the prompt, measured; decisions apart"),
     "decide": ("deciding", "time the method itself took to choose"),
 }
 

@@ -2,12 +2,11 @@
 
 Two identities hold for every trace, with any plan:
 
-    first_token = encode + decide + prefill - decisions inside the language model
-                  (+ the prefill of the contrast branch)
+    first_token = encode + decide + prefill (+ the prefill of the contrast branch)
     total       = first_token + decode (+ the decode steps of the contrast branch)
 
-A decision inside the language model is made during the prefill: `decide` and `prefill` both contain
-its time, and the sum must count it once.
+A decision inside the language model is made while the prompt is read: its time is part of `decide`
+and is taken off `prefill`.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ def answer_timings(
     seconds = {
         "encode": prefill_input.encode_seconds,
         "decide": prefill_input.decide_seconds + decided_inside,
-        "prefill": lane.prefill_seconds,
+        "prefill": lane.prefill_seconds - decided_inside,
         "decode": lane.decode_seconds,
     }
-    first = seconds["encode"] + seconds["decide"] + seconds["prefill"] - decided_inside
+    first = seconds["encode"] + seconds["decide"] + seconds["prefill"]
     branch_prefill = branch_decode = 0.0
     if contrast is not None:
         branch_prefill, branch_decode = contrast.prefill_seconds, contrast.decode_seconds
