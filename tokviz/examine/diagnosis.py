@@ -104,7 +104,8 @@ class Report:
         return {**asdict(self), "how_often": how_often()}
 
     def __str__(self) -> str:
-        cut = f" ({word})" if (word := CUT_OFF_WORDS.get(self.finish)) else ""
+        reason = CUT_OFF_WORDS.get(self.finish)
+        cut = f" ({reason})" if reason else ""
         lines = [f"{self.prompt} → {self.answer}{cut}", LEGEND]
         for word in self.words:
             least, most = (round(f(word.dependence.values()), 1) + 0.0 for f in (min, max))
