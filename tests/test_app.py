@@ -70,7 +70,9 @@ def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
         client = Client(server.address, verbose=False)
         jobs = []
         for state in ("PROCESSING", "IN_QUEUE"):
-            jobs.append(client.submit(image=picture, prompt="what ?", api_name="/answer"))
+            jobs.append(
+                client.submit(image=picture, prompt="what ?", details=True, api_name="/answer")
+            )
             while (found := jobs[-1].status().code.name) != state:
                 assert found != "FINISHED", jobs[-1].result()
                 time.sleep(0.05)

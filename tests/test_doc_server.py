@@ -32,7 +32,7 @@ def uploads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(uploads):
     """With GRADIO_TEMP_DIR set, Gradio forgets what a tool of an MCP client has left there."""
-    with serving(TOKVIZ_MCP="1", GRADIO_TEMP_DIR=str(uploads)) as running:
+    with serving(TOKVIZ_MCP="1", TOKVIZ_MODELS="embedded", GRADIO_TEMP_DIR=str(uploads)) as running:
         yield running
         running.process.send_signal(signal.SIGTERM)
         text, _ = running.process.communicate(timeout=120)

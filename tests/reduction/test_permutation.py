@@ -7,6 +7,7 @@ from tokviz.reduction import METHODS, reduce
 
 BEFORE = [name for name, method in METHODS.items() if method.place == "before"]
 PLACE_MATTERS = {
+    *(name for name, method in METHODS.items() if method.frames),  # frames in their order
     *("random", "uniform", "centre", "average_pool", "nested_pool"),  # nothing but the place
     *("hiprune", "hiprune_plus", "holov", "vflowopt", "hired", "globalcom2"),  # grid and crops
     *(

@@ -35,7 +35,7 @@ def add_loading_flags(command: argparse.ArgumentParser) -> None:
 
 def loading(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the given flags by the names of `tokviz.load`."""
-    asked = {name: getattr(arguments, name) for name in LOAD_OPTIONS}
+    asked = {name: getattr(arguments, name, None) for name in LOAD_OPTIONS}
     return {name: value for name, value in asked.items() if value is not None}
 
 

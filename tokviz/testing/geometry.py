@@ -58,10 +58,12 @@ def boxes_hold(vlm: VLM, size: tuple[int, int]) -> None:
     kept(proven, "no box lies inside the picture")
 
 
-def inner(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def inner(
+    box: np.ndarray, size: tuple[int, int], part: float = MIDDLE
+) -> tuple[int, int, int, int] | None:
     """Return the middle of a box as whole pixels inside a picture; None where there is none."""
     x0, y0, x1, y1 = (float(value) for value in box)
-    dx, dy = (x1 - x0) * (1 - MIDDLE) / 2, (y1 - y0) * (1 - MIDDLE) / 2
+    dx, dy = (x1 - x0) * (1 - part) / 2, (y1 - y0) * (1 - part) / 2
     left, top = max(round(x0 + dx), 0), max(round(y0 + dy), 0)
     right = min(max(round(x1 - dx), left + 1), size[0])
     bottom = min(max(round(y1 - dy), top + 1), size[1])

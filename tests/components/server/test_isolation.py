@@ -38,7 +38,7 @@ class Visitor:
     def submit(self, path):
         event = next(e for e in self.events if "submit" in str(e["targets"]))
         file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        accepted = self.send(event, [file, f"{SECRET} ?", "embedded", None], "queue/join")
+        accepted = self.send(event, [file, None, f"{SECRET} ?", "embedded", None], "queue/join")
         heard = ask(self.port, "GET", f"/gradio_api/queue/data?session_hash={self.session}")[1]
         return json.loads(accepted)["event_id"], heard
 

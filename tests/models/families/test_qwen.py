@@ -277,7 +277,7 @@ def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat):
         except (MissingSignal, tokviz.InputError) as error:
             said[name] = str(error)
             continue
-        assert trace.stages, name
+        assert trace.stages or METHODS[name].place == "picture", name
         fewer = trace.reduction.m < trace.n and not METHODS[name].unmerged_by
         if fewer and all(stage.removes for stage in trace.stages):
             assert trace.kv_lengths[-1] < full.kv_lengths[-1], name
