@@ -172,8 +172,12 @@ def run_and_show(
     """
     yield frame(message=notice("Starting …", "busy"), running=True)
     try:
+        over = False
         for update in answer(site, request, session):
+            over = update.run is not None
             yield _frame_of(update, lane, view)
+        if not over:  # the visitor left: Gradio sends the last values once more at the end
+            yield frame()
     except Stopped as error:
         yield frame(message=notice(error_text(error), "warn"), running=False)
     except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
