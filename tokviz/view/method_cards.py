@@ -7,6 +7,17 @@ from typing import Any
 
 from tokviz.view.about import about, status_text
 
+LEFT_OUT = {
+    "mask": ("masks only", "Hides tokens but does not shorten the sequence."),
+    "bypass": ("skips layers", "Tokens skip some layers; after these all are there again."),
+    "unmerge": ("for attention only", "Merges tokens for attention and copies the result back."),
+    "decode": ("while answering", "The prompt is read with all tokens; answer words see few."),
+    "shrink": ("smaller picture", "The processor makes fewer tokens of a smaller picture."),
+    "evict": ("shortens the KV cache", "The prompt is read whole; then tokens leave the cache, "
+              "in each head others."),
+}  # fmt: skip
+"""Effect of a method -> its badge and the badge's explanation; absent = tokens are removed."""
+
 
 def method_card(method: Any, reason: str = "") -> dict[str, Any]:
     """Return the entry of one registered method in the method menu.
@@ -22,7 +33,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
         "kind": method.kind,
         "query_aware": method.query_aware,
         "verified": method.verified,
-        "removes": method.removes,
+        "left_out": LEFT_OUT.get(method.effect),
         "positions": method.positions,
         "summary": method.summary,
         "notes": method.notes,

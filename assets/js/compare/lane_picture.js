@@ -174,8 +174,10 @@ export class LanePicture {
     for (let i = 0; i < scene.n; i++) counts[fates ? fates[i] : 0]++;
     const merged = (i) => fates[i] === 1;
     const groups = fates ? new Set(scene.groupsAt(null).filter((_, i) => merged(i))).size : 0;
+    // in a cache that is shortened head by head, more tokens are left than each head keeps
+    const inHeads = scene.fatesInHead(null, 0) ? " in at least one head" : "";
     const texts = [
-      ["kept", `kept ${counts[0]}`],
+      ["kept", `kept ${counts[0]}${inHeads}`],
       ["merged", `merged ${counts[1]} into ${groups}`],
       ["pruned", `pruned ${counts[2]}`],
     ];

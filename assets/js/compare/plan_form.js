@@ -129,7 +129,7 @@ export class PlanForm {
       entry.verified
         ? null
         : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
-      entry.removes ? null : badge("masks only", "Hides tokens but does not shorten the sequence."),
+      entry.left_out ? badge(...entry.left_out) : null,
     );
     this.badges.title = entry.summary;
     const paper = /^https:\/\//.test(entry.paper)
