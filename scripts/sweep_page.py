@@ -11,7 +11,7 @@ Written from `tokviz/sweeps/rows.py` by `make docs`; do not edit.
 full answer is the setting without any). Rows are known by `key`: the same pictures' bytes,
 question, model files and options give the same key, so a row that is there is not measured again.
 Every engine writes the same rows; only the columns marked † depend on the machine and the moment.
-`tokviz.sweeps.store.read_result` reads the file, and so does pandas:
+`tokviz.sweeps.row_store.read_result` reads the file, and so does pandas:
 
 ```python no-run
 import pandas

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from ..ask.opening import draw_all
-from ..endpoints.tools import answer_tool_calls
+from ..endpoints.mcp_tools import answer_tool_calls
 from ..error_text import QuietFormatter
 from ..page import build, theme
 from ..runs.journal import JsonLines

@@ -16,10 +16,10 @@ from tokviz.examine.faithfulness import check_map
 from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.vlm import VLM
 from tokviz.reduction import METHODS
-from tokviz.sweeps import running, store
+from tokviz.sweeps import row_store, running
+from tokviz.sweeps.row_store import Store, read_result
 from tokviz.sweeps.rows import COLUMNS, MEASURED
 from tokviz.sweeps.running import sweep
-from tokviz.sweeps.store import Store, read_result
 from tokviz.sweeps.worker import Worker
 
 pytestmark = pytest.mark.slow
@@ -187,7 +187,7 @@ def test_a_killed_sweep_goes_on_without_losing_or_repeating_a_row(ask, pictures,
     again = ask(out=out)
     assert again.measured == 15 - before
     assert facts(again.rows) == facts(whole.rows)
-    written = [row["key"] for part in out.glob("parts/*") for row in store.whole_rows(part)]
+    written = [row["key"] for part in out.glob("parts/*") for row in row_store.whole_rows(part)]
     assert len(written) == len(set(written)) == 15
 
 
@@ -203,7 +203,7 @@ def test_a_half_line_is_measured_again(ask, tmp_path, missing):
 def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, monkeypatch):
     room = [20_000]
 
-    class Small(store.RowFile):
+    class Small(row_store.RowFile):
         """A file on a disk with room for so many bytes."""
 
         def __init__(self, file):
@@ -221,7 +221,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_saved_is_whole(ask, tmp_path, mo
             room[0] -= count
             return count
 
-    monkeypatch.setattr(store, "RowFile", Small)
+    monkeypatch.setattr(row_store, "RowFile", Small)
     room[0] = 9_000
     with pytest.raises(InputError, match="No space left on device. What was saved is whole"):
         ask()
@@ -237,7 +237,7 @@ def test_a_full_disk_at_the_end_leaves_the_old_result(ask, tmp_path, monkeypatch
     def full(path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.os, "fsync", lambda number: None)
+    monkeypatch.setattr(row_store.os, "fsync", lambda number: None)
     monkeypatch.setattr(Path, "replace", lambda self, target: full(target))
     with pytest.raises(InputError, match="No space left"):
         ask(budgets=[4])

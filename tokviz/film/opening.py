@@ -1,6 +1,6 @@
 """Opens films from untrusted sources: a few frames with their times, or an InputError.
 
-A file is decoded by `decoder.py` in a process of its own with limits; a folder of frames is read by
+A file is decoded by `decode_video.py` in a process of its own with limits; a folder of frames is read by
 `tokviz.images`, picture by picture.
 """
 
@@ -23,7 +23,7 @@ from PIL import Image
 from tokviz.budget import whole_number
 from tokviz.errors import InputError
 from tokviz.extras import how_to_install
-from tokviz.film import decoder
+from tokviz.film import decode_video
 from tokviz.film.film import Film
 from tokviz.images import open_image
 
@@ -132,14 +132,14 @@ def is_film(source: Any) -> bool:
     if isinstance(source, Film):
         return True
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return kind_of(bytes(source[:64])) in decoder.CONTAINERS
+        return kind_of(bytes(source[:64])) in decode_video.CONTAINERS
     if not isinstance(source, (str, Path)):
         return False
     try:
         if not Path(source).is_file():
             return False
         with Path(source).open("rb") as file:
-            return kind_of(file.read(64)) in decoder.CONTAINERS
+            return kind_of(file.read(64)) in decode_video.CONTAINERS
     except (OSError, ValueError):
         return False
 
@@ -192,9 +192,9 @@ def limits() -> dict[str, int]:
 
 def _decoded(file: BinaryIO, name: str, asked: dict[str, Any]) -> Film:
     """Decode in a process of its own, and check what it wrote as if it were hostile too."""
-    if asked["kind"] in decoder.CONTAINERS:
+    if asked["kind"] in decode_video.CONTAINERS:
         _check_installed()
-    script = str(Path(decoder.__file__))
+    script = str(Path(decode_video.__file__))
     most = MAX_FRAMES * KEPT_PIXELS * 3 + 2**20
     process = subprocess.Popen(
         [sys.executable, "-I", "-B", script, json.dumps({**limits(), **asked})],
@@ -262,8 +262,8 @@ def _from_folder(path: Path, name: str, asked: dict[str, Any]) -> Film:
     times = [number / FOLDER_FPS for number in range(len(files))]
     duration = len(files) / FOLDER_FPS
     try:
-        numbers = decoder.sample(times, asked, duration)
-    except decoder.Refused as error:
+        numbers = decode_video.sample(times, asked, duration)
+    except decode_video.Refused as error:
         raise InputError(f"{name} {error}.") from error
     frames = tuple(open_image(files[number], KEPT_PIXELS) for number in numbers)
     _check_one_size(frames, name)

@@ -22,13 +22,13 @@ from tokviz.load_options import LOAD_OPTIONS
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.runs.streaming import check_length
 from tokviz.sweeps.films import with_frames
+from tokviz.sweeps.flip_traces import store_flips
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
+from tokviz.sweeps.row_store import Store, arrow_library
 from tokviz.sweeps.rows import Row, row_key, sort_key
 from tokviz.sweeps.setting import Setting, listed, settings
 from tokviz.sweeps.sources import read_questions
-from tokviz.sweeps.store import Store, arrow_library
-from tokviz.sweeps.stored import store_flips
 from tokviz.sweeps.summary import report_of
 from tokviz.sweeps.worker import Ask, Terms, Unit, Worker
 from tokviz.view.sweep_page import page

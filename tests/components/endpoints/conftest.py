@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from components.endpoints.tools import answer_tool_calls
+from components.endpoints.mcp_tools import answer_tool_calls
 from components.page import build, theme
 from components.runs.models import Models
 from components.runs.stored_examples import StoredExamples

@@ -21,8 +21,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
 from tokviz.film import Film
-from tokviz.models.families.film_pixels import FilmPixels, call_with_film
 from tokviz.models.families.parts import check_decoder
+from tokviz.models.families.processor_calls import ProcessorCalls
 from tokviz.models.families.sources import Sources
 from tokviz.registry import Registry
 from tokviz.trace.layout import Layout
@@ -43,7 +43,7 @@ class Features(NamedTuple):
     "Each [n, d]: further features, added to the states after the first decoder layers (deepstack)."
 
 
-class Family(ABC):
+class Family(ProcessorCalls, ABC):
     """Everything that differs between families of models. It has no state: pass the model in."""
 
     name: str = ""
@@ -52,8 +52,6 @@ class Family(ABC):
     "Values of config.model_type that this file serves."
     film: str = "Frame by frame, as pictures."
     "How a film becomes visual tokens, for lists of families."
-    film_pixels: type[FilmPixels] | None = None
-    "How frames become pixels where the model takes film; None = it gets them as pictures."
     bare_prompt: bool = False
     "`plain_prompt` is the form that these models were taught: they know no chat."
 
@@ -157,84 +155,6 @@ class Family(ABC):
         """
         return nullcontext()
 
-    # -- the processor ------------------------------------------------------------------------
-
-    def process(self, processor: Any, images: Sequence[Image.Image], text: str) -> Mapping:
-        """Return the model inputs of one prompt and its images."""
-        return self.call(processor, list(images), text)
-
-    def call(self, processor: Any, images: Sequence[Any], text: str) -> Mapping:
-        """Call the processor, without adding a second <bos> to a text that begins with one.
-
-        The chat templates of Gemma 3 and Llama 3 write <bos>, and their tokenizers would add
-        another; transformers' apply_chat_template(tokenize=True) has the same rule.
-        """
-        return processor(
-            images=images, text=text, return_tensors="pt", **self.bos_once(processor, text)
-        )
-
-    def bos_once(self, processor: Any, text: str) -> dict[str, bool]:
-        """Return the argument that keeps a processor from adding a second <bos>."""
-        bos = processor.tokenizer.bos_token
-        written = bool(bos) and text.startswith(bos)
-        return {"add_special_tokens": False} if written else {}
-
-    def process_film(self, processor: Any, film: Film, text: str) -> Mapping:
-        """Return the model inputs of one prompt and a film; its frames as pictures by default."""
-        if self.film_pixels is None:
-            return self.process(processor, film.frames, text)
-        pixels = self.film_pixels(film, processor)
-        return call_with_film(processor, pixels, text, **self.bos_once(processor, text))
-
-    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
-        """Return what processor and model must have alike: name, the processor's, the model's.
-
-        Only asked where they were found not to fit together, to say why.
-        """
-        return []
-
-    def plain_prompt(
-        self, processor: Any, prompt: str, images: int, marks: str | None = None
-    ) -> str:
-        """Return the whole prompt text for a processor without a chat template.
-
-        Args:
-            processor: the processor.
-            prompt: the question.
-            images: how many there are.
-            marks: what stands for them; default one placeholder each.
-        """
-        shown = self.image_mark(processor) * images if marks is None else marks
-        return f"USER: {shown}\n{prompt} ASSISTANT:"
-
-    def image_mark(self, processor: Any) -> str:
-        """Return the placeholder of one image in a prompt without a chat template."""
-        return getattr(processor, "image_token", "<image>")
-
-    def film_mark(self, processor: Any) -> str:
-        """Return the placeholder of a film in a prompt without a chat template."""
-        return getattr(processor, "video_token", "<video>")
-
-    def frames_per_image(self, model: nn.Module) -> int:
-        """Return how many frames of a film are one image of the layout."""
-        return 1
-
-    def film_layout(self, model: nn.Module, processor: Any, inputs: Inputs, film: Film) -> Layout:
-        """Return the place of every visual token of a film; an image of the layout has a time."""
-        step = self.frames_per_image(model)
-        times = [(part[0], part[-1]) for part in grouped(film.times, step)]
-        return self.layout(model, processor, inputs, film.frames[::step]).timed(times)
-
-    def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
-        """Set the processor so that it makes at most so many visual tokens of a picture.
-
-        Where its smallest setting makes more, that one is set.
-
-        Returns:
-            Whether a setting was lowered; False also where every picture gives as many tokens.
-        """
-        return False
-
     # -- the vision tower ---------------------------------------------------------------------
 
     @abstractmethod
@@ -319,6 +239,16 @@ class Family(ABC):
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]
     ) -> Layout:
         """Return the place of every visual token in the prompt and in the original images."""
+
+    def frames_per_image(self, model: nn.Module) -> int:
+        """Return how many frames of a film are one image of the layout."""
+        return 1
+
+    def film_layout(self, model: nn.Module, processor: Any, inputs: Inputs, film: Film) -> Layout:
+        """Return the place of every visual token of a film; an image of the layout has a time."""
+        step = self.frames_per_image(model)
+        times = [(part[0], part[-1]) for part in grouped(film.times, step)]
+        return self.layout(model, processor, inputs, film.frames[::step]).timed(times)
 
     # -- the tower block by block, for reducing inside it --------------------------------------
 

@@ -1,6 +1,6 @@
 """Decodes a film in a process of its own; run as a script, it trusts nothing in the file.
 
-    python -I decoder.py '{"kind": "mp4", "count": 8, ...}' < film.mp4 > frames
+    python -I decode_video.py '{"kind": "mp4", "count": 8, ...}' < film.mp4 > frames
 
 A film is a program for a decoder of a million lines of C. So it runs where it can do little harm:
 in a process with limits on memory, processor time, open files and written bytes, without threads,

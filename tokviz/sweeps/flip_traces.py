@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 from tokviz.errors import TokvizError
 from tokviz.models import VLM, load
 from tokviz.sweeps.question import digest
+from tokviz.sweeps.row_store import Store
 from tokviz.sweeps.rows import Row
 from tokviz.sweeps.setting import Setting
-from tokviz.sweeps.store import Store
 from tokviz.sweeps.summary import flipped, turn
 from tokviz.sweeps.worker import Terms
 
