@@ -169,7 +169,8 @@ def test_large_frames_are_halved_so_that_memory_is_bounded(tmp_path):
 def test_the_decoding_process_cannot_write_files_or_take_much_memory(tmp_path):
     """Its limits are set before any byte of the film is read."""
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(decode_video.__file__).parent)!r}); import decode_video\n"
+        f"import sys; sys.path.insert(0, {str(Path(decode_video.__file__).parent)!r})\n"
+        "import decode_video\n"
         "decode_video.confine({'memory': 2 ** 29, 'cpu_seconds': 5})\n"
         "try:\n    bytearray(2 ** 30)\nexcept MemoryError:\n    print('memory')\n"
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -1,7 +1,7 @@
 """Opens films from untrusted sources: a few frames with their times, or an InputError.
 
-A file is decoded by `decode_video.py` in a process of its own with limits; a folder of frames is read by
-`tokviz.images`, picture by picture.
+A file is decoded by `decode_video.py` in a process of its own with limits; a folder of frames is
+read by `tokviz.images`, picture by picture.
 """
 
 from __future__ import annotations
