@@ -7,6 +7,11 @@ import pytest
 BROWSER = Path(__file__).parent / "browser"
 IN_TURN = {"family", "pair", "half_model"}
 """Fixtures that stand for every family in turn."""
+EVERY_FAMILY = {"test_promises", "test_film_promises", "test_family_geometry", "test_families"}
+"""Modules whose tests run on every family each time: what each family's own code can break."""
+FOUR_KINDS = {"llava", "llava_onevision", "qwen2_5_vl", "gemma3"}
+"""On these all other tests run each time: a tower with [CLS]; tiles with newlines; windows in the
+tower and several position axes; windows in the decoder and two-way prompts."""
 PATIENT_LIMIT_S = 600
 """Playwright and servers that start are waited for three minutes, and then named by themselves."""
 
@@ -19,6 +24,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker("browser")
         if IN_TURN & set(item.fixturenames):
             item.add_marker("matrix")
+        if family_of(item) not in {None, *FOUR_KINDS} and item.path.stem not in EVERY_FAMILY:
+            item.add_marker("full_matrix")
         patient = item.get_closest_marker("browser") or item.get_closest_marker("slow")
         if patient and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(PATIENT_LIMIT_S))
+
+
+def family_of(item):
+    """Return the family that a test is run on in its turn, None for a test of one thing."""
+    call = getattr(item, "callspec", None)
+    return call.params.get("family") if call else None

@@ -22,7 +22,7 @@ EXITS = {"todre_exit", "dyvte", "yopo", "vtw"}
 UNTIED = {*EXITS, "gemfilter", "catp_stage2"}
 """Pooling favours the middle of the sequence, and two images are ranked apart."""
 HALVING = {"tome", "tofu", "dymu", "pitome", "mctf"}
-MANY = 4096
+MANY = 2025
 SLOW = {"centerclip"}
 """Distances of every token to every cluster: near the identity it has few rounds."""
 SOFT, NOT_A_MEAN = {"soft_merge"}, {"tofu"}
@@ -234,15 +234,15 @@ def test_half_precision_decides_like_float32(name):
 
 @pytest.fixture(scope="module")
 def many():
-    """Signals of 4,096 tokens, made once; their attention maps are those of one head."""
+    """Signals of 2,025 tokens, made once; their attention maps are those of one head."""
     made = inside_signals(MANY)
     return {**made, "llm_attn_all": made["llm_attn_all"][:1]}
 
 
 @pytest.mark.parametrize("name", INSIDE)
 @pytest.mark.matrix
-def test_four_thousand_tokens(name, many):
-    keep = max(MANY - 100 if name in SLOW else 2100, smallest(name, MANY))
+def test_two_thousand_tokens(name, many):
+    keep = max(MANY - 100 if name in SLOW else 1050, smallest(name, MANY))
     r = reduce(name, needed(name, many), keep)
     assert r.n == MANY
     assert r.m == keep or METHODS[name].adaptive

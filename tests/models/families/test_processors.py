@@ -71,7 +71,7 @@ def test_a_films_pixels_follow_its_own_settings_and_else_those_of_pictures(check
     [
         (8, (448, 448), 4 * 16 * 16),
         (9, (448, 448), 5 * 16 * 16),  # an odd number is filled up
-        (32, (1280, 720), 16 * 20 * 36),  # at most 768 tokens' worth of pixels per frame
+        (4, (1280, 720), 2 * 20 * 36),  # at most 768 tokens' worth of pixels per frame
         (2, (100, 100), 1 * 12 * 12),  # at least 128 tokens' worth
     ],
 )

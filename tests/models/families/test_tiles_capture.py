@@ -112,7 +112,11 @@ def test_a_soft_cap_gives_what_the_librarys_own_attention_gives_to_the_bit(check
 
 
 @pytest.mark.parametrize(
-    ("name", "few"), [("gemma3", {"fastvggt"}), ("idefics3", {"fastvggt", "tomesd"})]
+    ("name", "few"),
+    [
+        ("gemma3", {"fastvggt"}),
+        pytest.param("idefics3", {"fastvggt", "tomesd"}, marks=pytest.mark.full_matrix),
+    ],
 )
 @pytest.mark.matrix
 def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat, name, few):
