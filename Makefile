@@ -18,7 +18,7 @@ export PYTHONDONTWRITEBYTECODE :=
 INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test test-all lint fix lint-js fix-js docs bench audit lock docker-steps
+.PHONY: help setup run check quick-tests test test-all lint fix lint-js fix-js docs bench audit lock docker-steps
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
 
 help:  ## show this list
@@ -33,8 +33,11 @@ run: $(READY)  ## serve the page on http://127.0.0.1:7860
 test: $(DEV)  ## run every test; the browser tests need a Chromium
 	$(PYTEST)
 
-check: lint  ## the quick loop: style, types, and the tests without browser and large matrices
-	$(PYTEST) -m "not browser and not slow and not matrix and not full_matrix"
+check: $(DEV)  ## the quick loop: style, types, and the tests without browser and large matrices
+	@$(MAKE) --no-print-directory -j2 --output-sync=line lint quick-tests
+
+quick-tests:
+	$(PYTEST) -q -m "not browser and not slow and not matrix and not full_matrix"
 
 test-all: $(DEV)  ## every test and every combination, which takes much longer
 	$(PYTEST) -m ""

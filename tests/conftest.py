@@ -7,6 +7,8 @@ import pytest
 BROWSER = Path(__file__).parent / "browser"
 IN_TURN = {"family", "pair", "half_model"}
 """Fixtures that stand for every family in turn."""
+SERVED = {"tools"}
+"""Fixtures with a server that answers over HTTP; the marker `slow` says the same of one test."""
 EVERY_FAMILY = {"test_promises", "test_film_promises", "test_family_geometry", "test_families"}
 """Modules whose tests run on every family each time: what each family's own code can break."""
 FOUR_KINDS = {"llava", "llava_onevision", "qwen2_5_vl", "gemma3"}
@@ -26,6 +28,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("matrix")
         if family_of(item) not in {None, *FOUR_KINDS} and item.path.stem not in EVERY_FAMILY:
             item.add_marker("full_matrix")
+        if SERVED & set(item.fixturenames):
+            item.add_marker("slow")
         patient = item.get_closest_marker("browser") or item.get_closest_marker("slow")
         if patient and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(PATIENT_LIMIT_S))

@@ -86,7 +86,7 @@ def test_the_citation_is_of_this_version_and_says_what_the_readme_says():
 
 def test_make_check_leaves_out_what_the_markers_say():
     """Every marker that `make check` leaves out is registered, and explained to contributors."""
-    (chosen,) = re.findall(r'^check:.*\n\t.*-m "(.*)"', (ROOT / "Makefile").read_text(), re.M)
+    (chosen,) = re.findall(r'^quick-tests:.*\n\t.*-m "(.*)"', (ROOT / "Makefile").read_text(), re.M)
     left_out = set(re.findall(r"not (\w+)", chosen))
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     assert left_out == {"browser", "slow", "matrix", "full_matrix"}

@@ -20,6 +20,8 @@ from tokviz.cli.main import main, make_parser
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import find_tokens, smallest_keep
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 

@@ -26,6 +26,8 @@ from tokviz.plans import chosen
 from tokviz.testing.geometry import GREY, RED, features, inner
 from tokviz.trace.layout import PATCH
 
+pytestmark = pytest.mark.matrix
+
 FRAMES = 5
 "Odd: the last of Qwen's pairs has one frame."
 TAKES_FILM = {"internvl", "llava_onevision", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "smolvlm"}

@@ -12,7 +12,7 @@ from tokviz.reduction import METHODS, reduce
 
 BEFORE = sorted(name for name, method in METHODS.items() if method.place == "before")
 BASELINES = {"random", "uniform", "centre", "norm"}
-pytestmark = pytest.mark.parametrize("name", BEFORE)
+pytestmark = [pytest.mark.matrix, pytest.mark.parametrize("name", BEFORE)]
 
 
 @pytest.fixture
@@ -159,7 +159,6 @@ def many(random_signals):
     return random_signals(2025), random_signals(2025, crops=True)
 
 
-@pytest.mark.matrix
 def test_two_thousand_tokens(name, many):
     method = METHODS[name]
     signals = many[any("crop" in needed for needed in method.needs)]

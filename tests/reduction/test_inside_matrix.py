@@ -15,6 +15,8 @@ from tokviz.reduction.parts.grouping import merged_sizes
 from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Signals
 
+pytestmark = pytest.mark.matrix
+
 TOWER = sorted(name for name in METHODS if METHODS[name].place == "tower")
 LANGUAGE_MODEL = sorted(name for name in METHODS if METHODS[name].place == "language_model")
 INSIDE = TOWER + LANGUAGE_MODEL
@@ -240,7 +242,6 @@ def many():
 
 
 @pytest.mark.parametrize("name", INSIDE)
-@pytest.mark.matrix
 def test_two_thousand_tokens(name, many):
     keep = max(MANY - 100 if name in SLOW else 1050, smallest(name, MANY))
     r = reduce(name, needed(name, many), keep)

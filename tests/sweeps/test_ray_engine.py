@@ -12,6 +12,8 @@ from tokviz.sweeps import ray_engine
 from tokviz.sweeps.ray_engine import RayEngine
 from tokviz.sweeps.running import sweep
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def ray():
@@ -21,7 +23,6 @@ def ray():
     library.shutdown()
 
 
-@pytest.mark.slow
 def test_ray_gives_the_same_rows_and_a_killed_worker_loses_none(
     ray, pictures, folder, tmp_path, loaded
 ):
@@ -54,7 +55,6 @@ def test_ray_gives_the_same_rows_and_a_killed_worker_loses_none(
         assert theirs["kl"] == pytest.approx(ours["kl"], abs=1e-4)
 
 
-@pytest.mark.slow
 def test_a_model_that_no_worker_can_load_is_a_sentence(ray, pictures, tmp_path):
     source, empty = pictures / "questions.csv", tmp_path / "empty"
     empty.mkdir()

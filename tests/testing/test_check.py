@@ -14,6 +14,8 @@ from tokviz.models.families.llava import Llava
 from tokviz.reduction import METHODS, method
 from tokviz.testing import check_family, check_method
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small():

@@ -28,6 +28,8 @@ from tokviz.trace import open_trace, trace_io
 from tokviz.view.explorer import explorer_payload
 from tokviz.view.notebook import frame
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NUMBERS = (0, -1, 10**3, 10**6, 2**31, 10**300, float("nan"))
 MOST_BYTES = 200 * 2**20

@@ -24,6 +24,8 @@ from tokviz.view.notebook import FIT, frame
 from tokviz.view.page_file import page_html
 from tokviz.view.recipe import recipe
 
+pytestmark = pytest.mark.slow
+
 EVIL = (
     "a=__import__('os').abort())#",
     '"); import os; os.abort() #',

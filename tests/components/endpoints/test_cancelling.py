@@ -16,6 +16,8 @@ from tests.components.endpoints.test_tools import wait_until
 from tests.models.tiny import llava
 from tests.view.fakes import BLUE, picture
 
+pytestmark = pytest.mark.slow
+
 ENDPOINTS = ["/answer", "/answer_stream"]
 
 

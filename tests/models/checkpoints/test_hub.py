@@ -16,6 +16,8 @@ from tokviz.models.checkpoints.fit import RUNS, TIGHT, TOO_LARGE, fit, needed_by
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.checkpoints.placement import choose_placement
 
+pytestmark = pytest.mark.slow
+
 NAME = "someone/small-llava"
 
 

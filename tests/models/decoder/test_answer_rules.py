@@ -14,6 +14,8 @@ from tokviz.capture import Capture
 from tokviz.errors import ModelError
 from tokviz.models.runs.measured import measure
 
+pytestmark = pytest.mark.matrix
+
 NEW = 8
 PROMPT = "what is this?"
 BUILDS = {

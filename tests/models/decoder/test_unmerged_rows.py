@@ -11,6 +11,8 @@ from tokviz.models.decoder.unmerged_rows import MergedCall, UnmergedRows
 from tokviz.models.families.parts import attention_of
 from tokviz.models.hooks import hooked
 
+pytestmark = pytest.mark.matrix
+
 PROMPT = "what is this?"
 WITHOUT_NEWLINES = ["llava", "qwen2_vl", "qwen2_5_vl", "paligemma", "gemma3", "internvl"]
 

@@ -32,6 +32,8 @@ from tests.models.test_promises import assert_equals_generate, everywhere, maske
 from tokviz.errors import ModelError, TokvizError
 from tokviz.reduction import METHODS
 
+pytestmark = pytest.mark.matrix
+
 SIDE = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4}
 SIDE |= {"image_size": 48, "patch_size": 8}
 WIDE = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12}

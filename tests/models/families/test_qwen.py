@@ -24,6 +24,8 @@ from tokviz.models.tower.vision import encode, image_signals
 from tokviz.plans import Plan, Step, chosen
 from tokviz.reduction import METHODS
 
+pytestmark = pytest.mark.matrix
+
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
 
 
@@ -265,7 +267,6 @@ def test_loading_says_why_it_chose_device_and_number_type(qwen, checkpoint):
     assert qwen.info["feature_layer"] == 3
 
 
-@pytest.mark.matrix
 def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat):
     """There is no [CLS] token, and one image in one tile."""
     vlm = tokviz.load(checkpoint("qwen2_5_vl"))

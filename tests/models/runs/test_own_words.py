@@ -12,6 +12,8 @@ from tests.models.test_answer_text import model_with
 from tests.real_tokenizers import REAL
 from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND
 
+pytestmark = pytest.mark.matrix
+
 PICTURE = Image.new("RGB", (96, 96), "red")
 PROMPTS = [
     "what is it?", "What is in the picture", "1990?", "?", "user", "ASSISTANT", "日本 🔥?", "a\nb",

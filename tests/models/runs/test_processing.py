@@ -11,6 +11,8 @@ from tests.models.test_promises import assert_equals_generate
 from tokviz.errors import ModelError
 from tokviz.trace.layout import PATCH
 
+pytestmark = pytest.mark.matrix
+
 IMAGE_ONLY = (
     "{% for m in messages %}{% for c in m.content %}{% if c.type == 'image' %}<image>{% endif %}"
     "{% endfor %}{% endfor %}"

@@ -18,6 +18,8 @@ from tokviz.plans import Plan, Step
 from tokviz.reduction import METHODS, Stage, method
 from tokviz.trace.layout import NEWLINE, PATCH
 
+pytestmark = pytest.mark.matrix
+
 LAYER = 1
 
 
