@@ -37,7 +37,7 @@ _HOME = {
     "InputError": "tokviz.errors",
     "METHODS": "tokviz.reduction",
     "MITIGATIONS": "tokviz.mitigation",
-    "MODELS": "tokviz.models",
+    "MODELS": "tokviz.models.checkpoints.cards",
     "MissingSignal": "tokviz.errors",
     "ModelError": "tokviz.errors",
     "Reduction": "tokviz.matrix",

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..setting_readers import SettingError
 from ..settings import check_port, load_options, read_settings
+from .import_gradio import import_gradio
 from .upload_folder import own_folder
 
 
@@ -24,6 +25,7 @@ def main() -> None:
         os.environ["GRADIO_TEMP_DIR"] = upload_folder()
         os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
         # Gradio reads the environment when it is imported, so it must not be before this line.
+        import_gradio()
         from .serve import serve  # noqa: PLC0415
 
         serve(settings, options)

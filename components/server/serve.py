@@ -5,6 +5,8 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from .lifecycle import app_kwargs, listen_for_stop, serve_until_stopped
 from .session_memory import remember_little
 from .upload_folder import CLEANUP_INTERVAL_S, MAX_AGE_S, keep_clean
 
+FIRST_PAGE_S = 10.0
+"""Seconds from the start until the code of models is imported."""
 LINE = "%(levelname)s %(name)s: %(message)s"
 
 
@@ -111,3 +115,16 @@ def launch(site: Site, page: gr.Blocks) -> None:
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
     answer_tool_calls(page.mcp_server_obj, site)
+    threading.Thread(target=import_models, args=(site.stopping,), daemon=True).start()
+
+
+def import_models(stopping: threading.Event) -> None:
+    """Import transformers and the code of models, so that the first question need not wait for it.
+
+    Only some seconds after the start: until then the first visitor's page is drawn.
+    """
+    if stopping.wait(FIRST_PAGE_S):
+        return
+    # what fails here fails again for whoever asks, and is told then
+    with suppress(Exception):
+        import_module("tokviz.models.load_model")

@@ -28,6 +28,7 @@ OTHER = [
     ("icecream", "ice cream"),
     ("की", "का"),
     ("3.5", "35"),
+    ("a dog. a cat", "a dog a cat"),
     ("🔥", "💧"),
     ("yes", ""),
 ]

@@ -123,6 +123,13 @@ def test_arrays_that_do_not_fit_are_refused(arrays, message):
         trace(arrays={**layout_arrays(layout()), **arrays})
 
 
+@pytest.mark.parametrize("name", ["layers", "heads", "tower_layers", "hidden_size"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])
+def test_a_count_of_the_model_is_a_whole_number_from_one(name, value):
+    with pytest.raises(TraceError, match="'model' in the header"):
+        open_trace(trace(model={"name": "toy", name: value}).to_bytes())
+
+
 def test_a_stage_keeps_its_scores_and_the_names_that_its_method_gave():
     named = Reduction.select([0, 4], 6, score=np.arange(6), roles={"anchor": [4]})
     again = open_trace(trace(stages=(StageRecord("a", "before", None, named),)).to_bytes())

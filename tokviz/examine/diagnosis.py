@@ -16,21 +16,24 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokviz import models
 from tokviz.analysis import analyse
 from tokviz.analysis.concentration import area_of_mass
 from tokviz.analysis.sinks import sink_mask, sink_share
 from tokviz.analysis.uncertainty import FUNCTION_WORDS
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
-from tokviz.models import VLM, load
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
 from tokviz.trace.stages import CUT_OFF_WORDS
+
+if TYPE_CHECKING:
+    from tokviz.models import VLM
 
 UNSURE = 0.8
 "A word less probable than this is flagged."
@@ -135,7 +138,7 @@ def diagnose(
         InputError: an image or prompt that cannot be used.
         MissingSignal: the answer is empty.
     """
-    vlm = load(model) if isinstance(model, str) else model
+    vlm = models.load(model) if isinstance(model, str) else model
     if trace is None:
         trace = vlm.answer(image, prompt, None, max_new_tokens, Capture())
     if not trace.t:

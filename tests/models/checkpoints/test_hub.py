@@ -5,6 +5,7 @@ import shutil
 import threading
 
 import pytest
+import torch
 from huggingface_hub import constants
 
 import tokviz
@@ -14,7 +15,7 @@ from tokviz.models.checkpoints import before_download, loading
 from tokviz.models.checkpoints.download import is_here
 from tokviz.models.checkpoints.fit import RUNS, TIGHT, TOO_LARGE, fit, needed_bytes
 from tokviz.models.checkpoints.loading import EMBEDDED
-from tokviz.models.checkpoints.placement import choose_placement
+from tokviz.models.checkpoints.placement import Placement, choose_placement
 
 pytestmark = pytest.mark.slow
 
@@ -162,4 +163,6 @@ def test_the_words_on_memory_follow_the_number_type():
     card = tokviz.MODELS["HuggingFaceTB/SmolVLM-256M-Instruct"]
     assert needed_bytes(card, choose_placement("cpu")) == pytest.approx(1.04e9)
     assert needed_bytes(card, choose_placement("cpu", "bfloat16")) == pytest.approx(0.52e9)
+    four = Placement("cuda", torch.float16, "as asked", bits=4)  # 0.52 GB in 16 bits
+    assert needed_bytes(card, four) == pytest.approx(0.13e9)
     assert [fit(4e9, free) for free in (5.0e9, 4.5e9, 3.9e9, None)] == [RUNS, TIGHT, TOO_LARGE, ""]

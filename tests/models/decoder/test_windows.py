@@ -12,7 +12,7 @@ from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.decoder.lane import Lane
-from tokviz.models.decoder.windows import sliding_layers
+from tokviz.models.decoder.windows import Windows, sliding_layers
 from tokviz.plans import Plan, Step, chosen
 
 pytestmark = pytest.mark.matrix
@@ -36,6 +36,17 @@ def continued(vlm, prepared, ids):
         inputs["token_type_ids"] = torch.cat([inputs["token_type_ids"], suffix], 1)
     positions = torch.arange(inputs["input_ids"].shape[1])[None] + prepared.positions[..., :1]
     return inputs, positions
+
+
+def test_the_mask_of_rows_that_move_up_is_of_their_places_in_the_prompt(windowed):
+    """The library's mask depends on which rows are left: pictures are seen in both directions."""
+    windows = Windows(
+        windowed.family.decoder(windowed.model),
+        torch.tensor([0, 3, 4, 7]),
+        8,
+        lambda places: places,
+    )
+    assert windows.packed(torch.tensor([1, 3])).tolist() == [3, 7]
 
 
 def test_every_step_of_the_answer_after_removal_equals_masking(windowed, cat):

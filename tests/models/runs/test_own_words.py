@@ -123,6 +123,13 @@ def test_a_tokenizer_without_offsets_is_read_by_its_spelling(vlm, monkeypatch):
     assert vlm.unknown_words("what is it") == []
 
 
+def test_a_template_that_changes_the_letter_case_is_read_by_its_spelling(vlm, monkeypatch):
+    lower = LLAVA.replace("| trim", "| trim | lower")
+    monkeypatch.setattr(vlm.processor, "chat_template", lower)
+    asked = vlm.prepare(PICTURE, "What is it?").asked
+    assert spelled(asked, vlm.tokenizer) == "what is it?"
+
+
 def test_words_that_are_not_found_are_told(vlm, monkeypatch):
     upper = LLAVA.replace("| trim", "| replace('i', 'o')")
     monkeypatch.setattr(vlm.processor, "chat_template", upper)

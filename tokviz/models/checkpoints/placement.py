@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import BitsAndBytesConfig
 
 from tokviz.errors import ModelError
 
@@ -32,6 +31,9 @@ class Placement:
         if self.device_map or self.bits:
             found["device_map"] = self.device_map or {"": self.device}
         if self.bits:
+            # only here: transformers takes seconds to import, and a page asks where a model goes
+            from transformers import BitsAndBytesConfig  # noqa: PLC0415
+
             found["quantization_config"] = BitsAndBytesConfig(
                 load_in_4bit=self.bits == 4,
                 load_in_8bit=self.bits == 8,

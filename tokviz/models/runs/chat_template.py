@@ -42,7 +42,7 @@ def check_template(loaded: Loaded, images: int, film: bool = False) -> None:
     if not loaded.uses_template:
         return
     # a template may change letters; one that leaves the question out writes the same for any two
-    other = PLACEHOLDER.upper()
+    other = PLACEHOLDER[::-1]
     if render(loaded, PLACEHOLDER, images, film) == render(loaded, other, images, film):
         raise ModelError(unusable("it leaves the question out"))
 
