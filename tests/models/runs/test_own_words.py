@@ -123,11 +123,14 @@ def test_a_tokenizer_without_offsets_is_read_by_its_spelling(vlm, monkeypatch):
     assert vlm.unknown_words("what is it") == []
 
 
-def test_a_template_that_changes_the_letter_case_is_read_by_its_spelling(vlm, monkeypatch):
+def test_a_template_may_change_the_letter_case(vlm, monkeypatch):
     lower = LLAVA.replace("| trim", "| trim | lower")
     monkeypatch.setattr(vlm.processor, "chat_template", lower)
-    asked = vlm.prepare(PICTURE, "What is it?").asked
-    assert spelled(asked, vlm.tokenizer) == "what is it?"
+    for fast in (True, False):
+        monkeypatch.setattr(type(vlm.tokenizer), "is_fast", fast)
+        asked = vlm.prepare(PICTURE, "What is it?").asked
+        assert spelled(asked, vlm.tokenizer) == "what is it?"
+        assert own_notes(asked) == (() if fast else (BY_SPELLING,))
 
 
 def test_words_that_are_not_found_are_told(vlm, monkeypatch):
