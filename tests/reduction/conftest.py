@@ -68,6 +68,8 @@ def random_signals(n=16, seed=0, crops=False):
         "feats_post": np.tanh(features @ weight),
         "projector": lambda x: torch.tanh(x @ torch.as_tensor(weight, dtype=x.dtype)),
         "text_llm": normal(5, 10),
+        "llm_first_queries": normal(HEADS, 5, 4),
+        "llm_first_keys": normal(HEADS, n, 4),
         "text_clip": normal(2, 6),
         "img_clip": normal(n, 6),
         "relevance": normal(n),

@@ -9,6 +9,7 @@ BEFORE = [name for name, method in METHODS.items() if method.place == "before"]
 PLACE_MATTERS = {
     *(name for name, method in METHODS.items() if method.frames),  # frames in their order
     *("random", "uniform", "centre", "average_pool", "nested_pool"),  # nothing but the place
+    "apet",  # its first basis token is drawn by number
     *("hiprune", "hiprune_plus", "holov", "vflowopt", "hired", "globalcom2"),  # grid and crops
     *(
         "visionzip",
@@ -38,6 +39,8 @@ def permuted(key, value, shuffle):
         return {layer: permuted(key, array, shuffle) for layer, array in value.items()}
     if key in ("feats_pre", "feats_post", "img_clip", "relevance", "unpad_mask"):
         return value[shuffle]
+    if key == "llm_first_keys":
+        return value[:, shuffle]
     if key in ("q", "k", "v"):
         return value[:, np.r_[0, 1 + shuffle]]
     if key == "full_attn":

@@ -64,6 +64,16 @@ OF_CROPS: dict[str, Signal] = {
 
 TEXT: dict[str, Signal] = {
     "text_llm": Signal("m d", "embedding rows of the prompt's text in the language model."),
+    "llm_first_queries": Signal(
+        "h m d",
+        "queries of the user's own words in the language model's first layer, before rotary "
+        "positions.",
+    ),
+    "llm_first_keys": Signal(
+        "h n d",
+        "keys of the visual tokens there, before rotary positions, grouped keys repeated for each "
+        "head.",
+    ),
     "text_clip": Signal("m d", "text embeddings in the joint CLIP space."),
     "img_clip": Signal("n d", "patch embeddings in the joint CLIP space."),
 }
@@ -116,6 +126,9 @@ STAGE: dict[str, Signal] = {
         "h n d", "the previous layer's keys of the visual tokens, after rotation, each head once."
     ),
     "llm_text_keys_before": Signal("h m d", "the same of the text rows after the image."),
+    "llm_values_before": Signal(
+        "h n d", "the previous layer's values of the visual tokens, each head once."
+    ),
     "llm_hidden_last": Signal("d", "state of the last prompt row that enters the next layer."),
     "llm_attn_last_before": Signal("h n", "the same as llm_attn_last, one layer earlier."),
     "llm_peek_text": Signal(
@@ -128,6 +141,16 @@ STAGE: dict[str, Signal] = {
     "llm_attn_all": Signal(
         "h a a",
         "softmax attention of all prompt rows to all prompt rows, in the previous layer.",
+    ),
+    "llm_logits_all": Signal(
+        "a a",
+        "scaled products of the queries and keys of all prompt rows in the previous layer, mean "
+        "over heads, without mask and softmax.",
+    ),
+    "llm_attn_prior": Signal(
+        "n",
+        "mean of llm_attn_last over heads and over many pictures, for each place in the picture.",
+        arrays_only=True,
     ),
     "llm_visual_rows": Signal(
         "n",

@@ -9,6 +9,7 @@ import torch
 
 from tokviz.errors import MissingSignal
 from tokviz.models.before.crops import crop_signals
+from tokviz.models.before.first_layer import FIRST_LAYER_SIGNALS, first_layer_signals
 from tokviz.models.before.picture import box_entropies
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.before.why_missing import why_lacking
@@ -41,8 +42,11 @@ def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, An
     )
     if entry.reads("patch_entropy", step.options):
         given |= grey_signals(state, part)
-    if "text_clip" in entry.needs:
+    if "text_clip" in entry.needs or entry.reads("text_clip", step.options):
         given |= clip_signals(state, given)
+    if set(FIRST_LAYER_SIGNALS) & set(entry.needs):
+        decoder = state.family.decoder(state.model)
+        given |= first_layer_signals(decoder, given["text_llm"], state.features.tokens[part.tokens])
     if "relevance" in entry.needs and state.prepared.relevance is not None:
         given["relevance"] = part_relevance(state, part)
     lacking = entry.missing({name for name, value in given.items() if value is not None})

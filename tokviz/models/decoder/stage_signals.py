@@ -22,6 +22,7 @@ from tokviz.models.families.parts import (
     enter_attention,
     final_norm,
     mlp_output,
+    queries_keys,
     without_cache,
 )
 from tokviz.reduction.corematching import shared_neurons
@@ -219,13 +220,10 @@ class StageState:
         """
         layer = self.decoder.layers[self.layer]
         attend: Any = attention_of(layer)
-        if not hasattr(attend, "q_proj"):
+        found = queries_keys(attend, enter_attention(layer, self.hidden)[0, self.local])
+        if found is None:
             raise MissingSignal("this model's attention has one matrix for queries and keys.")
-        states = enter_attention(layer, self.hidden)[0, self.local]
-        query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
-        key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
-        if hasattr(attend, "q_norm"):
-            query, key = attend.q_norm(query), attend.k_norm(key)
+        query, key = found
         key = key.repeat_interleave(len(query) // len(key), 0)  # [h_kv, m, d] -> [h, m, d]
         logits = (query.mean(1, keepdim=True) @ key.transpose(1, 2)).float()[:, 0]
         return (logits * attend.scaling).softmax(-1)
@@ -241,6 +239,11 @@ class StageState:
         """Return the previous layer's keys of the visual tokens or of the text after them."""
         call, columns = self.before()
         return call.key[0][:, after(columns, call.key.shape[2]) if text else columns]
+
+    def values_before(self) -> torch.Tensor:
+        """Return the previous layer's values of the visual tokens, [g, m, d]."""
+        call, columns = self.before()
+        return call.value[0][:, columns]
 
     def hidden_before(self) -> torch.Tensor:
         """Return the states of the visual tokens that entered the previous layer, [m, d]."""
@@ -303,6 +306,11 @@ def _all_rows(state: StageState) -> torch.Tensor:
     return call.rows(torch.arange(call.query.shape[2], device=state.local.device))[0]
 
 
+def _all_logits(state: StageState) -> torch.Tensor:
+    call, _ = state.before()
+    return call.all_logits()[0].mean(0)
+
+
 def _text_attention(state: StageState, columns: str) -> torch.Tensor:
     call, visual = state.before()
     rows = after(visual, call.query.shape[2])
@@ -320,12 +328,14 @@ SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "llm_attn_text": lambda s: _text_attention(s, "visual"),
     "llm_attn_text_text": lambda s: _text_attention(s, "text"),
     "llm_attn_all": _all_rows,
+    "llm_logits_all": _all_logits,
     "llm_visual_rows": lambda s: s.local,
     "llm_hidden": lambda s: s.hidden[0, s.local],
     "llm_hidden_before": lambda s: s.hidden_before(),
     "llm_normed": lambda s: s.normed(s.local),
     "llm_text_normed": lambda s: s.normed(s.text()),
     "llm_keys_before": lambda s: s.keys_before(text=False),
+    "llm_values_before": lambda s: s.values_before(),
     "llm_text_keys_before": lambda s: s.keys_before(text=True),
     "llm_hidden_query": lambda s: s.query_state(),
     "llm_hidden_last": lambda s: s.hidden[0, -1],

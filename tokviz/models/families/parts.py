@@ -48,6 +48,25 @@ def enter_attention(block: Any, states: Any) -> Any:
     return states if norm is None else norm(states)
 
 
+def queries_keys(attend: Any, states: Any) -> tuple[Any, Any] | None:
+    """Return the queries [h, rows, d] and keys [g, rows, d] of states, before rotary positions.
+
+    Args:
+        attend: the attention module of a decoder layer.
+        states: [rows, d], as `enter_attention` gives them.
+
+    Returns:
+        None where one matrix makes both.
+    """
+    if not hasattr(attend, "q_proj"):
+        return None
+    query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
+    key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
+    if hasattr(attend, "q_norm"):
+        query, key = attend.q_norm(query), attend.k_norm(key)
+    return query, key
+
+
 def mlp_output(block: nn.Module) -> nn.Module | None:
     """Return the last matrix of a layer's MLP; None where there is none or several (experts)."""
     return named(getattr(block, "mlp", None), MLP_OUTPUTS)

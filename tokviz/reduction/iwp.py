@@ -1,0 +1,62 @@
+"""IWP: which tokens make up the implicit weights of attention without repeating each other?"""
+
+from typing import Annotated
+
+import numpy as np
+import torch
+
+from tokviz.matrix import Reduction
+from tokviz.reduction.method import Range, method
+from tokviz.reduction.parts import schedules
+
+
+def _schedule(n: int, keep: int, layers: int, **options):
+    return schedules.stages([(schedules.at_layer("layer", options["layer"], layers), keep)], n)
+
+
+@method(
+    "iwp",
+    title="IWP",
+    place="language_model",
+    needs=("llm_keys_before", "llm_values_before"),
+    paper="https://arxiv.org/abs/2604.00757",
+    year=2026,
+    code="jhtwosun/IWP",
+    positions="keep",
+    verified=False,
+    schedule=_schedule,
+)
+def iwp(
+    signals,
+    keep: int,
+    *,
+    layer: Annotated[int, Range(1, 64, 1)] = 2,
+    magnitude: Annotated[float, Range(0, 1, 0.05)] = 0.5,
+) -> Reduction:
+    """Keep tokens whose key-value products are large and unlike those of the tokens kept so far.
+
+    Attention is read as a linear layer whose matrix is the sum of one product of value and key per
+    token. The size of a token's product is the length of its key times that of its value, and two
+    products repeat each other as far as their cosine goes: that of the keys times that of the
+    values. Tokens are taken one by one by size and against repetition (maximal marginal relevance),
+    mean over heads.
+
+    A stand-in: the authors' repository is empty, and only the paper's abstract could be read. Its
+    measure for softmax attention, its search in growing chunks and its layers may differ.
+    """
+    keys, values = signals["llm_keys_before"].float(), signals["llm_values_before"].float()
+    # [h, n], size of each token's product in each head; scaled to at most 1
+    size = (keys.norm(dim=-1) * values.norm(dim=-1)).mean(0).cpu().numpy()
+    size = size / max(size.max(), 1e-30)
+    unit = torch.nn.functional.normalize
+    keys, values = unit(keys, dim=-1), unit(values, dim=-1)
+    order, repeated = [], np.zeros_like(size)
+    for _ in range(keep):
+        gain = magnitude * size - (1 - magnitude) * repeated
+        gain[order] = -np.inf
+        order.append(int(gain.argmax()))
+        last = order[-1]
+        # [h, n] cosines of keys x cosines of values -> mean over heads
+        alike = ((keys @ keys[:, last, :, None]) * (values @ values[:, last, :, None])).mean(0)
+        repeated = np.maximum(repeated, alike[:, 0].cpu().numpy())
+    return Reduction.select(order, len(size), score=size, order=order)
