@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from tokviz.errors import MissingSignal
+from tokviz.mitigation.avisc import not_blind
 from tokviz.mitigation.cmai import focus, least, without
 from tokviz.mitigation.contrasting import plausible, subtract
 from tokviz.mitigation.damro import outlier_score
 from tokviz.mitigation.m3id import grounded, weight
+from tokviz.mitigation.memvr import uncertainty, with_picture
+from tokviz.mitigation.middle_heads import agreed, in_depth
 from tokviz.mitigation.opera import column_scores
 from tokviz.mitigation.pai import guided, raised
+from tokviz.mitigation.sid import LeastAttended
 from tokviz.mitigation.var import image_centric, redistributed
 from tokviz.mitigation.vasparse import less_early
 from tokviz.mitigation.vcd import kept_signal, noised
@@ -68,6 +72,47 @@ def test_pai_forbids_what_is_under_a_tenth_of_the_best():
     own, text = torch.tensor([0.91, 0.08, 0.01]).log(), torch.full((3,), 1 / 3).log()
     assert guided(own, text, 1.1)[2] == guided(own, text, 1.1)[1] == -math.inf
     assert guided(own, text, 1).isfinite().all()
+
+
+# -- middle heads, SID, AvisC, MemVR ---------------------------------------------------------------
+
+
+def test_middle_heads_add_what_all_heads_see():
+    logits = torch.tensor([[[1.0, -2, 0.5]], [[3, 0, 0.5]]])
+    made = agreed(logits, bools(0, 1, of=3), 0.5)
+    close(made, [[[2, -1.5, 0.5]], [[4, 0.5, 0.5]]])
+
+
+def test_middle_heads_are_scaled_to_the_depth():
+    assert [in_depth(5, 32), in_depth(18, 32), in_depth(18, 6), in_depth(18, 2)] == [5, 18, 3, 1]
+
+
+@pytest.mark.parametrize(("count", "hidden"), [(2, [1]), (None, [1, 3]), (9, [])])
+def test_sid_hides_what_is_attended_most(count, hidden):
+    attention = torch.tensor([0.5, 0.3, 0.05, 0.1, 0.05])
+    edit = LeastAttended(2, count)
+    chosen = edit.chosen(attention, bools(1, 2, 3, of=5))
+    assert chosen.nonzero()[:, 0].tolist() == hidden
+
+
+def test_avisc_keeps_what_stands_out_in_the_layers_that_look_most():
+    attention = torch.tensor([[0.1, 0.1, 0.1, 0.5], [0.0, 0.0, 0.1, 0.0], [0.1, 0.1, 0.1, 0.1]])
+    assert not_blind(attention, 0.5, 0.9).tolist() == [True, True, True, False]
+    assert not_blind(attention, 1.0, -5).tolist() == [False] * 4
+    assert not_blind(torch.ones(2, 1), 0.5, 0.99).tolist() == [False]
+
+
+def test_memvr_measures_the_ten_likeliest_words():
+    assert uncertainty(torch.zeros(50)) == pytest.approx(1)
+    assert uncertainty(torch.tensor([100.0] + [0] * 20)) == pytest.approx(0, abs=1e-6)
+
+
+def test_memvr_mixes_in_the_picture_at_the_mean_size_of_the_output():
+    states, output = torch.tensor([[1.0, 2]]), torch.tensor([[4.0, -2]])
+    tokens = torch.tensor([[1.0, 0], [0, 2]])
+    # x V'V = [1, 8], mean size 4.5; the output's is 3
+    close(with_picture(states, output, tokens, 1.0), [[1 * 3 / 4.5, 8 * 3 / 4.5]])
+    close(with_picture(states, output, tokens, 0.0), [[4, -2]])
 
 
 # -- VCD, DAMRO, VASparse, M3ID -------------------------------------------------------------------

@@ -9,10 +9,13 @@ from tokviz.mitigation.recipe import (
     Contrast,
     EarlyExit,
     EditContext,
+    EditedAttention,
     FewTokens,
     NoImage,
     NoisedImage,
     Recipe,
+    Retrace,
+    ZeroedTokens,
 )
 
 Place = EditContext
@@ -25,11 +28,14 @@ __all__ = [
     "Contrast",
     "EarlyExit",
     "EditContext",
+    "EditedAttention",
     "FewTokens",
     "Mitigation",
     "NoImage",
     "NoisedImage",
     "Place",
     "Recipe",
+    "Retrace",
+    "ZeroedTokens",
     "mitigation",
 ]

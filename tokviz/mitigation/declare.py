@@ -13,6 +13,7 @@ from tokviz.registry import Registry
 KINDS: dict[str, str] = {
     "attention": "edits the attention of some rows in some layers",
     "contrast": "combines the next-token logits with those of a second run or state",
+    "mlp": "adds visual tokens to the MLP of a layer",
     "diagnostic": "measures and changes nothing",
 }
 

@@ -46,6 +46,8 @@ class EditContext:
     "For the edit to store values of this layer between calls; empty at the layer's first call."
     measured: dict[str, Any]
     "Numbers and lists of numbers for the trace, one dict for the whole run."
+    layers: int = 0
+    "Number of layers of the language model."
 
     @property
     def told(self) -> dict[str, Any]:
@@ -98,7 +100,23 @@ class EarlyExit:
     """No second forward: the last row's input embedding times the head, without a norm."""
 
 
-Branch = NoisedImage | NoImage | FewTokens | EarlyExit
+@dataclass(frozen=True)
+class EditedAttention:
+    """The same tokens at the same places, all layers run, with an edit of attention."""
+
+    edit: AttentionEdit
+
+
+@dataclass(frozen=True)
+class ZeroedTokens:
+    """The same rows at the same places; some visual tokens are zeros."""
+
+    choose: Callable[[torch.Tensor], torch.Tensor]
+    """The last row's attention to the m visual tokens that enter layer 0, mean over heads, [l, m]
+    -> bool [m], True where a token becomes zero."""
+
+
+Branch = NoisedImage | NoImage | FewTokens | EarlyExit | EditedAttention | ZeroedTokens
 
 
 @dataclass(frozen=True)
@@ -111,11 +129,25 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Retrace:
+    """Visual tokens added to the MLP of one layer, at steps at which the next word is uncertain."""
+
+    first: int | None
+    last: int | None
+    "A read-out counts behind layers after `first` and before `last`; None = 5 and 16 of 32."
+    threshold: float
+    "Entropy of the ten likeliest words, in units of log 10: 0 to 1."
+    ratio: float
+    "Share of the MLP's output that is replaced, 0 to 1."
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """An attention edit, a contrast, or both; with neither the answer is the plain one."""
+    """What to do to attention, MLPs and logits; with nothing the answer is the plain one."""
 
     attention: AttentionEdit | None = None
     contrast: Contrast | None = None
+    retrace: Retrace | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -11,22 +11,30 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 import tokviz
 from tokviz.capture import Capture
 from tokviz.mitigation import MITIGATIONS, AttentionEdit, Recipe, mitigation
+from tokviz.mitigation.avisc import not_blind
 from tokviz.mitigation.contrasting import subtract
+from tokviz.mitigation.memvr import with_picture
+from tokviz.mitigation.middle_heads import agreed
 from tokviz.mitigation.pai import guided, raised
 from tokviz.mitigation.vcd import noised
 from tokviz.mitigation.yopo_heads import cut_off, head_ratio
 from tokviz.models.runs.run import Run
+from tokviz.models.runs.same_tokens import last_row_attention
 from tokviz.plans import Plan, plan
 
 PROMPT = "what is this?"
 NEW = 5
 PAUSE_S = 0.2
 NEUTRAL = {
+    "avisc": {"alpha": 0},
     "cmai": {"share": 0},
     "damro": {"alpha": 0},
     "m3id": {"alpha": 0},
+    "memvr": {"ratio": 0},
+    "middle_heads": {"alpha": 0},
     "opera": {},
     "pai": {"alpha": 0, "gamma": 1},
+    "sid": {"alpha": 0},
     "vasparse": {"alpha": 0},
     "vcd": {"alpha": 0},
     "yopo_heads": {"threshold": 0},
@@ -87,7 +95,12 @@ def test_var_with_p_1_is_the_plain_answer_through_the_edited_path(vlm, prepared,
 
 @pytest.mark.parametrize("name", sorted(set(NEUTRAL) - {"opera", "yopo_heads"}))
 def test_the_defaults_do_something(vlm, prepared, plain, name):
-    options = {"decay": 1.0, "alpha": 1.0} if name == "m3id" else {}
+    loud = {
+        "m3id": {"decay": 1.0, "alpha": 1.0},
+        "memvr": {"first_layer": 0, "last_layer": 200, "threshold": 0.0, "ratio": 0.5},
+        "middle_heads": {"first_layer": 0, "last_layer": 200},
+    }
+    options = loud.get(name, {})
     ours, _ = lane_logits(vlm, prepared, plan(mitigation=name, **options))
     assert differ(ours, plain) > 1e-3
 
@@ -185,6 +198,73 @@ def checked_steps(run, logits, combine, own, other):
         assert torch.equal(ours.isinf(), theirs.isinf())
         seen = ~theirs.isinf()
         torch.testing.assert_close(ours[seen], theirs[seen], atol=2e-4, rtol=1e-4)
+
+
+def test_middle_heads_is_what_a_full_eager_map_gives(vlm, prepared, eager):
+    options = {"alpha": 0.8, "first_layer": 1, "last_layer": 2}
+    logits, run = lane_logits(vlm, prepared, plan(mitigation="middle_heads", **options))
+
+    def change(maps, layer):
+        image = image_columns(prepared, maps.shape[-1])
+        maps = maps.clone()
+        if 1 <= layer <= 2:
+            maps[:, -1:] = agreed(maps[:, -1:], image, 0.8)
+        return maps.softmax(-1)
+
+    eager(change)
+    assert differ(logits, generated(vlm, prepared)) < 2e-4
+    assert run.lane.editing.edited <= {1, 2}
+
+
+def test_sid_hides_all_but_the_least_attended(vlm, prepared, eager):
+    _, run = lane_logits(vlm, prepared, plan(mitigation="sid", layer=1, count=5), new=1)
+    image, seen = image_columns(prepared, len(prepared.asked.prompt_ids)), {}
+
+    def change(maps, layer):
+        if layer == 0:
+            weights = maps[:, -1].softmax(-1).mean(0)
+            weights[~image] = 9
+            seen["hidden"] = image.clone()
+            seen["hidden"][weights.argsort()[:5]] = False
+            return maps.softmax(-1)
+        return maps.masked_fill(seen["hidden"], -1e30).softmax(-1)
+
+    eager(change)
+    theirs = generated(vlm, prepared)[0]
+    torch.testing.assert_close(run.contrast.lane.logits, theirs, atol=2e-4, rtol=1e-4)
+
+
+def test_avisc_reads_the_prompt_again_with_zeros(vlm, prepared):
+    _, run = lane_logits(vlm, prepared, plan(mitigation="avisc"), new=1)
+    features = run.prefill_input.features
+    away = not_blind(last_row_attention(vlm, run.prefill_input), 0.5, 0.99)
+    assert 0 < int(away.sum()) < len(away)
+    inputs = {name: value for name, value in prepared.inputs.items() if name != "pixel_values"}
+    output = vlm.model.get_image_features(prepared.inputs["pixel_values"])
+    output.pooler_output = [features.tokens * ~away[:, None]]
+    with torch.inference_mode():
+        theirs = vlm.model(**inputs, mm_encoder_outputs={"image": output}).logits[0, -1]
+    torch.testing.assert_close(run.contrast.lane.logits, theirs, atol=2e-4, rtol=1e-4)
+
+
+def test_memvr_changes_one_mlp_of_an_uncertain_forward(vlm, prepared):
+    options = {"first_layer": 0, "last_layer": 200, "threshold": 0.0, "ratio": 0.3}
+    logits, run = lane_logits(vlm, prepared, plan(mitigation="memvr", **options), new=1)
+    tokens, changed = run.prefill_input.features.tokens, run.lane.retracing.changed
+    assert changed == [2]
+    mlp = vlm.family.decoder(vlm.model).layers[2].mlp
+    handle = mlp.register_forward_hook(
+        lambda module, args, output: with_picture(args[0], output, tokens, 0.3)
+    )
+    try:
+        theirs = generated(vlm, prepared)[0]
+    finally:
+        handle.remove()
+    torch.testing.assert_close(logits[0], theirs, atol=2e-4, rtol=1e-4)
+    sure, _ = lane_logits(
+        vlm, prepared, plan(mitigation="memvr", **{**options, "threshold": 1.0}), new=1
+    )
+    assert not torch.allclose(sure[0], logits[0])
 
 
 def test_vcd_contrasts_with_the_noised_image(vlm, prepared):

@@ -36,7 +36,9 @@ def test_edited_rows_are_the_models_own_in_every_family(model, cat, same):
     assert set(run.lane.editing.memory) == set(range(run.lane.layers))
 
 
-@pytest.mark.parametrize("name", ["pai", "vcd", "damro", "cmai"])
+@pytest.mark.parametrize(
+    "name", ["pai", "vcd", "damro", "cmai", "sid", "avisc", "memvr", "middle_heads"]
+)
 def test_mitigations_run_on_what_pruning_left_in_every_family(model, cat, name):
     n = model.prepare(cat, PROMPT).asked.layout.n
     options = {"top": 1} if name == "damro" else {}

@@ -105,6 +105,7 @@ class Editing:
             text=lambda: call.rows(text)[0],
             memory=self.memory.setdefault(layer, {}),
             measured=self.measured,
+            layers=self.layers,
         )
 
 

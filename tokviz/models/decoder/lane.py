@@ -25,6 +25,7 @@ from tokviz.models.decoder.batch_cache import CachedKeys, can_share
 from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.recorded_states import RecordedStates, sink_phi
 from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.decoder.retracing import Retracing
 from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.parts import final_norm
@@ -58,6 +59,7 @@ class Lane:
         editing: Editing | None = None,
         keeps_entry: bool = False,
         heads_of: int = 0,
+        retracing: Retracing | None = None,
     ) -> None:
         """Prepare an empty cache.
 
@@ -72,6 +74,7 @@ class Lane:
             editing: an edit of attention.
             keeps_entry: keep the state that `early_logits` reads.
             heads_of: largest number of answer tokens for which single heads are kept.
+            retracing: adds visual tokens to an MLP.
         """
         self.family, self.model, self.stages, self.capture = family, model, stages, capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
@@ -85,7 +88,7 @@ class Lane:
         block = torch.as_tensor(which, device=self.device)
         self.prompt_records = PromptRecords(capture, stages, block)
         self.attention = AttentionRows(stages, block, heads_of) if capture.attention else None
-        self.editing, self.keeps_entry = editing, keeps_entry
+        self.editing, self.keeps_entry, self.retracing = editing, keeps_entry, retracing
         self.entering: torch.Tensor | None = None
         "[d], state of the last row that was read, before any layer."
         self.ids: list[int] = []
@@ -185,8 +188,9 @@ class Lane:
     @property
     def alone(self) -> bool:
         """True if this lane cannot step in one forward with other lanes."""
-        own = self.editing is not None or self.keeps_entry or self.stages.unmerged is not None
-        return own or not can_share(self.cache)
+        own = (self.editing, self.retracing, self.stages.unmerged)
+        alone = self.keeps_entry or any(one is not None for one in own)
+        return alone or not can_share(self.cache)
 
     def leave(self) -> None:
         """Leave the batch, so that the lane's own cache holds its keys again."""
@@ -285,6 +289,8 @@ class Lane:
             handles.append(norm.register_forward_hook(self._keep_states))
         if prefill:
             handles += self.prompt_records.hooks()
+        if self.retracing is not None:
+            handles += self.retracing.hooks()
         self.in_prefill = prefill
         wanted = self.capture.flow or self.stages.stages or self.stages.eviction
         observes = self.capture.attention or (prefill and wanted) or self.editing

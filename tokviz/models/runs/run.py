@@ -14,19 +14,21 @@ import torch
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
 from tokviz.cost import Shape, layer_cost, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
-from tokviz.mitigation import EarlyExit, FewTokens, NoisedImage
+from tokviz.mitigation import EarlyExit, EditedAttention, FewTokens, NoisedImage, ZeroedTokens
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput, make_prefill_input
 from tokviz.models.decoder.answer_rules import answer_rules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
+from tokviz.models.decoder.retracing import retracing_of
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.build_trace import build_trace, readout_words, tower_arrays
 from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
 from tokviz.models.runs.preparing import encode
 from tokviz.models.runs.run_notes import notes_of
+from tokviz.models.runs.same_tokens import same_tokens_lane
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.smaller_picture import smaller
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
@@ -169,6 +171,7 @@ class Run:
             Editing(edit, stages, width) if edit else None,
             self.recipe.reads_early,
             self.heads_of(),
+            retracing_of(self.recipe.retrace, loaded, self.prefill_input.features.tokens),
         )
         entering = self.prefill_input
         self.lane.prefill(entering.input_ids, entering.features, entering.row_inputs)
@@ -181,6 +184,8 @@ class Run:
         if isinstance(branch, NoisedImage):
             name = self.prepared.pixels_name
             return self.lane_with({name: branch.noise(self.prepared.inputs[name])})
+        if isinstance(branch, (EditedAttention, ZeroedTokens)):
+            return same_tokens_lane(self.loaded, self.prefill_input, branch)
         picked: list[int] = []
         if isinstance(branch, FewTokens):
             layout = self.prepared.asked.layout
