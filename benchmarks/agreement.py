@@ -66,6 +66,9 @@ SCORES: dict[str, tuple[str, dict[str, Any], Read]] = {
     "attention, layer 0": ("attention", {"layer": 0}, over_answer),
     "attention, layer 2": ("attention", {"layer": 2}, over_answer),
     "attention, layer 5 (the last)": ("attention", {"layer": 5}, over_answer),
+    "attention times value length": ("attention_values", {}, over_answer),
+    "attention against a general prompt": ("relative_attention", {}, over_answer),
+    "localization heads": ("localization_heads", {}, over_answer),
     "attention rollout": ("rollout", {}, over_answer),
     "gradient relevance": ("relevance", {}, over_answer),
     "input × gradient": ("input_gradient", {}, over_answer),
@@ -79,7 +82,7 @@ SCORES: dict[str, tuple[str, dict[str, Any], Read]] = {
 }
 """Name of a score -> the analysis, its options, and which of its arrays."""
 REFERENCES = ("leave_out", "shapley")
-NOT_HERE = ("sinks", "sink_stability")
+NOT_HERE = ("sinks", "sink_stability", "attention_without_sinks")
 """Maps that this model has none of: no sink dimension was found in it."""
 ORACLE = "relevance"
 """A method that chooses by an analysis which is in the table already."""

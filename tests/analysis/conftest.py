@@ -175,6 +175,8 @@ def runs(toy):
             "constant": np.full((LAYERS, 2), 0.5),
             "rank": np.full((LAYERS, 2), 2.0),
         },
+        "general_attention": lambda prompt: np.full((LAYERS, N), 0.125),
+        "reworded": lambda prompt: -1.0 - 2 * ("dog?" not in prompt),
         "knockout": lambda span: -1.0 - sum(layer == 2 for layer in span),
         "full": toy,
         "others": [toy],

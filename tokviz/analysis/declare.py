@@ -43,6 +43,10 @@ ASKS: dict[str, str] = {
     "state_curves": "a function: () -> arrays [l, m] of the states at each layer's input, of image "
     "and text: similarity, the mean cosine of all pairs of rows; constant, the share of their "
     "squared length that is in their mean; rank, their effective rank.",
+    "general_attention": "a function: prompt -> attention of the last row of that prompt to the "
+    "visual tokens, mean over heads, [l, n].",
+    "reworded": "a function: prompt -> log-probability of the run's own answer when that prompt is "
+    "asked about the same image.",
     "full": "the trace of the same question with all tokens.",
     "others": "other traces to compare with.",
     "judge": "a function: (text so far, chosen token, other token) -> entail, contra or neutral.",
@@ -93,6 +97,8 @@ class Size:
     layers: int
     t: int
     "Answer tokens."
+    words: int = 0
+    "Words of the user's prompt, separated by blanks."
 
 
 def no_forwards(size: Size, **options: Any) -> int:

@@ -66,7 +66,8 @@ def analyse_run(
 def forwards(entry: Analysis, trace: Trace, **options: Any) -> int:
     """Return how many forward passes an analysis will take beyond those of its trace."""
     options = check_options(entry.name, entry.options, options)
-    return entry.forwards(Size(trace.layout, int(trace.model["layers"]), trace.t), **options)
+    layers, words = int(trace.model["layers"]), len(trace.prompt.split())
+    return entry.forwards(Size(trace.layout, layers, trace.t, words), **options)
 
 
 def pictures(images: Any) -> list[Any]:

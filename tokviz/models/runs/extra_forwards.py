@@ -16,6 +16,7 @@ import torch
 
 from tokviz.capture import Capture
 from tokviz.errors import InputError
+from tokviz.models.attention import observed
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.family import Features
 from tokviz.models.families.parts import final_norm
@@ -242,6 +243,43 @@ class ExtraForwards:
         with self.loaded.guarded():
             return state_curves(self.reading, self.all, self._features)
 
+    # -- other prompts ----------------------------------------------------------------------------
+
+    def general_attention(self, prompt: str) -> np.ndarray:
+        """Return the last row's attention to the visual tokens under another prompt, [l, n]."""
+        with self.loaded.guarded():
+            other, features = self._asked_otherwise(prompt)
+            visual = torch.as_tensor(other.layout.position.astype(np.int64))
+            found: list[torch.Tensor] = []
+
+            def keep(call: AttentionCall) -> None:
+                found.append(call.last_row().mean(0)[visual.to(call.key.device)].cpu())
+
+            with observed(keep):
+                other.prompt([self.all], features)
+            return torch.stack(found).numpy()
+
+    def reworded(self, prompt: str) -> float:
+        """Return the own answer's log-probability when another prompt is asked."""
+        with self.loaded.guarded():
+            other, features = self._asked_otherwise(prompt)
+            found = other.own_answer([self.all], features)
+            return float(other.own(found).sum())
+
+    def _asked_otherwise(self, prompt: str) -> tuple[TeacherForcing, Features]:
+        """Return another question about the same images, and the visual tokens under it.
+
+        Raises:
+            InputError: the images give another number of visual tokens under that prompt.
+        """
+        asked = self.prepared.asked
+        shown = asked.film if asked.film else asked.images
+        other = prepare(self.loaded, shown, prompt)
+        if other.asked.layout.n != self.trace.n:
+            raise InputError("under that prompt the images give another number of visual tokens.")
+        features = encode(self.loaded, other, [None], Capture.nothing()).features
+        return TeacherForcing(self.loaded, other, self.trace["answer_ids"]), features
+
     # -- gradients --------------------------------------------------------------------------------
 
     @contextmanager
@@ -303,7 +341,7 @@ class ExtraForwards:
 
 SUPPLIED = {
     "score", "answers", "forward", "features", "maps", "gradients", "exits", "knockout", "controls",
-    "prompt_statistics", "state_curves",
+    "prompt_statistics", "state_curves", "general_attention", "reworded",
 }  # fmt: skip
 """Keys of ASKS that come from a question and its trace alone."""
 
