@@ -23,7 +23,8 @@ KINDS = {
 TRAINED = (
     "A trained method cannot run on a model that was not trained for it. Where there is a nearest "
     "what-if, it is named: what the idea does to the tokens, on the model as it is. The decisions "
-    "of any trained method can be [imported](imports.md) and shown."
+    "of any trained method can be [imported](imports.md) and shown; [trained methods](trained.md) "
+    "says what each does and how to export it."
 )
 HEAD = """# The record
 

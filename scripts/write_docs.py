@@ -17,6 +17,7 @@ from scripts import (
     record_page,
     sweep_page,
     trace_page,
+    trained_page,
 )
 from tokviz import catalog
 
@@ -29,6 +30,7 @@ PAGES = {
     "docs/prefills.md": prefill_page.page,
     "docs/families.md": family_page.page,
     "docs/record.md": record_page.page,
+    "docs/trained.md": trained_page.page,
     "docs/sweep_rows.md": sweep_page.page,
     "docs/trace_format.md": trace_page.page,
     "docs/analyses.md": list_pages.analyses_page,

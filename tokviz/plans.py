@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -30,15 +30,24 @@ class Step:
     "keep or repack; None = as published."
     reduction: Reduction | None = None
     "A ready decision (painted by hand, imported) instead of a method."
+    inside: tuple[tuple[int, Reduction], ...] = ()
+    "Ready decisions in the language model: (layer before which it acts, of the tokens left then)."
+
+    @property
+    def ready(self) -> bool:
+        """True for ready decisions, which no method makes."""
+        return self.reduction is not None or bool(self.inside)
 
     @property
     def entry(self) -> Method | None:
         """The registered method; None for a ready decision."""
-        return None if self.reduction is not None else METHODS[self.method]
+        return None if self.ready else METHODS[self.method]
 
     @property
     def place(self) -> str:
         """tower, before or language_model."""
+        if self.inside:
+            return "language_model"
         return "before" if self.entry is None else self.entry.place
 
     @property
@@ -244,3 +253,31 @@ def as_plan(given: Any) -> Plan | None:
 def chosen(reduction: Reduction, name: str = "chosen by hand") -> Plan:
     """Return a plan that applies a ready decision before the language model."""
     return Plan((Step(name, reduction.m, reduction=reduction, positions="keep"),))
+
+
+def staged(stages: Sequence[tuple[int | None, Reduction]], name: str = "imported") -> Plan:
+    """Return a plan that applies ready decisions, each before its own layer.
+
+    Args:
+        stages: (layer, decision of the tokens that earlier stages left), layers ascending; None or
+            0 = before the language model. Stages at the same layer become one.
+        name: the method that made them.
+
+    Raises:
+        InputError: layers that are not in order.
+    """
+    layers = [layer or 0 for layer, _ in stages]
+    if layers != sorted(layers):
+        raise InputError(
+            "stages must be in the order of their layers, so that each acts on what is left."
+        )
+    joined: dict[int, Reduction] = {}
+    for layer, (_, done) in zip(layers, stages, strict=True):
+        joined[layer] = joined[layer].then(done) if layer in joined else done
+    before, inside = joined.pop(0, None), tuple(joined.items())
+    steps = []
+    if before is not None:
+        steps.append(Step(name, before.m, reduction=before, positions="keep"))
+    if inside:
+        steps.append(Step(name, inside[-1][1].m, positions="keep", inside=inside))
+    return Plan(tuple(steps))

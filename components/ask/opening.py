@@ -4,9 +4,11 @@ from itertools import islice
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
-from tokviz.errors import TraceError
+from tokviz.errors import InputError, TraceError
 from tokviz.trace import Trace, open_trace
+from tokviz.trace.decisions import is_decisions, read_decisions
 
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
 from ..answering.widget_values import (
@@ -103,12 +105,22 @@ class OpenHandlers:
             shown[1] = query.get("prompt") or shown[1]
         return (*shown, chosen)
 
-    def open_file(self, path: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Show a trace file; a run that is still writing is stopped."""
+    def open_file(
+        self,
+        path: str | None,
+        request: gr.Request,
+        image: str | None = None,
+        session: str = "",
+    ) -> tuple[Any, ...]:
+        """Show a trace file, or decisions on the picture of the page; a run that writes is stopped.
+
+        `image` and `session` are the page's picture and run, which decisions are shown on.
+        """
         try:
             if not path:
                 return (SKIP, SKIP, *frame())
-            trace = open_trace(path)
+            decided = is_decisions(path)
+            trace = self.decided(path, image, session) if decided else open_trace(path)
             if not trace.n:
                 raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
             self.site.stops.leave(str(request.session_hash))
@@ -119,6 +131,23 @@ class OpenHandlers:
             return (None, trace.prompt, *show_run(run, lane, message=message))
         except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
             return (SKIP, SKIP, *frame(message=notice(error_text(error), "bad")))
+
+    def decided(self, path: str, image: str | None, session: str) -> Trace:
+        """Return a trace that shows a file's decisions on the page's picture.
+
+        Raises:
+            InputError: the page has no single picture, or the file cannot be used.
+        """
+        found, run = read_decisions(path), self.site.run(session)
+        shown = self.site.pictures.open(image) if image else (run.image if run else None)
+        if isinstance(shown, list) and len(shown) == 1:
+            shown = shown[0]
+        if not isinstance(shown, Image.Image):
+            raise InputError(
+                "a decisions file holds no picture: put the one picture that was decided on into "
+                "the box above, then open the file again."
+            )
+        return found.trace(shown)
 
 
 def pictures_of(site: Site, trace: Trace) -> Shown | None:
@@ -152,6 +181,9 @@ def is_full(trace: Trace) -> bool:
 
 def file_note(trace: Trace) -> str:
     """Say what a trace from a file is: method, tokens that are left, model and date."""
+    if imported := str(trace.model.get("imported") or ""):
+        tokens = f"{trace.reduction.m} of {trace.n}"
+        return f"What {imported} decided, {tokens} visual tokens, from your file."
     model, date = str(trace.model.get("name") or ""), str(trace.model.get("date") or "")
     by = f"by {model}" if model else "by a model that it does not name"
     when = f"on {date}" if date else "on a date that it does not say"
@@ -169,4 +201,5 @@ def wire_opening(
     ask.examples.pick(opening.pick, None, everything, cancels=waiting, **QUICK)
     page.load(opening.open_link, None, [*everything, ask.model], **QUICK)
     file = [ask.image, ask.prompt, *screen.outputs]
-    ask.trace.upload(opening.open_file, ask.trace, file, cancels=waiting, **QUICK)
+    given = [ask.trace, ask.image, screen.session]
+    ask.trace.upload(opening.open_file, given, file, cancels=waiting, **QUICK)

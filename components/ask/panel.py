@@ -53,7 +53,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
         trace = SafeUpload(
             "Open a trace file",
-            file_types=[".safetensors"],
+            file_types=[".safetensors", ".json", ".npz"],
             size="sm",
             elem_id="tv-open-trace",
             variant="secondary",

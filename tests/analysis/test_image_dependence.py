@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tokviz
-from tokviz.analysis.image_dependence import divergences, log_ratio
+from tokviz.analysis.image_dependence import divergences, fading, log_ratio, running_mean
 from tokviz.errors import InputError, MissingSignal
 
 
@@ -70,3 +70,26 @@ def test_without_controls_it_says_what_to_run(make_trace):
 def test_controls_of_another_length_are_refused(toy, controls):
     with pytest.raises(InputError, match="blank"):
         tokviz.analyse("image_dependence", toy, runs={"controls": controls})
+
+
+def test_dependence_by_place_is_a_mean_of_the_last_tokens():
+    found = running_mean(np.array([2.0, 4.0, np.nan, 0.0]))
+    np.testing.assert_allclose(found, [2, 3, 3, 2])
+    np.testing.assert_allclose(running_mean(np.arange(20.0))[-1], np.arange(12, 20).mean())
+    assert np.isnan(running_mean(np.array([np.nan]))).all()
+
+
+@pytest.mark.parametrize(
+    ("least", "warned"),
+    [
+        (np.linspace(3, 0, 30), True),
+        (np.full(30, 1.0), False),
+        (np.linspace(0, 3, 30), False),
+        (np.linspace(3, 0, 23), False),  # too short to say
+        (np.linspace(0.05, 0, 30), False),  # nothing depends on the image anyway
+        (np.full(30, np.nan), False),
+    ],
+)
+def test_a_long_answer_that_leaves_the_image_is_warned_of(least, warned):
+    assert bool(fading(least)) == warned
+    assert all("last third" in note for note in fading(least))

@@ -7,6 +7,7 @@ import torch
 
 from tokviz.errors import MissingSignal
 from tokviz.mitigation.avisc import not_blind
+from tokviz.mitigation.blind import mixed
 from tokviz.mitigation.cmai import focus, least, without
 from tokviz.mitigation.contrasting import plausible, subtract
 from tokviz.mitigation.damro import outlier_score
@@ -72,6 +73,15 @@ def test_pai_forbids_what_is_under_a_tenth_of_the_best():
     own, text = torch.tensor([0.91, 0.08, 0.01]).log(), torch.full((3,), 1 / 3).log()
     assert guided(own, text, 1.1)[2] == guided(own, text, 1.1)[1] == -math.inf
     assert guided(own, text, 1).isfinite().all()
+
+
+# -- blind ----------------------------------------------------------------------------------------
+
+
+def test_blind_is_the_text_alone_or_a_mixture():
+    own, text = torch.tensor([0.6, 0.4]).log(), torch.tensor([0.2, 0.8]).log()
+    assert mixed(own, text, 1) is text
+    close(mixed(own, text, 0.5).exp(), [0.4, 0.6])
 
 
 # -- middle heads, SID, AvisC, MemVR ---------------------------------------------------------------

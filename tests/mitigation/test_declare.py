@@ -52,7 +52,10 @@ def test_a_plan_takes_a_mitigation_with_or_without_a_method():
     [
         (lambda: plan(), "needs a method or a mitigation"),
         (lambda: plan(keep=9, mitigation="pai"), "keep and positions need a method"),
-        (lambda: plan(mitigation="prayer"), "no mitigation 'prayer'. Known: avisc, cmai, damro"),
+        (
+            lambda: plan(mitigation="prayer"),
+            "no mitigation 'prayer'. Known: avisc, blind, cmai",
+        ),
         (lambda: plan(mitigation="pai", beta=1), "pai has no option 'beta'"),
         (lambda: plan(mitigation="pai", alpha=2), "alpha must be 0 to 1, got 2"),
         (lambda: plan(mitigation="pai").mitigated("vcd"), "only one mitigation"),

@@ -11,11 +11,14 @@ from PIL import Image
 
 from components.ask.opening import OpenHandlers
 from components.site import Site
+from scripts import export_trained
 from tokviz.cli.main import main
 from tokviz.errors import InputError
-from tokviz.plans import chosen
+from tokviz.plans import chosen, staged
 from tokviz.trace import open_trace
-from tokviz.trace.decisions import read_decisions
+from tokviz.trace.decisions import is_decisions, read_decisions
+
+IMPORTS = export_trained.FOLDER
 
 
 def as_json(**fields):
@@ -185,3 +188,59 @@ def test_a_zip_that_lies_about_its_size_is_refused():
     data = bytes(data).replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little"))
     with pytest.raises(InputError):
         read_decisions(data)
+
+
+def test_the_stored_stand_ins_are_what_the_script_writes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(export_trained, "FOLDER", tmp_path)
+    export_trained.main()
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == [
+        "by_layers.json", "by_layers.safetensors", "pooled.json", "pooled.safetensors",
+    ]  # fmt: skip
+    for name in ("by_layers", "pooled"):
+        stored = IMPORTS / f"{name}.json"
+        assert (tmp_path / f"{name}.json").read_text() == stored.read_text()
+        kept = open_trace(IMPORTS / f"{name}.safetensors").reduction
+        assert (kept.matrix() == read_decisions(stored).reduction.matrix()).all()
+
+
+@pytest.mark.parametrize("name", ["by_layers", "pooled"])
+def test_stored_traces_and_decisions_open_in_the_page(name):
+    tab, site = SimpleNamespace(session_hash="tab"), Site()
+    trace = OpenHandlers(site).open_file(str(IMPORTS / f"{name}.safetensors"), tab)
+    assert "stand-in" in trace[3]["text"]
+    picture = str(export_trained.PICTURE)
+    opened = OpenHandlers(site).open_file(str(IMPORTS / f"{name}.json"), tab, picture)
+    assert opened[3]["text"] == trace[3]["text"]
+    assert opened[1] == export_trained.PROMPT
+
+
+def test_decisions_without_a_picture_say_what_to_do(tmp_path):
+    (tmp_path / "d.json").write_bytes(as_json(method="M", kept=[0, 4]))
+    (tmp_path / "d.npz").write_bytes(as_npz(n=9, kept=[0, 4]))
+    for file in ("d.json", "d.npz"):
+        shown = OpenHandlers(Site()).open_file(
+            str(tmp_path / file), SimpleNamespace(session_hash="tab")
+        )
+        assert "put the one picture" in shown[3]["text"]
+
+
+def test_a_trace_is_not_taken_for_decisions(picture, tmp_path):
+    read_decisions(as_json(kept=[0, 4])).trace(picture).save(tmp_path / "t.safetensors")
+    assert not is_decisions(tmp_path / "t.safetensors")
+    (tmp_path / "d.json").write_bytes(b"\n  " + as_json(kept=[0]))
+    assert is_decisions(tmp_path / "d.json")
+    (tmp_path / "x").write_bytes(b"hello")
+    assert not is_decisions(tmp_path / "x")
+
+
+def test_stages_keep_their_layers_in_a_plan():
+    first, second, third = {"kept": list(range(6))}, {"kept": [0, 4]}, {"kept": [4]}
+    later = [{"layer": 2, **second}, {"layer": 2, **third}]
+    found = read_decisions(as_json(stages=[first, *later]))
+    plan = staged([(stage.layer, stage.reduction) for stage in found.stages], "M")
+    assert [step.place for step in plan.steps] == ["before", "language_model"]
+    ((layer, done),) = plan.steps[1].inside
+    assert (layer, done.n, done.kept.tolist()) == (2, 6, [4])
+    with pytest.raises(InputError, match="order of their layers"):
+        staged([(3, done), (2, done)])

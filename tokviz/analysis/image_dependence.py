@@ -20,6 +20,10 @@ from tokviz.trace.schema import CONTROLS
 
 LEAST = 1e-12
 "Smaller probabilities are raised to this, so that the difference of their logarithms stays finite."
+WINDOW = 8
+"Answer tokens of the running mean."
+LONG, LEAST_BITS = 24, 0.1
+"A warning takes at least so many tokens, and so many bits per token in the first third."
 MEASURES = {
     "kl": "divergence of the distribution with the image from that with the control, nats",
     "js": "how far apart both distributions are, Jensen-Shannon: 0 = equal, 1 = disjoint",
@@ -74,7 +78,9 @@ def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = N
     """Compare the probability of each answer token with the image and with each control.
 
     Controls may be given as probabilities of the answer tokens [t], or as whole distributions
-    [t, v] together with the one of the real image under the name `full`.
+    [t, v] together with the one of the real image under the name `full`. Long answers tend to lean
+    on their own text: `so_far` is the dependence by place in the answer, and a note warns where the
+    last third of at least 24 tokens depends on the image less than half as much as the first.
     """
     if controls is None and "control_prob" not in trace:
         raise MissingSignal(
@@ -98,8 +104,43 @@ def image_dependence(trace: Trace, controls: Mapping[str, np.ndarray] | None = N
         "difference": Part(own - without, "x t", "difference of the probabilities"),
         "control": Part(without, "x t", "probability with each control"),
         "least": Part(least, "t", "smallest of the controls: what no control can explain"),
+        "so_far": Part(running_mean(least), "t", f"its mean over the last {WINDOW} answer tokens"),
     }
-    return Result(bits, "x t", parts, {"x": tuple(given), "t": trace.pieces})
+    notes = fading(least)
+    return Result(bits, "x t", parts, {"x": tuple(given), "t": trace.pieces}, notes)
+
+
+def running_mean(least: np.ndarray) -> np.ndarray:
+    """Return the mean over each token and the ones before it, up to WINDOW, without NaN, [t]."""
+    known = np.isfinite(least)
+    total = np.cumsum(np.concatenate([[0], np.where(known, least, 0)]))
+    count = np.cumsum(np.concatenate([[0], known]))
+    start = np.maximum(np.arange(len(least)) + 1 - WINDOW, 0)
+    end = np.arange(len(least)) + 1
+    seen = count[end] - count[start]
+    return np.where(seen > 0, (total[end] - total[start]) / np.maximum(seen, 1), np.nan)
+
+
+def fading(least: np.ndarray) -> tuple[str, ...]:
+    """Return a warning where the last third of a long answer depends much less on the image.
+
+    Args:
+        least: bits by which the image makes each answer token more probable, [t], NaN = not known.
+    """
+    third = len(least) // 3
+    if len(least) < LONG:
+        return ()
+    parts = (least[:third], least[-third:])
+    known = [part[np.isfinite(part)] for part in parts]
+    if not all(map(len, known)):
+        return ()
+    early, late = (float(part.mean()) for part in known)
+    if early < LEAST_BITS or late >= early / 2:
+        return ()
+    return (
+        f"The image makes the last third of this answer more probable by {late:.2f} bits per token,"
+        f" the first third by {early:.2f}: what stands late may come from the text alone.",
+    )
 
 
 def _from_distributions(

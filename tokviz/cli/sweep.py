@@ -45,6 +45,8 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add_loading_flags(command)
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     add("--faithfulness", action="store_true", help="test each method's score, too (slow)")
+    both = "also a smaller picture at every budget, and the answer without the picture"
+    add("--baselines", action="store_true", help=both)
     add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
     add("--engine", choices=("local", "ray"), default="local", help="default: this process")
     add("--workers", type=int, default=1, metavar="N", help="with ray: models loaded at once")
@@ -82,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         frames=arguments.frames,
         max_new_tokens=arguments.max_new_tokens,
         faithfulness=arguments.faithfulness,
+        baselines=arguments.baselines,
         out=arguments.out,
         engine=engine(arguments),
         traces=arguments.traces,

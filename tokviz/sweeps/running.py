@@ -71,6 +71,7 @@ def sweep(
     frames: int | None = None,
     max_new_tokens: int = 64,
     faithfulness: bool = False,
+    baselines: bool = False,
     out: str | Path = "sweep",
     engine: Engine | None = None,
     traces: int = 0,
@@ -99,6 +100,8 @@ def sweep(
         max_new_tokens: longest answer, 1 to 1024.
         faithfulness: also compare each method's score with the full answer; dozens of forwards
             per question.
+        baselines: add the two honest baselines: a smaller picture at every budget, and the answer
+            without the picture.
         out: folder of the rows; with the same folder a stopped sweep continues.
         engine: what measures, such as `RayEngine(workers=2)`; None = this process.
         traces: number of flipped questions whose runs are stored for the report's links.
@@ -113,7 +116,7 @@ def sweep(
     arrow_library()
     check_address(lab)
     check_loading(loading)
-    asked = settings(methods, budgets, options, mitigations)
+    asked = settings(methods, budgets, options, mitigations, baselines)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
         source = read_questions(

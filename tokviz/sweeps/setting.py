@@ -90,6 +90,7 @@ def settings(
     budgets: int | str | Iterable[int | str],
     options: Mapping[str, Mapping[str, Any]] | None = None,
     mitigations: str | Iterable[str] = (),
+    baselines: bool = False,
 ) -> tuple[Setting, ...]:
     """Return the full answer and every method with every budget, without and with mitigations.
 
@@ -98,6 +99,7 @@ def settings(
         budgets: counts (64) or shares ("25%"); a single one needs no list.
         options: method or mitigation -> its options.
         mitigations: names in MITIGATIONS.
+        baselines: True = also a smaller picture at every budget, and the answer without it.
 
     Raises:
         InputError: an unknown name or option, a budget that is neither, or far too many.
@@ -105,6 +107,8 @@ def settings(
     methods, given = listed(methods), dict(options or {})
     sizes = list(dict.fromkeys(str(check_budget(budget)) for budget in listed(budgets)))
     chosen = listed(mitigations)
+    if baselines:
+        methods = [*methods, *({"downsample"} - {*methods})] if sizes else methods
     unused = sorted(set(given) - {*methods, *chosen})
     if unused:
         raise InputError(f"options are given for {unused[0]!r}, which is not among the methods.")
@@ -125,7 +129,8 @@ def settings(
         for name in chosen
         for setting in plain
     )
-    return (*plain, *mitigated)
+    blind = (Setting(mitigation="blind"),) if baselines and "blind" not in chosen else ()
+    return (*plain, *mitigated, *blind)
 
 
 def listed(values: Any) -> list[Any]:

@@ -112,6 +112,24 @@ class Imported:
         return open_trace(trace_io.pack(header, arrays))
 
 
+def is_decisions(path: str | Path) -> bool:
+    """Return whether a file looks like decisions (JSON or npz) and not like a trace.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(512)
+            size = file.seek(0, 2)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the file {str(path)[:200]!r} cannot be read.") from error
+    # a trace begins with the length of its header, 8 bytes; as text they would be a huge number
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:
+        return False
+    return head[:4] == b"PK\x03\x04" or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+
+
 def read_decisions(source: str | Path | bytes) -> Imported:
     """Read a JSON or npz file with the decisions of a method on one image.
 

@@ -156,10 +156,32 @@ class PlanSteps(TokensLeft):
         """Return the stages of the step inside the language model; none if there is no step."""
         if step is None:
             return []
+        if step.inside:
+            return self.ready_stages(step, layers)
         m, keep = self.whole.m, self.budget(step)
         if len(self.layout.sizes) > 1 and "llm_image" not in step.entry.optional:  # type: ignore
             self.notes.append(f"{step.title} decides on the tokens of all images together.")
         return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
+
+    def ready_stages(self, step: Step, layers: int) -> list[Stage]:
+        """Return the stages of ready decisions; those beyond the last layer are left out and noted.
+
+        Raises:
+            InputError: the first decision is of another number of tokens than are left.
+        """
+        first = step.inside[0][1]
+        if first.n != self.whole.m:
+            raise InputError(
+                f"the decisions of {step.title} are for {first.n} visual tokens, and {self.whole.m}"
+                " enter the language model here."
+            )
+        beyond = [layer for layer, _ in step.inside if layer >= layers]
+        if beyond:
+            self.notes.append(
+                f"{step.title} decided before layer {', '.join(map(str, beyond))}, and this "
+                f"language model has {layers} layers: that was not carried out."
+            )
+        return [Stage(layer, done.m) for layer, done in step.inside if layer < layers]
 
     def decide(self, step: Step, keep: int) -> Reduction:
         """Run the method on each image or crop, and join the decisions into one reduction."""

@@ -236,10 +236,7 @@ class DecoderStages(AliveRows):
         """Run the method on the visual rows of `hidden` [1, rows, d] and apply its reduction."""
         began = now(hidden.device)
         state = StageState(self, self.recorder, self.word_logits, layer, hidden, kwargs)
-        step, keep = self.step, min(self.stages[layer].keep, len(self.visual))
-        signals = state.signals(step.entry)  # type: ignore[union-attr]
-        self.supplied |= set(signals)
-        done = reduce(step.method, signals, keep, **step.options)  # type: ignore[union-attr]
+        done = self._decide(state, layer)
         done = done if self.repacks else done.in_raster_order()
         self.done.append((layer, done, now(hidden.device) - began))
         if self.effect == "restart":
@@ -249,6 +246,16 @@ class DecoderStages(AliveRows):
         if self.effect == "bypass":
             self.full_hidden = hidden
         return self._shorten(hidden, done, state.local)
+
+    def _decide(self, state: StageState, layer: int) -> Reduction:
+        """Return the method's decision at a stage, or the ready one."""
+        step: Any = self.step
+        if step.inside:
+            return dict(step.inside)[layer]
+        keep = min(self.stages[layer].keep, len(self.visual))
+        signals = state.signals(step.entry)
+        self.supplied |= set(signals)
+        return reduce(step.method, signals, keep, **step.options)
 
     def _restore(self, hidden: torch.Tensor) -> torch.Tensor:
         """Add the rows again that bypassed the layers since the last stage."""
