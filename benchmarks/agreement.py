@@ -82,8 +82,9 @@ SCORES: dict[str, tuple[str, dict[str, Any], Read]] = {
 }
 """Name of a score -> the analysis, its options, and which of its arrays."""
 REFERENCES = ("leave_out", "shapley")
-NOT_HERE = ("sinks", "sink_stability", "attention_without_sinks")
-"""Maps that this model has none of: no sink dimension was found in it."""
+NOT_HERE = ("sinks", "sink_stability", "attention_without_sinks", "decode_sets")
+"""Maps that this model has none of: no sink dimension was found in it, and no method of these runs
+chooses anew for each word."""
 ORACLE = "relevance"
 """A method that chooses by an analysis which is in the table already."""
 

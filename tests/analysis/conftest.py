@@ -120,6 +120,7 @@ def optional_arrays():
         "lens_peak": peak,
         "lens_peak_layer": np.full((N, 5), 3, np.uint8),
         "layer_means": means,
+        "decode_sets": np.array([[1] * N, [0, 1, 0, 0, 0.5, 0]], np.float16),
         "visual_rank": np.array([4, 3, 2, 1], np.float32),
         "last_state": np.array([3, 4], np.float32),
     }

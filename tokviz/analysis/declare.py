@@ -85,6 +85,7 @@ SWITCHES: dict[str, str] = {
     "flow": "Capture(flow=True)",
     "layer_means": "Capture(states=True)",
     "visual_rank": "Capture(states=True)",
+    "decode_sets": "a method that chooses anew for each word, such as tidaldecode",
 }
 """Array of a trace -> the switch of `Capture`, or the kind of model, that records the array."""
 

@@ -34,8 +34,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     paper="https://arxiv.org/abs/2410.05076",
     year=2024,
     differs=(
-        "the last row of the prompt chooses once, among visual tokens",
-        "the official code chooses anew for every word and head, among all tokens",
+        "one set for all heads, among visual tokens: the official code chooses per head, among all",
     ),
     code="DerrickYLJ/TidalDecode",
     licence="Apache-2.0",
@@ -46,16 +45,18 @@ def _schedule(n: int, keep: int, layers: int, **options):
     depths=(32,),
     schedule=_schedule,
 )
-def tidaldecode(signals, keep: int) -> Reduction:
+def tidaldecode(signals, keep: int, *, anew: bool = True) -> Reduction:
     """Choose the keys of each new token in one layer and use them in the following layers.
 
     In decode steps layers 0 and 1 attend to everything, layer 2 chooses the tokens with the highest
     logits, layer 13 of 32 (scaled to the depth) chooses again, and the layers between them attend
     only to the chosen tokens. The prefill uses all tokens and the cache stays complete.
 
-    The official accuracy code chooses 256 tokens per head, among all tokens, again for every new
-    token. Here the mean over heads chooses one set of visual tokens, as the kernel is described,
-    and only once, by the last row of the prompt, so that it can be drawn.
+    With `anew` each new token chooses, by its own attention; what is drawn as the decision is the
+    choice of the last row of the prompt, and the analysis decode_sets shows the sets by answer
+    token. Without it that one choice serves the whole answer. The official accuracy code chooses
+    256 tokens per head, among all tokens; here the mean over heads chooses one set of visual
+    tokens, as the kernel is described.
     """
     score = signals["llm_attn_last"].mean(0)
     order = top_k(score, keep)

@@ -202,6 +202,13 @@ SCHEMA: dict[str, Field] = {
     "layer_means": Field(
         "l m z", "f4", "mean state at each layer's input of the visual rows and of the text rows."
     ),
+    "decode_sets": Field(
+        "t n",
+        "f2",
+        "where each word of the answer chose the tokens that it attended to: share of the choices "
+        "that had the token, for the row that chose each answer token; 1 for the first, whose row "
+        "read the whole prompt.",
+    ),
     "visual_rank": Field(
         "l", "f4", "effective rank of the states of the visual rows at each layer's input."
     ),

@@ -79,8 +79,9 @@ def prepared(vlm, cat):
 
 
 def test_what_hides_tokens_or_sends_them_around_layers_can_join(vlm, prepared):
-    names = ("tidaldecode", "yopo", "cmai", "dtop", "p_mod")
+    names = ("yopo", "cmai", "dtop", "p_mod")
     plans = [tokviz.plan(name, keep=12) for name in names]
+    plans.append(tokviz.plan("tidaldecode", keep=12, anew=False))
     turns, joined = both(vlm, prepared, plans, after=1)
     assert all("shared" in lane.timings for lane in joined)
     assert_same(joined, turns)

@@ -189,7 +189,8 @@ class Lane:
     def alone(self) -> bool:
         """True if this lane cannot step in one forward with other lanes."""
         own = (self.editing, self.retracing, self.stages.unmerged)
-        alone = self.keeps_entry or any(one is not None for one in own)
+        alone = self.keeps_entry or self.stages.chooses_anew
+        alone = alone or any(one is not None for one in own)
         return alone or not can_share(self.cache)
 
     def leave(self) -> None:
@@ -293,9 +294,12 @@ class Lane:
             handles += self.retracing.hooks()
         self.in_prefill = prefill
         wanted = self.capture.flow or self.stages.stages or self.stages.eviction
-        observes = self.capture.attention or (prefill and wanted) or self.editing
+        anew = self.stages.chooses_anew and not prefill
+        observes = self.capture.attention or (prefill and wanted) or self.editing or anew
         with hooked(*handles), observed(self._read_call if observes else None):
             yield
+        if anew:
+            self.stages.close_step()
         if self.attention is not None:
             self.attention.close(len(self.ids))
 
@@ -309,6 +313,8 @@ class Lane:
         if self.editing is not None:
             phi = None if self.ids else self.recorded.phi.get(layer)
             self.editing.apply(call, layer, len(self.ids), phi)
+        if not self.in_prefill and self.stages.chooses_anew:
+            self.stages.choose_anew(layer, call)
         if self.in_prefill:
             self.stages.recorder.read_call(call)
             self.prompt_records.read_call(layer, call)

@@ -171,6 +171,18 @@ def prompt_arrays(asked: Asked) -> dict[str, np.ndarray]:
     return arrays | marks | layout_arrays(asked.layout)
 
 
+def decode_set_arrays(lane: Lane, entered: PromptRows, t: int) -> dict[str, np.ndarray]:
+    """Return decode_sets [t, n], where each word of the answer chose its tokens."""
+    if not lane.stages.sets or not t:
+        return {}
+    whole, n = entered.before, entered.before.n
+    sets = np.stack([np.ones_like(lane.stages.sets[0]), *lane.stages.sets])[:t]  # [t, m]
+    found = np.zeros((t, n), np.float16)
+    there = whole.group >= 0
+    found[: len(sets), there] = sets[:, whole.group[there]]
+    return {"decode_sets": found}
+
+
 def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
     """Return the ids of the answer, their probabilities, and the most probable candidates."""
     arrays = {
@@ -231,6 +243,7 @@ def build_trace(
         arrays={
             **prompt_arrays(asked),
             **answer_arrays(lane, t),
+            **decode_set_arrays(lane, entered, t),
             **attention_arrays(lane, entered, asked, t),
             **readout_arrays(lane, entered, asked, t),
             **sink_arrays(lane, entered, asked),
