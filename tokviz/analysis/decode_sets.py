@@ -13,8 +13,8 @@ from tokviz.trace import Trace
     needs=("decode_sets",),
     meaning="1 = every choice that was made for this answer token had the visual token, 0 = none: "
     "layers after the choice attended to the chosen tokens only.",
-    not_meaning="It does not say how much attention a chosen token got, and layers before the first "
-    "choice attended to all tokens.",
+    not_meaning="It does not say how much attention a chosen token got, and layers before the "
+    "first choice attended to all tokens.",
     exactness="exact",
     cost="No further run. Memory: n numbers per answer token.",
     paper="https://arxiv.org/abs/2410.05076",

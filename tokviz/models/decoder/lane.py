@@ -188,9 +188,8 @@ class Lane:
     @property
     def alone(self) -> bool:
         """True if this lane cannot step in one forward with other lanes."""
-        own = (self.editing, self.retracing, self.stages.unmerged)
-        alone = self.keeps_entry or self.stages.chooses_anew
-        alone = alone or any(one is not None for one in own)
+        own = (self.editing, self.retracing, self.stages.unmerged, self.stages.by_word)
+        alone = self.keeps_entry or any(one is not None for one in own)
         return alone or not can_share(self.cache)
 
     def leave(self) -> None:
@@ -294,12 +293,12 @@ class Lane:
             handles += self.retracing.hooks()
         self.in_prefill = prefill
         wanted = self.capture.flow or self.stages.stages or self.stages.eviction
-        anew = self.stages.chooses_anew and not prefill
-        observes = self.capture.attention or (prefill and wanted) or self.editing or anew
+        by_word = None if prefill else self.stages.by_word
+        observes = self.capture.attention or (prefill and wanted) or self.editing or by_word
         with hooked(*handles), observed(self._read_call if observes else None):
             yield
-        if anew:
-            self.stages.close_step()
+        if by_word:
+            by_word.close()
         if self.attention is not None:
             self.attention.close(len(self.ids))
 
@@ -313,8 +312,8 @@ class Lane:
         if self.editing is not None:
             phi = None if self.ids else self.recorded.phi.get(layer)
             self.editing.apply(call, layer, len(self.ids), phi)
-        if not self.in_prefill and self.stages.chooses_anew:
-            self.stages.choose_anew(layer, call)
+        if not self.in_prefill and self.stages.by_word:
+            self.stages.by_word.choose(layer, call)
         if self.in_prefill:
             self.stages.recorder.read_call(call)
             self.prompt_records.read_call(layer, call)

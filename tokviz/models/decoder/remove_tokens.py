@@ -18,11 +18,11 @@ from torch import nn
 
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
-from tokviz.models.attention_call import AttentionCall
 from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.decoder.cache_eviction import CacheEviction
 from tokviz.models.decoder.member_positions import MemberPositions
+from tokviz.models.decoder.sets_by_word import SetsByWord
 from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows
@@ -30,7 +30,6 @@ from tokviz.models.families.parts import cache_of
 from tokviz.models.hooks import hooked
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
-from tokviz.reduction.parts.selection import top_k
 from tokviz.trace.stages import StageRecord
 
 Kwargs = dict[str, Any]
@@ -100,10 +99,10 @@ class DecoderStages(AliveRows):
         "The places of merged tokens in attention, where these are more than one each."
         self.full_hidden: torch.Tensor | None = None
         "Hidden states of the full sequence while some rows bypass layers."
-        self.chosen_anew: dict[int, torch.Tensor] = {}
-        "Stage -> rows that the word being written leaves out, where each word chooses anew."
-        self.sets: list[np.ndarray] = []
-        "For each decode step the share of the stages that chose each visual token, [m]."
+        self.by_word: SetsByWord | None = None
+        "The choices of each word of the answer, where every word chooses anew."
+        if self.effect == "decode" and step and step.options.get("anew", True):
+            self.by_word = SetsByWord(self.stages, visual, length)
         self.windows, self.cap = windows, cap
         self.rotary: Rotary = rotary or (
             lambda hidden, positions, layer: decoder.rotary_emb(hidden, positions)  # type: ignore
@@ -113,11 +112,6 @@ class DecoderStages(AliveRows):
     def effect(self) -> str:
         """What happens to the tokens that a stage does not keep, a key of EFFECTS."""
         return self.step.entry.effect if self.step and self.step.entry else "remove"
-
-    @property
-    def chooses_anew(self) -> bool:
-        """True if every word of the answer chooses the tokens that it attends to."""
-        return self.effect == "decode" and bool(self.step and self.step.options.get("anew", True))
 
     @property
     def repacks(self) -> bool:
@@ -172,28 +166,6 @@ class DecoderStages(AliveRows):
         ]
         with hooked(*handles):
             yield
-
-    def choose_anew(self, layer: int, call: AttentionCall) -> None:
-        """Choose the tokens of the word being written, by its attention in the layer of a call."""
-        stage = self.stages.get(layer + 1)
-        if stage is None or not len(self.visual_at_start):
-            return
-        # a cache with a sliding window holds the last keys only: rows that it dropped come last
-        weights = call.last_row().mean(0)
-        dropped = self.length + len(self.sets) + 1 - len(weights)
-        columns = self.visual_at_start.to(weights.device) - max(dropped, 0)
-        score = torch.where(columns >= 0, weights[columns.clamp(min=0)], -1.0)
-        kept = top_k(score, min(stage.keep, len(score)))
-        out = torch.ones(len(score), dtype=torch.bool, device=score.device)
-        out[kept] = False
-        self.chosen_anew[layer + 1] = self.visual_at_start[out.to(self.visual_at_start.device)]
-
-    def close_step(self) -> None:
-        """Record which tokens the stages of one decode step chose."""
-        left_out = [torch.isin(self.visual_at_start, rows) for rows in self.chosen_anew.values()]
-        if left_out:
-            self.sets.append(1 - torch.stack(left_out).float().mean(0).cpu().numpy())
-        self.chosen_anew = {}
 
     def _window_hooks(self) -> list[tuple[int, Callable[..., Any]]]:
         """Return the hooks of the layers with a window; none if no layer's cache lacks a row."""
@@ -302,9 +274,9 @@ class DecoderStages(AliveRows):
 
     def _hidden_rows(self, layer: int) -> torch.Tensor:
         """Return the rows of the sequence that the latest stage up to a layer did not keep."""
-        anew = [rows for at, rows in sorted(self.chosen_anew.items()) if at <= layer]
-        if anew:
-            return anew[-1]
+        anew = self.by_word.hidden_at(layer) if self.by_word else None
+        if anew is not None:
+            return anew
         decisions = [done for at, done, _ in self.done if at <= layer]
         seen = decisions[-1].cols if decisions else np.arange(self.entered)
         left_out = np.setdiff1d(np.arange(self.entered), seen)

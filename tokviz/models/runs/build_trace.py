@@ -173,10 +173,11 @@ def prompt_arrays(asked: Asked) -> dict[str, np.ndarray]:
 
 def decode_set_arrays(lane: Lane, entered: PromptRows, t: int) -> dict[str, np.ndarray]:
     """Return decode_sets [t, n], where each word of the answer chose its tokens."""
-    if not lane.stages.sets or not t:
+    by_word = lane.stages.by_word
+    if by_word is None or not by_word.sets or not t:
         return {}
     whole, n = entered.before, entered.before.n
-    sets = np.stack([np.ones_like(lane.stages.sets[0]), *lane.stages.sets])[:t]  # [t, m]
+    sets = np.stack([np.ones_like(by_word.sets[0]), *by_word.sets])[:t]  # [t, m]
     found = np.zeros((t, n), np.float16)
     there = whole.group >= 0
     found[: len(sets), there] = sets[:, whole.group[there]]
