@@ -46,6 +46,8 @@ def localization_heads(
     that and later layers. The values are the mean over the `top` heads. The publication chooses
     heads that are often among the first on 1,000 pictures.
     """
+    if not trace.t:
+        return Result(np.zeros(trace.n, np.float32), "n", notes=("There is no answer token.",))
     heads = trace["attention_heads"][check_index("token", token, trace.t)].astype(np.float32)
     layers, count, _ = heads.shape
     total = heads.sum(-1).ravel()

@@ -24,6 +24,8 @@ from tokviz.cli.interrupt import status_of, until_interrupted
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
+from tokviz.examine.fillings import FILLINGS, Filled, fillings
+from tokviz.examine.fillings import sentence as fillings_sentence
 from tokviz.examine.pointing import overlap, pointing_energy, pointing_hit, tokens_inside
 from tokviz.progress import counting, searching
 from tokviz.trace import Trace
@@ -43,6 +45,8 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     check.add_argument("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     check.add_argument("--region", action="append", default=[], metavar="X0,Y0,X1,Y1",
         help="where the map should look, in pixels; may be given several times")  # fmt: skip
+    check.add_argument("--fillings", action="store_true",
+        help="also fill tokens (mean token, blurred picture, one colour) in place of removing them")  # fmt: skip
     check.set_defaults(run=run_check)
     search = _command(add_parser("search", help="find the tokens on which an answer depends"))
     search.add_argument("--for", dest="kind", default="necessary",
@@ -87,8 +91,37 @@ def run_check(arguments: argparse.Namespace) -> None:
     sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
     with counting(arguments, "forward") as progress:
         verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=progress)
-    text = verdict_text(entry.title, verdict) + look_text(looks)
-    _print(arguments, verdict_record(verdict) | looks, text)
+    text, record = verdict_text(entry.title, verdict), verdict_record(verdict)
+    if arguments.fillings:
+        found = fillings({name: runs.filled(name) for name in FILLINGS}, importance)
+        text, record = text + fillings_text(found), record | fillings_record(found)
+    _print(arguments, record | looks, text + look_text(looks))
+
+
+def fillings_record(found: Mapping[str, Filled]) -> dict[str, Any]:
+    """Return the curves with each filling as JSON-ready values."""
+    return {
+        "fillings": {
+            name: {
+                **_curves(one.map),
+                "random_gaps": list(one.random_gaps),
+                "none": one.none,
+                "beats_chance": bool(one.beats_chance),
+            }
+            for name, one in found.items()
+        },
+        "fillings_sentence": fillings_sentence(found),
+    }
+
+
+def fillings_text(found: Mapping[str, Filled]) -> str:
+    """Return the same as a small table."""
+    lines = ["", f"{'filling':<16}{'deletion':>10}{'gap':>8}{'random':>8}{'none':>9}"]
+    for name, one in found.items():
+        chance = float(np.mean(one.random_gaps))
+        numbers = f"{one.map.deletion_auc:>10.2f}{one.map.gap:>8.2f}{chance:>8.2f}"
+        lines.append(f"{name:<16}{numbers}{one.none:>9.2f}")
+    return "\n".join([*lines, fillings_sentence(found)])
 
 
 def _box(text: str) -> tuple[float, float, float, float]:

@@ -215,7 +215,7 @@ def check_map(
         orders["without sinks"] = order_of(sinks_last(importance, sinks))
     orders |= {f"random {i}": rng.permutation(n) for i in range(RANDOM_ORDERS)}
     none, full = memo([np.zeros(0, np.int64), np.arange(n)])
-    scale = _scale(none, full) if normalise else lambda q: q
+    scale = scaled_to(none, full) if normalise else lambda q: q
     curves = {
         name: removal_curves(lambda kept: scale(memo(kept)), order, fractions)
         for name, order in orders.items()
@@ -226,7 +226,7 @@ def check_map(
     return Verdict(curves["map"], rivals, len(memo.known), float(full), float(none), gaps)
 
 
-def _scale(none: float, full: float) -> Callable[[np.ndarray], np.ndarray]:
+def scaled_to(none: float, full: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return q -> (q - none) / (full - none); with no difference to divide by, q - none."""
     width = full - none
     return lambda q: (q - none) / (width if abs(width) > 1e-9 else 1.0)

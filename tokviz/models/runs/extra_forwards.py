@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from tokviz.analysis.blocks import Score
 from tokviz.capture import Capture
 from tokviz.errors import InputError
-from tokviz.models.attention import observed
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.family import Features
 from tokviz.models.families.parts import final_norm
@@ -24,7 +24,9 @@ from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.control_images import MAKERS
+from tokviz.models.runs.filled_tokens import filled_score, mean_token
 from tokviz.models.runs.image_exit import ImageExit
+from tokviz.models.runs.other_prompts import OtherPrompts
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.prompt_statistics import prompt_statistics
 from tokviz.models.runs.same_question import check_pictures
@@ -134,6 +136,15 @@ class ExtraForwards:
                 found = self.reading.own_answer(batch, take(self._features, batch))
                 scores[members] = self.reading.own(found).sum(-1).cpu().numpy()
         return scores
+
+    def filled(self, name: str) -> Score:
+        """Return a score like `score` in which tokens are filled: a key of examine.FILLINGS."""
+        if name == "removal":
+            return self.score
+        own = self._features
+        return filled_score(
+            self.reading, own, mean_token(own) if name == "mean" else self._control(name)
+        )
 
     def answers(self, kept: Sequence[np.ndarray]) -> list[str]:
         """Return the greedy answer with only some visual tokens, one text per set."""
@@ -247,38 +258,11 @@ class ExtraForwards:
 
     def general_attention(self, prompt: str) -> np.ndarray:
         """Return the last row's attention to the visual tokens under another prompt, [l, n]."""
-        with self.loaded.guarded():
-            other, features = self._asked_otherwise(prompt)
-            visual = torch.as_tensor(other.layout.position.astype(np.int64))
-            found: list[torch.Tensor] = []
-
-            def keep(call: AttentionCall) -> None:
-                found.append(call.last_row().mean(0)[visual.to(call.key.device)].cpu())
-
-            with observed(keep):
-                other.prompt([self.all], features)
-            return torch.stack(found).numpy()
+        return OtherPrompts(self.loaded, self.prepared, self.trace).general_attention(prompt)
 
     def reworded(self, prompt: str) -> float:
         """Return the own answer's log-probability when another prompt is asked."""
-        with self.loaded.guarded():
-            other, features = self._asked_otherwise(prompt)
-            found = other.own_answer([self.all], features)
-            return float(other.own(found).sum())
-
-    def _asked_otherwise(self, prompt: str) -> tuple[TeacherForcing, Features]:
-        """Return another question about the same images, and the visual tokens under it.
-
-        Raises:
-            InputError: the images give another number of visual tokens under that prompt.
-        """
-        asked = self.prepared.asked
-        shown = asked.film if asked.film else asked.images
-        other = prepare(self.loaded, shown, prompt)
-        if other.asked.layout.n != self.trace.n:
-            raise InputError("under that prompt the images give another number of visual tokens.")
-        features = encode(self.loaded, other, [None], Capture.nothing()).features
-        return TeacherForcing(self.loaded, other, self.trace["answer_ids"]), features
+        return OtherPrompts(self.loaded, self.prepared, self.trace).reworded(prompt)
 
     # -- gradients --------------------------------------------------------------------------------
 
