@@ -45,8 +45,8 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     check.add_argument("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     check.add_argument("--region", action="append", default=[], metavar="X0,Y0,X1,Y1",
         help="where the map should look, in pixels; may be given several times")  # fmt: skip
-    check.add_argument("--fillings", action="store_true",
-        help="also fill tokens (mean token, blurred picture, one colour) in place of removing them")  # fmt: skip
+    instead = "also fill tokens (mean, blurred picture, one colour) in place of removing them"
+    check.add_argument("--fillings", action="store_true", help=instead)
     check.set_defaults(run=run_check)
     search = _command(add_parser("search", help="find the tokens on which an answer depends"))
     search.add_argument("--for", dest="kind", default="necessary",
