@@ -11,6 +11,7 @@ from tokviz.mitigation.blind import mixed
 from tokviz.mitigation.cmai import focus, least, without
 from tokviz.mitigation.contrasting import plausible, subtract
 from tokviz.mitigation.damro import outlier_score
+from tokviz.mitigation.hip import found, only
 from tokviz.mitigation.m3id import grounded, weight
 from tokviz.mitigation.memvr import uncertainty, with_picture
 from tokviz.mitigation.middle_heads import agreed, in_depth
@@ -82,6 +83,29 @@ def test_blind_is_the_text_alone_or_a_mixture():
     own, text = torch.tensor([0.6, 0.4]).log(), torch.tensor([0.2, 0.8]).log()
     assert mixed(own, text, 1) is text
     close(mixed(own, text, 0.5).exp(), [0.4, 0.6])
+
+
+# -- HiP ------------------------------------------------------------------------------------------
+
+
+def test_hip_follows_the_better_halves_down_to_single_keys():
+    """Two ranges of four keys: the best key of a range is found where its half is judged best."""
+    logits = torch.tensor([[[0.0, 0, 5, 9, 0, 7, 1, 0]]])
+    assert sorted(found(logits, 2)[0, 0].tolist()) == [3, 5]
+    kept = only(logits, torch.tensor([[[3, 5]]]))
+    assert kept.isfinite()[0, 0].tolist() == [False] * 3 + [True, False, True, False, False]
+
+
+@pytest.mark.parametrize(("keys", "count"), [(9, 2), (16, 4), (67, 8), (5, 4)])
+def test_hip_finds_as_many_keys_as_asked_and_only_real_ones(keys, count):
+    chosen = found(torch.randn(2, 3, keys, generator=torch.Generator().manual_seed(0)), count)
+    assert chosen.shape == (2, 3, count)
+    assert 0 <= int(chosen.min()) <= int(chosen.max()) < keys
+
+
+def test_hip_leaves_a_row_alone_that_would_see_nothing():
+    logits = torch.tensor([[[2.0, -math.inf, -math.inf, -math.inf]]])
+    assert torch.equal(only(logits, torch.tensor([[[2]]])), logits)
 
 
 # -- middle heads, SID, AvisC, MemVR ---------------------------------------------------------------

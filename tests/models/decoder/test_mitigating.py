@@ -30,6 +30,7 @@ NEUTRAL = {
     "blind": {"share": 0},
     "cmai": {"share": 0},
     "damro": {"alpha": 0},
+    "hip": {"keys": 4096},
     "m3id": {"alpha": 0},
     "memvr": {"ratio": 0},
     "middle_heads": {"alpha": 0},
@@ -97,6 +98,7 @@ def test_var_with_p_1_is_the_plain_answer_through_the_edited_path(vlm, prepared,
 @pytest.mark.parametrize("name", sorted(set(NEUTRAL) - {"opera", "yopo_heads"}))
 def test_the_defaults_do_something(vlm, prepared, plain, name):
     loud = {
+        "hip": {"keys": 8, "first_layer": 0},
         "m3id": {"decay": 1.0, "alpha": 1.0},
         "memvr": {"first_layer": 0, "last_layer": 200, "threshold": 0.0, "ratio": 0.5},
         "middle_heads": {"first_layer": 0, "last_layer": 200},
