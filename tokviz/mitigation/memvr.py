@@ -59,6 +59,7 @@ def with_picture(
         tokens: [m, d], the visual tokens.
         ratio: share of the tokens, 0 to 1.
     """
-    made = (states.float() @ tokens.float().T) @ tokens.float()
+    seen = tokens.to(output.device).float()  # with a device_map the layer may be elsewhere
+    made = (states.float() @ seen.T) @ seen
     scale = output.float().abs().mean() / made.abs().mean().clamp(min=1e-30)
     return (output.float() * (1 - ratio) + scale * made * ratio).to(output.dtype)
