@@ -84,3 +84,9 @@ export const download = (name, blob) => {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 };
+
+/**
+ * The browser's own next frame, also while the page is still and others wait (page/still_page.js).
+ * @type {(callback: FrameRequestCallback) => number}
+ */
+export const nextFrame = globalThis.requestAnimationFrame?.bind(globalThis);

@@ -5,7 +5,7 @@
 
 /** @import { Look, Numbers, Payload, Range } from "../base/types.js" */
 
-import { holdHeight, partsOf } from "../base/dom.js";
+import { holdHeight, nextFrame, partsOf } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { Painter } from "./painter.js";
 import { ExplorerPanel } from "./panel.js";
@@ -108,7 +108,7 @@ export class Explorer {
 
   paintSoon() {
     if (!this.frame)
-      this.frame = requestAnimationFrame(() => {
+      this.frame = nextFrame(() => {
         this.frame = 0;
         this.paint();
       });

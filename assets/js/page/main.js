@@ -18,6 +18,7 @@ import { Examples } from "./examples.js";
 import { Gallery } from "./gallery.js";
 import { Notice } from "./notice.js";
 import { watchHeader } from "./present.js";
+import { restWhileStill } from "./still_page.js";
 
 const widgets = { Desk, Examples, Explorer, Gallery, Lanes, Notice, Strip, storedLoader };
 const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
@@ -26,4 +27,5 @@ const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 if (!window.__tokviz) {
   window.__tokviz = Object.assign(pageState, widgets, forTests);
   watchHeader();
+  restWhileStill();
 }
