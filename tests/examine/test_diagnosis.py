@@ -11,7 +11,15 @@ import tokviz
 from benchmarks import diagnosis as measured
 from benchmarks.batched import Spoken
 from tests.fakes import six_token_trace
-from tokviz.examine.diagnosis import FIGURES, UNSURE, box_of, decided_layers, how_often, reason_of
+from tokviz.examine.diagnosis import (
+    FIGURES,
+    UNSURE,
+    Report,
+    box_of,
+    decided_layers,
+    how_often,
+    reason_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -103,3 +111,9 @@ def test_a_report_on_the_embedded_model():
     assert "dog" in str(report)
     assert str(report).endswith(how_often())
     assert report.as_record()["how_often"] == how_often()
+
+
+def test_a_warning_about_the_whole_answer_is_in_text_and_record():
+    report = Report("model", "is it?", "yes", (), warnings=("The end leans on the text.",))
+    assert "The end leans on the text." in str(report)
+    assert report.as_record()["warnings"] == ("The end leans on the text.",)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,6 +96,8 @@ class Report:
     words: tuple[Word, ...]
     finish: str = ""
     "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`."
+    warnings: tuple[str, ...] = ()
+    "Sentences about the whole answer, such as an end that leans on the text alone."
 
     @property
     def flagged(self) -> tuple[Word, ...]:
@@ -118,7 +120,7 @@ class Report:
                 f"attention on image {word.image_share:.0%}  "
                 f"decided at layer {word.decided_at}  {word.reason}"
             )
-        return "\n".join([*lines, how_often()])
+        return "\n".join([*lines, *self.warnings, how_often()])
 
 
 def diagnose(
@@ -145,7 +147,8 @@ def diagnose(
         raise MissingSignal("the model gave an empty answer: there is no word to report on.")
     runs = vlm.further_runs(image, prompt, trace)
     dependence = analyse("image_dependence", trace, runs={"controls": runs.controls()})
-    return report_of(trace, dependence.values, decided_layers(runs.layer_words(), trace))
+    report = report_of(trace, dependence.values, decided_layers(runs.layer_words(), trace))
+    return replace(report, warnings=dependence.notes)
 
 
 def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
