@@ -1,6 +1,7 @@
 """Worked numbers of every mitigation, on plain tensors."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -127,6 +128,19 @@ def test_sid_hides_what_is_attended_most(count, hidden):
     edit = LeastAttended(2, count)
     chosen = edit.chosen(attention, bools(1, 2, 3, of=5))
     assert chosen.nonzero()[:, 0].tolist() == hidden
+
+
+def test_sid_counts_a_key_outside_a_sliding_window_as_not_attended():
+    """The cache of the choosing layer holds three keys, that of the next layer all five."""
+    edit = LeastAttended(1, 1)
+    image = bools(1, 2, of=4)
+    place = SimpleNamespace(layer=0, image=image, prefill=True)
+    edit(torch.tensor([[[0.0, 5, 3, 0]]]), place)
+    assert edit.hidden.tolist() == [False, True, False, False]
+    edit(torch.tensor([[[1.0, 0, 0]]]), SimpleNamespace(layer=0, image=image[1:], prefill=False))
+    assert edit.hidden.tolist() == [False, False, True, False, False]
+    shown = edit(torch.zeros(1, 1, 5), SimpleNamespace(layer=1, image=image, prefill=False))
+    assert shown[0, 0].tolist() == [0.25, 0.25, 0, 0.25, 0.25]
 
 
 def test_avisc_keeps_what_stands_out_in_the_layers_that_look_most():

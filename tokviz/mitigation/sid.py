@@ -52,20 +52,34 @@ class LeastAttended:
         """Args: `layer` from which keys are hidden; `count` tokens that stay, None = published."""
         self.layer, self.count = layer, count
         self.hidden: torch.Tensor | None = None
-        "bool [k], keys that are hidden in this forward."
+        "bool [keys of a whole cache], keys that are hidden in this forward."
+        self.prompt: torch.Tensor | None = None
+        "bool [rows of the prompt], visual tokens."
+        self.written = 0
 
     def __call__(self, logits: torch.Tensor, context: EditContext) -> torch.Tensor | None:
         """Choose the keys in the layer before; hide the others from `layer` on."""
         if context.layer < self.layer:
             if context.layer == self.layer - 1:
                 # rows come in chunks, so the last call of this layer has the last row
-                self.hidden = self.chosen(logits[:, -1].softmax(-1).mean(0), context.image)
+                self.choose(logits[:, -1].softmax(-1).mean(0), context)
             return None
         hidden = self.hidden[-logits.shape[-1] :]  # type: ignore[index]
         shown = logits.masked_fill(hidden, -torch.inf)
         # an image at the very start leaves its own first rows without any key: nobody reads them
         alone = ~torch.isfinite(shown.amax(-1, keepdim=True))
         return torch.where(alone, logits, shown).softmax(-1)
+
+    def choose(self, attention: torch.Tensor, context: EditContext) -> None:
+        """Choose by the last row's attention [k]; a key outside a sliding window got none."""
+        if context.prefill:
+            self.prompt, self.written = context.image, 0
+        else:
+            self.written += 1
+        image = torch.cat([self.prompt, self.prompt.new_zeros(self.written)])  # type: ignore
+        padded = attention.new_zeros(len(image))
+        padded[-len(attention) :] = attention
+        self.hidden = self.chosen(padded, image)
 
     def chosen(self, attention: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """Return the visual keys that are hidden, bool [k], from the last row's attention [k]."""
