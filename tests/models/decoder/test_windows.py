@@ -5,9 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import MistralConfig
 
 import tokviz
+from tests.models.families.test_parts import build
 from tests.models.test_promises import PROMPT, run_lane
+from tests.models.tiny import text_sizes
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.before.prefill_input import make_prefill_input
@@ -17,12 +20,14 @@ from tokviz.plans import Plan, Step, chosen
 
 pytestmark = pytest.mark.matrix
 
-WITH_WINDOWS = ("gemma3", "paligemma2")
+WITH_WINDOWS = ("gemma3", "paligemma2", "mistral")
 
 
 @pytest.fixture(scope="module", params=WITH_WINDOWS)
 def windowed(request, checkpoint):
     """A model whose windows are shorter than its prompts."""
+    if request.param == "mistral":  # names its window in the config alone
+        return tokviz.load(build(MistralConfig(**text_sizes(sliding_window=24))))
     return tokviz.load(checkpoint(request.param))
 
 

@@ -7,6 +7,9 @@ import transformers
 from PIL import Image
 from transformers import (
     CLIPImageProcessor,
+    DeepseekV2Config,
+    DeepseekV3Config,
+    DeiTConfig,
     Dinov2Config,
     Dinov2WithRegistersConfig,
     Gemma3TextConfig,
@@ -17,19 +20,28 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    MiniMaxConfig,
+    MistralConfig,
+    MLCDVisionConfig,
     Olmo2Config,
+    Olmo3Config,
     PhiConfig,
     PixtralVisionConfig,
     Qwen3NextConfig,
+    Siglip2VisionConfig,
     SiglipVisionConfig,
     ViTConfig,
+    ViTMAEConfig,
 )
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 import tokviz
 from tests.models import tiny
 from tests.models.families.test_family_geometry import GREY, prove
 from tests.models.test_promises import assert_equals_generate, everywhere, masked, run_lane
 from tokviz.errors import ModelError, TokvizError
+from tokviz.models.attention import observed
+from tokviz.models.families.parts import attention_of, queries_keys
 from tokviz.reduction import METHODS
 
 pytestmark = pytest.mark.matrix
@@ -50,6 +62,7 @@ def neox():
 DECODERS = {
     "phi": lambda: PhiConfig(**sizes()),
     "olmo2": lambda: Olmo2Config(**sizes()),
+    "mistral": lambda: MistralConfig(**sizes(sliding_window=24)),
     "gpt_neox": lambda: GPTNeoXConfig(**neox()),
     "gemma3": lambda: Gemma3TextConfig(
         **sizes(query_pre_attn_scalar=12, sliding_window=24, **WIDE)
@@ -64,15 +77,28 @@ TOWERS = {
     ),
 }
 HYBRID = {"layer_types": ["linear_attention", "full_attention"] * 2}
+LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8}
+LATENT |= {"v_head_dim": 8, "num_key_value_heads": 6, "first_k_dense_replace": 4}
+"""Keys and values through one narrow matrix, which is all that the cache holds."""
 REFUSED = {
     "lfm2": (lambda: Lfm2Config(**sizes(), layer_types=["conv", "full_attention"] * 2), None),
     "qwen3_next": (lambda: Qwen3NextConfig(**sizes(num_experts=4), **HYBRID), None),
     "pixtral": (None, lambda: PixtralVisionConfig(intermediate_size=64, **SIDE)),
+    "minimax": (lambda: MiniMaxConfig(**sizes(num_local_experts=2), **HYBRID), None),
+    "deepseek_v2": (lambda: DeepseekV2Config(**sizes(), **LATENT), None),
+    "deit": (None, lambda: DeiTConfig(intermediate_size=64, **SIDE)),
+    "vitmae": (None, lambda: ViTMAEConfig(intermediate_size=64, **SIDE)),
+    "siglip2": (None, lambda: Siglip2VisionConfig(intermediate_size=64, **SIDE)),
     "registers": (None, lambda: Dinov2WithRegistersConfig(mlp_ratio=2, **SIDE)),
 }
 NAMED = {
     "lfm2": "its decoder Lfm2Model has a layer without attention .layer 0",
     "qwen3_next": "its decoder Qwen3NextModel has a layer without attention .layer 0",
+    "minimax": "its decoder MiniMaxModel has layers of the type linear_attention",
+    "deepseek_v2": "its decoder DeepseekV2Model rotates queries and keys in another way",
+    "deit": "its vision tower DeiTModel has a distillation token among its patches",
+    "vitmae": "its vision tower ViTMAEModel has an order of patches that is drawn at random",
+    "siglip2": "its vision tower Siglip2VisionModel has further inputs beside the picture",
     "pixtral": "its vision tower PixtralVisionModel has no list of blocks",
     "registers": "its vision tower Dinov2WithRegistersModel has 4 register tokens",
 }
@@ -131,13 +157,49 @@ def test_with_another_decoder_removing_equals_masking(decoder, cat):
 @pytest.mark.parametrize("repack", ["keep", "repack"])
 def test_every_method_inside_another_decoder_runs_or_says_why_not(decoder, cat, repack):
     prepared = decoder.prepare([cat], "what is this?")
-    inside = [name for name, entry in METHODS.items() if entry.place == "language_model"]
-    plans = [tokviz.plan(name, keep=12, positions=repack) for name in inside]
+    inside = [n for n, entry in METHODS.items() if entry.place in ("language_model", "cache")]
+    stays = {n: "keep" for n in inside if METHODS[n].place == "cache"}
+    plans = [tokviz.plan(n, keep=12, positions=stays.get(n, repack)) for n in inside]
     *_, lanes = decoder.in_turn([cat], "what is this?", plans, 2)
     for name, lane in zip(inside, lanes, strict=True):
         assert lane.error or lane.trace.reduction.m <= 36, name  # exits leave none at the end
     assert prepared.asked.layout.n == 36
     assert sum(not lane.error for lane in lanes) >= len(lanes) - 6
+
+
+@pytest.mark.parametrize("config", [LlamaConfig, Olmo3Config, Gemma3TextConfig])
+def test_queries_and_keys_before_the_rotation_are_those_of_the_layer(config, cat):
+    """OLMo norms all heads together, Gemma 3 each head, Llama none."""
+    named = WIDE | {"query_pre_attn_scalar": 12} if config is Gemma3TextConfig else {}
+    vlm = tokviz.load(build(config(**sizes(**named))))
+    seen, calls, attend = {}, [], attention_of(vlm.family.decoder(vlm.model).layers[1])
+    look = attend.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.update(kwargs, args=args), with_kwargs=True
+    )
+    with vlm.guarded(), observed(calls.append):
+        vlm.model(**vlm.prepare([cat], "what?").inputs)
+    look.remove()
+    (call,) = [call for call in calls if call.module is attend]
+    states = (seen["args"] or (seen["hidden_states"],))[0][0]
+    query, key = (one[None] for one in queries_keys(attend, states))
+    turned = apply_rotary_pos_emb(query, key, *seen["position_embeddings"])
+    torch.testing.assert_close(turned, (call.query, call.key))
+
+
+def test_a_cache_without_keys_of_each_head_is_left_whole_with_a_sentence(cat):
+    """DeepSeek-V3 stores one narrow state per token, of which it makes keys and values."""
+    vlm = tokviz.load(build(DeepseekV3Config(**sizes(**LATENT))))
+    prepared = vlm.prepare([cat], "what?")
+    assert_equals_generate(vlm, prepared, everywhere(prepared.asked.layout.n)["language_model"])
+    for name, said in (("snapkv", "cannot be shortened"), ("pact", "one matrix for queries and keys")):
+        with pytest.raises(TokvizError, match=said):
+            vlm.answer([cat], "what?", tokviz.plan(name, keep=12), 1)
+
+
+def test_a_tower_whose_attention_needs_more_than_states_is_not_reduced_inside(cat):
+    vlm = tokviz.load(build(tower=MLCDVisionConfig(intermediate_size=64, **SIDE)))
+    with pytest.raises(TokvizError, match="made of MLCDEncoderLayer, inside which no method can"):
+        vlm.answer([cat], "what?", tokviz.plan("tome", keep=18), 1)
 
 
 @pytest.mark.parametrize("place", ["none", "before"])

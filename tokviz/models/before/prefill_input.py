@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -230,7 +231,8 @@ def cache_eviction(
         plan_steps.notes.append(f"{step.title} decides on the tokens of all images together.")
     if keep == plan_steps.whole.m:
         return None
-    return CacheEviction(step, keep, stages, len(stages.decoder.layers))  # type: ignore[arg-type]
+    layers: Any = stages.decoder.layers
+    return CacheEviction(step, keep, stages, len(layers), sliding_layers(stages.decoder))
 
 
 def member_positions(

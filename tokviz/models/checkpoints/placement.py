@@ -110,7 +110,10 @@ def _number_type(device: str, dtype: str | None) -> tuple[torch.dtype, str]:
 def _check_spread(device: str | None, device_map: str | None, bits: int | None) -> None:
     """Raise ModelError unless device map and bits can be used here."""
     if device_map is not None and device_map not in DEVICE_MAPS:
-        raise ModelError(f"device_map must be {', '.join(DEVICE_MAPS)}, got {device_map!r}.")
+        raise ModelError(
+            f"device_map must be {', '.join(DEVICE_MAPS)}, got {str(device_map)[:60]!r}; for one "
+            "device give device, such as cpu or cuda:1."
+        )
     if device_map is not None and device is not None:
         raise ModelError("give device or device_map, not both.")
     if bits not in (None, 4, 8):

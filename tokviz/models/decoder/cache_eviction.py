@@ -37,7 +37,9 @@ SPARSE_BELOW = 0.01
 class CacheEviction:
     """One method's decisions about the cache of every layer, and the cut that follows."""
 
-    def __init__(self, step: Step, keep: int, rows: AliveRows, layers: int) -> None:
+    def __init__(
+        self, step: Step, keep: int, rows: AliveRows, layers: int, windows: Mapping[int, int]
+    ) -> None:
         """Begin with nothing decided.
 
         Args:
@@ -45,6 +47,7 @@ class CacheEviction:
             keep: its budget in visual tokens.
             rows: which rows are alive in each layer.
             layers: of the language model.
+            windows: decoder layer -> its sliding window, for layers that have one.
         """
         self.step, self.keep, self.rows, self.layers = step, keep, rows, layers
         self.entry = step.entry
@@ -58,16 +61,14 @@ class CacheEviction:
         "Decoder layer -> int64 [g, keys], which of the rows alive there each key head still holds."
         self.seconds: dict[int, float] = {}
         self.supplied: set[str] = set()
-        self.windowed: set[int] = set()
-        "Layers with a sliding window."
+        self.windows = windows
 
     def read_call(self, layer: int, call: AttentionCall) -> None:
         """Decide about one layer from its attention call of the prefill, or keep its signals."""
         visual = self.visual_at(layer)
-        if getattr(call.module, "sliding_window", None):
-            self.windowed.add(layer)
+        if layer in self.windows or layer not in self.stages:
             return
-        if layer not in self.stages or not len(visual) or self.keep >= len(visual):
+        if not len(visual) or self.keep >= len(visual):
             return
         began = now(call.key.device)
         signals = self.signals(layer, call, visual)
@@ -122,8 +123,11 @@ class CacheEviction:
 
     def cut(self, layer: int, cached: Any, heads: PerHead) -> None:
         """Cut evicted tokens out of a layer's cache [1, g, rows, d], and mix in merged ones."""
-        if not isinstance(cached, DynamicLayer):
-            raise MissingSignal("this model's KV cache is of a kind that cannot be shortened.")
+        if not isinstance(cached, DynamicLayer) or cached.keys.shape[1] != heads.heads:
+            raise MissingSignal(
+                "this model's KV cache holds something else than keys and values of each head, so "
+                "it cannot be shortened. Choose a method that acts before the language model."
+            )
         alive, visual = len(self.rows.rows_at(layer)), self.visual_at(layer).cpu().numpy()
         stays = np.ones((heads.heads, alive), bool)
         stays[:, visual] = heads.into == np.arange(len(visual))
@@ -173,10 +177,10 @@ class CacheEviction:
     def notes(self) -> list[str]:
         """Sentences for the reader."""
         title = self.entry.title  # type: ignore[union-attr]
-        if not self.windowed:
+        if not self.windows:
             return []
         return [
-            f"{title} left the caches of {len(self.windowed)} layers with a sliding window whole."
+            f"{title} left the caches of {len(self.windows)} layers with a sliding window whole."
         ]
 
 

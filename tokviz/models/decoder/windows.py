@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import DynamicCache
 
-from tokviz.models.families.parts import attention_of, cache_of
+from tokviz.models.families.parts import cache_of
 
 Mask = torch.Tensor | None
 Kwargs = dict[str, Any]
@@ -25,12 +26,13 @@ Build = Callable[[torch.Tensor], Mask]
 
 
 def sliding_layers(decoder: nn.Module) -> dict[int, int]:
-    """Return decoder layer -> window in tokens, for the layers that have one."""
-    layers: Any = decoder.layers
-    windows = {
-        i: getattr(attention_of(block), "sliding_window", None) for i, block in enumerate(layers)
-    }
-    return {layer: window for layer, window in windows.items() if window}
+    """Return decoder layer -> window in tokens, for the layers that have one.
+
+    The library's cache says it. The attention modules do not: Mistral, Phi-3 and Starcoder2 read
+    the window from the config, and EXAONE 4 names one in layers without a window, too.
+    """
+    made: Any = DynamicCache(config=decoder.config)  # type: ignore[arg-type]
+    return {i: made.layers[i].sliding_window for i, slides in enumerate(made.is_sliding) if slides}
 
 
 class Windows:

@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from tokviz.errors import InputError
 from tokviz.film import Film
-from tokviz.models.families.parts import check_decoder
+from tokviz.models.families.parts import check_decoder, check_rotation
 from tokviz.models.families.processor_calls import ProcessorCalls
 from tokviz.models.families.sources import Sources
 from tokviz.registry import Registry
@@ -57,7 +57,10 @@ class Family(ProcessorCalls, ABC):
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ModelError, naming the part, where a checkpoint has one that is not served."""
-        check_decoder(self.decoder(model))
+        decoder = self.decoder(model)
+        check_decoder(decoder)
+        row = torch.zeros(1, 1, 1, device=next(decoder.parameters()).device)
+        check_rotation(decoder, self.rotary(decoder, row, row[0].long(), 0))
 
     # -- the language model -------------------------------------------------------------------
 

@@ -7,6 +7,8 @@ said when the model is loaded.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -16,6 +18,8 @@ from tokviz.errors import ModelError
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm")
 ATTENTIONS = ("self_attn", "attention")
 MLP_OUTPUTS = ("down_proj", "fc2", "dense_4h_to_h")
+ATTENTION_KINDS = ("full_attention", "sliding_attention")
+"""Types of layers, as configs name them, in which every token attends to those before it."""
 CACHES = ("past_key_values", "layer_past")
 """Keyword under which a decoder hands its cache to a layer."""
 TOWER_BLOCKS = ("encoder.layers", "encoder.layer", "layers", "layer")
@@ -56,15 +60,20 @@ def queries_keys(attend: Any, states: Any) -> tuple[Any, Any] | None:
         states: [rows, d], as `enter_attention` gives them.
 
     Returns:
-        None where one matrix makes both.
+        None where one matrix makes both, or they come through a narrow one (MLA).
     """
-    if not hasattr(attend, "q_proj"):
-        return None
-    query = attend.q_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
-    key = attend.k_proj(states).view(len(states), -1, attend.head_dim).transpose(0, 1)
-    if hasattr(attend, "q_norm"):
-        query, key = attend.q_norm(query), attend.k_norm(key)
-    return query, key
+    found = []
+    for name in "qk":
+        matrix, norm = (getattr(attend, f"{name}_{part}", None) for part in ("proj", "norm"))
+        if matrix is None:
+            return None
+        made = matrix(states)
+        # OLMo norms all heads together, Qwen3 and Gemma 3 each head
+        together = norm is not None and norm.weight.shape[-1] == made.shape[-1]
+        made = norm(made) if together else made
+        made = made.view(len(states), -1, attend.head_dim).transpose(0, 1)
+        found.append(made if norm is None or together else norm(made))
+    return found[0], found[1]
 
 
 def mlp_output(block: nn.Module) -> nn.Module | None:
@@ -80,6 +89,12 @@ def cache_of(given: dict[str, Any]) -> Any:
 def without_cache(given: dict[str, Any]) -> dict[str, Any]:
     """Return keyword arguments of a decoder layer with no cache, for a look ahead."""
     return {**given, **{name: None for name in CACHES if name in given}, "use_cache": False}
+
+
+def needed(forward: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments that a function cannot be called without."""
+    given = inspect.signature(forward).parameters.values()
+    return [p.name for p in given if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
 
 
 def tower_blocks(tower: nn.Module) -> nn.ModuleList | None:
@@ -103,6 +118,20 @@ def check_decoder(decoder: nn.Module) -> None:
         )
 
 
+def check_rotation(decoder: nn.Module, rotation: Any) -> None:
+    """Raise ModelError unless a decoder's rotary module gives cos and sin.
+
+    Args:
+        decoder: the text decoder.
+        rotation: what it gives for one position.
+    """
+    if not isinstance(rotation, tuple) or len(rotation) != 2:
+        raise ModelError(
+            f"its decoder {type(decoder).__name__} rotates queries and keys in another way than "
+            "by cos and sin (DeepSeek-V2 and Llama 4 do), which tokviz cannot slice."
+        )
+
+
 def _lacking(decoder: nn.Module) -> str | None:
     layers: Any = getattr(decoder, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers):
@@ -120,6 +149,9 @@ def _lacking(decoder: nn.Module) -> str | None:
         return "no final norm under a known name"
     if not hasattr(decoder, "rotary_emb"):
         return "no rotary positions (`rotary_emb`)"
+    kinds = getattr(decoder.config, "layer_types", None) or ()
+    if other := next((kind for kind in kinds if kind not in ATTENTION_KINDS), None):
+        return f"layers of the type {other}"
     return None
 
 
@@ -135,6 +167,12 @@ def check_tower(tower: nn.Module, config: Any) -> None:
         lacking = "no list of blocks under a known name"
     elif not hasattr(config, "patch_size"):
         lacking = "no fixed size of patches"
+    elif inputs := needed(tower.forward)[1:]:
+        lacking = f"further inputs beside the picture ({', '.join(inputs)})"  # SigLIP 2, any size
+    elif hasattr(getattr(tower, "embeddings", None), "distillation_token"):
+        lacking = "a distillation token among its patches"  # DeiT
+    elif hasattr(config, "mask_ratio"):
+        lacking = "an order of patches that is drawn at random"  # ViTMAE
     elif getattr(config, "num_register_tokens", 0):
         lacking = f"{config.num_register_tokens} register tokens among its patches"
     if lacking:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tokviz.models.families.family import Family
+from tokviz.models.families.parts import needed
 from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import Layout
 
@@ -19,8 +20,12 @@ class SiglipBlocks(Family):
         """Return why no method can act inside the tower, as for towers of other blocks."""
         names = ("layer_norm1", "self_attn", "layer_norm2", "mlp")
         ours = type(self).tower_attend is SiglipBlocks.tower_attend  # InternVL brings its own
-        if ours and not all(hasattr(self.tower_layers(model)[0], name) for name in names):
-            kind = type(self.tower_layers(model)[0]).__name__
+        block = self.tower_layers(model)[0]
+        if ours and not (
+            all(hasattr(block, name) for name in names)
+            and needed(block.self_attn.forward) == ["hidden_states"]
+        ):
+            kind = type(block).__name__
             return (
                 f"this checkpoint's vision tower is made of {kind}, inside which no method can act "
                 "yet. Choose a method that acts before or inside the language model."
