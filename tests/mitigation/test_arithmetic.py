@@ -216,6 +216,14 @@ def test_vasparse_subtracts_a_tenth():
     close(less_early(torch.tensor([2, 1, 0.5]), torch.tensor([1.0, 0, 3]), 0.1), [1.9, 1.0, 0.2])
 
 
+def test_vasparses_second_contrast_leaves_out_what_is_not_plausible():
+    own, early = torch.tensor([0.6, 0.35, 0.05]).log(), torch.tensor([0.5, 0.25, 0.25]).log()
+    made = less_early(own, early, 0.0, second_contrast=True)
+    close(made[:2], [math.log(1.2), math.log(1.4)])
+    assert made[2] == -math.inf
+    close(less_early(own, early, 0.5, True)[:2], (made - 0.5 * early)[:2].tolist())
+
+
 def test_m3id_counts_more_with_every_word():
     assert weight(1, 0.02) == pytest.approx(0.020201, abs=1e-6)
     assert weight(50, 0.02) == pytest.approx(1.718282, abs=1e-6)

@@ -310,11 +310,24 @@ def test_damro_contrasts_with_the_outlier_tokens_alone(vlm, prepared):
         lane_logits(vlm, prepared, plan("fastervlm", keep=9, mitigation="damro"))
 
 
-def test_vasparse_subtracts_the_embedding_of_the_last_word(vlm, prepared, plain):
-    logits, _ = lane_logits(vlm, prepared, plan(mitigation="vasparse", alpha=0.3), new=1)
-    last = vlm.model.get_input_embeddings().weight[prepared.inputs["input_ids"][0, -1]]
-    early = vlm.model.get_output_embeddings().weight @ last
-    torch.testing.assert_close(logits[0], plain[0] - 0.3 * early)
+def test_vasparse_subtracts_the_embedding_of_the_last_word(vlm, prepared):
+    """At every token of an answer, with and without the second contrast of the official code."""
+    inputs = prepared.inputs
+    embed, head = vlm.model.get_input_embeddings(), vlm.model.get_output_embeddings()
+    for second in (False, True):
+        options = {"alpha": 0.3, "second_contrast": second}
+        logits, run = lane_logits(vlm, prepared, plan(mitigation="vasparse", **options))
+        ids = inputs["input_ids"]
+        for step, made in enumerate(logits):
+            whole = torch.cat([ids, torch.tensor([run.lane.ids[:step]], dtype=torch.long)], 1)
+            with torch.no_grad():
+                own = vlm.model(**{**inputs, "input_ids": whole, "attention_mask": None}).logits
+                early = head(embed(whole[0, -1]))
+            own = own[0, -1]
+            if second:
+                far = own.softmax(-1) < 0.1 * own.softmax(-1).max()
+                own = (own.log_softmax(-1) - early.log_softmax(-1)).masked_fill(far, -torch.inf)
+            torch.testing.assert_close(made, own - 0.3 * early, atol=1e-4, rtol=1e-4)
 
 
 # -- with reduction -------------------------------------------------------------------------------

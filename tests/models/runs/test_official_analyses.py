@@ -64,14 +64,18 @@ def answered(prepared, trace):
 
 
 @pytest.mark.parametrize("heads", ["mean", "max", "min"])
-def test_rollout(run, cat, heads):
-    """vit-explain: fuse heads, add the identity, normalise rows, multiply from the first layer."""
+@pytest.mark.parametrize("divide", ["rows", "columns"])
+def test_rollout(run, cat, heads, divide):
+    """vit-explain: fuse heads, add the identity, divide columns by row sums, multiply from the
+    first layer. Rows divided by their own sums are the paper's."""
     vlm, trace, maps, _ = run
-    ours = vlm.analyse("rollout", cat, trace=trace, heads=heads, without_first=False)
+    options = {"heads": heads, "divide": divide, "without_first": False}
+    ours = vlm.analyse("rollout", cat, trace=trace, **options)
     rolled = np.eye(len(maps[0][0]))
     for one in maps:
         step = {"mean": one.mean, "max": one.max, "min": one.min}[heads](0) + np.eye(len(rolled))
-        rolled = (step / step.sum(1, keepdims=True)) @ rolled
+        sums = step.sum(1, keepdims=True)
+        rolled = step / (sums if divide == "rows" else sums.T) @ rolled
     chosen = rolled[len(trace["prompt_ids"]) - 1 :]
     np.testing.assert_allclose(ours.values, chosen[:, trace.layout.position], atol=1e-5)
     np.testing.assert_allclose(ours.parts["first"].values, chosen[:, 0], atol=1e-5)
