@@ -80,6 +80,21 @@ def test_layers_placed_on_another_depth_make_the_run_differ(name):
         assert any("18" in why and str(entry.depths[0]) in why for why in found.why)
 
 
+OWN_COUNT = [name for name in PUBLISHED if METHODS[name].own_count]
+
+
+@pytest.mark.parametrize("name", OWN_COUNT)
+def test_a_budget_that_is_reached_makes_a_method_without_a_budget_differ(name):
+    """DyMU with its thresholds, cut down to 144 tokens, was "run as published"."""
+    entry, why = METHODS[name], "its budget of 144 was reached, published: the image decides"
+    options = dict(entry.published_options)
+    free, cut = (status(name, facts=RunFacts(reached=n), **options) for n in (None, 144))
+    assert not any(why in reason for reason in free.why)
+    assert cut.word in (RUN_DIFFERS, STAND_IN)
+    assert cut.word == STAND_IN or any(why in reason for reason in cut.why)
+    assert status("fastervlm", facts=RunFacts(reached=144)).word == AS_PUBLISHED
+
+
 def test_a_fixed_layer_is_named_with_the_depth_it_was_published_for():
     facts = RunFacts(layers={"tower": 24, "language_model": 6})
     assert status("fastv", facts=facts).why == (

@@ -52,6 +52,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     query_aware=True,
     positions="keep",
     adaptive=True,
+    own_count=True,
     depths=(32,),
     schedule=_schedule,
 )

@@ -102,11 +102,13 @@ def _schedule(n: int, keep: int, layers: int, **options):
     positions="keep",
     unmerged_by="unmerge",
     adaptive=True,
+    own_count=True,
     paper="https://arxiv.org/abs/2504.17040",
     year=2025,
     code="MikeWangWZHL/dymu",
     licence="MIT",
     published_options={"thresholds": "clip-l-14-336"},
+    depths=(24,),
     schedule=_schedule,
     published=(
         Published(

@@ -171,6 +171,8 @@ class Method:
     "True if a stage may keep more than `keep`, which later stages reach."
     adaptive: bool = False
     "True if the method may keep fewer tokens than the budget."
+    own_count: bool = False
+    "True if as published the image alone decides how many tokens stay, and there is no budget."
     images: str = "each"
     "A key of IMAGES; by default each, inside the language model together."
     frames: bool = False

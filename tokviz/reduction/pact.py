@@ -73,6 +73,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     licence="MIT",
     positions="keep",
     adaptive=True,
+    own_count=True,
     depths=(32,),
     schedule=_schedule,
 )

@@ -29,6 +29,7 @@ NEIGHBOURS = 32
     code="42Shawn/LLaVA-PruMerge",
     licence="Apache-2.0",
     adaptive=True,
+    own_count=True,
     published=(
         Published(
             "128 tokens", "HoloV's paper", {"GQA": 53.3, "MME": 1554, "POPE": 67.2, "TextVQA": 54.3}

@@ -25,6 +25,7 @@ from tokviz.reduction.prumerge import NEIGHBOURS, attention_and_keys, merge_arou
     code="42Shawn/LLaVA-PruMerge",
     licence="Apache-2.0",
     adaptive=True,
+    own_count=True,
     published=(
         Published(
             "128 tokens", "another paper's table", {"GQA": 58.2, "POPE": 83.1, "TextVQA": 54.0}

@@ -34,6 +34,7 @@ TEXT_WEIGHT = 50.0
     licence="Apache-2.0",
     query_aware=True,
     adaptive=True,
+    own_count=True,
     published=(
         Published(
             "about 10 % of the tokens",

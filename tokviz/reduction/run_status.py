@@ -61,6 +61,8 @@ class RunFacts:
     "True where merged tokens were given their members' positions, for a method that has them."
     layers: Mapping[str, int] = field(default_factory=dict)
     "Layers of the model's tower and language_model, by these names; none = as published."
+    reached: int | None = None
+    "The budget, where as many tokens are left as it allows and it is less than all."
     why_merged: str | None = None
     "Why attention did not unmerge tokens, for a method that asks for it; empty where it did."
 
@@ -156,6 +158,10 @@ def around(entry: Method, published: str, facts: RunFacts) -> list[str]:
     if entry.member_positions and not facts.member_positions:
         found.append(
             "a merged token has its centre's position, where the publication gives several"
+        )
+    if entry.own_count and facts.reached is not None:
+        found.append(
+            f"its budget of {facts.reached} was reached, published: the image decides how many stay"
         )
     if facts.why_merged:
         found.append(f"attention read each merged token once: {facts.why_merged}")

@@ -23,6 +23,7 @@ from tokviz.reduction.parts.similarity import cosines
     code="JiuTian-VL/TokenCorrCompressor",
     verified=False,
     adaptive=True,
+    own_count=True,
 )
 def token_corr(
     signals,

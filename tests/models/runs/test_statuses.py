@@ -43,6 +43,14 @@ def test_the_word_follows_from_the_run(ask, name, word):
     assert any(note.startswith(f"{title}: {word}") for note in trace.notes)
 
 
+def test_a_count_of_its_own_is_told_from_one_that_the_budget_cut(ask):
+    """PruMerge keeps the outliers of the [CLS] attention: few, or as many as the budget allows."""
+    (own,) = ask("prumerge", keep="100%").model["status"]
+    (cut,) = ask("prumerge", keep=1).model["status"]
+    assert not any("was reached" in why for why in own["why"])
+    assert "its budget of 1 was reached, published: the image decides how many stay" in cut["why"]
+
+
 def test_baselines_and_untouched_runs_claim_nothing(ask, vlm, cat):
     assert ask("uniform", keep=16).model["status"] == []
     assert vlm.answer(cat, "what is this?", None, 2).model["status"] == []

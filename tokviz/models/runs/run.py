@@ -32,7 +32,7 @@ from tokviz.models.runs.same_tokens import same_tokens_lane
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.smaller_picture import smaller
 from tokviz.models.runs.state_arrays import state_arrays, word_texts
-from tokviz.models.runs.statuses import plan_statuses
+from tokviz.models.runs.statuses import budgets_reached, plan_statuses
 from tokviz.models.runs.timings import answer_timings
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, Step
@@ -329,6 +329,11 @@ class Run:
                 "tower": len(self.loaded.family.tower_layers(self.loaded.model)),
                 "language_model": self.lane.layers,
             },
+            budgets_reached(
+                self.plan,
+                [*entered.records, *self.lane.stages.records()],
+                self.view.total_visual_tokens,
+            ),
         )
 
     def mitigation_record(self) -> MitigationRecord | None:

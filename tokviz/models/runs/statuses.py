@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
+from tokviz.budget import tokens_of
 from tokviz.plans import Plan
 from tokviz.reduction.run_status import (
     RUN_DIFFERS,
@@ -13,6 +14,7 @@ from tokviz.reduction.run_status import (
     declared_status,
     run_status,
 )
+from tokviz.trace.stages import StageRecord
 
 PUBLISHED_DEPTHS = (32, 40)
 """Layers of LLaVA-1.5's language models, for which mitigations name their first layer."""
@@ -26,6 +28,7 @@ def plan_statuses(
     member_positions: bool = True,
     why_merged: str | None = None,
     layers: Mapping[str, int] | None = None,
+    reached: Mapping[str, int] | None = None,
 ) -> list[Status]:
     """Return one status for each published method of a plan that decided, and its mitigation's.
 
@@ -38,6 +41,7 @@ def plan_statuses(
         member_positions: whether merged tokens were given their members' positions.
         why_merged: why attention did not unmerge tokens, for the method that asks for it.
         layers: of the model's tower and language_model.
+        reached: method -> its budget, where that is what is left.
     """
     chain = [step.method for step in plan.steps if step.entry]
     found = []
@@ -46,12 +50,37 @@ def plan_statuses(
             continue
         why = why_merged if step.entry.unmerged_by else None
         facts = RunFacts(
-            images, one_patch_each, chain, step.position_policy, member_positions, layers or {}, why
+            images,
+            one_patch_each,
+            chain,
+            step.position_policy,
+            member_positions,
+            layers or {},
+            (reached or {}).get(step.method),
+            why,
         )
         found.append(run_status(step.entry, step.options, supplied[step.method], facts))
     if plan.mitigation:
         found.append(mitigation_status(plan, (layers or {}).get("language_model")))
     return [status for status in found if status is not None]
+
+
+def budgets_reached(plan: Plan, records: Sequence[StageRecord], total: int) -> dict[str, int]:
+    """Return method -> its budget, where no fewer tokens are left than it allows.
+
+    Args:
+        plan: what was carried out.
+        records: its stages.
+        total: visual tokens of the prompt.
+    """
+    left = {record.method: record.reduction.m for record in records}
+    found = {}
+    for step in plan.steps:
+        if step.entry is not None and step.entry.own_count and step.method in left:
+            keep = tokens_of(step.keep, total)
+            if left[step.method] >= keep < total:
+                found[step.method] = keep
+    return found
 
 
 def mitigation_status(plan: Plan, layers: int | None) -> Status | None:
