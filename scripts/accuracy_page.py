@@ -5,8 +5,9 @@ from pathlib import Path
 
 from benchmarks.rows import FULL, Row, read, wilson
 from scripts.method_pages import NONE, table
-from tokviz.catalog import POLICIES, marked
+from tokviz.catalog import marked
 from tokviz.reduction.method import METHODS
+from tokviz.view.run_names import published_policy
 
 TITLE = "# How often is the answer still right?"
 HEAD = """
@@ -104,11 +105,7 @@ def same_figures(rows: dict[tuple[str, int], Row]) -> list[list[str]]:
 
 def policy(name: str) -> str:
     """Return which position ids the tokens that are left had when a row was measured."""
-    if name not in METHODS:
-        return NONE
-    entry = METHODS[name]
-    shortened = entry.removes or entry.effect == "evict"
-    return POLICIES[entry.positions] if shortened else "kept (nothing is removed)"
+    return published_policy(name) or NONE
 
 
 def same_choice() -> list[list[str]]:

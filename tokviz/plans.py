@@ -13,6 +13,7 @@ from tokviz.matrix import Reduction
 from tokviz.mitigation import MITIGATIONS, Mitigation, Recipe
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import PLACES, Method
+from tokviz.trace.status import marked_title
 
 POSITIONS = ("keep", "repack")
 """keep: kept tokens keep their position ids; repack: positions are renumbered without gaps."""
@@ -65,9 +66,9 @@ class Step:
     @property
     def label(self) -> str:
         """Short text for a lane's head."""
-        stand_in = "" if self.entry is None or self.entry.verified else " (stand-in)"
+        title = self.title if self.entry is None else marked_title(self.entry)
         of = "of the tokens" if isinstance(self.keep, str) else "tokens"
-        return f"{self.title}{stand_in}, {self.keep} {of}"
+        return f"{title}, {self.keep} {of}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Mitigated:
     @property
     def label(self) -> str:
         """Short text for a lane's head."""
-        return self.entry.title + ("" if self.entry.verified else " (stand-in)")
+        return marked_title(self.entry)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tokviz.view.explorer import explorer_payload, find_sinks
 from tokviz.view.lanes import lane_card
 from tokviz.view.method_cards import method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
+from tokviz.view.run_names import run_name
 
 from ..runs.lane_request import BY_HAND, MAX_LANES, LaneRequest, lanes_json
 from ..runs.runs import FULL, KeptRun
@@ -54,11 +55,6 @@ class StoredLaneView:
         return self.trace.kv_bytes
 
 
-def titles() -> dict[str, str]:
-    """Return method name -> title."""
-    return {name: method.title for name, method in tokviz.METHODS.items()}
-
-
 def explorer(
     run: KeptRun, lane: int = FULL, view: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -69,9 +65,7 @@ def explorer(
 
 
 def _explorer(run: KeptRun, lane: int) -> dict[str, Any]:
-    payload = explorer_payload(
-        run.traces[lane], f"{run.name}:{lane}", title=run.example, titles=titles()
-    )
+    payload = explorer_payload(run.traces[lane], f"{run.name}:{lane}", title=run.example)
     return payload | {
         "savable": True,
         "example": run.example,
@@ -175,9 +169,7 @@ def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, An
         shown["verdict"] = run.file_note
     if lane.done and not lane.error and trace is not None:
         sinks, _ = find_sinks(trace)
-        shown["overlay"] = overlay_payload(
-            trace, f"{run.name}:{number}", titles=titles(), sinks=sinks, slim=True
-        )
+        shown["overlay"] = overlay_payload(trace, f"{run.name}:{number}", sinks=sinks, slim=True)
     return shown
 
 
@@ -276,17 +268,6 @@ def charts(run: KeptRun, lane: int = FULL) -> tuple[go.Figure, go.Figure, go.Fig
     trace = run.traces[lane]
     sinks, _ = find_sinks(trace)
     numbers = sorted(run.traces)
-    names = [lane_name(run.traces[number]) for number in numbers]
+    names = [run_name(run.traces[number]) for number in numbers]
     times = [dict(run.traces[number].timings) for number in numbers]
     return layer_chart(trace, sinks), probability_chart(trace), time_chart(names, times)
-
-
-def lane_name(trace: Trace) -> str:
-    """Return a short label: the methods, or all tokens."""
-    known = titles()
-    done = [known.get(stage.method, stage.method) for stage in trace.stages] or ["all tokens"]
-    if trace.mitigation is not None:
-        name = trace.mitigation.name
-        known_name = name in tokviz.MITIGATIONS
-        done.append(tokviz.MITIGATIONS[name].title if known_name else name)
-    return " + ".join(dict.fromkeys(done))

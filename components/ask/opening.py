@@ -9,13 +9,13 @@ from PIL import Image
 from tokviz.errors import InputError, TraceError
 from tokviz.trace import Trace, open_trace
 from tokviz.trace.decisions import is_decisions, read_decisions
+from tokviz.view.run_names import run_name
 
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
 from ..answering.widget_values import (
     charts,
     default_lanes,
     explorer,
-    lane_name,
     lane_of,
     lanes_value,
     stored_lanes,
@@ -187,7 +187,7 @@ def file_note(trace: Trace) -> str:
     model, date = str(trace.model.get("name") or ""), str(trace.model.get("date") or "")
     by = f"by {model}" if model else "by a model that it does not name"
     when = f"on {date}" if date else "on a date that it does not say"
-    name = lane_name(trace)
+    name = run_name(trace)
     tokens = f"{trace.reduction.m} of {trace.n}"
     return f"{name[:1].upper()}{name[1:]}, {tokens}, from your file: made {by} {when}."
 

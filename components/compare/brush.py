@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 import tokviz
+from tokviz.trace.status import marked_title
 
 from ..answering.answering import choose
 from ..answering.run_request import ask_about
@@ -46,8 +47,8 @@ class BrushHandlers:
             kept = choose(self.site, asked, str(request.session_hash))
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
             return {"choice": {"kept": [], "title": "", "error": error_text(error)}}
-        method = tokviz.METHODS[lanes[0].method]
-        return {"choice": {"kept": kept, "title": method.title, "error": ""}}
+        title = marked_title(tokviz.METHODS[lanes[0].method])
+        return {"choice": {"kept": kept, "title": title, "error": ""}}
 
 
 def wire_brush(site: Site, screen: Screen) -> None:

@@ -13,6 +13,7 @@ import gradio as gr
 import tokviz
 from tokviz.errors import InputError
 from tokviz.plans import Plan
+from tokviz.trace.status import marked_title
 from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
 
 from ..answering.answering import NO_IMAGE, STOP_GRACE_S, UPDATE_INTERVAL_S, journaled
@@ -90,7 +91,7 @@ def strip_value(
     method: str = "",
 ) -> dict[str, Any]:
     """Return the strip's value; phase is empty, running or done."""
-    title = tokviz.METHODS[method].title if method else ""
+    title = marked_title(tokviz.METHODS[method]) if method else ""
     return {
         "phase": phase,
         "cells": list(cells),

@@ -19,6 +19,7 @@ from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens
 from tokviz.examine.diagnosis import Report, diagnose
 from tokviz.trace import Trace
+from tokviz.trace.status import marked_title
 from tokviz.view.desk import candidates
 
 from ..answering.run_request import RunRequest
@@ -88,7 +89,7 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
     for number, name in enumerate(names):
         if flag.is_set():
             return
-        yield f"{tokviz.MITIGATIONS[name].title}: {number + 1} of {len(names)}"
+        yield f"{marked_title(tokviz.MITIGATIONS[name])}: {number + 1} of {len(names)}"
         lane = LaneRequest("", n, mitigation=name)
         trace = _answer(site.models, request, lane, flag)
         if trace is not None:

@@ -21,9 +21,18 @@ COUNTS = ("total", "left", "merged", "pruned")
 
 
 def short_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of a list with their names and, as far as there is room, where they act."""
-    placed = [{key: row[key] for key in ("name", "place") if key in row} for row in rows]
-    return placed if size(placed) <= MAX_BYTES else [{"name": row["name"]} for row in rows]
+    """Return the rows of a list with their names and, as far as there is room, where they act.
+
+    A method or mitigation that stands in for the published one says so (`stand_in`).
+    """
+    marks = [{} if row.get("verified", True) else {"stand_in": True} for row in rows]
+
+    def with_keys(*keys: str) -> list[dict[str, Any]]:
+        named = [{key: row[key] for key in keys if key in row} for row in rows]
+        return [one | mark for one, mark in zip(named, marks, strict=True)]
+
+    placed = with_keys("name", "place")
+    return placed if size(placed) <= MAX_BYTES else with_keys("name")
 
 
 def short_record(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tokviz.view.recipe import recipe
 from tokviz.view.walk import walk_gif
 
 from ..answering.links import read_view
-from ..answering.widget_values import charts, explorer, titles
+from ..answering.widget_values import charts, explorer
 from ..runs.runs import FULL, GONE, KeptRun
 from ..site import Site
 
@@ -51,7 +51,7 @@ def page(wanted: WantedFile) -> bytes:
 def animation(wanted: WantedFile) -> bytes:
     """Return the walk through stages and layers as a GIF."""
     with ANIMATION_LOCK:
-        return walk_gif(wanted.trace, titles=titles(), sinks=find_sinks(wanted.trace)[0])
+        return walk_gif(wanted.trace, sinks=find_sinks(wanted.trace)[0])
 
 
 def figures(wanted: WantedFile) -> bytes:

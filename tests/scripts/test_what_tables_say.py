@@ -78,8 +78,9 @@ def test_the_model_card_names_the_policy_of_every_rule():
 def test_methods_with_the_same_w_are_marked_as_one_piece_of_evidence():
     assert SAME
     page = (ROOT / "docs" / "accuracy.md").read_text("utf-8")
+    measured = {name for name, _ in ROWS}
     for group in SAME:
-        for name in group:
+        for name in measured.intersection(group):
             lines = [line for line in page.splitlines() if line.startswith(f"| `{name}`")]
             others = [other for other in group if other != name]
             assert lines
@@ -92,8 +93,6 @@ def test_the_page_and_json_say_it_too():
         assert marked(name).endswith("(stand-in)")
     for name in STAND_INS & set(tokviz.MITIGATIONS):
         assert mitigation_card(tokviz.MITIGATIONS[name])["verified"] is False
-    menu = (ROOT / "assets" / "js" / "explorer" / "brush_form.js").read_text("utf-8")
-    assert 'method.title + (method.verified ? "" : " (stand-in)")' in menu
     assert accuracy_page.policy(next(iter(tokviz.METHODS))) in (
         *POLICIES.values(),
         "kept (nothing is removed)",

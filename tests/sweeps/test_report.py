@@ -12,7 +12,7 @@ from tokviz.sweeps.rows import COLUMNS
 from tokviz.sweeps.running import sweep
 from tokviz.sweeps.summary import bootstrap, flipped, points_of, report_of, wilson
 from tokviz.view.sweep_charts import Estimate, Point, over_budget, over_time, pareto, staircase
-from tokviz.view.sweep_page import of_full, page
+from tokviz.view.sweep_page import of_full, page, table
 
 pytestmark = pytest.mark.slow
 
@@ -76,6 +76,17 @@ def test_means_per_setting_and_flips():
     assert [(a["question"], a["score"], b["score"]) for a, b in pairs] == [
         ("q", 1.0, 0.0), ("r", 0.0, 1.0),
     ]  # fmt: skip
+
+
+def test_the_table_names_position_ids_and_marks_stand_ins():
+    done = [("fopru", ""), ("sparsevlm", "version=2.0"), ("aim_mask", ""), ("fastervlm", "")]
+    rows = [row(), *(row(name, options=options) for name, options in done)]
+    shown = table(points_of(rows, "Accuracy"))
+    for name, ids in (
+        ("fopru (stand-in)", "renumbered"), ("sparsevlm version=2.0", "kept"),
+        ("aim_mask", "kept (nothing is removed)"), ("fastervlm", "renumbered"), ("all tokens", ""),
+    ):  # fmt: skip
+        assert re.search(rf"<td>{re.escape(name)}( ★)?</td><td>{re.escape(ids)}</td>", shown), name
 
 
 def test_chair_counts_are_summed_over_descriptions():

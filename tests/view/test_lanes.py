@@ -52,6 +52,17 @@ def test_repeated_times_give_median_and_spread_and_no_verdict_within_it(factors,
     assert (row["ratio"], row["trend"]) == (text, trend)
 
 
+def test_the_full_answer_shows_the_median_that_the_lanes_are_compared_with():
+    """It showed its one timing, beside ratios of medians: 9.0 s, and 1.0 s was 1.00x of that."""
+    full, own = lane(9.0, trace=timed(*FULL_TIMES)), lane(8.0, trace=timed(*FULL_TIMES))
+    assert figures(metrics(full, None))["total time"]["value"] == "1.00 s"
+    row = figures(metrics(own, full))["total time"]
+    assert (row["value"], row["trend"]) == ("1.00 s", "same")
+    assert figures(metrics(own, full))["deciding"]["ratio"] == "80% of the total"
+    alone = figures(metrics(lane(8.0, trace=timed(*FULL_TIMES)), lane(9.0)))["total time"]
+    assert (alone["value"], alone["ratio"]) == ("8.00 s", "timed once")
+
+
 @pytest.mark.parametrize("kept", [None, "x", {"total": "123456"}, {"total": [float("nan")] * 9}])
 def test_repeats_of_a_strange_file_are_no_repeats(kept):
     assert repeats_of({"time_repeats": kept}, "total") == []

@@ -79,7 +79,7 @@ def test_fates_groups_and_places_follow_from_the_matrix():
 def test_two_stages_are_told_apart():
     first, second = pruned(6, 4, 1), pruned(4, 2, 2)
     stages = (stage(first), stage(second, "fastv", "language_model"))
-    payload = overlay_payload(fake_trace(stages=stages), "id", titles={"fastv": "FastV"})
+    payload = overlay_payload(fake_trace(stages=stages), "id")
     fates = unpack(payload["fates"])
     assert (fates == 2).sum(1).tolist() == [2, 4]
     assert [s["left"] for s in payload["stages"]] == [4, 2]

@@ -30,6 +30,7 @@ from tokviz.examine.pointing import overlap, pointing_energy, pointing_hit, toke
 from tokviz.progress import counting, searching
 from tokviz.trace import Trace
 from tokviz.trace.stages import CUT_OFF_WORDS
+from tokviz.trace.status import marked_title
 
 if TYPE_CHECKING:
     from tokviz.models import VLM
@@ -268,7 +269,7 @@ def _search_budget(arguments: argparse.Namespace) -> int:
     with until_interrupted() as stop:
         keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit, stop=stop)
     entry = tokviz.METHODS[arguments.method]
-    title = entry.title + ("" if entry.verified else " (stand-in)")
+    title = marked_title(entry)
     failed = [budget for budget, holds in tried.items() if not holds]
     text = (
         f"{title}: the answer holds from {keep} of {n} visual tokens on, at all "

@@ -88,6 +88,8 @@ class PopeScores:
 
     positives: int = 0
     "Questions whose label is yes."
+    cut_off: int = 0
+    "Answers that were cut off before their end, and so may have said something else."
 
     def as_dict(self) -> dict[str, float]:
         """Return counts and numbers, ready for JSON."""
@@ -120,13 +122,20 @@ def said_yes(answer: str, rule: str = "official", label: str | None = None) -> b
     raise InputError(f"rule must be one of {', '.join(RULES)}, got {str(rule)[:40]!r}.")
 
 
-def agreement(labels: Sequence[str], answers: Sequence[str], rule: str = "official") -> PopeScores:
+def agreement(
+    labels: Sequence[str],
+    answers: Sequence[str],
+    rule: str = "official",
+    finishes: Sequence[str] = (),
+) -> PopeScores:
     """Count how answers agree with the labels of one split.
 
     Args:
         labels: "yes" or "no" per question.
         answers: what was said, in the same order.
         rule: how an answer becomes yes or no.
+        finishes: why each answer ended, a key of `stages.FINISHES`; those that were cut off or
+            stopped are counted in `cut_off`.
 
     Raises:
         InputError: unequal numbers, a label that is neither, or an unknown rule.
@@ -140,15 +149,19 @@ def agreement(labels: Sequence[str], answers: Sequence[str], rule: str = "offici
         right = "true" if said == (truth == "yes") else "false"
         counts["unclear" if said is None else f"{right}_{'yes' if said else 'no'}"] += 1
     positives = sum(label.lower() == "yes" for label in labels)
-    return PopeScores(**counts, positives=positives)
+    cut = sum(finish not in ("", "end") for finish in finishes)
+    return PopeScores(**counts, positives=positives, cut_off=cut)
 
 
 def score_splits(
     questions: Mapping[str, Sequence[PopeQuestion]],
     answers: Mapping[str, Sequence[str]],
     rule: str = "official",
+    finishes: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, PopeScores]:
     """Return the scores of each split (random, popular, adversarial), in the questions' order.
+
+    `finishes` says per split why each answer ended, as for `agreement`.
 
     Raises:
         InputError: a split without answers, or what `agreement` raises.
@@ -157,7 +170,9 @@ def score_splits(
     if missing:
         raise InputError(f"there are no answers for the split {missing[0]!r}.")
     return {
-        split: agreement([q.label for q in asked], answers[split], rule)
+        split: agreement(
+            [q.label for q in asked], answers[split], rule, (finishes or {}).get(split, ())
+        )
         for split, asked in questions.items()
     }
 

@@ -11,6 +11,7 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,13 @@ from tokviz.errors import InputError
 from tokviz.evaluation import agreement
 from tokviz.film import is_film, open_film
 from tokviz.images import open_image, preview_jpeg
+from tokviz.mitigation import MITIGATIONS
+from tokviz.reduction import METHODS
 from tokviz.sweeps.rows import Row
 from tokviz.trace.stages import CUT_OFF
+from tokviz.trace.status import STAND_IN, with_mark
 from tokviz.view.encode import data_url
+from tokviz.view.run_names import published_policy
 from tokviz.view.sweep_charts import Estimate, Point
 from tokviz.view.sweep_page import Flip, SweepReport
 
@@ -116,6 +121,7 @@ def points_of(rows: Iterable[Row], measure: str) -> tuple[Point, ...]:
             kv_bytes=_mean(group, "kv_bytes"),
             details=details(measure, group),
             times={row["question"]: row["seconds_first_token"] for row in group},
+            positions=policy(group[0]),
             prefill_share=share if np.isfinite(share := _mean(group, "prefill_share")) else None,
         )
         for (model, name, budget), group in groups.items()
@@ -142,10 +148,30 @@ def is_full(row: Row) -> bool:
 
 
 def what_was_done(row: Row) -> str:
-    """Return method and mitigation with options that differ from defaults; empty = all tokens."""
-    method = " ".join(filter(None, (row["method"], row["options"])))
-    more = " ".join(filter(None, (row["mitigation"], row["mitigation_options"])))
+    """Return method and mitigation with options that differ from defaults; empty = all tokens.
+
+    A stand-in is marked: where the row says that it was one, or declares it and the row says
+    nothing.
+    """
+    method = _part(METHODS, row["method"], row["options"], row["status"] or "")
+    more = _part(MITIGATIONS, row["mitigation"], row["mitigation_options"], row["status"] or "")
     return f"{method or 'all tokens'} + {more}" if more else method
+
+
+def _part(registry: Mapping[str, Any], name: str, options: str, status: str) -> str:
+    text = " ".join(filter(None, (name, options)))
+    if name not in registry:
+        return text
+    entry = registry[name]
+    told = [line for line in status.splitlines() if line.startswith(f"{entry.title}: ")]
+    declared = not entry.verified and not told
+    return with_mark(text, declared or any(f": {STAND_IN}" in line for line in told))
+
+
+def policy(row: Row) -> str:
+    """Return what was done to position ids, in words; sweeps do as published."""
+    pairs = (part.partition("=") for part in row["options"].split())
+    return published_policy(row["method"], {name: value for name, _, value in pairs})
 
 
 def turn(full: Row, row: Row) -> str:

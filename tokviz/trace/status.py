@@ -43,6 +43,16 @@ class Status:
         return {"name": self.name, "word": self.word, "why": list(self.why)}
 
 
+def with_mark(title: str, stand_in: bool) -> str:
+    """Return a title as every list, lane and page shows it: a stand-in is marked as one."""
+    return f"{title} ({STAND_IN})" if stand_in else title
+
+
+def marked_title(entry: Any) -> str:
+    """Return the marked title of a registered method or mitigation."""
+    return with_mark(entry.title, not entry.verified)
+
+
 def status_from(entry: Mapping[str, Any]) -> Status:
     """Return a status from its plain values, as `Status.as_json` gives them."""
     return Status(entry["name"], entry["word"], tuple(entry["why"]))

@@ -9,7 +9,9 @@ from typing import Any
 
 from tokviz.errors import InputError
 from tokviz.trace import Trace
+from tokviz.view.lanes import cut_off, statuses
 from tokviz.view.page_file import MAX_BYTES
+from tokviz.view.run_names import POSITIONS, run_name
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -39,7 +41,7 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
     parts = [
         f"<h1>{escape(str(case['prompt']))}</h1>",
         *(_image(_jpeg(trace.images[0]), "the picture") if trace.images else ()),
-        f"<p><b>Answer:</b> {_answer(case['words'])}</p>",
+        f"<p><b>Answer:</b> {_answer(case['words'])}{escape(cut_off(trace.finish))}</p>",
         f'<p class="fine">{escape(case["flags"])} {escape(case["how_often"])} '
         f"{escape(str(case.get('note', '')))}</p>",
         "<h2>Word by word</h2>",
@@ -47,7 +49,7 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
         *_section("Another word was forced", case["forced"], _outcome),
         *_section("Which tokens the answer depends on", case["found"], _proof),
         *_section("Mitigations", case["mitigations"], _outcome),
-        f'<p class="fine">{escape(_model(trace))}</p>',
+        *(f'<p class="fine">{escape(said)}</p>' for said in made_by(trace)),
     ]
     title = escape(f"tokviz case: {case['prompt']}"[:120])
     text = (
@@ -99,9 +101,9 @@ def _outcome(one: Mapping[str, Any]) -> str:
     for word in one["words"]:
         tag, text = tags.get(word["mark"]), escape(word["text"])
         words.append(f"<{tag}>{text}</{tag}>" if tag else text)
-    cost = escape(one.get("cost", ""))
+    cost = f' <span class="fine">{escape(one["cost"])}</span>' if one.get("cost") else ""
     return (
-        f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])} {cost})<br>"
+        f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])}{cost})<br>"
         f"{' '.join(words)}</p>"
     )
 
@@ -119,13 +121,15 @@ def _jpeg(data: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode("ascii")
 
 
-def _model(trace: Trace) -> str:
+def made_by(trace: Trace) -> list[str]:
+    """Return who made the run, from how many tokens, and how close it came to its publication."""
+    kept = f"{trace.reduction.m} of {trace.n}" if trace.stages else f"{trace.n}"
     if trace.model.get("imported"):
-        return (
-            f"Decisions of {trace.source}, {trace.n} visual tokens. Made with tokviz; no model was "
-            "run here."
-        )
+        lead = f"Decisions of {trace.source}, {kept} visual tokens. "
+        return [f"{lead}Made with tokviz; no model was run here."]
     name, dtype = trace.model.get("name", "unknown"), trace.model.get("dtype", "")
-    return (
-        f"Model: {name} ({dtype}), {trace.n} visual tokens. Made with tokviz; every answer was run."
-    )
+    date = f", {trace.model['date']}" if trace.model.get("date") else ""
+    policies = [POSITIONS[one][0] for one in trace.model.get("positions") or () if one in POSITIONS]
+    where = f", position ids {', '.join(dict.fromkeys(policies))}" if policies else ""
+    run = f"{name} ({dtype}){date}: {run_name(trace)}, {kept} visual tokens{where}"
+    return [f"Model: {run}. Made with tokviz; every answer was run.", *statuses(trace)]

@@ -14,7 +14,8 @@ from tokviz.errors import TokvizError
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.mitigation import EarlyExit
 from tokviz.trace import Trace
-from tokviz.view.lanes import duration
+from tokviz.view.lanes import cut_off, duration
+from tokviz.view.run_names import mitigation_name
 from tokviz.view.still import draw
 from tokviz.view.words import compare_words, verdict
 
@@ -91,13 +92,14 @@ def candidates(trace: Trace, at: int) -> list[dict[str, Any]]:
 def outcome(lane: int, title: str, trace: Trace, full: Trace) -> dict[str, Any]:
     """Return how another run of the question compares with the examined answer."""
     words = compare_words(trace.answer, full.answer)
+    changed = verdict(trace.answer, full.answer, "Same answer as before.")
     return {
         "lane": lane,
         "title": title,
         "text": trace.answer,
         "words": words,
         "changed": not same_answer(trace.answer, full.answer),
-        "verdict": verdict(trace.answer, full.answer, "Same answer as before."),
+        "verdict": f"{changed}{cut_off(trace.finish)}",
         "finish": trace.finish,
     }
 
@@ -114,8 +116,8 @@ def mitigation_outcome(lane: int, entry: Any, trace: Trace, full: Trace) -> dict
     spent = trace.timings.get("total")
     once = f"{duration(spent)}, timed once" if spent else ""
     cost = ", ".join(filter(None, (once, work(entry))))
-    title = entry.title + ("" if entry.verified else " (stand-in)")
-    return outcome(lane, title, trace, full) | {"cost": cost, "summary": entry.summary}
+    made = outcome(lane, mitigation_name(trace), trace, full)
+    return made | {"cost": cost, "summary": entry.summary}
 
 
 def work(entry: Any) -> str:

@@ -30,7 +30,6 @@ def explorer_payload(
     run_id: str,
     *,
     title: str = "",
-    titles: Mapping[str, str] | None = None,
     view: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the payload of the explorer.
@@ -39,7 +38,6 @@ def explorer_payload(
         trace: the run.
         run_id: name of the run, unique on its page.
         title: heading.
-        titles: method name -> title.
         view: how to open it; see `overlay_payload`.
     """
     sinks, note = find_sinks(trace)
@@ -52,7 +50,6 @@ def explorer_payload(
         sinks=sinks,
         sink_note=note,
         registers=find_registers(trace),
-        titles=titles,
         view=view,
     )
     if lacking:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.view.encode import pack
+from tokviz.view.run_names import stage_name
 
 PLACES = {
     "picture": "on the picture, before the processor",
@@ -23,12 +23,11 @@ MAX_HEAD_BYTES = 1_500_000
 """Stages x key heads x tokens that a view carries."""
 
 
-def fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
+def fate_fields(trace: Trace) -> dict[str, Any]:
     """Return the payload's fields fates, head_fates, group, place, went, score, roles and stages.
 
     Args:
         trace: the run; without stages everything but the empty lists is null.
-        titles: method name -> title.
     """
     names = ("fates", "head_fates", "group", "place", "went", "score")
     fields: dict[str, Any] = dict.fromkeys(names)
@@ -39,7 +38,7 @@ def fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
     for stage in trace.stages:
         after = before.then(stage.reduction)
         rows.append((after.fate, after.group, _places(after)))
-        fields["stages"].append(_stage(stage, titles))
+        fields["stages"].append(_stage(trace, stage))
         fields["roles"] += _roles(stage, before)
         before = after if stage.removes else before
     fates, groups, places = (np.stack(part) for part in zip(*rows, strict=True))
@@ -56,9 +55,9 @@ def fate_fields(trace: Trace, titles: Mapping[str, str]) -> dict[str, Any]:
     return fields
 
 
-def _stage(stage: Any, titles: Mapping[str, str]) -> dict[str, Any]:
+def _stage(trace: Trace, stage: Any) -> dict[str, Any]:
     return {
-        "title": titles.get(stage.method, stage.method),
+        "title": stage_name(trace, stage.method),
         "where": PLACES.get(stage.place, stage.place),
         "layer": stage.layer,
         "left": tokens_left(stage.reduction),

@@ -20,6 +20,7 @@ from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF_WORDS
 from tokviz.trace.status import status_from
 from tokviz.view.distance import word_distances
+from tokviz.view.run_names import POSITIONS
 from tokviz.view.words import compare_words, verdict
 
 ONCE = "timed once"
@@ -51,7 +52,7 @@ def lane_card(lane: LaneView, full: LaneView | None) -> dict[str, Any]:
     return {
         "text": lane.text,
         "words": compare_words(said, other) if compared else [],
-        "verdict": f"{verdict(said, other)}{cut_off(lane)}" if compared else "",
+        "verdict": f"{verdict(said, other)}{cut_off(lane.finish)}" if compared else "",
         "changed": bool(compared) and not same_answer(said, other),
         "finish": getattr(lane, "finish", ""),
         "status": statuses(lane.trace),
@@ -68,9 +69,9 @@ def statuses(trace: Trace | None) -> list[str]:
     return [status_from(entry).sentence for entry in told]
 
 
-def cut_off(lane: LaneView) -> str:
+def cut_off(finish: str) -> str:
     """Return a sentence about an answer that was cut off or stopped; "" for any other."""
-    word = CUT_OFF_WORDS.get(lane.finish)
+    word = CUT_OFF_WORDS.get(finish)
     return f" It was {word}: there may have been more." if word else ""
 
 
@@ -83,7 +84,7 @@ def distances(lane: LaneView, full: LaneView) -> list[dict[str, str]]:
 def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
     """Return the measured figures as {name, value, ratio, trend, title} texts."""
     rows = []
-    timings = lane.timings or {}
+    timings = shown_times(lane, full)
     for key, (name, title) in TIMES.items():
         seconds = timings.get(key)
         if seconds is None or (key == "decide" and full is None):
@@ -109,18 +110,35 @@ def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
     return rows
 
 
+def shown_times(lane: LaneView, full: LaneView | None) -> dict[str, float]:
+    """Return the times of a lane that are shown: medians of repeats where these are compared.
+
+    The full answer's repeats are compared with every lane's, so it shows its own medians.
+    """
+    timings = dict(lane.timings or {})
+    for key in TIMES:
+        own = _repeats(lane, key)
+        if key in timings and time_ratio(own, own if full is None else _repeats(full, key)):
+            timings[key] = median(own)
+            if key == "total":
+                timings |= {"shared": 0.0, "total_alone": timings[key]}
+    return timings
+
+
 def _time(key: str, seconds: float, lane: LaneView, full: LaneView | None) -> dict[str, str]:
     """Return the row of a time: compared where both sides were timed in turn, else as it is."""
     name, title = TIMES[key]
+    own = _repeats(lane, key)
     if full is None:
-        return _row(name, duration(seconds), "", "", title)
-    own, base = _repeats(lane, key), _repeats(full, key)
+        many = f", median of {len(own)} runs" if time_ratio(own, own) else ""
+        return _row(name, duration(seconds), "", "", f"{title}{many}")
+    base = _repeats(full, key)
     found = time_ratio(own, base)
     if found is None:
         return _row(name, duration(seconds), ONCE, "once", f"{title}; {ONCE_TITLE}")
     title += f": median of {found.pairs} runs, timed in turn with the full answer; in brackets the "
     title += "spread of the ratio"
-    return _row(name, duration(median(own)), found.text(), found.verdict, title)
+    return _row(name, duration(seconds), found.text(), found.verdict, title)
 
 
 def _repeats(lane: LaneView, key: str) -> list[float]:
@@ -155,12 +173,6 @@ def _total_alone(timings: Mapping[str, float], compared: bool) -> dict[str, str]
 def _alone(timings: Mapping[str, float]) -> float | None:
     """Return the estimated total of a lane without batching; None if it made no step alone."""
     return timings.get("total_alone", None if timings.get("shared") else timings.get("total"))
-
-
-POSITIONS = {
-    "keep": ("kept", "the tokens that are left keep the position ids that they had"),
-    "repack": ("renumbered", "positions are numbered anew, without gaps"),
-}
 
 
 def _theory(trace: Trace | None) -> list[dict[str, str]]:

@@ -76,7 +76,6 @@ def overlay_payload(
     sinks: np.ndarray | None = None,
     sink_note: str = "",
     registers: np.ndarray | None = None,
-    titles: Mapping[str, str] | None = None,
     view: Mapping[str, Any] | None = None,
     slim: bool = False,
 ) -> dict[str, Any]:
@@ -90,7 +89,6 @@ def overlay_payload(
         sinks: bool [l, n], attention sinks.
         sink_note: one sentence about them.
         registers: bool [n], patches that the vision tower uses as registers.
-        titles: method name -> title, for the stages.
         view: how to open it.
         slim: send only the picture, the fates and the mean attention of all words, as one word (for
             a lane of the comparison).
@@ -109,7 +107,7 @@ def overlay_payload(
         "notes": list(trace.notes),
         "view": dict(view or {}),
         **_layout_fields(trace),
-        **fate_fields(trace, titles or {}),
+        **fate_fields(trace),
     }
     if slim:
         payload |= mean_fields(trace, sinks)

@@ -82,6 +82,6 @@ def save_page(trace: Trace, path: str | Path, **shown: Any) -> None:
     Args:
         trace: the run.
         path: the file.
-        **shown: tam, sinks, sink_note, registers, titles and view of `overlay_payload`.
+        **shown: tam, sinks, sink_note, registers and view of `overlay_payload`.
     """
     Path(path).write_text(page_html(overlay_payload(trace, "file", **shown)), "utf-8")

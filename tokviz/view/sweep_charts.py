@@ -45,6 +45,8 @@ class Point:
     "Further numbers for the table, by name."
     times: Mapping[str, float] = field(default_factory=dict)
     "Question -> seconds to the first token; settings of one question are run one after another."
+    positions: str = ""
+    "What is done to the position ids of the tokens that are left, in words; empty = all are left."
     prefill_share: float | None = None
     "The prefill's arithmetic relative to that of the whole prompt, by formula, mean."
 

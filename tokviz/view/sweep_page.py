@@ -107,13 +107,14 @@ def table(points: Sequence[Point]) -> str:
     """Return every point as a row; points of the Pareto front have a star."""
     front = set(map(id, pareto(points)))
     names = list(dict.fromkeys(name for p in points for name, _ in p.details))
-    head = ["method", "budget", "tokens left", "questions", "value", "95 % interval",
-            "first token", "of full", "prefill by formula", "total", "KV cache",
+    head = ["method", "position ids", "budget", "tokens left", "questions", "value",
+            "95 % interval", "first token", "of full", "prefill by formula", "total", "KV cache",
             *names]  # fmt: skip
     full = next((p for p in points if not p.method), None)
     rows = [
         [
             f"{p.series}{' ★' if id(p) in front else ''}",
+            p.positions,
             p.budget,
             f"{p.tokens_left:.1f}",
             str(p.questions),
@@ -145,7 +146,7 @@ def of_full(point: Point, full: Point | None) -> str:
 
 
 def _number(column: int) -> str:
-    return ' class="number"' if column > 1 else ""
+    return ' class="number"' if column > 2 else ""
 
 
 def failures(found: Sequence[tuple[str, int]]) -> str:

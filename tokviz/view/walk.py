@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.view.fates import PLACES, tokens_left
+from tokviz.view.run_names import stage_name
 from tokviz.view.still import paint, scaled, sheet
 from tokviz.view.words import text_tokens
 
@@ -54,7 +55,6 @@ def walk_gif(
     *,
     side: int = 420,
     seconds: float = 0.8,
-    titles: dict[str, str] | None = None,
     sinks: np.ndarray | None = None,
 ) -> bytes:
     """Return the animation as a GIF.
@@ -63,13 +63,12 @@ def walk_gif(
         trace: the run.
         side: longest side of each pane in pixels.
         seconds: time of one frame; the first and the last are shown twice as long.
-        titles: method name -> title.
         sinks: bool [l, n], which do not count for the colour scale; all layers have one scale.
     """
     paper, frames = sheet(trace, side), walk_frames(trace)
     attention = _attention(trace)
     high = _highest(attention, sinks)
-    drawn = [_draw(trace, paper, frame, attention, high, titles or {}) for frame in frames]
+    drawn = [_draw(trace, paper, frame, attention, high) for frame in frames]
     times = [int(1000 * seconds)] * len(drawn)
     times[0], times[-1] = 2 * times[0], 2 * times[-1]
     buffer = BytesIO()
@@ -108,7 +107,6 @@ def _draw(
     frame: Frame,
     attention: np.ndarray | None,
     high: float,
-    titles: dict[str, str],
 ) -> Image.Image:
     whole = _state(trace, frame.stage)
     heat = attention is not None and frame.layer is not None
@@ -117,15 +115,15 @@ def _draw(
     page = Image.new("RGB", (image.width, image.height + STRIP), "white")
     page.paste(image, (0, STRIP))
     font = ImageFont.load_default(size=16)
-    ImageDraw.Draw(page).text((6, 4), caption(trace, frame, titles), fill="#1b2129", font=font)
+    ImageDraw.Draw(page).text((6, 4), caption(trace, frame), fill="#1b2129", font=font)
     return page
 
 
-def caption(trace: Trace, frame: Frame, titles: dict[str, str]) -> str:
+def caption(trace: Trace, frame: Frame) -> str:
     """Return the caption of a frame, two short lines."""
     stage = trace.stages[frame.stage] if frame.stage >= 0 else None
     left = tokens_left(stage.reduction) if stage else trace.n
     where = f"layer {frame.layer}" if frame.layer is not None else "all tokens"
     if stage and frame.layer is None:
-        where = f"{titles.get(stage.method, stage.method)[:40]}, {PLACES.get(stage.place, '')}"
+        where = f"{stage_name(trace, stage.method)[:40]}, {PLACES.get(stage.place, '')}"
     return f"{where}\n{left} of {trace.n} visual tokens"

@@ -12,4 +12,6 @@ export const formatPercent = (value) => {
   return value > 0 && value < 0.005 ? "<1 %" : `${Math.round(value * 100)} %`;
 };
 
+/** The title of a method or mitigation; a stand-in is marked as one wherever it is named. */
+export const markedTitle = ({ title, verified }) => title + (verified ? "" : " (stand-in)");
 export const plural = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;

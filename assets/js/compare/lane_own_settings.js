@@ -6,6 +6,7 @@
 /** @import { LaneColumn } from "./lane_column.js" */
 
 import { el, fill } from "../base/dom.js";
+import { markedTitle } from "../base/text.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -58,7 +59,7 @@ export class LaneOwnSettings {
     const mitigation = owner.mitigations.find((one) => one.name === plan.mitigation);
     const set = [
       plan.prompt ? `“${plan.prompt.slice(0, 40)}”` : "",
-      mitigation ? mitigation.title : "",
+      mitigation ? markedTitle(mitigation) : "",
       plan.model || "",
       plan.layer === null || plan.layer === undefined ? "" : `layer ${plan.layer}`,
     ].filter(Boolean);
@@ -88,12 +89,7 @@ export class LaneOwnSettings {
 
   /** An attention edit or a contrast against hallucinations, on the tokens that the method leaves. */
   mitigation() {
-    const option = (one) =>
-      el(
-        "option",
-        { value: one.name, title: one.summary },
-        one.title + (one.verified ? "" : " (stand-in)"),
-      );
+    const option = (one) => el("option", { value: one.name, title: one.summary }, markedTitle(one));
     const select = el(
       "select",
       {

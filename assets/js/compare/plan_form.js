@@ -3,7 +3,7 @@
  */
 
 import { el, fill } from "../base/dom.js";
-import { plural } from "../base/text.js";
+import { markedTitle, plural } from "../base/text.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -75,9 +75,7 @@ export class PlanForm {
           disabled: Boolean(method.missing),
           title: method.missing || method.summary,
         },
-        method.title +
-          (method.verified ? "" : " (stand-in)") +
-          (method.missing ? ` – ${method.missing}` : ""),
+        markedTitle(method) + (method.missing ? ` – ${method.missing}` : ""),
       );
     const groups = places.map((place) =>
       el(

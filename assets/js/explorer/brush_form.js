@@ -5,7 +5,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
-import { plural } from "../base/text.js";
+import { markedTitle, plural } from "../base/text.js";
 
 /** Sides of the square brush, in tokens. */
 const SIDES = [1, 3, 5];
@@ -102,9 +102,7 @@ export class BrushForm {
     );
     const methods = catalogue
       .filter((method) => !method.missing)
-      .map((method) =>
-        option(`method ${method.name}`, method.title + (method.verified ? "" : " (stand-in)")),
-      );
+      .map((method) => option(`method ${method.name}`, markedTitle(method)));
     const group = (label, options) =>
       options.length ? el("optgroup", { label }, ...options) : null;
     fill(
