@@ -76,10 +76,11 @@ def decisions(vlm: Any, asked: Asked, chosen: Plan) -> list[StageRecord]:
 
 
 def decided(done: Reduction) -> bytes:
-    """Return a W as bytes, weights to six digits."""
+    """Return a W as bytes, weights to six digits; and what each key head of a cache keeps."""
     weights = np.round(np.asarray(done.weights, np.float64), 6)
     entries = np.stack([done.rows, done.cols]).astype(np.int32)
-    return entries.tobytes() + weights.tobytes()
+    heads = b"" if done.heads is None else done.heads.into.astype(np.int32).tobytes()
+    return entries.tobytes() + weights.tobytes() + heads
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 `python -m scripts.store_examples` reads assets/examples/examples.json and the model's own
 hallucinations (assets/model/hallucinations.json, scenes by number), runs all tokens and three
-methods on each, and writes assets/traces. Run it again whenever the model or the methods change.
+methods on each, and writes assets/traces. Each trace keeps the times of further rounds, in which
+all lanes are timed in turn: run it on a quiet machine, and again whenever the model or the methods
+change.
 """
 
 import json
@@ -25,8 +27,6 @@ LANES = ("fastervlm", "visionzip", "fastv")
 SHARE = 4
 """Lanes keep one token in so many."""
 MOST_SCENES, MOST_MISTAKES = 6, 3
-REPEATS = 9
-"""Rounds in which all lanes of an example are timed in turn; run this on a quiet machine."""
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def store(vlm: Any, case: dict[str, Any], assets: Path, home: Path) -> dict[str,
     plans = [None, *(tokviz.plan(name, keep=n // SHARE) for name in LANES)]
     # in turns to the end: every lane's own time is stored
     *_, views = vlm.stream([image], case["prompt"], plans, together_after=None)
-    times = vlm.time_plans([image], case["prompt"], plans, REPEATS)
+    times = vlm.time_plans([image], case["prompt"], plans, store_film.REPEATS)
     for number, view in enumerate(views):
         end = "" if number == 0 else f"--{number}-{LANES[number - 1]}"
         if view.trace is None:

@@ -20,11 +20,15 @@ import tokviz
 from embedded.sprites import load_atlas
 from tests.models.tiny import TINY, save
 from tokviz.shipped_files import ASSETS
+from tokviz.time_ratio import with_repeats
 
 NAME, FILE, FRAMES = "film", "examples/film.webp", 8
 LANES = ("evs", "vidcom2", "fastv")
 SIZE, COUNT, MILLISECONDS = (192, 144), 16, 250
 PROMPT = "what moves ?"
+REPEATS = 9
+"""Rounds in which all lanes of an example are timed in turn; run this on a quiet machine."""
+NEW_TOKENS = 8
 LETTERS = {*string.ascii_lowercase, "Ġ"}
 NOTE = (
     "Random weights: the words of this answer mean nothing. Frames, their times, what is removed "
@@ -69,12 +73,14 @@ def store(assets: Path = ASSETS) -> dict[str, Any]:
         speak_letters(vlm)
         n = vlm.answer(film, PROMPT, max_new_tokens=1).n
         plans = [None, *(tokviz.plan(name, keep=n // 2) for name in LANES)]
-        *_, views = vlm.stream(film, PROMPT, plans, 8, together_after=None)
+        *_, views = vlm.stream(film, PROMPT, plans, NEW_TOKENS, together_after=None)
+        times = vlm.time_plans(film, PROMPT, plans, REPEATS, NEW_TOKENS)
     for number, view in enumerate(views):
         end = f"--{number}-{LANES[number - 1]}" if number else ""
         if view.trace is None:
             raise SystemExit(f"{NAME}{end}: {view.error}")
-        view.trace.save(assets / "traces" / f"{NAME}{end}.safetensors")
+        path = assets / "traces" / f"{NAME}{end}.safetensors"
+        with_repeats(view.trace, times[number]).save(path)
         logging.info("%s%s: %r", NAME, end, view.text)
     return {
         "name": NAME, "file": FILE, "frames": FRAMES, "prompt": PROMPT,
