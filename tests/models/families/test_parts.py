@@ -85,7 +85,7 @@ REFUSED = {
     "qwen3_next": (lambda: Qwen3NextConfig(**sizes(num_experts=4), **HYBRID), None),
     "pixtral": (None, lambda: PixtralVisionConfig(intermediate_size=64, **SIDE)),
     "minimax": (lambda: MiniMaxConfig(**sizes(num_local_experts=2), **HYBRID), None),
-    "deepseek_v2": (lambda: DeepseekV2Config(**sizes(), **LATENT), None),
+    "deepseek_v2": (lambda: DeepseekV2Config(**sizes(**LATENT)), None),
     "deit": (None, lambda: DeiTConfig(intermediate_size=64, **SIDE)),
     "vitmae": (None, lambda: ViTMAEConfig(intermediate_size=64, **SIDE)),
     "siglip2": (None, lambda: Siglip2VisionConfig(intermediate_size=64, **SIDE)),
@@ -181,8 +181,9 @@ def test_queries_and_keys_before_the_rotation_are_those_of_the_layer(config, cat
     look.remove()
     (call,) = [call for call in calls if call.module is attend]
     states = (seen["args"] or (seen["hidden_states"],))[0][0]
-    query, key = (one[None] for one in queries_keys(attend, states))
-    turned = apply_rotary_pos_emb(query, key, *seen["position_embeddings"])
+    with torch.inference_mode():
+        query, key = (one[None] for one in queries_keys(attend, states))
+        turned = apply_rotary_pos_emb(query, key, *seen["position_embeddings"])
     torch.testing.assert_close(turned, (call.query, call.key))
 
 
