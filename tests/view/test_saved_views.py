@@ -52,8 +52,8 @@ def test_the_walk_shows_each_stage_at_its_layer():
     assert frames == [
         Frame(-1, None), Frame(0, None), Frame(0, 0), Frame(0, 1), Frame(1, 2), Frame(1, 3)
     ]  # fmt: skip
-    assert caption(trace, frames[4], {}) == "layer 2\n2 of 6 visual tokens"
-    assert caption(trace, frames[1], {"fastervlm": "FasterVLM"}).startswith("FasterVLM, before")
+    assert caption(trace, frames[4]) == "layer 2\n2 of 6 visual tokens"
+    assert caption(trace, frames[1]).startswith("FasterVLM, before")
 
 
 def test_the_film_has_one_frame_per_step():
