@@ -31,6 +31,13 @@ def test_a_table_with_semicolons_and_a_byte_order_mark_is_read(pictures):
     assert [(q.prompt, q.truth) for q in found] == [("a, b?", "x")]
 
 
+def test_a_table_with_tabs_is_read_whatever_it_is_called(pictures):
+    text = "image\tquestion\tanswer\n0.png\ta b; c?\tx\n"
+    for name in ("t.tsv", "t.csv"):
+        (found,) = read_questions(table(pictures, text, name))
+        assert (found.prompt, found.truth) == ("a b; c?", "x")
+
+
 def test_a_folder_asks_every_prompt_about_every_picture(pictures):
     found = read_questions(pictures, prompts=["a?", "b?"])
     assert [(q.name, q.prompt, q.kind) for q in found] == [

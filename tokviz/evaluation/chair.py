@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tokviz.errors import InputError
 from tokviz.evaluation.exact import words_of
+from tokviz.git_lfs import HEAD, is_pointer, pointer_text
 from tokviz.text.characters import APOSTROPHES
 from tokviz.text.lines import lines_of
 
@@ -72,6 +73,8 @@ class ObjectList:
         """Read a synonym file such as the official synonyms.txt."""
         try:
             text = Path(path).read_text(encoding="utf-8")
+            if is_pointer(text.encode()[: len(HEAD)]):
+                raise InputError(f"{pointer_text(Path(path).name)}.")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{Path(path).name} cannot be read as UTF-8 text: {error}.") from error
         return cls.from_lines(lines_of(text), **rules)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.git_lfs import HEAD, is_pointer, pointer_text
 from tokviz.text.lines import lines_of
 
 
@@ -19,6 +20,8 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     try:
+        if is_pointer(path.read_bytes()[: len(HEAD)]):
+            raise InputError(f"{pointer_text(path.name)}.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} cannot be read as UTF-8 text: {error}.") from error

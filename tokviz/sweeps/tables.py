@@ -17,6 +17,7 @@ from typing import Any
 
 from tokviz.errors import InputError
 from tokviz.evaluation.exact import PEOPLE
+from tokviz.git_lfs import HEAD, is_pointer, pointer_text
 from tokviz.sweeps.question import MAX_TEXT, Question
 
 MAX_FILE_BYTES = 256 * 2**20
@@ -55,6 +56,9 @@ def read_table(
     """
     if size_of(path) > MAX_FILE_BYTES:
         raise InputError(f"{path.name!r} is over {MAX_FILE_BYTES >> 20} MB; split it.")
+    with path.open("rb") as file:
+        if is_pointer(file.read(len(HEAD))):
+            raise InputError(f"{pointer_text(path.name)}.")
     rows = json_rows(path) if path.suffix in (".jsonl", ".json", ".ndjson") else csv_rows(path)
     return list(questions_of(rows, path.name, images or path.parent, prompts, kind, limit))
 
@@ -109,10 +113,10 @@ def csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def delimiter(path: Path, head: str) -> str:
-    """Return the field separator: tab in .tsv, semicolon if the first line has no comma."""
+    """Return the field separator: tab in .tsv; without a comma in the first line, a tab or ;."""
     if path.suffix == ".tsv":
         return "\t"
-    return ";" if ";" in head and "," not in head else ","
+    return next((sign for sign in ",\t;" if sign in head), ",")
 
 
 def json_rows(path: Path) -> Iterator[Mapping[str, Any]]:

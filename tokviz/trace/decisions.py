@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from tokviz.errors import InputError, TokvizError, TraceError
+from tokviz.git_lfs import is_pointer, pointer_text
 from tokviz.images import open_image, preview_jpeg
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace, open_trace, trace_io
@@ -139,6 +140,8 @@ def read_decisions(source: str | Path | bytes) -> Imported:
     data = source if isinstance(source, bytes) else _bytes(Path(source))
     if len(data) > MAX_FILE_BYTES:
         raise InputError(f"the file is over {MAX_FILE_BYTES >> 20} MB.")
+    if is_pointer(data):
+        raise InputError(f"{pointer_text('this')}.")
     fields = _npz(data) if data[:4] == b"PK\x03\x04" else _json(data)
     try:
         return _imported(fields)

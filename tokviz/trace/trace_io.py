@@ -80,6 +80,8 @@ def _header(data: bytes) -> dict[str, Any]:
     """Return the header of a file's bytes before any array is allocated; raise BadTrace."""
     if len(data) > MAX_FILE_BYTES:
         raise BadTrace(f"the trace is over {MAX_FILE_BYTES >> 20} MB.")
+    if data.startswith(b"version https://git-lfs"):  # as in tokviz.git_lfs; this file is copied
+        raise BadTrace("this is a pointer of git-lfs and not the file: run `git lfs pull`.")
     length = int.from_bytes(data[:8], "little")
     if not 2 <= length <= MAX_HEADER_CHARS or length > len(data) - 8:
         raise BadTrace("this is not a tokviz trace: its header is missing or cut off.")

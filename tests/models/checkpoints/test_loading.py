@@ -112,6 +112,10 @@ DAMAGE = {
     "impossible size": (rewritten(text={"hidden_size": -1}), "hidden size .-1. is not a multiple"),
     "a pointer": (pointer("model.safetensors"), "model.safetensors is a pointer of git-lfs"),
     "a pointer to words": (pointer("tokenizer.json"), "tokenizer.json is a pointer of git-lfs"),
+    "a pointer to a template": (
+        pointer("chat_template.jinja"),
+        "chat_template.jinja is a pointer of git-lfs",
+    ),
     "awq": (quantised(quant_method="awq", **AWQ), "needs a package .*gptqmodel"),
     "gptq": (quantised(quant_method="gptq", bits=4, group_size=16), "needs a package .*optimum"),
     "fp8": (quantised(quant_method="fp8"), "needs a package .*accelerate"),

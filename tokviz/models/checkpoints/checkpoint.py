@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.errors import ModelError
+from tokviz.git_lfs import HEAD, is_pointer, pointer_text
 from tokviz.models.families.family import FAMILIES, Family
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
 """Weights that other programs read."""
-LFS = b"version https://git-lfs"
-"""How a file begins that git-lfs left in place of the real one."""
+READ = (".safetensors", ".json", ".model", ".jinja", ".txt")
+"""Ends of the names of files that are read of a checkpoint."""
 NO_CONFIG = "there is no config.json: this is not a checkpoint of transformers."
 
 
@@ -65,13 +66,10 @@ def no_weights(others: Sequence[str]) -> str:
 def check_pointers(folder: Path) -> None:
     """Raise ModelError when git-lfs left pointers in place of files."""
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".json", ".model") and file.is_file():
+        if file.suffix in READ and file.is_file():
             with file.open("rb") as opened:
-                if opened.read(len(LFS)) == LFS:
-                    raise ModelError(
-                        f"{file.name[:80]} is a pointer of git-lfs and not the file: run "
-                        "`git lfs pull` in its folder, or fetch it from the Hub."
-                    )
+                if is_pointer(opened.read(len(HEAD))):
+                    raise ModelError(f"{pointer_text(file.name)}.")
 
 
 def read_config(file: Path) -> dict[str, Any]:
