@@ -8,11 +8,10 @@ Decisions that were imported are somebody else's, and keep the name that their f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from tokviz.mitigation import MITIGATIONS
-from tokviz.reduction import METHODS
 from tokviz.trace import Trace
 from tokviz.trace.status import STAND_IN, with_mark
 
@@ -24,20 +23,33 @@ POSITIONS = {
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
-def stage_name(trace: Trace, method: str) -> str:
-    """Return the title of a method that decided in a run, marked where it was a stand-in."""
-    if trace.model.get("imported") or method not in METHODS:
-        return method
-    return _marked(trace, METHODS[method])
+def registry(which: str) -> Mapping[str, Any]:
+    """Return METHODS or MITIGATIONS: loaded when a name is asked for, since they need torch."""
+    home = {"METHODS": "tokviz.reduction", "MITIGATIONS": "tokviz.mitigation"}[which]
+    return getattr(import_module(home), which)  # type: ignore[no-any-return]
+
+
+def stage_name(trace: Trace, method: str, most: int | None = None) -> str:
+    """Return the title of a method that decided in a run, marked where it was a stand-in.
+
+    Args:
+        trace: the run.
+        method: its name.
+        most: letters of the title that are shown, not counting the mark; None = all.
+    """
+    methods = registry("METHODS")
+    if trace.model.get("imported") or method not in methods:
+        return method[:most]
+    return _marked(trace, methods[method], most)
 
 
 def mitigation_name(trace: Trace) -> str:
     """Return the title of a run's mitigation, marked where it is a stand-in; "" without one."""
     if trace.mitigation is None:
         return ""
-    name = trace.mitigation.name
-    if name in MITIGATIONS:
-        return _marked(trace, MITIGATIONS[name])
+    name, known = trace.mitigation.name, registry("MITIGATIONS")
+    if name in known:
+        return _marked(trace, known[name])
     return with_mark(name, not trace.mitigation.verified)
 
 
@@ -54,15 +66,16 @@ def published_policy(method: str, options: Mapping[str, Any] = NO_OPTIONS) -> st
         method: its name; "" for one that is not registered.
         options: as they were given; some versions have a policy of their own.
     """
-    if method not in METHODS:
+    methods = registry("METHODS")
+    if method not in methods:
         return ""
-    entry = METHODS[method]
+    entry = methods[method]
     if not entry.removes and entry.effect != "evict":
         return "kept (nothing is removed)"
     return POSITIONS[entry.published_positions(options)][0]
 
 
-def _marked(trace: Trace, entry: Any) -> str:
+def _marked(trace: Trace, entry: Any, most: int | None = None) -> str:
     words = {one["name"]: one["word"] for one in trace.model.get("status") or ()}
-    declared = not entry.verified
-    return with_mark(entry.title, words.get(entry.title) == STAND_IN if words else declared)
+    stood_in = words.get(entry.title) == STAND_IN if words else not entry.verified
+    return with_mark(entry.title[:most], stood_in)

@@ -125,5 +125,5 @@ def caption(trace: Trace, frame: Frame) -> str:
     left = tokens_left(stage.reduction) if stage else trace.n
     where = f"layer {frame.layer}" if frame.layer is not None else "all tokens"
     if stage and frame.layer is None:
-        where = f"{stage_name(trace, stage.method)[:40]}, {PLACES.get(stage.place, '')}"
+        where = f"{stage_name(trace, stage.method, 40)}, {PLACES.get(stage.place, '')}"
     return f"{where}\n{left} of {trace.n} visual tokens"

@@ -192,7 +192,10 @@ def test_a_cache_without_keys_of_each_head_is_left_whole_with_a_sentence(cat):
     vlm = tokviz.load(build(DeepseekV3Config(**sizes(**LATENT))))
     prepared = vlm.prepare([cat], "what?")
     assert_equals_generate(vlm, prepared, everywhere(prepared.asked.layout.n)["language_model"])
-    for name, said in (("snapkv", "cannot be shortened"), ("pact", "one matrix for queries and keys")):
+    for name, said in (
+        ("snapkv", "cannot be shortened"),
+        ("pact", "one matrix for queries and keys"),
+    ):
         with pytest.raises(TokvizError, match=said):
             vlm.answer([cat], "what?", tokviz.plan(name, keep=12), 1)
 

@@ -64,7 +64,8 @@ def queries_keys(attend: Any, states: Any) -> tuple[Any, Any] | None:
     """
     found = []
     for name in "qk":
-        matrix, norm = (getattr(attend, f"{name}_{part}", None) for part in ("proj", "norm"))
+        matrix: Any = getattr(attend, f"{name}_proj", None)
+        norm: Any = getattr(attend, f"{name}_norm", None)
         if matrix is None:
             return None
         made = matrix(states)
