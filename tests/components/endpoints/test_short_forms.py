@@ -38,7 +38,7 @@ def test_many_methods_keep_their_names():
     assert [row["name"] for row in short] == [row["name"] for row in rows]
     assert len(json.dumps(short)) < 4096
     real = short_rows(catalog.rows("methods"))
-    assert real[0].keys() == {"name", "place"}
+    assert all({"name"} <= row.keys() <= {"name", "place", "stand_in"} for row in real)
     assert len(json.dumps(real)) < 4096
     for which in ("methods", "mitigations"):
         marked = {row["name"] for row in short_rows(catalog.rows(which)) if "stand_in" in row}
