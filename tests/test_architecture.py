@@ -53,7 +53,7 @@ tokviz.models.model_lock
 tokviz.models.model_state
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
 tokviz.models.attention_call
-tokviz.models.answer_text tokviz.models.interruption tokviz.models.not_finite
+tokviz.models.answer_text tokviz.models.not_finite
 tokviz.models.compiled tokviz.models.foreign_errors tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation
@@ -62,7 +62,7 @@ tokviz.trace
 tokviz.film tokviz.per_head
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims tokviz.time_ratio
-tokviz.budget tokviz.text
+tokviz.budget tokviz.interruption tokviz.text
 tokviz.errors tokviz.extras tokviz.git_lfs tokviz.load_options tokviz.names tokviz.notebook_display
 tokviz.old_paths tokviz.progress tokviz.shipped_files
 """.strip().splitlines()

@@ -6,6 +6,9 @@ from tokviz.extras import lacking
 
 try:
     from tokviz.cli.main import main
+except KeyboardInterrupt:
+    sys.stderr.write("\ntokviz: stopped.\n")
+    sys.exit(130)
 except ModuleNotFoundError as error:
     if error.name is None or error.name.startswith("tokviz"):
         raise

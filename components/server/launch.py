@@ -12,7 +12,9 @@ from .upload_folder import own_folder
 
 
 def main() -> None:
-    """Serve the page until the program has to stop; a wrong setting is a sentence and status 2.
+    """Serve the page until the program has to stop.
+
+    A wrong setting is a sentence and exit status 2, Ctrl-C while it starts one and 130.
 
     `gradio app.py` runs the file once more in a thread of its own, only to get at its `demo`; the
     server is up by then.
@@ -32,6 +34,9 @@ def main() -> None:
     except SettingError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
+    except KeyboardInterrupt:  # before the server was up; later it ends its runs first
+        sys.stderr.write("\ntokviz: stopped.\n")
+        raise SystemExit(130) from None
 
 
 def reloaded_page() -> Any:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tokviz.cli.interrupt import until_interrupted
 from tokviz.cli.main import main, make_parser
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import find_tokens, smallest_keep
+from tokviz.interruption import Interrupted
 
 pytestmark = pytest.mark.slow
 
@@ -151,11 +153,23 @@ def test_a_search_that_is_interrupted_tells_the_best_set_so_far(ctrl_c):
     assert not found.minimal
     assert 3 in found.tokens
     assert "in the time there was" in found.sentence() or len(found.tokens) > 1
-    with until_interrupted() as stop:
-        stop.set()
-        keep, tried = smallest_keep(lambda budgets: ["yes"] * len(budgets), 64, stop=stop)
-    assert (keep, tried) == (64, {64: True})
     assert examine.status_of(stop) == 130
+
+
+def test_a_search_for_a_budget_tells_those_that_were_tried_before(ctrl_c):
+    def answers(budgets):
+        if 1 in budgets:
+            interrupted()
+        return ["yes"] * len(budgets)
+
+    with until_interrupted() as stop:
+        keep, tried = smallest_keep(answers, 2**12, stop=stop)
+    assert keep == min(tried) == 2**4  # the second batch of halves holds 1
+    assert examine.status_of(stop) == 130
+    stopped = threading.Event()
+    stopped.set()
+    with pytest.raises(Interrupted, match="before the first answer"):
+        smallest_keep(answers, 64, stop=stopped)
 
 
 def shell(*arguments, **more):

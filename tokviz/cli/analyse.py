@@ -13,6 +13,7 @@ import tokviz
 from tokviz.analysis import ANALYSES, Result
 from tokviz.cli.film import add_film_flags, shown
 from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.cli.output import plugins_print_on_stderr
 from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.errors import InputError
 from tokviz.progress import counting
@@ -71,7 +72,7 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
     images = arguments.image if folder else shown(arguments, [arguments.image])
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     run, prompt = {"trace": trace, "plan": plan}, arguments.prompt
-    with counting(arguments, "forward") as progress:
+    with counting(arguments, "forward") as progress, plugins_print_on_stderr():
         return vlm.analyse(arguments.analysis, images, prompt, progress=progress, **run, **options)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import tokviz
 from tokviz.cli.flags import add_model_flags, load_options
+from tokviz.cli.interrupt import left_out_if_interrupted, status_of
+from tokviz.cli.output import plugins_print_on_stderr
 from tokviz.errors import InputError
 
 BUILDER = "tiny"
@@ -73,11 +75,15 @@ def report(arguments: argparse.Namespace, check: Callable[[Any], list[Any]]) -> 
             {"promise": promise, "kept": broken is None, "why": getattr(broken, "why", "")}
         )
         if not arguments.json:
-            print(f"kept    {promise}" if broken is None else f"BROKEN  {broken}", flush=True)
+            text = f"kept    {promise}" if broken is None else f"BROKEN  {broken}"
+            print(text, flush=True, file=output)
 
-    broken = check(told)
+    output = sys.stdout
+    with left_out_if_interrupted() as stop, plugins_print_on_stderr():
+        check(told)
+    broken = sum(not one["kept"] for one in lines)
     if arguments.json:
-        print(json.dumps({"broken": len(broken), "promises": lines}, ensure_ascii=False))
+        print(json.dumps({"broken": broken, "promises": lines}, ensure_ascii=False))
     else:
-        print(f"{len(lines) - len(broken)} of {len(lines)} promises kept")
-    return int(bool(broken))
+        print(f"{len(lines) - broken} of {len(lines)} promises kept")
+    return status_of(stop) or int(bool(broken))

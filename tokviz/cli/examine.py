@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -20,7 +21,13 @@ from tokviz.analysis import ANALYSES
 from tokviz.analysis.sinks import sink_mask
 from tokviz.capture import Capture
 from tokviz.cli.flags import add_model_flags, load_options
-from tokviz.cli.interrupt import status_of, until_interrupted
+from tokviz.cli.interrupt import (
+    InterruptionTold,
+    left_out_if_interrupted,
+    status_of,
+    until_interrupted,
+)
+from tokviz.cli.output import plugins_print_on_stderr
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
@@ -72,8 +79,9 @@ def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def run_diagnose(arguments: argparse.Namespace) -> None:
     """Print a report on every word."""
-    vlm = tokviz.load(arguments.model, **load_options(arguments))
-    report = tokviz.diagnose(vlm, [arguments.image], arguments.prompt, arguments.max_new_tokens)
+    vlm, trace = _answered(arguments, Capture())
+    with _answer_is_kept(arguments, trace):
+        report = tokviz.diagnose(vlm, [arguments.image], arguments.prompt, trace=trace)
     _print(arguments, report.as_record(), str(report))
 
 
@@ -82,15 +90,15 @@ def run_check(arguments: argparse.Namespace) -> None:
     entry = ANALYSES[arguments.analysis]
     vlm, trace = _answered(arguments)
     image, prompt = [arguments.image], arguments.prompt
-    result = vlm.analyse(entry.name, image, prompt, trace=trace)
-    axes = result.axes.split()
-    if axes[-1:] != ["n"]:
-        raise InputError(f"{entry.title} gives no map over the visual tokens to check.")
-    importance = np.asarray(result.values, np.float64).reshape(-1, trace.n).mean(0)
-    looks = look_record(importance, trace, [_box(text) for text in arguments.region])
-    runs = vlm.further_runs(image, prompt, trace)
-    sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
-    with counting(arguments, "forward") as progress:
+    with _answer_is_kept(arguments, trace), counting(arguments, "forward") as progress:
+        result = vlm.analyse(entry.name, image, prompt, trace=trace)
+        axes = result.axes.split()
+        if axes[-1:] != ["n"]:
+            raise InputError(f"{entry.title} gives no map over the visual tokens to check.")
+        importance = np.asarray(result.values, np.float64).reshape(-1, trace.n).mean(0)
+        looks = look_record(importance, trace, [_box(text) for text in arguments.region])
+        runs = vlm.further_runs(image, prompt, trace)
+        sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
         verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=progress)
     text, record = verdict_text(entry.title, verdict), verdict_record(verdict)
     if arguments.fillings:
@@ -217,14 +225,20 @@ def run_search(arguments: argparse.Namespace) -> int:
     if arguments.kind == "keep":
         return _search_budget(arguments)
     vlm, trace = _answered(arguments)
-    runs = vlm.further_runs([arguments.image], arguments.prompt, trace, arguments.max_new_tokens)
+    with _answer_is_kept(arguments, trace):
+        runs = vlm.further_runs(
+            [arguments.image], arguments.prompt, trace, arguments.max_new_tokens
+        )
     maps = [tokviz.analyse(name, trace).values.mean(0) for name in ("attention", "tam")]
     bar = searching(arguments, "answer", "smallest set so far: {} tokens")
-    with until_interrupted() as stop, bar as told:
-        found = find_tokens(
-            runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit, progress=told,
-            stop=stop,
-        )  # fmt: skip
+    try:
+        with until_interrupted(found=True) as stop, bar as told:
+            found = find_tokens(
+                runs.answers, trace.n, maps, arguments.kind, limit_s=arguments.limit,
+                progress=told, stop=stop,
+            )  # fmt: skip
+    except InterruptionTold:
+        _leave_with_answer(arguments, trace)
     _print(arguments, _record(found, trace.finish), certificate_text(found, trace.finish))
     return status_of(stop)
 
@@ -257,16 +271,16 @@ def _search_budget(arguments: argparse.Namespace) -> int:
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     with vlm.guarded():
         prepared = vlm.prepare([arguments.image], arguments.prompt)
-
-    def answer_at(budgets: list[int]) -> Sequence[str]:
-        plans = [tokviz.plan(arguments.method, keep=budget) for budget in budgets]
-        *_, lanes = vlm.stream_prepared(
-            prepared, plans, arguments.max_new_tokens, Capture.nothing(), strict=True
-        )
-        return [lane.text for lane in lanes]
-
     n = prepared.asked.layout.n
-    with until_interrupted() as stop:
+    with until_interrupted() as stop, plugins_print_on_stderr():
+
+        def answer_at(budgets: list[int]) -> Sequence[str]:
+            plans = [tokviz.plan(arguments.method, keep=budget) for budget in budgets]
+            *_, lanes = vlm.stream_prepared(
+                prepared, plans, arguments.max_new_tokens, Capture.nothing(), stop, strict=True
+            )
+            return [lane.text for lane in lanes]
+
         keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit, stop=stop)
     entry = tokviz.METHODS[arguments.method]
     title = marked_title(entry)
@@ -284,10 +298,33 @@ def _search_budget(arguments: argparse.Namespace) -> int:
     return status_of(stop)
 
 
-def _answered(arguments: argparse.Namespace) -> tuple[VLM, Trace]:
+def _answered(arguments: argparse.Namespace, capture: Capture | None = None) -> tuple[VLM, Trace]:
+    """Load the model and answer; on Ctrl-C print the answer so far and leave."""
     vlm = tokviz.load(arguments.model, **load_options(arguments))
-    trace = vlm.answer([arguments.image], arguments.prompt, None, arguments.max_new_tokens)
+    asked = [arguments.image], arguments.prompt, None, arguments.max_new_tokens
+    with until_interrupted() as stop, plugins_print_on_stderr():
+        trace = vlm.answer(*asked, capture, stop)
+    if stop.is_set():
+        _leave_with_answer(arguments, trace)
     return vlm, trace
+
+
+@contextmanager
+def _answer_is_kept(arguments: argparse.Namespace, trace: Trace) -> Iterator[None]:
+    """On Ctrl-C in the block print the finished answer and leave."""
+    with left_out_if_interrupted() as stop, plugins_print_on_stderr():
+        yield
+    if stop.is_set():
+        _leave_with_answer(arguments, trace)
+
+
+def _leave_with_answer(arguments: argparse.Namespace, trace: Trace) -> NoReturn:
+    record = {"prompt": trace.prompt, "answer": trace.answer, "finish": trace.finish}
+    text = f"{trace.prompt} → {trace.answer}"
+    if word := CUT_OFF_WORDS.get(trace.finish):
+        text += f" ({word})"
+    _print(arguments, {"interrupted": True, **record}, text)
+    raise InterruptionTold
 
 
 def _print(arguments: argparse.Namespace, record: Mapping[str, Any], text: str) -> None:

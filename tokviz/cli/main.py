@@ -25,8 +25,21 @@ from tokviz.cli.check import add_checks
 from tokviz.cli.examine import add_examine
 from tokviz.cli.film import STDIN, add_film_flags, shown
 from tokviz.cli.flags import add_model_flags, load_options
-from tokviz.cli.interrupt import INTERRUPTED, PIPE_CLOSED, status_of, until_interrupted
-from tokviz.cli.output import NO_ROOM, drop_stdout, log_on_stderr
+from tokviz.cli.interrupt import (
+    INTERRUPTED,
+    PIPE_CLOSED,
+    InterruptionTold,
+    left_out_if_interrupted,
+    status_of,
+    until_interrupted,
+)
+from tokviz.cli.output import (
+    NO_ROOM,
+    drop_stdout,
+    log_on_stderr,
+    open_closed_outputs,
+    plugins_print_on_stderr,
+)
 from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
@@ -41,10 +54,16 @@ MAX_NEW_TOKENS = 64
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, or as the module says."""
+    open_closed_outputs()
     try:
         status = _run(argv)
         sys.stdout.flush()
         return status
+    except InterruptionTold:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        print("\ntokviz: stopped.", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # `tokviz methods | head` has read enough
         drop_stdout()
         return PIPE_CLOSED
@@ -75,9 +94,6 @@ def _run(argv: Sequence[str] | None) -> int:
             raise
         print(f"tokviz: {lacking(error.name)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("\ntokviz: stopped.", file=sys.stderr)
-        return INTERRUPTED
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -150,12 +166,13 @@ def _answer(arguments: argparse.Namespace) -> int:
         repeats.check_repeats(rounds, plan)
     asked = _question(arguments)
     vlm = tokviz.load(arguments.model, **load_options(arguments))
-    with until_interrupted() as stop:
+    with until_interrupted() as stop, plugins_print_on_stderr():
         trace = vlm.answer(*asked, plan=plan, max_new_tokens=limit, stop=stop)
     ratios = {}
     if rounds and not stop.is_set():
-        own, full = vlm.time_plans(*asked, [plan, None], rounds, limit)
-        trace, ratios = with_repeats(trace, own), repeats.compared(own, full)
+        with left_out_if_interrupted() as stop, plugins_print_on_stderr():
+            own, full = vlm.time_plans(*asked, [plan, None], rounds, limit)
+            trace, ratios = with_repeats(trace, own), repeats.compared(own, full)
     if arguments.trace:
         _save(trace, arguments.trace)
     record = export.answer_record(trace)

@@ -7,8 +7,9 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout, suppress
 from io import UnsupportedOperation
+from typing import Any
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -35,6 +36,21 @@ def log_on_stderr(debug: bool) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(before)
+
+
+def plugins_print_on_stderr() -> AbstractContextManager[Any]:
+    """Keep what methods and models print out of the command's own output, which may be JSON."""
+    return redirect_stdout(sys.stderr)
+
+
+def open_closed_outputs() -> None:
+    """Give a program that a shell started without stdout or stderr (`>&-`) one that goes nowhere.
+
+    Python has None there: nothing could be flushed, and messages for stderr would go to stdout.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def drop_stdout() -> None:

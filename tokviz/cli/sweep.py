@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tokviz.cli.flags import add_loading_flags, loading
+from tokviz.cli.output import plugins_print_on_stderr
 from tokviz.cli.plans import split
 from tokviz.errors import InputError
 from tokviz.progress import is_shown
@@ -99,7 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
 def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any) -> Sweep:
     """Run a sweep; on Ctrl-C print how to continue, and exit with the status of an interrupt."""
     try:
-        return sweep(*given, **more)
+        with plugins_print_on_stderr():
+            return sweep(*given, **more)
     except KeyboardInterrupt:
         sys.stderr.write(
             f"\ntokviz: stopped. What was measured is in {folder!r}; the same command goes on from "

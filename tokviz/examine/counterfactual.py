@@ -20,6 +20,7 @@ import numpy as np
 from tokviz.errors import InputError
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.examine.faithfulness import order_of
+from tokviz.interruption import Interrupted, interrupted_by
 
 Answers = Callable[[list[np.ndarray]], Sequence[str]]
 "Kept sets (ascending tokens) -> the answer with only those tokens, one text per set."
@@ -98,12 +99,20 @@ class Search:
         keys = [tokens.astype(np.int64).tobytes() for tokens in kept]
         new = {k: t for k, t in zip(keys, kept, strict=True) if k not in self.known}
         if new:
-            texts = list(self.answers(list(new.values())))
+            with interrupted_by(self.stop):
+                texts = list(self.answers(list(new.values())))
             if len(texts) != len(new):
                 raise InputError(f"answers must return {len(new)} texts, got {len(texts)}.")
             self.known |= dict(zip(new, texts, strict=True))
             self.runs += len(new)
         return [self.known[key] for key in keys]
+
+    def answer_of(self, tokens: np.ndarray) -> str | None:
+        """Return the answer of one trial; None if it is not known and the search was stopped."""
+        try:
+            return self.ask([self.kept(tokens)])[0]
+        except Interrupted:
+            return None
 
     def first_that_holds(self, sets: Sequence[np.ndarray]) -> int | None:
         """Return the index of the first set that is one; None if none is or the time is up."""
@@ -111,7 +120,10 @@ class Search:
             if self.out_of_time:
                 return None
             batch = sets[start : start + BATCH]
-            texts = self.ask([self.kept(tokens) for tokens in batch])
+            try:
+                texts = self.ask([self.kept(tokens) for tokens in batch])
+            except Interrupted:
+                return None
             for offset, text in enumerate(texts):
                 if self.same(text, self.before) == (self.kind == "sufficient"):
                     self.smallest = min(self.smallest, len(batch[offset]))
@@ -146,9 +158,11 @@ def find_tokens(
         limit_s: seconds after which the best set so far is returned.
         same: (answer, answer) -> whether they are the same.
         progress: called with (runs so far, size of the smallest set so far).
-        stop: set it to end the search as at the time limit.
+        stop: set it to end the search as at the time limit; answers that are being written are
+            left out, between two layers of the model.
 
     Raises:
+        Interrupted: it was stopped before the first answer was written.
         InputError: no map, or one of another length or with NaN.
     """
     orders = [order_of(one) for one in maps]
@@ -157,9 +171,9 @@ def find_tokens(
     search = Search(answers, n, kind, same, limit_s, progress, stop)
     prefix = _shortest_prefix(search, orders)
     if prefix is None:
-        after = search.ask([search.kept(np.arange(n))])[0]
         everything = np.arange(n)
-        found = search.same(after, search.before) == (kind == "sufficient")
+        after = search.answer_of(everything)
+        found = after is not None and search.same(after, search.before) == (kind == "sufficient")
         return _certificate(search, everything if found else everything[:0], found, False)
     tokens, minimal = _shrink(search, prefix)
     return _certificate(search, tokens, True, minimal)
@@ -168,7 +182,7 @@ def find_tokens(
 def _certificate(search: Search, tokens: np.ndarray, found: bool, minimal: bool) -> Certificate:
     tokens = np.sort(tokens)
     tried = tokens if found else np.arange(search.n)
-    after = search.ask([search.kept(tried)])[0]
+    after = search.answer_of(tried) or ""
     seconds = time.monotonic() - search.began
     return Certificate(
         search.kind, tokens, found, search.before, after, minimal, search.runs, seconds
@@ -239,24 +253,39 @@ def smallest_keep(
         n: number of visual tokens.
         limit_s: seconds after which the best budget so far is returned.
         same: when two answers count as equal.
-        stop: set it to end the search as if the time were up.
+        stop: set it to end the search as if the time were up; answers that were being written
+            are left out.
 
     Returns:
         The budget from which on every tried one keeps the answer, and all tried ones.
+
+    Raises:
+        Interrupted: it was stopped before the first answer was written.
     """
     deadline = time.monotonic() + limit_s
-    before = answer_at([n])[0]
-    tried = {n: True}
 
     def over() -> bool:
-        return time.monotonic() >= deadline or (stop is not None and stop.is_set())
+        return time.monotonic() >= deadline or stopped()
+
+    def stopped() -> bool:
+        return stop is not None and stop.is_set()
+
+    before = answer_at([n])[0]
+    if stopped():
+        raise Interrupted("the search was stopped before the first answer was written.")
+    tried = {n: True}
 
     def attempt(budgets: list[int]) -> None:
         for start in range(0, len(budgets), BATCH):
             if over():
                 return
             batch = budgets[start : start + BATCH]
-            texts = answer_at(batch)
+            try:
+                texts = answer_at(batch)
+            except Interrupted:
+                return
+            if stopped():  # some of the answers may have been cut off
+                return
             tried.update({k: same(t, before) for k, t in zip(batch, texts, strict=True)})
 
     attempt(sorted({max(1, n >> i) for i in range(1, n.bit_length())}, reverse=True))

@@ -26,8 +26,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tokviz.errors import ModelError
+from tokviz.interruption import check_stop
 from tokviz.models.attention_call import AttentionCall, explicit_attention
-from tokviz.models.interruption import check_stop
 
 NAME = "tokviz"
 IGNORED = {

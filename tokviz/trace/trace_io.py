@@ -188,7 +188,13 @@ def write(path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.n
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file's bytes to a temporary file beside the path, then rename it."""
+    """Write a file's bytes to a temporary file beside the path, then rename it.
+
+    A device or a pipe, such as /dev/null, cannot be replaced: it is written to.
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     scratch = path.with_name(path.name + ".part")
     try:
         scratch.write_bytes(data)

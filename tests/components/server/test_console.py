@@ -21,16 +21,27 @@ def test_without_the_pages_packages_one_sentence_says_what_to_install(monkeypatc
 def test_without_arguments_the_page_opens(monkeypatch):
     opened = []
     monkeypatch.setattr(sys, "argv", ["tokviz"])
-    monkeypatch.setattr(console, "open_page", lambda: opened.append(True))
+    monkeypatch.setattr(console, "launch", lambda: opened.append(True))
     assert console.main() == 0
     assert opened
 
 
 def test_with_a_command_the_page_stays_closed(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["tokviz", "models", "--json"])
-    monkeypatch.setattr(console, "open_page", lambda: 1 / 0)
+    monkeypatch.setattr(console, "launch", lambda: 1 / 0)
     assert console.main() == 0
     assert "embedded" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_the_program_begins_is_one_sentence(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(console, "import_module", interrupted)
+    for command in (["tokviz"], ["tokviz", "methods"]):
+        monkeypatch.setattr(sys, "argv", command)
+        assert console.main() == 130
+        assert capsys.readouterr().err == "\ntokviz: stopped.\n"
 
 
 def test_the_sentence_comes_where_gradio_is_really_missing():

@@ -6,7 +6,7 @@ import pytest
 
 import tokviz
 from tests.models.test_promises import PROMPT
-from tokviz.models.interruption import NOT_BEGUN, Interrupted
+from tokviz.interruption import NOT_BEGUN, Interrupted
 
 
 class StopAt:

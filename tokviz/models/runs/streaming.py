@@ -21,8 +21,8 @@ from tokviz.analysis import ANALYSES, analyse
 from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
+from tokviz.interruption import interrupted_by
 from tokviz.models.decoder.lane_batch import Batch
-from tokviz.models.interruption import interrupted_by
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.build_trace import tower_arrays
