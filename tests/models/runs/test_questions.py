@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import tokviz
@@ -82,6 +83,88 @@ def test_a_stored_run_goes_with_its_own_picture_alone(vlm, stored):
             vlm.analyse("knockout", other, trace=stored)
     with pytest.raises(InputError, match="made with pictures of 96 × 96 pixels, got 48 × 96"):
         vlm.further_runs(noise(3, (48, 96)), PROMPT, stored)
+
+
+def pure_noise(seed):
+    """Noise of single pixels: its mean colours are the same everywhere, whatever the seed."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (640, 640, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def test_pictures_with_the_same_mean_colours_are_told_apart(vlm):
+    trace = vlm.answer(pure_noise(1), PROMPT, None, 2)
+    assert vlm.analyse("knockout", pure_noise(1), trace=trace).values.size
+    with pytest.raises(InputError, match="not the one that the trace was made with"):
+        vlm.analyse("knockout", pure_noise(2), trace=trace)
+
+
+def test_a_picture_that_an_analysis_does_not_need_is_compared_too(vlm, stored):
+    assert vlm.analyse("tam", noise(3), trace=stored).values.size
+    with pytest.raises(InputError, match="not the one that the trace was made with"):
+        vlm.analyse("tam", noise(4), trace=stored)
+    with pytest.raises(InputError, match="another prompt"):
+        vlm.analyse("tam", noise(3), "what else?", trace=stored)
+
+
+def test_the_same_pixels_in_another_file_are_the_same_picture(vlm, stored, tmp_path):
+    noise(3).save(tmp_path / "again.png")
+    again = vlm.analyse("knockout", tmp_path / "again.png", trace=stored)
+    assert np.array_equal(again.values, vlm.analyse("knockout", noise(3), trace=stored).values)
+
+
+def other_tower(vlm):
+    with torch.no_grad():
+        vlm.family.tower_layers(vlm.model)[0].mlp.fc1.weight.mul_(1.5)
+
+
+def other_language_model(vlm):
+    with torch.no_grad():
+        vlm.family.decoder(vlm.model).layers[-1].mlp.down_proj.weight.normal_(0, 0.3)
+
+
+def other_means(vlm):
+    vlm.processor.image_processor.image_mean = [0.1, 0.1, 0.1]
+
+
+def other_resizing(vlm):
+    vlm.processor.image_processor.resample = 0  # the nearest pixel
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (other_tower, "what the vision tower makes of the same picture differs by"),
+        (other_means, "other settings of its processor: what the vision tower"),
+        (other_resizing, "other settings of its processor: what the vision tower"),
+        (other_language_model, "other weights: the probabilities of its answer's tokens differ"),
+    ],
+)
+def test_a_stored_run_goes_with_its_own_model_alone(folder, stored, change, says):
+    """Of the same class, shape and tokenizer; the prompt's ids are the same, too."""
+    other = tokviz.load(folder)
+    assert other.analyse("knockout", noise(3), trace=stored).values.size
+    change(other)
+    with pytest.raises(InputError, match=says):
+        other.analyse("knockout", noise(3), trace=stored)
+
+
+def test_a_model_of_another_shape_is_named_before_it_runs(checkpoint, stored):
+    other = tokviz.load(checkpoint("llava_onevision"))
+    with pytest.raises(InputError, match="the trace was made with another model: .*, with"):
+        other.analyse("tam", noise(3), trace=stored)
+
+
+@pytest.mark.parametrize("method", ["tome", "fastv", "snapkv"])
+def test_reduced_runs_go_with_their_picture_and_model(checkpoint, method):
+    """Their tower states, where a trace holds them, are those of the whole picture."""
+    vlm = tokviz.load(checkpoint("qwen2_5_vl"))
+    trace = vlm.answer(noise(3), PROMPT, tokviz.plan(method, keep="50%"), 2)
+    assert vlm.analyse("knockout", noise(3), trace=trace).values.size
+
+
+def test_a_run_in_bfloat16_goes_with_the_model_in_float32(vlm, folder):
+    trace = tokviz.load(folder, dtype="bfloat16").answer(noise(3), PROMPT, None, 3)
+    assert vlm.analyse("knockout", noise(3), trace=trace).values.size
 
 
 def test_its_jpeg_is_its_own_picture(vlm, stored, tmp_path):

@@ -12,6 +12,8 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
 from tokviz.models.loaded import Loaded
 from tokviz.models.runs.extra_forwards import SUPPLIED, folder_features, further_runs
+from tokviz.models.runs.preparing import prepare
+from tokviz.models.runs.same_run import check_question
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.runs.streaming import answer
 from tokviz.options import check_options
@@ -50,6 +52,10 @@ def analyse_run(
         question = _question(images, prompt, f"{entry.title} needs a run: {call} makes one")
         capture = Capture.holding(() if "control_prob" in entry.uses else _arrays(entry))
         trace = answer(loaded, *question, plan, max_new_tokens, capture)
+    elif images is not None:
+        with loaded.guarded():
+            prepared = prepare(loaded, images, prompt or trace.prompt)
+        check_question(loaded, prepared, trace)
     wanted = _still_wanted(entry, trace, given)
     if wanted & SUPPLIED:
         question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))

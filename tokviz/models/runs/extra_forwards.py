@@ -29,7 +29,7 @@ from tokviz.models.runs.image_exit import ImageExit
 from tokviz.models.runs.other_prompts import OtherPrompts
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.prompt_statistics import prompt_statistics
-from tokviz.models.runs.same_question import check_pictures
+from tokviz.models.runs.same_run import check_own_answer, check_question, checked_features
 from tokviz.models.runs.state_curves import state_curves
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
@@ -40,7 +40,7 @@ class ExtraForwards:
     """Further forwards on the question of one trace; the model itself is not changed."""
 
     def __init__(self, loaded: Loaded, prepared: Prepared, trace: Trace, max_new_tokens: int = 64):
-        """Check that question and trace belong together.
+        """Check that question and trace belong together; `_features` compares the tower's states.
 
         Args:
             loaded: the model.
@@ -51,11 +51,7 @@ class ExtraForwards:
         Raises:
             InputError: the trace is of another image, prompt or model, or has no answer.
         """
-        if not np.array_equal(prepared.asked.prompt_ids, trace["prompt_ids"]):
-            raise InputError(
-                "the trace is of another prompt, or of an image that gives another number of "
-                "visual tokens: give the image and the prompt that it was made with."
-            )
+        check_question(loaded, prepared, trace)
         if not trace.t:
             raise InputError("the run has no answer, which further forwards need.")
         self.loaded, self.prepared, self.trace = loaded, prepared, trace
@@ -77,8 +73,7 @@ class ExtraForwards:
 
     @cached_property
     def _features(self) -> Features:
-        with self.loaded.guarded():
-            return encode(self.loaded, self.prepared, [None], Capture.nothing()).features
+        return checked_features(self.loaded, self.prepared, self.trace)
 
     @property
     def features(self) -> torch.Tensor:
@@ -347,8 +342,9 @@ def further_runs(
     """Return the extra forwards on the question of a trace; see `VLM.further_runs`."""
     with loaded.guarded():
         prepared = prepare(loaded, images, prompt)
-    check_pictures(trace, prepared.asked.images)
-    return ExtraForwards(loaded, prepared, trace, max_new_tokens)
+    runs = ExtraForwards(loaded, prepared, trace, max_new_tokens)
+    check_own_answer(runs.reading, runs._features, trace)
+    return runs
 
 
 def folder_features(loaded: Loaded, images: Sequence[Any]) -> Iterator[torch.Tensor]:
