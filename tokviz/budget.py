@@ -32,7 +32,9 @@ def whole_number(value: Any) -> int | None:
 
 def real_number(value: Any) -> float | None:
     """Return a finite number given as int, float, text, numpy or torch scalar; else None."""
-    if isinstance(value, bool) or "bool" in str(getattr(value, "dtype", "")):
+    if isinstance(value, (bool, bytes, bytearray)):
+        return None
+    if "bool" in str(getattr(value, "dtype", "")):
         return None
     try:
         number = float(value)

@@ -155,7 +155,9 @@ def within(name: str, value: Any, low: float, high: float, why: str) -> Any:
     return value
 
 
-def fitted(name: str, value: int, usual: int, most: int, why: str) -> tuple[int, tuple[str, ...]]:
+def fitted(
+    name: str, value: int, usual: int, most: int, why: str, least: int = 1
+) -> tuple[int, tuple[str, ...]]:
     """Return the count that an option stands for here, and a note where it is not its default.
 
     A value of one's own that is too large is refused; the default gives way, and a note says so.
@@ -166,13 +168,14 @@ def fitted(name: str, value: int, usual: int, most: int, why: str) -> tuple[int,
         usual: its default.
         most: the largest count that this run can use.
         why: what sets the limit: "there are 36 tokens".
+        least: the smallest count.
 
     Raises:
         InputError: a value that is not the default and too large.
     """
     if value == usual and value > most:
         return most, (f"{name} is {most} here in place of its default {usual}, as {why}.",)
-    return within(name, value, 1, most, why), ()
+    return within(name, value, least, most, why), ()
 
 
 def check_options(

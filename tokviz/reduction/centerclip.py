@@ -61,6 +61,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     licence="CC-BY-NC-4.0",
     depths=(12,),
     schedule=_schedule,
+    only_with={"sigma": ("clustering", "spectral")},
 )
 def centerclip(
     signals,

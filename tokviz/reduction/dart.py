@@ -5,9 +5,13 @@ from typing import Annotated, Literal
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.options import fitted
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+
+PIVOTS = 4
+"""Published number of pivots of the image, and of the text."""
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
@@ -40,8 +44,8 @@ def dart(
     keep: int,
     *,
     layer: Annotated[int, Range(1, 64, 1)] = 2,
-    image_pivots: Annotated[int, Range(1, 32, 1)] = 4,
-    text_pivots: Annotated[int, Range(0, 32, 1)] = 4,
+    image_pivots: Annotated[int, Range(1, 32, 1)] = PIVOTS,
+    text_pivots: Annotated[int, Range(0, 32, 1)] = PIVOTS,
     variant: Literal["code", "paper"] = "code",
 ) -> Reduction:
     """Keep a few pivots and, for each of them, the tokens that duplicate it least.
@@ -58,8 +62,12 @@ def dart(
     """
     rows = signals["llm_visual_rows"].tolist()
     own, text = signals["llm_keys_before"], signals["llm_text_keys_before"]
-    pivots = top_k(size(own), min(image_pivots, keep)).tolist()
-    words = top_k(size(text), text_pivots).tolist()
+    first, few = fitted("image_pivots", image_pivots, PIVOTS, keep, f"{keep} tokens are kept")
+    after = text.shape[1]
+    why = f"the text after the image has {after} tokens"
+    second, few_words = fitted("text_pivots", text_pivots, PIVOTS, after, why, 0)
+    pivots = top_k(size(own), first).tolist()
+    words = top_k(size(text), second).tolist()
     states = torch.cat([signals["llm_normed"], signals["llm_text_normed"]])
     # the number in the prompt of each pivot -> its place in `states`
     of_row = {rows[token]: token for token in pivots}
@@ -77,7 +85,8 @@ def dart(
         added = {left[i] for i in top_k(-similar, each + (number < more)).tolist()}
         kept += sorted(added)
         left = [token for token in left if token not in added]
-    return Reduction.select(kept, len(rows), order=kept, roles={"pivot": pivots})
+    notes = (*few, *few_words)
+    return Reduction.select(kept, len(rows), order=kept, roles={"pivot": pivots}, notes=notes)
 
 
 def size(keys: torch.Tensor) -> torch.Tensor:

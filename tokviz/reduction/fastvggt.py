@@ -62,7 +62,7 @@ def fastvggt(
     *,
     variant: Literal["paper", "code"] = "paper",
     cell: Annotated[int, Range(2, 8, 1)] = 2,
-    seed: int = 33,
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 33,
 ) -> Reduction:
     """Keep the first frame complete; merge later frames into one token per cell and into it.
 

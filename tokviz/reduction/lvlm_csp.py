@@ -20,6 +20,7 @@ from tokviz.reduction.parts.selection import best_of, cls_score
     year=2025,
     verified=False,
     adaptive=True,
+    only_with={"seed": ("choose", "random")},
 )
 def lvlm_csp(
     signals,

@@ -12,7 +12,7 @@ from tokviz.budget import tokens_of
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.options import Option, Range, check_options, read_off
-from tokviz.reduction.check_decision import check_decision
+from tokviz.reduction.check_decision import decision
 from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Signals
 from tokviz.registry import Registry
@@ -157,6 +157,8 @@ class Method:
     "Clauses: what no run here does as the publication does, though the decision is its own."
     official_fallbacks: tuple[str, ...] = ()
     "Signals of `fallbacks` whose replacement the official code takes, too."
+    only_with: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    "Option -> (another option, the value of it with which alone the first one is read)."
     published_options: Mapping[str, Any] = field(default_factory=dict)
     "Option -> published value, where that is not the default."
     variant_positions: Mapping[str, str] = field(default_factory=dict)
@@ -189,7 +191,10 @@ class Method:
         return PLACES[self.place]
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return every option with its value, or raise InputError for an unknown or bad one.
+        """Return every option with its value, or raise InputError.
+
+        It is raised for an unknown option, a value that is not allowed, and a value of one's own
+        that a run with the other options would not read.
 
         Every verified method takes variant = paper or code; one without that option does the same
         in both.
@@ -197,7 +202,14 @@ class Method:
         same = self.verified and "variant" not in self.options
         if same and options.get("variant") in VARIANTS:
             options = {name: value for name, value in options.items() if name != "variant"}
-        return check_options(self.name, self.options, options)
+        found = check_options(self.name, self.options, options)
+        for name, (switch, value) in self.only_with.items():
+            if found[name] != self.options[name].default and found[switch] != value:
+                raise InputError(
+                    f"{name} = {found[name]} would not be used: {self.name} reads it with "
+                    f"{switch} = {value} only, and {switch} is {found[switch]}."
+                )
+        return found
 
     def reads(self, name: str, options: Mapping[str, Any]) -> bool:
         """Return True when a decision with these options reads an optional signal."""
@@ -286,6 +298,7 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int | str, **options: An
 
     Raises:
         InputError: an unknown method or option, keep out of range, NaN or Inf in a signal.
+        FaultyPlugin: the method failed, or its decision is invalid.
         MissingSignal: a needed signal and its fallback are missing.
     """
     chosen = METHODS[name]
@@ -317,7 +330,7 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int | str, **options: An
     keep = check_keep(keep, checked.n)
     if keep == checked.n and not chosen.adaptive:
         return Reduction.identity(checked.n)
-    return check_decision(chosen, chosen.decide(checked, keep, **options), checked.n, keep)
+    return decision(chosen, checked, checked.n, keep, options)
 
 
 def check_keep(keep: Any, n: int) -> int:

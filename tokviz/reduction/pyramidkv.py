@@ -75,5 +75,5 @@ def pyramidkv(
     should and the mean is above the budget (by a fifth for 64 tokens in 32 layers); choose
     variant = code for that. Query heads that share a key head are averaged, its default.
     """
-    score, ranked = observed(signals, rows_of(window, WINDOW, keep), kernel, pooling)
+    score, ranked = observed(signals, window, WINDOW, keep, kernel, pooling)
     return keep_per_head(ranked, keep, score)

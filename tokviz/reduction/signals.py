@@ -94,6 +94,16 @@ class Signals(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._arrays)
 
+    def sums(self) -> tuple[float, ...]:
+        """Return the sum and the sum of absolute values of every array, which tell of changes."""
+        found: list[float] = []
+        for value in self._arrays.values():
+            layers = value.values() if isinstance(value, Mapping) else [value]
+            for one in layers:
+                if isinstance(one, torch.Tensor):
+                    found += [float(one.double().sum()), float(one.double().abs().sum())]
+        return tuple(found)
+
     def at(self, name: str, layer: int) -> torch.Tensor:
         """Return a layered signal at one layer; negative layers count from the end.
 
@@ -101,6 +111,7 @@ class Signals(Mapping[str, Any]):
         bare array is used for any layer, {layer: array} only for that layer.
 
         Raises:
+            InputError: there are fewer layers.
             MissingSignal: the signal, or that layer of it, was not given.
         """
         value = self[name]
@@ -109,6 +120,8 @@ class Signals(Mapping[str, Any]):
         if layer in value:
             return value[layer]
         depth = self._depth(value)
+        if depth and not -depth <= layer < depth:
+            raise InputError(f"layer must be {-depth} to {depth - 1}, got {layer}.")
         other = layer + depth if layer < 0 else layer - depth  # the same layer, counted otherwise
         if depth and other in value:
             return value[other]

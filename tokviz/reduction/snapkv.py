@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import torch
 
 from tokviz.matrix import Reduction
+from tokviz.options import within
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.cache import (
     ONLY_VISUAL,
@@ -45,7 +46,7 @@ def snapkv(
     averaged, as in NVIDIA's kvpress and in KVCache-Factory; the authors' code repeats the keys
     and decides per query head, which is the same where no heads are shared.
     """
-    score, ranked = observed(signals, rows_of(window, 32, keep), kernel, pooling)
+    score, ranked = observed(signals, window, 32, keep, kernel, pooling)
     return keep_per_head(ranked, keep, score)
 
 
@@ -54,8 +55,21 @@ def rows_of(window: int | None, published: int, keep: int) -> int:
     return min(published, max(keep // 2, 1)) if window is None else window
 
 
-def observed(signals, window: int, kernel: int, pooling: str) -> tuple[torch.Tensor, torch.Tensor]:
+def observed(
+    signals, window: int | None, published: int, keep: int, kernel: int, pooling: str
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the pooled attention of the last rows to each visual token, and the same with recent.
+
+    Args:
+        signals: of one layer.
+        window: rows as asked for; None = the default, see `rows_of`.
+        published: rows of the publication.
+        keep: the budget.
+        kernel: rows that are pooled.
+        pooling: mean, max or none.
+
+    Raises:
+        InputError: the prompt has fewer rows than were asked for.
 
     Returns:
         The scores [g, n], 0 for tokens of the window; and those to rank by, in which tokens of the
@@ -63,6 +77,10 @@ def observed(signals, window: int, kernel: int, pooling: str) -> tuple[torch.Ten
     """
     attention, rows = signals["cache_attn_window"], signals["llm_visual_rows"]
     total = attention.shape[-1]
+    there = attention.shape[1]
+    if window is not None:
+        within("window", window, 1, there, f"the prompt has {there} rows")
+    window = min(rows_of(window, published, keep), there)
     attention = attention[:, -window:]
     first = total - attention.shape[1]
     # [h, w, earlier rows] -> [h, earlier rows] -> [g, earlier rows]

@@ -127,6 +127,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
             },
         ),
     ),
+    only_with={"rank_scale": ("version", "1.0"), "heads": ("version", "2.0")},
 )
 def sparsevlm(
     signals,

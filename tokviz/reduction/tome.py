@@ -28,6 +28,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     code="facebookresearch/ToMe",
     licence="CC-BY-NC-4.0",
     schedule=_schedule,
+    only_with={"seed": ("matching", "random")},
 )
 def tome(
     signals,

@@ -30,6 +30,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     removes=False,
     effect="unmerge",
     schedule=_schedule,
+    only_with={"seed": ("random", True)},
 )
 def tomesd(
     signals,
@@ -38,7 +39,7 @@ def tomesd(
     cell_rows: Annotated[int, Range(1, 8, 1)] = 2,
     cell_cols: Annotated[int, Range(1, 8, 1)] = 2,
     random: bool = True,
-    seed: int = 0,
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0,
 ) -> Reduction:
     """Merge tokens only for each layer's attention, and copy the result back to all members.
 

@@ -23,6 +23,7 @@ from tokviz.models.families.family import Features
 from tokviz.models.families.sources import Sources
 from tokviz.models.tower.reduce import Encoded, encode_reduced
 from tokviz.models.tower.vision import Vision
+from tokviz.options import within
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
 from tokviz.reduction.method import Method, check_keep
@@ -186,6 +187,7 @@ class PlanSteps(TokensLeft):
     def decide(self, step: Step, keep: int) -> Reduction:
         """Run the method on each image or crop, and join the decisions into one reduction."""
         entry: Method = step.entry  # type: ignore[assignment]
+        check_tower_layers(step, self.vision.blocks)
         split = [self.everything()] if self.joint(entry) else self.parts(entry.tiles == "each")
         parts = []
         for part, share in zip(split, self.budgets(keep, split), strict=True):
@@ -246,6 +248,19 @@ class PlanSteps(TokensLeft):
             )
         cls = self.family.project(self.model, state)
         return Features(torch.cat([cls, features.tokens]))
+
+
+def check_tower_layers(step: Step, depth: int) -> None:
+    """Raise InputError for an option that names a layer which the vision tower does not have.
+
+    Args:
+        step: a step before the language model; its options `layer` and `..._layer`.
+        depth: layers of the tower; 0 = not known.
+    """
+    options = step.entry.check_options(step.options)  # type: ignore[union-attr]
+    for name, value in options.items():
+        if depth and isinstance(value, int) and (name == "layer" or name.endswith("_layer")):
+            within(name, value, -depth, depth - 1, f"the vision tower has {depth} layers")
 
 
 def whole_budget(step: Step, tokens: Sequence[np.ndarray], keep: Sequence[int]) -> bool:
