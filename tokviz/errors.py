@@ -12,6 +12,10 @@ class InputError(TokvizError):
     """An image, prompt, budget or option that cannot be used; the message says what is allowed."""
 
 
+class FaultyPlugin(InputError):
+    """A method made a mistake; the message names it. Once it is mended, the same run may work."""
+
+
 class MissingSignal(TokvizError):
     """A method or analysis needs a signal that this model or trace does not have."""
 

@@ -22,6 +22,21 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+MAX_NAME = 60
+RESERVED = set(",.=/\\%\"'`<>&$*?;:|()[]{}")
+"""What commands, files and pages read as something else than a part of a name."""
+
+
+def check_name(kind: str, name: object) -> None:
+    """Raise ValueError unless a name is a short text of letters, digits, spaces, - or _."""
+    plain = isinstance(name, str) and name == name.strip() and name.isprintable()
+    if not plain or not 0 < len(str(name)) <= MAX_NAME or RESERVED & set(str(name)):
+        raise ValueError(
+            f"the {kind} name {str(name)[:MAX_NAME]!r} cannot be used: a name is 1 to {MAX_NAME} "
+            "letters, digits, spaces, - or _."
+        )
+
+
 class Registry(Mapping[str, T], Generic[T]):
     """A read-only mapping that fills itself on first use."""
 
@@ -40,7 +55,13 @@ class Registry(Mapping[str, T], Generic[T]):
         self._loaded = False
 
     def add(self, name: str, entry: T) -> T:
-        """Register an entry; raise ValueError for a used name, TypeError for another class."""
+        """Register an entry.
+
+        Raises:
+            ValueError: the name is taken, or is none that a command line can carry.
+            TypeError: an entry of another class.
+        """
+        check_name(self.kind, name)
         if not isinstance(entry, self.of()):
             raise TypeError(
                 f"the {self.kind} {name!r} must be a {self.of().__name__}, got "

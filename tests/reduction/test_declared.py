@@ -144,6 +144,20 @@ def sound():
         (lambda r: replace(r, score=np.zeros(3, np.float32)), r"score must be \[6\]"),
         (lambda r: replace(r, position=r.position[:, None]), "with one axis"),
         (lambda r: [0, 2, 4], "must return a Reduction, got list"),
+        (lambda r: None, "must return a Reduction, got NoneType"),
+        (lambda r: replace(r, weights=-r.weights), "weights must be above 0, got -1"),
+        (lambda r: replace(r, weights=r.weights * np.float32(0)), "weights must be above 0, got 0"),
+        (lambda r: replace(r, cols=r.cols[::-1], rows=r.rows[::-1]), "in order of rows"),
+        (lambda r: replace(r, score=[1.0] * 6), r"score must be \[6\], got list"),
+        (lambda r: replace(r, score=np.full(6, np.inf)), "score must be finite"),
+        (lambda r: replace(r, score=np.array(["a"] * 6)), "score must be finite"),
+        (lambda r: replace(r, order=np.array([7])), "order must be numbers of tokens, 0 to 5"),
+        (lambda r: replace(r, roles={"a": np.array([-1])}), "a must be numbers of tokens"),
+        (lambda r: replace(r, roles={"a": np.array([0.5])}), "a must be numbers of tokens"),
+        (lambda r: replace(r, roles=5), "roles must be a mapping"),
+        (lambda r: replace(r, notes="a text"), "notes must be a tuple of sentences"),
+        (lambda r: replace(r, notes=(1,)), "notes must be a tuple of sentences"),
+        (lambda r: replace(r, notes=("x" * 10**6,)), "at most 20,000 characters"),
     ],
 )
 def test_a_faulty_plugin_is_told_at_once_by_name(sound, break_it, complaint):
@@ -151,6 +165,19 @@ def test_a_faulty_plugin_is_told_at_once_by_name(sound, break_it, complaint):
     assert check_decision(entry, sound, 6, 3) is sound
     with pytest.raises(InputError, match=f"method 'random' is faulty: .*{complaint}"):
         check_decision(entry, break_it(sound), 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "complaint"),
+    [
+        (lambda r: replace(r, rows=r.rows * 0), "every row needs an entry"),
+        (lambda r: replace(r, position=r.position * 0), "two rows have the same position"),
+    ],
+)
+def test_where_rows_take_the_places_of_tokens_each_has_its_own(sound, break_it, complaint):
+    for name in ("fastv", "tome"):
+        with pytest.raises(InputError, match=f"method '{name}' is faulty: {complaint}"):
+            check_decision(METHODS[name], break_it(sound), 6, 3)
 
 
 def test_a_plan_is_checked_when_it_is_made():

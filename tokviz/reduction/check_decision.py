@@ -1,29 +1,75 @@
-"""Checks of a method's decision before it is used: a plugin may be faulty."""
+"""Runs a method and checks its decision before it is used: a plugin may be faulty."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from tokviz.errors import InputError
+from tokviz.errors import FaultyPlugin, TokvizError
+from tokviz.interruption import Interrupted
 from tokviz.matrix import Reduction
 
 if TYPE_CHECKING:
     from tokviz.reduction.method import Method
+    from tokviz.reduction.signals import Signals
+
+log = logging.getLogger(__name__)
+MAX_NOTES = 20_000
+"""Characters of all notes of one decision, at most."""
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+"""Parts of PyTorch's messages about memory, which is no fault of a method."""
+
+
+def decision(
+    chosen: Method, signals: Signals, n: int, keep: int, options: Mapping[str, Any]
+) -> Reduction:
+    """Return what a method decides on n tokens.
+
+    Raises:
+        FaultyPlugin: it raised an error of its own, or its decision is invalid.
+    """
+    foreign = not str(getattr(chosen.decide, "__module__", "")).startswith("tokviz.")
+    before = signals.sums() if foreign else None
+    try:
+        done = chosen.decide(signals, keep, **options)
+    except TokvizError as error:
+        if not foreign or isinstance(error, Interrupted):
+            raise
+        raise type(error)(f"the method {chosen.name!r}: {error}") from error
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        if any(sign in str(error) for sign in NO_MEMORY):
+            raise
+        log.info("the method %r failed", chosen.name, exc_info=True)
+        said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
+        what = f"it raised {type(error).__name__}" + (f" ({said})" if said else "")
+        raise faulty(chosen, what) from error
+    if before is not None and signals.sums() != before:
+        raise faulty(chosen, "it changes the signals that it is given; let it work on copies")
+    return check_decision(chosen, done, n, keep)
+
+
+def faulty(chosen: Method, wrong: str) -> FaultyPlugin:
+    """Return the error that names a method and what is wrong with it."""
+    return FaultyPlugin(
+        f"the method {chosen.name!r} is faulty: {wrong}. Tell its author, or choose another."
+    )
 
 
 def check_decision(chosen: Method, done: Any, n: int, keep: int) -> Reduction:
-    """Return a method's decision; raise InputError with the method's name if it is invalid.
+    """Return a method's decision; raise FaultyPlugin with the method's name if it is invalid.
 
     Without this check a plugin's mistake would appear much later, as a wrong picture or as another
     error.
     """
     wrong = what_is_wrong(done, n, keep, chosen)
     if wrong:
-        raise InputError(
-            f"the method {chosen.name!r} is faulty: {wrong}. Tell its author, or choose another."
-        )
+        raise faulty(chosen, wrong)
     return done
 
 
@@ -51,14 +97,57 @@ def what_is_wrong(done: Any, n: int, keep: int, chosen: Method) -> str:
             return f"{field} must be a numpy array with one axis, got {_what(array)}"
     if done.weights.dtype != np.float32:
         return f"weights must be float32, got {done.weights.dtype}"
-    if done.score is not None and np.shape(done.score) != (n,):
-        return f"score must be [{n}], got {list(np.shape(done.score))}"
+    if done.score is not None and (not hasattr(done.score, "dtype") or done.score.shape != (n,)):
+        return f"score must be [{n}], got {_what(done.score)}"
     if not len(done.rows) == len(done.cols) == len(done.weights):
         return "rows, cols and weights must have the same length"
     inside = (done.rows, done.m), (done.cols, n), (done.position, n)
     if any(len(array) and not 0 <= array.min() <= array.max() < top for array, top in inside):
         return f"an entry is outside the [{done.m}, {n}] matrix"
-    return "" if np.isfinite(done.weights).all() else "weights must be finite"
+    if not np.isfinite(done.weights).all():
+        return "weights must be finite"
+    return wrong_matrix(done, n, chosen.place) or wrong_provenance(done, n)
+
+
+def wrong_matrix(done: Reduction, n: int, place: str) -> str:
+    """Return what is wrong with entries that lie inside the matrix, "" if nothing.
+
+    Before the language model a row without an entry is a zero vector, as HoloV's official code
+    makes them; in tower and language model rows take the places of tokens, one each.
+    """
+    if not (done.weights > 0).all():
+        return f"weights must be above 0, got {done.weights.min():g}"
+    cells = done.rows * n + done.cols
+    if not (np.diff(cells) > 0).all():
+        return "entries must be in order of rows and columns, each cell once"
+    if place == "before":
+        return ""
+    if len(np.unique(done.rows)) != done.m:
+        return "every row needs an entry"
+    return "" if len(np.unique(done.position)) == done.m else "two rows have the same position"
+
+
+def wrong_provenance(done: Reduction, n: int) -> str:
+    """Return what is wrong with score, order, roles and notes, "" if nothing."""
+    score, order = done.score, done.order
+    if score is not None and (score.dtype.kind != "f" or np.isinf(score).any()):
+        return "score must be finite numbers, or NaN for tokens without one"
+    if not isinstance(done.roles, Mapping) or not all(isinstance(name, str) for name in done.roles):
+        return "roles must be a mapping of names to numbers of tokens"
+    for name, tokens in {"order": order, **done.roles}.items():
+        if tokens is not None and not _are_tokens(tokens, n):
+            return f"{name} must be numbers of tokens, 0 to {n - 1}"
+    good = isinstance(done.notes, (tuple, list)) and all(isinstance(n, str) for n in done.notes)
+    if not good or sum(map(len, done.notes)) > MAX_NOTES:
+        return f"notes must be a tuple of sentences, at most {MAX_NOTES:,} characters in all"
+    return ""
+
+
+def _are_tokens(tokens: Any, n: int) -> bool:
+    array = np.asarray(tokens)
+    if not array.size:
+        return True
+    return array.dtype.kind in "iu" and array.ndim == 1 and 0 <= array.min() <= array.max() < n
 
 
 def _what(array: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tokviz.errors import ModelError, TokvizError
+from tokviz.errors import FaultyPlugin, ModelError, TokvizError
 from tokviz.sweeps.question import Question, digest
 from tokviz.sweeps.setting import Setting
 
@@ -87,7 +87,9 @@ COLUMNS: dict[str, Column] = {
     ),
     "notes": Column("text", "sentences for the reader, one per line."),
     "error": Column("text", "why there is no answer; empty = there is one."),
-    "again": Column("yes_no", "true = a resumed sweep tries the row again (it ran out of memory)."),
+    "again": Column(
+        "yes_no", "true = a resumed sweep tries the row again (out of memory, or a faulty method)."
+    ),
 }
 
 MEASURED = ("device", *(name for name in COLUMNS if name.startswith("seconds_")))
@@ -133,7 +135,7 @@ def option_text(options: Mapping[str, Any]) -> str:
 
 def failed(row: Row, error: TokvizError) -> Row:
     """Return the row with the reason why there is no answer."""
-    return row | {"error": str(error), "again": isinstance(error, ModelError)}
+    return row | {"error": str(error), "again": isinstance(error, (ModelError, FaultyPlugin))}
 
 
 def sort_key(row: Row) -> tuple[Any, ...]:
