@@ -144,7 +144,7 @@ class Tools:
                     raise RuntimeError("the queue has dropped a call of a tool") from None
                 continue
             if message.msg == "estimation":
-                await self.report(context, f"Question {message.rank + 1} in the queue.")
+                await self.report(context, place_of(message))
             elif message.msg == "process_starts":
                 await self.report(context, "The model is answering.")
             elif message.msg == "process_completed":
@@ -160,6 +160,12 @@ class Tools:
             await context.session.send_progress_notification(
                 token, 0.0, message=text, related_request_id=str(context.request_id)
             )
+
+
+def place_of(message: Any) -> str:
+    """Return what an estimation of the queue says: the place, and the time if one is known."""
+    text = f"Question {message.rank + 1} in the queue"
+    return text + ("." if message.rank_eta is None else f", at most {message.rank_eta:.0f} s.")
 
 
 def as_joining(request: Request) -> Request:
