@@ -8,22 +8,21 @@ from PIL import Image
 import tokviz
 from tests.films import film_of, noise_film
 from tests.models.families.test_family_geometry import expected
-from tests.models.test_promises import (
-    PROMPT,
-    assert_equals_generate,
-    everywhere,
-    generate,
-    hooks,
-    masked,
-    masked_from_layer,
-    run_lane,
-)
+from tests.models.test_promises import PROMPT, masked_from_layer
 from tests.models.tiny import TINY
 from tests.models.tiny_tiles import TINY_KIN
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.plans import chosen
 from tokviz.testing.geometry import GREY, RED, features, inner
+from tokviz.testing.on_families import (
+    check_generate,
+    generated,
+    hooks_of,
+    masked,
+    plan_of,
+    run_plan,
+)
 from tokviz.trace.layout import PATCH
 
 pytestmark = pytest.mark.matrix
@@ -58,21 +57,21 @@ def asked(model, film):
     return model.prepare(film, PROMPT)
 
 
-@pytest.mark.parametrize("place", ["none", "before", "tower", "language_model"])
+@pytest.mark.parametrize("place", ["nowhere", "before", "tower", "language_model"])
 def test_keeping_every_token_of_a_film_equals_generate(model, asked, place):
-    assert_equals_generate(model, asked, everywhere(asked.asked.layout.n).get(place))
+    check_generate(model, asked, plan_of(place, asked.asked.layout.n))
 
 
 def test_removing_before_the_language_model_equals_masking(model, asked):
     n = asked.asked.layout.n
     kept = np.sort(np.random.default_rng(1).permutation(n)[: n // 2])
-    logits, run = run_lane(model, asked, chosen(Reduction.select(kept, n)))
+    logits, run = run_plan(model, asked, chosen(Reduction.select(kept, n)))
     assert torch.allclose(logits[0], masked(model, asked, kept), atol=1e-4)
     assert run.lane.length == len(asked.asked.prompt_ids) - n + len(kept)
 
 
 def test_removing_inside_the_language_model_equals_masking_from_that_layer(model, asked):
-    logits, run = run_lane(model, asked, tokviz.plan("fastv", keep=8, positions="keep"))
+    logits, run = run_plan(model, asked, tokviz.plan("fastv", keep=8, positions="keep"))
     (layer, done, _), *_ = run.lane.stages.done
     dead = torch.as_tensor(np.delete(asked.asked.layout.position, done.kept))
     reference = masked_from_layer(model, asked, dead, layer)
@@ -84,12 +83,12 @@ def test_removing_inside_the_language_model_equals_masking_from_that_layer(model
 )
 def test_the_model_is_untouched_after_a_film(model, asked, film, method):
     modules = {key: id(module) for key, module in model.model.named_modules()}
-    before, at_rest = generate(model, asked).logits, hooks(model.model)
+    before, at_rest = generated(model, asked).logits, hooks_of(model)
     trace = model.answer(film, PROMPT, tokviz.plan(method, keep="50%").mitigated("vcd"), 3)
     assert trace.layout.is_film
     assert {key: id(module) for key, module in model.model.named_modules()} == modules
-    assert hooks(model.model) == at_rest
-    for ours, theirs in zip(before, generate(model, asked).logits, strict=True):
+    assert hooks_of(model) == at_rest
+    for ours, theirs in zip(before, generated(model, asked).logits, strict=True):
         assert torch.equal(ours, theirs)
 
 

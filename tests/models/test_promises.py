@@ -13,12 +13,19 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.family import Features
-from tokviz.models.runs.run import Run
 from tokviz.plans import Plan, Step, chosen
+from tokviz.testing.on_families import (
+    check_generate,
+    generated,
+    hooks_of,
+    masked,
+    plan_of,
+    run_plan,
+)
+from tokviz.testing.pictures import PROMPT, WORDS
 from tokviz.trace.layout import NEWLINE, PATCH
 
-PROMPT = "what is this?"
-NEW = 6
+NEW = WORDS
 TEMPLATE = (
     "{% for m in messages %}Q: {% for c in m['content'] %}{% if c['type'] == 'image' %}MARK"
     "{% else %}{{ c['text'] }}{% endif %}{% endfor %}{% endfor %} A:"
@@ -27,7 +34,7 @@ UNTOUCHED = ["inside, attention edited", "before, by a backward pass", "tower, s
 ROPE = "rope_deltas"
 COUNTS = ["1 image", "2 images in a chat", "3 images"]
 PAIRS = {
-    ("none", 1),
+    ("nowhere", 1),
     ("before", 3),
     ("tower", 1),
     ("tower", 2),
@@ -38,62 +45,9 @@ PAIRS = {
 WITH_TILES = ("idefics3", "internvl", "llava_next", "llava_onevision", "smolvlm")
 
 
-def generate(vlm, prepared, **changes):
-    """Plain transformers generate(), with the logits of every step."""
-    return vlm.model.generate(
-        **{**prepared.inputs, **changes},
-        max_new_tokens=NEW,
-        do_sample=False,
-        return_dict_in_generate=True,
-        output_logits=True,
-    )
-
-
-def hooks(model):
-    """Every hook by module. transformers itself leaves recording hooks on tower blocks."""
-    return {
-        key: [*module._forward_hooks, *module._forward_pre_hooks]
-        for key, module in model.named_modules()
-    }
-
-
-def run_lane(vlm, prepared, plan, capture=None):
-    """Run one plan and return the logits of every step, and the finished run."""
-    capture = capture or Capture()
-    with vlm.guarded():
-        shared = vlm.encode(prepared, [plan], capture)
-        run = Run(vlm, prepared, shared, {}, plan, capture)
-        run.start()
-        logits = [run.lane.logits]
-        while len(run.lane.ids) < NEW and not run.view.done:
-            run.step()
-            logits.append(run.lane.logits)
-    return logits, run
-
-
-def everywhere(n):
-    """One plan per place that keeps every token, each taking the code path of its place."""
-    return {
-        "before": chosen(Reduction.identity(n)),
-        "tower": Plan((Step("tome", n),)),
-        "language_model": Plan((Step("fastv", n),)),
-        "cache": Plan((Step("snapkv", n),)),
-    }
-
-
 def pictures(cat, count):
     """One to three pictures, no two of one shape."""
     return [cat, cat.rotate(90, expand=True).resize((90, 200)), cat.resize((64, 64))][:count]
-
-
-def assert_equals_generate(vlm, prepared, plan, capture=None):
-    """Every step's logits are those of generate(), to the bit."""
-    logits, run = run_lane(vlm, prepared, plan, capture)
-    reference = generate(vlm, prepared)
-    written = reference.sequences[0, prepared.inputs["input_ids"].shape[1] :].tolist()
-    assert run.lane.ids == written[: len(run.lane.ids)]
-    for ours, theirs in zip(logits, reference.logits, strict=False):
-        assert torch.equal(ours, theirs[0].float())
 
 
 # -- on every family ------------------------------------------------------------------------------
@@ -121,7 +75,7 @@ def asked(cat, monkeypatch):
 
 def combinations():
     """Places x numbers of images: every family walks PAIRS; the rest waits for `make test-all`."""
-    for place in ("none", "before", "tower", "language_model", "cache"):
+    for place in ("nowhere", "before", "tower", "language_model", "cache"):
         for count, name in zip((1, 2, 3), COUNTS, strict=True):
             marks = () if (place, count) in PAIRS else pytest.mark.full_matrix
             yield pytest.param(place, count, count == 2, id=f"{place}-{name}", marks=marks)
@@ -130,17 +84,17 @@ def combinations():
 @pytest.mark.parametrize(("place", "count", "template"), combinations())
 def test_keeping_every_token_equals_generate_bit_for_bit(model, asked, place, count, template):
     prepared = asked(model, count, template)
-    assert_equals_generate(model, prepared, everywhere(prepared.asked.layout.n).get(place))
+    check_generate(model, prepared, plan_of(place, prepared.asked.layout.n))
 
 
 def test_a_run_that_records_nothing_equals_generate_too(model, asked):
-    assert_equals_generate(model, asked(model, 1), None, Capture.nothing())
+    check_generate(model, asked(model, 1), None, Capture.nothing())
 
 
 @pytest.mark.parametrize(
     ("place", "count", "template"),
     [
-        ("none", 1, True),
+        ("nowhere", 1, True),
         ("before", 2, False),
         ("tower", 3, False),
         ("language_model", 3, True),
@@ -148,20 +102,7 @@ def test_a_run_that_records_nothing_equals_generate_too(model, asked):
 )
 def test_in_bfloat16_keeping_every_token_equals_generate(half_model, asked, place, count, template):
     prepared = asked(half_model, count, template)
-    assert_equals_generate(half_model, prepared, everywhere(prepared.asked.layout.n).get(place))
-
-
-def masked(vlm, prepared, kept):
-    """Last prompt row's logits at full length, every visual token but `kept` masked."""
-    mask = torch.ones_like(prepared.inputs["input_ids"])
-    mask[0, np.delete(prepared.asked.layout.position, kept)] = 0
-    with torch.inference_mode():
-        output = vlm.model(
-            **{**prepared.inputs, "attention_mask": mask},
-            position_ids=prepared.positions,
-            use_cache=True,
-        )
-    return output.logits[0, -1].float()
+    check_generate(half_model, prepared, plan_of(place, prepared.asked.layout.n))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +112,7 @@ def test_removing_before_the_language_model_equals_masking(model, asked, share, 
     prepared = asked(model, count, template)
     n = prepared.asked.layout.n
     kept = np.random.default_rng(count).permutation(n)[: max(1, int(share * n))]
-    logits, run = run_lane(model, prepared, chosen(Reduction.select(kept, n)))
+    logits, run = run_plan(model, prepared, chosen(Reduction.select(kept, n)))
     assert torch.allclose(logits[0], masked(model, prepared, kept), atol=1e-4)
     assert run.lane.length == len(prepared.asked.prompt_ids) - n + len(kept)
 
@@ -203,7 +144,7 @@ def test_removing_inside_the_language_model_equals_masking_from_that_layer(
     model, asked, count, template
 ):
     prepared = asked(model, count, template)
-    logits, run = run_lane(model, prepared, tokviz.plan("fastv", keep=12, positions="keep"))
+    logits, run = run_plan(model, prepared, tokviz.plan("fastv", keep=12, positions="keep"))
     (layer, done, _), *_ = run.lane.stages.done
     dead = np.delete(prepared.asked.layout.position, done.kept)
     reference = masked_from_layer(model, prepared, torch.as_tensor(dead), layer)
@@ -225,11 +166,11 @@ def test_in_bfloat16_removing_equals_masking_within_its_rounding(half_model, ask
     n = prepared.asked.layout.n
     if place == "before":
         kept = np.arange(0, n, 2)
-        logits, _ = run_lane(half_model, prepared, chosen(Reduction.select(kept, n)))
+        logits, _ = run_plan(half_model, prepared, chosen(Reduction.select(kept, n)))
         reference = masked(half_model, prepared, kept)
     else:
         plan = tokviz.plan("fastv", keep=12, positions="keep")
-        logits, run = run_lane(half_model, prepared, plan)
+        logits, run = run_plan(half_model, prepared, plan)
         (layer, done, _), *_ = run.lane.stages.done
         dead = torch.as_tensor(np.delete(prepared.asked.layout.position, done.kept))
         reference = masked_from_layer(half_model, prepared, dead, layer).float()
@@ -249,16 +190,16 @@ def plans_that_leave_nothing(name):
 def test_the_model_is_untouched_afterwards(model, cat, name):
     prepared = model.prepare(cat, PROMPT)
     modules = {key: id(module) for key, module in model.model.named_modules()}
-    before, at_rest = generate(model, prepared).logits, hooks(model.model)
+    before, at_rest = generated(model, prepared).logits, hooks_of(model)
     state = {key: value.clone() for key, value in vars(model.model.model).items() if key == ROPE}
     trained = [p.requires_grad for p in model.model.parameters()]
     model.answer(cat, PROMPT, plans_that_leave_nothing(name), NEW)
     assert {key: id(module) for key, module in model.model.named_modules()} == modules
-    assert hooks(model.model) == at_rest
+    assert hooks_of(model) == at_rest
     assert all(torch.equal(vars(model.model.model)[key], value) for key, value in state.items())
     assert [p.requires_grad for p in model.model.parameters()] == trained
     assert not any(p.grad is not None for p in model.model.parameters())
-    for ours, theirs in zip(before, generate(model, prepared).logits, strict=True):
+    for ours, theirs in zip(before, generated(model, prepared).logits, strict=True):
         assert torch.equal(ours, theirs)
 
 
@@ -267,7 +208,7 @@ def test_the_hooks_that_stay_on_the_tower_are_those_of_plain_transformers(checkp
     """Its first forward installs recorders for output_attentions; our runs add none to them."""
     ours, plain = (tokviz.load(checkpoint(name)) for _ in range(2))
     ours.answer(cat, PROMPT, tokviz.plan("tome", keep=20).then(tokviz.plan("fastv", keep=9)), 2)
-    generate(plain, plain.prepare(cat, PROMPT))
+    generated(plain, plain.prepare(cat, PROMPT))
     left, known = (
         {key: [hook.__qualname__ for hook in module._forward_hooks.values()] for key, module in own}
         for own in (list(vlm.model.named_modules()) for vlm in (ours, plain))
@@ -329,7 +270,7 @@ def test_repacked_positions_equal_a_fresh_short_prompt(vlm, cat):
             ),
         )
     )
-    logits, _ = run_lane(vlm, prepared, plan)
+    logits, _ = run_plan(vlm, prepared, plan)
     rows = np.sort(
         np.concatenate(
             [
@@ -357,7 +298,7 @@ def test_repacked_positions_equal_a_fresh_short_prompt(vlm, cat):
 def test_cached_decoding_after_pruning_inside_equals_recomputation(vlm, cat, policy, every_third):
     """One long prefill over prompt and answer gives the logits of the second step again."""
     prepared = vlm.prepare(cat, PROMPT)
-    logits, run = run_lane(vlm, prepared, tokviz.plan("every-third", keep=4, positions=policy))
+    logits, run = run_plan(vlm, prepared, tokviz.plan("every-third", keep=4, positions=policy))
     ids = torch.cat([prepared.inputs["input_ids"], torch.tensor([run.lane.ids[:2]])], 1)
     rows, position = ids.shape[1], torch.as_tensor(prepared.asked.layout.position).long()
     stages = DecoderStages(

@@ -42,19 +42,28 @@ def promises(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def plan_of(place: str, n: int) -> Plan | None:
-    """Return a plan that keeps every token and takes the code path of its place."""
+    """Return a plan that keeps every token and takes the code path of its place.
+
+    Args:
+        place: nowhere, tower, before, language_model or cache.
+        n: visual tokens of the prompt.
+    """
     if place == "nowhere":
         return None
     if place == "before":
         return chosen(Reduction.identity(n))
-    return Plan((Step("fastv", n),))
+    methods = {"tower": "tome", "language_model": "fastv", "cache": "snapkv"}
+    return Plan((Step(methods[place], n),))
 
 
-def logits_of(vlm: VLM, prepared: Prepared, plan: Plan | None) -> tuple[list[torch.Tensor], Run]:
-    """Run one plan; return the logits [v] of every step, and the run."""
+def run_plan(
+    vlm: VLM, prepared: Prepared, plan: Plan | None, capture: Capture | None = None
+) -> tuple[list[torch.Tensor], Run]:
+    """Run one plan for at most WORDS tokens; return the logits [v] of every step, and the run."""
+    capture = capture or Capture()
     with vlm.guarded():
-        shared = vlm.encode(prepared, [plan], Capture())
-        run = Run(vlm, prepared, shared, {}, plan, Capture())
+        shared = vlm.encode(prepared, [plan], capture)
+        run = Run(vlm, prepared, shared, {}, plan, capture)
         run.start()
         logits = [run.lane.logits]
         while len(run.lane.ids) < WORDS and not run.view.done:
@@ -63,31 +72,29 @@ def logits_of(vlm: VLM, prepared: Prepared, plan: Plan | None) -> tuple[list[tor
     return logits, run  # type: ignore[return-value]
 
 
-def generated(vlm: VLM, prepared: Prepared) -> list[torch.Tensor]:
-    """Return the logits [v] of every step of transformers' own generate()."""
+def generated(vlm: VLM, prepared: Prepared, **changes: Any) -> Any:
+    """Return the output of transformers' own generate(): sequences, and logits of every step.
+
+    Args:
+        vlm: the model.
+        prepared: the question.
+        **changes: inputs that replace those of the question.
+    """
     with torch.inference_mode():
-        found: Any = vlm.model.generate(  # type: ignore[operator]
-            **prepared.inputs, max_new_tokens=WORDS, do_sample=False,
+        return vlm.model.generate(  # type: ignore[operator]
+            **{**prepared.inputs, **changes}, max_new_tokens=WORDS, do_sample=False,
             return_dict_in_generate=True, output_logits=True,
         )  # fmt: skip
-    return [one[0].float() for one in found.logits]
 
 
-def equals_generate(vlm: VLM, ready: Callable[[], Prepared], place: str) -> None:
-    """Every step's logits are those of generate()."""
-    prepared = ready()
-    ours, _ = logits_of(vlm, prepared, plan_of(place, prepared.asked.layout.n))
-    for step, (one, theirs) in enumerate(zip(ours, generated(vlm, prepared), strict=False)):
-        far = float((one - theirs).abs().max())
-        kept(torch.equal(one, theirs), f"logits of step {step} differ by up to {far:.3g}")
+def masked(vlm: VLM, prepared: Prepared, left: np.ndarray) -> torch.Tensor:
+    """Return the last prompt row's logits [v] at full length, other visual tokens masked.
 
-
-def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
-    """Half of the tokens taken out give the logits of a full prompt in which they are masked."""
-    prepared = ready()
-    n = prepared.asked.layout.n
-    left = np.sort(np.random.default_rng(1).permutation(n)[: max(1, n // 2)])
-    (ours, *_), _ = logits_of(vlm, prepared, chosen(Reduction.select(left, n)))
+    Args:
+        vlm: the model.
+        prepared: the question.
+        left: the visual tokens that are not masked.
+    """
     mask = torch.ones_like(prepared.inputs["input_ids"])
     mask[0, np.delete(prepared.asked.layout.position, left)] = 0
     with torch.inference_mode():
@@ -96,24 +103,53 @@ def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
             position_ids=prepared.positions,
             use_cache=True,
         )
-    far = float((ours - output.logits[0, -1].float()).abs().max())
+    return output.logits[0, -1].float()
+
+
+def check_generate(
+    vlm: VLM, prepared: Prepared, plan: Plan | None, capture: Capture | None = None
+) -> None:
+    """Raise AssertionError unless every step's token and logits are those of generate()."""
+    ours, run = run_plan(vlm, prepared, plan, capture)
+    reference = generated(vlm, prepared)
+    written = reference.sequences[0, prepared.inputs["input_ids"].shape[1] :].tolist()
+    kept(run.lane.ids == written[: len(run.lane.ids)], "the answer is not that of generate()")
+    for step, (one, theirs) in enumerate(zip(ours, reference.logits, strict=False)):
+        far = float((one - theirs[0].float()).abs().max())
+        same = torch.equal(one, theirs[0].float())
+        kept(same, f"logits of step {step} differ by up to {far:.3g}")
+
+
+def equals_generate(vlm: VLM, ready: Callable[[], Prepared], place: str) -> None:
+    """Keeping every token, by the code of a place, gives what generate() gives."""
+    prepared = ready()
+    check_generate(vlm, prepared, plan_of(place, prepared.asked.layout.n))
+
+
+def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
+    """Half of the tokens taken out give the logits of a full prompt in which they are masked."""
+    prepared = ready()
+    n = prepared.asked.layout.n
+    left = np.sort(np.random.default_rng(1).permutation(n)[: max(1, n // 2)])
+    (ours, *_), _ = run_plan(vlm, prepared, chosen(Reduction.select(left, n)))
+    far = float((ours - masked(vlm, prepared, left)).abs().max())
     kept(far < NEAR, f"logits differ by up to {far:.3g}, at most {NEAR:g} is rounding")
 
 
 def untouched(vlm: VLM) -> None:
     """No hook stays, and the model answers as before, to the bit."""
     prepared = vlm.prepare(pictures(1), PROMPT)
-    before, hooks = generated(vlm, prepared), hooks_of(vlm)
+    before, hooks = generated(vlm, prepared).logits, hooks_of(vlm)
     vlm.answer(pictures(1), PROMPT, tokviz.plan("fastv", keep=4), NEW)
     kept(hooks_of(vlm) == hooks, "hooks were left on the model")
-    same = all(map(torch.equal, before, generated(vlm, prepared)))
+    same = all(map(torch.equal, before, generated(vlm, prepared).logits))
     kept(same, "the model answers differently afterwards")
 
 
-def hooks_of(vlm: VLM) -> dict[str, int]:
-    """Return how many hooks each module has."""
+def hooks_of(vlm: VLM) -> dict[str, list[int]]:
+    """Return the numbers of the hooks of each module; transformers itself leaves some in towers."""
     return {
-        name: len(module._forward_hooks) + len(module._forward_pre_hooks)
+        name: [*module._forward_hooks, *module._forward_pre_hooks]
         for name, module in vlm.model.named_modules()
     }
 

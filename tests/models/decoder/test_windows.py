@@ -9,7 +9,7 @@ from transformers import MistralConfig
 
 import tokviz
 from tests.models.families.test_parts import build
-from tests.models.test_promises import PROMPT, run_lane
+from tests.models.test_promises import PROMPT
 from tests.models.tiny import text_sizes
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
@@ -17,6 +17,7 @@ from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.windows import Windows, sliding_layers
 from tokviz.plans import Plan, Step, chosen
+from tokviz.testing.on_families import run_plan
 
 pytestmark = pytest.mark.matrix
 
@@ -58,7 +59,7 @@ def test_every_step_of_the_answer_after_removal_equals_masking(windowed, cat):
     prepared = windowed.prepare([cat, cat.rotate(90, expand=True)], PROMPT)
     layout, rows = prepared.asked.layout, len(prepared.asked.prompt_ids)
     kept = np.sort(np.random.default_rng(2).permutation(layout.n)[: layout.n // 3])
-    logits, run = run_lane(windowed, prepared, chosen(Reduction.select(kept, layout.n)))
+    logits, run = run_plan(windowed, prepared, chosen(Reduction.select(kept, layout.n)))
     assert rows > 2 * max(sliding_layers(run.lane.decoder).values())
     inputs, positions = continued(windowed, prepared, run.lane.ids)
     mask = torch.ones_like(inputs["input_ids"])
@@ -73,7 +74,7 @@ def test_every_step_after_removal_inside_equals_masking_from_that_layer(windowed
     prepared = windowed.prepare([cat, cat.rotate(90, expand=True)], PROMPT)
     layout, rows = prepared.asked.layout, len(prepared.asked.prompt_ids)
     plan = Plan((Step("every-third", 20, positions="keep"),))
-    logits, run = run_lane(windowed, prepared, plan)
+    logits, run = run_plan(windowed, prepared, plan)
     (first, one, _), (second, two, _) = run.lane.stages.done
     inputs, positions = continued(windowed, prepared, run.lane.ids)
     left = one.then(two).position
@@ -117,7 +118,7 @@ def test_removed_and_renumbered_rows_have_the_windows_of_a_short_prompt(windowed
     n = prepared.asked.layout.n
     kept = np.arange(0, n, 3)
     step = Step("by hand", len(kept), reduction=Reduction.select(kept, n), positions="repack")
-    logits, run = run_lane(windowed, prepared, Plan((step,)))
+    logits, run = run_plan(windowed, prepared, Plan((step,)))
     prefill_input = run.prefill_input
     short = windowed.model.generate(
         input_ids=prefill_input.input_ids,
@@ -137,7 +138,7 @@ def test_rows_renumbered_inside_have_short_windows_while_writing_too(windowed, c
     """One long prefill over prompt and answer gives the logits of the last step again."""
     prepared = windowed.prepare(cat, PROMPT)
     plan = Plan((Step("every-third", 8, positions="repack"),))
-    logits, run = run_lane(windowed, prepared, plan)
+    logits, run = run_plan(windowed, prepared, plan)
     inputs, positions = continued(windowed, prepared, run.lane.ids[: len(logits) - 1])
     asked = replace(prepared.asked, prompt_ids=inputs["input_ids"][0].numpy())
     longer = replace(prepared, asked=asked, inputs=inputs, positions=positions)

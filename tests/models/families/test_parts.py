@@ -38,11 +38,11 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 import tokviz
 from tests.models import tiny
 from tests.models.families.test_family_geometry import GREY, prove
-from tests.models.test_promises import assert_equals_generate, everywhere, masked, run_lane
 from tokviz.errors import ModelError, TokvizError
 from tokviz.models.attention import observed
 from tokviz.models.families.parts import attention_of, queries_keys
 from tokviz.reduction import METHODS
+from tokviz.testing.on_families import check_generate, masked, plan_of, run_plan
 
 pytestmark = pytest.mark.matrix
 
@@ -140,17 +140,17 @@ def tower(request):
     return tokviz.load(build(tower=TOWERS[request.param]()))
 
 
-@pytest.mark.parametrize("place", ["none", "before", "language_model"])
+@pytest.mark.parametrize("place", ["nowhere", "before", "language_model"])
 def test_with_another_decoder_keeping_every_token_equals_generate(decoder, cat, place):
     prepared = decoder.prepare([cat], "what is this?")
-    assert_equals_generate(decoder, prepared, everywhere(prepared.asked.layout.n).get(place))
+    check_generate(decoder, prepared, plan_of(place, prepared.asked.layout.n))
 
 
 def test_with_another_decoder_removing_equals_masking(decoder, cat):
     prepared = decoder.prepare([cat], "what is this?")
     kept = np.arange(0, prepared.asked.layout.n, 2)
     plan = tokviz.plans.chosen(tokviz.matrix.Reduction.select(kept, prepared.asked.layout.n))
-    logits, _ = run_lane(decoder, prepared, plan)
+    logits, _ = run_plan(decoder, prepared, plan)
     assert torch.allclose(logits[0], masked(decoder, prepared, kept), atol=2e-4)
 
 
@@ -191,7 +191,7 @@ def test_a_cache_without_keys_of_each_head_is_left_whole_with_a_sentence(cat):
     """DeepSeek-V3 stores one narrow state per token, of which it makes keys and values."""
     vlm = tokviz.load(build(DeepseekV3Config(**sizes(**LATENT))))
     prepared = vlm.prepare([cat], "what?")
-    assert_equals_generate(vlm, prepared, everywhere(prepared.asked.layout.n)["language_model"])
+    check_generate(vlm, prepared, plan_of("language_model", prepared.asked.layout.n))
     for name, said in (
         ("snapkv", "cannot be shortened"),
         ("pact", "one matrix for queries and keys"),
@@ -206,10 +206,10 @@ def test_a_tower_whose_attention_needs_more_than_states_is_not_reduced_inside(ca
         vlm.answer([cat], "what?", tokviz.plan("tome", keep=18), 1)
 
 
-@pytest.mark.parametrize("place", ["none", "before"])
+@pytest.mark.parametrize("place", ["nowhere", "before"])
 def test_with_another_tower_keeping_every_token_equals_generate(tower, cat, place):
     prepared = tower.prepare([cat, cat], "what is this?")
-    assert_equals_generate(tower, prepared, everywhere(prepared.asked.layout.n).get(place))
+    check_generate(tower, prepared, plan_of(place, prepared.asked.layout.n))
 
 
 def test_with_another_tower_every_box_is_where_its_token_looks(tower):

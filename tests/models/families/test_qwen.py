@@ -13,7 +13,7 @@ from transformers import AttentionInterface, AutoModelForImageTextToText
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
 
 import tokviz
-from tests.models.test_promises import PROMPT, masked_from_layer, run_lane
+from tests.models.test_promises import PROMPT, masked_from_layer
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
@@ -23,6 +23,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.tower.vision import encode, image_signals
 from tokviz.plans import Plan, Step, chosen
 from tokviz.reduction import METHODS
+from tokviz.testing.on_families import run_plan
 
 pytestmark = pytest.mark.matrix
 
@@ -80,7 +81,7 @@ def test_two_users_token_by_token_in_turn_get_their_own_answers(qwen, cat):
 def test_cached_decoding_after_pruning_inside_equals_recomputation(qwen, cat, policy, every_other):
     """One long prefill over prompt and answer gives the logits of the second step again."""
     prepared = qwen.prepare(cat, PROMPT)
-    logits, run = run_lane(qwen, prepared, tokviz.plan("every-other", keep=4, positions=policy))
+    logits, run = run_plan(qwen, prepared, tokviz.plan("every-other", keep=4, positions=policy))
     ids = torch.cat([prepared.inputs["input_ids"], torch.tensor([run.lane.ids[:2]])], 1)
     later = prepared.positions[..., -1:] + torch.arange(1, 3)
     visual = torch.as_tensor(prepared.asked.layout.position).long()
@@ -207,7 +208,7 @@ def test_deepstack_features_leave_with_the_tokens_removed_inside(qwen3, cat, lay
     """They are added behind layers 0 and 1: a removal at layer 1 comes between the two."""
     prepared = qwen3.prepare([cat, cat.resize((70, 150))], PROMPT)
     plan = tokviz.plan("fastv", keep=7, layer=layer)
-    logits, run = run_lane(qwen3, prepared, plan)
+    logits, run = run_plan(qwen3, prepared, plan)
     (at, done, _), *_ = run.lane.stages.done
     assert at == layer
     dead = torch.as_tensor(np.delete(prepared.asked.layout.position, done.kept))
@@ -223,7 +224,7 @@ def test_deepstack_features_are_merged_like_the_tokens_they_belong_to(qwen3, cat
     mean = Reduction.from_entries(
         groups, np.arange(n), np.full(n, 0.5), n, n // 2, np.arange(0, n, 2)
     )
-    logits, run = run_lane(qwen3, prepared, chosen(mean))
+    logits, run = run_plan(qwen3, prepared, chosen(mean))
     entering = run.prefill_input.features
     whole = qwen3.encode(prepared, [None], Capture.nothing()).features
     assert len(entering.extra) == 2
@@ -248,7 +249,7 @@ def test_three_stages_and_a_choice_before_them_follow_the_same_tokens(qwen3, cat
     plan = Plan(
         (Step("", len(kept), reduction=Reduction.select(kept, n)), Step("pyramiddrop", 5)),
     )
-    logits, run = run_lane(qwen3, prepared, plan)
+    logits, run = run_plan(qwen3, prepared, plan)
     assert len(run.lane.stages.done) >= 2
     assert torch.isfinite(logits[0]).all()
 

@@ -8,7 +8,7 @@ import torch
 from transformers import AttentionInterface
 
 import tokviz
-from tests.models.test_promises import PROMPT, pictures, run_lane
+from tests.models.test_promises import PROMPT, pictures
 from tokviz.capture import Capture
 from tokviz.matrix import Reduction
 from tokviz.models.attention import NAME, attention_forward
@@ -16,6 +16,7 @@ from tokviz.models.tower.reduce import encode_reduced
 from tokviz.models.tower.vision import hooked
 from tokviz.plans import Plan, Step
 from tokviz.reduction import METHODS, Stage, method
+from tokviz.testing.on_families import run_plan
 from tokviz.trace.layout import NEWLINE, PATCH
 
 pytestmark = pytest.mark.matrix
@@ -141,7 +142,7 @@ def test_removing_inside_the_tower_equals_masking_from_that_layer(
     prepared = model.prepare(pictures(cat, count), PROMPT)
     keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
     full = model.encode(prepared, [], Capture())
-    _, run = run_lane(model, prepared, Plan((replace(every_third, keep=keep),)))
+    _, run = run_plan(model, prepared, Plan((replace(every_third, keep=keep),)))
     stay, entering = run.prefill_input.prompt_rows.before.position, run.prefill_input.features
     dead = hidden_with(model, prepared, full, stay)
     assert 0.5 < dead.float().mean() < 0.75 or model.family.name.startswith("llava")
@@ -160,7 +161,7 @@ def test_in_bfloat16_removing_inside_the_tower_equals_masking_within_its_roundin
     prepared = half_model.prepare(pictures(cat, 2), PROMPT)
     keep = sum(len(tokens) // 3 for tokens, _ in tiles_of(prepared))
     full = half_model.encode(prepared, [], Capture())
-    _, run = run_lane(half_model, prepared, Plan((replace(every_third, keep=keep),)))
+    _, run = run_plan(half_model, prepared, Plan((replace(every_third, keep=keep),)))
     stay = run.prefill_input.prompt_rows.before.position
     dead = hidden_with(half_model, prepared, full, stay)
     monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(half_model, list(dead)))
@@ -212,7 +213,7 @@ def test_a_token_blended_of_patches_is_blended_of_those_left_in_the_tower(
     assert torch.allclose(done.features.tokens, full.features.tokens[order], atol=1e-4)
     assert torch.allclose(done.pre, full.pre[order], atol=1e-4)
     keep = sum(len(tokens) // 3 for tokens, _ in tiles)
-    _, run = run_lane(vlm, prepared, Plan((replace(every_third, keep=keep),)))
+    _, run = run_plan(vlm, prepared, Plan((replace(every_third, keep=keep),)))
     stay = run.prefill_input.prompt_rows.before.position
     dead = hidden_with(vlm, prepared, full, stay)
     changes = (lambda out: out, torch.ones_like)
@@ -268,7 +269,7 @@ def test_a_method_inside_the_tower_runs_on_every_tile_of_every_family(model, cat
     layout = prepared.asked.layout
     patches = int((layout.kind == PATCH).sum())
     keep = sum(len(tokens) // 2 for tokens, _ in tiles_of(prepared))
-    _, run = run_lane(model, prepared, Plan((Step(name, keep),)))
+    _, run = run_plan(model, prepared, Plan((Step(name, keep),)))
     stage = run.prefill_input.records[0]
     fates = stage.reduction.matrix() != 0
     assert fates.any(0)[layout.kind == PATCH].all() or name == "flowcut"
