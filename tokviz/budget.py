@@ -9,7 +9,7 @@ from typing import Any
 
 from tokviz.errors import InputError
 
-COUNT, SHARE = r"[0-9]{1,9}", r"[0-9]{1,3}(\.[0-9]{1,3})?%"
+COUNT, SHARE = r"[0-9]{1,9}", r"[0-9]{1,3}(\.[0-9]{1,3})? ?%"
 
 
 def whole_number(value: Any) -> int | None:

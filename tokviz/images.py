@@ -104,7 +104,7 @@ def open_image(source: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """
     if isinstance(source, Image.Image):
         return _decoded(source, "the image", most_pixels)
-    if hasattr(source, "detach"):
+    if hasattr(source, "detach") and hasattr(source, "cpu"):  # a tensor; files have detach, too
         source = _channels_last(source.detach().cpu().numpy())
     if isinstance(source, np.ndarray):
         return _decoded(_from_array(source), "the image", most_pixels)
@@ -112,6 +112,9 @@ def open_image(source: Source, most_pixels: int = MAX_PIXELS) -> Image.Image:
         return _from_bytes(bytes(source), "the image", most_pixels)
     if isinstance(source, (str, Path)):
         return _from_path(source, most_pixels)
+    if isinstance(source, io.IOBase) and source.readable():
+        data = source.read(MAX_FILE_BYTES + 1)
+        return _from_bytes(data if isinstance(data, bytes) else b"", "the image", most_pixels)
     given = "nothing" if source is None else type(source).__name__
     raise InputError(f"an image must be a file, bytes, a PIL image or an array, got {given}.")
 
@@ -300,8 +303,10 @@ def _from_array(array: np.ndarray) -> Image.Image:
         if not ((array >= 0) & (array <= 1)).all():
             raise InputError("an image array of floats must hold numbers from 0 to 1.")
         pixels = (array * 255).round().astype(np.uint8)
+    elif np.issubdtype(array.dtype, np.integer):
+        if not ((array >= 0) & (array <= 255)).all():
+            raise InputError("an image array of whole numbers must hold 0 to 255.")
+        pixels = array.astype(np.uint8)
     else:
-        raise InputError(
-            f"an image array must hold uint8, uint16, bool or floats, got {array.dtype}."
-        )
+        raise InputError(f"an image array must hold numbers, got {array.dtype}.")
     return Image.fromarray(np.ascontiguousarray(pixels))

@@ -13,7 +13,7 @@ import logging
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tokviz.errors import InputError
 from tokviz.names import unknown
@@ -81,6 +81,11 @@ class Registry(Mapping[str, T], Generic[T]):
         if not isinstance(name, str) or name not in self._entries:
             raise InputError(unknown(self.kind, name, self._entries) + self.left_out())
         return self._entries[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an entry, or the default where there is none of this name."""
+        self._load()
+        return self._entries.get(name, default)
 
     def left_out(self) -> str:
         """Return a sentence with the plugins that failed, "" if none did."""

@@ -30,10 +30,11 @@ FETCHED_WITHIN = 120.0
 """Seconds in which what a finished run has said must be fetched."""
 RECENT = 40
 """Runs of an event from which its time is estimated; older ones were under another load."""
-SLOWEST = 0.25
-"""Share of them that counts: a refused picture takes no time, and must not shorten the estimate."""
-MARGIN = 1.3
-"""By so much the time that is told is longer than the mean of these."""
+SHARE_BELOW = 0.75
+"""Share of them that are faster than the one that counts: a refused picture takes no time and must
+not shorten the estimate, and a single slow run must not lengthen it."""
+MARGIN = 1.5
+"""The time that is told, relative to that run's: the load may grow while somebody waits."""
 
 
 class RecentTimes(ProcessTime):
@@ -52,9 +53,9 @@ class RecentTimes(ProcessTime):
     def add(self, time: float) -> None:
         """Add one run, and estimate anew."""
         self.latest.append(time)
-        slow = sorted(self.latest)[-max(1, round(SLOWEST * len(self.latest))) :]
+        ordered = sorted(self.latest)
         self.count += 1
-        self.avg_time = MARGIN * sum(slow) / len(slow)  # type: ignore[assignment]
+        self.avg_time = MARGIN * ordered[int(SHARE_BELOW * len(ordered))]  # type: ignore[assignment]
 
 
 def visitor_of(event: Event) -> str:

@@ -197,6 +197,32 @@ def test_a_full_disk_is_one_sentence():
     assert said == "tokviz: the output cannot be written: No space left on device.\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_trace_that_has_no_room_does_not_take_the_answer_along(vlm, capsys):
+    assert main([*ASK, "--trace", "/dev/full"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "yes .\n"
+    assert "the trace cannot be written to '/dev/full': No space left" in said.err
+    assert not Path("/dev/full").is_file()
+
+
+@pytest.mark.parametrize("command", [["methods"], ["--help"], ["methods", "no_such_name"]])
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_an_output_that_the_shell_closed_is_no_traceback(command, closed):
+    """As with `tokviz methods >&-`."""
+    code = (
+        f"import os, runpy, sys; sys.{closed} = None; sys.argv[1:] = {command!r}; "
+        "runpy.run_module('tokviz', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if "no_such_name" in command else 0)
+    if closed == "stderr":
+        assert "there is no method" not in done.stdout
+
+
 def test_debug_shows_the_traceback_of_what_was_told_in_a_sentence(vlm, capsys):
     def fails(stop):
         try:

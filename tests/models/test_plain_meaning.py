@@ -1,5 +1,7 @@
 """What a person plainly means is done, else one sentence."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,51 @@ def test_a_torch_tensor_is_a_picture(vlm, cat):
     expected = vlm.answer(cat, PROMPT, None, 3).answer
     for tensor in (pixels, pixels[None].float() / 255, pixels.permute(1, 2, 0)):
         assert vlm.answer(tensor, PROMPT, None, 3).answer == expected
+
+
+def test_open_files_and_whole_numbers_are_pictures(vlm, cat):
+    written, expected = io.BytesIO(), vlm.answer(cat, PROMPT, None, 3).answer
+    cat.save(written, "PNG")
+    written.seek(0)
+    assert vlm.answer(written, PROMPT, None, 3).answer == expected
+    assert vlm.answer(np.asarray(cat).astype(np.int64), PROMPT, None, 3).answer == expected
+    with pytest.raises(tokviz.InputError, match="whole numbers must hold 0 to 255"):
+        vlm.answer(np.full((9, 9, 3), 256), PROMPT, None, 3)
+    with pytest.raises(tokviz.InputError):
+        vlm.answer(io.StringIO("a text"), PROMPT, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (None, "got a NoneType"),
+        ("", "got an empty text"),
+        (7, "got a int"),
+        (__file__, "is a file"),
+    ],
+)
+def test_what_is_no_model_is_one_sentence_without_the_network(given, says):
+    with pytest.raises(tokviz.ModelError, match=says):
+        tokviz.load(given)
+
+
+def test_torchs_own_names_of_devices_and_number_types_are_taken(folder):
+    info = tokviz.load(folder, dtype=torch.bfloat16, device=torch.device("cpu")).info
+    assert (info["dtype"], info["device"]) == ("bfloat16", "cpu")
+
+
+def test_other_mistakes_of_ones_own_are_one_sentence(vlm, cat, tmp_path):
+    with pytest.raises(tokviz.InputError, match="no argument 'prompt'. Did you mean 'prompts'"):
+        tokviz.sweep(str(tmp_path), prompt="what?", out=tmp_path / "out")
+    with pytest.raises(tokviz.InputError, match="got a list with a str"):
+        tokviz.sweep(["a.png"], out=tmp_path / "out")
+    with pytest.raises(tokviz.TraceError, match="a trace is a file or bytes, got NoneType"):
+        tokviz.open_trace(None)
+    with pytest.raises(tokviz.TraceError, match="no such folder"):
+        vlm.answer(cat, PROMPT, None, 1).save(tmp_path / "no" / "run.safetensors")
+    assert tokviz.METHODS.get("no_such_method") is None
+    assert tokviz.METHODS.get("fastv") is tokviz.METHODS["fastv"]
+    assert tokviz.plan("fastv", "25 %") == tokviz.plan("fastv", "25%")
 
 
 def test_one_value_may_stand_without_a_list():

@@ -173,8 +173,6 @@ def _answer(arguments: argparse.Namespace) -> int:
         with left_out_if_interrupted() as stop, plugins_print_on_stderr():
             own, full = vlm.time_plans(*asked, [plan, None], rounds, limit)
             trace, ratios = with_repeats(trace, own), repeats.compared(own, full)
-    if arguments.trace:
-        _save(trace, arguments.trace)
     record = export.answer_record(trace)
     if ratios:
         record["time_ratio"] = repeats.as_json(ratios)
@@ -186,6 +184,8 @@ def _answer(arguments: argparse.Namespace) -> int:
         if ratios:
             share = record["prefill_share"]["whole_prompt"]
             print(repeats.sentence(ratios, share), file=sys.stderr)
+    if arguments.trace:  # after the answer, which a full disk must not take along
+        _save(trace, arguments.trace)
     return status_of(stop)
 
 

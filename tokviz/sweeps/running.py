@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tokviz.errors import InputError
 from tokviz.load_options import LOAD_OPTIONS
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.runs.streaming import check_length
+from tokviz.names import did_you_mean
 from tokviz.sweeps.films import with_frames
 from tokviz.sweeps.flip_traces import store_flips
 from tokviz.sweeps.judging import check_truth, object_lines
@@ -123,7 +125,14 @@ def sweep(
             source, images=images, prompts=listed(prompts), kind=kind, limit=limit,
             store=store.folder,
         )  # fmt: skip
-    questions = with_frames(list(source)[:limit], frames)
+    given = list(source)
+    strange = [one for one in given if not isinstance(one, Question)]
+    if strange:
+        raise InputError(
+            "a sweep asks about a folder, a table or a list of tokviz.sweeps.question.Question, "
+            f"got a list with a {type(strange[0]).__name__}."
+        )
+    questions = with_frames(given[:limit], frames)
     max_new_tokens = check_length(max_new_tokens)
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
@@ -147,8 +156,10 @@ def check_loading(loading: Mapping[str, Any]) -> None:
     """Raise InputError for an argument that neither a sweep nor `tokviz.load` has."""
     unknown = sorted(set(loading) - set(LOAD_OPTIONS))
     if unknown:
+        known = [*signature(sweep).parameters, *LOAD_OPTIONS]
         raise InputError(
-            f"a sweep has no argument {unknown[0]!r}; of loading: {', '.join(LOAD_OPTIONS)}."
+            f"a sweep has no argument {unknown[0]!r}.{did_you_mean(unknown[0], known)} Of loading: "
+            f"{', '.join(LOAD_OPTIONS)}."
         )
 
 

@@ -46,6 +46,8 @@ def open_trace(source: str | Path | bytes) -> Trace:
     Raises:
         TraceError: not a trace, damaged, of another version, too large, or inconsistent.
     """
+    if not isinstance(source, (str, Path, bytes)):
+        raise TraceError(f"a trace is a file or bytes, got {type(source).__name__}.")
     try:
         read = trace_io.unpack if isinstance(source, bytes) else trace_io.read
         return _build(*read(source))  # type: ignore[arg-type]

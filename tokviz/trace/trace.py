@@ -208,6 +208,10 @@ class Trace:
         target = Path(path)
         if not target.name or target.is_dir():
             raise TraceError(f"the trace cannot be written to {str(path)!r}: it is a folder.")
+        if not target.parent.is_dir():
+            raise TraceError(
+                f"the trace cannot be written to {str(path)!r}: there is no such folder."
+            )
         trace_io.write_whole(target, self.to_bytes())
 
     def to_bytes(self) -> bytes:

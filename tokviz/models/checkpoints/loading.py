@@ -68,6 +68,15 @@ def load_parts(
         ModelError: nothing there, no network, an unsupported type or part, damaged files, a package
             that is missing, or no memory.
     """
+    if not isinstance(source, (str, Path)) or not str(source):
+        given = "an empty text" if source == "" else f"a {type(source).__name__}"
+        raise ModelError(
+            f"a model is 'embedded', a Hub id, a folder, or (model, processor); got {given}."
+        )
+    if Path(source).is_file():
+        raise ModelError(
+            f"{str(source)[:200]!r} is a file: give the checkpoint's folder, with its config.json."
+        )
     path = str(EMBEDDED) if str(source) == "embedded" else str(source)
     # import plugins first: they may register configs that transformers does not know
     len(FAMILIES)

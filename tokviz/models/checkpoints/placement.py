@@ -71,6 +71,8 @@ def choose_placement(
         ModelError: a device that does not exist, an unknown number type, device map or number of
             bits, or a missing package.
     """
+    device = device if device is None else str(device)  # torch.device("cpu"), torch.bfloat16
+    dtype = dtype if dtype is None else str(dtype).removeprefix("torch.")
     _check_spread(device, device_map, bits)
     wanted = device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check_device(wanted)

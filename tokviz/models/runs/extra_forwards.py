@@ -29,7 +29,12 @@ from tokviz.models.runs.image_exit import ImageExit
 from tokviz.models.runs.other_prompts import OtherPrompts
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.prompt_statistics import prompt_statistics
-from tokviz.models.runs.same_run import check_own_answer, check_question, checked_features
+from tokviz.models.runs.same_run import (
+    check_own_answer,
+    check_prompt_ids,
+    check_question,
+    checked_features,
+)
 from tokviz.models.runs.state_curves import state_curves
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
 from tokviz.trace import Trace
@@ -51,7 +56,7 @@ class ExtraForwards:
         Raises:
             InputError: the trace is of another image, prompt or model, or has no answer.
         """
-        check_question(loaded, prepared, trace)
+        check_prompt_ids(prepared, trace)
         if not trace.t:
             raise InputError("the run has no answer, which further forwards need.")
         self.loaded, self.prepared, self.trace = loaded, prepared, trace
@@ -342,6 +347,7 @@ def further_runs(
     """Return the extra forwards on the question of a trace; see `VLM.further_runs`."""
     with loaded.guarded():
         prepared = prepare(loaded, images, prompt)
+    check_question(loaded, prepared, trace)
     runs = ExtraForwards(loaded, prepared, trace, max_new_tokens)
     check_own_answer(runs.reading, runs._features, trace)
     return runs

@@ -30,6 +30,11 @@ def check_question(loaded: Loaded, prepared: Prepared, trace: Trace) -> None:
     """
     check_model(trace, loaded.info)
     check_pictures(trace, prepared.asked.images)
+    check_prompt_ids(prepared, trace)
+
+
+def check_prompt_ids(prepared: Prepared, trace: Trace) -> None:
+    """Raise InputError unless a trace has the prompt of a question, token by token."""
     if not np.array_equal(prepared.asked.prompt_ids, trace["prompt_ids"]):
         raise InputError(
             "the trace is of another prompt, or of an image that gives another number of "
