@@ -30,20 +30,19 @@ FETCHED_WITHIN = 120.0
 """Seconds in which what a finished run has said must be fetched."""
 RECENT = 40
 """Runs of an event from which its time is estimated; older ones were under another load."""
-SHARE_BELOW = 0.75
-"""Share of them that are faster than the one that counts: a refused picture takes no time and must
-not shorten the estimate, and a single slow run must not lengthen it."""
-MARGIN = 1.5
-"""The time that is told, relative to that run's: the load may grow while somebody waits."""
+SLOWEST = 0.25
+"""Share of them that counts: a refused picture takes no time, and must not shorten the estimate."""
+MARGIN = 1.3
+"""By so much the time that is told is longer than the mean of these."""
 
 
 class RecentTimes(ProcessTime):
     """Seconds that the latest runs of an event took.
 
     Gradio tells every visitor who waits the sum of these times over the questions before; its own
-    mean over all runs since the start was too short for most of 100 visitors (by 24 % in the
-    median, docs/load_attack.md), since refused questions and quiet hours lower it. What is told
-    here is meant as an upper limit.
+    mean over all runs since the start was too short for most of 100 visitors during an attack (by
+    24 % in the median), since refused questions and quiet hours lower it. What is told here is
+    meant as an upper limit; docs/load_attack.md has how far it was from the time waited.
     """
 
     def __init__(self) -> None:
@@ -53,9 +52,9 @@ class RecentTimes(ProcessTime):
     def add(self, time: float) -> None:
         """Add one run, and estimate anew."""
         self.latest.append(time)
-        ordered = sorted(self.latest)
+        slow = sorted(self.latest)[-max(1, round(SLOWEST * len(self.latest))) :]
         self.count += 1
-        self.avg_time = MARGIN * ordered[int(SHARE_BELOW * len(ordered))]  # type: ignore[assignment]
+        self.avg_time = MARGIN * sum(slow) / len(slow)  # type: ignore[assignment]
 
 
 def visitor_of(event: Event) -> str:

@@ -13,7 +13,7 @@ import tokviz
 from tests.models.tiny import TINY, shake
 from tokviz import catalog
 from tokviz.cli.main import main, make_parser
-from tokviz.sweeps import stored, worker
+from tokviz.sweeps import flip_traces, worker
 
 ASKED = ["a.png", "--prompt", "what is this?", "--max-new-tokens", "12"]
 COMMANDS = {
@@ -48,6 +48,7 @@ ANSWER_FIRST = ("answer", "diagnose", "check", "search", "check-method", "check-
 def pair():
     model, processor = TINY["llava"].build()
     model.generation_config.eos_token_id = None
+    model.generation_config.suppress_tokens = list(range(5))  # no special token in random answers
     return shake(model), processor
 
 
@@ -55,7 +56,7 @@ def pair():
 def desk(pair, tmp_path, monkeypatch):
     """A folder with a picture and a family's module; loading gives one tiny model."""
     vlm = tokviz.load(pair)
-    for place in (tokviz, worker, stored):
+    for place in (tokviz, worker, flip_traces):
         monkeypatch.setattr(place, "load", lambda *_, **__: vlm, raising=False)
     pixels = np.random.default_rng(0).integers(0, 255, (96, 96, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -164,6 +164,7 @@ def _answer(arguments: argparse.Namespace) -> int:
     rounds = _whole("--repeats", arguments.repeats) if arguments.repeats is not None else 0
     if arguments.repeats is not None:
         repeats.check_repeats(rounds, plan)
+    _check_place(arguments.trace)
     asked = _question(arguments)
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     with until_interrupted() as stop, plugins_print_on_stderr():
@@ -234,6 +235,12 @@ def _whole(flag: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise InputError(f"{flag} must be a whole number, got {text[:40]!r}.") from None
+
+
+def _check_place(file: str | None) -> None:
+    """Raise InputError where no file can be written, before the model runs for nothing."""
+    if file is not None and (Path(file).is_dir() or not Path(file).parent.is_dir()):
+        raise InputError(f"the trace cannot be written to {file!r}: there is no such folder.")
 
 
 def _save(trace: Any, file: str) -> None:
