@@ -15,6 +15,7 @@ from tests.models.tiny_tiles import TINY_FORMS, TINY_KIN
 from tokviz.capture import Capture
 from tokviz.models.families.idefics3 import PlaceholderRun, tiled_layout
 from tokviz.models.families.processors import still_images
+from tokviz.testing.on_families import check_generate, plan_of, run_plan
 
 pytestmark = pytest.mark.matrix
 
@@ -31,11 +32,11 @@ def kin(request, checkpoint):
 # -- the promises on models that share a family file ---------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["none", "before", "tower", "language_model"])
+@pytest.mark.parametrize("place", ["nowhere", "before", "tower", "language_model"])
 def test_keeping_every_token_of_a_kindred_model_equals_generate(kin, cat, place):
     prepared = kin[1].prepare(promises.pictures(cat, 2), PROMPT)
-    plan = promises.everywhere(prepared.asked.layout.n).get(place)
-    promises.assert_equals_generate(kin[1], prepared, plan, Capture())
+    plan = plan_of(place, prepared.asked.layout.n)
+    check_generate(kin[1], prepared, plan, Capture())
 
 
 def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat, asked):  # noqa: F811
@@ -53,8 +54,8 @@ def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat, asked):  #
 def test_a_kindred_model_keeps_the_promises_in_bfloat16(kin, checkpoint, cat, asked):  # noqa: F811
     half = tokviz.load(checkpoint(kin[0]), dtype="bfloat16")
     prepared = asked(half, 2, True)
-    for plan in promises.everywhere(prepared.asked.layout.n).values():
-        promises.assert_equals_generate(half, prepared, plan)
+    for place in ("before", "tower", "language_model", "cache"):
+        check_generate(half, prepared, plan_of(place, prepared.asked.layout.n))
     within = promises.test_in_bfloat16_removing_equals_masking_within_its_rounding
     for place in ("before", "language_model"):
         within(half, asked, place)
@@ -176,7 +177,7 @@ def test_gemma3_sees_an_image_in_both_directions_after_removal_too(checkpoint, c
     prepared = vlm.prepare(promises.pictures(cat, 2), PROMPT)
     n = prepared.asked.layout.n
     kept = np.arange(0, n, 4)
-    _, run = promises.run_lane(vlm, prepared, promises.chosen(promises.Reduction.select(kept, n)))
+    _, run = run_plan(vlm, prepared, promises.chosen(promises.Reduction.select(kept, n)))
     types = run.prefill_input.row_inputs["token_type_ids"][0]
     ids = run.prefill_input.input_ids[0]
     assert types.tolist() == (ids == vlm.family.image_token_id(vlm.model)).int().tolist()
