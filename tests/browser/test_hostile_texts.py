@@ -26,7 +26,7 @@ MARKUP = (
 BREAKOUT = "\"'><img src=x onerror=window.__xss=6> ${window.__xss=7} {{window.__xss=8}} `\\u003c"
 """Ends of attributes, strings and templates."""
 MARKDOWN = "[go](javascript:window.__xss=9) ![p](http://evil.example/q.png) <b onclick=alert(1)>"
-CORPUS = (MARKUP, BREAKOUT, MARKDOWN)
+CORPUS = {"markup": MARKUP, "breakout": BREAKOUT, "markdown": MARKDOWN}
 LESSON = f"""---
 title: "Lesson {MARKDOWN}"
 minutes: 3
@@ -107,7 +107,13 @@ def opened(page):
     return page
 
 
-@pytest.mark.parametrize("text", CORPUS, ids=["markup", "breakout", "markdown"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(" ".join(CORPUS.values()), id="all"),
+        *(pytest.param(v, id=k, marks=pytest.mark.full_matrix) for k, v in CORPUS.items()),
+    ],
+)
 def test_no_text_of_a_trace_runs(guarded, hostile, tmp_path, text):
     page = opened(guarded(hostile))
     path = tmp_path / "\"'><img src=x onerror=window.__xss=11>.safetensors"
@@ -141,7 +147,7 @@ def test_no_text_of_a_trace_runs(guarded, hostile, tmp_path, text):
 
 def test_no_prompt_file_name_model_or_example_runs(guarded, hostile):
     page = opened(guarded(hostile))
-    for text in CORPUS:
+    for text in CORPUS.values():
         name = "\"'><img src=x onerror=window.__xss=12>.png"
         ask(page, png(picture(BLUE)), text, name=name)
         answered(page, "blue")
