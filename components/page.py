@@ -16,6 +16,7 @@ from .compare.keep_sweep import keep_sweep, wire_sweep
 from .compare.panel import compare_panel, wire_compare
 from .desk.panel import desk_panel, wire_desk
 from .endpoints.endpoints import add_endpoints
+from .history.panel import history_panel, wire_history
 from .lessons.panel import wire_lessons
 from .look.charts import numbers_panel
 from .look.panel import show_panel
@@ -24,14 +25,10 @@ from .site import Site
 from .widgets.file_inputs import Page
 
 TITLE = "tokviz: see which visual tokens a model really uses"
-LEAD = (
-    "See which parts of a picture a vision-language model really uses, remove tokens, and "
-    'compare the answers. New here? <a href="?lesson=01-visual-tokens">Take the first lesson.</a>'
-)
+LEAD = "What does a vision-language model really use of a picture?"
 PLACES = "".join(
     f'<a href="#{place}">{name}</a>'
     for place, name in {
-        "tv-main": "Look",
         "tv-compare": "Compare",
         "tv-sweep": "How few tokens?",
         "tv-debug": "Debug a hallucination",
@@ -66,10 +63,11 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=delete_cache
     ) as page:
         gr.HTML(
-            f'<header class="tv-header"><h1>tok<span>viz</span></h1><p>{LEAD}</p>'
-            f'<nav aria-label="On this page">{PLACES}</nav>'
+            f'<header class="tv-header"><h1>tok<span>viz</span></h1>'
+            f'<nav aria-label="On this page">{PLACES}</nav><p>{LEAD}</p>'
             '<span class="tv-modes"><button id="tv-lessons-button" type="button">Lessons</button>'
-            '<button id="tv-present" type="button" aria-pressed="false">Present</button></span>'
+            '<button id="tv-present" type="button" aria-pressed="false">Present</button>'
+            '<button id="tv-display" type="button" aria-expanded="false">Display</button></span>'
             "</header>",
             elem_id="tv-head",
             apply_default_css=False,
@@ -80,6 +78,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         with gr.Row(elem_id="tv-main"):
             ask = ask_panel(site, first)
             show = show_panel(site, first["overlay"])
+        history = history_panel()
         compare = compare_panel(first["lanes"], site.models.names)
         strip = keep_sweep()
         desk = desk_panel(site)
@@ -91,6 +90,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         comparing = wire_compare(site, screen)
         wire_sweep(site, screen, strip)
         wire_desk(site, screen, desk)
+        wire_history(site, screen, history)
         wire_picker(site, screen, page)
         wire_opening(site, screen, page, [asking, comparing])
         wire_lessons(site, screen, page)

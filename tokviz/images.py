@@ -27,6 +27,9 @@ MAX_FILE_BYTES = 20 * 2**20
 MAX_PIXELS = 40_000_000
 MAX_RATIO = 100
 "Longest side / shortest side; with a larger ratio a model's resizing would need gigabytes."
+LETTERBOX_SIDE = 2048
+LETTERBOX_GREY = (122, 116, 104)
+"""The mean of CLIP's training pictures, which LLaVA's own code pads with."""
 PREVIEW_SIDE = 1024
 BAND = 240
 "Rows that are made RGB at a time, a multiple of every factor up to 6."
@@ -127,6 +130,25 @@ def preview_jpeg(image: Image.Image, side: int = PREVIEW_SIDE) -> bytes:
     out = io.BytesIO()
     small.save(out, "JPEG", quality=88, optimize=True)
     return out.getvalue()
+
+
+def letterboxed(image: Image.Image, longest: int = LETTERBOX_SIDE) -> Image.Image:
+    """Return a picture in the middle of a grey square, so that no centre crop cuts anything off.
+
+    Args:
+        image: any picture; a square one is returned as it is.
+        longest: side of the square at most, in pixels: a picture of 10,000 x 10 must not become one
+            of 100 megapixels.
+    """
+    if image.width == image.height:
+        return image
+    scale = min(1.0, longest / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    side = max(width, height)
+    square = Image.new("RGB", (side, side), LETTERBOX_GREY)
+    small = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return square
 
 
 def _from_path(source: str | Path, most_pixels: int) -> Image.Image:

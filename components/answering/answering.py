@@ -166,6 +166,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
                 continue
             last = now
             picture = pending_payload(drawn, request.prompt, views[0].tokens, sources)
+            sources = [""] * len(drawn)  # sent once: the page keeps them
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
             text = f"Answering, with {views[0].total_visual_tokens:,} visual tokens …"
             yield PageUpdate(text, picture=picture, lanes=value)

@@ -10,7 +10,7 @@ from ..runs.lane_request import MAX_HEX_DIGITS, LaneRequest, read_bits
 MAPS = ("attention", "tam", "tower", "phi", "score")
 NUMBERS = ("layer", "head", "keep", "opacity", "token", "stage")
 SCALINGS = ("linear", "log", "rank")
-SWITCHES = ("common", "sinks")
+SWITCHES = ("common", "sinks", "groups")
 MAX_WORDS = 200
 MAX_LINKED_LANES = 8
 MAX_COMPARE = 60_000
@@ -23,7 +23,8 @@ def read_view(query: Mapping[str, str]) -> dict[str, Any]:
 
     Returns:
         Some of map, layer, head, keep, opacity, token, stage (int >= 0), words and hand (lists of
-        int), scaling, common, sinks, fates (bool). The browser clips them to what the run has.
+        int), scaling, common, sinks, groups, fates (bool). The browser clips them to what the run
+        has.
     """
     view: dict[str, Any] = {}
     if query.get("map") in MAPS:

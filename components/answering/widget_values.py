@@ -16,6 +16,7 @@ from tokviz.view.explorer import explorer_payload, find_sinks
 from tokviz.view.lanes import lane_card
 from tokviz.view.method_cards import method_card, mitigation_card
 from tokviz.view.overlay import overlay_payload
+from tokviz.view.run_facts import unseen_share
 from tokviz.view.run_names import run_name
 
 from ..runs.lane_request import BY_HAND, MAX_LANES, LaneRequest, lanes_json
@@ -68,6 +69,8 @@ def _explorer(run: KeptRun, lane: int) -> dict[str, Any]:
     payload = explorer_payload(run.traces[lane], f"{run.name}:{lane}", title=run.example)
     return payload | {
         "savable": True,
+        "origin": "file" if run.file_note else "stored" if run.stored else "here",
+        "letterbox": run.image is not None and unseen_share(run.traces[lane]) > 0,
         "example": run.example,
         "lane": lane if lane >= 0 else None,
         "link": link_words(run, lane),
@@ -146,10 +149,24 @@ def lanes_value(
         "phase": phase,
         "plans": lanes_json(lanes),
         "full": full,
-        "lanes": list(cards),
+        "lanes": [without_pictures(card, full) for card in cards],
         "hint": START_HINT,
         "foot": foot,
     }
+
+
+def without_pictures(
+    shown: Mapping[str, Any] | None, full: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """Return a lane's card without the pictures that the full answer's card has: sent once a run.
+
+    Their `src` is empty then, and the page takes them from the full answer.
+    """
+    own, others = (one["overlay"] if one else None for one in (shown, full))
+    if shown is None or not own or not others or own["images"] != others["images"]:
+        return shown
+    bare = [image | {"src": ""} for image in own["images"]]
+    return {**shown, "overlay": own | {"images": bare}}
 
 
 def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, Any]:

@@ -42,11 +42,16 @@ def opened(site: Site) -> dict[str, Any]:
             "run": example.run,
             "run_name": example.run.name,
             "example": name,
-            "overlay": explorer(example.run, view=example.view),
+            "overlay": explorer(example.run, view=opening_view(example.view)),
             "lanes": stored_lanes(example.run),
         }
     empty = lanes_value(0, {}, default_lanes(4), None, [])
     return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
+
+
+def opening_view(view: dict[str, Any]) -> dict[str, Any]:
+    """Return how an example opens. Words that it holds are a suggestion: a click replaces them."""
+    return {**view, "suggested": True} if view.get("words") else dict(view)
 
 
 def draw_all(site: Site) -> None:
@@ -74,7 +79,7 @@ def show_example(
     row = site.stored.value(name)
     lane = lane if lane in example.run.traces else FULL
     message = notice(example.note)
-    shown = show_run(example.run, lane, {**example.view, **view}, message, lanes)
+    shown = show_run(example.run, lane, {**opening_view(example.view), **view}, message, lanes)
     return (None, example.run.prompt, row, *shown)
 
 

@@ -8,20 +8,22 @@ from gradio.events import Dependency
 from PIL import Image
 
 from tokviz.errors import TokvizError
+from tokviz.film import Film
+from tokviz.images import letterboxed
 
 from ..answering.run_request import ask_about_shown
 from ..error_text import error_text
 from ..runs.models import photograph_hint
-from ..runs.pictures import Sent
-from ..screen import MODEL, QUICK, AskPanel, Screen, StopButton, run_and_show
+from ..runs.pictures import Sent, as_list
+from ..screen import MODEL, QUICK, AskPanel, Screen, SeveralPanel, StopButton, run_and_show
 from ..site import Site
 from ..widgets.examples import Examples
 from ..widgets.notice import notice
 from ..widgets.safe_upload import SafeImage, SafeUpload
 from .model_picker import model_picker
-from .several import several_panel
+from .several import several_pictures, several_upload
 
-PLACEHOLDER = "Drop, paste or upload a picture. Until then, the one shown is asked about."
+PLACEHOLDER = "Drop or choose a picture"
 
 
 def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
@@ -30,14 +32,14 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
     with gr.Column(elem_id="tv-ask"):
         image = SafeImage(
             type="filepath",
-            sources=["upload", "clipboard", "webcam"],
+            sources=["upload", "clipboard"],
             label="Your picture",
             placeholder=PLACEHOLDER,
-            height=190,
+            height=140,
             elem_id="tv-picture",
             buttons=[],
         )
-        several = several_panel()
+        gallery, frames = several_pictures()
         prompt = gr.Textbox(
             run.prompt if run else "",
             label="Your question",
@@ -47,10 +49,12 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             submit_btn=False,
             elem_id="tv-prompt",
         )
-        picker = model_picker(site.models)
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=True, elem_id="tv-ask-row"):
             ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
             stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
+        picker = model_picker(site.models)
+        examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
+        several = SeveralPanel(gr.State(Sent()), several_upload(), gallery, frames)
         trace = SafeUpload(
             "Open a trace file",
             file_types=[".safetensors", ".json", ".npz"],
@@ -58,7 +62,6 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             elem_id="tv-open-trace",
             variant="secondary",
         )
-        examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
     return AskPanel(image, prompt, picker, ask, stop, examples, trace, several)
 
 
@@ -79,6 +82,16 @@ class AskHandlers:
     ) -> Iterator[tuple[Any, ...]]:
         """Answer with all tokens about the given pictures, or those that are shown."""
         asked = ask_about_shown(self.site, session, prompt, model, upload=several or image)
+        yield from run_and_show(self.site, asked, str(request.session_hash))
+
+    def letterbox(
+        self, prompt: str, model: str, session: str, request: gr.Request
+    ) -> Iterator[tuple[Any, ...]]:
+        """Answer about the shown picture with grey bars, of which nothing is cut off."""
+        asked = ask_about_shown(self.site, session, prompt, model)
+        if asked.image is not None and not isinstance(asked.image, Film):
+            asked.image = [letterboxed(picture) for picture in as_list(asked.image)]
+            asked.example = asked.source = ""  # a link would show the picture without its bars
         yield from run_and_show(self.site, asked, str(request.session_hash))
 
     def check_image(self, image: str | None, model: str) -> dict[str, Any]:
@@ -110,6 +123,13 @@ def wire_ask(site: Site, screen: Screen) -> Dependency:
         screen.outputs,
         show_progress="minimal",
         show_progress_on=[screen.show.notice],
+        **MODEL,
+    )
+    screen.show.overlay.letterbox(
+        asking.letterbox,
+        [panel.prompt, panel.model, screen.session],
+        screen.outputs,
+        show_progress="hidden",
         **MODEL,
     )
     panel.stop.click(StopButton(site).stop, None, None, **QUICK)

@@ -15,7 +15,7 @@ from tokviz.view.encode import data_url
 
 from ..error_text import error_text
 from ..runs.pictures import MAX_PICTURES, Pictures, Sent, as_list, is_film_file
-from ..screen import QUICK, SKIP, AskPanel, Screen, SeveralPanel
+from ..screen import QUICK, SKIP, AskPanel, Screen
 from ..site import Site
 from ..widgets.gallery import Gallery
 from ..widgets.notice import notice
@@ -29,9 +29,9 @@ KINDS += [".mp4", ".m4v", ".mov", ".webm"]
 EMPTY: dict[str, Any] = {"items": [], "film": False}
 
 
-def several_panel() -> SeveralPanel:
-    """Build the upload, the row of small pictures and the number of frames."""
-    upload = SafeUpload(
+def several_upload() -> SafeUpload:
+    """Build the button that takes several pictures, or a film."""
+    return SafeUpload(
         "Several pictures, or a film",
         file_count="multiple",
         file_types=KINDS,
@@ -39,12 +39,16 @@ def several_panel() -> SeveralPanel:
         elem_id="tv-several-upload",
         variant="secondary",
     )
+
+
+def several_pictures() -> tuple[Gallery, gr.Slider]:
+    """Build the row of small pictures and the number of frames."""
     gallery = Gallery(EMPTY, elem_id="tv-several")
     frames = gr.Slider(
         1, MAX_FRAMES, DEFAULT_FRAMES, step=1, label="Frames of the film", visible=False,
         elem_id="tv-frames",
     )  # fmt: skip
-    return SeveralPanel(gr.State(Sent()), upload, gallery, frames)
+    return gallery, frames
 
 
 class SeveralHandlers:

@@ -9,6 +9,7 @@ from ..ask.opening import show_example
 from ..screen import QUICK, SKIP, Screen, frame
 from ..site import Site
 from ..widgets.notice import notice
+from ..widgets.widget import event_payload
 from .lesson_files import Lesson, LessonStep, read_lessons
 from .tasks import check
 
@@ -50,6 +51,10 @@ class LessonHandlers:
     def choose(self, name: str, request: gr.Request) -> tuple[Any, ...]:
         """Open a lesson at its first step."""
         return self.go(name, 0, request)
+
+    def about(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        """Open the lesson about a part of the model that was clicked."""
+        return self.go(str(event_payload(event).get("lesson")), 0, request)
 
     def move(self, place: list[Any], by: int, request: gr.Request) -> tuple[Any, ...]:
         """Go some steps on or back."""
@@ -157,6 +162,7 @@ def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
     ask = screen.ask
     everything = [*panel.outputs, ask.image, ask.prompt, ask.examples, *screen.outputs]
     panel.menu.input(teaching.choose, panel.menu, everything, **QUICK)
+    screen.show.overlay.lesson(teaching.about, None, everything, **QUICK)
     panel.back.click(teaching.back, panel.place, everything, **QUICK)
     panel.onward.click(teaching.onward, panel.place, everything, **QUICK)
     page.load(teaching.open_link, None, everything, **QUICK)

@@ -9,9 +9,10 @@ from .widget import Widget
 class Overlay(Widget):
     """The viewer; its script calls the server function save_file.
 
-    Event: choose {method, keep}, answered by a value {choice: ...}.
+    Events: choose {method, keep}, answered by a value {choice: ...}; lesson {lesson}, the lesson
+    about a part of the model; letterbox {}, ask again about the padded picture.
     """
 
     script = "Explorer"
     template = "explorer/explorer.html"
-    emits = ("choose",)
+    emits = ("choose", "lesson", "letterbox")

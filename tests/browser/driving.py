@@ -24,6 +24,13 @@ def settled(page: Page, action) -> None:
     page.wait_for_function(f"() => window.__tokviz.paints > {before}")
 
 
+def open_more(page: Page) -> None:
+    """Open the box with head, scale and preview."""
+    box = page.locator("#tv-explorer .tv-morebox")
+    if box.get_attribute("open") is None:
+        box.locator("summary").click()
+
+
 def token_point(
     page: Page, token: int, selector: str = "#tv-explorer canvas"
 ) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from tests.browser.driving import (
     ask,
     cell_pixels,
     explorer,
+    open_more,
     pixels,
     png,
     settled,
@@ -56,6 +57,7 @@ def test_sliders_and_layers_never_call_the_server(page):
     settled(page, page.locator("#tv-explorer .tv-word").first.click)
     page.mouse.move(5, 5)
     sent.clear()
+    open_more(page)
     keep = page.locator("#tv-explorer input[data-part=keep]")
     for value in range(30, 3, -3):
         settled(page, lambda value=value: keep.evaluate(
@@ -70,6 +72,7 @@ def test_sliders_and_layers_never_call_the_server(page):
 
 
 def test_the_keep_slider_hatches_what_would_go(page):
+    open_more(page)
     keep = page.locator("#tv-explorer input[data-part=keep]")
     settled(page, lambda: keep.fill("6"))
     ranks = explorer(page, "Array.from(x.ranks)")
@@ -167,6 +170,7 @@ def test_a_lane_opens_in_the_big_picture(watched, url):
 def test_a_link_opens_the_same_view(page, watched, url):
     settled(page, page.locator("#tv-explorer .tv-word").nth(2).click)
     settled(page, page.locator("#tv-explorer [data-layer='1']").click)
+    open_more(page)
     settled(page, lambda: page.locator("#tv-explorer input[data-part=keep]").fill("12"))
     address = explorer(page, "x.panel.share.address()")
     assert "example=square" in address

@@ -50,9 +50,8 @@ test("both scales go from 0 to 1 and the logarithmic one lifts small shares", ()
   assert.ok(scaled(0.1, "log") > 0.4);
 });
 
-test("groups have seven colours, again and again, and the method's names six signs", () => {
+test("groups have seven colours and further ones, and the method's names six signs", () => {
   assert.equal(new Set([0, 1, 2, 3, 4, 5, 6].map(palette.group)).size, 7);
-  assert.equal(palette.group(8), palette.group(1));
-  assert.equal(palette.group(-1), palette.group(6));
+  assert.notEqual(palette.group(8), palette.group(1));
   assert.equal(new Set([0, 1, 2, 3, 4, 5].map(palette.glyphOf)).size, 6);
 });

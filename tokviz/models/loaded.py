@@ -83,6 +83,7 @@ class Loaded:
             "tower_layers": len(self.family.tower_layers(self.model)),
             "feature_layer": self.family.feature_layer(self.model),
             "has_cls": self.family.has_cls(self.model),
+            **vision_sizes(self.model.config),
             "vocabulary": config.vocab_size,
             "parameters": self._parameters,
             "device": str(self.device),
@@ -110,3 +111,17 @@ class Loaded:
         Its attention can be observed meanwhile; afterwards the model is as it was.
         """
         return ModelLock(self.lock, self.state, gradients)
+
+
+def vision_sizes(config: Any) -> dict[str, int]:
+    """Return the width of the vision tower and the side of a patch in pixels, where they are named.
+
+    Qwen's towers call their width `embed_dim`; `hidden_size` is that of the language model there.
+    """
+    vision = getattr(config, "vision_config", None)
+    patch = getattr(vision, "patch_size", None)
+    if isinstance(patch, (list, tuple)) and patch:
+        patch = patch[-1]
+    width = getattr(vision, "embed_dim", None) or getattr(vision, "hidden_size", None)
+    found = {"tower_width": width, "patch_size": patch}
+    return {name: size for name, size in found.items() if type(size) is int and size > 0}

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from PIL import Image
 
 from tokviz.film import Film
+from tokviz.images import PREVIEW_SIDE, preview_jpeg
 from tokviz.models.clip_text import ClipBeside
 from tokviz.trace.layout import Layout
 from tokviz.trace.schema import BLOCKS
+
+MANY = 4
+"""Images of a prompt above which their stored previews have half the side."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,12 @@ class Asked:
     "Notes for the user about how the user's words were found."
     film: Film | None = None
     "The film that the images are frames of."
+
+    @cached_property
+    def previews(self) -> tuple[bytes, ...]:
+        """JPEG previews of the images, smaller ones where they are many; all lanes share them."""
+        side = PREVIEW_SIDE if len(self.images) <= MANY else PREVIEW_SIDE // 2
+        return tuple(preview_jpeg(image, side) for image in self.images)
 
     @property
     def blocks(self) -> tuple[str, ...]:

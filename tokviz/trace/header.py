@@ -82,8 +82,9 @@ def read_model(value: Any) -> dict[str, Any]:
             whole(model[name], name, 1, MAX_LAYERS)
     if "feature_layer" in model:
         whole(model["feature_layer"], "feature_layer", -MAX_LAYERS, MAX_LAYERS)
-    if "hidden_size" in model:
-        whole(model["hidden_size"], "hidden_size", 1, MAX_SIDE)
+    for name in ("hidden_size", "tower_width", "patch_size"):
+        if name in model:
+            whole(model[name], name, 1, MAX_SIDE)
     if "has_cls" in model and not isinstance(model["has_cls"], bool):
         raise TraceError("has_cls must be true or false.")
     for status in listed(model.get("status") or (), "status", MAX_STAGES):

@@ -41,12 +41,14 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
                      that keep different tokens, 0 = all keep the same
     missing          map name -> why it cannot be shown
     notes            sentences for the user
+    facts            what the run is about, as `run_facts` gives it
     view             how to open it: {map, layer, words, keep, ...}
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,9 +60,12 @@ from tokviz.trace import Trace
 from tokviz.view.encode import data_url, pack
 from tokviz.view.fates import fate_fields
 from tokviz.view.overlay_maps import attention_fields, mean_fields, sink_fields, tower_fields
+from tokviz.view.run_facts import run_facts
 from tokviz.view.words import token_words, trace_words
 
 MAX_PANES = 64
+MAX_PICTURES = 32
+"""Encoded pictures that are kept, of 0.1 to 0.4 MB each."""
 SLIM_SIDE = 480
 """Longest side of a picture in a compare lane."""
 ANSWERING = "Appears when the model has answered."
@@ -105,6 +110,7 @@ def overlay_payload(
         "images": pictures(trace, SLIM_SIDE if slim else PREVIEW_SIDE),
         "missing": missing,
         "notes": list(trace.notes),
+        "facts": run_facts(trace, titles),
         "view": dict(view or {}),
         **_layout_fields(trace),
         **fate_fields(trace),
@@ -131,7 +137,8 @@ def pending_payload(
 ) -> dict[str, Any]:
     """Return the payload while an answer is being written: the pictures and the words so far.
 
-    `sources` are the pictures as data URLs, for a caller that draws many steps of one answer.
+    `sources` are the pictures as data URLs, for a caller that draws many steps of one answer; an
+    empty one stays out, and the page keeps the picture that it has.
     """
     nothing = np.zeros(0, np.int16)
     sources = sources or [data_url(preview_jpeg(image)) for image in images]
@@ -149,7 +156,7 @@ def pending_payload(
         "finish": "",
         "n": 0,
         "images": [
-            {"src": src, "width": image.width, "height": image.height}
+            ({"src": src} if src else {}) | {"width": image.width, "height": image.height}
             for src, image in zip(sources, images, strict=True)
         ],
         "panes": [{**pane, "tiles": [], "unseen": []} for pane in panes],
@@ -173,17 +180,22 @@ def pictures(trace: Trace, side: int = PREVIEW_SIDE) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     side = side_among(len(trace.layout.sizes), side)
     for number, (width, height) in enumerate(trace.layout.sizes):
-        src = None
-        if number < len(trace.images):
-            try:
-                src = data_url(
-                    preview_jpeg(open_image(trace.images[number], PREVIEW_SIDE**2), side)
-                )
-            except TokvizError:
-                src = None
+        src = safe_picture(trace.images[number], side) if number < len(trace.images) else None
         time = next((tile.time for tile in trace.layout.tiles if tile.image == number), None)
         shown.append({"src": src, "width": int(width), "height": int(height), "time": time})
     return shown
+
+
+@lru_cache(maxsize=MAX_PICTURES)
+def safe_picture(stored: bytes, side: int) -> str | None:
+    """Return a stored picture, decoded and encoded again, as a data URL; None where that fails.
+
+    All lanes of a run have the same picture, and each is drawn several times.
+    """
+    try:
+        return data_url(preview_jpeg(open_image(stored, PREVIEW_SIDE**2), side))
+    except TokvizError:
+        return None
 
 
 def side_among(count: int, side: int) -> int:

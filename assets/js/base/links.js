@@ -18,6 +18,7 @@ export const viewWords = (view, of) => ({
   keep: view.keep < of.n ? view.keep : null,
   opacity: view.opacity,
   fates: of.fates && !view.fates ? 0 : null,
+  groups: of.fates && view.fates && view.tints !== null ? Number(view.tints) : null,
   stage: view.fates && view.stage !== null && view.stage >= 0 ? view.stage : null,
   token: view.pinned >= 0 ? view.pinned : null,
   scaling: view.scaling === "linear" ? null : view.scaling,

@@ -18,6 +18,9 @@
  * @typedef {{title: string, where: string, layer: number | null, left: number, removes: boolean, heads?: number}} Stage
  * @typedef {{name: string, tokens: number[]}} Role The method's own name for some tokens.
  *
+ * @typedef {{model: string, unseen: number, methods: string[], mitigation: string, keep: number,
+ *   n: number, date: string, parts: Record<string, any>}} Facts See tokviz/view/run_facts.py.
+ *
  * @typedef {Object} Payload One run; tokviz/view/overlay.py says what each field holds.
  * @property {string} id
  * @property {string} title
@@ -36,6 +39,9 @@
  * @property {Role[]} [roles]
  * @property {Record<string, string>} [missing] Map name -> why it cannot be shown.
  * @property {string[]} notes
+ * @property {Facts} [facts] What the run is about; none while the answer is being written.
+ * @property {string} [origin] Where the run comes from: "stored", "here" or "file".
+ * @property {boolean} [letterbox] Whether the page can ask again about a padded picture.
  * @property {Partial<AskedView>} [view]
  * @property {number[]} [attention_layers] The layers whose attention was sent; none means all.
  * @property {"cls" | "received"} [tower_kind]
@@ -55,14 +61,17 @@
  * @property {boolean} [common] One colour scale for all layers.
  * @property {boolean} sinks Colour attention sinks too.
  * @property {boolean} [fates] Show what became of each token.
+ * @property {boolean | null} [tints] With fates: show merged groups in colours; null where there are any.
+ * @property {string} [bare] "picture" or "patches": no overlay, or only the patches' borders.
+ * @property {boolean} [suggested] The chosen words come with the example: the first click replaces them.
  * @property {number | null} [stage] After which stage; null is the last, -1 before the first.
  * @property {boolean} [heat] Show the map below the fates.
  * @property {number} [hover] Token under the pointer, or -1.
  * @property {number} [pinned] Pinned token, or -1.
  *
  * @typedef {{map: string, layer: number, head: number, words: number[], keep: number, opacity: number,
- *   scaling: string, common: boolean, sinks: boolean, fates: boolean, stage: number, token: number,
- *   hand: number[]}} AskedView A view as a link or a lesson asks for it.
+ *   scaling: string, common: boolean, sinks: boolean, fates: boolean, groups: boolean, stage: number,
+ *   token: number, hand: number[], suggested: boolean}} AskedView A view as a link or a lesson asks for it.
  *
  * @typedef {{low: number, high: number}} Range
  * @typedef {{id: string, label: string, has: Field | null, layers: number, heads: number, help?: string,
@@ -73,9 +82,11 @@
  * @property {number} [absent] How many tokens have no number.
  * @property {number} opacity 0 to 1.
  * @property {Numbers | null} roles [n] 0 kept, 1 merged, 2 pruned.
+ * @property {boolean} [patches] Draw the border of every token.
  * @property {boolean} [painted] The roles were painted by hand.
  * @property {boolean} [preview] The roles are a preview by the map.
  * @property {Numbers | null} groups [n] output token of each token.
+ * @property {Map<number, number> | null} [tints] Group -> number of its colour; null = groups have none.
  * @property {Numbers | null} places [n] token that represents it, or -1.
  * @property {Map<number, number[]> | null} members Output token -> its source tokens.
  * @property {Role[] | null} [marks]

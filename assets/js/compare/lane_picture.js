@@ -125,6 +125,7 @@ export class LanePicture {
       opacity: 0,
       roles: scene.fatesAt(null),
       groups: scene.groupsAt(null),
+      tints: scene.hasGroups(null) ? scene.tintsAt(null) : null,
       places: scene.placesAt(null),
       members: scene.membersAt(null),
       sinks: null,
@@ -178,7 +179,7 @@ export class LanePicture {
     const inHeads = scene.fatesInHead(null, 0) ? " in at least one head" : "";
     const texts = [
       ["kept", `kept ${counts[0]}${inHeads}`],
-      ["merged", `merged ${counts[1]} into ${groups}`],
+      ["tinted", `merged ${counts[1]} into ${groups}`],
       ["pruned", `pruned ${counts[2]}`],
     ];
     return texts.filter((_, i) => counts[i]).map(([name, text]) => [swatch(name), text]);

@@ -13,6 +13,15 @@ import { LaneColumn } from "./lane_column.js";
 /** Equal for plans with the same answer: the layer of the picture does not matter. */
 const answerKey = (plan) => planKey({ ...plan, layer: null, forcedText: null });
 
+/** Pictures are sent with the full answer alone; lanes of the same pictures take them from there. */
+const withPictures = (lane, full) => {
+  const images = lane?.overlay?.images;
+  if (!images?.some((image) => image.src === "")) return lane;
+  const sent = full.overlay.images;
+  const filled = images.map((image, i) => (image.src === "" ? sent[i] : image));
+  return { ...lane, overlay: { ...lane.overlay, images: filled } };
+};
+
 export class Lanes {
   constructor(root, { trigger }) {
     this.root = root;
@@ -42,7 +51,7 @@ export class Lanes {
     const reset = sent && ![this.sent, this.plans.map(planKey).join()].includes(sent);
     const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
     const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
-    this.value = { ...value, lanes: [...value.lanes] };
+    this.value = { ...value, lanes: value.lanes.map((lane) => withPictures(lane, value.full)) };
     this.mitigations = value.mitigations || [];
     if (value.models) this.models = value.models;
     if (value.pictures) this.pictures = value.pictures;

@@ -7,6 +7,8 @@ import { plural } from "../base/text.js";
 import { BrushForm } from "./brush_form.js";
 
 const MAX_UNDO = 100;
+/** A press that moves so many CSS pixels is a drag, not a click. */
+const RUB_PX = 6;
 
 export class Brush {
   /** @param {Explorer} owner */
@@ -25,6 +27,10 @@ export class Brush {
     this.painting = false;
     /** @type {number[] | null} */
     this.last = null;
+    /** A rectangle that is being drawn: its first corner and the choice before it. @type {{corner: number[], inside: Uint8Array} | null} */
+    this.box = null;
+    /** A press on the picture while nothing is painted: a drag from here begins to rub out. @type {PointerEvent | null} */
+    this.pressed = null;
     this.form = new BrushForm(this);
     document.addEventListener("tv-hand", (event) =>
       this.form.showAnswer(/** @type {CustomEvent} */ (event).detail),
@@ -53,7 +59,7 @@ export class Brush {
     this.active = !this.active;
     if (this.active) {
       this.form.fillStart();
-      Object.assign(this.owner.view, { fates: false, heat: false });
+      Object.assign(this.owner.view, { fates: false, heat: false, bare: "" });
     }
     this.show();
   }
@@ -105,21 +111,47 @@ export class Brush {
 
   /** A button was pressed on a token. */
   press(token, event) {
-    if (!this.active || token < 0 || event.button) return;
+    if (token < 0 || event.button) return;
+    if (!this.active) {
+      // A finger scrolls the page; it paints after "Paint tokens".
+      this.pressed = event.pointerType === "touch" || !pageState.lanes.length ? null : event;
+      return;
+    }
     event.preventDefault();
     this.owner.parts.canvas.setPointerCapture?.(event.pointerId);
     this.remember();
     this.painting = true;
     this.last = null;
+    const isBox = event.shiftKey || this.form.isBox;
+    this.box = isBox ? { corner: this.spot(event), inside: this.inside.slice() } : null;
     this.stroke(token, event);
+  }
+
+  /** A drag over the picture begins to rub tokens out, with no button pressed before. */
+  startRub(event) {
+    const from = this.pressed;
+    if (!from || !(event.buttons & 1)) return;
+    const [dx, dy] = [event.clientX - from.clientX, event.clientY - from.clientY];
+    if (Math.hypot(dx, dy) < RUB_PX) return;
+    this.pressed = null;
+    this.form.mode.value = "0";
+    this.toggle();
+    const [x, y] = this.spot(from);
+    this.press(this.owner.painter.hit(x, y), from);
+  }
+
+  /** Where an event is, in CSS pixels of the picture. @returns {[number, number]} */
+  spot(event) {
+    const box = this.owner.parts.canvas.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
   }
 
   /** Paint from the last point to this one in steps of 4 pixels: a quick stroke skips no token. */
   stroke(token, event) {
     if (!this.painting) return;
-    const { painter, parts } = this.owner;
-    const box = parts.canvas.getBoundingClientRect();
-    const to = [event.clientX - box.left, event.clientY - box.top];
+    const { painter } = this.owner;
+    const to = this.spot(event);
+    if (this.box) return this.paintBox(to);
     const [x, y] = this.last || to;
     const [dx, dy] = [to[0] - x, to[1] - y];
     const steps = Math.max(1, Math.ceil(Math.hypot(dx, dy) / 4));
@@ -133,6 +165,23 @@ export class Brush {
 
   release() {
     this.painting = false;
+    this.pressed = this.box = null;
+  }
+
+  /** Paint every token whose place meets the rectangle from its first corner to a point. */
+  paintBox([x1, y1]) {
+    const [x0, y0] = this.box.corner;
+    const [left, right] = [Math.min(x0, x1), Math.max(x0, x1)];
+    const [top, bottom] = [Math.min(y0, y1), Math.max(y0, y1)];
+    const { paintsIn } = this.form;
+    this.inside = this.box.inside.slice();
+    this.owner.painter.eachCell(
+      () => true,
+      (i, x, y, w, h) => {
+        if (x <= right && x + w >= left && y <= bottom && y + h >= top) this.inside[i] = paintsIn;
+      },
+    );
+    this.show();
   }
 
   /** Paint a token and, with a larger brush, its neighbours in the same tile. */

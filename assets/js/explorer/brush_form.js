@@ -9,6 +9,8 @@ import { markedTitle, plural } from "../base/text.js";
 
 /** Sides of the square brush, in tokens. */
 const SIDES = [1, 3, 5];
+const BOX = "box";
+const HINT = "Rub a thing out: drag over it, then ask again without its tokens.";
 
 const option = (value, text) => el("option", { value: String(value) }, text);
 
@@ -40,7 +42,9 @@ export class BrushForm {
       "select",
       { "aria-label": "Brush size in tokens" },
       ...SIDES.map((side) => option((side - 1) / 2, `${side} × ${side}`)),
+      option(BOX, "rectangle"),
     );
+    this.size.value = "1";
     this.start = el("select", {
       "aria-label": "Start from",
       onchange: () => {
@@ -63,7 +67,8 @@ export class BrushForm {
     const label = (text, node) => el("label", {}, text, node);
     this.controls = el(
       "div",
-      { class: "tv-brushbox", hidden: true },
+      { class: "tv-brushbox" },
+      el("h2", {}, "Choose tokens by hand"),
       el(
         "div",
         { class: "tv-switches" },
@@ -71,12 +76,16 @@ export class BrushForm {
         label("Brush ", this.size),
         label("Start from ", this.start),
       ),
-      el("div", { class: "tv-tools" }, this.invert, this.clear, this.undo, this.redo),
-      this.count,
-      this.ask,
+      el("div", { class: "tv-toolrow" }, this.invert, this.clear, this.undo, this.redo),
+      el(
+        "p",
+        { class: "tv-small" },
+        "Hatched tokens are left out. With Shift a drag paints a rectangle; Esc ends painting.",
+      ),
     );
-    const title = el("h2", {}, "Choose tokens by hand");
-    fill(this.parts.brush, title, this.toggle, this.controls, this.message);
+    fill(this.parts.paint, this.controls);
+    const row = el("div", { class: "tv-handrow" }, this.toggle, this.ask, this.count);
+    fill(this.parts.brush, row, this.message);
   }
 
   /** What the brush paints: 1 in, 0 out. */
@@ -86,7 +95,12 @@ export class BrushForm {
 
   /** How many tokens beside the one under the pointer are painted, to each side. */
   get reach() {
-    return +this.size.value;
+    return this.isBox ? 0 : +this.size.value;
+  }
+
+  /** Whether a drag paints a rectangle. */
+  get isBox() {
+    return this.size.value === BOX;
   }
 
   /** What one can start from, of the lanes and methods that are on the page now. */
@@ -128,26 +142,31 @@ export class BrushForm {
     this.toggle.textContent = active ? "Stop painting" : "Paint tokens";
     this.toggle.setAttribute("aria-pressed", String(active));
     this.toggle.disabled = !inside.length;
-    this.controls.hidden = !active;
     this.undo.disabled = !brush.undone.length;
     this.redo.disabled = !brush.redone.length;
-    this.count.textContent = chosen
+    const count = chosen
       ? `${chosen} of ${inside.length} tokens are in.`
       : "No token is in: paint at least one in.";
-    this.ask.hidden = !pageState.lanes.length;
+    this.count.textContent = active ? count : "";
+    this.ask.hidden = !active || !pageState.lanes.length;
     this.ask.disabled = !chosen;
+    if (!this.message.textContent && pageState.lanes.length) this.say("");
   }
 
+  /** Say something below the buttons; nothing is the hint. */
   say(text) {
-    this.message.textContent = text;
+    this.message.textContent = text || (pageState.lanes.length ? HINT : "");
+    this.message.classList.toggle("tv-hint", !text);
   }
 
   /** Show the answer of the lane that was asked with exactly the painted tokens. */
   showAnswer(lane) {
     if (lane.error) {
+      this.message.classList.remove("tv-hint");
       fill(this.message, el("span", { class: "tv-error" }, lane.error));
       return;
     }
+    this.message.classList.remove("tv-hint");
     const verdict = lane.changed ? "The answer changed." : "Same answer as with all tokens.";
     fill(
       this.message,

@@ -11,6 +11,14 @@ import { Painter } from "./painter.js";
 import { ExplorerPanel } from "./panel.js";
 import { Scene } from "./scene.js";
 import { defaultView, startView } from "./starting_view.js";
+import { Zoom } from "./zoom.js";
+
+/** While an answer is written, its pictures are sent once: later payloads leave them out. */
+const keepPictures = (payload, before) => {
+  if (payload.phase !== "streaming") return;
+  for (const [i, image] of payload.images.entries())
+    if (image.src === undefined) image.src = before?.images[i]?.src ?? null;
+};
 
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
@@ -36,11 +44,14 @@ export class Explorer {
     this.layerWasChosen = false;
     /** Number of the newest payload: an older one that is still loading is dropped. */
     this.ticket = 0;
+    /** The newest payload, perhaps still loading. @type {Payload} */
+    this.newest = null;
     /** When the change was made that the next frame draws; 0 = none. */
     this.changedAt = 0;
     /** The layer that other parts of the page were told of last. */
     this.announcedLayer = -1;
     this.panel = new ExplorerPanel(this);
+    this.zoom = new Zoom(this);
     this.listen();
     root.querySelectorAll(".tv-contained").forEach(holdHeight);
     new ResizeObserver(() => this.resize()).observe(this.parts.frame);
@@ -55,6 +66,8 @@ export class Explorer {
     if (payload?.choice) return this.panel.brush.receive(payload.choice);
     if (!payload?.panes) return;
     const before = this.scene?.payload;
+    keepPictures(payload, this.newest);
+    this.newest = payload;
     const ticket = ++this.ticket;
     const scene = new Scene(payload);
     await this.painter.open(scene);
@@ -67,7 +80,7 @@ export class Explorer {
     this.panel.build();
     this.update();
     document.dispatchEvent(
-      new CustomEvent("tv-shown", { detail: { example: payload.example || "" } }),
+      new CustomEvent("tv-shown", { detail: { example: payload.example || "", payload } }),
     );
   }
 
@@ -82,8 +95,15 @@ export class Explorer {
     const width = Math.floor(this.parts.frame.clientWidth);
     if (!this.scene || !width || (!force && width === this.width)) return;
     this.width = width;
-    this.painter.arrange(width, Math.max(260, Math.min(900, window.innerHeight * 0.8)));
+    const { factor } = this.zoom;
+    this.painter.arrange(Math.floor(width * factor), this.tallest * factor);
     this.paint();
+  }
+
+  /** Largest height of the picture, in CSS pixels: what is about it stays in sight. */
+  get tallest() {
+    const share = document.fullscreenElement ? 0.84 : window.innerWidth < 720 ? 0.46 : 0.72;
+    return Math.max(240, Math.min(1200, window.innerHeight * share));
   }
 
   /** Something was chosen: texts follow at once, the picture in the next frame. */
@@ -128,11 +148,12 @@ export class Explorer {
     const { scene, view } = this;
     const values = scene.shown(view);
     const map = scene.map(view.map);
-    const shown = map?.has && scene.n;
+    const shown = map?.has && scene.n && !view.bare;
     const range = scene.scaleRange(values, view);
     Object.assign(this, { values, range });
     const painted = this.panel.brush.roles();
     const fates = !painted && view.fates ? scene.fatesSeen(view) : null;
+    const tints = fates && this.message === "groups" ? scene.tintsAt(view.stage) : null;
     const preview =
       !painted && !fates && view.keep < scene.n
         ? this.ranks.map((rank) => (rank <= view.keep ? 0 : 2))
@@ -149,13 +170,22 @@ export class Explorer {
       painted: Boolean(painted),
       preview: Boolean(preview),
       groups: fates ? scene.groupsAt(view.stage) : null,
+      tints,
       places: fates ? scene.placesAt(view.stage) : null,
       members: fates ? scene.membersAt(view.stage) : null,
       marks: fates ? scene.roles : null,
+      patches: view.bare === "patches",
       registers: scene.registerTokens,
       sinks: shown ? scene.sinkRow(view) : null,
       sinksIncluded: view.sinks,
     };
+  }
+
+  /** What the picture is about: "map", "fates" or "groups". */
+  get message() {
+    const { scene, view } = this;
+    if (!scene.fates || !view.fates || view.heat) return "map";
+    return (view.tints ?? true) && scene.hasGroups(view.stage) ? "groups" : "fates";
   }
 
   /** Rank of each token in the view's numbers. */
@@ -173,6 +203,7 @@ export class Explorer {
     canvas.addEventListener("pointermove", (event) => {
       const spot = on(event);
       const token = at(event, spot);
+      this.panel.brush.startRub(event);
       this.panel.brush.stroke(token, event);
       this.point(token);
       this.panel.tip.show(token, spot);
@@ -181,13 +212,31 @@ export class Explorer {
       this.point(-1);
       this.panel.tip.show(-1);
     });
-    canvas.addEventListener("pointerdown", (event) => this.panel.brush.press(at(event), event));
+    canvas.addEventListener("pointerdown", (event) => {
+      if (!this.zoom.grips(event)) this.panel.brush.press(at(event), event);
+    });
     for (const end of ["pointerup", "pointercancel"])
       canvas.addEventListener(end, () => this.panel.brush.release());
     canvas.addEventListener("click", (event) => {
       if (!this.panel.brush.active) this.pin(at(event));
     });
     this.root.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  /** Whether the page can ask again about a padded picture. */
+  get canLetterbox() {
+    return Boolean(this.scene?.payload.letterbox);
+  }
+
+  /** Whether the page around the viewer has lessons. */
+  get hasLessons() {
+    return Boolean(document.querySelector("#tv-lessons"));
+  }
+
+  /** Ask again about the picture with grey bars, of which nothing is cut off. */
+  letterbox() {
+    document.dispatchEvent(new CustomEvent("tv-asked"));
+    this.trigger("letterbox", {});
   }
 
   pin(token) {
@@ -205,6 +254,7 @@ export class Explorer {
     else if (step && onCanvas && event.shiftKey) this.walk(event.key);
     else if (step && plain && this.scene.map(view.map).layers) this.layer(view.layer + step);
     else if (onCanvas && this.panel.brush.key(event)) event.stopPropagation();
+    else if (onCanvas && this.zoom.key(event)) event.stopPropagation();
     else return;
     event.preventDefault();
     this.update();
@@ -217,13 +267,15 @@ export class Explorer {
       pinned: -1,
       hover: -1,
       keep: this.scene.n,
+      suggested: false,
+      bare: "",
     });
     this.panel.clear();
   }
 
   layer(number) {
     this.view.layer = Math.max(0, Math.min(number, this.scene.map(this.view.map).layers - 1));
-    Object.assign(this.view, { fates: false, heat: false });
+    Object.assign(this.view, { fates: false, heat: false, bare: "" });
     this.layerWasChosen = true;
   }
 

@@ -6,6 +6,7 @@ import { formatNumber } from "../base/text.js";
 import { drawSwatch, legendEntries, unitText } from "./legend.js";
 import { Painter } from "./painter.js";
 import { palette } from "./palette.js";
+import { factsLine } from "./run_facts.js";
 import { SvgPen } from "./svg.js";
 
 const WIDTH = 1200;
@@ -38,7 +39,7 @@ export class Figure {
       measure,
       `Asked: ${scene.payload.prompt}   Answer: ${scene.payload.answer}`,
       INNER,
-    );
+    ).concat(this.wrap(measure, factsLine(scene.payload), INNER));
     const entries = this.entries(measure);
     const top = EDGE + 32 * title.length + 27 * asked.length + 12;
     const scale = owner.look.norm ? 44 : 0;

@@ -73,7 +73,12 @@ export class HeadGallery {
 
   choose(head) {
     const { view } = this.owner;
-    Object.assign(view, { head: view.head === head ? -1 : head, fates: false, heat: false });
+    Object.assign(view, {
+      head: view.head === head ? -1 : head,
+      fates: false,
+      heat: false,
+      bare: "",
+    });
     this.owner.update();
   }
 

@@ -18,7 +18,8 @@ export const legendEntries = ({ scene, look, view }) => {
       : ["kept", "merged", "pruned"].map((name) => (look.preview ? `would be ${name}` : name));
     ["kept", "merged", "pruned"].forEach((role, code) => {
       const total = count((i) => look.roles[i] === code);
-      if (total) entries.push([role, `${names[code]} ${total}`]);
+      const swatchName = role === "merged" && look.tints ? "tinted" : role;
+      if (total) entries.push([swatchName, `${names[code]} ${total}`]);
     });
   } else if (scene.n) entries.push(["kept", `all ${scene.n} tokens kept`]);
   const sinks = look.sinks ? count((i) => look.sinks[i]) : 0;
@@ -70,19 +71,19 @@ export const drawSwatch = (name) => {
   pen.scale(2, 2);
   pen.fillStyle = "#9fb6c9";
   pen.fillRect(0, 0, 20, 14);
-  if (name === "merged") pen.fillStyle = palette.dots(pen, 0, 2);
+  if (name === "tinted") pen.fillStyle = palette.dots(pen, 0, 2);
   else if (name === "mark") {
     pen.fillStyle = "#000";
     pen.fillRect(8, 0, 5, 14);
     pen.fillStyle = "#fff";
   } else if (palette.has(name)) pen.fillStyle = palette.pattern(pen, name, 2);
   if (name === "mark") pen.fillRect(9, 1, 3, 12);
-  else if (name === "merged" || palette.has(name)) pen.fillRect(0, 0, 20, 14);
+  else if (name === "tinted" || palette.has(name)) pen.fillRect(0, 0, 20, 14);
   else if (name !== "kept") palette.glyph(pen, name, 10, 7, 4.5);
   pen.strokeStyle = "#000";
   pen.lineWidth = name === "kept" ? 3 : 1.5;
   pen.strokeRect(0, 0, 20, 14);
-  if (name === "kept" || name === "merged") {
+  if (["kept", "merged", "tinted"].includes(name)) {
     pen.strokeStyle = "#fff";
     pen.lineWidth = 1.5;
     pen.strokeRect(2.2, 2.2, 15.6, 9.6);

@@ -11,7 +11,7 @@ import { pageState } from "../base/page_state.js";
 import { drawHeat, isHeatDrawn } from "./heat_map.js";
 import { HiddenCanvases } from "./hidden_canvases.js";
 import { palette } from "./palette.js";
-import { drawFates } from "./token_fates.js";
+import { drawFates, drawPatches } from "./token_fates.js";
 import { drawCursor, drawGlyphs, drawSinks, drawTokensWithoutPlace } from "./token_marks.js";
 
 export class Painter extends HiddenCanvases {
@@ -112,6 +112,7 @@ export class Painter extends HiddenCanvases {
 
   /** What became of the tokens, and the marks on them. */
   drawSigns(look) {
+    if (look.patches) drawPatches(this);
     if (look.roles) drawFates(this, look);
     if (look.sinks) drawSinks(this, look);
     drawTokensWithoutPlace(this, look);

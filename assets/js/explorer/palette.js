@@ -26,6 +26,12 @@ const cover = mixed.map((_, step) => (step / 255) ** 0.6);
 /** Colours of groups (Okabe-Ito): colour-blind readers can tell them apart, and groups have outlines. */
 const groups = ["#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"];
 
+/** Further colours, for runs in which more than seven groups touch: hues a golden angle apart. */
+const furtherColour = (number) => {
+  const hue = (number * 137.508) % 360;
+  return `hsl(${hue.toFixed(1)} 62% ${[38, 72, 55][number % 3]}%)`;
+};
+
 const tile = (size, draw, ratio) => {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = Math.round(size * ratio);
@@ -60,6 +66,14 @@ const drawings = {
       1,
     );
   },
+  merged: (pen, s) => {
+    pen.fillStyle = "rgba(255,255,255,0.3)";
+    pen.fillRect(0, 0, s, s);
+    pen.fillStyle = "rgba(0,0,0,0.7)";
+    pen.beginPath();
+    pen.arc(s / 2, s / 2, 1.3, 0, 7);
+    pen.fill();
+  },
   unseen: (pen, s) => {
     pen.fillStyle = "rgba(120,124,132,0.86)";
     pen.fillRect(0, 0, s, s);
@@ -89,7 +103,7 @@ const drawings = {
     pen.fillRect(s / 2 - 0.8, s / 2 - 0.8, 1.6, 1.6);
   },
 };
-const sizes = { pruned: 6, unseen: 8, sink: 7, absent: 6 };
+const sizes = { pruned: 6, merged: 6, unseen: 8, sink: 7, absent: 6 };
 const tiles = new Map();
 const patterns = new WeakMap();
 
@@ -191,7 +205,7 @@ export const palette = {
   step: (share) => Math.max(0, Math.min(255, Math.round(share * 255))),
   colour: (share) => ramp[palette.step(share)],
   cover: (share) => cover[palette.step(share)],
-  group: (number) => groups[((number % groups.length) + groups.length) % groups.length],
+  group: (number) => groups[number] ?? furtherColour(number),
   has: (name) => name in drawings,
   pattern: (pen, name, ratio) =>
     filled(pen, `${name}@${ratio}`, ratio, () => tile(sizes[name], drawings[name], ratio)),

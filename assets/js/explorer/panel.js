@@ -12,6 +12,8 @@ import { ImageStrip } from "./image_strip.js";
 import { LayerBars } from "./layer_bars.js";
 import { showLegend, unitText } from "./legend.js";
 import { palette } from "./palette.js";
+import { Pipeline } from "./pipeline.js";
+import { factsLine } from "./run_facts.js";
 import { leadSentence } from "./sentences.js";
 import { Sharing } from "./sharing.js";
 import { Tip } from "./tip.js";
@@ -30,6 +32,7 @@ export class ExplorerPanel {
     this.images = new ImageStrip(owner);
     this.brush = new Brush(owner);
     this.walk = new Walk(owner);
+    this.pipeline = new Pipeline(owner);
     this.share = new Sharing(owner);
     this.bars = new LayerBars(owner, (layer) => this.set(() => owner.layer(layer)));
     const text = new HoverText(owner);
@@ -55,7 +58,7 @@ export class ExplorerPanel {
    */
   wire() {
     const { parts, owner } = this;
-    const mapAlone = { fates: false, heat: false };
+    const mapAlone = { fates: false, heat: false, bare: "" };
     const on = (name, kind, change) =>
       parts[name].addEventListener(kind, () =>
         this.set(() => Object.assign(owner.view, change(parts[name]))),
@@ -63,10 +66,9 @@ export class ExplorerPanel {
     parts.sliders.addEventListener("submit", (event) => event.preventDefault());
     on("keep", "input", (node) => ({ keep: +node.value, ...mapAlone }));
     on("opacity", "input", (node) => ({ opacity: +node.value }));
-    on("fates", "change", (node) => ({ fates: node.checked, heat: false }));
     on("sinks", "change", (node) => ({ sinks: node.checked }));
     on("common", "change", (node) => ({ common: node.checked }));
-    on("stage", "change", (node) => ({ stage: +node.value, fates: true, heat: false }));
+    on("stage", "change", (node) => ({ stage: +node.value, fates: true, heat: false, bare: "" }));
     on("scaling", "change", (node) => ({ scaling: node.value }));
     on("head", "change", (node) => ({ head: +node.value, ...mapAlone }));
   }
@@ -95,7 +97,7 @@ export class ExplorerPanel {
     parts.keep.max = Math.max(scene.n, 1);
     parts.keep.disabled = !scene.n;
     this.buildStages(payload.stages || []);
-    parts.fatesBox.hidden = !scene.fates;
+    this.buildMessages();
     parts.sinksBox.hidden = !scene.anySink;
     parts.sinkNote.textContent = payload.sink_note || "";
     fill(parts.notes, ...payload.notes.map((note) => el("li", {}, note)));
@@ -106,8 +108,40 @@ export class ExplorerPanel {
         `Tab goes on to the words, Escape clears.`,
     );
     this.walk.build();
+    this.pipeline.build();
+    writeText(parts.facts, factsLine(payload));
     this.images.build();
     this.share.build();
+  }
+
+  /** What the picture can be about; one of them at a time. */
+  buildMessages() {
+    const { parts, owner } = this;
+    const { scene } = owner;
+    parts.messages.hidden = !scene.fates;
+    const choose = (more) => () =>
+      this.set(() => Object.assign(owner.view, { heat: false, bare: "", ...more }));
+    const radio = (value, text, more) =>
+      el(
+        "label",
+        { class: "tv-map" },
+        el("input", {
+          type: "radio",
+          name: `message${pageState.explorers.length}`,
+          value,
+          onchange: choose(more),
+        }),
+        el("span", {}, text),
+      );
+    fill(
+      parts.messages,
+      parts.messages.querySelector("legend"),
+      radio("map", "Map", { fates: false }),
+      radio("fates", "Kept, merged, pruned", { fates: true, tints: false }),
+      scene.fates && scene.hasGroups(null)
+        ? radio("groups", "Merged groups", { fates: true, tints: true })
+        : null,
+    );
   }
 
   /** The stages of removal to choose from; the last one is shown at first. */
@@ -128,7 +162,7 @@ export class ExplorerPanel {
     const { owner, parts } = this;
     const { scene, view } = owner;
     const choose = (map) => () => {
-      Object.assign(view, { map: map.id, fates: false, heat: false });
+      Object.assign(view, { map: map.id, fates: false, heat: false, bare: "" });
       if (map.layers) view.layer = Math.min(view.layer, map.layers - 1);
       owner.update();
     };
@@ -174,7 +208,9 @@ export class ExplorerPanel {
     );
     parts.opacity.value = view.opacity;
     writeText(parts.opacityText, `${view.opacity} %`);
-    parts.fates.checked = view.fates;
+    parts.messages.querySelectorAll("input").forEach((radio) => {
+      radio.checked = radio.value === owner.message;
+    });
     parts.sinks.checked = view.sinks;
     parts.common.checked = view.common;
     parts.commonBox.hidden = !(map && map.layers > 1);
@@ -205,8 +241,8 @@ export class ExplorerPanel {
 
   refreshHeads(map) {
     const { parts, owner } = this;
+    parts.headBox.hidden = !(map?.layers && map.heads);
     if (!map?.layers) return;
-    if (parts.headLabel.hidden !== !map.heads) parts.headLabel.hidden = !map.heads;
     if (+parts.head.dataset.count !== map.heads) {
       const choices = Array.from({ length: map.heads }, (_, head) =>
         el("option", { value: String(head) }, String(head)),

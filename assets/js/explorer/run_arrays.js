@@ -3,6 +3,7 @@
 /** @import { Field, Numbers, Payload } from "../base/types.js" */
 
 import { unpack } from "../base/arrays.js";
+import { groupColours } from "./group_colours.js";
 
 export class RunArrays {
   /** @param {Payload} payload */
@@ -136,6 +137,24 @@ export class RunArrays {
       });
       return members;
     });
+  }
+
+  /** Group -> number of its colour, of the groups that tokens were merged into after a stage. */
+  tintsAt(stage) {
+    const groups = this.groupsAt(stage);
+    if (!groups) return null;
+    return this.once(`tints${this.last(stage)}`, () => {
+      const fates = this.fatesAt(stage);
+      return groupColours(
+        this,
+        groups.map((group, i) => (fates[i] === 1 ? group : -1)),
+      );
+    });
+  }
+
+  /** Whether a stage merges tokens. */
+  hasGroups(stage) {
+    return Boolean(this.tintsAt(stage)?.size);
   }
 
   get group() {

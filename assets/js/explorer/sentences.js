@@ -1,6 +1,7 @@
 /** The sentence above the picture, which says what it shows. */
 
 import { formatPercent, plural } from "../base/text.js";
+import { seenText } from "./run_facts.js";
 
 /** The sentence for a view of what became of the tokens. */
 export const fateSentence = (scene, roles, stage) => {
@@ -30,6 +31,10 @@ export const leadSentence = ({ scene, view, look }) => {
     ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "")
     : "its answer";
   const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
+  if (view.bare === "picture")
+    return `The picture as it was given, ${seenText(scene.payload.facts)}.`;
+  if (view.bare === "patches")
+    return `Each frame is one visual token: the language model reads ${scene.n} of them.`;
   if (look.painted)
     return (
       "Paint over what the model should not see: " +

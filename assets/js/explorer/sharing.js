@@ -177,10 +177,14 @@ export class Sharing {
   save(kind) {
     const rows = this.rows();
     const { scene } = this.owner;
-    const { prompt, answer, model } = scene.payload;
+    const { prompt, answer, model, facts, origin } = scene.payload;
     const text =
       kind === "json"
-        ? JSON.stringify({ model, prompt, answer, view: this.state(), tokens: rows }, null, 1)
+        ? JSON.stringify(
+            { model, prompt, answer, facts, origin, view: this.state(), tokens: rows },
+            null,
+            1,
+          )
         : commaSeparated(rows);
     download(
       `tokviz-tokens.${kind}`,

@@ -16,6 +16,9 @@ export const defaultView = () => ({
   common: false,
   sinks: false,
   fates: true,
+  tints: null,
+  suggested: false,
+  bare: "",
   stage: null,
   heat: false,
   hover: -1,
@@ -28,6 +31,8 @@ const aboutThisRun = (n) => ({
   peek: null,
   hover: -1,
   pinned: -1,
+  suggested: false,
+  bare: "",
   stage: null,
   heat: false,
   keep: n,
@@ -47,6 +52,7 @@ export const startView = (view, scene, asked, keepLayer) => {
   view.map = [asked.map, view.map, "attention", "tam", "tower"].find(isThere) || "attention";
   view.layer = startLayer(view, scene, asked.layer, keepLayer);
   view.fates = Boolean(scene.fates) && asked.fates !== false;
+  view.tints = typeof asked.groups === "boolean" ? asked.groups : null;
   if (Number.isInteger(asked.head)) view.head = asked.head;
   if (asked.opacity >= 0 && asked.opacity <= 100) view.opacity = asked.opacity;
   if (asked.keep >= 1 && asked.keep < scene.n)
@@ -57,6 +63,7 @@ export const startView = (view, scene, asked, keepLayer) => {
     view.stage = Math.min(asked.stage, scene.fates.shape[0] - 1);
   for (const word of asked.words || [])
     if (word >= 0 && word < scene.words.length) view.words.add(word);
+  view.suggested = asked.suggested === true && view.words.size > 0;
   if (asked.token >= 0 && asked.token < scene.n) view.pinned = asked.token;
 };
 

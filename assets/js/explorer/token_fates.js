@@ -1,4 +1,7 @@
-/** What became of every token: pruned ones hatched, merged ones dotted, kept ones outlined. */
+/**
+ * What became of every token: pruned ones hatched, merged ones dotted, kept ones outlined. Groups get
+ * colours only where they are what the picture is about: one message at a time.
+ */
 
 /** @import { Look } from "../base/types.js" */
 /** @import { Painter } from "./painter.js" */
@@ -12,23 +15,38 @@ export const PRUNED = 2;
 
 /**
  * @param {Painter} painter
- * @param {Look} look With roles [n] and, where tokens were merged, groups [n].
+ * @param {Look} look With roles [n] and, where tokens were merged, groups [n] and tints.
  */
-export const drawFates = (painter, { roles, groups }) => {
-  const { pen, scene, ratio } = painter;
+export const drawFates = (painter, look) => {
+  const { roles, groups } = look;
   drawPattern(painter, "pruned", (i) => roles[i] === PRUNED);
-  painter.eachCell(
-    (i) => roles[i] === MERGED && scene.kind.values[i] === 0,
-    (i, x, y, w, h) => {
-      pen.fillStyle = palette.dots(pen, groups[i] % 7, ratio);
-      pen.fillRect(x, y, w, h);
-    },
-  );
+  if (look.norm && !look.preview) return; // the map is the message; tokens that are gone have no place in it
+  if (look.tints) drawTints(painter, look);
+  else drawPattern(painter, "merged", (i) => roles[i] === MERGED);
   drawOutlines(painter, (i) => (roles[i] === KEPT ? 1 : 0), 0.95, 1.6);
-  if (!groups) return;
+  if (!groups || !look.tints) return;
   // Areas: 0 pruned, 1 kept, from 2 on one for each group.
   const area = (i) => (roles[i] === MERGED ? groups[i] + 2 : roles[i] === KEPT ? 1 : 0);
   drawOutlines(painter, area, 0.9, 1.1);
+};
+
+/** A thin line between all tokens. */
+export const drawPatches = (painter) => drawOutlines(painter, (i) => i, 0.55, 1);
+
+/**
+ * The dots of merged tokens in the colour of their group.
+ * @param {Painter} painter
+ * @param {Look} look With tints.
+ */
+const drawTints = (painter, { roles, groups, tints }) => {
+  const { pen, scene, ratio } = painter;
+  painter.eachCell(
+    (i) => roles[i] === MERGED && scene.kind.values[i] === 0,
+    (i, x, y, w, h) => {
+      pen.fillStyle = palette.dots(pen, tints.get(groups[i]) ?? 0, ratio);
+      pen.fillRect(x, y, w, h);
+    },
+  );
 };
 
 /**

@@ -65,7 +65,8 @@ export const drawCursor = (painter, look, token, pinned) => {
   const group = look.groups ? look.groups[token] : -1;
   const members = group >= 0 && look.members ? look.members.get(group) || [] : [];
   const place = look.places ? look.places[token] : -1;
-  if (members.length > 1) drawGroup(painter, group, members, place);
+  const colour = look.tints?.get(group) ?? 0;
+  if (members.length > 1) drawGroup(painter, colour, members, place);
   const { x, y, w, h } = painter.cell(token);
   pen.strokeStyle = "#000";
   pen.lineWidth = pinned ? 5 : 4;
@@ -78,17 +79,17 @@ export const drawCursor = (painter, look, token, pinned) => {
 };
 
 /** Frames around all tokens of a group, with lines to the token that represents it (-1 = none). */
-const drawGroup = (painter, group, members, representative) => {
+const drawGroup = (painter, colour, members, representative) => {
   const { pen } = painter;
   const middle = (i) => {
     const { x, y, w, h } = painter.cell(i);
     return [x + w / 2, y + h / 2];
   };
-  for (const [colour, width] of [
+  for (const [ink, width] of [
     ["#000", 4],
-    [palette.group(group), 2],
+    [palette.group(colour), 2],
   ]) {
-    pen.strokeStyle = colour;
+    pen.strokeStyle = ink;
     pen.lineWidth = width;
     for (const member of members) {
       const { x, y, w, h } = painter.cell(member);

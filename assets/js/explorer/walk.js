@@ -131,6 +131,7 @@ export class Walk {
       stage: scene.fates ? frame.stage : null,
       heat: frame.layer !== null,
       peek: null,
+      bare: "",
     });
     this.slide.value = String(number);
     this.slide.setAttribute("aria-valuetext", this.sentence());

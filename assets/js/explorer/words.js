@@ -38,6 +38,7 @@ export class WordList {
     const { owner } = this;
     const peek = (on) => {
       owner.view.peek = on ? i : null;
+      if (on) owner.view.bare = "";
       owner.update();
     };
     const node = el(
@@ -85,9 +86,23 @@ export class WordList {
 
   toggle(word) {
     const { view } = this.owner;
+    if (view.suggested) view.words.clear(); // the example held these, not the reader
     if (!view.words.delete(word)) view.words.add(word);
-    Object.assign(view, { fates: false, heat: false, peek: null });
+    Object.assign(view, { fates: false, heat: false, peek: null, suggested: false, bare: "" });
     this.owner.update();
+  }
+
+  /** Hold the word with most letters: in most answers the name of a thing. */
+  focusLongest() {
+    const { scene, view } = this.owner;
+    if (!scene.words.length) return;
+    const length = (word) => (word.special ? 0 : word.text.length);
+    const longest = scene.words.reduce(
+      (best, word, i) => (length(word) > length(scene.words[best]) ? i : best),
+      0,
+    );
+    const map = scene.map("attention")?.has ? "attention" : "tam";
+    Object.assign(view, { map, words: new Set([longest]), suggested: true, fates: false });
   }
 
   refresh() {

@@ -5,6 +5,7 @@
  */
 
 import { scrollToPart } from "../base/dom.js";
+import { DisplayBox, useStoredTheme } from "./display.js";
 
 const MODE = "tv-present";
 
@@ -25,11 +26,15 @@ const present = (on) => {
 /** @returns {HTMLElement | null} The button that opens and closes the sidebar with the lessons. */
 const opener = () => document.querySelector("#tv-lessons .toggle-button, .sidebar .toggle-button");
 
+/** @type {DisplayBox} */
+let display = null;
+
 const clicked = (target) => {
   if (target.closest("#tv-lesson-next, #tv-lesson-back")) scrollToPart("#tv-main");
   const button = target.closest(".tv-modes button");
   if (!button) return;
-  if (button.id === "tv-present") present(!document.documentElement.classList.contains(MODE));
+  if (button.id === "tv-display") display.toggle();
+  else if (button.id === "tv-present") present(!document.documentElement.classList.contains(MODE));
   else opener()?.click();
 };
 
@@ -38,6 +43,8 @@ const presentWhenAsked = () => {
   const observer = new MutationObserver(() => {
     if (!document.querySelector("#tv-present")) return;
     observer.disconnect();
+    useStoredTheme();
+    display = new DisplayBox();
     if (new URL(window.location.href).searchParams.get("present") === "1") present(true);
   });
   observer.observe(document.documentElement, { childList: true, subtree: true });

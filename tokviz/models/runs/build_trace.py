@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from tokviz.capture import HEADS_LIMIT_BYTES
-from tokviz.images import PREVIEW_SIDE, preview_jpeg
 from tokviz.models.before.prefill_input import PromptRows
 from tokviz.models.decoder.attention_rows import stacked
 from tokviz.models.decoder.lane import Lane, cache_bytes
@@ -18,9 +17,6 @@ from tokviz.models.tower.vision import Vision
 from tokviz.trace import Trace
 from tokviz.trace.stages import StageRecord
 from tokviz.trace.to_file import layout_arrays
-
-MANY = 4
-"""Images of a prompt above which their stored previews have half the side."""
 
 
 def attention_arrays(
@@ -198,12 +194,6 @@ def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def previews(asked: Asked) -> tuple[bytes, ...]:
-    """Return the JPEG previews of the images, smaller ones where they are many."""
-    side = PREVIEW_SIDE if len(asked.images) <= MANY else PREVIEW_SIDE // 2
-    return tuple(preview_jpeg(image, side) for image in asked.images)
-
-
 def build_trace(
     lane: Lane,
     entered: PromptRows,
@@ -253,7 +243,7 @@ def build_trace(
         candidate_tokens=tuple(tuple(c) for c in candidate_tokens),
         words=texts,
         stages=all_stages,
-        images=previews(asked),
+        images=asked.previews,
         timings=timings,
         kv_bytes=kv_bytes,
         kv_lengths=tuple(kv_lengths),

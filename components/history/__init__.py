@@ -1,0 +1,1 @@
+"""History: the runs of this visit, to open, compare, name and delete."""
