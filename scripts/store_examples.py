@@ -38,6 +38,7 @@ def cases(assets: Path) -> Iterator[dict[str, Any]]:
     for entry in scenes[:MOST_SCENES]:
         name = Path(entry["file"]).stem
         case = {"name": name, "file": f"examples/{entry['file']}", "prompt": entry["prompt"]}
+        case |= {field: entry[field] for field in ("truth", "view") if field in entry}
         yield case | (mistake(entry["truth"]) if entry["answer"] != entry["truth"] else {})
     shown = {entry["seed"] for entry in scenes}
     others = [c for c in _read(assets / "model" / "hallucinations.json") if c["seed"] not in shown]
@@ -51,7 +52,7 @@ def cases(assets: Path) -> Iterator[dict[str, Any]]:
 def mistake(truth: str) -> dict[str, str]:
     """Return what marks an example as one that the model gets wrong."""
     note = f"A real mistake of this model: the right answer is “{truth}”."
-    return {"tag": "a real mistake", "note": note}
+    return {"tag": "a real mistake", "note": note, "truth": truth}
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

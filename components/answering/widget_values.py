@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 import tokviz
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.time_ratio import repeats_of
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
@@ -69,12 +70,19 @@ def _explorer(run: KeptRun, lane: int) -> dict[str, Any]:
     payload = explorer_payload(run.traces[lane], f"{run.name}:{lane}", title=run.example)
     return payload | {
         "savable": True,
+        "truth": missed_truth(run, lane),
         "origin": "file" if run.file_note else "stored" if run.stored else "here",
         "letterbox": run.image is not None and unseen_share(run.traces[lane]) > 0,
         "example": run.example,
         "lane": lane if lane >= 0 else None,
         "link": link_words(run, lane),
     }
+
+
+def missed_truth(run: KeptRun, lane: int) -> str:
+    """Return the right answer where it is known and the lane's answer is another one."""
+    missed = run.truth and not same_answer(run.traces[lane].answer, run.truth)
+    return run.truth if missed else ""
 
 
 def link_words(run: KeptRun, lane: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tokviz.examine.counterfactual import Certificate
 from tokviz.examine.diagnosis import Report, how_often
 from tokviz.trace import Trace
 from tokviz.view import desk
+from tokviz.view.word_effects import token_probabilities, word_changes
 
 from ..runs.lane_request import LaneRequest
 from ..runs.runs import FULL, KeptRun, Runs
@@ -30,6 +31,10 @@ class Case:
     report: Report
     note: str = ""
     "What is known about a stored mistake."
+    truth: str = ""
+    "The right answer, where a stored example has one."
+    probabilities: dict[int, list[float]] = field(default_factory=dict)
+    "Lane -> probability there of each token of the examined answer."
     forced: dict[int, str] = field(default_factory=dict)
     "Lane -> the words that its answer was made to begin with."
     mitigations: dict[int, str] = field(default_factory=dict)
@@ -39,12 +44,18 @@ class Case:
 
 
 def new_case(
-    runs: Runs, run: KeptRun, model: str, trace: Trace, report: Report, note: str
+    runs: Runs,
+    run: KeptRun,
+    model: str,
+    trace: Trace,
+    report: Report,
+    note: str,
+    truth: str = "",
 ) -> KeptRun:
     """Return a run of its own, kept, with a case about the answer."""
     copied = KeptRun(run.image, run.prompt, model, {FULL: trace}, file=run.file)
     copied.example, copied.source = run.example, run.source
-    copied.case = Case(report, note)
+    copied.case = Case(report, note, truth)
     return runs.put(copied)
 
 
@@ -66,12 +77,13 @@ def case_value(run: KeptRun) -> dict[str, Any]:
     """Return a case as the desk draws it."""
     case, full = run.case, run.traces[FULL]
     words = [desk.word_card(word, full) for word in case.report.words]
-    forced = {lane: f"“{text}” forced" for lane, text in case.forced.items()}
     entries = {lane: tokviz.MITIGATIONS[name] for lane, name in case.mitigations.items()}
     mitigations = [
-        desk.mitigation_outcome(i, one, run.traces[i], full) for i, one in entries.items()
+        desk.judged(desk.mitigation_outcome(i, one, run.traces[i], full), case.truth)
+        | {"changes": changes(run, i)}
+        for i, one in entries.items()
     ]
-    mitigations.sort(key=lambda one: not one["changed"])
+    mitigations.sort(key=lambda one: (not one["right"], not one["changed"]))
     return {
         "run": run.name,
         "prompt": run.prompt,
@@ -80,13 +92,37 @@ def case_value(run: KeptRun) -> dict[str, Any]:
         "flags": desk.flags(words),
         "how_often": how_often(),
         "words": words,
-        "forced": [desk.outcome(i, title, run.traces[i], full) for i, title in forced.items()],
+        "forced": [forced_outcome(run, lane, text) for lane, text in case.forced.items()],
         "mitigations": mitigations,
-        "mitigation_summary": desk.named([one["title"] for one in mitigations if one["changed"]]),
+        "mitigation_summary": desk.named(mitigations, case.truth),
         "found": [
             desk.proof(certificate, None if lane is None else run.traces[lane], lane)
+            | {"changes": [] if lane is None else changes(run, lane)}
             for certificate, lane in case.found.values()
         ],
+    }
+
+
+def changes(run: KeptRun, lane: int) -> list[dict[str, float | None]]:
+    """Return the probability of each examined word in the answer, and in a further run."""
+    full = run.traces[FULL]
+    before = token_probabilities(full, full)
+    return word_changes(run.case.report.words, before, run.case.probabilities.get(lane))
+
+
+def forced_outcome(run: KeptRun, lane: int, text: str) -> dict[str, Any]:
+    """Return the answer from a forced word on, with what that word and the model's own had."""
+    full, ids = run.traces[FULL], run.lanes[lane].forced
+    shown = desk.judged(
+        desk.outcome(lane, f"“{text}” forced", run.traces[lane], full), run.case.truth
+    )
+    at = len(ids) - 1
+    found = [one for one in desk.candidates(full, at) if one["id"] == ids[at]]
+    own = token_probabilities(full, full)
+    return shown | {
+        "at": at,
+        "own": own[at] if own is not None and at < len(own) else None,
+        "forced": found[0]["probability"] if found else None,
     }
 
 

@@ -56,7 +56,9 @@ class DeskHandlers:
                 report = desk_work.examine(self.site.models, asked, trace)
             example = self.site.stored.all.get(run.example)
             note = example.note if example is not None and example.run is run else ""
-            yield desk_value(new_case(self.site.runs, run, model, trace, report, note))
+            truth = example.truth if example is not None else ""
+            case = new_case(self.site.runs, run, model, trace, report, note, truth)
+            yield desk_value(case)
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
             yield desk_value(error=error_text(error))
 

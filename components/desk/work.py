@@ -9,6 +9,7 @@ import queue
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,12 @@ from tokviz.examine.diagnosis import Report, diagnose
 from tokviz.trace import Trace
 from tokviz.trace.status import marked_title
 from tokviz.view.desk import candidates
+from tokviz.view.word_effects import token_probabilities
 
 from ..answering.run_request import RunRequest
 from ..answering.streaming import stream_in_turn
 from ..answering.zero_gpu import on_zero_gpu
-from ..runs.lane_request import BY_HAND, MAX_FORCED_TEXT, LaneRequest
+from ..runs.lane_request import BY_HAND, MAX_FORCED, MAX_FORCED_TEXT, LaneRequest
 from ..runs.models import Models
 from ..runs.runs import FULL, KeptRun
 from ..runs.stops import Stop
@@ -85,6 +87,7 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
     n = run.traces[FULL].n
     for lane in run.case.mitigations:
         run.traces.pop(lane, None)
+        run.case.probabilities.pop(lane, None)
     run.case.mitigations.clear()
     for number, name in enumerate(names):
         if flag.is_set():
@@ -93,7 +96,9 @@ def mitigate(site: Site, request: RunRequest, run: KeptRun, flag: Stop) -> Itera
         lane = LaneRequest("", n, mitigation=name)
         trace = _answer(site.models, request, lane, flag)
         if trace is not None:
-            run.case.mitigations[add_lane(site.runs, run, trace, lane)] = name
+            added = add_lane(site.runs, run, trace, lane)
+            run.case.mitigations[added] = name
+            remember_probabilities(site.models, request, run, added, flag)
 
 
 def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any) -> Iterator[str]:
@@ -119,6 +124,8 @@ def search(site: Site, request: RunRequest, run: KeptRun, flag: Stop, kind: Any)
         lane = LaneRequest(BY_HAND, len(kept), tokens=kept, n=full.n)
         trace = _answer(site.models, request, lane, Stop())
         number = None if trace is None else add_lane(site.runs, run, trace, lane)
+        if number is not None:
+            remember_probabilities(site.models, request, run, number, Stop())
     run.case.found[kind] = (certificate, number)
 
 
@@ -177,6 +184,26 @@ def maps_of(trace: Trace) -> list[np.ndarray]:
     attention = trace["attention"].astype(np.float32).mean((0, 1))
     tam = analyse("tam", trace).values.sum(0)
     return [np.nan_to_num(one) for one in (attention, tam)]
+
+
+def remember_probabilities(
+    models: Models, request: RunRequest, run: KeptRun, lane: int, flag: Stop
+) -> None:
+    """Keep how probable each token of the examined answer is in a further run.
+
+    A run that wrote another answer gets the examined one forced on it: one more run.
+    """
+    full = run.traces[FULL]
+    found = token_probabilities(run.traces[lane], full)
+    ids = full["answer_ids"].tolist() if "answer_ids" in full else []
+    ids = ids[: len(ids) - (len(ids) - 1 in full.answer_marks)]  # an end token cannot be forced
+    if found is None and 0 < len(ids) <= MAX_FORCED and not flag.is_set():
+        asked = replace(run.lanes[lane], forced=ids)
+        again = _answer(models, replace(request, limit=len(ids)), asked, flag)
+        if again is not None and "answer_prob" in again:
+            found = [float(p) for p in again["answer_prob"][: len(ids)]]
+    if found is not None:
+        run.case.probabilities[lane] = found
 
 
 def _answer(models: Models, request: RunRequest, lane: LaneRequest, flag: Stop) -> Trace | None:

@@ -47,6 +47,8 @@ class KeptRun:
     "What `computed_once` keeps of a stored run."
     file_note: str = ""
     "What the trace from a visitor's own file is, in a sentence; empty = no such file."
+    truth: str = ""
+    "The right answer of a stored example, where it is known."
     file: str = ""
     "Path of the picture inside the project, for stored examples."
 

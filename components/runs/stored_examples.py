@@ -39,6 +39,8 @@ class Example:
     run: KeptRun
     tag: str = ""
     note: str = ""
+    truth: str = ""
+    "The right answer, where it is known."
     view: dict[str, Any] = field(default_factory=dict)
 
 
@@ -60,7 +62,7 @@ def is_entry(entry: Any) -> bool:
     """Return whether an entry has a name and every field has the right type."""
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         return False
-    texts = all(isinstance(entry.get(name, ""), str) for name in ("file", "tag", "note"))
+    texts = all(isinstance(entry.get(name, ""), str) for name in ("file", "tag", "note", "truth"))
     return texts and isinstance(entry.get("view", {}), dict) and is_inside(entry["name"])
 
 
@@ -124,8 +126,9 @@ class StoredExamples:
             image, full.prompt, "embedded", traces, f"{RUN_PREFIX}{name}", name, name, self.cache
         )
         run.file = f"assets/{entry['file']}" if entry.get("file") else ""
+        run.truth = entry.get("truth", "")
         tag, note = entry.get("tag", ""), entry.get("note", "")
-        return Example(name, run, tag, note, entry.get("view", {}))
+        return Example(name, run, tag, note, run.truth, entry.get("view", {}))
 
     def _pictures(self, entry: dict[str, Any], full: Trace) -> Shown:
         """Return an example's picture or film: its file, or the first preview of its trace."""

@@ -114,7 +114,7 @@ def mitigation_outcome(lane: int, entry: Any, trace: Trace, full: Trace) -> dict
         full: the run whose answer is looked at.
     """
     spent = trace.timings.get("total")
-    once = f"{duration(spent)}, timed once" if spent else ""
+    once = f"≈ {duration(spent)}, timed once" if spent else ""
     cost = ", ".join(filter(None, (once, work(entry))))
     made = outcome(lane, mitigation_name(trace), trace, full)
     return made | {"cost": cost, "summary": entry.summary}
@@ -165,12 +165,28 @@ def word_maps(tokens: Sequence[int], trace: Trace) -> list[dict[str, str]]:
     ]
 
 
-def named(titles: Sequence[str]) -> str:
-    """Return a sentence: which of the tried mitigations change the answer."""
+def named(outcomes: Sequence[dict[str, Any]], truth: str = "") -> str:
+    """Return a sentence: which of the tried mitigations change the answer, and which make it right.
+
+    Args:
+        outcomes: those of `mitigation_outcome`, with `right` where the right answer is known.
+        truth: the right answer; "" = not known.
+    """
+    titles = [one["title"] for one in outcomes if one["changed"]]
     if not titles:
         return "None of them changes the answer."
     verb = "changes" if len(titles) == 1 else "change"
-    return f"{', '.join(titles)} {verb} the answer. Whether it became right is yours to judge."
+    said = f"{', '.join(titles)} {verb} the answer."
+    if not truth:
+        return f"{said} Whether it became right is yours to judge."
+    right = [one["title"] for one in outcomes if one["changed"] and one["right"]]
+    became = f"it became right with {', '.join(right)}" if right else "none of them made it right"
+    return f"{said} The right answer is “{truth}”: {became}."
+
+
+def judged(shown: dict[str, Any], truth: str) -> dict[str, Any]:
+    """Return an outcome with `right`: whether its answer is the right one; None = not known."""
+    return shown | {"right": same_answer(shown["text"], truth) if truth else None}
 
 
 def picture_url(trace: Trace, side: int = PICTURE_SIDE, values: np.ndarray | None = None) -> str:

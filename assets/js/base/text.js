@@ -1,4 +1,6 @@
-/** Numbers as text. */
+/** Numbers as text, and names of code in it. */
+
+import { el } from "./dom.js";
 
 export const formatNumber = (value) => {
   if (value === null || !Number.isFinite(value)) return "no number";
@@ -15,3 +17,13 @@ export const formatPercent = (value) => {
 /** The title of a method or mitigation; a stand-in is marked as one wherever it is named. */
 export const markedTitle = ({ title, verified }) => title + (verified ? "" : " (stand-in)");
 export const plural = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
+
+/** A probability, 0 to 1, with three digits after the point. */
+export const formatChance = (value) => (value > 0 && value < 0.0005 ? "<0.001" : value.toFixed(3));
+
+/** The parts of a text in which `names` stand between backticks: as nodes, names as code. */
+export const withCode = (text) =>
+  text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+
+/** A text without its backticks, where only plain text can stand. */
+export const plainText = (text) => (text || "").replaceAll("`", "");

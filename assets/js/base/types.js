@@ -40,6 +40,7 @@
  * @property {Record<string, string>} [missing] Map name -> why it cannot be shown.
  * @property {string[]} notes
  * @property {Facts} [facts] What the run is about; none while the answer is being written.
+ * @property {string} [truth] The right answer, where it is known and the model's is another.
  * @property {string} [origin] Where the run comes from: "stored", "here" or "file".
  * @property {boolean} [letterbox] Whether the page can ask again about a padded picture.
  * @property {Partial<AskedView>} [view]

@@ -6,7 +6,7 @@
 /** @import { LaneColumn } from "./lane_column.js" */
 
 import { el, fill } from "../base/dom.js";
-import { markedTitle } from "../base/text.js";
+import { markedTitle, plainText, withCode } from "../base/text.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -89,7 +89,8 @@ export class LaneOwnSettings {
 
   /** An attention edit or a contrast against hallucinations, on the tokens that the method leaves. */
   mitigation() {
-    const option = (one) => el("option", { value: one.name, title: one.summary }, markedTitle(one));
+    const option = (one) =>
+      el("option", { value: one.name, title: plainText(one.summary) }, markedTitle(one));
     const select = el(
       "select",
       {
@@ -113,7 +114,7 @@ export class LaneOwnSettings {
     this.plan.mitigation_options ||= {};
     fill(
       this.mitigationOptions,
-      entry ? el("p", { class: "tv-small" }, entry.summary) : null,
+      entry ? el("p", { class: "tv-small" }, ...withCode(entry.summary)) : null,
       ...(entry ? aboutNodes(entry) : []),
       ...(entry
         ? entry.options.map((option) =>

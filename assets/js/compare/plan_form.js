@@ -3,7 +3,7 @@
  */
 
 import { el, fill } from "../base/dom.js";
-import { markedTitle, plural } from "../base/text.js";
+import { markedTitle, plainText, plural, withCode } from "../base/text.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -73,7 +73,7 @@ export class PlanForm {
         {
           value: method.name,
           disabled: Boolean(method.missing),
-          title: method.missing || method.summary,
+          title: method.missing || plainText(method.summary),
         },
         markedTitle(method) + (method.missing ? ` – ${method.missing}` : ""),
       );
@@ -121,7 +121,7 @@ export class PlanForm {
       ),
       badge(
         { select: "prunes", merge: "merges", both: "prunes and merges" }[entry.kind] || entry.kind,
-        entry.summary,
+        plainText(entry.summary),
       ),
       badge(entry.where, "Where it acts"),
       entry.verified
@@ -129,7 +129,7 @@ export class PlanForm {
         : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
       entry.left_out ? badge(...entry.left_out) : null,
     );
-    this.badges.title = entry.summary;
+    this.badges.title = plainText(entry.summary);
     const paper = /^https:\/\//.test(entry.paper)
       ? el(
           "a",
@@ -140,7 +140,7 @@ export class PlanForm {
     fill(
       this.more,
       el("summary", {}, `About and ${plural(entry.options.length + 1, "option")}`),
-      el("p", { class: "tv-small" }, `${entry.summary} `, paper),
+      el("p", { class: "tv-small" }, ...withCode(entry.summary), " ", paper),
       ...aboutNodes(entry),
       this.positions(entry),
       ...entry.options.map((option) => optionField(option, this.plan.options, this.changed)),

@@ -3,6 +3,8 @@
 /** @import { Desk } from "./desk.js" */
 
 import { el, fill, scrollToPart } from "../base/dom.js";
+import { formatChance, withCode } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { markedWords } from "../compare/marked_words.js";
 
 /** Kind of search, its button, and the button's title. */
@@ -40,13 +42,14 @@ export class FurtherRuns {
   }
 
   /** The result of one search. */
-  found({ said: sentence, picture, note, spent, lane }) {
+  found({ said: sentence, picture, note, spent, lane, changes }) {
     const alt = "What was left of the picture; removed tokens are dark and hatched";
     return el(
       "div",
       { class: "tv-outcome" },
       el("p", {}, el("b", {}, sentence)),
       picture ? el("img", { src: picture, alt }) : null,
+      this.chance(changes),
       el("p", { class: "tv-small" }, [note, `${spent}.`].filter(Boolean).join(" ")),
       this.openButton(lane),
     );
@@ -71,23 +74,68 @@ export class FurtherRuns {
     );
   }
 
+  /** How probable the chosen word is in the examined answer, and in another run. */
+  chance(changes) {
+    const { words } = this.desk.case;
+    const at = this.desk.words.chosen;
+    const change = changes?.[at];
+    if (!change || !Number.isFinite(change.before)) return null;
+    const known = change.after !== null;
+    return el(
+      "p",
+      { class: "tv-chance" },
+      `P(“${words[at].text}”) ${formatChance(change.before)} → `,
+      el("b", {}, known ? formatChance(change.after) : t("not known")),
+    );
+  }
+
+  /** What the forced word had, beside the word that the model chose. */
+  forcedChance({ own, forced, at }) {
+    const word = this.desk.case.words.find((one) => one.at === at);
+    if (!Number.isFinite(own) || !Number.isFinite(forced)) return null;
+    const name = word ? `“${word.text}”` : t("the model's own word");
+    return el(
+      "p",
+      { class: "tv-chance" },
+      `P(${name}) ${formatChance(own)}; ${t("the forced word had")} `,
+      el("b", {}, formatChance(forced)),
+    );
+  }
+
+  /** Whether an answer became right; nothing where the right answer is not known. */
+  rightness({ right, changed }) {
+    if (right === null || right === undefined) return null;
+    if (right)
+      return el("span", { class: "tv-right" }, changed ? t("✓ became right") : t("✓ right"));
+    return el("span", { class: "tv-small" }, changed ? t("still wrong") : "");
+  }
+
   /** One further answer, compared with the one that is examined. */
-  outcome({ title, summary, changed, verdict, cost, words, lane }) {
+  outcome(run) {
+    const { title, summary, changed, verdict, cost, words, lane } = run;
     return el(
       "div",
-      { class: "tv-outcome" },
+      {
+        class:
+          run.right && changed
+            ? "tv-outcome tv-row-outcome tv-fixed-it"
+            : "tv-outcome tv-row-outcome",
+      },
       el(
-        "p",
-        { title: summary || null },
-        el("b", {}, title),
-        " ",
-        el("span", { class: changed ? "tv-state tv-changes" : "tv-small" }, verdict),
-        " ",
-        el("span", { class: "tv-small" }, cost || ""),
+        "div",
+        {},
+        el("p", {}, el("b", {}, title), " ", this.rightness(run)),
+        el("p", { class: changed ? "tv-state tv-changes" : "tv-small" }, verdict),
+        summary ? el("p", { class: "tv-small" }, ...withCode(summary)) : null,
       ),
       el("p", { class: "tv-message" }, ...markedWords(words)),
-      summary && changed ? el("p", { class: "tv-small" }, summary) : null,
-      this.openButton(lane),
+      el(
+        "div",
+        {},
+        run.changes ? this.chance(run.changes) : this.forcedChance(run),
+        el("p", { class: "tv-small" }, cost || ""),
+        this.openButton(lane),
+      ),
     );
   }
 

@@ -5,6 +5,7 @@
 import { el, fill, writeText } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { formatNumber } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { Brush } from "./brush.js";
 import { HeadGallery } from "./heads.js";
 import { HoverText } from "./hover_text.js";
@@ -110,6 +111,11 @@ export class ExplorerPanel {
     this.walk.build();
     this.pipeline.build();
     writeText(parts.facts, factsLine(payload));
+    writeText(
+      parts.truth,
+      payload.truth ? t("The right answer is “{truth}”.", { truth: payload.truth }) : "",
+    );
+    parts.truth.hidden = !payload.truth;
     this.images.build();
     this.share.build();
   }

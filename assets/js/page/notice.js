@@ -1,9 +1,14 @@
 /**
- * One line of status: progress with its time, a warning, or an error. While the line is scrolled out of
- * sight, a copy is shown at the lower edge of the window.
+ * One line of status: progress with its time, a warning, or an error. It lies over the page, so that
+ * nothing moves when it comes or goes; what needs no answer goes by itself. While the line is scrolled
+ * out of sight, a copy is shown at the lower edge of the window.
  */
 
 import { el, fill } from "../base/dom.js";
+import { t } from "../base/translate.js";
+
+/** Milliseconds for which a message is shown that is neither progress nor a warning. */
+const READING_MS = 12000;
 
 export class Notice {
   constructor(root) {
@@ -30,6 +35,7 @@ export class Notice {
   load(value) {
     const { kind = "", text = "" } = value || {};
     clearInterval(this.clock);
+    clearTimeout(this.end);
     this.value = { kind, text };
     this.atEdge();
     this.box.hidden = !text;
@@ -40,12 +46,34 @@ export class Notice {
       kind === "busy" ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", {}, text),
       time,
+      kind === "busy" ? null : this.closer(),
     );
+    if (!kind && text) this.end = setTimeout(() => this.close(), READING_MS);
     if (kind !== "busy") return;
     const started = performance.now();
     this.clock = setInterval(() => {
       time.textContent = ` ${((performance.now() - started) / 1000).toFixed(0)} s`;
     }, 1000);
+  }
+
+  closer() {
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "tv-close",
+        "aria-label": t("Close this message"),
+        onclick: () => this.close(),
+      },
+      "×",
+    );
+  }
+
+  /** The text stays where programs that read the page aloud find it, unseen. */
+  close() {
+    this.box.classList.add("tv-read");
+    this.value = {};
+    this.atEdge();
   }
 
   atEdge() {
