@@ -22,7 +22,7 @@ LAYERS = [
 app
 components.server
 components.page
-components.desk components.endpoints components.lessons
+components.desk components.endpoints components.history components.lessons
 components.compare
 components.ask components.look
 components.screen
@@ -31,7 +31,7 @@ components.site
 components.runs
 components.settings
 components components.widgets components.setting_readers components.setting_table
-components.error_text
+components.error_text components.i18n
 tokviz.__main__
 tokviz.cli
 tokviz.catalog

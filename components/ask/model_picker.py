@@ -19,6 +19,7 @@ from tokviz.models.checkpoints.memory import free_bytes
 from tokviz.models.checkpoints.placement import Placement
 
 from ..error_text import error_text
+from ..i18n import translated
 from ..runs.models import Models, pinned
 from ..screen import QUICK, SKIP, ModelPicker, Screen
 from ..site import Site
@@ -45,8 +46,8 @@ def model_picker(models: Models) -> ModelPicker:
     model = gr.Dropdown(
         choices(models),
         value=first,
-        label="Model",
-        info=HINT if models.personal else None,
+        label=translated("Model"),
+        info=translated(HINT) if models.personal else None,
         allow_custom_value=models.personal,
         visible=len(models.names) > 1,
         elem_id="tv-model",
@@ -58,8 +59,12 @@ def model_picker(models: Models) -> ModelPicker:
         apply_default_css=False,
     )
     with gr.Row(visible=models.personal, elem_id="tv-model-load"):
-        fetch = gr.Button("Load it now", size="sm", visible=False, elem_id="tv-model-fetch")
-        stop = gr.Button("Stop loading", size="sm", visible=False, elem_id="tv-model-stop")
+        fetch = gr.Button(
+            translated("Load it now"), size="sm", visible=False, elem_id="tv-model-fetch"
+        )
+        stop = gr.Button(
+            translated("Stop loading"), size="sm", visible=False, elem_id="tv-model-stop"
+        )
     return ModelPicker(model, card, fetch, stop, gr.BrowserState("", storage_key=KEPT, secret=KEPT))
 
 

@@ -13,6 +13,7 @@ from tokviz.images import letterboxed
 
 from ..answering.run_request import ask_about_shown
 from ..error_text import error_text
+from ..i18n import translated
 from ..runs.models import photograph_hint
 from ..runs.pictures import Sent, as_list
 from ..screen import MODEL, QUICK, AskPanel, Screen, SeveralPanel, StopButton, run_and_show
@@ -33,8 +34,8 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
         image = SafeImage(
             type="filepath",
             sources=["upload", "clipboard"],
-            label="Your picture",
-            placeholder=PLACEHOLDER,
+            label=translated("Your picture"),
+            placeholder=translated(PLACEHOLDER),
             height=140,
             elem_id="tv-picture",
             buttons=[],
@@ -42,7 +43,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
         gallery, frames = several_pictures()
         prompt = gr.Textbox(
             run.prompt if run else "",
-            label="Your question",
+            label=translated("Your question"),
             placeholder="is there a dog ?",
             lines=2,
             max_lines=6,
@@ -50,13 +51,17 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             elem_id="tv-prompt",
         )
         with gr.Row(equal_height=True, elem_id="tv-ask-row"):
-            ask = gr.Button("Ask", variant="primary", elem_id="tv-ask-go", min_width=90, scale=3)
-            stop = gr.Button("Stop", interactive=False, elem_id="tv-stop", min_width=70, scale=1)
+            ask = gr.Button(
+                translated("Ask"), variant="primary", elem_id="tv-ask-go", min_width=90, scale=3
+            )
+            stop = gr.Button(
+                translated("Stop"), interactive=False, elem_id="tv-stop", min_width=70, scale=1
+            )
         picker = model_picker(site.models)
         examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
         several = SeveralPanel(gr.State(Sent()), several_upload(), gallery, frames)
         trace = SafeUpload(
-            "Open a trace file",
+            translated("Open a trace file"),
             file_types=[".safetensors", ".json", ".npz"],
             size="sm",
             elem_id="tv-open-trace",

@@ -14,6 +14,7 @@ from tokviz.images import preview_jpeg
 from tokviz.view.encode import data_url
 
 from ..error_text import error_text
+from ..i18n import translated
 from ..runs.pictures import MAX_PICTURES, Pictures, Sent, as_list, is_film_file
 from ..screen import QUICK, SKIP, AskPanel, Screen
 from ..site import Site
@@ -32,7 +33,7 @@ EMPTY: dict[str, Any] = {"items": [], "film": False}
 def several_upload() -> SafeUpload:
     """Build the button that takes several pictures, or a film."""
     return SafeUpload(
-        "Several pictures, or a film",
+        translated("Several pictures, or a film"),
         file_count="multiple",
         file_types=KINDS,
         size="sm",
@@ -45,9 +46,14 @@ def several_pictures() -> tuple[Gallery, gr.Slider]:
     """Build the row of small pictures and the number of frames."""
     gallery = Gallery(EMPTY, elem_id="tv-several")
     frames = gr.Slider(
-        1, MAX_FRAMES, DEFAULT_FRAMES, step=1, label="Frames of the film", visible=False,
+        1,
+        MAX_FRAMES,
+        DEFAULT_FRAMES,
+        step=1,
+        label=translated("Frames of the film"),
+        visible=False,
         elem_id="tv-frames",
-    )  # fmt: skip
+    )
     return gallery, frames
 
 

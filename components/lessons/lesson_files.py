@@ -31,7 +31,13 @@ STEP = re.compile(r"^## +(.+)$", re.M)
 BLOCK = re.compile(r"^```(page|task)\n(.*?)^```\n?", re.M | re.S)
 PAGE_FIELDS = (
     "example", "lane", "map", "layer", "head", "keep", "opacity", "token", "words", "fates",
+    "focus",
 )  # fmt: skip
+FOCUS = (
+    "picture", "sentence", "legend", "words", "layers", "maps", "heads", "paint", "lanes",
+    "lane 1", "lane 2", "lane 3", "ask", "sweep", "desk",
+)  # fmt: skip
+"""Parts of the page that a step can speak of; assets/js/page/highlight.js finds them."""
 TASK_FIELDS = ("ask", *TASK_KINDS, "right", "lane", "layer", "word", "within", "hint", "why")
 
 
@@ -57,9 +63,23 @@ class LessonStep:
         return FULL if lane is None else lane
 
     @property
+    def focus(self) -> str:
+        """Return the part of the page that the step speaks of, one of FOCUS."""
+        if self.page.get("focus"):
+            return str(self.page["focus"])
+        task = self.task
+        if task is not None and task.kind == "done":
+            return "lanes"
+        if task is not None and task.quantity.startswith("share"):
+            return "layers"
+        if self.page.get("words"):
+            return "words"
+        return "legend" if "lane" in self.page else "picture"
+
+    @property
     def view(self) -> dict[str, Any]:
         """Return how the step looks at it, with the fields that a link has."""
-        query = {str(k): _as_query(v) for k, v in self.page.items()}
+        query = {str(k): _as_query(v) for k, v in self.page.items() if k != "focus"}
         return read_view(query)
 
 
@@ -71,6 +91,13 @@ class Lesson:
     title: str
     minutes: int
     steps: tuple[LessonStep, ...]
+
+    @property
+    def needs(self) -> str:
+        """What the lesson needs, in words: a run of the model, or stored runs alone."""
+        kinds = {step.task.kind for step in self.steps if step.task}
+        runs = "done" in kinds
+        return "runs the small model (no network)" if runs else "stored runs alone, no model"
 
 
 def _as_query(value: Any) -> str:
@@ -132,6 +159,8 @@ def _step(where: str, title: str, body: str) -> LessonStep:
     for kind, text in BLOCK.findall(body):
         if kind == "page":
             page = _mapping(text, f"{where}, page", PAGE_FIELDS)
+            if page.get("focus", FOCUS[0]) not in FOCUS:
+                raise LessonError(f"{where}, page: focus must be one of {', '.join(FOCUS)}.")
         else:
             task = _task(where, _mapping(text, f"{where}, task", TASK_FIELDS))
     return LessonStep(title, BLOCK.sub("", body).strip(), page, task)

@@ -6,8 +6,11 @@ from typing import Any
 import gradio as gr
 
 from ..ask.opening import show_example
-from ..screen import QUICK, SKIP, Screen, frame
+from ..i18n import translated
+from ..runs.runs import FULL, GONE
+from ..screen import QUICK, SKIP, Screen, frame, show_run
 from ..site import Site
+from ..widgets.highlight import Highlight
 from ..widgets.notice import notice
 from ..widgets.widget import event_payload
 from .lesson_files import Lesson, LessonStep, read_lessons
@@ -32,6 +35,10 @@ class LessonsPanel:
     verdict: gr.Markdown
     back: gr.Button
     onward: gr.Button
+    highlight: Highlight
+    resume: gr.Button
+    kept: gr.State
+    "The visitor's work before the lesson: a `Work`, or None."
 
     @property
     def outputs(self) -> list[Any]:
@@ -40,6 +47,17 @@ class LessonsPanel:
             self.side, self.place, self.menu, self.text, self.ask, self.choices, self.number,
             self.check, self.verdict, self.back, self.onward,
         ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a visitor had on the page when a lesson began."""
+
+    run: str
+    "Name of the run that the page showed."
+    prompt: str
+    image: str | None
+    "Path of the uploaded picture."
 
 
 class LessonHandlers:
@@ -51,10 +69,6 @@ class LessonHandlers:
     def choose(self, name: str, request: gr.Request) -> tuple[Any, ...]:
         """Open a lesson at its first step."""
         return self.go(name, 0, request)
-
-    def about(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
-        """Open the lesson about a part of the model that was clicked."""
-        return self.go(str(event_payload(event).get("lesson")), 0, request)
 
     def move(self, place: list[Any], by: int, request: gr.Request) -> tuple[Any, ...]:
         """Go some steps on or back."""
@@ -79,14 +93,54 @@ class LessonHandlers:
         """
         lesson = self.lessons.get(name)
         if lesson is None:
-            return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame())
+            return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame(), SKIP)
         number = min(max(number, 0), len(lesson.steps) - 1)
         step = lesson.steps[number]
         page = (SKIP, SKIP, SKIP, *frame(message=notice()))
         if step.page.get("example"):
             self.site.stops.leave(str(request.session_hash))
             page = show_example(self.site, str(step.page["example"]), step.lane, step.view)
-        return (*shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1]), *page)
+        panel = shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1])
+        return (*panel, *page, {"focus": step.focus, "turn": f"{name} {number}"})
+
+    def begin(
+        self,
+        name: str,
+        kept: Work | None,
+        session: str,
+        prompt: str,
+        image: str | None,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        """Open a lesson from the menu; what the visitor has now is remembered."""
+        return (*self.choose(name, request), *remembered(kept, Work(session, prompt, image)))
+
+    def begin_about(
+        self,
+        kept: Work | None,
+        session: str,
+        prompt: str,
+        image: str | None,
+        event: gr.EventData,
+        request: gr.Request,
+    ) -> tuple[Any, ...]:
+        """Open the lesson about a part of the model that was clicked."""
+        name = str(event_payload(event).get("lesson"))
+        return self.begin(name, kept, session, prompt, image, request)
+
+    def resume(self, kept: Work | None, request: gr.Request) -> tuple[Any, ...]:
+        """End the lesson and show again what the visitor had before it."""
+        run = self.site.run(kept.run) if kept is not None else None
+        closed = (gr.Sidebar(open=False), ["", 0], None, *[SKIP] * 8)
+        button = gr.Button(visible=False)
+        self.site.stops.leave(str(request.session_hash))
+        if kept is None or run is None or not run.traces:
+            page = (SKIP, SKIP, SKIP, *frame(message=notice(GONE, "warn")))
+            return (*closed, *page, {"focus": ""}, button, None)
+        lane = FULL if FULL in run.traces else min(run.traces)
+        back = show_run(run, lane, message=notice("Back at what you had before the lesson."))
+        row = self.site.stored.value(run.example)
+        return (*closed, kept.image, kept.prompt, row, *back, {"focus": ""}, button, None)
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open the lesson that the page's address names."""
@@ -104,6 +158,11 @@ class LessonHandlers:
             return ""
         done, text = check(task, self.site.run(session), chosen if task.choices else number)
         return f"{'✅' if done else '➡️'} {text}"
+
+
+def remembered(kept: Work | None, now: Work) -> tuple[Any, Any]:
+    """Return the button back and the work it leads to: what was there before the first lesson."""
+    return gr.Button(visible=True), now if kept is None else kept
 
 
 def shown(lesson: Lesson, number: int, step: LessonStep, *, last: bool) -> tuple[Any, ...]:
@@ -133,24 +192,67 @@ def lessons_panel(lessons: dict[str, Lesson]) -> LessonsPanel:
         position="right", open=False, width="min(26rem, 92vw)", elem_id="tv-lessons"
     ) as side:
         gr.Markdown("## Lessons")
-        place = gr.State(["", 0])
-        choose = gr.Dropdown(menu, value=None, label=CHOOSE, elem_id="tv-lesson-menu")
-        text = gr.Markdown(
-            "Short lessons with something to find out or to do in each. All of them use the small "
-            "model that comes with tokviz.",
-            elem_id="tv-lesson-text",
+        resume = gr.Button(
+            translated("Back to my work"),
+            visible=False,
+            size="sm",
+            variant="secondary",
+            elem_id="tv-resume",
         )
+        place = gr.State(["", 0])
+        choose = gr.Dropdown(menu, value=None, label=translated(CHOOSE), elem_id="tv-lesson-menu")
+        text = gr.Markdown(overview(lessons), elem_id="tv-lesson-text")
         ask = gr.Markdown(visible=False, elem_id="tv-lesson-ask")
-        choices = gr.Radio([], label="Your answer", visible=False, elem_id="tv-lesson-choices")
-        number = gr.Number(None, label="Your answer", visible=False, elem_id="tv-lesson-number")
-        go = gr.Button("Check", visible=False, variant="secondary", elem_id="tv-lesson-check")
+        choices = gr.Radio(
+            [], label=translated("Your answer"), visible=False, elem_id="tv-lesson-choices"
+        )
+        number = gr.Number(
+            None, label=translated("Your answer"), visible=False, elem_id="tv-lesson-number"
+        )
+        go = gr.Button(
+            translated("Check"), visible=False, variant="secondary", elem_id="tv-lesson-check"
+        )
         verdict = gr.Markdown(elem_id="tv-lesson-verdict")
         with gr.Row():
-            back = gr.Button("Back", interactive=False, size="sm", elem_id="tv-lesson-back")
-            onward = gr.Button(
-                "Next", interactive=False, size="sm", variant="primary", elem_id="tv-lesson-next"
+            back = gr.Button(
+                translated("Back"), interactive=False, size="sm", elem_id="tv-lesson-back"
             )
-    return LessonsPanel(side, place, choose, text, ask, choices, number, go, verdict, back, onward)
+            onward = gr.Button(
+                translated("Next"),
+                interactive=False,
+                size="sm",
+                variant="primary",
+                elem_id="tv-lesson-next",
+            )
+        highlight = Highlight({})
+    return LessonsPanel(
+        side, place, choose, text, ask, choices, number, go, verdict, back, onward, highlight,
+        resume, gr.State(None),
+    )  # fmt: skip
+
+
+def overview(lessons: dict[str, Lesson]) -> str:
+    """Return what stands there before a lesson is chosen: for learners and for teachers."""
+    total = sum(lesson.minutes for lesson in lessons.values())
+    rows = [
+        f"| {number} | {lesson.title} | {lesson.minutes} min | {lesson.needs} |"
+        for number, lesson in enumerate(lessons.values(), start=1)
+    ]
+    return "\n".join(
+        [
+            "Short lessons with something to find out or to do in each. All of them use the small "
+            "model that comes with tokviz. What you have on the page now is kept: “Back to my "
+            "work” shows it again.",
+            "",
+            f"**For teachers.** {len(lessons)} lessons, {total} minutes together. Each learner "
+            "needs a browser; one laptop without network can serve a class. **Present** enlarges "
+            "the page for a projector.",
+            "",
+            "| | Lesson | Time | Needs |",
+            "|---|---|---|---|",
+            *rows,
+        ]
+    )
 
 
 def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
@@ -160,9 +262,13 @@ def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
         return
     panel, teaching = lessons_panel(lessons), LessonHandlers(site, lessons)
     ask = screen.ask
-    everything = [*panel.outputs, ask.image, ask.prompt, ask.examples, *screen.outputs]
-    panel.menu.input(teaching.choose, panel.menu, everything, **QUICK)
-    screen.show.overlay.lesson(teaching.about, None, everything, **QUICK)
+    page_parts = [ask.image, ask.prompt, ask.examples, *screen.outputs, panel.highlight]
+    everything = [*panel.outputs, *page_parts]
+    resumed = [*everything, panel.resume, panel.kept]
+    before = [panel.kept, screen.session, ask.prompt, ask.image]
+    panel.menu.input(teaching.begin, [panel.menu, *before], resumed, **QUICK)
+    screen.show.overlay.lesson(teaching.begin_about, before, resumed, **QUICK)
+    panel.resume.click(teaching.resume, panel.kept, resumed, **QUICK)
     panel.back.click(teaching.back, panel.place, everything, **QUICK)
     panel.onward.click(teaching.onward, panel.place, everything, **QUICK)
     page.load(teaching.open_link, None, everything, **QUICK)

@@ -15,6 +15,7 @@ import gradio as gr
 from ..ask.opening import draw_all
 from ..endpoints.mcp_tools import answer_tool_calls
 from ..error_text import QuietFormatter
+from ..i18n import translations
 from ..page import build, theme
 from ..runs.journal import JsonLines
 from ..runs.models import Models, check_placement
@@ -98,6 +99,7 @@ def launch(site: Site, page: gr.Blocks) -> None:
         root_path=os.environ.get("GRADIO_ROOT_PATH"),
         theme=theme(),
         head=head(),
+        i18n=translations(),
         max_file_size=f"{settings.upload_mb}mb",
         allowed_paths=[],
         enable_monitoring=False,

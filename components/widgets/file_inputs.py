@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ..error_text import error_text
+from ..i18n import plain
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,8 @@ def name_of(event: Any) -> str:
 
 def input_names(event: Any) -> list[str]:
     """Return the labels of an event's inputs."""
-    return [str(getattr(block, "label", None) or block.get_block_name()) for block in event.inputs]
+    names = ((getattr(block, "label", None) or block.get_block_name()) for block in event.inputs)
+    return [plain(name) for name in names]
 
 
 class Page(gr.Blocks):

@@ -8,6 +8,7 @@ import gradio as gr
 from tokviz.shipped_files import ASSETS
 from tokviz.view.script import linked
 
+from ..i18n import head_script
 from .payload_cache import as_sent
 
 STYLES = ("tokviz", "desk", "page")
@@ -16,7 +17,8 @@ STYLES = ("tokviz", "desk", "page")
 def head() -> str:
     """Return the styles and scripts of all widgets for the page's <head>."""
     css = "\n".join((ASSETS / "css" / f"{name}.css").read_text("utf-8") for name in STYLES)
-    return f"<style>{css}</style><script>{linked('page/main.js')}</script>"
+    script = f"{head_script()}\n{linked('page/main.js')}"
+    return f"<style>{css}</style><script>{script}</script>"
 
 
 def event_payload(event: gr.EventData) -> Mapping[str, Any]:

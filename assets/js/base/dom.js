@@ -1,5 +1,7 @@
 /** Making and changing nodes of the page. Every text becomes a text node, never markup. */
 
+import { translateFixed } from "./translate.js";
+
 /**
  * Make a node: el("button", { class: "x", onclick: act, "aria-label": "y" }, "text", node, ...).
  * Attributes and children that are null are left out; a text becomes a text node.
@@ -25,10 +27,12 @@ export const el = (tag, attributes = {}, ...children) => {
  * `partsOf(root).canvas`.
  * @returns {Record<string, any>}
  */
-export const partsOf = (root) =>
-  Object.fromEntries(
+export const partsOf = (root) => {
+  translateFixed(root);
+  return Object.fromEntries(
     Array.from(root.querySelectorAll("[data-part]"), (node) => [node.dataset.part, node]),
   );
+};
 
 /** Replace the children of a node; the keyboard focus stays at the same place inside it. */
 export const fill = (node, ...children) => {

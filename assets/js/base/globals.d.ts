@@ -1,7 +1,9 @@
 /** What this page and Gradio put on the window; read by tsc alone. */
+declare var __tokvizTexts: Record<string, string> | undefined;
+declare var __tokvizLanguages:
+  | { names: Record<string, string>; language?: string; kept?: string }
+  | undefined;
 interface Window {
   __tokviz: any;
-  /** English -> the reader's language; see components/i18n.py. */
-  __tokvizTexts?: Record<string, string>;
   gradio_config?: { root?: string };
 }

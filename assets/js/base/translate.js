@@ -4,7 +4,7 @@
  */
 
 /** @returns {Record<string, string>} English -> the reader's language; none for English. */
-const table = () => window.__tokvizTexts || {};
+const table = () => globalThis.__tokvizTexts || {};
 
 /**
  * A text in the reader's language.
@@ -15,3 +15,26 @@ export const t = (english, values = {}) =>
   (table()[english] ?? english).replace(/\{(\w+)\}/g, (field, name) =>
     name in values ? String(values[name]) : field,
   );
+
+/** Marks a text that `t` gets later, so that the test of the tables finds it. */
+export const key = (english) => english;
+
+/** Attributes of a template that are texts. */
+const TEXTS = ["aria-label", "aria-roledescription", "title", "placeholder"];
+
+/**
+ * Put the fixed texts of a template into the reader's language, once, while nothing else is in it.
+ * @param {Element} root
+ */
+export const translateFixed = (root) => {
+  if (!Object.keys(table()).length) return;
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = /** @type {Text} */ (walker.currentNode);
+    const text = node.data.trim();
+    if (text && table()[text]) node.data = node.data.replace(text, table()[text]);
+  }
+  for (const node of root.querySelectorAll(TEXTS.map((name) => `[${name}]`).join()))
+    for (const name of TEXTS)
+      if (node.hasAttribute(name)) node.setAttribute(name, t(node.getAttribute(name)));
+};

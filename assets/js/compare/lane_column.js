@@ -6,6 +6,7 @@
 import { el, fill, scrollToPart, writeText } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
 import { plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { LaneOwnSettings } from "./lane_own_settings.js";
 import { LanePicture } from "./lane_picture.js";
 import { markedWords } from "./marked_words.js";
@@ -49,13 +50,14 @@ export class LaneColumn {
   fullHead() {
     this.asked = el("p", { class: "tv-question" });
     return [
-      el("h3", {}, "All tokens"),
+      el("h3", {}, t("All tokens")),
       this.asked,
       el(
         "p",
         { class: "tv-small" },
-        `The full answer, with all ${this.owner.value.n || ""} visual tokens. ` +
-          `Everything else is measured against it.`,
+        t("The full answer, with all {n} visual tokens. Everything else is measured against it.", {
+          n: this.owner.value.n || "",
+        }),
       ),
     ];
   }
@@ -69,11 +71,13 @@ export class LaneColumn {
   head() {
     if (this.plan.method === BY_HAND)
       return [
-        el("h3", {}, "Chosen by hand"),
+        el("h3", {}, t("Chosen by hand")),
         el(
           "p",
           { class: "tv-small" },
-          `Exactly the ${plural(this.plan.keep, "token")} painted in above, at their own places.`,
+          t("Exactly the tokens painted in above, at their own places: {tokens}.", {
+            tokens: plural(this.plan.keep, "token"),
+          }),
         ),
       ];
     this.form = new PlanForm(this.owner, this.index, () => this.edited());
@@ -96,12 +100,12 @@ export class LaneColumn {
           this.owner.results();
         },
       },
-      "Let it choose",
+      t("Let it choose"),
     );
     return el(
       "p",
       { class: "tv-small" },
-      `The answer is made to begin with “${plan.forcedText || "…"}”. `,
+      t("The answer is made to begin with “{text}”. ", { text: plan.forcedText || "…" }),
       drop,
     );
   }
@@ -111,7 +115,7 @@ export class LaneColumn {
     if (!this.lane) return;
     this.node.classList.add("tv-stale");
     this.verdict.classList.add("tv-changed");
-    this.verdict.textContent = "Settings changed: press Compare to run them.";
+    this.verdict.textContent = t("Settings changed: press Compare to run them.");
   }
 
   /**
@@ -136,7 +140,7 @@ export class LaneColumn {
     const { lane } = this;
     this.answer.classList.toggle("tv-typing", Boolean(lane && !lane.done && !lane.error));
     if (!lane) {
-      const text = phase === "running" ? "Waiting …" : "Not asked yet: press Compare.";
+      const text = phase === "running" ? t("Waiting …") : t("Not asked yet: press Compare.");
       fill(this.answer, el("span", { class: "tv-small" }, text));
       this.verdict.textContent = this.status.textContent = "";
       return;
@@ -146,7 +150,9 @@ export class LaneColumn {
     else this.answer.textContent = lane.text || "…";
     fill(
       this.verdict,
-      lane.by ? el("span", { class: "tv-by" }, `Answered by ${lane.by}. `) : null,
+      lane.by
+        ? el("span", { class: "tv-by" }, t("Answered by {model}. ", { model: lane.by }))
+        : null,
       lane.verdict,
     );
     this.verdict.classList.toggle("tv-changed", lane.changed);
@@ -171,11 +177,11 @@ export class LaneColumn {
 
   showButtons() {
     const name =
-      this.index < 0 ? "all tokens" : this.plan ? this.plan.method || "all tokens again" : "";
+      this.index < 0 ? t("all tokens") : this.plan ? this.plan.method || "all tokens again" : "";
     const open = {
       type: "button",
       class: "tv-tool",
-      "aria-label": `Open in the viewer: ${name}`,
+      "aria-label": t("Open in the viewer: {name}", { name }),
       onclick: () => {
         this.owner.trigger("explore", { lane: this.index });
         scrollToPart("#tv-main");
@@ -184,14 +190,14 @@ export class LaneColumn {
     const remove = {
       type: "button",
       class: "tv-tool tv-quiet",
-      "aria-label": `Remove ${name}`,
+      "aria-label": t("Remove {name}", { name }),
       disabled: this.owner.busy(),
       onclick: () => this.owner.remove(this.index),
     };
     fill(
       this.tools,
-      this.lane?.overlay ? el("button", open, "Open in the viewer") : null,
-      this.index >= 0 ? el("button", remove, "Remove") : null,
+      this.lane?.overlay ? el("button", open, t("Open in the viewer")) : null,
+      this.index >= 0 ? el("button", remove, t("Remove")) : null,
     );
   }
 
@@ -204,7 +210,7 @@ export class LaneColumn {
     return el(
       "tr",
       { title },
-      el("th", { scope: "row" }, "Next-word difference"),
+      el("th", { scope: "row" }, t("Next-word difference")),
       el(
         "td",
         { colSpan: 2, class: "tv-difference" },

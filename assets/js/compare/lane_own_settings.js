@@ -7,6 +7,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { markedTitle, plainText, withCode } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -73,7 +74,7 @@ export class LaneOwnSettings {
   question() {
     const line = el("input", {
       type: "text",
-      placeholder: "same as above",
+      placeholder: t("same as above"),
       "aria-label": `Question of ${this.name}`,
       oninput: () => {
         this.plan.prompt = line.value.trim() || null;
@@ -139,7 +140,7 @@ export class LaneOwnSettings {
           this.owner.results();
         },
       },
-      el("option", { value: "" }, "same as above"),
+      el("option", { value: "" }, t("same as above")),
       ...models.map((name) => el("option", { value: name }, name)),
     );
     select.value = this.plan.model || "";
@@ -152,7 +153,7 @@ export class LaneOwnSettings {
     const most = Math.max(count, (plan.layer ?? -1) + 1);
     fill(
       this.layer,
-      el("option", { value: "" }, "as in the viewer"),
+      el("option", { value: "" }, t("as in the viewer")),
       ...Array.from({ length: most }, (_, i) => el("option", { value: String(i) }, String(i))),
     );
     this.layer.value = plan.layer === null || plan.layer === undefined ? "" : String(plan.layer);

@@ -6,6 +6,7 @@
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { formatNumber } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { swatch } from "../explorer/legend.js";
 import { Painter } from "../explorer/painter.js";
 import { palette } from "../explorer/palette.js";
@@ -26,7 +27,7 @@ export class LanePicture {
     this.column = column;
     this.canvas = el("canvas", {
       class: "tv-lane-picture",
-      "aria-label": "What became of each token",
+      "aria-label": t("What became of each token"),
     });
     this.tip = el("div", { class: "tv-tip", hidden: true });
     this.frame = el("div", { class: "tv-frame" }, this.canvas, this.tip);
@@ -160,11 +161,15 @@ export class LanePicture {
   attentionEntry({ view }) {
     const colours = palette.onGrey.filter((_, i) => i % 51 === 0).join(",");
     const style = `background: linear-gradient(to right, ${colours})`;
-    const whose = Number.isInteger(this.column.plan?.layer) ? "its own" : "as in the viewer";
+    const whose = Number.isInteger(this.column.plan?.layer) ? t("its own") : t("as in the viewer");
     const high = formatNumber(this.owner.high);
     return [
       el("span", { class: "tv-ramp", style }),
-      `attention in layer ${view.layer} (${whose}): 0 to ${high} in every lane`,
+      t("attention in layer {layer} ({whose}): 0 to {high} in every lane", {
+        layer: view.layer,
+        whose,
+        high,
+      }),
     ];
   }
 
@@ -176,11 +181,11 @@ export class LanePicture {
     const merged = (i) => fates[i] === 1;
     const groups = fates ? new Set(scene.groupsAt(null).filter((_, i) => merged(i))).size : 0;
     // in a cache that is shortened head by head, more tokens are left than each head keeps
-    const inHeads = scene.fatesInHead(null, 0) ? " in at least one head" : "";
+    const inHeads = scene.fatesInHead(null, 0) ? t(" in at least one head") : "";
     const texts = [
-      ["kept", `kept ${counts[0]}${inHeads}`],
-      ["tinted", `merged ${counts[1]} into ${groups}`],
-      ["pruned", `pruned ${counts[2]}`],
+      ["kept", t("kept {count}", { count: counts[0] }) + inHeads],
+      ["tinted", t("merged {count} into {groups}", { count: counts[1], groups })],
+      ["pruned", t("pruned {count}", { count: counts[2] })],
     ];
     return texts.filter((_, i) => counts[i]).map(([name, text]) => [swatch(name), text]);
   }

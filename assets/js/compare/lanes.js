@@ -8,6 +8,7 @@
 import { el, fill, partsOf } from "../base/dom.js";
 import { BY_HAND, planKey, plansText } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
+import { t } from "../base/translate.js";
 import { LaneColumn } from "./lane_column.js";
 
 /** Equal for plans with the same answer: the layer of the picture does not matter. */
@@ -136,7 +137,7 @@ export class Lanes {
         ? el(
             "button",
             { type: "button", class: "tv-primary tv-stop", onclick: () => this.stop() },
-            "Stop",
+            t("Stop"),
           )
         : el(
             "button",
@@ -146,13 +147,13 @@ export class Lanes {
               disabled: !this.value.ready,
               onclick: () => this.run(),
             },
-            this.plans.length ? "Compare" : "Ask with all tokens",
+            this.plans.length ? t("Compare") : t("Ask with all tokens"),
           ),
       room
         ? el(
             "button",
             { type: "button", class: "tv-tool", disabled: this.busy(), onclick: () => this.add() },
-            "+ Add a method",
+            t("+ Add a method"),
           )
         : null,
       this.choice(),
@@ -165,12 +166,12 @@ export class Lanes {
   choice() {
     const select = el(
       "select",
-      { "aria-label": "What the pictures show", onchange: () => this.show(select.value) },
-      el("option", { value: "fates" }, "what became of each token"),
-      el("option", { value: "looked" }, "where the model looked"),
+      { "aria-label": t("What the pictures show"), onchange: () => this.show(select.value) },
+      el("option", { value: "fates" }, t("what became of each token")),
+      el("option", { value: "looked" }, t("where the model looked")),
     );
     select.value = this.pictures;
-    return el("label", { class: "tv-shows" }, "Pictures show ", select);
+    return el("label", { class: "tv-shows" }, t("Pictures show "), select);
   }
 
   show(pictures) {
@@ -213,7 +214,7 @@ export class Lanes {
    */
   askByHand(tokens) {
     if (!this.value || this.busy())
-      return "Another answer is being written: ask again when it is done.";
+      return t("Another answer is being written: ask again when it is done.");
     const plan = { method: BY_HAND, keep: tokens.length, tokens, n: this.value.n, options: {} };
     const there = this.plans.findIndex((one) => one.method === BY_HAND);
     if (there >= 0) this.plans[there] = plan;

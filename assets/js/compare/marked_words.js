@@ -1,11 +1,12 @@
 /** The words of an answer, those that differ from the full answer marked. */
 
 import { el } from "../base/dom.js";
+import { t } from "../base/translate.js";
 
 /** A word of an answer that is compared with the full one. */
 export const markedWord = ({ text, mark }) => {
-  if (mark === "added") return el("ins", { title: "only in this answer" }, text);
-  if (mark === "removed") return el("del", { title: "only in the full answer" }, text);
+  if (mark === "added") return el("ins", { title: t("only in this answer") }, text);
+  if (mark === "removed") return el("del", { title: t("only in the full answer") }, text);
   return text;
 };
 

@@ -4,6 +4,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { markedTitle, plainText, plural, withCode } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -35,7 +36,7 @@ export class PlanForm {
     this.slide = el(
       "label",
       { class: "tv-slide" },
-      el("span", { class: "tv-label" }, "Keep ", this.keepText),
+      el("span", { class: "tv-label" }, t("Keep "), this.keepText),
       this.keep,
     );
     this.nodes = [this.method, this.slide, this.badges, this.more];
@@ -61,8 +62,12 @@ export class PlanForm {
     this.keep.max = String(Math.max(n || this.owner.value.n, this.plan.keep, 1));
     this.keep.value = String(this.plan.keep);
     this.keepText.textContent = n
-      ? `${this.plan.keep} of ${n} (${Math.round((100 * this.plan.keep) / n)} %)`
-      : `${this.plan.keep} (the total is known after the first run)`;
+      ? t("{keep} of {n} ({percent} %)", {
+          keep: this.plan.keep,
+          n,
+          percent: Math.round((100 * this.plan.keep) / n),
+        })
+      : t("{keep} (the total is known after the first run)", { keep: this.plan.keep });
   }
 
   methodSelect() {
@@ -91,7 +96,7 @@ export class PlanForm {
         "aria-label": `Method of ${this.name}`,
         onchange: () => this.choose(select.value),
       },
-      this.owner.alone ? null : el("option", { value: "" }, "All tokens (nothing removed)"),
+      this.owner.alone ? null : el("option", { value: "" }, t("All tokens (nothing removed)")),
       ...groups,
     );
     select.value = this.plan.method;
@@ -114,16 +119,17 @@ export class PlanForm {
     fill(
       this.badges,
       badge(
-        entry.query_aware ? "reads the question" : "ignores the question",
+        entry.query_aware ? t("reads the question") : t("ignores the question"),
         entry.query_aware
-          ? "What it keeps depends on the prompt."
-          : "It keeps the same tokens whatever you ask.",
+          ? t("What it keeps depends on the prompt.")
+          : t("It keeps the same tokens whatever you ask."),
       ),
       badge(
-        { select: "prunes", merge: "merges", both: "prunes and merges" }[entry.kind] || entry.kind,
+        { select: t("prunes"), merge: t("merges"), both: t("prunes and merges") }[entry.kind] ||
+          entry.kind,
         plainText(entry.summary),
       ),
-      badge(entry.where, "Where it acts"),
+      badge(entry.where, t("Where it acts")),
       entry.verified
         ? null
         : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
@@ -139,7 +145,11 @@ export class PlanForm {
       : null;
     fill(
       this.more,
-      el("summary", {}, `About and ${plural(entry.options.length + 1, "option")}`),
+      el(
+        "summary",
+        {},
+        t("About and {options}", { options: plural(entry.options.length + 1, "option") }),
+      ),
       el("p", { class: "tv-small" }, ...withCode(entry.summary), " ", paper),
       ...aboutNodes(entry),
       this.positions(entry),
@@ -164,6 +174,6 @@ export class PlanForm {
       ...Object.entries(names).map(([value, text]) => el("option", { value }, text)),
     );
     select.value = this.plan.positions || "";
-    return el("label", { class: "tv-option" }, "position ids", select);
+    return el("label", { class: "tv-option" }, t("position ids"), select);
   }
 }

@@ -1,6 +1,7 @@
 /** The hallucination desk: examine an answer, force other words, search tokens, try mitigations. */
 
 import { download, el, fill, partsOf } from "../base/dom.js";
+import { t } from "../base/translate.js";
 import { ExaminedWords } from "./examined_words.js";
 import { FurtherRuns } from "./further_runs.js";
 
@@ -58,17 +59,17 @@ export class Desk {
     const { progress, error } = this.value;
     const main = (text, classes, onclick) =>
       el("button", { type: "button", class: classes, onclick }, text);
-    const page = "One page that works offline, with everything found here";
-    const trace = "The run itself; it opens again without a model";
+    const page = t("One page that works offline, with everything found here");
+    const trace = t("The run itself; it opens again without a model");
     const saving = [
-      this.button("Save this case", page, () => this.save("page")),
-      this.button("Save its trace", trace, () => this.save("trace")),
+      this.button(t("Save this case"), page, () => this.save("page")),
+      this.button(t("Save its trace"), trace, () => this.save("trace")),
     ];
     fill(
       this.parts.bar,
       this.busy
-        ? main("Stop", "tv-primary tv-stop", () => this.stop())
-        : main("Examine this answer", "tv-primary", () => this.send("examine")),
+        ? main(t("Stop"), "tv-primary tv-stop", () => this.stop())
+        : main(t("Examine this answer"), "tv-primary", () => this.send("examine")),
       ...(this.case ? saving : []),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", { class: "tv-small" }, progress),
@@ -78,7 +79,7 @@ export class Desk {
 
   /** What is shown until the run's last update comes. */
   stop() {
-    this.value = { ...this.value, progress: "Stopping …" };
+    this.value = { ...this.value, progress: t("Stopping …") };
     this.showButtons();
     this.send("halt");
   }
@@ -93,7 +94,7 @@ export class Desk {
   async save(kind) {
     const file = await this.server
       .save_case({ run: this.case.run, kind })
-      .catch(() => ({ error: "The server did not answer. Try again." }));
+      .catch(() => ({ error: t("The server did not answer. Try again.") }));
     if (file.error) {
       this.say(file.error, true);
       return;

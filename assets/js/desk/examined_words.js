@@ -3,6 +3,7 @@
 /** @import { Desk } from "./desk.js" */
 
 import { el, fill } from "../base/dom.js";
+import { t } from "../base/translate.js";
 
 export class ExaminedWords {
   /** @param {Desk} desk */
@@ -45,7 +46,7 @@ export class ExaminedWords {
       );
     fill(
       this.desk.parts.words,
-      el("h2", {}, "The answer, word by word"),
+      el("h2", {}, t("The answer, word by word")),
       el("p", { class: "tv-question" }, prompt),
       el("p", { class: "tv-deskwords" }, ...words.flatMap((word, i) => [button(word, i), " "])),
       el("p", {}, flags),
@@ -64,10 +65,10 @@ export class ExaminedWords {
     fill(
       this.desk.parts.word,
       el("h2", {}, `“${word.text}”`),
-      el("p", {}, `${word.flagged ? "Flagged" : "Not flagged"}: ${word.reason}.`),
+      el("p", {}, `${word.flagged ? t("Flagged") : t("Not flagged")}: ${word.reason}.`),
       this.mapsOf(word),
       el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)),
-      el("h2", {}, "What else it could have said here"),
+      el("h2", {}, t("What else it could have said here")),
       el("ul", { class: "tv-candidates" }, ...candidates),
       ...forced.map((run) => this.desk.runs.outcome(run)),
     );
@@ -105,8 +106,12 @@ export class ExaminedWords {
       el("span", { class: "tv-share", style: `--share: ${probability}` }),
       el("b", {}, probability.toFixed(3)),
       chosen
-        ? el("span", { class: "tv-small" }, "it said this")
-        : this.desk.button("Force", `Put “${name}” here and let the model go on`, force),
+        ? el("span", { class: "tv-small" }, t("it said this"))
+        : this.desk.button(
+            t("Force"),
+            t("Put “{name}” here and let the model go on", { name }),
+            force,
+          ),
     );
   }
 }

@@ -11,10 +11,14 @@ import { markedWords } from "../compare/marked_words.js";
 const SEARCHES = [
   [
     "necessary",
-    "What must be removed to change it?",
-    "Find tokens whose removal changes the answer",
+    t("What must be removed to change it?"),
+    t("Find tokens whose removal changes the answer"),
   ],
-  ["sufficient", "What is enough on its own?", "Find tokens that keep the answer on their own"],
+  [
+    "sufficient",
+    t("What is enough on its own?"),
+    t("Find tokens that keep the answer on their own"),
+  ],
 ];
 
 export class FurtherRuns {
@@ -35,7 +39,7 @@ export class FurtherRuns {
     );
     fill(
       desk.parts.tokens,
-      el("h2", {}, "Which tokens the answer depends on"),
+      el("h2", {}, t("Which tokens the answer depends on")),
       el("div", { class: "tv-button-row" }, ...buttons),
       ...desk.case.found.map((one) => this.found(one)),
     );
@@ -43,7 +47,7 @@ export class FurtherRuns {
 
   /** The result of one search. */
   found({ said: sentence, picture, note, spent, lane, changes }) {
-    const alt = "What was left of the picture; removed tokens are dark and hatched";
+    const alt = t("What was left of the picture; removed tokens are dark and hatched");
     return el(
       "div",
       { class: "tv-outcome" },
@@ -59,13 +63,13 @@ export class FurtherRuns {
     const { desk } = this;
     const { mitigations, mitigation_summary: summary } = desk.case;
     const button = desk.button(
-      "Try them all",
-      "Answer again with every mitigation, at its published settings",
+      t("Try them all"),
+      t("Answer again with every mitigation, at its published settings"),
       () => desk.send("mitigate"),
     );
     fill(
       desk.parts.mitigations,
-      el("h2", {}, "Mitigations"),
+      el("h2", {}, t("Mitigations")),
       el("div", { class: "tv-button-row" }, button),
       mitigations.length && !desk.busy
         ? el("p", { class: "tv-mitigation-summary" }, summary)
@@ -145,7 +149,7 @@ export class FurtherRuns {
       this.desk.send("open", { lane });
       scrollToPart("#tv-compare");
     };
-    const title = "Show this run in Compare and in the viewer";
-    return this.desk.button("Open as a lane", title, open, "tv-quiet");
+    const title = t("Show this run in Compare and in the viewer");
+    return this.desk.button(t("Open as a lane"), title, open, "tv-quiet");
   }
 }

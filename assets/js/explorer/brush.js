@@ -4,6 +4,7 @@
 
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { BrushForm } from "./brush_form.js";
 
 const MAX_UNDO = 100;
@@ -235,14 +236,17 @@ export class Brush {
       this.change((i) => +(fates[i] === 0 || (fates[i] === 1 && places.has(i))));
     }
     if (kind === "method") {
-      this.form.say("Asking the method …");
+      this.form.say(t("Asking the method …"));
       this.owner.trigger("choose", { method: name, keep });
     }
   }
 
   /** Take over what a method chose; the server's answer to "choose". */
   receive({ kept, error, title }) {
-    this.form.say(error || `Started from ${title}: ${plural(kept.length, "token")}.`);
+    this.form.say(
+      error ||
+        t("Started from {title}: {tokens}.", { title, tokens: plural(kept.length, "token") }),
+    );
     if (error || kept.some((token) => token >= this.inside.length)) return;
     const chosen = new Set(kept);
     this.change((i) => +chosen.has(i));
@@ -251,6 +255,9 @@ export class Brush {
   ask() {
     const tokens = this.tokens();
     const problem = pageState.lanes[0].askByHand(tokens);
-    this.form.say(problem || `Asking with exactly these ${plural(tokens.length, "token")} …`);
+    this.form.say(
+      problem ||
+        t("Asking with exactly these: {tokens} …", { tokens: plural(tokens.length, "token") }),
+    );
   }
 }

@@ -6,11 +6,12 @@
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { markedTitle, plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 
 /** Sides of the square brush, in tokens. */
 const SIDES = [1, 3, 5];
 const BOX = "box";
-const HINT = "Rub a thing out: drag over it, then ask again without its tokens.";
+const HINT = t("Rub a thing out: drag over it, then ask again without its tokens.");
 
 const option = (value, text) => el("option", { value: String(value) }, text);
 
@@ -24,29 +25,29 @@ export class BrushForm {
     const button = (text, act, title) =>
       el("button", { type: "button", class: "tv-tool", title, onclick: act }, text);
     this.toggle = button(
-      "Paint tokens",
+      t("Paint tokens"),
       () => brush.toggle(),
-      "Choose by hand which tokens the model gets",
+      t("Choose by hand which tokens the model gets"),
     );
-    this.undo = button("Undo", () => brush.undo(), "Ctrl+Z");
-    this.redo = button("Redo", () => brush.redo(), "Ctrl+Shift+Z");
-    this.invert = button("Invert", () => brush.change((i) => 1 - brush.inside[i]));
-    this.clear = button("Clear", () => brush.change(() => 1), "All tokens back in");
+    this.undo = button(t("Undo"), () => brush.undo(), "Ctrl+Z");
+    this.redo = button(t("Redo"), () => brush.redo(), "Ctrl+Shift+Z");
+    this.invert = button(t("Invert"), () => brush.change((i) => 1 - brush.inside[i]));
+    this.clear = button(t("Clear"), () => brush.change(() => 1), t("All tokens back in"));
     this.mode = el(
       "select",
-      { "aria-label": "What the brush does" },
-      option(0, "out"),
-      option(1, "in"),
+      { "aria-label": t("What the brush does") },
+      option(0, t("out")),
+      option(1, t("in")),
     );
     this.size = el(
       "select",
-      { "aria-label": "Brush size in tokens" },
+      { "aria-label": t("Brush size in tokens") },
       ...SIDES.map((side) => option((side - 1) / 2, `${side} × ${side}`)),
-      option(BOX, "rectangle"),
+      option(BOX, t("rectangle")),
     );
     this.size.value = "1";
     this.start = el("select", {
-      "aria-label": "Start from",
+      "aria-label": t("Start from"),
       onchange: () => {
         const [kind, name] = this.start.value.split(" ");
         this.start.value = "";
@@ -57,7 +58,7 @@ export class BrushForm {
     this.ask = el(
       "button",
       { type: "button", class: "tv-primary", onclick: () => brush.ask() },
-      "Ask again with exactly these",
+      t("Ask again with exactly these"),
     );
     this.message = el("p", { class: "tv-brush-message", role: "status" });
     this.place();
@@ -68,19 +69,19 @@ export class BrushForm {
     this.controls = el(
       "div",
       { class: "tv-brushbox" },
-      el("h2", {}, "Choose tokens by hand"),
+      el("h2", {}, t("Choose tokens by hand")),
       el(
         "div",
         { class: "tv-switches" },
-        label("Paint ", this.mode),
-        label("Brush ", this.size),
-        label("Start from ", this.start),
+        label(t("Paint "), this.mode),
+        label(t("Brush "), this.size),
+        label(t("Start from "), this.start),
       ),
       el("div", { class: "tv-toolrow" }, this.invert, this.clear, this.undo, this.redo),
       el(
         "p",
         { class: "tv-small" },
-        "Hatched tokens are left out. With Shift a drag paints a rectangle; Esc ends painting.",
+        t("Hatched tokens are left out. With Shift a drag paints a rectangle; Esc ends painting."),
       ),
     );
     fill(this.parts.paint, this.controls);
@@ -122,9 +123,9 @@ export class BrushForm {
     fill(
       this.start,
       option("", "…"),
-      option("map", "the top of this map"),
-      group("what a lane below kept", kept),
-      group("what a method would keep", methods),
+      option("map", t("the top of this map")),
+      group(t("what a lane below kept"), kept),
+      group(t("what a method would keep"), methods),
     );
   }
 
@@ -139,14 +140,14 @@ export class BrushForm {
     const chosen = brush.tokens().length;
     parts.canvas.classList.toggle("tv-painting", active);
     parts.brush.parentElement.classList.toggle("tv-byhand", active);
-    this.toggle.textContent = active ? "Stop painting" : "Paint tokens";
+    this.toggle.textContent = active ? t("Stop painting") : t("Paint tokens");
     this.toggle.setAttribute("aria-pressed", String(active));
     this.toggle.disabled = !inside.length;
     this.undo.disabled = !brush.undone.length;
     this.redo.disabled = !brush.redone.length;
     const count = chosen
-      ? `${chosen} of ${inside.length} tokens are in.`
-      : "No token is in: paint at least one in.";
+      ? t("{chosen} of {n} tokens are in.", { chosen, n: inside.length })
+      : t("No token is in: paint at least one in.");
     this.count.textContent = active ? count : "";
     this.ask.hidden = !active || !pageState.lanes.length;
     this.ask.disabled = !chosen;
@@ -167,10 +168,10 @@ export class BrushForm {
       return;
     }
     this.message.classList.remove("tv-hint");
-    const verdict = lane.changed ? "The answer changed." : "Same answer as with all tokens.";
+    const verdict = lane.changed ? t("The answer changed.") : t("Same answer as with all tokens.");
     fill(
       this.message,
-      el("b", {}, `With ${plural(lane.keep, "token")}: `),
+      el("b", {}, t("With {tokens}: ", { tokens: plural(lane.keep, "token") })),
       `“${lane.text}” `,
       el("span", { class: "tv-small" }, verdict),
     );

@@ -7,6 +7,7 @@
 
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatNumber, formatPercent } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { palette, scaled } from "./palette.js";
 
 /** Longest side of a small map in pixels. */
@@ -20,7 +21,7 @@ export class HeadGallery {
     this.grid = el("div", {
       class: "tv-heads",
       role: "group",
-      "aria-label": "Heads of this layer",
+      "aria-label": t("Heads of this layer"),
     });
     this.note = el("p", { class: "tv-small" });
     fill(owner.parts.gallery, this.title, this.grid, this.note);
@@ -46,9 +47,9 @@ export class HeadGallery {
     const map = scene.map(view.map);
     const where = view.map === "tower" ? "vision tower layer" : "layer";
     writeText(this.title, `Heads of ${where} ${view.layer}`);
-    const order = view.map === "attention" ? "Most attention on the image" : "Highest sum";
+    const order = view.map === "attention" ? t("Most attention on the image") : t("Highest sum");
     const high = formatNumber(maps.range.high);
-    writeText(this.note, `${order} first. One colour scale: 0 to ${high}.`);
+    writeText(this.note, t("{order} first. One colour scale: 0 to {high}.", { order, high }));
     if (this.tiles.length !== map.heads) this.build(map.heads);
     const spots = this.spots();
     for (const [place, head] of maps.heads.entries())
@@ -120,12 +121,12 @@ export class HeadGallery {
     }
     pen.putImageData(image, 0, 0);
     const label = `${head} · ${view.map === "attention" ? formatPercent(mass) : formatNumber(mass)}`;
-    writeText(tile.text, `head ${label}`);
+    writeText(tile.text, t("head {label}", { label }));
     writeAttribute(tile.node, "aria-pressed", view.head === head);
     writeAttribute(
       tile.node,
       "aria-label",
-      `head ${label}${view.map === "attention" ? " on the image" : ""}`,
+      `head ${label}${view.map === "attention" ? t(" on the image") : ""}`,
     );
   }
 }

@@ -4,6 +4,7 @@
 /** @import { Scene } from "./scene.js" */
 
 import { formatNumber, plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 
 /**
  * @typedef {{scene: Scene, view: View, look: Look, values: Numbers, ranks: Numbers}} Shown
@@ -20,15 +21,20 @@ export class HoverText {
     const { scene } = this.shown;
     const { panes } = scene.payload;
     const kind = scene.kind.values[token];
-    if (kind) return kind === 1 ? "line break between rows" : "separator";
+    if (kind) return kind === 1 ? t("line break between rows") : t("separator");
     const pane = panes[scene.pane.values[token]];
     const where = panes.length > 1 && pane ? `, ${scene.where(token)}` : "";
-    return `row ${scene.row.values[token]}, column ${scene.col.values[token]}${where}`;
+    return (
+      t("row {row}, column {column}", {
+        row: scene.row.values[token],
+        column: scene.col.values[token],
+      }) + where
+    );
   }
 
   box(token) {
     const { scene } = this.shown;
-    if (scene.kind.values[token]) return "none";
+    if (scene.kind.values[token]) return t("none");
     const [x0, y0, x1, y1] = Array.from(
       scene.box.values.subarray(4 * token, 4 * token + 4),
       Math.round,
@@ -40,13 +46,15 @@ export class HoverText {
     const { scene, view, values } = this.shown;
     const map = scene.map(view.map);
     if (!map?.has) return "–";
-    const number = Number.isFinite(values[token]) ? formatNumber(values[token]) : "no number here";
+    const number = Number.isFinite(values[token])
+      ? formatNumber(values[token])
+      : t("no number here");
     return `${map.label.toLowerCase()} ${number}`;
   }
 
   rank(token) {
     const { scene, ranks } = this.shown;
-    return `${ranks[token]} of ${scene.n}`;
+    return t("{left} of {tokens}", { left: ranks[token], tokens: scene.n });
   }
 
   score(token) {
@@ -56,10 +64,10 @@ export class HoverText {
 
   fate(token) {
     const { scene, look, view } = this.shown;
-    if (look?.painted) return look.roles[token] === 0 ? "painted in" : "painted out";
-    if (look?.preview) return look.roles[token] === 0 ? "would be kept" : "would be pruned";
+    if (look?.painted) return look.roles[token] === 0 ? t("painted in") : t("painted out");
+    if (look?.preview) return look.roles[token] === 0 ? t("would be kept") : t("would be pruned");
     const fates = scene.fatesAt(view.stage);
-    if (!fates) return "kept (nothing was removed)";
+    if (!fates) return t("kept (nothing was removed)");
     const cache = scene.headsThatKeep(view.stage, token);
     if (cache) return this.inCache(cache, fates[token]);
     if (fates[token] === 0) return "kept";
@@ -74,8 +82,10 @@ export class HoverText {
   inCache({ count, heads }, fate) {
     const { scene, view } = this.shown;
     const { title, layer } = scene.payload.stages[scene.last(view.stage)];
-    const what = fate === 1 ? "merged in the KV cache" : "left the KV cache";
-    const text = count ? `kept by ${count} of ${plural(heads, "key head")}` : what;
+    const what = fate === 1 ? t("merged in the KV cache") : t("left the KV cache");
+    const text = count
+      ? t("kept by {count} of {heads}", { count, heads: plural(heads, "key head") })
+      : what;
     return `${text} (${title}, layer ${layer})`;
   }
 

@@ -10,6 +10,7 @@
 import { el, fill, writeText } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { formatPercent } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { palette } from "./palette.js";
 
 const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -22,7 +23,7 @@ const seconds = (value) => String(+value.toFixed(value < 10 ? 1 : 0));
 
 /** The name of a picture or frame: its number, and of a frame its time. */
 export const imageName = (/** @type {Picture} */ image, /** @type {number} */ number) => {
-  if (!image.time) return `Picture ${number + 1}`;
+  if (!image.time) return t("Picture {number}", { number: number + 1 });
   const [first, last] = image.time.map(seconds);
   return first === last ? `${first} s` : `${first}–${last} s`;
 };
@@ -109,12 +110,15 @@ export class ImageStrip {
     if (images.length < 2) return;
     const film = images.every((image) => image.time);
     const what = film ? "frames" : "pictures";
-    this.root.setAttribute("aria-label", film ? "Frames of the film" : "Pictures of the prompt");
+    this.root.setAttribute(
+      "aria-label",
+      film ? t("Frames of the film") : t("Pictures of the prompt"),
+    );
     this.row.setAttribute("aria-label", `One of the ${what}, alone`);
-    this.slide.setAttribute("aria-label", film ? "Frame" : "Picture");
+    this.slide.setAttribute("aria-label", film ? t("Frame") : t("Picture"));
     this.slide.max = String(images.length - 1);
     writeText(this.all, `All ${images.length} ${what}`);
-    const title = film ? "Attention over time, by word" : "Attention by word and picture";
+    const title = film ? t("Attention over time, by word") : t("Attention by word and picture");
     writeText(this.details.querySelector("summary"), title);
     this.items = images.map((image, i) => this.item(image, i));
     fill(this.row, ...this.items.map(({ node }) => node));
@@ -159,7 +163,9 @@ export class ImageStrip {
     this.items.forEach(({ node, bar, text }, i) => {
       const { kept, merged, all } = counts[i];
       bar.style.width = `${most > 0 ? (100 * shares[i]) / most : 0}%`;
-      const left = scene.fates ? `${kept} of ${all} kept` : `${all} tokens`;
+      const left = scene.fates
+        ? t("{kept} of {all} kept", { kept, all })
+        : t("{answer} tokens", { answer: all });
       const joined = merged ? `, ${merged} merged` : "";
       writeText(text, `${formatPercent(shares[i])}, ${left}${joined}`);
       node.title = `${formatPercent(shares[i])} of this map lies on it; ${left}${joined}`;
@@ -242,8 +248,8 @@ export class ImageStrip {
 
   label() {
     const film = this.owner.scene.payload.images.every((image) => image.time);
-    const next = film ? "Next frame ▸" : "Next picture ▸";
-    writeText(this.play, this.timer ? "❚❚ Pause" : still() || !film ? next : "▶ Play");
+    const next = film ? t("Next frame ▸") : t("Next picture ▸");
+    writeText(this.play, this.timer ? t("❚❚ Pause") : still() || !film ? next : t("▶ Play"));
   }
 
   press() {

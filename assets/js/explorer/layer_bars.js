@@ -6,6 +6,7 @@
 
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
+import { t } from "../base/translate.js";
 
 export class LayerBars {
   /**
@@ -52,13 +53,17 @@ export class LayerBars {
     const onSinks = shares && scene.sinkShares(view); // [l], of what is on the image
     const highest = shares ? Math.max(...shares, 0.01) : 1;
     this.draw(layers, shares, onSinks, highest);
-    const name = view.map === "tower" ? "Vision tower layer" : "Layer";
+    const name = view.map === "tower" ? t("Vision tower layer") : t("Layer");
     const numbers = view.map === "tower" ? scene.payload.tower_layers : null;
     this.describe(name, view.layer, layers - 1, shares, numbers);
-    const striped = onSinks?.some((share) => share > 0.005) ? "; striped: the part on sinks" : "";
+    const striped = onSinks?.some((share) => share > 0.005)
+      ? t("; striped: the part on sinks")
+      : "";
     const note = shares
-      ? `Bars: share of attention on the image, at most ${formatPercent(highest)}${striped}.` +
-        this.beforeImage(view, scene)
+      ? t("Bars: share of attention on the image, at most {highest}{striped}.", {
+          highest: formatPercent(highest),
+          striped,
+        }) + this.beforeImage(view, scene)
       : "";
     writeText(parts.layerNote, note);
     parts.layerNote.hidden = !shares;
@@ -72,14 +77,19 @@ export class LayerBars {
   beforeImage(view, scene) {
     const before = scene.shares(view, scene.before);
     return before
-      ? ` Layer ${view.layer} puts ${formatPercent(before[view.layer])} on the tokens before the image.`
+      ? t(" Layer {layer} puts {share} on the tokens before the image.", {
+          layer: view.layer,
+          share: formatPercent(before[view.layer]),
+        })
       : "";
   }
 
   /** The layer above the bars, and the same for screen readers. */
   describe(name, layer, last, shares, numbers) {
     const { bars, layerLabel } = this.parts;
-    const share = shares ? `, ${formatPercent(shares[layer])} of the attention on the image` : "";
+    const share = shares
+      ? t(", {share} of the attention on the image", { share: formatPercent(shares[layer]) })
+      : "";
     writeAttribute(bars, "aria-valuemin", 0);
     writeAttribute(bars, "aria-valuemax", last);
     writeAttribute(bars, "aria-valuenow", layer);
@@ -113,8 +123,11 @@ export class LayerBars {
     Array.from(bars.children).forEach((bar, i) => {
       const height = shares ? (100 * shares[i]) / highest : 45;
       bar.title = shares
-        ? `layer ${i}: ${formatPercent(shares[i])} of the attention is on the image`
-        : `layer ${i}`;
+        ? t("layer {layer}: {share} of the attention is on the image", {
+            layer: i,
+            share: formatPercent(shares[i]),
+          })
+        : t("layer {layer}", { layer: i });
       bar.firstChild.style.height = `${height}%`;
       bar.lastChild.style.height = onSinks ? `${height * onSinks[i]}%` : "0";
     });

@@ -2,6 +2,7 @@
 
 import { el, fill, writeText } from "../base/dom.js";
 import { plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { palette } from "./palette.js";
 
 /** [name of the swatch, text] for everything that the picture shows now. */
@@ -14,28 +15,31 @@ export const legendEntries = ({ scene, look, view }) => {
   };
   if (look.roles) {
     const names = look.painted
-      ? ["in", "", "out"]
-      : ["kept", "merged", "pruned"].map((name) => (look.preview ? `would be ${name}` : name));
+      ? [t("in"), "", t("out")]
+      : [t("kept"), t("merged"), t("pruned")].map((name) =>
+          look.preview ? t("would be {name}", { name }) : name,
+        );
     ["kept", "merged", "pruned"].forEach((role, code) => {
       const total = count((i) => look.roles[i] === code);
       const swatchName = role === "merged" && look.tints ? "tinted" : role;
       if (total) entries.push([swatchName, `${names[code]} ${total}`]);
     });
-  } else if (scene.n) entries.push(["kept", `all ${scene.n} tokens kept`]);
+  } else if (scene.n) entries.push(["kept", t("all {n} tokens kept", { n: scene.n })]);
   const sinks = look.sinks ? count((i) => look.sinks[i]) : 0;
   if (sinks)
     entries.push([
       "sink",
-      `${plural(sinks, "attention sink")}${view.sinks ? "" : ", left out of the colours"}`,
+      `${plural(sinks, "attention sink")}${view.sinks ? "" : t(", left out of the colours")}`,
     ]);
   if (look.registers?.length) entries.push(["plus", plural(look.registers.length, "register")]);
   for (const [i, role] of (look.marks || []).entries())
     entries.push([palette.glyphOf(i), `${role.name} ${role.tokens.length}`]);
   if (scene.payload.panes.some((pane) => pane.unseen.length))
-    entries.push(["unseen", "not seen by the model"]);
-  if (count((i) => scene.kind.values[i] !== 0)) entries.push(["mark", "row ends and separators"]);
+    entries.push(["unseen", t("not seen by the model")]);
+  if (count((i) => scene.kind.values[i] !== 0))
+    entries.push(["mark", t("row ends and separators")]);
   if (look.norm && count((i) => !Number.isFinite(look.norm[i])))
-    entries.push(["absent", "no number here"]);
+    entries.push(["absent", t("no number here")]);
   return entries;
 };
 
@@ -91,6 +95,6 @@ export const drawSwatch = (name) => {
   return canvas;
 };
 
-const UNITS = { attention: "share of attention", tower: "share of attention" };
+const UNITS = { attention: t("share of attention"), tower: t("share of attention") };
 export const unitText = (map, scaling) =>
-  `${UNITS[map.id] || map.label}${{ log: ", log scale", rank: ", by rank" }[scaling] || ""}`;
+  `${UNITS[map.id] || map.label}${{ log: t(", log scale"), rank: t(", by rank") }[scaling] || ""}`;

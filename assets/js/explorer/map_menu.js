@@ -3,6 +3,8 @@
 /** @import { MapEntry } from "../base/types.js" */
 /** @import { ViewNumbers } from "./view_numbers.js" */
 
+import { t } from "../base/translate.js";
+
 /**
  * The maps of a run in the order of the buttons. A map that the run does not have is listed too, with
  * the reason in `why`; the method's score is listed only where the run has one.
@@ -15,53 +17,54 @@ export const mapMenu = (scene) => {
   return [
     {
       id: "attention",
-      label: "Attention",
+      label: t("Attention"),
       has: scene.attention,
       layers: scene.layers,
       heads: scene.headCount,
-      help: "How much of its attention each answer word put on each patch.",
+      help: t("How much of its attention each answer word put on each patch."),
       why: missing.attention,
     },
     {
       id: "tam",
-      label: "Token map",
+      label: t("Token map"),
       has: scene.tam,
       layers: 0,
       heads: 0,
       why: missing.tam,
-      help:
-        "Token Activation Map: how strongly each patch on its own supports the word, " +
-        "minus what earlier words explain.",
+      help: t(
+        "Token Activation Map: how strongly each patch on its own supports the word, minus what earlier words explain.",
+      ),
     },
     {
       id: "tower",
-      label: isCls ? "[CLS]" : "Received",
+      label: isCls ? t("[CLS]") : t("Received"),
       has: scene.tower,
       heads: scene.towerHeadCount,
       why: missing.tower,
       layers: scene.tower ? scene.tower.shape[0] : 0,
       help: isCls
-        ? "What the vision tower's [CLS] token attends to, before any question is asked."
+        ? t("What the vision tower's [CLS] token attends to, before any question is asked.")
         : missing.cls,
     },
     {
       id: "phi",
-      label: "Sinks",
+      label: t("Sinks"),
       has: scene.phi,
       layers: scene.phi ? scene.phi.shape[0] : 0,
       heads: 0,
       why: missing.phi,
-      help: scene.payload.sink_note || "Sink statistic: large where a token is an attention sink.",
+      help:
+        scene.payload.sink_note || t("Sink statistic: large where a token is an attention sink."),
     },
     ...(scene.score
       ? [
           {
             id: "score",
-            label: "Method's score",
+            label: t("Method's score"),
             has: scene.score,
             layers: 0,
             heads: 0,
-            help: "The importance by which the method decided.",
+            help: t("The importance by which the method decided."),
           },
         ]
       : []),

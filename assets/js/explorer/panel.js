@@ -142,10 +142,10 @@ export class ExplorerPanel {
     fill(
       parts.messages,
       parts.messages.querySelector("legend"),
-      radio("map", "Map", { fates: false }),
-      radio("fates", "Kept, merged, pruned", { fates: true, tints: false }),
+      radio("map", t("Map"), { fates: false }),
+      radio("fates", t("Kept, merged, pruned"), { fates: true, tints: false }),
       scene.fates && scene.hasGroups(null)
-        ? radio("groups", "Merged groups", { fates: true, tints: true })
+        ? radio("groups", t("Merged groups"), { fates: true, tints: true })
         : null,
     );
   }
@@ -210,7 +210,9 @@ export class ExplorerPanel {
     parts.keep.value = view.keep;
     writeText(
       parts.keepText,
-      view.keep >= scene.n ? `all ${scene.n}` : `the top ${view.keep} of ${scene.n}`,
+      view.keep >= scene.n
+        ? t("all {n}", { n: scene.n })
+        : t("the top {keep} of {n}", { keep: view.keep, n: scene.n }),
     );
     parts.opacity.value = view.opacity;
     writeText(parts.opacityText, `${view.opacity} %`);
@@ -253,7 +255,11 @@ export class ExplorerPanel {
       const choices = Array.from({ length: map.heads }, (_, head) =>
         el("option", { value: String(head) }, String(head)),
       );
-      fill(parts.head, el("option", { value: "-1" }, `mean of ${map.heads}`), ...choices);
+      fill(
+        parts.head,
+        el("option", { value: "-1" }, t("mean of {heads}", { heads: map.heads })),
+        ...choices,
+      );
       parts.head.dataset.count = map.heads;
     }
     parts.head.value = String(owner.view.head < map.heads ? owner.view.head : -1);
@@ -266,8 +272,8 @@ export class ExplorerPanel {
     const drawn = Boolean(owner.look.norm);
     const rank = scaling === "rank";
     parts.scale.classList.toggle("tv-blank", !drawn);
-    writeText(parts.low, rank ? "lowest" : formatNumber(low));
-    writeText(parts.high, rank ? "highest" : formatNumber(high));
+    writeText(parts.low, rank ? t("lowest") : formatNumber(low));
+    writeText(parts.high, rank ? t("highest") : formatNumber(high));
     writeText(parts.unit, drawn ? unitText(map, scaling) : "");
   }
 }

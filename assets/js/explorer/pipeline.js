@@ -6,7 +6,7 @@
 /** @import { Explorer } from "./explorer.js" */
 
 import { el, fill, writeAttribute } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { key, t } from "../base/translate.js";
 import { seenText } from "./run_facts.js";
 
 const times = (...sizes) => sizes.join(" × ");
@@ -42,38 +42,44 @@ const SIZES = {
 const PARTS = [
   [
     "picture",
-    "Picture",
-    "What you gave. Grey stripes mark what the processor cuts off before the model sees it.",
+    key("Picture"),
+    key("What you gave. Grey stripes mark what the processor cuts off before the model sees it."),
     "01-visual-tokens",
   ],
   [
     "patches",
-    "Patches",
-    "The picture is cut into squares, the patches. Each frame is one visual token.",
+    key("Patches"),
+    key("The picture is cut into squares, the patches. Each frame is one visual token."),
     "01-visual-tokens",
   ],
   [
     "tower",
-    "Vision tower",
-    "It turns patches into numbers before any question is asked. The map shows which patches weigh most in it.",
+    key("Vision tower"),
+    key(
+      "It turns patches into numbers before any question is asked. The map shows which patches weigh most in it.",
+    ),
     "03-cls-shortcut",
   ],
   [
     "projector",
-    "Projector",
-    "It translates patches into the language model's numbers. Most methods remove tokens here.",
+    key("Projector"),
+    key(
+      "It translates patches into the language model's numbers. Most methods remove tokens here.",
+    ),
     "06-prune-or-merge",
   ],
   [
     "decoder",
-    "Language model",
-    "It reads the visual tokens and the question together. The map shows where it looks in one layer.",
+    key("Language model"),
+    key(
+      "It reads the visual tokens and the question together. The map shows where it looks in one layer.",
+    ),
     "02-attention",
   ],
   [
     "answer",
-    "Answer",
-    "Written one token at a time. Hold a word to see the patches behind it.",
+    key("Answer"),
+    key("Written one token at a time. Hold a word to see the patches behind it."),
     "05-tam",
   ],
 ];

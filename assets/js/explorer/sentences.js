@@ -1,6 +1,7 @@
 /** The sentence above the picture, which says what it shows. */
 
 import { formatPercent, plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { seenText } from "./run_facts.js";
 
 /** The sentence for a view of what became of the tokens. */
@@ -9,19 +10,26 @@ export const fateSentence = (scene, roles, stage) => {
   const groups = new Set(
     Array.from(scene.groupsAt(stage) || []).filter((_group, i) => roles[i] === 1),
   ).size;
-  const parts = [`${count(0)} kept`];
-  if (count(1)) parts.push(`${count(1)} merged into ${plural(groups, "group")}`);
-  if (count(2)) parts.push(`${count(2)} pruned`);
-  const written = scene.payload.answer ? " The answer was written from what is left." : "";
-  const hint = count(1) ? " Point at a merged token to see its whole group." : "";
-  return `What became of the ${scene.n} visual tokens: ${parts.join(", ")}.${written}${hint}`;
+  const parts = [t("{count} kept", { count: count(0) })];
+  if (count(1))
+    parts.push(
+      t("{count} merged into {groups}", { count: count(1), groups: plural(groups, "group") }),
+    );
+  if (count(2)) parts.push(t("{count} pruned", { count: count(2) }));
+  const written = scene.payload.answer ? t(" The answer was written from what is left.") : "";
+  const hint = count(1) ? t(" Point at a merged token to see its whole group.") : "";
+  return (
+    t("What became of the {n} visual tokens: {parts}.", { n: scene.n, parts: parts.join(", ") }) +
+    written +
+    hint
+  );
 };
 
 /** The sentence for any view. */
 export const leadSentence = ({ scene, view, look }) => {
   if (!scene.n)
     return scene.payload.phase === "streaming"
-      ? "The model is answering. Its maps appear when it is done."
+      ? t("The model is answering. Its maps appear when it is done.")
       : "";
   const chosen = scene.chosen(view);
   const firsts = chosen.filter((i) => !scene.words[i].part); // one name per character
@@ -29,50 +37,69 @@ export const leadSentence = ({ scene, view, look }) => {
   const held = view.words.size || view.peek !== null;
   const words = held
     ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "")
-    : "its answer";
-  const head = view.head >= 0 ? `head ${view.head}` : "mean over heads";
+    : t("its answer");
+  const head = view.head >= 0 ? t("head {label}", { label: view.head }) : t("mean over heads");
   if (view.bare === "picture")
-    return `The picture as it was given, ${seenText(scene.payload.facts)}.`;
+    return t("The picture as it was given: {seen}.", { seen: seenText(scene.payload.facts) });
   if (view.bare === "patches")
-    return `Each frame is one visual token: the language model reads ${scene.n} of them.`;
+    return t("Each frame is one visual token: the language model reads {n} of them.", {
+      n: scene.n,
+    });
   if (look.painted)
-    return (
-      "Paint over what the model should not see: " +
-      "hatched tokens are left out when you ask again."
+    return t(
+      "Paint over what the model should not see: hatched tokens are left out when you ask again.",
     );
   if (look.preview)
-    return (
-      `The ${view.keep} brightest of ${scene.n} tokens stay clear, the rest is hatched: ` +
-      `a preview by this map. ` +
-      `Compare below removes tokens for real.`
+    return t(
+      "The {keep} brightest of {n} tokens stay clear, the rest is hatched: a preview by this map. Compare below removes tokens for real.",
+      { keep: view.keep, n: scene.n },
     );
   if (look.roles) return fateSentence(scene, look.roles, view.stage);
   if (view.map === "attention") {
     const share = scene.shares(view);
     const part = share
-      ? `; ${formatPercent(share[view.layer])} of its attention was on the image`
+      ? t("; {share} of its attention was on the image", {
+          share: formatPercent(share[view.layer]),
+        })
       : "";
     const drawn = scene.drawnLayer(view.layer);
     const near =
       drawn === view.layer
         ? ""
-        : ` The picture shows layer ${drawn}: for an answer this long, only some layers are sent.`;
+        : t(
+            " The picture shows layer {layer}: for an answer this long, only some layers are sent.",
+            { layer: drawn },
+          );
     return (
-      `Bright patches are where the model looked while it wrote ${words} ` +
-      `(layer ${view.layer}, ${head}${part}).${near}`
+      t(
+        "Bright patches are where the model looked while it wrote {words} (layer {layer}, {head}{part}).",
+        {
+          words,
+          layer: view.layer,
+          head,
+          part,
+        },
+      ) + near
     );
   }
   if (view.map === "tam")
-    return `Bright patches support ${words} on their own, minus what earlier words explain.`;
+    return t("Bright patches support {words} on their own, minus what earlier words explain.", {
+      words,
+    });
   if (view.map === "tower")
-    return (
-      `Bright patches matter most to the vision tower ` +
-      `(layer ${scene.payload.tower_layers?.[view.layer] ?? view.layer}, ${head}), before any question is asked.`
+    return t(
+      "Bright patches matter most to the vision tower (layer {layer}, {head}), before any question is asked.",
+      {
+        layer: scene.payload.tower_layers?.[view.layer] ?? view.layer,
+        head,
+      },
     );
   if (view.map === "phi")
-    return (
-      `Bright tokens behave like attention sinks in layer ${view.layer}: ` +
-      `they draw attention whatever they show.`
+    return t(
+      "Bright tokens behave like attention sinks in layer {layer}: they draw attention whatever they show.",
+      {
+        layer: view.layer,
+      },
     );
-  return "Bright tokens are those the method found important.";
+  return t("Bright tokens are those the method found important.");
 };

@@ -6,6 +6,7 @@ import { download, el, fill } from "../base/dom.js";
 import { viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { Figure } from "./figure.js";
 
 const names = ["kept", "merged", "pruned"];
@@ -60,29 +61,31 @@ export class Sharing {
           }
         },
       },
-      el("summary", { class: "tv-tool" }, "Save …"),
+      el("summary", { class: "tv-tool" }, t("Save …")),
       el(
         "div",
         { class: "tv-menubox" },
-        file("Picture (PNG)", "2400 pixels wide, with legend and colour bar", () =>
+        file(t("Picture (PNG)"), t("2400 pixels wide, with legend and colour bar"), () =>
           this.figure("png"),
         ),
-        file("Picture (SVG)", "Vector graphics for print", () => this.figure("svg")),
-        file("Numbers (CSV)", "One row per token", () => this.save("csv")),
-        file("Numbers (JSON)", "The same, with the view they belong to", () => this.save("json")),
-        asked("page", "Web page", "One file that works offline, hover and all"),
-        asked("walk", "Animation (GIF)", "The walk through stages and layers"),
-        asked("charts", "Charts (plotly)", "The charts below, as plotly JSON"),
-        asked("trace", "Trace", "The whole run; it opens again without a model"),
+        file(t("Picture (SVG)"), t("Vector graphics for print"), () => this.figure("svg")),
+        file(t("Numbers (CSV)"), t("One row per token"), () => this.save("csv")),
+        file(t("Numbers (JSON)"), t("The same, with the view they belong to"), () =>
+          this.save("json"),
+        ),
+        asked("page", t("Web page"), t("One file that works offline, hover and all")),
+        asked("walk", t("Animation (GIF)"), t("The walk through stages and layers")),
+        asked("charts", t("Charts (plotly)"), t("The charts below, as plotly JSON")),
+        asked("trace", t("Trace"), t("The whole run; it opens again without a model")),
       ),
     );
     fill(
       this.owner.parts.tools,
       server.save_file
-        ? button("Copy link", "An address that opens exactly this view", this.link)
+        ? button(t("Copy link"), t("An address that opens exactly this view"), this.link)
         : null,
       this.menu,
-      kept ? button("Python", "The code that makes these numbers", this.code) : null,
+      kept ? button(t("Python"), t("The code that makes these numbers"), this.code) : null,
     );
   }
 
@@ -119,18 +122,19 @@ export class Sharing {
   async link() {
     if (!this.owner.scene.payload.link?.example)
       return this.say(
-        "Your own picture stays with you, so a link cannot show it. " +
-          "Save the trace and send that file instead.",
+        t(
+          "Your own picture stays with you, so a link cannot show it. Save the trace and send that file instead.",
+        ),
       );
     const address = this.address();
     try {
       await navigator.clipboard.writeText(address);
-      this.say("Link copied.");
+      this.say(t("Link copied."));
     } catch {
       const box = el("input", {
         readonly: "",
         value: address,
-        "aria-label": "Link",
+        "aria-label": t("Link"),
         class: "tv-link",
       });
       this.say(box);
@@ -140,10 +144,10 @@ export class Sharing {
   }
 
   async figure(kind) {
-    this.say("Drawing …");
+    this.say(t("Drawing …"));
     const blob = await new Figure(this.owner)[kind]();
     download(`tokviz-${this.owner.view.map}.${kind}`, blob);
-    this.say(`Picture saved as ${kind.toUpperCase()}.`);
+    this.say(t("Picture saved as {kind}.", { kind: kind.toUpperCase() }));
   }
 
   /** One object per token. */
@@ -190,15 +194,15 @@ export class Sharing {
       `tokviz-tokens.${kind}`,
       new Blob([text], { type: kind === "json" ? "application/json" : "text/csv" }),
     );
-    this.say(`Numbers of ${plural(rows.length, "token")} saved.`);
+    this.say(t("Numbers of {tokens} saved.", { tokens: plural(rows.length, "token") }));
   }
 
   async ask(kind) {
-    this.say("Preparing the file …");
+    this.say(t("Preparing the file …"));
     const wanted = { id: this.owner.scene.payload.id, kind, view: this.state() };
     const answer = await this.owner.server
       .save_file(wanted)
-      .catch(() => ({ error: "The server did not answer. Try again." }));
+      .catch(() => ({ error: t("The server did not answer. Try again.") }));
     if (answer.error) this.say(answer.error);
     return answer.error ? null : answer;
   }
@@ -210,8 +214,8 @@ export class Sharing {
     download(answer.name, new Blob([bytes], { type: answer.type }));
     this.say(
       kind === "trace"
-        ? "Trace saved. “Open a trace file” shows it again, without a model."
-        : `Saved as ${answer.name}.`,
+        ? t("Trace saved. “Open a trace file” shows it again, without a model.")
+        : t("Saved as {name}.", { name: answer.name }),
     );
   }
 
@@ -221,13 +225,13 @@ export class Sharing {
     const text = new TextDecoder().decode(
       Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0)),
     );
-    let copied = "Copied. ";
+    let copied = t("Copied. ");
     await navigator.clipboard.writeText(text).catch(() => {
       copied = "";
     });
     this.say(
-      `${copied}This makes the same numbers in a notebook:`,
-      el("pre", { class: "tv-code", tabindex: "0", "aria-label": "Python code" }, text),
+      copied + t("This makes the same numbers in a notebook:"),
+      el("pre", { class: "tv-code", tabindex: "0", "aria-label": t("Python code") }, text),
     );
   }
 }

@@ -3,19 +3,20 @@
 /** @import { Explorer } from "./explorer.js" */
 
 import { el, fill, holdHeight, writeText } from "../base/dom.js";
+import { t } from "../base/translate.js";
 import { HoverText } from "./hover_text.js";
 
 /** Method of HoverText that gives the text, and the name of the row. */
 const ROWS = [
-  ["place", "Place"],
-  ["box", "Pixels"],
-  ["value", "This map"],
-  ["rank", "Rank"],
-  ["score", "Method's score"],
-  ["fate", "Fate"],
-  ["group", "Group"],
-  ["kind", "Marked as"],
-  ["words", "Used most by"],
+  ["place", t("Place")],
+  ["box", t("Pixels")],
+  ["value", t("This map")],
+  ["rank", t("Rank")],
+  ["score", t("Method's score")],
+  ["fate", t("Fate")],
+  ["group", t("Group")],
+  ["kind", t("Marked as")],
+  ["words", t("Used most by")],
 ];
 /** Rows whose text may need two lines. */
 const TALL = ["fate", "group", "words"];
@@ -26,7 +27,7 @@ export class TokenTable {
     this.owner = owner;
     this.text = new HoverText(owner);
     this.cells = Object.fromEntries(ROWS.map(([key]) => [key, el("td")]));
-    this.head = el("h2", {}, "Token");
+    this.head = el("h2", {}, t("Token"));
     const rows = ROWS.map(([key, name]) =>
       el(
         "tr",
@@ -43,10 +44,10 @@ export class TokenTable {
   /** Show a token, -1 for none, and the words that used it ([word, amount], most first). */
   show(token, users) {
     const { view } = this.owner;
-    const held = token === view.pinned ? " (held)" : "";
+    const held = token === view.pinned ? t(" (held)") : "";
     writeText(
       this.head,
-      token < 0 ? "Token: point at one, click to hold it" : `Token ${token}${held}`,
+      token < 0 ? t("Token: point at one, click to hold it") : t("Token {token}", { token }) + held,
     );
     for (const [key] of ROWS) {
       const text = key === "words" ? () => this.text.words(users) : () => this.text[key](token);

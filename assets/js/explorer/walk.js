@@ -7,6 +7,7 @@
 
 import { el, fill, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
+import { t } from "../base/translate.js";
 
 const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -46,14 +47,22 @@ export const walkSentence = (scene, { stage, layer }, share) => {
   const at =
     layer === null
       ? stage < 0
-        ? "As the vision tower made them"
+        ? t("As the vision tower made them")
         : `${scene.payload.stages[stage].title}, ${scene.payload.stages[stage].where}`
-      : `Layer ${layer}`;
+      : t("Layer {layer}", { layer });
   const merged = fates ? fates.filter((fate) => fate === 1).length : 0;
   const looks =
-    share === null || layer === null ? "" : `; ${formatPercent(share)} of the attention is on them`;
-  const represent = merged ? `, some of which represent ${merged} merged ones` : "";
-  return `${at}: ${left} of ${scene.n} tokens${represent}${looks}.`;
+    share === null || layer === null
+      ? ""
+      : t("; {share} of the attention is on them", { share: formatPercent(share) });
+  const represent = merged ? t(", some of which represent {merged} merged ones", { merged }) : "";
+  return t("{at}: {left} of {n} tokens{represent}{looks}.", {
+    at,
+    left,
+    n: scene.n,
+    represent,
+    looks,
+  });
 };
 
 export class Walk {
@@ -70,7 +79,7 @@ export class Walk {
       type: "range",
       min: "0",
       value: "0",
-      "aria-label": "Step of the walk through stages and layers",
+      "aria-label": t("Step of the walk through stages and layers"),
       oninput: () => {
         this.stop();
         this.go(+this.slide.value);
@@ -91,7 +100,11 @@ export class Walk {
   }
 
   label() {
-    const name = this.timer ? "❚❚ Pause" : still() ? "Next step ▸" : "▶ Walk through the layers";
+    const name = this.timer
+      ? t("❚❚ Pause")
+      : still()
+        ? t("Next step ▸")
+        : t("▶ Walk through the layers");
     writeText(this.play, name);
   }
 

@@ -7,6 +7,7 @@
 
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
+import { t } from "../base/translate.js";
 
 export class WordList {
   /** @param {Explorer} owner */
@@ -64,7 +65,7 @@ export class WordList {
   }
 
   text(word) {
-    return word.special ? "end" : word.text;
+    return word.special ? t("end") : word.text;
   }
 
   /** Only one word can be reached by the Tab key; arrow keys move between the words. */
@@ -122,18 +123,20 @@ export class WordList {
       writeText(
         parts.detail,
         scene.words.length
-          ? "Hover a word to see its map, click to hold it, click more to add them up."
+          ? t("Hover a word to see its map, click to hold it, click more to add them up.")
           : "",
       );
       return;
     }
     const others = word.candidates.filter(([text]) => text.trim() !== word.text).slice(0, 4);
-    const sure = Number.isFinite(word.prob) ? ` ${formatPercent(word.prob)} sure` : "";
+    const sure = Number.isFinite(word.prob)
+      ? t(" {percent} sure", { percent: formatPercent(word.prob) })
+      : "";
     fill(
       parts.detail,
-      el("b", {}, `“${word.special ? "end of answer" : word.text}”`),
+      el("b", {}, `“${word.special ? t("end of answer") : word.text}”`),
       sure,
-      others.length ? " · instead: " : "",
+      others.length ? t(" · instead: ") : "",
       ...others.flatMap(([text, prob], i) => [
         i ? ", " : "",
         el("q", {}, text),

@@ -6,6 +6,7 @@
 /** @import { Explorer } from "./explorer.js" */
 
 import { el, fill, writeAttribute } from "../base/dom.js";
+import { t } from "../base/translate.js";
 
 const STEP = 1.5;
 const MAX = 6;
@@ -33,16 +34,16 @@ export class Zoom {
         { type: "button", class: "tv-tool", "aria-label": label, title: label, onclick: act },
         text,
       );
-    this.out = button("−", "Zoom out (−)", () => this.by(1 / STEP));
-    this.into = button("+", "Zoom in (+)", () => this.by(STEP));
-    this.fit = button("1:1", "Fit the picture to its frame (0)", () => this.to(1));
-    this.whole = button("⛶", "Whole screen (F)", () => this.fullscreen());
+    this.out = button("−", t("Zoom out (−)"), () => this.by(1 / STEP));
+    this.into = button("+", t("Zoom in (+)"), () => this.by(STEP));
+    this.fit = button("1:1", t("Fit the picture to its frame (0)"), () => this.to(1));
+    this.whole = button("⛶", t("Whole screen (F)"), () => this.fullscreen());
     this.menu = el(
       "details",
       { class: "tv-zoom" },
       el(
         "summary",
-        { class: "tv-tool", "aria-label": "Zoom", title: "Zoom and whole screen" },
+        { class: "tv-tool", "aria-label": t("Zoom"), title: t("Zoom and whole screen") },
         "⤢",
       ),
       el("div", { class: "tv-zoomtools" }, this.out, this.into, this.fit, this.whole),

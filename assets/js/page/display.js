@@ -4,7 +4,7 @@
  */
 
 import { el, fill } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { key, t } from "../base/translate.js";
 
 /** Under which name the browser keeps the chosen theme. */
 const THEME = "tokviz-theme";
@@ -12,32 +12,32 @@ const THEME = "tokviz-theme";
 /** Where keys work, and [keys, what they do]. @type {[string, [string, string][]][]} */
 const SHEET = [
   [
-    "Everywhere",
+    key("Everywhere"),
     [
-      ["?", "Open and close this sheet"],
-      ["Tab", "Go on to the next control"],
-      ["Esc", "Close, clear, or end painting"],
+      ["?", key("Open and close this sheet")],
+      [key("Tab"), key("Go on to the next control")],
+      [key("Esc"), key("Close, clear, or end painting")],
     ],
   ],
   [
-    "On the picture",
+    key("On the picture"),
     [
-      ["← →", "Another layer"],
-      ["Shift + arrows", "Move over the tokens"],
-      ["drag", "Rub tokens out, to ask again without them"],
-      ["Shift + drag", "Paint a rectangle while painting"],
-      ["Space, Enter", "Paint the token you are on"],
-      ["Ctrl + Z", "Undo a stroke"],
-      ["+ − 0", "Zoom in, out, fit"],
-      ["Space + drag", "Move the large picture"],
-      ["F", "Whole screen"],
+      ["← →", key("Another layer")],
+      [key("Shift + arrows"), key("Move over the tokens")],
+      [key("drag"), key("Rub tokens out, to ask again without them")],
+      [key("Shift + drag"), key("Paint a rectangle while painting")],
+      [key("Space, Enter"), key("Paint the token you are on")],
+      [key("Ctrl + Z"), key("Undo a stroke")],
+      ["+ − 0", key("Zoom in, out, fit")],
+      [key("Space + drag"), key("Move the large picture")],
+      ["F", key("Whole screen")],
     ],
   ],
   [
-    "On the answer",
+    key("On the answer"),
     [
-      ["← →", "The next word"],
-      ["Enter", "Hold a word, or let it go"],
+      ["← →", key("The next word")],
+      [key("Enter"), key("Hold a word, or let it go")],
     ],
   ],
 ];
@@ -46,9 +46,9 @@ const isTyping = (node) =>
   node instanceof HTMLElement &&
   (node.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName));
 
-const store = (theme) => {
+const store = (value, name = THEME) => {
   try {
-    window.localStorage.setItem(THEME, theme);
+    window.localStorage.setItem(name, value);
   } catch {
     // a browser that keeps nothing: the choice lasts until the page is left
   }
@@ -98,6 +98,23 @@ const themeField = () => {
   );
 };
 
+/** Another language loads the page again: Gradio reads it only at its start. */
+const languageField = () => {
+  const { names, language, kept } = globalThis.__tokvizLanguages || { names: {} };
+  const choose = (code) => () => {
+    store(code, kept);
+    window.location.reload();
+  };
+  return el(
+    "fieldset",
+    {},
+    el("legend", {}, t("Language")),
+    ...Object.entries(names).map(([code, name]) =>
+      radio("tv-language", name, code === language, choose(code)),
+    ),
+  );
+};
+
 /** @param {[string, [string, string][]]} part */
 const keysOf = ([place, rows]) => [
   el("h3", {}, t(place)),
@@ -112,9 +129,7 @@ const keysOf = ([place, rows]) => [
 ];
 
 export class DisplayBox {
-  /** @param {(() => Node)[]} more Further fields, such as the language. */
-  constructor(more = []) {
-    this.more = more;
+  constructor() {
     this.box = el("dialog", { class: "tv tv-display", "aria-label": t("Display and keys") });
     document.body.append(this.box);
     this.box.addEventListener("close", () => this.tell());
@@ -142,7 +157,7 @@ export class DisplayBox {
         el("button", { class: "tv-tool", "aria-label": t("Close") }, "×"),
       ),
       themeField(),
-      ...this.more.map((make) => make()),
+      languageField(),
       el("h2", {}, t("Keys")),
       ...SHEET.flatMap(keysOf),
     );

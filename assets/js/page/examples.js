@@ -1,6 +1,7 @@
 /** Examples as small pictures with their question; one click opens one. */
 
 import { el, fill, scrollToPart } from "../base/dom.js";
+import { t } from "../base/translate.js";
 
 export class Examples {
   constructor(root, { trigger }) {
@@ -14,7 +15,7 @@ export class Examples {
 
   load(value) {
     if (!value) return;
-    this.head.textContent = value.items.length ? "Examples: one click, already answered" : "";
+    this.head.textContent = value.items.length ? t("Examples: one click, already answered") : "";
     fill(
       this.cards,
       ...value.items.map((item) => {

@@ -4,6 +4,7 @@
  */
 
 import { el, fill, partsOf } from "../base/dom.js";
+import { t } from "../base/translate.js";
 
 export class Gallery {
   constructor(root, { trigger }) {
@@ -25,7 +26,7 @@ export class Gallery {
         ? el(
             "button",
             { type: "button", class: "tv-tool", onclick: () => this.send([]) },
-            film ? "Remove the film" : "Remove all",
+            film ? t("Remove the film") : t("Remove all"),
           )
         : null,
     );
@@ -42,7 +43,7 @@ export class Gallery {
         {
           type: "button",
           disabled: off,
-          "aria-label": `${label} picture ${i + 1}`,
+          "aria-label": t("{label} picture {number}", { label, number: i + 1 }),
           onclick: () => this.send(order()),
         },
         text,
@@ -67,9 +68,9 @@ export class Gallery {
       el(
         "span",
         {},
-        button("◂", "Move forward", () => this.moved(i, i - 1), i === 0),
-        button("▸", "Move back", () => this.moved(i, i + 1), last),
-        button("×", "Remove", () => this.moved(i, i).filter((one) => one !== i)),
+        button("◂", t("Move forward"), () => this.moved(i, i - 1), i === 0),
+        button("▸", t("Move back"), () => this.moved(i, i + 1), last),
+        button("×", t("Remove"), () => this.moved(i, i).filter((one) => one !== i)),
       ),
     );
   }

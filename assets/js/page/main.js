@@ -17,11 +17,23 @@ import { SvgPen } from "../explorer/svg.js";
 import { History } from "../history/history.js";
 import { Examples } from "./examples.js";
 import { Gallery } from "./gallery.js";
+import { Highlight } from "./highlight.js";
 import { Notice } from "./notice.js";
 import { watchHeader } from "./present.js";
 import { restWhileStill } from "./still_page.js";
 
-const widgets = { Desk, Examples, Explorer, Gallery, History, Lanes, Notice, Strip, storedLoader };
+const widgets = {
+  Desk,
+  Examples,
+  Explorer,
+  Gallery,
+  Highlight,
+  History,
+  Lanes,
+  Notice,
+  Strip,
+  storedLoader,
+};
 const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 
 // Gradio may put the same head into a page twice; the first one stays in use.

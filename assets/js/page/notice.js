@@ -22,10 +22,10 @@ export class Notice {
       this.atEdge();
     }).observe(root);
     document.addEventListener("tv-asked", () =>
-      this.load({ kind: "busy", text: "Waiting for the model …" }),
+      this.load({ kind: "busy", text: t("Waiting for the model …") }),
     );
     // Shown at the press, not by the server's reply, which may come after the run's last update.
-    const stopping = () => this.load({ kind: "busy", text: "Stopping …" });
+    const stopping = () => this.load({ kind: "busy", text: t("Stopping …") });
     document.addEventListener("tv-stopping", stopping);
     document.addEventListener("click", ({ target }) => {
       if (target instanceof Element && target.closest("#tv-stop:enabled")) stopping();

@@ -5,6 +5,7 @@
  */
 
 import { scrollToPart } from "../base/dom.js";
+import { t, translateFixed } from "../base/translate.js";
 import { DisplayBox, useStoredTheme } from "./display.js";
 
 const MODE = "tv-present";
@@ -14,7 +15,7 @@ const present = (on) => {
   const button = document.querySelector("#tv-present");
   if (button) {
     button.setAttribute("aria-pressed", String(on));
-    button.textContent = on ? "Leave presenter mode" : "Present";
+    button.textContent = on ? t("Leave presenter mode") : t("Present");
   }
   const address = new URL(window.location.href);
   if (on) address.searchParams.set("present", "1");
@@ -44,6 +45,7 @@ const presentWhenAsked = () => {
     if (!document.querySelector("#tv-present")) return;
     observer.disconnect();
     useStoredTheme();
+    for (const part of document.querySelectorAll(".tv-header, .tv-title")) translateFixed(part);
     display = new DisplayBox();
     if (new URL(window.location.href).searchParams.get("present") === "1") present(true);
   });
