@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from tokviz.errors import InputError
-from tokviz.images import MAX_FILE_BYTES, open_image, preview_jpeg
+from tokviz.images import (
+    LETTERBOX_GREY,
+    LETTERBOX_SIDE,
+    MAX_FILE_BYTES,
+    letterboxed,
+    open_image,
+    preview_jpeg,
+)
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -411,3 +418,17 @@ def test_a_preview_fits_its_side_and_keeps_the_shape():
 
 def test_a_small_picture_is_not_blown_up():
     assert Image.open(io.BytesIO(preview_jpeg(Image.new("RGB", (30, 20))))).size == (30, 20)
+
+
+def test_a_letterboxed_picture_is_square_and_whole():
+    wide = letterboxed(red_over_blue((40, 10)))
+    assert wide.size == (40, 40)
+    assert wide.getpixel((20, 2)) == LETTERBOX_GREY
+    assert wide.getpixel((20, 16)) == RED
+    assert wide.getpixel((20, 23)) == BLUE
+    square = red_over_blue((8, 8))
+    assert letterboxed(square) is square
+
+
+def test_a_long_picture_is_not_blown_up_by_its_bars():
+    assert letterboxed(Image.new("RGB", (9000, 1))).size == (LETTERBOX_SIDE, LETTERBOX_SIDE)

@@ -1,0 +1,18 @@
+"""A run's picture is sent once, whatever the number of lanes and updates."""
+
+from components.answering.answering import answer
+from components.answering.run_request import RunRequest
+from components.runs.lane_request import LaneRequest
+from tests.components.fake_vlm import FakeVLM, fake_site
+from tests.view.fakes import picture
+
+
+def test_updates_after_the_first_and_lanes_come_without_the_picture():
+    request = RunRequest(picture(), "what ?", "embedded", [LaneRequest("fastervlm", 9)] * 2)
+    updates = list(answer(fake_site(FakeVLM()), request, "tab"))
+    pending = [update.picture["images"][0] for update in updates if update.picture]
+    assert pending[0]["src"]
+    assert all("src" not in image for image in pending[1:])
+    lanes = updates[-1].lanes
+    assert lanes["full"]["overlay"]["images"][0]["src"]
+    assert all(lane["overlay"]["images"][0]["src"] == "" for lane in lanes["lanes"])
