@@ -47,7 +47,7 @@ class HistoryHandlers:
         message = notice("A run of this visit, opened again.")
         return (run.prompt, *show_run(run, lane, message=message))
 
-    def compare(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+    def put_beside(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         """Show runs side by side under Compare: the first as the full answer."""
         asked = event_payload(event).get("runs")
         sent = asked[: MAX_LANES + 1] if isinstance(asked, list) else []
@@ -95,4 +95,4 @@ def wire_history(site: Site, screen: Screen, history: History) -> None:
     handlers = HistoryHandlers(site)
     everything = [screen.ask.prompt, *screen.outputs]
     history.open(handlers.open, None, everything, **QUICK)
-    history.compare(handlers.compare, None, everything, **QUICK)
+    history.compare(handlers.put_beside, None, everything, **QUICK)

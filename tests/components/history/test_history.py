@@ -41,7 +41,7 @@ def test_a_run_is_opened_again_with_its_question_and_its_lane(site, runs):
 
 def test_runs_stand_side_by_side_each_with_its_own_question(site, runs):
     sent = [{"run": runs[0].name, "lane": FULL}, {"run": runs[1].name, "lane": 0}]
-    shown = HistoryHandlers(site).compare(event(runs=sent), TAB)
+    shown = HistoryHandlers(site).put_beside(event(runs=sent), TAB)
     assert shown[LANES]["full"]["text"] == runs[0].traces[FULL].answer
     (plan,) = shown[LANES]["plans"]
     assert plan["prompt"] == "and ?"
@@ -61,7 +61,7 @@ def test_runs_stand_side_by_side_each_with_its_own_question(site, runs):
     ],
 )
 def test_what_is_not_kept_is_a_sentence(site, runs, sent, said):
-    shown = HistoryHandlers(site).compare(event(runs=sent), TAB)
+    shown = HistoryHandlers(site).put_beside(event(runs=sent), TAB)
     assert shown[SAID]["text"] == said
 
 
