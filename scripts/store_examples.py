@@ -46,7 +46,8 @@ def cases(assets: Path) -> Iterator[dict[str, Any]]:
         name = f"mistake_{number + 1}"
         picture = scene(found["seed"], found["split"]).image
         case = {"name": name, "file": f"traces/{name}.png", "prompt": found["question"]}
-        yield case | {"image": picture} | mistake(found["truth"])
+        view = {"view": {"map": "attention", "words": [0]}}
+        yield case | {"image": picture} | view | mistake(found["truth"])
 
 
 def mistake(truth: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from ..error_text import error_text
 from ..runs.lane_request import LaneRequest
 from ..runs.pictures import Shown
 from ..runs.runs import FULL, KeptRun
+from ..runs.stored_examples import Example
 from ..screen import QUICK, SKIP, Screen, frame, show_run
 from ..site import Site
 from ..widgets.notice import notice
@@ -38,15 +39,22 @@ LANES_AT = 6
 def opened(site: Site) -> dict[str, Any]:
     """Return what the first screen shows: the first stored example."""
     for name, example in site.stored.all.items():
+        lane, view = opening_lane(example), opening_view(example.view)
         return {
             "run": example.run,
             "run_name": example.run.name,
             "example": name,
-            "overlay": explorer(example.run, view=opening_view(example.view)),
+            "overlay": explorer(example.run, lane, view),
             "lanes": stored_lanes(example.run),
         }
     empty = lanes_value(0, {}, default_lanes(4), None, [])
     return {"run": None, "run_name": "", "example": "", "overlay": None, "lanes": empty}
+
+
+def opening_lane(example: Example) -> int:
+    """Return the lane in which an example opens: one of its own, or all tokens."""
+    lane = example.view.get("lane", FULL)
+    return lane if type(lane) is int and lane in example.run.traces else FULL
 
 
 def opening_view(view: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +100,10 @@ class OpenHandlers:
     def pick(self, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
         """Open a stored example; a run that is still writing is stopped."""
         self.site.stops.leave(str(request.session_hash))
-        return show_example(self.site, str(event_payload(event).get("example")), FULL, {})
+        name = str(event_payload(event).get("example"))
+        example = self.site.stored.all.get(name)
+        lane = FULL if example is None else opening_lane(example)
+        return show_example(self.site, name, lane, {})
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open the example that the page's address names; without one nothing changes."""

@@ -57,7 +57,7 @@ def test_the_main_job(watched, real_url):
     lanes.nth(1).locator("input[type=range]").first.fill("36")
     lanes.nth(2).locator("select.tv-method").select_option("visionzip")
     page.locator("#tv-lanes .tv-primary").click()
-    expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
+    expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25 % of full")
     expect(lanes.nth(2).locator("tr", has_text="total time")).to_contain_text("timed once")
     page.wait_for_function("() => window.__tokviz.lanes[0].columns[2].picture.scene?.n === 144")
     assert_fates_are_drawn(page, 1)

@@ -149,7 +149,7 @@ def test_comparing_streams_marks_changes_and_judges_no_single_time(watched, url)
     expect(lanes).to_have_count(3)
     expect(lanes.nth(1).locator("ins")).to_have_text("cat")
     expect(lanes.nth(1).locator("del")).to_have_text("dog")
-    expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
+    expect(lanes.nth(1).locator("tr", has_text="visual tokens")).to_contain_text("25 % of full")
     expect(lanes.nth(2).locator(".tv-verdict")).to_contain_text("Same answer")
     for part in (".tv-answer", ".tv-frame", ".tv-figures"):  # side by side, at one height
         tops = lanes.locator(part).evaluate_all(TOPS)

@@ -189,7 +189,7 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
     for number, method in ((1, "fastervlm"), (2, "divprune"), (3, "fastv")):
         lane = lanes.nth(number)
         expect(lane.locator("select.tv-method")).to_have_value(method)
-        expect(lane.locator("tr", has_text="visual tokens")).to_contain_text("25% of full")
+        expect(lane.locator("tr", has_text="visual tokens")).to_contain_text("25 % of full")
         expect(lane.locator("tr", has_text="total time")).to_contain_text("timed once")
         expect(lane.locator(".tv-verdict")).not_to_be_empty()
         expect(lane.locator(".tv-legend")).to_contain_text("kept 36")

@@ -28,9 +28,9 @@ def test_one_timing_is_shown_as_it_is_and_never_a_verdict():
     rows = figures(metrics(lane(0.15, tokens=9, kv=250), lane(0.1)))
     for name in ("total time", "first token"):
         assert (rows[name]["ratio"], rows[name]["trend"]) == ("timed once", "once")
-    assert rows["visual tokens"]["ratio"] == "25% of full"
+    assert rows["visual tokens"]["ratio"] == "25 % of full"
     assert rows["KV cache"]["value"] == "250 B"
-    assert rows["deciding"]["ratio"] == "10% of the total"
+    assert rows["deciding"]["ratio"] == "10 % of the total"
 
 
 FULL_TIMES = (1.0, 1.1, 0.9, 1.0, 3.0)
@@ -74,7 +74,7 @@ def test_a_total_with_shared_steps_is_an_estimate_and_says_so():
     fast.timings |= {"shared": 0.01, "total_alone": 0.25}
     row = figures(metrics(fast, full))["total time"]
     assert (row["value"], row["ratio"], row["trend"]) == ("≈ 250 ms", "timed once", "once")
-    assert "50% of the time measured" in figures(metrics(full, None))["total time"]["title"]
+    assert "50 % of the time measured" in figures(metrics(full, None))["total time"]["title"]
 
 
 def test_the_share_of_deciding_is_of_the_total_that_stands_above_it():
@@ -83,7 +83,7 @@ def test_the_share_of_deciding_is_of_the_total_that_stands_above_it():
     one.timings |= {"decide": 0.01, "shared": 0.9, "total_alone": 0.2326}
     rows = figures(metrics(one, lane()))
     assert rows["total time"]["value"] == "≈ 233 ms"
-    assert rows["deciding"]["ratio"] == "≈ 4.3% of the total"
+    assert rows["deciding"]["ratio"] == "≈ 4.3 % of the total"
 
 
 def test_a_total_of_shared_steps_alone_is_not_compared():
@@ -116,10 +116,10 @@ def test_theory_stands_next_to_the_measured_prefill():
     rows = figures(metrics(short, lane()))
     assert rows["prefill"]["value"] == "20 ms"
     assert (rows["prefill, theory"]["value"], rows["prefill, theory"]["ratio"]) == (
-        "36%",
+        "36 %",
         "of full",
     )
-    assert "29% counting visual tokens alone" in rows["prefill, theory"]["title"]
+    assert "29 % counting visual tokens alone" in rows["prefill, theory"]["title"]
     assert rows["position ids"]["value"] == "renumbered"
 
 

@@ -21,17 +21,18 @@ MAX_WORDS = 80
 
 
 def style(figure: go.Figure, title: str, x: str, y: str) -> go.Figure:
-    """Give a figure the common look."""
+    """Give a figure the common look; a legend stands below, where no bar can be under it."""
+    legend = len(figure.data) > 1
     figure.update_layout(
         title={"text": title, "x": 0, "font": {"size": 14}},
         font={"family": "system-ui, sans-serif", "size": 12, "color": INK},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 52, "r": 12, "t": 40, "b": 44},
-        height=260,
+        margin={"l": 52, "r": 12, "t": 40, "b": 92 if legend else 44},
+        height=308 if legend else 260,
         bargap=0.25,
-        showlegend=len(figure.data) > 1,
-        legend={"orientation": "h", "y": 1.12, "x": 1, "xanchor": "right"},
+        showlegend=legend,
+        legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0},
     )
     grid = {"gridcolor": "rgba(125,133,144,0.25)", "zerolinecolor": "rgba(125,133,144,0.5)"}
     figure.update_xaxes(title=x, **grid)

@@ -15,6 +15,7 @@ from tokviz.evaluation.same_answer import same_answer
 from tokviz.mitigation import EarlyExit
 from tokviz.trace import Trace
 from tokviz.view.lanes import cut_off, duration
+from tokviz.view.numbers import percent
 from tokviz.view.run_names import mitigation_name
 from tokviz.view.still import draw
 from tokviz.view.words import compare_words, verdict
@@ -59,14 +60,14 @@ def word_facts(word: Any, layers: int) -> list[list[str]]:
         title = "how much more probable the picture makes the word than this does; 1× = no help"
         rows.append([f"likelier than with {name}", f"{times(bits)} ({bits:+.1f} bits)", title])
     rows.append(
-        ["attention on the picture", f"{word.image_share:.0%}", "mean over layers and heads"]
+        ["attention on the picture", percent(word.image_share), "mean over layers and heads"]
     )
     if word.sink_share is not None:
-        share = f"{word.sink_share:.0%}"
+        share = percent(word.sink_share)
         rows.append(["of it on sinks", share, "tokens that draw attention whatever they show"])
     decided = f"layer {word.decided_at}" if word.decided_at < layers else "no layer"
     rows.append(["decided at", decided, "from there on the logit lens reads this word"])
-    area = f"{word.area:.0%} of the tokens"
+    area = f"{percent(word.area)} of the tokens"
     rows.append(["its map covers", area, "share of tokens that hold 85 % of its map"])
     return rows
 

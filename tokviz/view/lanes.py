@@ -20,6 +20,7 @@ from tokviz.trace.lane_view import LaneView
 from tokviz.trace.stages import CUT_OFF_WORDS
 from tokviz.trace.status import status_from
 from tokviz.view.distance import word_distances
+from tokviz.view.numbers import percent
 from tokviz.view.run_names import POSITIONS
 from tokviz.view.words import compare_words, verdict
 
@@ -78,7 +79,7 @@ def cut_off(finish: str) -> str:
 def distances(lane: LaneView, full: LaneView) -> list[dict[str, str]]:
     """Return how far each next-word distribution is from the full run's, as {text, share}."""
     found = word_distances(lane.trace, full.trace)
-    return [{"text": one["text"], "share": f"{one['distance']:.0%}"} for one in found]
+    return [{"text": one["text"], "share": percent(one["distance"])} for one in found]
 
 
 def metrics(lane: LaneView, full: LaneView | None) -> list[dict[str, str]]:
@@ -153,7 +154,7 @@ def _share(seconds: float, timings: Mapping[str, float]) -> str:
     if not total:
         return ""
     share = min(seconds / total, 1.0)
-    text = f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+    text = percent(share, 1 if share < 0.1 else 0)
     return f"{about}{text} of the total"
 
 
@@ -162,7 +163,7 @@ def _total_alone(timings: Mapping[str, float], compared: bool) -> dict[str, str]
     seconds = _alone(timings)
     part = timings.get("shared", 0.0) / timings["total"] if timings["total"] else 0.0
     title = "encoding, deciding, prefill and decoding, as if this lane had run alone: "
-    title += f"{part:.0%} of the time measured went into steps that several lanes took in one "
+    title += f"{percent(part)} of the time measured went into steps that several lanes took in one "
     title += "batch; each is counted as the median of the steps that this lane took alone"
     if seconds is None:
         return _row("total time", duration(timings["total"]), "shared steps", "", title)
@@ -181,9 +182,9 @@ def _theory(trace: Trace | None) -> list[dict[str, str]]:
     shares = facts.get("prefill_share")
     if isinstance(shares, Mapping) and isinstance(shares.get("whole_prompt"), (int, float)):
         alone = shares.get("visual_tokens")
-        how = f", {alone:.0%} counting visual tokens alone, as papers do" if alone else ""
+        how = f", {percent(alone)} counting visual tokens alone, as papers do" if alone else ""
         title = "multiplications of the prefill by formula, as a share of the full prompt's" + how
-        rows.append(_row("prefill, theory", f"{shares['whole_prompt']:.0%}", "of full", "", title))
+        rows.append(_row("prefill, theory", percent(shares["whole_prompt"]), "of full", "", title))
     policies = list(dict.fromkeys(facts.get("positions") or ()))
     known = [POSITIONS[policy] for policy in policies if policy in POSITIONS]
     if known:
@@ -197,7 +198,7 @@ def _row(name: str, value: str, ratio: str, trend: str, title: str) -> dict[str,
 
 
 def _ratio(value: float, base: float | None) -> tuple[str, str]:
-    return (f"{value / base:.0%} of full", "") if base else ("", "")
+    return (f"{percent(value / base)} of full", "") if base else ("", "")
 
 
 def duration(seconds: float) -> str:

@@ -217,9 +217,9 @@ export class LaneColumn {
         ...words.flatMap(({ text, share }) => [
           el(
             "span",
-            { style: `--share: ${share}`, title: `${text}: at least ${share}` },
+            { style: `--share: ${share.replace(/[<\s]/g, "")}`, title: `${text}: at least ${share}` },
             text,
-            share === "0%" ? "" : el("b", {}, ` ≥${share}`),
+            share === "0 %" ? "" : el("b", {}, ` ≥${share}`),
           ),
           " ",
         ]),
