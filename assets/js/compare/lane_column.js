@@ -217,7 +217,10 @@ export class LaneColumn {
         ...words.flatMap(({ text, share }) => [
           el(
             "span",
-            { style: `--share: ${share.replace(/[<\s]/g, "")}`, title: `${text}: at least ${share}` },
+            {
+              style: `--share: ${share.replace(/[<\s]/g, "")}`,
+              title: `${text}: at least ${share}`,
+            },
             text,
             share === "0 %" ? "" : el("b", {}, ` ≥${share}`),
           ),

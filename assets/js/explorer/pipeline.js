@@ -169,7 +169,7 @@ export class Pipeline {
   /** The note stands below its part, inside the line's width. */
   place(button) {
     const wide = this.root.clientWidth;
-    const left = button.offsetLeft - this.root.firstElementChild.scrollLeft;
+    const left = button.offsetLeft;
     this.note.style.left = `${Math.max(0, Math.min(left, wide - this.note.offsetWidth))}px`;
   }
 

@@ -119,7 +119,7 @@ export class History {
         button(t("Compare the chosen"), () => this.compare(), {
           disabled: chosen < 2 || chosen > 4,
         }),
-        button(t("Undo"), () => this.undo(), { disabled: !this.before.length }),
+        button(t("Undo the last change"), () => this.undo(), { disabled: !this.before.length }),
         el("span", { class: "tv-small" }, t("Tick two to four runs to see them side by side.")),
       ),
       el("ul", { class: "tv-historycards" }, ...this.cards.map((card) => this.card(card))),
