@@ -168,9 +168,11 @@ export class Pipeline {
 
   /** The note stands below its part, inside the line's width. */
   place(button) {
-    const wide = this.root.clientWidth;
-    const left = button.offsetLeft;
-    this.note.style.left = `${Math.max(0, Math.min(left, wide - this.note.offsetWidth))}px`;
+    const line = this.root.getBoundingClientRect();
+    const part = button.getBoundingClientRect();
+    const widest = line.width - this.note.offsetWidth;
+    this.note.style.left = `${Math.max(0, Math.min(part.left - line.left, widest))}px`;
+    this.note.style.top = `${part.bottom - line.top + 4}px`;
   }
 
   lesson(name) {
