@@ -140,7 +140,8 @@ PSEUDO = """() => {
 }"""
 """A language in which every text of the tables stands between brackets."""
 OUTSIDE = """() => {
-  const own = ".tv-word, .tv-question, .tv-historyopen b, .tv-answer, .tv-card span, .tv-detail q, " +
+  const own = ".tv-word, .tv-question, .tv-historyopen b, .tv-answer, .tv-card span, " +
+    ".tv-detail q, " +
     ".tv-badge, .tv-facts, .tv-options p, option, h1, kbd, .tv-sweep, .tv-strip, #tv-sweep, " +
     ".tv-lane .tv-figures, .tv-laneplan > .tv-small, [data-part=sinkNote], [data-part=notes], " +
     ".tv-lane-own summary, [data-part=foot], .tv-facts-line, .tv-tip";
