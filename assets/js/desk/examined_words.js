@@ -40,6 +40,7 @@ export class ExaminedWords {
           onclick: () => {
             this.chosen = i;
             this.show();
+            this.desk.runs.show(); // their P(word) is about the chosen word
           },
         },
         word.flagged ? `⚑ ${word.text}` : word.text,

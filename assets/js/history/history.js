@@ -56,10 +56,11 @@ export class History {
   /** The viewer shows a run: one of this visit becomes a card, or its card is marked. */
   shown(/** @type {Payload} */ payload) {
     if (!payload?.facts || !payload.n) return;
-    this.current = payload.id;
-    const known = this.cards.some((card) => card.id === payload.id);
+    const card = cardOf(payload);
+    this.current = card.run;
+    const known = this.cards.some((one) => one.run === card.run);
     if (!known && (payload.origin === "here" || payload.origin === "file"))
-      this.cards = [cardOf(payload), ...this.cards].slice(0, MAX_CARDS);
+      this.cards = [card, ...this.cards].slice(0, MAX_CARDS);
     this.draw();
   }
 
@@ -137,14 +138,14 @@ export class History {
     });
     return el(
       "li",
-      { class: card.id === this.current ? "tv-nowshown" : null },
+      { class: card.run === this.current ? "tv-nowshown" : null },
       el(
         "button",
         {
           type: "button",
           class: "tv-historyopen",
           title: t("Open this run again"),
-          "aria-current": card.id === this.current ? "true" : null,
+          "aria-current": card.run === this.current ? "true" : null,
           onclick: () => this.open(card),
         },
         card.src ? el("img", { src: card.src, alt: "" }) : null,
