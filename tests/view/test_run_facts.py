@@ -40,7 +40,7 @@ def test_the_part_that_is_cut_off_is_a_share_of_the_area(box, share):
 
 def test_the_facts_name_model_method_and_what_is_left():
     trace = fake_trace(stages=(stage(pruned(6, 2)),))
-    facts = run_facts(trace, {"fastervlm": "FasterVLM"})
+    facts = run_facts(trace)
     assert facts["methods"] == ["FasterVLM"]
     assert (facts["keep"], facts["n"]) == (2, 6)
     assert facts["parts"]["tokens"] == 6

@@ -11,6 +11,7 @@ from tokviz.errors import InputError
 from tokviz.trace import Trace
 from tokviz.view.lanes import cut_off, statuses
 from tokviz.view.page_file import MAX_BYTES
+from tokviz.view.run_facts import seen_sentence
 from tokviz.view.run_names import POSITIONS, run_name
 
 STYLE = """
@@ -49,6 +50,7 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
         *_section("Another word was forced", case["forced"], _outcome),
         *_section("Which tokens the answer depends on", case["found"], _proof),
         *_section("Mitigations", case["mitigations"], _outcome),
+        f'<p class="fine">The model {escape(seen_sentence(trace))}.</p>',
         *(f'<p class="fine">{escape(said)}</p>' for said in made_by(trace)),
     ]
     title = escape(f"tokviz case: {case['prompt']}"[:120])
@@ -102,8 +104,9 @@ def _outcome(one: Mapping[str, Any]) -> str:
         tag, text = tags.get(word["mark"]), escape(word["text"])
         words.append(f"<{tag}>{text}</{tag}>" if tag else text)
     cost = f' <span class="fine">{escape(one["cost"])}</span>' if one.get("cost") else ""
+    right = {True: " It is right.", False: " It is wrong."}.get(one.get("right"), "")
     return (
-        f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])}{cost})<br>"
+        f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])}{right}{cost})<br>"
         f"{' '.join(words)}</p>"
     )
 

@@ -110,7 +110,7 @@ def overlay_payload(
         "images": pictures(trace, SLIM_SIDE if slim else PREVIEW_SIDE),
         "missing": missing,
         "notes": list(trace.notes),
-        "facts": run_facts(trace, titles),
+        "facts": run_facts(trace),
         "view": dict(view or {}),
         **_layout_fields(trace),
         **fate_fields(trace),

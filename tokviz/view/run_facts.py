@@ -6,10 +6,10 @@ what it shows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from tokviz.trace import Trace
+from tokviz.view.run_names import mitigation_name, stage_name
 
 
 def unseen_share(trace: Trace) -> float:
@@ -31,7 +31,7 @@ def seen_sentence(trace: Trace) -> str:
     return f"{percent} of {what} was cropped away"
 
 
-def run_facts(trace: Trace, titles: Mapping[str, str] | None = None) -> dict[str, Any]:
+def run_facts(trace: Trace) -> dict[str, Any]:
     """Return what a run is about, as numbers and names.
 
     Returns:
@@ -39,13 +39,12 @@ def run_facts(trace: Trace, titles: Mapping[str, str] | None = None) -> dict[str
         pictures' area, `keep` the visual tokens that are left of `n`, `parts` the sizes as
         `pipeline_sizes` gives them.
     """
-    known = titles or {}
-    methods = [known.get(stage.method, stage.method) for stage in trace.stages]
+    methods = [stage_name(trace, stage.method) for stage in trace.stages]
     return {
         "model": trace.source,
         "unseen": round(unseen_share(trace), 4),
         "methods": list(dict.fromkeys(methods)),
-        "mitigation": trace.mitigation.name if trace.mitigation is not None else "",
+        "mitigation": mitigation_name(trace),
         "keep": trace.reduction.m,
         "n": trace.n,
         "date": str(trace.model.get("date") or ""),
@@ -53,9 +52,9 @@ def run_facts(trace: Trace, titles: Mapping[str, str] | None = None) -> dict[str
     }
 
 
-def facts_line(trace: Trace, titles: Mapping[str, str] | None = None) -> str:
+def facts_line(trace: Trace) -> str:
     """Return the facts of a run in one line, for files and reports."""
-    facts = run_facts(trace, titles)
+    facts = run_facts(trace)
     method = " + ".join(facts["methods"]) or "nothing removed"
     parts = [
         facts["model"] or "a model without a name",
