@@ -144,7 +144,7 @@ OUTSIDE = """() => {
     ".tv-detail q, " +
     ".tv-badge, .tv-facts, .tv-options p, option, h1, kbd, .tv-sweep, .tv-strip, #tv-sweep, " +
     ".tv-lane .tv-figures, .tv-laneplan > .tv-small, [data-part=sinkNote], [data-part=notes], " +
-    ".tv-lane-own summary, [data-part=foot], .tv-facts-line, .tv-tip";
+    ".tv-lane-own summary, [data-part=foot], .tv-facts-line, .tv-tip, .tv-verdict, .tv-status";
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const found = [];
   while (walker.nextNode()) {
@@ -166,8 +166,9 @@ def test_no_text_of_the_widgets_is_outside_the_tables(browser, url):
     page.goto(url)
     page.wait_for_function("() => window.__tokviz?.explorers.some((x) => x.look && x.scene)")
     page.locator("#tv-explorer .tv-morebox summary").click()
-    assert page.evaluate(OUTSIDE) == []
+    found = page.evaluate(OUTSIDE)
     context.close()
+    assert not found, found
 
 
 def test_keys_theme_and_language(watched, url):

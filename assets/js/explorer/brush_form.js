@@ -70,6 +70,7 @@ export class BrushForm {
       "div",
       { class: "tv-brushbox" },
       el("h2", {}, t("Choose tokens by hand")),
+      this.count,
       el(
         "div",
         { class: "tv-switches" },
@@ -85,7 +86,7 @@ export class BrushForm {
       ),
     );
     fill(this.parts.paint, this.controls);
-    const row = el("div", { class: "tv-handrow" }, this.toggle, this.ask, this.count);
+    const row = el("div", { class: "tv-handrow" }, this.toggle, this.ask);
     fill(this.parts.brush, row, this.message);
   }
 

@@ -45,8 +45,13 @@ export class HeadGallery {
     owner.parts.gallery.style.visibility = maps ? "" : "hidden";
     if (!maps) return;
     const map = scene.map(view.map);
-    const where = view.map === "tower" ? "vision tower layer" : "layer";
-    writeText(this.title, `Heads of ${where} ${view.layer}`);
+    const { layer } = view;
+    writeText(
+      this.title,
+      view.map === "tower"
+        ? t("Heads of vision tower layer {layer}", { layer })
+        : t("Heads of layer {layer}", { layer }),
+    );
     const order = view.map === "attention" ? t("Most attention on the image") : t("Highest sum");
     const high = formatNumber(maps.range.high);
     writeText(this.note, t("{order} first. One colour scale: 0 to {high}.", { order, high }));
