@@ -222,7 +222,7 @@ export class LaneColumn {
               title: `${text}: at least ${share}`,
             },
             text,
-            share === "0 %" ? "" : el("b", {}, ` ≥${share}`),
+            /^[0<]/.test(share) ? "" : el("b", {}, ` ≥${share}`),
           ),
           " ",
         ]),
