@@ -235,7 +235,7 @@ def overview(lessons: dict[str, Lesson]) -> str:
     """Return what stands there before a lesson is chosen: for learners and for teachers."""
     total = sum(lesson.minutes for lesson in lessons.values())
     rows = [
-        f"| {number} | {lesson.title} | {lesson.minutes} min | {lesson.needs} |"
+        f"{number}. {lesson.title}: **{lesson.minutes} min**, {lesson.needs}"
         for number, lesson in enumerate(lessons.values(), start=1)
     ]
     return "\n".join(
@@ -248,8 +248,6 @@ def overview(lessons: dict[str, Lesson]) -> str:
             "needs a browser; one laptop without network can serve a class. **Present** enlarges "
             "the page for a projector.",
             "",
-            "| | Lesson | Time | Needs |",
-            "|---|---|---|---|",
             *rows,
         ]
     )

@@ -211,3 +211,23 @@ def test_a_phone_sees_word_and_picture_together(watched, url):
     page.locator("#tv-explorer .tv-word").first.scroll_into_view_if_needed()
     expect(page.locator("#tv-explorer .tv-frame canvas")).to_be_in_viewport(ratio=0.9)
     answered(page, "dog")
+
+
+BESIDE = """() => {
+  const side = document.querySelector("#tv-lessons").getBoundingClientRect();
+  return [...document.querySelectorAll("#tv-main .tv *, .tv-header *")]
+    .filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > side.left + 1)
+    .map((node) => node.outerHTML.slice(0, 90));
+}"""
+"""Parts of the page that lie under the sidebar."""
+
+
+def test_a_presented_lesson_covers_nothing(watched, shipped):
+    page = watched(shipped, "?lesson=02-attention")
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.locator("#tv-present").click()
+    expect(page.locator("#tv-lesson-text")).to_contain_text("1 of 3")
+    page.wait_for_timeout(600)  # the sidebar slides in
+    assert page.evaluate(BESIDE) == []
+    for part in ("canvas", "words", "bars"):
+        expect(page.locator(f"#tv-explorer [data-part={part}]")).to_be_in_viewport()

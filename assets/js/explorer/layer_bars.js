@@ -99,7 +99,10 @@ export class LayerBars {
     const [before, number, after] = layerLabel.childNodes;
     before.data = `${name} `;
     writeText(number, numbers ? numbers[layer] : layer);
-    after.data = numbers?.length === 1 ? "" : ` of ${numbers ? numbers.join(", ") : `0–${last}`}`;
+    after.data =
+      numbers?.length === 1
+        ? ""
+        : t(" of {range}", { range: numbers ? numbers.join(", ") : `0–${last}` });
   }
 
   /** Heights and titles depend on the chosen words alone; another layer only moves a class. */
