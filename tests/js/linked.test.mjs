@@ -21,8 +21,12 @@ class Observer {
 const loaded = () => {
   const text = execFileSync(PYTHON, ["-c", LINK], { encoding: "utf-8" });
   const document = { addEventListener: nothing, documentElement: {} };
-  const window = {};
-  vm.runInNewContext(text, { window, document, MutationObserver: Observer, atob });
+  const window = {
+    requestAnimationFrame: nothing,
+    cancelAnimationFrame: nothing,
+    addEventListener: nothing,
+  };
+  vm.runInNewContext(text, { window, document, MutationObserver: Observer, atob, performance });
   return window.__tokviz;
 };
 
