@@ -4,6 +4,7 @@ from tokviz.options import KINDS
 from tokviz.reduction.method import EFFECTS, IMAGES, METHODS, TILES
 from tokviz.reduction.run_status import declared_status
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SECTIONS
+from tokviz.reduction.taxonomy import ACTS, taxonomy
 from tokviz.view.about import acts_on, reads, status_text, variants
 
 NONE = "–"
@@ -46,6 +47,13 @@ What publications report for **LLaVA-1.5-7B**, with all 576 tokens: GQA 61.9, MM
 MME-P perception alone: never compare the two. Numbers from different papers are not comparable
 either; re-runs of one method at one budget differ by up to 11 points of POPE. None of these was
 measured by this project, and none of this project's measurements is among them.
+"""
+
+TAXONOMY_HEAD = """## By the taxonomies of the surveys
+
+Where a method acts, what it decides from, whether it prunes or merges, and more, read off its
+declaration. `tokviz methods --where before --reads attention --kind merge` lists those that fit (a
+comma between several values), and the page's board filters and sorts by the same words.
 """
 
 SIGNALS_HEAD = """# Signals
@@ -173,6 +181,8 @@ def methods_page():
         + "\n\nInside the tower a method needs an image in one crop; it says so where there are "
         "more.",
         table(head, [facts(entry) for entry in METHODS.values()]),
+        TAXONOMY_HEAD,
+        taxonomy_table(),
         PUBLISHED_HEAD,
         table(["Method", "Budget", "Scores", "Source"], published()),
         none,
@@ -180,6 +190,17 @@ def methods_page():
         *(section(entry) for entry in METHODS.values()),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def taxonomy_table():
+    """Return the table of methods by the taxonomies of the surveys."""
+    rows = [
+        [f"[`{name}`](#{name})", found.where, ", ".join(found.reads), ACTS[found.kind]]
+        + ["yes" if one else "no" for one in (found.query_aware, found.training_free, found.frames)]
+        for name, found in ((entry.name, taxonomy(entry)) for entry in METHODS.values())
+    ]
+    head = ["Method", "Where", "Reads", "Does", "Query-aware", "Training-free", "Films"]
+    return table(head, rows)
 
 
 def keep_all():

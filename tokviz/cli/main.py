@@ -122,6 +122,8 @@ def make_parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=f"list the {what}")
         one = listing.add_argument("name", nargs="?", metavar="NAME", help="all about this one")
         one.completer = _names_of(name)  # type: ignore[attr-defined]
+        if name == "methods":
+            _add_filters(listing)
         form = listing.add_mutually_exclusive_group()
         form.add_argument("--json", action="store_true", help="print a JSON array")
         form.add_argument("--markdown", action="store_true", help="print a Markdown table")
@@ -129,6 +131,14 @@ def make_parser() -> argparse.ArgumentParser:
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show tracebacks and the log")
     return parser
+
+
+def _add_filters(listing: argparse.ArgumentParser) -> None:
+    """Add a flag for each question by which the surveys sort methods."""
+    group = listing.add_argument_group("only methods that fit (several values: a,b)")
+    for name, values in catalog.FILTERS.items():
+        flag = f"--{name.replace('_', '-')}"
+        group.add_argument(flag, dest=f"only_{name}", metavar="|".join(values))
 
 
 def _names_of(which: str) -> Any:
@@ -276,6 +286,11 @@ def _work(record: dict[str, Any]) -> str:
 
 def _list(arguments: argparse.Namespace) -> None:
     rows = catalog.rows(arguments.which)
+    filters = {name: getattr(arguments, f"only_{name}", None) for name in catalog.FILTERS}
+    filters = {name: value for name, value in filters.items() if value}
+    if filters:
+        fitting = {entry.name for entry in catalog.matching(filters)}
+        rows = [row for row in rows if row["name"] in fitting]
     if arguments.name is not None:
         rows = [catalog.entry(arguments.which, arguments.name)]
     if arguments.json:

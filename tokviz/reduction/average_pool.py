@@ -10,6 +10,7 @@ from tokviz.reduction.method import method
 @method(
     "average_pool",
     title="Average pooling",
+    training_free=False,
     place="before",
     kind="merge",
     positions="keep",

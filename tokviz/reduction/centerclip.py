@@ -46,6 +46,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 @method(
     "centerclip",
     title="CenterCLIP",
+    training_free=False,
     place="tower",
     kind="both",
     needs=("hidden",),

@@ -45,6 +45,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 @method(
     "dtop",
     title="DToP (early exit, with the logit lens)",
+    training_free=False,
     place="language_model",
     needs=("llm_lens_prob", "llm_lens_token"),
     paper="https://arxiv.org/abs/2308.01045",

@@ -52,6 +52,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 @method(
     "dyvte",
     title="DyVTE (exit at a chosen layer)",
+    training_free=False,
     place="language_model",
     needs=("llm_attn_last",),
     paper="https://arxiv.org/abs/2411.19628",

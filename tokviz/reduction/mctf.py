@@ -54,6 +54,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 @method(
     "mctf",
     title="MCTF",
+    training_free=False,
     place="tower",
     kind="merge",
     needs=("hidden", "recv_attn"),

@@ -177,6 +177,8 @@ class Method:
     "True if as published the image alone decides how many tokens stay, and there is no budget."
     images: str = "each"
     "A key of IMAGES; by default each, inside the language model together."
+    training_free: bool = True
+    "False: the publication trains something, which no run here has."
     frames: bool = False
     "True: it compares the frames of a film, and is refused for one picture."
     tiles: str = "together"

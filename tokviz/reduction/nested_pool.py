@@ -10,6 +10,7 @@ from tokviz.reduction.parts.spatial import grid_of, rows_cols
 @method(
     "nested_pool",
     title="Nested pooling (M3)",
+    training_free=False,
     place="before",
     kind="merge",
     needs=("grid",),

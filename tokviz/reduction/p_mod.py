@@ -26,6 +26,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 @method(
     "p_mod",
     title="p-MoD (schedule)",
+    training_free=False,
     place="language_model",
     needs=("llm_peek_last",),
     paper="https://arxiv.org/abs/2412.04449",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokviz.reduction.taxonomy import taxonomy
 from tokviz.view.about import about, status_text
 
 LEFT_OUT = {
@@ -32,6 +33,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
         "where": method.acts_at,
         "kind": method.kind,
         "query_aware": method.query_aware,
+        "taxonomy": taxonomy(method).as_json(),
         "verified": method.verified,
         "left_out": LEFT_OUT.get(method.effect),
         "positions": method.positions,
@@ -41,7 +43,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
         "paper": method.paper,
         "year": method.year,
         "missing": reason,
-        "options": [_option(option) for option in method.options.values()],
+        "options": [option_card(option) for option in method.options.values()],
     }
 
 
@@ -54,11 +56,12 @@ def mitigation_card(entry: Any) -> dict[str, Any]:
         "notes": entry.notes,
         "about": [("Status", status_text(entry))],
         "verified": entry.verified,
-        "options": [_option(option) for option in entry.options.values()],
+        "options": [option_card(option) for option in entry.options.values()],
     }
 
 
-def _option(option: Any) -> Mapping[str, Any]:
+def option_card(option: Any) -> Mapping[str, Any]:
+    """Return an option as the page's forms read it."""
     limits = option.range
     return {
         "name": option.name,
