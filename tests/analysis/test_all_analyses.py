@@ -13,6 +13,8 @@ from tokviz.analysis.declare import SWITCHES
 from tokviz.analysis.result import Exactness
 from tokviz.errors import InputError, MissingSignal
 from tokviz.trace.schema import SCHEMA
+from tokviz.view.result_chart import result_chart
+from tokviz.view.result_view import chosen_array, map_payload, result_view
 
 pytestmark = pytest.mark.parametrize("name", list(ANALYSES))
 
@@ -34,6 +36,25 @@ def test_axes_fit_the_run(name, toy, runs):
     for letter, names in result.labels.items():
         assert all(isinstance(text, str) for text in names)
         assert len(names) == lengths.get(letter, len(names))
+
+
+def test_every_array_is_a_map_a_chart_or_a_number(name, toy, runs):
+    if "folder" in ANALYSES[name].asks:
+        return
+    result = tokviz.analyse(name, toy, runs=given(name, runs))
+    view = result_view(result, toy)
+    assert view["meaning"]
+    assert view["not_meaning"]
+    for entry in view["arrays"]:
+        one = chosen_array(result, toy, entry["name"])
+        for page in range(max(len(entry["pages"]), 1)):
+            chart = result_chart(result, toy, entry["name"], page)
+            assert (chart is None) == (entry["kind"] == "map")
+        if entry["kind"] == "map":
+            sent = map_payload(one, result, toy)
+            assert sent["values"]["shape"][1] == toy.n
+            assert len(sent["rows"]) in (0, sent["values"]["shape"][0])
+    assert len(view["arrays"]) + len(view["numbers"]) >= 1 + len(result.parts)
 
 
 def test_a_saved_trace_gives_equal_numbers(name, toy, runs, tmp_path):

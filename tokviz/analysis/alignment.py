@@ -60,6 +60,7 @@ def pairwise_alignment(means: np.ndarray, centred: bool = False) -> np.ndarray:
 @analysis(
     "alignment",
     title="Implicit alignment score",
+    group="layer by layer",
     needs=("layer_means",),
     may_ask=("others",),
     meaning="High = in this layer the mean state of the image points the same way as the mean "

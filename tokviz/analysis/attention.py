@@ -12,6 +12,7 @@ from tokviz.trace import Trace
 @analysis(
     "attention",
     title="Attention to the image",
+    group="where the model looks",
     needs=("attention",),
     meaning="A bright token got much of the attention of the row that chose this answer token.",
     not_meaning="It does not mean that the token was used: values and later layers may cancel it, "

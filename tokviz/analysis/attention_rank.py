@@ -45,6 +45,7 @@ def attention_ranks(maps: np.ndarray) -> tuple[float, float]:
 @analysis(
     "attention_rank",
     title="Rank of attention",
+    group="layer by layer",
     needs=(),
     asks=("maps",),
     uses=("visual_rank",),

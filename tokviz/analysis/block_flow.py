@@ -55,6 +55,7 @@ def block_mass(attention: np.ndarray, block: np.ndarray) -> np.ndarray:
 @analysis(
     "block_flow",
     title="Attention between blocks",
+    group="layer by layer",
     needs=("mass",),
     uses=("flow",),
     meaning="Each number is the share of the attention of one block's rows that goes to another "

@@ -14,6 +14,7 @@ NO_CLS = "This tower has no [CLS] token: shown is the mean attention that each p
 @analysis(
     "cls_attention",
     title="[CLS] attention",
+    group="where the model looks",
     needs=("cls_attention",),
     fallbacks={"cls_attention": "received_attention"},
     meaning="A bright patch got much of the attention of the tower's [CLS] token in this layer.",

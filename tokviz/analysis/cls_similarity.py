@@ -11,6 +11,7 @@ from tokviz.trace import Trace
 @analysis(
     "cls_similarity",
     title="Similarity to [CLS]",
+    group="where the model looks",
     needs=("cls_similarity",),
     meaning="A bright patch's state points the same way as the tower's [CLS] state.",
     not_meaning="[CLS] and patch states are trained for different purposes: it says nothing about "

@@ -57,6 +57,16 @@ ASKS: dict[str, str] = {
 }
 """What an analysis may ask its caller to supply from further runs of the model."""
 
+GROUPS = (
+    "where the model looks",
+    "what the answer needs",
+    "layer by layer",
+    "sinks and registers",
+    "many pictures",
+    "others",
+)
+"""Groups of the list of analyses, in their order; `others` holds those that name none."""
+
 SWITCHES: dict[str, str] = {
     "attention": "Capture(attention=True)",
     "attention_heads": "Capture(attention=True), as long as the single heads fit the size limit",
@@ -138,6 +148,13 @@ class Analysis:
     "Array -> the array that replaces it when a trace does not have it."
     paper: str = ""
     year: int | None = None
+    group: str = "others"
+    "One of GROUPS: what it is about."
+
+    def __post_init__(self) -> None:
+        """Check the group; raise ValueError."""
+        if self.group not in GROUPS:
+            raise ValueError(f"group must be one of {', '.join(GROUPS)}, got {self.group!r}.")
 
     def missing(self, trace: Trace | None) -> list[str]:
         """Return the needed arrays for which the trace has neither the array nor its fallback."""

@@ -25,6 +25,7 @@ AGREEMENT = 0.99
 @analysis(
     "exit_layer",
     title="Earliest safe exit of the image",
+    group="what the answer needs",
     needs=("answer_ids",),
     asks=("exits",),
     forwards=lambda size, **options: size.layers + 1,

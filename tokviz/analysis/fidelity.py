@@ -16,6 +16,7 @@ from tokviz.trace import Trace
 @analysis(
     "fidelity",
     title="Fidelity of the last state",
+    group="what the answer needs",
     needs=("last_state",),
     asks=("full",),
     forwards=lambda size, **options: 1,

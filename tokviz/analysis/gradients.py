@@ -44,6 +44,7 @@ def prepared(trace: Trace, features: Any) -> Any:
 @analysis(
     "input_gradient",
     title="Input x gradient",
+    group="what the answer needs",
     needs=(),
     asks=("forward", "features"),
     forwards=lambda size, **options: 1,
@@ -66,6 +67,7 @@ def input_gradient(trace: Trace, forward: Any, features: Any) -> Result:
 @analysis(
     "integrated_gradients",
     title="Integrated gradients",
+    group="what the answer needs",
     needs=(),
     asks=("forward", "features"),
     forwards=lambda size, steps, **options: steps + 2,

@@ -62,6 +62,7 @@ def _kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 @analysis(
     "image_dependence",
     title="Image dependence of each word",
+    group="what the answer needs",
     needs=("answer_prob",),
     may_ask=("controls",),
     uses=("control_prob",),

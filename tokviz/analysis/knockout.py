@@ -20,6 +20,7 @@ from tokviz.trace import Trace
 @analysis(
     "knockout",
     title="Attention knockout",
+    group="what the answer needs",
     needs=(),
     asks=("knockout",),
     forwards=lambda size, window, **options: max(size.layers - window, 0) + 2,

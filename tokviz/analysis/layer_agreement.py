@@ -55,6 +55,7 @@ def mean_off_diagonal(matrix: np.ndarray) -> float:
 @analysis(
     "layer_agreement",
     title="Agreement of layers",
+    group="layer by layer",
     needs=("attention",),
     meaning="Bright = the two layers order the image tokens alike: what one finds important, the "
     "other does too.",

@@ -14,6 +14,7 @@ from tokviz.trace import Trace
 @analysis(
     "layer_needs",
     title="Tokens that each layer needs",
+    group="layer by layer",
     needs=("attention",),
     meaning="The number of image tokens that hold this share of the layer's attention to the "
     "image.",

@@ -21,6 +21,7 @@ from tokviz.trace import Trace
 @analysis(
     "leave_out",
     title="Leave one block out",
+    group="what the answer needs",
     needs=(),
     asks=("score",),
     may_ask=("progress",),

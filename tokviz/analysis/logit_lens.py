@@ -18,6 +18,7 @@ from tokviz.trace import Trace
 @analysis(
     "logit_lens",
     title="Logit lens",
+    group="where the model looks",
     needs=("lens_ids", "lens_prob"),
     uses=("lens_peak", "lens_peak_layer"),
     meaning="Each visual token is read as the word that the model's head finds most probable in "

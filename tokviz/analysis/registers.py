@@ -38,6 +38,7 @@ def robust_z(values: np.ndarray) -> np.ndarray:
 @analysis(
     "registers",
     title="Registers and norm outliers",
+    group="sinks and registers",
     needs=("feature_norm",),
     meaning="A marked patch has a far larger norm than the others: the tower stores information "
     "about the whole image in it.",

@@ -35,6 +35,7 @@ def carry_back(row: np.ndarray, layers: list[np.ndarray]) -> np.ndarray:
 @analysis(
     "relevance",
     title="Gradient relevance",
+    group="what the answer needs",
     needs=(),
     asks=("maps", "gradients"),
     forwards=lambda size, **options: 2,

@@ -50,6 +50,7 @@ def mixed(
 @analysis(
     "rollout",
     title="Attention rollout",
+    group="where the model looks",
     needs=(),
     asks=("maps",),
     forwards=lambda size, **options: 1,

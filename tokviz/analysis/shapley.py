@@ -59,6 +59,7 @@ def exact_values(worth: np.ndarray) -> np.ndarray:
 @analysis(
     "shapley",
     title="Shapley values of blocks",
+    group="what the answer needs",
     needs=(),
     asks=("score",),
     may_ask=("progress",),

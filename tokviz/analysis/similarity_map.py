@@ -25,6 +25,7 @@ def rescale(maps: np.ndarray) -> np.ndarray:
 @analysis(
     "similarity_map",
     title="Similarity to an answer token",
+    group="where the model looks",
     needs=("state_similarity",),
     meaning="A bright token's last state points the same way as the state from which this answer "
     "token was chosen.",

@@ -29,6 +29,7 @@ def jaccard(masks: np.ndarray) -> np.ndarray:
 @analysis(
     "sink_stability",
     title="Stability of sinks",
+    group="sinks and registers",
     needs=("sink_phi", "sink_dims"),
     may_ask=("others",),
     meaning="Bright = this token is a sink in most layers (and for most of the other questions).",

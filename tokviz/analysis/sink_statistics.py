@@ -29,6 +29,7 @@ SHOWN = 5
 @analysis(
     "sink_statistics",
     title="Attention sinks by what they receive",
+    group="sinks and registers",
     needs=("prompt_ids",),
     asks=("prompt_statistics",),
     uses=("mark_rows",),
@@ -80,8 +81,15 @@ def sink_statistics(
         "group": Part(group, "s", "number of the row's group, see the labels of i"),
         "group_rate": Part(by_group(rate, group), "i", "mean rate of the group's rows"),
         "group_highest": Part(by_group(rate, group, np.max), "i", "highest rate of the group"),
+        "group_by_layer": Part(by_group(by_layer, group), "l i", "mean rate of the group's rows"),
         "group_ratio": Part(by_group(ratio, group), "l i", "mean ratio of the group's rows"),
         "group_massive": Part(by_group(massive, group, np.max), "l i", "highest in the group"),
+        "group_value": Part(by_group(value, group), "l i", "mean length of the group's values"),
+        "group_heads": Part(
+            by_group(received, group),
+            "l h i",
+            "attention that a row of the group receives, mean over its rows, in every head",
+        ),
         "threshold": number(threshold, "the threshold"),
     }
     return Result(rate, "s", parts, {"i": GROUPS}, strongest(trace, rate, massive, group))

@@ -26,6 +26,7 @@ FIRST_LAYER = 2
 @analysis(
     "sinks",
     title="Visual attention sinks",
+    group="sinks and registers",
     needs=("sink_phi", "sink_dims"),
     meaning="A marked token carries a massive activation: in that layer it draws attention "
     "whatever the question is.",

@@ -22,6 +22,7 @@ from tokviz.trace.schema import MODALITIES
 @analysis(
     "smoothing",
     title="Likeness of tokens by depth",
+    group="layer by layer",
     needs=(),
     asks=("state_curves",),
     forwards=lambda size: 1,

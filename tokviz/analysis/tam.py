@@ -128,6 +128,7 @@ def denoise(maps: np.ndarray, layout: Layout) -> np.ndarray:
 @analysis(
     "tam",
     title="Token Activation Map",
+    group="where the model looks",
     needs=("readout", "readout_ids", "prompt_ids", "answer_ids"),
     meaning="A bright token's last state speaks for this word more than the earlier words explain.",
     not_meaning="It is a linear read-out of the last layer: it does not show that removing the "

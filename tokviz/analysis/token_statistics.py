@@ -81,6 +81,7 @@ def cluster_directions(features: np.ndarray, clusters: int) -> np.ndarray:
 @analysis(
     "token_statistics",
     title="Visual tokens over a folder",
+    group="many pictures",
     needs=(),
     asks=("folder",),
     meaning="How often each kind of visual token occurs, most frequent first: a steep fall means "

@@ -67,6 +67,7 @@ def claim_conditioned(probability: Sequence[float], relations: Sequence[str]) ->
 @analysis(
     "uncertainty",
     title="Uncertainty of each word",
+    group="what the answer needs",
     needs=("answer_prob", "answer_ids"),
     may_ask=("judge",),
     meaning="High = the model found this token surprising at the moment when it chose it.",

@@ -123,8 +123,9 @@ class VLM(Loaded):
                 needed if the trace has all that the analysis reads.
             prompt: the question; default = that of the trace.
             **more: trace (a finished run, fresh or from a file), plan, max_new_tokens, progress
-                (called with the forwards done and in all), runs (results of further runs by the
-                names of ASKS, instead of runs of this model), and the analysis' own options.
+                (called with the forwards done and in all), stop (an Event that ends the pass
+                that is running), runs (results of further runs by the names of ASKS, instead of
+                runs of this model), and the analysis' own options.
 
         Raises:
             InputError: an unknown analysis or option, or an image or prompt that cannot be used.

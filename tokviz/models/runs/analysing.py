@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tokviz.analysis import ANALYSES, Analysis, Result, Size, analyse
 from tokviz.analysis.supplied import Progress
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
+from tokviz.models.interruption import interrupted_by
 from tokviz.models.loaded import Loaded
 from tokviz.models.runs.extra_forwards import SUPPLIED, folder_features, further_runs
 from tokviz.models.runs.preparing import prepare
@@ -33,9 +35,28 @@ def analyse_run(
     max_new_tokens: int = 64,
     progress: Progress | None = None,
     runs: dict[str, Any] | None = None,
+    stop: threading.Event | None = None,
     **options: Any,
 ) -> Result:
     """Answer one question about one run; see `VLM.analyse`."""
+    with interrupted_by(stop):
+        return _analysed(
+            loaded, name, images, prompt, trace, plan, max_new_tokens, progress, runs, options
+        )
+
+
+def _analysed(
+    loaded: Loaded,
+    name: str,
+    images: Any,
+    prompt: str | None,
+    trace: Trace | None,
+    plan: Plan | None,
+    max_new_tokens: int,
+    progress: Progress | None,
+    runs: dict[str, Any] | None,
+    options: dict[str, Any],
+) -> Result:
     entry, given = ANALYSES[name], dict(runs or {})
     options = check_options(entry.name, entry.options, options)
     if set(entry.asks) == {"folder"} and "folder" not in given:
@@ -60,6 +81,8 @@ def analyse_run(
     if wanted & SUPPLIED:
         question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))
         runs_again = further_runs(loaded, *question, trace, max_new_tokens)
+        if progress is not None and "progress" not in entry.may_ask:
+            runs_again.reading.on_read = adding_up(progress, forwards(entry, trace, **options))
         given = runs_again.supply(wanted) | given
     if "full" in wanted:
         question = _question(images, prompt or trace.prompt, entry.why_not(trace, given))
@@ -67,6 +90,18 @@ def analyse_run(
     if progress is not None and "progress" in entry.may_ask:
         given["progress"] = progress
     return analyse(name, trace, runs=given, **options)
+
+
+def adding_up(progress: Progress, total: int) -> Callable[[int], None]:
+    """Return a function that is told of further forwards and reports how many are done of all."""
+    done = 0
+
+    def add(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(min(done, total), total)
+
+    return add
 
 
 def forwards(entry: Analysis, trace: Trace, **options: Any) -> int:

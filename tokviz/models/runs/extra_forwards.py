@@ -105,6 +105,11 @@ class ExtraForwards:
         steps, ids = np.arange(self.trace.t), self.trace["answer_ids"]
         return np.stack([found[name][steps, ids] for name in CONTROLS]).astype(np.float32)
 
+    def without_image(self) -> np.ndarray:
+        """Return the probability of each answer token with no visual token, float32 [t]."""
+        found = self._distributions([self.all[:0]], self._features)
+        return found[np.arange(self.trace.t), self.trace["answer_ids"]].astype(np.float32)
+
     def _control(self, name: str) -> Features:
         """Return the features of a control image."""
         asked = self.prepared.asked
@@ -279,7 +284,9 @@ class ExtraForwards:
                 self.prepared.positions.clone(),
                 self.prepared.text_rows,
             )
-            yield TeacherForcing(self.loaded, ready, self.trace["answer_ids"])
+            reading = TeacherForcing(self.loaded, ready, self.trace["answer_ids"])
+            reading.on_read = self.reading.on_read
+            yield reading
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the own answer's log-probability [b] of features [b, n, d]; differentiable."""

@@ -9,7 +9,7 @@ form one batch. Caches keep every key, also those outside a window.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +55,8 @@ class TeacherForcing:
         self.answer = torch.as_tensor(np.asarray(answer_ids, np.int64), device=loaded.device)[None]
         self.layout = prepared.asked.layout
         self.text = np.setdiff1d(np.arange(len(prepared.asked.prompt_ids)), self.layout.position)
+        self.on_read: Callable[[int], None] | None = None
+        "Called with the number of kept sets each time that prompts have been read."
 
     def rows(self, kept: np.ndarray) -> np.ndarray:
         """Return the rows of the text and of the kept visual tokens, ascending."""
@@ -94,6 +96,8 @@ class TeacherForcing:
                 use_cache=True,
                 logits_to_keep=1,
             )
+        if self.on_read is not None:
+            self.on_read(len(kept))
         return Reading(output.logits[:, -1], cache, positions[..., -1:], places)
 
     def more(self, reading: Reading, ids: torch.Tensor, written: int) -> torch.Tensor:
