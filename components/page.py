@@ -11,6 +11,7 @@ from .ask.model_picker import wire_picker
 from .ask.opening import opened, wire_opening
 from .ask.panel import ask_panel, wire_ask
 from .ask.several import wire_several
+from .board.panel import board_panel, wire_board
 from .compare.brush import wire_brush
 from .compare.keep_sweep import keep_sweep, wire_sweep
 from .compare.panel import compare_panel, wire_compare
@@ -20,6 +21,7 @@ from .history.panel import history_panel, wire_history
 from .lessons.panel import wire_lessons
 from .look.charts import numbers_panel
 from .look.panel import show_panel
+from .maps.panel import maps_panel, wire_maps
 from .screen import Screen, StopButton
 from .site import Site
 from .widgets.file_inputs import Page
@@ -30,8 +32,10 @@ PLACES = "".join(
     f'<a href="#{place}">{name}</a>'
     for place, name in {
         "tv-compare": "Compare",
+        "tv-board-section": "Board",
         "tv-sweep": "How few tokens?",
         "tv-debug": "Debug a hallucination",
+        "tv-more-maps": "More maps",
     }.items()
 )
 
@@ -79,18 +83,22 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
             ask = ask_panel(site, first)
             show = show_panel(site, first["overlay"])
         history = history_panel()
-        compare = compare_panel(first["lanes"], site.models.names)
-        strip = keep_sweep()
+        compare = compare_panel(site, first["lanes"])
+        board = board_panel(site)
+        strip = keep_sweep(site)
         desk = desk_panel(site)
         numbers = numbers_panel(first["run"])
+        more_maps = maps_panel(site)
         screen = Screen(session, show, compare, numbers, ask)
         asking = wire_ask(site, screen)
         wire_several(site, screen)
         wire_brush(site, screen)
         comparing = wire_compare(site, screen)
+        wire_board(site, screen, board)
         wire_sweep(site, screen, strip)
         wire_desk(site, screen, desk)
         wire_history(site, screen, history)
+        wire_maps(site, screen, more_maps)
         wire_picker(site, screen, page)
         wire_opening(site, screen, page, [asking, comparing])
         wire_lessons(site, screen, page)

@@ -141,6 +141,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "TOKVIZ_CONNECTIONS": whole_number(20, 1_000_000),
     "TOKVIZ_METRICS": secret_word,
     "TOKVIZ_MCP": yes_or_no,
+    "TOKVIZ_SHARE_HOURS": whole_number(0, 2160),
     "TOKVIZ_EXAMPLES": folder,
     "TOKVIZ_LOG": lambda name, text: one_of("json", "text")(name, text) == "json",
     "GRADIO_SERVER_NAME": as_it_is,

@@ -149,6 +149,13 @@ TABLE = (
         "`gradio[mcp]`; not together with `TOKVIZ_AUTH`)",
     ),
     Setting(
+        "TOKVIZ_SHARE_HOURS",
+        "share_hours",
+        "`0`; `168` where only this machine reaches the page",
+        "visitors may make links to runs on their own pictures, which whoever has the link can "
+        "open for so many hours, at most 2160; `0` = no such links",
+    ),
+    Setting(
         "TOKVIZ_EXAMPLES",
         "examples",
         "",

@@ -29,6 +29,8 @@ HOSTED = (
 )  # fmt: skip
 """Whoever sets one of these runs the page for others, or has chosen its models."""
 ALL = "docs/server.md lists all settings."
+PERSONAL_SHARE_HOURS = 168
+"""For how long links are kept where only this machine reaches the page, unless it is set."""
 LOAD_OPTIONS = ("device", "dtype", "bits", "device_map", "max_visual_tokens")
 
 
@@ -66,6 +68,8 @@ class Settings:
     "A folder of traces to show as further examples."
     server_name: str = "127.0.0.1"
     server_port: int = 7860
+    share_hours: int = 0
+    "Links to visitors' own runs are kept so long; 0 = there are none."
     personal: bool = False
     "For one person at this machine, who may choose any model."
 
@@ -77,6 +81,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     found = {setting.field: value_of(setting.name, environ) for setting in TABLE if setting.field}
     settings = Settings(**{name: value for name, value in found.items() if value is not None})
     settings = replace(settings, personal=is_personal(settings, environ))
+    if settings.personal and found.get("share_hours") is None:
+        settings = replace(settings, share_hours=PERSONAL_SHARE_HOURS)
     load_options(environ)
     if settings.auth and settings.mcp:
         raise SettingError(

@@ -1,12 +1,17 @@
 """The state that the whole server shares: one `Site`, which every handler gets."""
 
+import os
+import tempfile
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from .runs.journal import Journal
 from .runs.models import Models
 from .runs.pictures import Pictures
+from .runs.results import Results
 from .runs.runs import KeptRun, Runs
+from .runs.shared_runs import SharedRuns
 from .runs.stops import Stops
 from .runs.stored_examples import StoredExamples
 from .settings import Settings
@@ -21,10 +26,14 @@ class Site:
     models: Models = field(default_factory=Models)
     runs: Runs = field(init=False)
     "What visitors have run, the newest first to stay."
+    results: Results = field(default_factory=Results)
+    "Results of analyses."
     stops: Stops = field(default_factory=Stops)
     "Which sessions have a run, and how to stop it."
     pictures: Pictures = field(default_factory=Pictures)
     "Opens what visitors upload, a few at the same time."
+    shared: SharedRuns = field(init=False)
+    "Runs that visitors made links to."
     journal: Journal = field(default_factory=Journal)
     "Counts of runs for the operator."
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -32,6 +41,8 @@ class Site:
 
     def __post_init__(self) -> None:
         self.runs = Runs(self.settings.runs_mb * 2**20)
+        folder = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir(), "tokviz-shared")
+        self.shared = SharedRuns(folder, self.settings.share_hours)
 
     def run(self, name: object) -> KeptRun | None:
         """Return a run by its name, as a browser sends it; None when it is not kept (any more)."""

@@ -22,10 +22,11 @@ LAYERS = [
 app
 components.server
 components.page
-components.desk components.endpoints components.history components.lessons
+components.board components.desk components.endpoints components.history components.lessons
+components.maps
 components.compare
 components.ask components.look
-components.screen
+components.screen components.figures components.share
 components.answering
 components.site
 components.runs

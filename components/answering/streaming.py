@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from tokviz.capture import Capture
 from tokviz.plans import Plan
 
 from ..runs.models import Models
@@ -82,7 +83,12 @@ def stream(
 
 
 def seconds_in_turn(
-    models: Models, request: RunRequest, image: Any, plans: Sequence[Plan | None], flag: Stop
+    models: Models,
+    request: RunRequest,
+    image: Any,
+    plans: Sequence[Plan | None],
+    flag: Stop,
+    capture: Capture | None = None,
 ) -> int:
     """Return for how many seconds a GPU is needed."""
     return SECONDS_TO_BEGIN + int(SECONDS_PER_TOKEN * request.limit * len(plans))
@@ -90,10 +96,15 @@ def seconds_in_turn(
 
 @on_zero_gpu(seconds_in_turn)
 def stream_in_turn(
-    models: Models, request: RunRequest, image: Any, plans: Sequence[Plan | None], flag: Stop
+    models: Models,
+    request: RunRequest,
+    image: Any,
+    plans: Sequence[Plan | None],
+    flag: Stop,
+    capture: Capture | None = None,
 ) -> Generator[list[LaneView]]:
     """Run lanes one after the other; None is the full answer."""
     vlm = models.get(request.model)
-    lanes = vlm.in_turn(given(image), request.prompt, plans, request.limit, stop=flag)
+    lanes = vlm.in_turn(given(image), request.prompt, plans, request.limit, capture, flag)
     with closing(lanes):
         yield from lanes

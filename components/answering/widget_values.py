@@ -186,6 +186,7 @@ def card(run: KeptRun, number: int, lane: Any, full: Any | None) -> dict[str, An
     trace = getattr(lane, "trace", None)
     shown |= {"overlay": None, "by": asked.model if own_model else "", "n": trace.n if trace else 0}
     shown["prompt"] = run.prompt
+    shown["seconds"] = trace.timings.get("total") if trace else None
     if own_question and not lane.error:
         shown["verdict"] = "An answer to its own question, so it is not compared word by word."
     if own_model:

@@ -24,8 +24,10 @@ from ..error_text import error_text
 from ..runs.lane_request import LaneRequest
 from ..runs.pictures import Shown
 from ..runs.runs import FULL, KeptRun
+from ..runs.shared_runs import full_lane
 from ..runs.stored_examples import Example
 from ..screen import QUICK, SKIP, Screen, frame, show_run
+from ..share.sharing import note_of
 from ..site import Site
 from ..widgets.notice import notice
 from ..widgets.widget import event_payload
@@ -108,6 +110,8 @@ class OpenHandlers:
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open the example that the page's address names; without one nothing changes."""
         query = {str(k): str(v) for k, v in dict(request.query_params).items()}
+        if query.get("shared"):
+            return (*self.shared(query["shared"]), SKIP)
         if not query.get("example"):
             return (SKIP, SKIP, SKIP, *frame(), SKIP)
         lane, name, lanes = read_lane(query), query["example"], read_compare(query)
@@ -120,6 +124,19 @@ class OpenHandlers:
             shown[place] = shown[place] | {"start": start} | read_pictures(query)
             shown[1] = query.get("prompt") or shown[1]
         return (*shown, chosen)
+
+    def shared(self, name: str) -> tuple[Any, ...]:
+        """Show the run of a link that a visitor made of a run on their own picture."""
+        try:
+            run, view, until = self.site.shared.open(name)
+            full = run.traces[full_lane(run)]
+            run.image = pictures_of(self.site, full)
+            run.file_note = note_of(until)
+            self.site.runs.put(run)
+            message = notice(run.file_note)
+            return (None, SKIP, SKIP, *show_run(run, full_lane(run), view, message))
+        except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
+            return (SKIP, SKIP, SKIP, *frame(message=notice(error_text(error), "bad")))
 
     def open_file(
         self,

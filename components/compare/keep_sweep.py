@@ -1,4 +1,8 @@
-"""Keep sweep: one method at many budgets, to find how few tokens still give the full answer."""
+"""How few tokens: P(word) over the tokens kept, for several methods, and where it breaks.
+
+Each method answers at the budgets of a ladder, then at budgets in between, until the smallest is
+found at which what must hold still holds. Compare is not touched.
+"""
 
 from __future__ import annotations
 
@@ -6,169 +10,275 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 import tokviz
 from tokviz.errors import InputError
+from tokviz.evaluation.same_answer import same_answer
 from tokviz.plans import Plan
 from tokviz.trace.status import marked_title
+from tokviz.view.keeping import MODES, Criterion, judged, keep_chart
 from tokviz.view.strip import cell, ladder, next_budget, smallest, time_left
+from tokviz.view.word_prob import (
+    AnswerWord,
+    answer_words_of,
+    default_choice,
+    still_said,
+    word_probabilities,
+)
 
-from ..answering.answering import NO_IMAGE, STOP_GRACE_S, UPDATE_INTERVAL_S, journaled
+from ..answering.answering import (
+    STOP_GRACE_S,
+    UPDATE_INTERVAL_S,
+    journaled,
+    picture_of,
+    stopped_after,
+)
 from ..answering.run_request import RunRequest, ask_about_shown
-from ..answering.streaming import stream_in_turn
+from ..answering.scored import Scored, scored
+from ..answering.widget_values import charts, explorer
 from ..error_text import error_text
-from ..runs.lane_request import LaneRequest, read_lanes
-from ..runs.models import Models
-from ..runs.runs import FULL, KeptRun
+from ..figures.making import saver
+from ..runs.lane_request import LaneRequest
+from ..runs.runs import FULL, GONE, KeptRun
 from ..runs.stops import Stop
-from ..screen import MODEL, QUICK, Screen, StopButton
+from ..screen import MODEL, QUICK, Screen, StopButton, frame
 from ..site import Site
+from ..widgets.notice import notice
 from ..widgets.strip import Strip
 from ..widgets.widget import event_payload
-from .opened_lane import open_lane
 
-if TYPE_CHECKING:
-    from tokviz.models.vlm import LaneView
+MAX_METHODS = 6
+MAX_STEPS = 12
+"""Budgets in between that are tried for one method."""
+
+
+@dataclass
+class MethodSweep:
+    """One method at its budgets."""
+
+    lane: LaneRequest
+    "What is asked at every budget; its own `keep` is ignored."
+    first: int
+    "Number of its first lane in the run."
+    budgets: list[int] = field(default_factory=list)
+    lanes: list[Scored] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """The method's title."""
+        return marked_title(tokviz.METHODS[self.lane.method])
 
 
 @dataclass
 class KeepSweep:
-    """One sweep while it runs: the ladder's budgets first, then those that narrow it down."""
+    """A sweep while it runs, and afterwards."""
 
     run: KeptRun
-    budgets: list[int]
-    lane: LaneRequest
-    "What is asked at every budget; its own `keep` is ignored."
-    views: list[LaneView] = field(default_factory=list)
-    "One per budget that has been begun, in the order of `budgets`; the first is all tokens."
+    n: int
+    criterion: Criterion | None
+    "What must hold; None = the words that carry content, once they are known."
+    full: Scored | None = None
+    methods: list[MethodSweep] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     @property
-    def lanes(self) -> list[LaneRequest]:
-        """What is asked of every lane below all tokens."""
-        return [replace(self.lane, keep=keep) for keep in self.budgets[1:]]
+    def words(self) -> list[AnswerWord]:
+        """Return the words of the full answer; [] while it is being written."""
+        trace = self.full.view.trace if self.full else None
+        return answer_words_of(trace) if trace is not None else []
 
     @property
-    def cells(self) -> list[dict[str, Any]]:
-        """One per budget, most tokens first."""
-        full = self.views[0].text if self.views and self.views[0].done else None
-        pairs = enumerate(zip(self.budgets, self.views, strict=False), start=FULL)
-        found = [
-            cell(keep, self.budgets[0], view, full) | {"lane": number}
-            for number, (keep, view) in pairs
-        ]
+    def held(self) -> Criterion:
+        """What must hold."""
+        if self.criterion is not None and (self.criterion.words or self.criterion.mode == "answer"):
+            return self.criterion
+        mode = self.criterion or Criterion()
+        return replace(mode, words=tuple(default_choice(self.words)))
+
+    def cells(self, sweep: MethodSweep) -> list[dict[str, Any]]:
+        """Return the cells of one method, all tokens first, each with its state."""
+        full = self.full.view.text if self.full and self.full.view.done else None
+        words = self.words
+        found = [_cell(self.n, self.n, self.full, full, words) | {"lane": FULL}]
+        for number, (keep, one) in enumerate(zip(sweep.budgets, sweep.lanes, strict=False)):
+            found.append(_cell(keep, self.n, one, full, words) | {"lane": sweep.first + number})
+        found = judged(found, self.held)
         return sorted(found, key=lambda one: one["keep"], reverse=True)
 
     def value(self, phase: str) -> dict[str, Any]:
         """Return the strip's value."""
-        cells = self.cells
-        progress = self._progress() if phase == "running" else ""
-        conclusion = smallest(cells)
-        run, method = self.run.name, self.lane.method
-        return strip_value(phase, cells, conclusion, progress=progress, run=run, method=method)
+        shown = [(sweep, self.cells(sweep)) for sweep in self.methods]
+        held = self.held
+        return strip_value(phase) | {
+            "progress": self._progress() if phase == "running" else "",
+            "run": self.run.name,
+            "words": [{"text": one.text, "content": one.content} for one in self.words],
+            "held": {"mode": held.mode, "words": list(held.words), "threshold": held.threshold},
+            "holds": held.text([one.text for one in self.words]),
+            "methods": [
+                {
+                    "name": sweep.lane.method,
+                    "title": sweep.title,
+                    "cells": cells,
+                    "conclusion": smallest(cells),
+                }
+                for sweep, cells in shown
+            ],
+        }
+
+    def chart(self) -> Any:
+        """Return the chart of all methods; None before anything is known."""
+        shown = [(sweep.title, self.cells(sweep)) for sweep in self.methods]
+        if not any(one["lowest"] is not None for _, cells in shown for one in cells):
+            return None
+        return keep_chart(shown, self.held, [one.text for one in self.words])
+
+    def keep(self) -> None:
+        """Remember what was run, so that a cell can be opened."""
+        self.run.traces, self.run.lanes = {}, {}
+        if self.full is not None and self.full.trace is not None:
+            self.run.traces[FULL] = self.full.view.trace or self.full.trace
+        for sweep in self.methods:
+            for number, one in enumerate(sweep.lanes, start=sweep.first):
+                if one.trace is not None:
+                    self.run.traces[number] = one.trace
+                    keep = sweep.budgets[number - sweep.first]
+                    self.run.lanes[number] = replace(sweep.lane, keep=keep)
 
     def _progress(self) -> str:
-        count, done = len(self.views), sum(bool(view.done) for view in self.views)
-        if count > len(ladder(self.budgets[0])):
-            return f"Narrowing it down: {self.budgets[-1]} tokens"
+        now = self.methods[-1] if self.methods else None
+        if now is None:
+            return "Reading the picture …"
+        steps = len(ladder(self.n)) - 1
+        done = sum(one.prob is not None or bool(one.view.error) for one in now.lanes)
+        if len(now.budgets) > steps:
+            return f"{now.title}: narrowing it down, {now.budgets[-1]} tokens"
         spent = time.monotonic() - self.began
-        return ", ".join(
-            filter(None, [f"{done} of {count} budgets", time_left(done, count, spent)])
-        )
+        parts = [f"{now.title}: {done} of {steps} budgets", time_left(done, steps, spent)]
+        return ", ".join(filter(None, parts))
 
 
-def strip_value(
-    phase: str = "empty",
-    cells: Sequence[Mapping[str, Any]] = (),
-    conclusion: str = "",
-    *,
-    progress: str = "",
-    error: str = "",
-    run: str = "",
-    method: str = "",
+def _cell(
+    keep: int, n: int, one: Scored | None, full: str | None, words: Sequence[AnswerWord]
 ) -> dict[str, Any]:
-    """Return the strip's value; phase is empty, running or done."""
-    title = marked_title(tokviz.METHODS[method]) if method else ""
+    """Return one cell: as in `strip.cell`, with what is known of the full answer's words."""
+    if one is None:
+        share = f"{keep / n:.0%}"
+        return {"keep": keep, "share": share, "state": "waiting", "text": "", "words": []}
+    shown = cell(keep, n, one.view, full)
+    if shown["state"] not in ("holds", "changes"):
+        return shown
+    shown |= {"state": "done", "same": same_answer(one.view.text, full or "")}
+    if one.prob is not None and one.said is not None:
+        shown["prob"] = word_probabilities(words, one.prob)
+        shown["said"] = still_said(words, one.said)
+    return shown
+
+
+def strip_value(phase: str = "empty", *, progress: str = "", error: str = "") -> dict[str, Any]:
+    """Return the strip's value without a sweep; phase is empty, running or done."""
     return {
         "phase": phase,
-        "cells": list(cells),
-        "conclusion": conclusion,
         "progress": progress,
         "error": error,
-        "run": run,
-        "title": title,
+        "run": "",
+        "words": [],
+        "held": None,
+        "holds": "",
+        "methods": [],
     }
 
 
-def sweeping(site: Site, request: RunRequest, n: int, session: str) -> Iterator[dict[str, Any]]:
-    """Yield values of the strip while one method runs at every budget of the ladder and between.
+def sweeping(
+    site: Site,
+    request: RunRequest,
+    n: int,
+    lanes: Sequence[LaneRequest],
+    criterion: Criterion | None,
+    session: str,
+) -> Iterator[KeepSweep]:
+    """Yield a sweep while several methods run at every budget of the ladder and between.
 
     Args:
         site: with the model, and where the run is kept.
-        request: with one lane, whose own `keep` is ignored.
+        request: the question.
         n: visual tokens of the picture.
+        lanes: one per method, whose own `keep` is ignored.
+        criterion: what must hold; None = the words that carry content.
         session: whose stop button stops it.
 
     Raises:
         TokvizError: the sweep cannot be run; the message is for the visitor.
     """
-    if not request.image:
-        raise InputError(NO_IMAGE)
-    request = replace(request, image=site.pictures.open(request.image))
+    request = replace(request, image=picture_of(site, request))
     run = KeptRun(request.image, request.prompt, request.model)
     run.example, run.source = request.example, request.source
-    sweep = KeepSweep(run, ladder(n), request.lanes[0])
+    sweep = KeepSweep(run, n, criterion)
+    run.sweep = sweep
     deadline = sweep.began + request.seconds
-    with journaled(site, request, session) as (flag, entry):
-        plans: list[Plan | None] = [None, *(lane.plan() for lane in sweep.lanes)]
-        yield from _run_budgets(site.models, request, sweep, plans, flag, deadline)
-        while not flag.is_set():
-            keep = next_budget(sweep.cells)
-            if keep is None or keep in sweep.budgets:
+    with (
+        journaled(site, request, session) as (flag, entry),
+        stopped_after(request.seconds, flag),
+    ):
+        for lane in lanes:
+            if flag.is_set() and sweep.methods:
                 break
-            sweep.budgets.append(keep)
-            plans = [sweep.lanes[-1].plan()]
-            yield from _run_budgets(site.models, request, sweep, plans, flag, deadline)
+            first = sum(len(one.budgets) for one in sweep.methods)
+            sweep.methods.append(MethodSweep(lane, first))
+            yield from _run_method(site, request, sweep, flag, deadline)
         entry.outcome = "stopped" if flag.is_set() else "done"
-    keep_traces(site, sweep)
-    yield sweep.value("done")
+    sweep.keep()
+    if FULL in run.traces:
+        site.runs.put(run)
+    yield sweep
+
+
+def _run_method(
+    site: Site, request: RunRequest, sweep: KeepSweep, flag: Stop, deadline: float
+) -> Iterator[KeepSweep]:
+    """Run the newest method: the ladder, then budgets between the last that holds and the first
+    that does not."""
+    method = sweep.methods[-1]
+    method.budgets = ladder(sweep.n)[1:]
+    yield from _run_budgets(site, request, sweep, method.budgets, flag, deadline)
+    for _ in range(MAX_STEPS):
+        keep = None if flag.is_set() else next_budget(sweep.cells(method))
+        if keep is None or keep in method.budgets:
+            return
+        method.budgets.append(keep)
+        yield from _run_budgets(site, request, sweep, [keep], flag, deadline)
 
 
 def _run_budgets(
-    models: Models,
+    site: Site,
     request: RunRequest,
     sweep: KeepSweep,
-    plans: Sequence[Plan | None],
+    budgets: Sequence[int],
     flag: Stop,
     deadline: float,
-) -> Iterator[dict[str, Any]]:
-    """Run the last budgets of a sweep; yield values of the strip."""
-    before, last = list(sweep.views), 0.0
-    with closing(stream_in_turn(models, request, request.image, plans, flag)) as steps:
-        for views in steps:
+) -> Iterator[KeepSweep]:
+    """Run the newest method's last budgets; yield a few times a second."""
+    method, last = sweep.methods[-1], 0.0
+    before = list(method.lanes)
+    full = sweep.full.view.trace if sweep.full else None
+    plans: list[Plan | None] = [replace(method.lane, keep=keep).plan() for keep in budgets]
+    plans = plans if full else [None, *plans]
+    with closing(scored(site.models, request, plans, full, flag)) as steps:
+        for lanes in steps:
+            if full is None:
+                sweep.full = lanes[0]
+            method.lanes = [*before, *(lanes if full else lanes[1:])]
+            if sweep.full is not None and sweep.full.view.error:
+                raise InputError(sweep.full.view.error)
             now = time.monotonic()
-            sweep.views = [*before, *views]
-            if sweep.views[0].error:
-                raise InputError(sweep.views[0].error)
-            if now > deadline:
-                flag.set("time")
             if now > deadline + STOP_GRACE_S:
                 break
             if now - last >= UPDATE_INTERVAL_S:
                 last = now
-                yield sweep.value("running")
-
-
-def keep_traces(site: Site, sweep: KeepSweep) -> None:
-    """Remember what was run, so that a cell can be opened."""
-    found = enumerate(sweep.views, start=FULL)
-    sweep.run.traces = {number: view.trace for number, view in found if view.trace is not None}
-    sweep.run.lanes = dict(enumerate(sweep.lanes))
-    if FULL in sweep.run.traces:
-        site.runs.put(sweep.run)
+                yield sweep
 
 
 def count_tokens(site: Site, session: str) -> int:
@@ -181,6 +291,38 @@ def count_tokens(site: Site, session: str) -> int:
     if run is None or FULL not in run.traces:
         raise InputError("ask a question first: the budgets come from the picture's tokens.")
     return run.traces[FULL].n
+
+
+def read_methods(sent: Any) -> list[LaneRequest]:
+    """Return one lane per method that a browser sent as [{method, options}].
+
+    Raises:
+        InputError: none, too many, or one that cannot be run.
+    """
+    if not isinstance(sent, list) or not all(isinstance(one, Mapping) for one in sent):
+        raise InputError("the methods must be a list of {method, options}.")
+    if not 1 <= len(sent) <= MAX_METHODS:
+        raise InputError(f"choose 1 to {MAX_METHODS} methods, got {len(sent)}.")
+    named = [
+        {"method": one.get("method"), "options": one.get("options"), "keep": 1} for one in sent
+    ]
+    lanes = [LaneRequest.from_json(one) for one in named]
+    for lane in lanes:
+        if lane.by_hand or lane.method == "":
+            raise InputError("choose methods of the list.")
+        lane.plan()  # raises now what would be raised at every budget
+    return lanes
+
+
+def read_criterion(sent: Any) -> Criterion | None:
+    """Return what must hold, as a browser sent it; None = the words that carry content."""
+    if not isinstance(sent, Mapping) or sent.get("mode") not in MODES:
+        return None
+    words, threshold = sent.get("words"), sent.get("threshold")
+    whole = [w for w in words if type(w) is int and w >= 0] if isinstance(words, list) else []
+    number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+    share = min(max(float(threshold), 0.0), 1.0) if number else 0.5
+    return Criterion(str(sent["mode"]), tuple(whole[:1000]), share)
 
 
 class SweepHandlers:
@@ -196,42 +338,74 @@ class SweepHandlers:
         session: str,
         event: gr.EventData,
         request: gr.Request,
-    ) -> Iterator[dict[str, Any]]:
-        """Run one method at many budgets on the picture that is shown."""
-        yield strip_value("running", progress="Waiting for the model …")
+    ) -> Iterator[tuple[Any, Any]]:
+        """Run methods at many budgets on the picture that is shown."""
+        yield strip_value("running", progress="Waiting for the model …"), gr.Plot(visible=False)
+        found, chart = None, None
         try:
             sent = event_payload(event)
-            lane = {"method": sent.get("method"), "options": sent.get("options"), "keep": 1}
-            lanes = read_lanes([lane])
-            lanes[0].plan()  # raises now what would be raised at every budget
-            asked = ask_about_shown(self.site, session, prompt, model, lanes)
+            lanes, held = read_methods(sent.get("methods")), read_criterion(sent.get("held"))
             n = count_tokens(self.site, session)
-            yield from sweeping(self.site, asked, n, str(request.session_hash))
+            asked = ask_about_shown(self.site, session, prompt, model)
+            steps = sweeping(self.site, asked, n, lanes, held, str(request.session_hash))
+            for found in steps:
+                yield found.value("running"), gr.skip()
+            if found is not None:
+                chart = found.chart()
+                yield found.value("done"), gr.Plot(chart, visible=chart is not None)
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
-            yield strip_value("done", error=error_text(error))
+            value = found.value("done") if found is not None else strip_value("done")
+            yield value | {"error": error_text(error)}, gr.skip()
+
+    def judge(self, event: gr.EventData) -> tuple[Any, Any]:
+        """Judge what was run by something else that must hold."""
+        sent = event_payload(event)
+        run = self.site.run(sent.get("run"))
+        if run is None or run.sweep is None:
+            return strip_value("done", error=GONE), gr.skip()
+        run.sweep.criterion = read_criterion(sent.get("held"))
+        chart = run.sweep.chart()
+        return run.sweep.value("done"), gr.Plot(chart, visible=chart is not None)
 
     def open_cell(self, event: gr.EventData) -> tuple[Any, ...]:
-        """Show one cell's run as a lane of the comparison and in the viewer."""
+        """Show one cell's run in the viewer; Compare stays as it is."""
         sent = event_payload(event)
-        return open_lane(self.site, sent.get("run"), sent.get("lane"))
+        run, lane = self.site.run(sent.get("run")), sent.get("lane")
+        if run is None or type(lane) is not int or lane not in run.traces:
+            return frame(message=notice(GONE, "bad"))
+        message = notice("Shown here: a budget of “How few tokens?”.")
+        return frame(message=message, overlay=explorer(run, lane), figures=charts(run, lane))
 
 
-def keep_sweep() -> Strip:
+@dataclass
+class SweepPanel:
+    """The panel."""
+
+    strip: Strip
+    chart: gr.Plot
+
+
+def keep_sweep(site: Site) -> SweepPanel:
     """Build the sweep."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-sweep"):
         gr.HTML(
-            "<h2>How few tokens?</h2><p>A keep sweep: one method answers at many budgets, then at "
-            "budgets in between, to find the smallest at which the answer stays the same. Click "
-            "a budget to see its run.</p>",
+            "<h2>How few tokens?</h2><p>Say what must hold: chosen words of the answer, or their "
+            "probability. Each method then answers at many budgets, to find the smallest at which "
+            "it still holds. Compare stays as it is.</p>",
             elem_classes="tv-title",
         )
-        return Strip(strip_value(), elem_id="tv-strip")
+        strip = Strip(strip_value(), server_functions=[saver(site)], elem_id="tv-strip")
+        chart = gr.Plot(
+            None, visible=False, show_label=False, container=False, elem_id="tv-sweep-chart"
+        )
+    return SweepPanel(strip, chart)
 
 
-def wire_sweep(site: Site, screen: Screen, strip: Strip) -> None:
+def wire_sweep(site: Site, screen: Screen, panel: SweepPanel) -> None:
     """Connect the sweep."""
-    ask, handlers = screen.ask, SweepHandlers(site)
-    inputs = [ask.prompt, ask.model, screen.session]
-    strip.sweep(handlers.sweep, inputs, strip, show_progress="hidden", **MODEL)
+    ask, handlers, strip = screen.ask, SweepHandlers(site), panel.strip
+    inputs, outputs = [ask.prompt, ask.model, screen.session], [panel.strip, panel.chart]
+    strip.sweep(handlers.sweep, inputs, outputs, show_progress="hidden", **MODEL)
+    strip.judge(handlers.judge, None, outputs, **QUICK)
     strip.halt(StopButton(site).stop, None, None, **QUICK)
     strip.open(handlers.open_cell, None, screen.outputs, **QUICK)

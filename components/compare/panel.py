@@ -1,6 +1,6 @@
 """Compare: the full answer beside up to three methods, run for real."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
@@ -12,6 +12,7 @@ from ..answering.links import read_lane, read_query, read_view
 from ..answering.run_request import RunRequest, ask_about, ask_about_shown
 from ..answering.widget_values import charts, explorer
 from ..error_text import error_text
+from ..figures.making import saver
 from ..runs.lane_request import LaneRequest, read_lanes
 from ..runs.pictures import Sent
 from ..runs.runs import FULL, GONE
@@ -22,15 +23,19 @@ from ..widgets.notice import notice
 from ..widgets.widget import event_payload
 
 
-def compare_panel(first: dict[str, Any], names: Sequence[str]) -> ComparePanel:
-    """Build the comparison; `names` are the models that a lane may choose from."""
+def compare_panel(site: Site, first: dict[str, Any]) -> ComparePanel:
+    """Build the comparison; a lane may choose from the site's models."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-compare"):
         gr.HTML(
             "<h2>Compare</h2><p>What does the model answer with only a part of the picture's "
             "tokens? The picture and question are those above.</p>",
             elem_classes="tv-title",
         )
-        lanes = Lanes(first | {"models": list(names)}, elem_id="tv-lanes")
+        lanes = Lanes(
+            first | {"models": list(site.models.names)},
+            server_functions=[saver(site)],
+            elem_id="tv-lanes",
+        )
     return ComparePanel(lanes)
 
 

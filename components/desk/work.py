@@ -5,8 +5,6 @@ Each is a generator of sentences about its progress; what it finds goes into the
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -24,6 +22,7 @@ from tokviz.trace.status import marked_title
 from tokviz.view.desk import candidates
 from tokviz.view.word_effects import token_probabilities
 
+from ..answering.in_thread import Finished, reported
 from ..answering.run_request import RunRequest
 from ..answering.streaming import stream_in_turn
 from ..answering.zero_gpu import on_zero_gpu
@@ -151,32 +150,15 @@ def searched(
     runs = models.get(request.model).further_runs(
         request.image, request.prompt, trace, request.limit
     )
-    heard: queue.Queue[Any] = queue.Queue()
 
-    def work() -> None:
-        try:
-            heard.put(
-                find_tokens(
-                    runs.answers, trace.n, maps_of(trace), kind, limit_s=limit, stop=flag,
-                    progress=lambda done, least: heard.put((done, least)),
-                )
-            )  # fmt: skip
-        except Exception as error:  # noqa: BLE001  handed to the thread that waits for it
-            heard.put(error)
+    def work(report: Any) -> Certificate:
+        return find_tokens(
+            runs.answers, trace.n, maps_of(trace), kind,
+            limit_s=limit, stop=flag, progress=report,
+        )  # fmt: skip
 
-    thread = threading.Thread(target=work, name="tokviz-search", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = heard.get()
-            if isinstance(item, Exception):
-                raise item
-            yield item
-            if isinstance(item, Certificate):
-                return
-    finally:
-        flag.set()
-        thread.join()
+    for step in reported(work, flag, "tokviz-search"):
+        yield step.result if isinstance(step, Finished) else step
 
 
 def maps_of(trace: Trace) -> list[np.ndarray]:

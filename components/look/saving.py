@@ -21,7 +21,9 @@ from tokviz.view.walk import walk_gif
 
 from ..answering.links import read_view
 from ..answering.widget_values import charts, explorer
+from ..figures.making import saver
 from ..runs.runs import FULL, GONE, KeptRun
+from ..share.sharing import server_functions as sharing_functions
 from ..site import Site
 
 BAD = "This file cannot be made: the page asked for something unknown."
@@ -107,7 +109,7 @@ def server_functions(site: Site) -> list[Callable[[Any], dict[str, str]]]:
             return {"error": GONE}
         return made_file(str(asked["kind"]), WantedFile(run, lane, sent_view(asked.get("view"))))
 
-    return [save_file]
+    return [save_file, saver(site), *sharing_functions(site)]
 
 
 def sent_view(sent: Any) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class KeptRun:
     "Lane number -> what was asked of it."
     case: Any = None
     "What the hallucination desk found out about it: a `components.desk.cases.Case`."
+    board: Any = None
+    "The board of methods and budgets that this is: a `components.board.state.Board`."
+    sweep: Any = None
+    "The search for the fewest tokens that this is: a `components.compare.keep_sweep.KeepSweep`."
     drawn: dict[Any, Any] = field(default_factory=dict, repr=False)
     "What `computed_once` keeps of a stored run."
     file_note: str = ""

@@ -4,8 +4,12 @@ from .widget import Widget
 
 
 class Strip(Widget):
-    """A strip of budgets. Events: sweep {method, options}, halt {}, open {run, lane}."""
+    """Strips of budgets.
+
+    Events: sweep {methods, held}, judge {run, held}, halt {}, open {run, lane}; `held` is what must
+    hold, {mode, words, threshold}.
+    """
 
     script = "Strip"
     template = "compare/strip.html"
-    emits = ("sweep", "halt", "open")
+    emits = ("sweep", "judge", "halt", "open")

@@ -11,7 +11,7 @@ from tokviz.view.script import linked
 from ..i18n import head_script
 from .payload_cache import as_sent
 
-STYLES = ("tokviz", "desk", "page")
+STYLES = ("tokviz", "desk", "panels", "page")
 
 
 def head() -> str:

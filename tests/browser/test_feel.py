@@ -80,7 +80,7 @@ def test_the_saved_files_hold_what_is_shown(watched, url, tmp_path):
     np.testing.assert_allclose([float(row["attention"]) for row in table], values, rtol=1e-5)
     record = json.loads(saved(page, "Numbers (JSON)"))
     assert [row["token"] for row in record["tokens"]] == list(range(36))
-    assert Image.open(BytesIO(saved(page, "Picture (PNG)"))).width == 2400
+    assert Image.open(BytesIO(saved(page, "Picture card (PNG)"))).width == 2400
     drawing = saved(page, "Picture (SVG)").decode()
     assert drawing.startswith("<svg")
     assert drawing.count("<rect") > 36

@@ -119,7 +119,7 @@ def use(place, page, tmp_path) -> None:
     assert open_trace(path).answer == "yes"
     place.locator(".tv-menu summary").click()
     with page.expect_download() as download:
-        place.get_by_role("button", name="Picture (PNG)", exact=True).click()
+        place.get_by_role("button", name="Picture card (PNG)", exact=True).click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
     ask(place, png(picture(BLUE)), "what colour ?")
     answered(place, "blue")

@@ -3,7 +3,10 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from components.runs.models import Models
 from components.site import Site
@@ -13,6 +16,7 @@ from tokviz.prompts import check_prompt
 from tokviz.trace.lane_view import LaneView
 
 N = 36
+WORD_IDS = {"red": 1, "blue": 2, " dog": 3, " cat": 4, ".": 5}
 
 
 class FakeVLM:
@@ -65,13 +69,36 @@ class FakeVLM:
         few = plan is not None and bool(plan.steps) and plan.steps[-1].keep < N // 2
         return (colour, " cat" if few else " dog", ".")
 
+    def further_runs(self, images, prompt, trace, max_new_tokens=64):
+        """Answers "nothing" without a picture."""
+        return SimpleNamespace(
+            answers=lambda sets: ["nothing" for _ in sets],
+            without_image=lambda: np.full(trace.t, 0.1, np.float32),
+        )
+
     def _step(self, view, plan, image, step) -> None:
         if plan is not None and plan.steps and plan.steps[-1].keep > N:
             message = f"keep must be 1 to {N} visual tokens, got {plan.steps[-1].keep}."
             view.error, view.done = str(InputError(message)), True
             return
-        view.tokens = self.words(image, plan)[: step + 1]
+        view.tokens = self.written(image, plan)[: step + 1]
         view.text = "".join(view.tokens)
+
+    def written(self, image, plan) -> tuple[str, ...]:
+        """The words of an answer: those that are forced, else its own."""
+        forced = plan.forced if plan is not None else ()
+        by_id = {number: word for word, number in WORD_IDS.items()}
+        return tuple(by_id[one] for one in forced) if forced else self.words(image, plan)
+
+    def known(self, trace, image, plan):
+        """The trace with ids; a word that the lane would not say by itself has P 0.2."""
+        own = self.words(image, plan)[: trace.t]
+        ids = np.array([WORD_IDS[word] for word in trace.answer_tokens], np.int32)
+        best = np.array([WORD_IDS[word] for word in own], np.int32)
+        prob = np.where(ids == best, 0.9, 0.2).astype(np.float32)
+        likely = np.stack([best, np.zeros_like(best)], 1)
+        more = {"answer_ids": ids, "candidate_ids": likely, "answer_prob": prob}
+        return replace(trace, arrays={**trace.arrays, **more})
 
     def _finish(self, view, plan, image, prompt) -> None:
         stages = ()
@@ -95,6 +122,7 @@ class FakeVLM:
         )
         status = [{"name": one.method, "word": "run as published", "why": []} for one in stages]
         trace = replace(trace, model={**trace.model, "status": status})
+        trace = self.known(trace, image, plan)
         view.trace, view.timings, view.done = trace, timings, True
         view.visual_tokens, view.kv_bytes = keep, 1000 * keep
 

@@ -18,6 +18,7 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     kind             u1 [n]: 0 patch, 1 newline, 2 separator
     words            per answer token {text, lead, special, part, prob, candidates: [[text, prob],
                      ...]}; part: it only continues the character of the token before
+    whole_words      per word {text, content}; content: it is neither a function word nor a sign
     finish           why the answer ended, a key of `tokviz.trace.stages.FINISHES`; "" = not known
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
     heads            f2 or u1 [t, l, h, n], the same for single heads
@@ -61,6 +62,7 @@ from tokviz.view.encode import data_url, pack
 from tokviz.view.fates import fate_fields
 from tokviz.view.overlay_maps import attention_fields, mean_fields, sink_fields, tower_fields
 from tokviz.view.run_facts import run_facts
+from tokviz.view.word_prob import answer_words_of
 from tokviz.view.words import token_words, trace_words
 
 MAX_PANES = 64
@@ -120,6 +122,7 @@ def overlay_payload(
     else:
         payload |= {
             "words": answer_words(trace),
+            "whole_words": whole_words(trace),
             **attention_fields(trace, missing),
             **tower_fields(trace, missing),
             **sink_fields(trace, sinks, missing),
@@ -201,6 +204,11 @@ def safe_picture(stored: bytes, side: int) -> str | None:
 def side_among(count: int, side: int) -> int:
     """Return the longest side of each of several pictures, so that all together stay small."""
     return side if count <= 2 else max(side * 2 // 3, 240) if count <= 6 else max(side // 2, 240)
+
+
+def whole_words(trace: Trace) -> list[dict[str, Any]]:
+    """Return the answer's words as {text, content}; those that say something have `content`."""
+    return [{"text": one.text, "content": one.content} for one in answer_words_of(trace)]
 
 
 def answer_words(trace: Trace) -> list[dict[str, Any]]:

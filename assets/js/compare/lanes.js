@@ -6,6 +6,7 @@
 /** @import { Plan } from "../base/types.js" */
 
 import { el, fill, partsOf } from "../base/dom.js";
+import { figureForm } from "../base/figure_form.js";
 import { BY_HAND, planKey, plansText } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { t } from "../base/translate.js";
@@ -24,9 +25,11 @@ const withPictures = (lane, full) => {
 };
 
 export class Lanes {
-  constructor(root, { trigger }) {
+  constructor(root, { trigger, server = {} }) {
     this.root = root;
     this.trigger = trigger;
+    /** Functions of components/figures. @type {Record<string, (sent: object) => Promise<any>>} */
+    this.server = server;
     this.parts = partsOf(root);
     /** The full answer and the lanes. @type {LaneColumn[]} */
     this.columns = [];
@@ -157,9 +160,26 @@ export class Lanes {
           )
         : null,
       this.choice(),
+      this.answered() && !this.busy() && this.server.save_figure ? this.figures() : null,
       el("span", { class: "tv-small" }, this.value.hint || ""),
     );
     this.parts.foot.textContent = this.value.foot || "";
+  }
+
+  /** Figures for a paper of the whole row, or a card for a message. */
+  figures() {
+    return figureForm(
+      this.server,
+      () => ({
+        kind: "lanes",
+        id: this.value.lanes.find((lane) => lane?.overlay)?.overlay.id,
+        pictures: this.pictures,
+        layer: pageState.explorers[0]?.view.layer ?? null,
+      }),
+      (text) => {
+        this.parts.foot.textContent = text;
+      },
+    );
   }
 
   /** What the lanes' pictures show. */

@@ -1,19 +1,22 @@
-/** The keep sweep: one cell per budget of one method; a click opens the cell's run. */
+/** How few tokens? What must hold, the methods, and one strip of budgets per method. */
 
-import { el, fill, partsOf, scrollToPart } from "../base/dom.js";
+import { el, fill, partsOf } from "../base/dom.js";
+import { figureForm } from "../base/figure_form.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
+import { HeldForm } from "./held_form.js";
 import { markedWords } from "./marked_words.js";
-import { PlanForm } from "./plan_form.js";
 
 const STATES = {
-  holds: ["✓", "stays"],
-  changes: ["≠", "changes"],
+  holds: ["✓", "holds"],
+  changes: ["≠", "breaks"],
   running: ["…", "writing"],
+  scoring: ["…", "scoring"],
   waiting: ["·", "waiting"],
   refused: ["!", "cannot run"],
 };
+const MOST = 6;
 
 /** A text that is equal for the same question about the same picture in the viewer. */
 const about = () => {
@@ -25,71 +28,153 @@ const about = () => {
 };
 
 export class Strip {
-  constructor(root, { trigger }) {
+  constructor(root, { trigger, server = {} }) {
     this.trigger = trigger;
-    this.alone = true;
+    /** Functions of components/figures. @type {Record<string, (sent: object) => Promise<any>>} */
+    this.server = server;
     this.parts = partsOf(root);
-    this.plans = [{ method: "", keep: 1, options: {} }];
+    /** Names of the methods. @type {string[]} */
+    this.methods = [];
+    /** @type {any} */
+    this.shown = null;
+    this.held = new HeldForm(this);
     document.addEventListener("tv-catalogue", () => this.menu());
-    document.addEventListener("tv-shown", () => this.showConclusion());
+    document.addEventListener("tv-shown", () => {
+      this.held.build();
+      if (this.shown) this.showConclusions();
+    });
   }
 
   load(value) {
     if (!value?.phase) return;
     this.shown = value;
-    if (!this.form) this.menu();
+    this.menu();
+    this.held.take(value);
     this.bar();
-    this.showConclusion();
-    fill(this.parts.cells, ...value.cells.map((cell, i) => this.cell(cell, i)));
+    this.showConclusions();
+    fill(this.parts.strips, ...value.methods.map((method) => this.strip(method)));
   }
 
-  /** The methods are those of the comparison on the same page. */
+  get busy() {
+    return this.shown?.phase === "running";
+  }
+
+  get catalogue() {
+    return (pageState.lanes[0]?.value?.catalogue || []).filter((one) => !one.missing);
+  }
+
+  /** The methods are those of the comparison on the same page; at first its lanes. */
   menu() {
-    const lanes = pageState.lanes[0];
-    const catalogue = lanes?.value?.catalogue;
-    if (!catalogue || (this.form && this.value.model === lanes.value.model)) return;
-    this.value = lanes.value;
-    const plan = this.plans[0];
-    const there = catalogue.find((one) => one.name === plan.method && !one.missing);
-    if (!there)
-      Object.assign(plan, {
-        method:
-          (lanes.plans.find((one) => one.method !== BY_HAND) || lanes.usable()[0])?.method ||
-          lanes.usable()[0].name,
-        options: {},
-      });
-    this.form = new PlanForm(this, 0, () => {}, "the sweep");
-    fill(this.parts.settings, this.form.badges, this.form.more);
-    this.bar();
+    const known = this.catalogue.map((one) => one.name);
+    if (!known.length) return;
+    this.methods = this.methods.filter((name) => known.includes(name));
+    if (!this.methods.length) {
+      const lanes = pageState.lanes[0].plans.map((plan) => plan.method);
+      const first = lanes.filter((name) => name && name !== BY_HAND && known.includes(name));
+      this.methods = [...new Set(first)].slice(0, MOST);
+      if (!this.methods.length) this.methods = known.slice(0, 1);
+    }
+    this.methodRow();
+    if (this.shown) this.bar();
+  }
+
+  methodRow() {
+    const chip = (name, i) =>
+      el(
+        "span",
+        { class: "tv-chosen-method" },
+        this.select(name, i),
+        this.methods.length > 1
+          ? el(
+              "button",
+              {
+                type: "button",
+                class: "tv-tool",
+                "aria-label": `Leave ${name} out`,
+                onclick: () => {
+                  this.methods.splice(i, 1);
+                  this.methodRow();
+                },
+              },
+              "×",
+            )
+          : null,
+      );
+    const add = () => {
+      const free = this.catalogue.find((one) => !this.methods.includes(one.name));
+      if (free) this.methods.push(free.name);
+      this.methodRow();
+    };
+    fill(
+      this.parts.methods,
+      ...this.methods.map(chip),
+      this.methods.length < MOST
+        ? el("button", { type: "button", class: "tv-tool", onclick: add }, "+ Add a method")
+        : null,
+    );
+  }
+
+  select(name, index) {
+    const places = [...new Set(this.catalogue.map((one) => one.where))];
+    const select = el(
+      "select",
+      {
+        class: "tv-method",
+        "aria-label": `Method ${index + 1} of the sweep`,
+        onchange: () => {
+          this.methods[index] = select.value;
+        },
+      },
+      ...places.map((place) =>
+        el(
+          "optgroup",
+          { label: place },
+          ...this.catalogue
+            .filter((one) => one.where === place)
+            .map((one) => el("option", { value: one.name, title: one.summary }, one.title)),
+        ),
+      ),
+    );
+    select.value = name;
+    return select;
   }
 
   bar() {
-    if (!this.form) return;
-    const busy = this.shown.phase === "running";
-    this.form.method.disabled = busy;
+    const button = (text, more, onclick) =>
+      el("button", { type: "button", class: `tv-primary ${more}`, onclick }, text);
     fill(
       this.parts.bar,
-      this.form.method,
-      busy
-        ? el(
-            "button",
-            { type: "button", class: "tv-primary tv-stop", onclick: () => this.stop() },
-            "Stop",
-          )
-        : el(
-            "button",
-            { type: "button", class: "tv-primary", onclick: () => this.run() },
-            "Run the sweep",
-          ),
-      busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
+      this.busy
+        ? button("Stop", "tv-stop", () => this.stop())
+        : button("Run the sweep", "", () => this.run()),
+      this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", { class: "tv-small" }, this.shown.progress),
+      this.shown.run && !this.busy ? this.figures() : null,
+    );
+  }
+
+  /** Figures for a paper of the curves. */
+  figures() {
+    return figureForm(
+      this.server,
+      () => ({ kind: "chart", of: "sweep", run: this.shown.run }),
+      (text, isError) => {
+        this.parts.message.textContent = text;
+        this.parts.message.classList.toggle("tv-error", isError);
+      },
     );
   }
 
   run() {
-    const { method, options } = this.plans[0];
     this.about = about();
-    this.trigger("sweep", { method, options });
+    const methods = [...new Set(this.methods)].map((method) => ({ method, options: {} }));
+    this.trigger("sweep", { methods, held: this.held.value() });
+  }
+
+  /** Something else must hold: what was run is judged again, without the model. */
+  judge() {
+    if (this.busy || !this.shown?.run) return;
+    this.trigger("judge", { run: this.shown.run, held: this.held.value() });
   }
 
   /** What is shown until the run's last update comes. */
@@ -99,22 +184,42 @@ export class Strip {
     this.trigger("halt", {});
   }
 
-  showConclusion() {
-    const { error, conclusion, title, phase, cells } = this.shown;
-    const old = cells.length > 0 && this.about !== about();
-    this.parts.cells.classList.toggle("tv-old", old);
-    this.parts.message.classList.toggle("tv-error", Boolean(error));
-    this.parts.message.textContent =
-      error ||
-      (conclusion && phase === "done"
-        ? `${old ? "About another picture or question. " : ""}${title}: ${conclusion}`
-        : "");
+  get old() {
+    return this.shown.methods.length > 0 && this.about !== about();
+  }
+
+  showConclusions() {
+    const { error, phase, methods, holds } = this.shown;
+    const { message, strips } = this.parts;
+    strips.classList.toggle("tv-old", this.old);
+    message.classList.toggle("tv-error", Boolean(error));
+    const lines = methods.map(({ title, conclusion }) =>
+      conclusion ? el("span", { class: "tv-line" }, el("b", {}, `${title}: `), conclusion) : null,
+    );
+    const done = phase === "done" && !error && methods.length;
+    fill(
+      message,
+      error || null,
+      done && this.old ? "About another picture or question. " : null,
+      done ? el("span", { class: "tv-line" }, `What must hold: ${holds}.`) : null,
+      ...(done ? lines : []),
+    );
+  }
+
+  strip(method) {
+    return el(
+      "section",
+      { "aria-label": `Budgets of ${method.title}` },
+      el("h3", { class: "tv-strip-name" }, method.title),
+      el("ol", { class: "tv-strip" }, ...method.cells.map((cell, i) => this.cell(cell, i))),
+    );
   }
 
   cell(cell, index) {
     const [sign, name] = STATES[cell.state];
     const done = this.shown.phase === "done" && ["holds", "changes"].includes(cell.state);
     const words = cell.words.length ? markedWords(cell.words) : [cell.text || " "];
+    const p = cell.lowest === null || cell.lowest === undefined ? "" : cell.lowest.toFixed(2);
     return el(
       "li",
       {},
@@ -124,15 +229,15 @@ export class Strip {
           type: "button",
           class: `tv-cell tv-cell-${cell.state}`,
           disabled: !done,
-          "aria-label": `${plural(cell.keep, "token")}: ${name}. ${cell.text}`,
-          title: done ? "Open this run" : null,
+          "aria-label": `${plural(cell.keep, "token")}: ${name}. ${p ? `P ${p}. ` : ""}${cell.text}`,
+          title: done ? "Show this run in the viewer" : null,
           onclick: () => {
             this.trigger("open", { run: this.shown.run, lane: cell.lane });
-            scrollToPart("#tv-compare");
+            document.querySelector("#tv-show")?.scrollIntoView({ block: "start" });
           },
         },
         el("b", {}, index ? String(cell.keep) : `all ${cell.keep}`),
-        el("span", { class: "tv-small" }, cell.share),
+        el("span", { class: "tv-small" }, p ? `${cell.share}, P ${p}` : cell.share),
         el(
           "span",
           { class: "tv-state" },

@@ -33,11 +33,13 @@ export class Figure {
     const high = painter.arrange(INNER, 1400);
     const measure = new SvgPen(WIDTH, 10);
     measure.font = "600 24px system-ui, sans-serif";
-    const title = this.wrap(measure, owner.parts.lead.textContent, INNER);
+    const title = this.wrap(measure, `“${scene.payload.answer}”`, INNER);
     measure.font = "19px system-ui, sans-serif";
     const asked = this.wrap(
       measure,
-      `Asked: ${scene.payload.prompt}   Answer: ${scene.payload.answer}`,
+      [`Asked: ${scene.payload.prompt}`, scene.payload.model, this.shownText()]
+        .filter(Boolean)
+        .join("   "),
       INNER,
     ).concat(this.wrap(measure, factsLine(scene.payload), INNER));
     const entries = this.entries(measure);
@@ -48,6 +50,16 @@ export class Figure {
       height,
       draw: (pen) => this.draw(pen, { title, asked, entries, top, high, scale, height }),
     };
+  }
+
+  /** What the picture shows, in a few words: the map, its layer, or how many tokens are left. */
+  shownText() {
+    const { scene, view, look } = this.owner;
+    const map = scene.map(view.map);
+    if (look.norm) return `${map.label}${map.layers ? `, layer ${view.layer}` : ""}`;
+    const stages = scene.payload.stages || [];
+    const last = stages[scene.fates ? scene.last(view.stage) : -1];
+    return last ? `${last.title}, ${last.left} of ${scene.n} tokens` : `all ${scene.n} tokens`;
   }
 
   /**

@@ -3,11 +3,14 @@
 /** @import { Explorer } from "./explorer.js" */
 
 import { download, el, fill } from "../base/dom.js";
+import { figureForm, packed } from "../base/figure_form.js";
 import { viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
 import { t } from "../base/translate.js";
 import { Figure } from "./figure.js";
+import { unitText } from "./legend.js";
+import { OwnLinks } from "./own_links.js";
 
 const names = ["kept", "merged", "pruned"];
 const kinds = ["patch", "newline", "separator"];
@@ -22,6 +25,7 @@ export class Sharing {
   /** @param {Explorer} owner */
   constructor(owner) {
     this.owner = owner;
+    this.own = new OwnLinks(this);
   }
 
   build() {
@@ -65,7 +69,7 @@ export class Sharing {
       el(
         "div",
         { class: "tv-menubox" },
-        file(t("Picture (PNG)"), t("2400 pixels wide, with legend and colour bar"), () =>
+        file(t("Picture card (PNG)"), t("2400 pixels wide, with legend and colour bar"), () =>
           this.figure("png"),
         ),
         file(t("Picture (SVG)"), t("Vector graphics for print"), () => this.figure("svg")),
@@ -85,8 +89,51 @@ export class Sharing {
         ? button(t("Copy link"), t("An address that opens exactly this view"), this.link)
         : null,
       this.menu,
+      kept && server.save_figure ? this.figureMenu() : null,
       kept ? button(t("Python"), t("The code that makes these numbers"), this.code) : null,
     );
+  }
+
+  /** Figures for a paper of what the viewer shows, and of the charts behind it. */
+  figureMenu() {
+    const { payload } = this.owner.scene;
+    const charts = {
+      layers: "attention per layer",
+      words: "how sure of each word",
+      times: "times",
+    };
+    const choices = Object.entries(charts).map(([name, text]) => [name, `chart: ${text}`]);
+    return figureForm(
+      this.owner.server,
+      (choice) =>
+        choice in charts
+          ? { kind: "chart", of: "run", id: payload.id, name: choice }
+          : { kind: "view", id: payload.id, ...this.drawn() },
+      (text) => this.say(text),
+      [["view", "this picture"], ...choices],
+    );
+  }
+
+  /** What the viewer draws, in numbers: components/figures/making.py draws the same. */
+  drawn() {
+    const { scene, view, values, range } = this.owner;
+    const look = this.owner.look || this.owner.compose();
+    const map = scene.map(view.map);
+    const layer = map?.layers ? `, layer ${view.layer}` : "";
+    const head = map?.heads && view.head >= 0 ? `, head ${view.head}` : "";
+    const chosen = [...view.words].map((word) => scene.words[word]?.text).filter(Boolean);
+    const words = chosen.length ? `, ${chosen.slice(0, 4).join(" ")}` : "";
+    const shown = look.norm ? `${view.map}${layer}${head}${words}` : "fates";
+    return {
+      values: look.norm ? packed(values, Float32Array) : null,
+      low: range.low,
+      high: range.high,
+      scaling: view.scaling,
+      label: look.norm ? `${unitText(map, view.scaling)}${layer}${head}` : "",
+      roles: look.roles ? packed(look.roles, Uint8Array) : null,
+      groups: look.groups ? packed(look.groups, Int32Array) : null,
+      name: shown,
+    };
   }
 
   say(...what) {
@@ -120,12 +167,7 @@ export class Sharing {
   }
 
   async link() {
-    if (!this.owner.scene.payload.link?.example)
-      return this.say(
-        t(
-          "Your own picture stays with you, so a link cannot show it. Save the trace and send that file instead.",
-        ),
-      );
+    if (!this.owner.scene.payload.link?.example) return this.own.offer();
     const address = this.address();
     try {
       await navigator.clipboard.writeText(address);

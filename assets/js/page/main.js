@@ -7,6 +7,7 @@
 import { planKey, plansText, viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { storedLoader } from "../base/stored.js";
+import { Board } from "../board/board.js";
 import { Lanes } from "../compare/lanes.js";
 import { Strip } from "../compare/strip.js";
 import { Desk } from "../desk/desk.js";
@@ -15,6 +16,7 @@ import { Figure } from "../explorer/figure.js";
 import { Scene } from "../explorer/scene.js";
 import { SvgPen } from "../explorer/svg.js";
 import { History } from "../history/history.js";
+import { Maps } from "../maps/maps.js";
 import { Examples } from "./examples.js";
 import { Gallery } from "./gallery.js";
 import { Highlight } from "./highlight.js";
@@ -23,6 +25,7 @@ import { watchHeader } from "./present.js";
 import { restWhileStill } from "./still_page.js";
 
 const widgets = {
+  Board,
   Desk,
   Examples,
   Explorer,
@@ -30,6 +33,7 @@ const widgets = {
   Highlight,
   History,
   Lanes,
+  Maps,
   Notice,
   Strip,
   storedLoader,

@@ -1,0 +1,216 @@
+/** The methods and budgets of a board, and the filters by the surveys' taxonomies. */
+
+import { el, fill } from "../base/dom.js";
+import { pageState } from "../base/page_state.js";
+import { plural } from "../base/text.js";
+
+const WHERE = {
+  picture: "on the picture",
+  tower: "inside the vision tower",
+  before: "before the language model",
+  language_model: "inside the language model",
+  cache: "in the KV cache",
+};
+const READS = {
+  attention: "attention",
+  features: "features compared",
+  question: "the question's text",
+  gradients: "gradients",
+  layout: "only the place",
+  nothing: "nothing of the picture",
+};
+const KINDS = { select: "prunes", merge: "merges", both: "prunes and merges" };
+const YES = { yes: "yes", no: "no" };
+const FILTERS = {
+  where: ["Acts", WHERE],
+  reads: ["Reads", READS],
+  kind: ["Does", KINDS],
+  query_aware: ["Question counts", YES],
+  training_free: ["Training-free", YES],
+  frames: ["For films", YES],
+};
+const START = ["fastervlm", "visionzip", "divprune", "fastv", "prumerge", "tome"];
+const BUDGETS = "50%, 25%, 11%, 6%";
+
+export class BoardChoice {
+  /** @param {any} owner the board */
+  constructor(owner) {
+    this.owner = owner;
+    this.parts = owner.parts;
+    /** @type {Set<string> | null} */
+    this.methods = null;
+    /** Filter -> value; "" lets everything through. @type {Record<string, string>} */
+    this.filters = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, ""]));
+    this.search = "";
+    this.budgets = BUDGETS;
+    this.smaller = true;
+    this.blind = true;
+  }
+
+  /** Methods that the model of the comparison can run. */
+  usable() {
+    return this.owner.catalogue.filter((one) => !one.missing && one.taxonomy);
+  }
+
+  build() {
+    const usable = this.usable();
+    if (!usable.length) return;
+    const names = usable.map((one) => one.name);
+    this.methods ||= new Set(START.filter((name) => names.includes(name)));
+    this.buildFilters();
+    this.buildMethods();
+    this.buildBudgets();
+    this.owner.bar();
+  }
+
+  /** Whether a method fits the filters. */
+  fits(taxonomy) {
+    return Object.entries(this.filters).every(([name, value]) => {
+      if (!value) return true;
+      const own = taxonomy[name];
+      if (typeof own === "boolean") return (own ? "yes" : "no") === value;
+      return Array.isArray(own) ? own.includes(value) : own === value;
+    });
+  }
+
+  shown() {
+    const text = this.search.toLowerCase();
+    return this.usable().filter(
+      (one) => this.fits(one.taxonomy) && `${one.title} ${one.name}`.toLowerCase().includes(text),
+    );
+  }
+
+  refresh() {
+    this.buildMethods();
+    this.owner.bar();
+    if (this.owner.board) this.owner.show();
+  }
+
+  buildFilters() {
+    const select = ([name, [label, values]]) => {
+      const node = el(
+        "select",
+        {
+          "aria-label": label,
+          onchange: () => {
+            this.filters[name] = node.value;
+            this.refresh();
+          },
+        },
+        el("option", { value: "" }, "any"),
+        ...Object.entries(values).map(([value, text]) => el("option", { value }, text)),
+      );
+      node.value = this.filters[name];
+      return el("label", { class: "tv-shows" }, `${label} `, node);
+    };
+    const search = el("input", {
+      type: "text",
+      placeholder: "Search",
+      "aria-label": "Search methods",
+      value: this.search,
+      oninput: () => {
+        this.search = search.value;
+        this.buildMethods();
+      },
+    });
+    fill(this.parts.filters, search, ...Object.entries(FILTERS).map(select));
+  }
+
+  buildMethods() {
+    if (!this.methods) return;
+    const shown = this.shown();
+    const box = (method) => {
+      const input = el("input", {
+        type: "checkbox",
+        checked: this.methods.has(method.name),
+        onchange: () => {
+          if (input.checked) this.methods.add(method.name);
+          else this.methods.delete(method.name);
+          this.owner.bar();
+        },
+      });
+      return el(
+        "label",
+        { class: "tv-board-method", title: method.summary },
+        input,
+        ` ${method.title}`,
+      );
+    };
+    const tool = (text, act) =>
+      el(
+        "button",
+        {
+          type: "button",
+          class: "tv-tool",
+          onclick: () => {
+            act();
+            this.buildMethods();
+            this.owner.bar();
+          },
+        },
+        text,
+      );
+    fill(
+      this.parts.methods,
+      tool(`All ${shown.length} that fit`, () => {
+        for (const one of shown) this.methods.add(one.name);
+      }),
+      tool("None", () => this.methods.clear()),
+      ...shown.map(box),
+    );
+  }
+
+  buildBudgets() {
+    const budgets = el("input", {
+      type: "text",
+      value: this.budgets,
+      "aria-label": "Budgets, as tokens or shares",
+      oninput: () => {
+        this.budgets = budgets.value;
+        this.owner.bar();
+      },
+    });
+    const check = (name, text) => {
+      const box = el("input", {
+        type: "checkbox",
+        checked: this[name],
+        onchange: () => {
+          this[name] = box.checked;
+          this.owner.bar();
+        },
+      });
+      return el("label", {}, box, ` ${text}`);
+    };
+    fill(
+      this.parts.budgets,
+      el("label", { class: "tv-shows" }, "Budgets ", budgets),
+      check("smaller", "baseline: a smaller picture"),
+      check("blind", "baseline: without the picture"),
+    );
+  }
+
+  list() {
+    return this.budgets
+      .split(/[,;\s]+/)
+      .filter(Boolean)
+      .map((text) => (/^[0-9]+$/.test(text) ? +text : text));
+  }
+
+  /** What the server is asked. */
+  request() {
+    const order = this.usable().map((one) => one.name);
+    const methods = order.filter((name) => this.methods?.has(name));
+    return { methods, budgets: this.list(), smaller: this.smaller, blind: this.blind };
+  }
+
+  /** How many answers a board takes, and about how long. */
+  cost() {
+    if (!this.methods) return "";
+    const rows = this.methods.size + (this.smaller && !this.methods.has("downsample") ? 1 : 0);
+    const columns = this.list().length;
+    const cells = rows * columns;
+    const seconds = pageState.lanes[0]?.value?.full?.seconds;
+    const about = seconds ? `, about ${Math.max(1, Math.round(1.7 * cells * seconds))} s` : "";
+    return `${rows} × ${columns}: ${plural(cells, "cell")}${about}`;
+  }
+}

@@ -1,0 +1,123 @@
+"""What a browser asks a figure of, checked: runs, results, numbers, a format and a width."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokviz.errors import InputError
+from tokviz.trace import Trace
+from tokviz.view.paper import FORMATS, WIDTHS
+
+from ..runs.runs import GONE, KeptRun
+from ..site import Site
+
+BAD = "this figure cannot be made: the page asked for something unknown."
+MAX_LABEL = 120
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is common to all figures."""
+
+    sent: Mapping[str, Any]
+    format: str
+    width: str
+    caption: bool
+
+
+def read_asked(sent: Any) -> Asked:
+    """Return what a browser sent; raises InputError for a format or a width that there is not."""
+    if not isinstance(sent, Mapping):
+        raise InputError(BAD)
+    if sent.get("format") not in tuple(FORMATS) or sent.get("width") not in tuple(WIDTHS):
+        raise InputError(BAD)
+    return Asked(sent, str(sent["format"]), str(sent["width"]), bool(sent.get("caption")))
+
+
+def run_of(site: Site, sent: Mapping[str, Any]) -> KeptRun:
+    """Return the run that is named; raises InputError when it is not kept."""
+    name = str(sent.get("run"))[:80]
+    run = site.run(name) if re.fullmatch(r"[\w-]{1,60}", name) else None
+    if run is None:
+        raise InputError(GONE)
+    return run
+
+
+def lane_of_id(site: Site, sent: Mapping[str, Any]) -> tuple[KeptRun, int]:
+    """Return run and lane of an id "<run>:<lane>"; raises InputError when they are not kept."""
+    found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,3})", str(sent.get("id"))[:80])
+    run = site.run(found[1]) if found else None
+    if run is None or found is None or int(found[2]) not in run.traces:
+        raise InputError(GONE)
+    return run, int(found[2])
+
+
+def array(sent: Any, dtype: str, n: int) -> np.ndarray | None:
+    """Return an array [n] that a browser packed as base64; None = there is none.
+
+    Raises:
+        InputError: it is of another length.
+    """
+    if sent is None:
+        return None
+    try:
+        raw = base64.b64decode(sent, validate=True) if isinstance(sent, str) else b"?"
+        found = np.frombuffer(raw, np.dtype(dtype).newbyteorder("<"))
+    except (binascii.Error, ValueError) as error:
+        raise InputError(BAD) from error
+    if len(found) != n:
+        raise InputError(BAD)
+    return found
+
+
+def number(sent: Any, default: float) -> float:
+    """Return a finite number, or the default."""
+    if isinstance(sent, bool) or not isinstance(sent, (int, float)) or not np.isfinite(sent):
+        return default
+    return float(sent)
+
+
+def label(sent: Any) -> str:
+    """Return a short text of one line."""
+    return " ".join(str(sent or "").split())[:MAX_LABEL]
+
+
+def cropped_share(trace: Trace) -> float:
+    """Return the share of all pictures' area that the model did not see."""
+    layout = trace.layout
+    lost = total = 0.0
+    for image, (width, height) in enumerate(layout.sizes):
+        total += width * height
+        lost += sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in layout.unseen(image))
+    return lost / total if total else 0.0
+
+
+def caption_of(run: KeptRun, trace: Trace, what: str, lane: int | None = None) -> str:
+    """Return the caption: question, answer, model, method, budget, and what was not seen."""
+    methods = " then ".join(dict.fromkeys(stage.method for stage in trace.stages))
+    left = f"{trace.reduction.m} of {trace.n} visual tokens"
+    parts = [
+        what,
+        f"Question: “{run.prompt}”",
+        f"Answer: “{trace.answer}”" if lane is not None else "",
+        f"Model: {trace.source or run.model}",
+        f"Method: {methods}, {left}" if methods else f"All {trace.n} visual tokens",
+    ]
+    lost = cropped_share(trace)
+    if lost > 0.005:
+        parts.append(f"{lost:.0%} of the picture was cropped away before the model saw it")
+    return ". ".join(part.rstrip(".") for part in parts if part) + "."
+
+
+def file_name(run: KeptRun, what: str, asked: Asked) -> str:
+    """Return a file name that says what a figure is."""
+    words = [run.example or "picture", what, asked.width]
+    bare = "-".join(re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-").lower() for word in words)
+    return f"tokviz-{bare[:110]}.{asked.format}"

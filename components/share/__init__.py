@@ -1,0 +1,1 @@
+"""Links to runs on visitors' own pictures: opt-in, for a stated time, deletable."""
