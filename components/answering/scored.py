@@ -47,11 +47,7 @@ class Scored:
     @property
     def trace(self) -> Trace | None:
         """The lane's own run, without what is not kept."""
-        trace = self.view.trace
-        if trace is None:
-            return None
-        kept = {name: one for name, one in trace.arrays.items() if name not in DROPPED}
-        return replace(trace, arrays=kept)
+        return self.view.trace
 
 
 def scored(
@@ -73,7 +69,7 @@ def scored(
     found: list[Scored] = []
     with closing(answered(models, request, plans, flag)) as steps:
         for views in steps:
-            found = [Scored(view) for view in views]
+            found = [Scored(lightened(view)) for view in views]
             known = full or (views[0].trace if views else None)
             for one in found:
                 take_own(one, known)
@@ -90,6 +86,15 @@ def scored(
                 if found[i].prob is None and view.trace is not None:
                     read_off(found[i], view.trace, full)
                     yield found
+
+
+def lightened(view: LaneView) -> LaneView:
+    """Leave out of a lane's run what is not kept."""
+    trace = view.trace
+    if trace is not None and any(name in trace for name in DROPPED):
+        kept = {name: one for name, one in trace.arrays.items() if name not in DROPPED}
+        view.trace = replace(trace, arrays=kept)
+    return view
 
 
 def answered(

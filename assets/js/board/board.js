@@ -55,6 +55,7 @@ export class Board {
 
   load(value) {
     if (!value?.phase) return;
+    if (!this.choice.methods) this.choice.build(); // the comparison may have come before
     const before = this.board?.run;
     this.value = { ...value, board: value.board || this.value.board };
     if (value.board && value.board.run !== before) this.begin();
@@ -112,37 +113,36 @@ export class Board {
     return words.length ? words.reduce((sum, word) => sum + prob[word], 0) / words.length : null;
   }
 
+  /** Rows are made anew only when they change: while the board fills, only cells do. */
   show() {
     const { parts, board } = this;
     parts.scroll.hidden = parts.tools.hidden = false;
     if (!this.words.size && board.chosen.length) this.words = new Set(board.chosen);
-    this.tools();
-    const head = el(
-      "thead",
-      {},
+    const rows = sortedRows(this).filter((number) => this.choice.fits(board.rows[number].taxonomy));
+    const key = JSON.stringify([board.run, rows, [...this.words], board.words, board.full]);
+    if (key !== this.shownRows) {
+      this.shownRows = key;
+      this.tools();
+      fill(parts.grid, this.head(), el("tbody", {}, ...rows.map((number) => this.row(number))));
+      this.base = el("tr", { class: "tv-board-base" });
+      parts.grid.tBodies[0].prepend(this.base);
+      requestAnimationFrame(() => this.repaint());
+    } else for (const [number, cell] of this.cells) cell.update(board.cells[number]);
+    fill(this.base, ...this.baselines());
+  }
+
+  head() {
+    const { budgets, n } = this.board;
+    const share = (keep) => (n ? ` ${Math.round((100 * keep) / n)} %` : "");
+    const columns = budgets.map((keep) =>
       el(
-        "tr",
-        {},
-        el("th", { scope: "col" }, "Method"),
-        ...board.budgets.map((keep) =>
-          el(
-            "th",
-            { scope: "col" },
-            el("b", {}, plural(keep, "token")),
-            board.n
-              ? el("span", { class: "tv-small" }, ` ${Math.round((100 * keep) / board.n)} %`)
-              : null,
-          ),
-        ),
+        "th",
+        { scope: "col" },
+        el("b", {}, plural(keep, "token")),
+        el("span", { class: "tv-small" }, share(keep)),
       ),
     );
-    const rows = sortedRows(this).filter((number) => this.choice.fits(board.rows[number].taxonomy));
-    fill(
-      parts.grid,
-      head,
-      el("tbody", {}, this.baselines(), ...rows.map((number) => this.row(number))),
-    );
-    this.repaint();
+    return el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Method"), ...columns));
   }
 
   /** The full answer, and the answer without the picture. */
@@ -151,9 +151,7 @@ export class Board {
     const score = this.score(board.full);
     const blind = board.blind;
     const value = (one) => (one === null ? "" : ` P ${one.toFixed(2)}`);
-    return el(
-      "tr",
-      { class: "tv-board-base" },
+    return [
       el("th", { scope: "row" }, "Baselines"),
       el(
         "td",
@@ -169,15 +167,11 @@ export class Board {
               "p",
               { class: "tv-message" },
               el("b", {}, `Without the picture${value(this.score(blind))}: `),
-              ...(blind.state === "same" ? ["the same answer"] : this.cellWords(blind)),
+              ...(blind.state === "same" ? ["the same answer"] : BoardCell.words(blind)),
             )
           : null,
       ),
-    );
-  }
-
-  cellWords(cell) {
-    return BoardCell.words(cell);
+    ];
   }
 
   row(number) {
@@ -256,6 +250,13 @@ export class Board {
     );
     select.value = value;
     return el("label", { class: "tv-shows" }, label, select);
+  }
+
+  /** The picture of a cell has come: on the common scale of attention it may change all others. */
+  arrived(cell) {
+    if (this.pictures === "looked" && cell.high() > this.high) this.repaint();
+    else cell.redraw();
+    if (this.chosen.includes(cell.number)) this.pair.show();
   }
 
   /** Draw all cells again, on one colour scale. */

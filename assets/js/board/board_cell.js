@@ -121,7 +121,7 @@ export class BoardCell {
     await this.painter.open(scene);
     this.scene = scene;
     this.canvas.setAttribute("aria-label", this.described());
-    this.owner.repaint();
+    this.owner.arrived(this);
   }
 
   described() {

@@ -18,7 +18,7 @@ from tests.view.fakes import fake_trace, picture, pruned, stage
 from tokviz.trace import open_trace
 
 SITE = Site()
-(save_file,) = server_functions(SITE)
+save_file, *_ = server_functions(SITE)
 
 
 def a_run() -> KeptRun:
