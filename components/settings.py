@@ -68,10 +68,17 @@ class Settings:
     "A folder of traces to show as further examples."
     server_name: str = "127.0.0.1"
     server_port: int = 7860
-    share_hours: int = 0
-    "Links to visitors' own runs are kept so long; 0 = there are none."
+    share_hours: int | None = None
+    "Links to visitors' own runs are kept so long; 0 = there are none; None = see `link_hours`."
     personal: bool = False
     "For one person at this machine, who may choose any model."
+
+    @property
+    def link_hours(self) -> int:
+        """Hours for which links to visitors' own runs are kept: 0 on servers for others."""
+        if self.share_hours is not None:
+            return self.share_hours
+        return PERSONAL_SHARE_HOURS if self.personal else 0
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -81,8 +88,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     found = {setting.field: value_of(setting.name, environ) for setting in TABLE if setting.field}
     settings = Settings(**{name: value for name, value in found.items() if value is not None})
     settings = replace(settings, personal=is_personal(settings, environ))
-    if settings.personal and found.get("share_hours") is None:
-        settings = replace(settings, share_hours=PERSONAL_SHARE_HOURS)
     load_options(environ)
     if settings.auth and settings.mcp:
         raise SettingError(

@@ -42,7 +42,7 @@ class Site:
     def __post_init__(self) -> None:
         self.runs = Runs(self.settings.runs_mb * 2**20)
         folder = Path(os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir(), "tokviz-shared")
-        self.shared = SharedRuns(folder, self.settings.share_hours)
+        self.shared = SharedRuns(folder, self.settings.link_hours)
 
     def run(self, name: object) -> KeptRun | None:
         """Return a run by its name, as a browser sends it; None when it is not kept (any more)."""

@@ -155,6 +155,8 @@ def board(site: Site, asked: Asked) -> Made:
     rows = [r for r in asked.sent.get("rows") or [] if type(r) is int]
     order = [r for r in dict.fromkeys(rows) if 0 <= r < len(kept.asked.rows)]
     order = order or list(range(len(kept.asked.rows)))
+    count = len(kept.asked.budgets)
+    order = [r for r in order if any(r * count + column in run.traces for column in range(count))]
     table = kept.table(order, asked.sent.get("words"))
     across, full = len(kept.asked.budgets), run.traces.get(FULL)
     numbers = [[row * across + column for column in range(across)] for row in order]

@@ -76,7 +76,7 @@ def test_every_script_and_style_is_on_the_page():
     text = head()
     assert text.count("<script>") == 1
     assert "class Explorer" in text
-    assert len(STYLES) == 3
+    assert len(STYLES) == 4
     assert "</script" not in text.removesuffix("</script>")
 
 

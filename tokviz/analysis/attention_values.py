@@ -16,6 +16,7 @@ from tokviz.trace import Trace
 @analysis(
     "attention_values",
     title="Attention times value length",
+    group="where the model looks",
     needs=("attention",),
     asks=("prompt_statistics",),
     uses=("attention_heads",),

@@ -15,6 +15,7 @@ from tokviz.trace import Trace
 @analysis(
     "attention_without_sinks",
     title="Attention with sinks redistributed",
+    group="where the model looks",
     needs=("attention", "sink_phi", "sink_dims"),
     meaning="A bright token gets much of the answer token's attention to the image once the share "
     "of visual sinks is given to the other visual tokens, in proportion.",

@@ -10,6 +10,7 @@ from tokviz.trace import Trace
 @analysis(
     "decode_sets",
     title="Tokens chosen by each word",
+    group="where the model looks",
     needs=("decode_sets",),
     meaning="1 = every choice that was made for this answer token had the visual token, 0 = none: "
     "layers after the choice attended to the chosen tokens only.",

@@ -20,6 +20,7 @@ MAX_WORDS = 200
 @analysis(
     "leave_word_out",
     title="Leave one word of the prompt out",
+    group="what the answer needs",
     needs=("prompt_ids",),
     asks=("reworded",),
     may_ask=("progress",),

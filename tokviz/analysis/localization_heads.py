@@ -19,6 +19,7 @@ AROUND = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down,
 @analysis(
     "localization_heads",
     title="Localization heads",
+    group="where the model looks",
     needs=("attention_heads",),
     meaning="Bright = the few heads whose attention to the image lies on one or two places look "
     "here.",

@@ -22,6 +22,7 @@ PUBLISHED = 14 / 32
 @analysis(
     "relative_attention",
     title="Attention against a general prompt",
+    group="where the model looks",
     needs=("attention",),
     asks=("general_attention",),
     forwards=lambda size, **options: 1,

@@ -19,6 +19,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
 @method(
     "gamma_mod",
     title="γ-MoD (schedule)",
+    training_free=False,
     place="language_model",
     needs=("llm_peek_last",),
     paper="https://arxiv.org/abs/2410.13859",

@@ -39,6 +39,7 @@ WRONG = {
     "TOKVIZ_CONNECTIONS": ["19"],
     "TOKVIZ_METRICS": ["short"],
     "TOKVIZ_MCP": ["si", "TRUEE"],
+    "TOKVIZ_SHARE_HOURS": ["-1", "2161", "a week", "1.5"],
     "TOKVIZ_EXAMPLES": ["/no/such/folder", str(ROOT / "README.md")],
     "TOKVIZ_LOG": ["jason"],
     "GRADIO_SERVER_NAME": [],

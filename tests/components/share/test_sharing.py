@@ -94,15 +94,15 @@ def test_nothing_is_shared_unless_the_server_allows_it(tmp_path):
 
 
 def test_public_servers_share_nothing_and_one_s_own_machine_does_for_a_week():
-    assert read_settings({}).share_hours == 168
+    assert read_settings({}).link_hours == 168
     for public in (
         {"GRADIO_SERVER_NAME": "0.0.0.0"},
         {"SPACE_ID": "a/b"},
         {"TOKVIZ_HOSTS": "x.org"},
     ):
-        assert read_settings(public).share_hours == 0
-    assert read_settings({"TOKVIZ_SHARE_HOURS": "0"}).share_hours == 0
-    assert read_settings({"SPACE_ID": "a/b", "TOKVIZ_SHARE_HOURS": "48"}).share_hours == 48
+        assert read_settings(public).link_hours == 0
+    assert read_settings({"TOKVIZ_SHARE_HOURS": "0"}).link_hours == 0
+    assert read_settings({"SPACE_ID": "a/b", "TOKVIZ_SHARE_HOURS": "48"}).link_hours == 48
 
 
 def test_an_example_needs_no_such_link(site, functions):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokviz.view.paper.lanes import GAP, LanePanel, answer_lines, signs, write
-from tokviz.view.paper.sheet import SMALL, TEXT, line_height, new_figure, wrapped
+from tokviz.view.paper.sheet import SMALL, line_height, new_figure, wrapped
 from tokviz.view.paper.view import MARGIN, colour_bar, draw_legend, draw_lines, draw_panel
 from tokviz.view.still import sheet
 
@@ -43,13 +43,15 @@ def board_figure(board: BoardFigure, width: float, caption: str = "") -> Any:
     entries = [] if maps else signs(known)
     under = wrapped(caption, inner)
     foot = (0.32 if maps else 0.2 if entries else 0.0) + line_height() * len(under)
-    height = MARGIN + line_height(TEXT) + 0.06 + row_height * len(board.rows) + foot + MARGIN
+    heads = [wrapped(title, wide, SMALL) for title in board.columns]
+    head = line_height() * max(map(len, heads), default=1) + 0.06
+    height = MARGIN + head + row_height * len(board.rows) + foot + MARGIN
     figure = new_figure(width, height)
     size, top = (width, height), height - MARGIN
-    for place, title in enumerate(board.columns):
+    for place, lines in enumerate(heads):
         x = MARGIN + label + GAP + place * (wide + GAP)
-        write(figure, [title], x, top, size, TEXT, "semibold")
-    top -= line_height(TEXT) + 0.06
+        write(figure, lines, x, top, size, SMALL, "semibold")
+    top -= head
     for title, cells in zip(board.rows, board.cells, strict=True):
         write(figure, wrapped(title, label, SMALL), MARGIN, top, size, SMALL, "semibold")
         for place, one in enumerate(cells):
