@@ -157,8 +157,7 @@ class OpenHandlers:
             if not trace.n:
                 raise TraceError("this trace holds no visual tokens, so there is nothing to show.")
             self.site.stops.leave(str(request.session_hash))
-            image = pictures_of(self.site, trace)
-            run, lane = run_of_file(trace, image)
+            run, lane = run_of_file(trace, pictures_of(self.site, trace))
             self.site.runs.put(run)
             message = notice(f"{run.file_note} Nothing was run here.")
             return (None, trace.prompt, *show_run(run, lane, message=message))

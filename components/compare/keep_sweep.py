@@ -320,8 +320,9 @@ def read_criterion(sent: Any) -> Criterion | None:
         return None
     words, threshold = sent.get("words"), sent.get("threshold")
     whole = [w for w in words if type(w) is int and w >= 0] if isinstance(words, list) else []
-    number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
-    share = min(max(float(threshold), 0.0), 1.0) if number else 0.5
+    share = 0.5
+    if isinstance(threshold, (int, float)) and not isinstance(threshold, bool):
+        share = min(max(float(threshold), 0.0), 1.0)
     return Criterion(str(sent["mode"]), tuple(whole[:1000]), share)
 
 

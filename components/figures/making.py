@@ -25,9 +25,10 @@ from tokviz.view.paper.lanes import highest
 from tokviz.view.paper.sheet import width_of
 from tokviz.view.result_chart import result_chart
 from tokviz.view.result_view import chosen_array, map_rows
+from tokviz.view.run_names import run_name
 from tokviz.view.words import compare_words, text_tokens
 
-from ..answering.widget_values import charts, lane_name
+from ..answering.widget_values import charts
 from ..runs.runs import FULL, GONE, KeptRun
 from ..site import Site
 from .asked import (
@@ -264,6 +265,6 @@ def lane_text(trace: Trace) -> str:
 
 def lane_title(trace: Trace) -> str:
     """Return the title of a lane: its methods and the tokens that are left."""
-    name = lane_name(trace)
+    name = run_name(trace)
     name = name[:1].upper() + name[1:]
     return f"{name}, {trace.reduction.m} of {trace.n}" if trace.stages else f"{name}, {trace.n}"

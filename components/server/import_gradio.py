@@ -10,6 +10,8 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 
+STUB_WRITER = "create_or_modify_pyi"
+
 
 def import_gradio() -> None:
     """Import Gradio; where it was imported already, or is built otherwise, as it is."""
@@ -19,7 +21,7 @@ def import_gradio() -> None:
     package = sys.modules["gradio"] = module_from_spec(spec)
     try:
         # a module of the package without the package itself, which would define the components
-        import_module("gradio.component_meta").create_or_modify_pyi = without_stub
+        setattr(import_module("gradio.component_meta"), STUB_WRITER, without_stub)
     except (ImportError, AttributeError):
         for name in [name for name in sys.modules if name.startswith("gradio.")]:
             del sys.modules[name]

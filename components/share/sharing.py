@@ -23,8 +23,9 @@ def server_functions(site: Site) -> list[Callable[[Any], Any]]:
         try:
             sent = asked if isinstance(asked, Mapping) else {}
             run = _run(site, sent.get("id"))
-            view = sent.get("view") if isinstance(sent.get("view"), Mapping) else {}
-            shown = read_view({str(k): str(v) for k, v in view.items() if v is not None})
+            view = sent.get("view")
+            named = view if isinstance(view, Mapping) else {}
+            shown = read_view({str(k): str(v) for k, v in named.items() if v is not None})
             link = site.shared.share(run, shown)
         except InputError as error:
             return {"error": error_text(error)}

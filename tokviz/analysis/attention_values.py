@@ -47,7 +47,8 @@ def attention_values(
     if "attention_heads" in trace:
         heads = trace["attention_heads"].astype(np.float32)  # [t, l, h, n]
         of_head = np.repeat(length, heads.shape[2] // length.shape[1], axis=1)
-        weighted, notes = (heads * of_head).mean(2), ()
+        weighted = (heads * of_head).mean(2)
+        notes: tuple[str, ...] = ()
     else:
         weighted = trace["attention"].astype(np.float32) * length.mean(1)
         notes = ("The trace has no single heads: the head mean was weighted by the mean length.",)

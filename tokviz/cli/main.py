@@ -286,8 +286,8 @@ def _work(record: dict[str, Any]) -> str:
 
 def _list(arguments: argparse.Namespace) -> None:
     rows = catalog.rows(arguments.which)
-    filters = {name: getattr(arguments, f"only_{name}", None) for name in catalog.FILTERS}
-    filters = {name: value for name, value in filters.items() if value}
+    asked = {name: getattr(arguments, f"only_{name}", None) for name in catalog.FILTERS}
+    filters = {name: value for name, value in asked.items() if value}
     if filters:
         fitting = {entry.name for entry in catalog.matching(filters)}
         rows = [row for row in rows if row["name"] in fitting]

@@ -79,7 +79,7 @@ def unlike(ranked: list[int], states: torch.Tensor, alike: float, count: int) ->
     tokens = torch.tensor(ranked, dtype=torch.long)
     near = unit(states[tokens]) @ unit(states[tokens]).T > alike
     barred = torch.zeros(len(ranked), dtype=torch.bool)
-    taken = []
+    taken: list[int] = []
     for place in range(len(ranked)):
         if len(taken) < count and not barred[place]:
             taken.append(place)

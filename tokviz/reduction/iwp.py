@@ -50,7 +50,8 @@ def iwp(
     size = size / max(size.max(), 1e-30)
     unit = torch.nn.functional.normalize
     keys, values = unit(keys, dim=-1), unit(values, dim=-1)
-    order, repeated = [], np.zeros_like(size)
+    order: list[int] = []
+    repeated = np.zeros_like(size)
     for _ in range(keep):
         gain = magnitude * size - (1 - magnitude) * repeated
         gain[order] = -np.inf

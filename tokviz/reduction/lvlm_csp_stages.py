@@ -61,5 +61,5 @@ def lvlm_csp_stages(
     if layer is not None and layers is not None and layer < layers_of(layers, scatter, prune)[1]:
         order = np.arange(keep) * (n // keep)
     else:
-        order = top_k(score, keep)
+        order = top_k(score, keep).cpu().numpy()
     return Reduction.select(order, n, score=score, order=order)

@@ -53,7 +53,8 @@ def visiontrim(
     which a causal mask makes 0, and is not built.
     """
     attention = signals.at("full_attn", layer).mean(0)[1:, 1:]
-    cls, grid_notes = signals.at("cls_attn", layer).mean(0), ()
+    cls = signals.at("cls_attn", layer).mean(0)
+    grid_notes: tuple[str, ...] = ()
     if variant == "code":
         score = dominance(cls, attention)
     else:

@@ -104,7 +104,7 @@ def _outcome(one: Mapping[str, Any]) -> str:
         tag, text = tags.get(word["mark"]), escape(word["text"])
         words.append(f"<{tag}>{text}</{tag}>" if tag else text)
     cost = f' <span class="fine">{escape(one["cost"])}</span>' if one.get("cost") else ""
-    right = {True: " It is right.", False: " It is wrong."}.get(one.get("right"), "")
+    right = {True: " It is right.", False: " It is wrong.", None: ""}[one.get("right")]
     return (
         f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])}{right}{cost})<br>"
         f"{' '.join(words)}</p>"

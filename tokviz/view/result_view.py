@@ -112,7 +112,9 @@ def alike(result: Result, n: int) -> list[Shown]:
     """Return the curves that share one chart: the most that have the same two axes."""
     curves = [one for one in shown_arrays(result, n) if one.kind == "curve"]
     pairs = [one.letters for one in curves if len(one.letters) == 2]
-    most = max(pairs, key=pairs.count, default=None)
+    if not pairs:
+        return []
+    most = max(pairs, key=pairs.count)
     return [one for one in curves if one.letters == most] if pairs.count(most) > 1 else []
 
 

@@ -22,6 +22,8 @@ export class Board {
     /** @type {any} */
     this.value = { phase: "empty", progress: "", error: "", board: null };
     this.pictures = "fates";
+    /** The menu that saves figures. @type {HTMLElement | null} */
+    this.figures = null;
     this.sort = "list";
     /** Numbers of the cells that are side by side. @type {number[]} */
     this.chosen = [];

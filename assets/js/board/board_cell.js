@@ -140,7 +140,9 @@ export class BoardCell {
   high() {
     const values = this.attention();
     if (!values || this.owner.pictures !== "looked") return 0;
-    return values.reduce((most, value) => Math.max(most, value), 0);
+    let most = 0;
+    for (const value of values) most = Math.max(most, value);
+    return most;
   }
 
   /** @returns {Look} */

@@ -21,6 +21,7 @@ const READS = {
 };
 const KINDS = { select: "prunes", merge: "merges", both: "prunes and merges" };
 const YES = { yes: "yes", no: "no" };
+/** Filter -> its label, and value -> text. @type {Record<string, [string, Record<string, string>]>} */
 const FILTERS = {
   where: ["Acts", WHERE],
   reads: ["Reads", READS],
@@ -87,7 +88,9 @@ export class BoardChoice {
   }
 
   buildFilters() {
-    const select = ([name, [label, values]]) => {
+    const select = (
+      /** @type {[string, [string, Record<string, string>]]} */ [name, [label, values]],
+    ) => {
       const node = el(
         "select",
         {

@@ -102,6 +102,7 @@ export class Sharing {
       words: "how sure of each word",
       times: "times",
     };
+    /** @type {[string, string][]} */
     const choices = Object.entries(charts).map(([name, text]) => [name, `chart: ${text}`]);
     return figureForm(
       this.owner.server,

@@ -114,7 +114,7 @@ def pixels_of(
     pixels, token = paper.pixels.copy(), paper.token
     inside = token >= 0
     if share is not None:
-        grey = pixels @ np.float32([0.299, 0.587, 0.114])
+        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
         pixels = pixels * 0.25 + grey[..., None] * 0.75
         seen = inside & np.isfinite(share)[token]
         plain = np.nan_to_num(share)
@@ -123,7 +123,9 @@ def pixels_of(
     elif fate is not None:
         role = np.where(inside, fate[token], KEPT)
         pixels[role == PRUNED] = pixels[role == PRUNED] * 0.22 + 12
-        tints = np.float32([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in OKABE_ITO])
+        tints = np.array(
+            [[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in OKABE_ITO], np.float32
+        )
         merged = role == MERGED
         tint = tints[np.maximum(group, 0) % len(OKABE_ITO)]
         pixels[merged] = pixels[merged] * 0.62 + tint[token[merged]] * 0.38
@@ -134,7 +136,7 @@ def draw_fates(axes: Any, paper: Sheet, fate: np.ndarray, group: np.ndarray, inc
     """Draw a stroke through each pruned token and an outline around each group, as vectors."""
     collections = import_module("matplotlib.collections")
     boxes = token_boxes(paper)
-    gone = [boxes[i] for i in np.flatnonzero(fate == PRUNED) if i in boxes]
+    gone = [boxes[i] for i in np.flatnonzero(fate == PRUNED).tolist() if i in boxes]
     if 0 < len(gone) <= MAX_STROKES:
         strokes = [((x0, y1), (x1, y0)) for x0, y0, x1, y1 in gone]
         thin = min(0.4, 0.12 + 0.3 * inches / np.sqrt(len(boxes)))
@@ -192,7 +194,7 @@ def on_grey(steps: int = 256) -> Any:
     """Return the colour map as it looks over a grey picture."""
     share = np.linspace(0, 1, steps)
     covered = (0.9 * cover(share))[:, None]
-    shown = colours(share) * covered + np.float32(GREY) * (1 - covered)
+    shown = colours(share) * covered + np.array(GREY, np.float32) * (1 - covered)
     return import_module("matplotlib.colors").ListedColormap(shown / 255)
 
 
