@@ -82,9 +82,7 @@ def lane_request(run: KeptRun, lane: int, first: KeptRun) -> LaneRequest:
         asked = LaneRequest("", run.traces[lane].n)
     other_prompt = run.prompt if run.prompt != first.prompt else ""
     other_model = run.model if run.model != first.model else None
-    return replace(
-        asked, prompt=asked.prompt or other_prompt, model=asked.model or other_model
-    )
+    return replace(asked, prompt=asked.prompt or other_prompt, model=asked.model or other_model)
 
 
 def history_panel() -> History:

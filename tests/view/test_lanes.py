@@ -58,7 +58,7 @@ def test_the_full_answer_shows_the_median_that_the_lanes_are_compared_with():
     assert figures(metrics(full, None))["total time"]["value"] == "1.00 s"
     row = figures(metrics(own, full))["total time"]
     assert (row["value"], row["trend"]) == ("1.00 s", "same")
-    assert figures(metrics(own, full))["deciding"]["ratio"] == "80% of the total"
+    assert figures(metrics(own, full))["deciding"]["ratio"] == "80 % of the total"
     alone = figures(metrics(lane(8.0, trace=timed(*FULL_TIMES)), lane(9.0)))["total time"]
     assert (alone["value"], alone["ratio"]) == ("8.00 s", "timed once")
 

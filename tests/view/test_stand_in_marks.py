@@ -12,7 +12,9 @@ import pytest
 
 import tokviz
 from components.ask.opening import file_note
-from components.compare.keep_sweep import strip_value
+from components.board.state import row as board_row
+from components.compare.keep_sweep import MethodSweep
+from components.runs.lane_request import LaneRequest
 from tests.view.fakes import fake_trace
 from tokviz import catalog
 from tokviz.matrix import Reduction
@@ -63,7 +65,8 @@ OUTPUTS = {
 """Output about a run -> its text."""
 LISTS = {
     "lane": lambda name: tokviz.plan(name, keep=2).label,
-    "keep sweep": lambda name: strip_value(method=name)["title"],
+    "keep sweep": lambda name: MethodSweep(LaneRequest(name), 0).title,
+    "board": lambda name: board_row(name)["title"],
     "command": lambda name: catalog.plain([catalog.entry("methods", name)]),
     "table": lambda name: catalog.markdown("methods", [catalog.entry("methods", name)]),
     "row": catalog.marked,

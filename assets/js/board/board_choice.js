@@ -2,7 +2,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
-import { plural } from "../base/text.js";
+import { markedTitle, plural } from "../base/text.js";
 
 const WHERE = {
   picture: "on the picture",
@@ -77,7 +77,8 @@ export class BoardChoice {
   shown() {
     const text = this.search.toLowerCase();
     return this.usable().filter(
-      (one) => this.fits(one.taxonomy) && `${one.title} ${one.name}`.toLowerCase().includes(text),
+      (one) =>
+        this.fits(one.taxonomy) && `${markedTitle(one)} ${one.name}`.toLowerCase().includes(text),
     );
   }
 
@@ -136,7 +137,7 @@ export class BoardChoice {
         "label",
         { class: "tv-board-method", title: method.summary },
         input,
-        ` ${method.title}`,
+        ` ${markedTitle(method)}`,
       );
     };
     const tool = (text, act) =>

@@ -4,7 +4,7 @@ import { el, fill, partsOf } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
-import { plural } from "../base/text.js";
+import { markedTitle, plural } from "../base/text.js";
 import { HeldForm } from "./held_form.js";
 import { markedWords } from "./marked_words.js";
 
@@ -131,7 +131,7 @@ export class Strip {
           { label: place },
           ...this.catalogue
             .filter((one) => one.where === place)
-            .map((one) => el("option", { value: one.name, title: one.summary }, one.title)),
+            .map((one) => el("option", { value: one.name, title: one.summary }, markedTitle(one))),
         ),
       ),
     );
@@ -206,12 +206,12 @@ export class Strip {
     );
   }
 
-  strip(method) {
+  strip(row) {
     return el(
       "section",
-      { "aria-label": `Budgets of ${method.title}` },
-      el("h3", { class: "tv-strip-name" }, method.title),
-      el("ol", { class: "tv-strip" }, ...method.cells.map((cell, i) => this.cell(cell, i))),
+      { "aria-label": `Budgets of ${row.title}` },
+      el("h3", { class: "tv-strip-name" }, row.title),
+      el("ol", { class: "tv-strip" }, ...row.cells.map((cell, i) => this.cell(cell, i))),
     );
   }
 

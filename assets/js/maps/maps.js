@@ -76,11 +76,15 @@ export class Maps {
 
   buildMenu() {
     const groups = [...new Set(this.entries.map((one) => one.group))];
-    const option = (one) =>
+    const option = (entry) =>
       el(
         "option",
-        { value: one.name, disabled: Boolean(one.why_not), title: one.why_not || one.summary },
-        one.title + (one.why_not ? " (not here)" : ""),
+        {
+          value: entry.name,
+          disabled: Boolean(entry.why_not),
+          title: entry.why_not || entry.summary,
+        },
+        entry.title + (entry.why_not ? " (not here)" : ""),
       );
     fill(
       this.parts.choice,

@@ -11,7 +11,7 @@ from tokviz.analysis import ANALYSES, Analysis, Result, Size, analyse
 from tokviz.analysis.supplied import Progress
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
-from tokviz.models.interruption import interrupted_by
+from tokviz.interruption import interrupted_by
 from tokviz.models.loaded import Loaded
 from tokviz.models.runs.extra_forwards import SUPPLIED, folder_features, further_runs
 from tokviz.models.runs.preparing import prepare

@@ -54,16 +54,16 @@ def board_figure(board: BoardFigure, width: float, caption: str = "") -> Any:
     top -= head
     for title, cells in zip(board.rows, board.cells, strict=True):
         write(figure, wrapped(title, label, SMALL), MARGIN, top, size, SMALL, "semibold")
-        for place, one in enumerate(cells):
-            if one is None:
+        for place, cell in enumerate(cells):
+            if cell is None:
                 continue
             x = MARGIN + label + GAP + place * (wide + GAP)
-            paper = papers[id(one)]
+            paper = papers[id(cell)]
             h, w = paper.token.shape
             high = wide * h / w
             box = (x / width, (top - high) / height, wide / width, high / height)
-            draw_panel(figure.add_axes(box), one.panel, paper, wide)
-            write(figure, [one.title, *below[id(one)]], x, top - high - 0.04, size, SMALL)
+            draw_panel(figure.add_axes(box), cell.panel, paper, wide)
+            write(figure, [cell.title, *below[id(cell)]], x, top - high - 0.04, size, SMALL)
         top -= row_height
     if maps:
         shown = next(one.panel for one in known if one.panel.values is not None)

@@ -46,7 +46,7 @@ def lanes_figure(
     wide = (inner - GAP * (across - 1)) / across
     papers = [sheet(one.panel.trace, 900) for one in lanes]
     talls = [wide * paper.token.shape[0] / paper.token.shape[1] for paper in papers]
-    heads = [wrapped(one.title, wide, TEXT) for one in lanes]
+    heads = [wrapped(lane.title, wide, TEXT) for lane in lanes]
     texts = [answer_lines(one, wide) for one in lanes]
     rows = [range(i, min(i + across, len(lanes))) for i in range(0, len(lanes), across)]
     heights = [
