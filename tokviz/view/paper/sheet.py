@@ -27,7 +27,7 @@ FORMATS: dict[str, str] = {
     "svg": "image/svg+xml",
     "png": "image/png",
 }
-DPI = 600
+DPI = 450
 """Of a PNG, and of the pixels below vectors."""
 TEXT, SMALL = 8.0, 7.0
 """Points: labels, and everything smaller."""

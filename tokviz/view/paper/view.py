@@ -14,8 +14,8 @@ from tokviz.trace import Trace
 from tokviz.view.paper.sheet import SMALL, SOFT, line_height, new_figure, wrapped
 from tokviz.view.still import GREY, OKABE_ITO, Sheet, colours, cover, scaled, sheet
 
-MAX_SIDE = 1600
-"""Longest side of the picture in pixels: 480 to the inch in a column."""
+MAX_SIDE = 1200
+"""Longest side of the picture in pixels: about 360 to the inch in a column."""
 MAX_STROKES = 6_000
 """Pruned tokens with a stroke each; of more the strokes would be one grey."""
 MARGIN = 0.03
