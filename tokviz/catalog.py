@@ -14,9 +14,6 @@ from typing import Any
 import tokviz
 from tokviz.errors import InputError
 from tokviz.names import unknown
-from tokviz.reduction.taxonomy import FILTERS, matching, taxonomy
-
-__all__ = ["FILTERS", "LISTS", "details", "entry", "markdown", "matching", "plain", "rows"]
 
 STAND_IN = "stand-in"
 POLICIES = {"keep": "kept", "repack": "renumbered"}
@@ -128,7 +125,7 @@ def _method(method: Any) -> dict[str, Any]:
         "fallbacks": dict(method.fallbacks or {}),
         "effect": method.effect,
         "query_aware": method.query_aware,
-        "taxonomy": taxonomy(method).as_json(),
+        "taxonomy": import_module("tokviz.reduction.taxonomy").taxonomy(method).as_json(),
         "verified": method.verified,
         "status": _status(method),
         "positions": method.positions,

@@ -6,8 +6,15 @@ import pytest
 
 from tokviz.cli.main import main
 from tokviz.errors import InputError
-from tokviz.reduction.method import METHODS
-from tokviz.reduction.taxonomy import FILTERS, READS, matching, taxonomy
+from tokviz.method_filters import FILTERS
+from tokviz.reduction.method import METHODS, PLACES
+from tokviz.reduction.taxonomy import ACTS, READS, matching, taxonomy
+
+
+def test_the_filters_have_the_values_that_are_explained():
+    assert (FILTERS["where"], FILTERS["reads"], FILTERS["kind"]) == tuple(
+        map(tuple, (PLACES, READS, ACTS))
+    )
 
 
 @pytest.mark.parametrize("name", list(METHODS))

@@ -44,6 +44,7 @@ from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
 from tokviz.extras import REQUIRED, lacking
+from tokviz.method_filters import FILTERS
 from tokviz.time_ratio import with_repeats
 from tokviz.trace import export
 from tokviz.trace.decisions import read_decisions
@@ -136,7 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_filters(listing: argparse.ArgumentParser) -> None:
     """Add a flag for each question by which the surveys sort methods."""
     group = listing.add_argument_group("only methods that fit (several values: a,b)")
-    for name, values in catalog.FILTERS.items():
+    for name, values in FILTERS.items():
         flag = f"--{name.replace('_', '-')}"
         group.add_argument(flag, dest=f"only_{name}", metavar="|".join(values))
 
@@ -286,10 +287,12 @@ def _work(record: dict[str, Any]) -> str:
 
 def _list(arguments: argparse.Namespace) -> None:
     rows = catalog.rows(arguments.which)
-    asked = {name: getattr(arguments, f"only_{name}", None) for name in catalog.FILTERS}
+    asked = {name: getattr(arguments, f"only_{name}", None) for name in FILTERS}
     filters = {name: value for name, value in asked.items() if value}
     if filters:
-        fitting = {entry.name for entry in catalog.matching(filters)}
+        fitting = {
+            entry.name for entry in import_module("tokviz.reduction.taxonomy").matching(filters)
+        }
         rows = [row for row in rows if row["name"] in fitting]
     if arguments.name is not None:
         rows = [catalog.entry(arguments.which, arguments.name)]

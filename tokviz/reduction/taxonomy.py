@@ -7,13 +7,14 @@ whether they need training, and whether they are made for films.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.method_filters import FILTERS
 from tokviz.names import unknown
-from tokviz.reduction.method import METHODS, PLACES, Method
+from tokviz.reduction.method import METHODS, Method
 
 READS: dict[str, str] = {
     "attention": "attention scores, of the vision tower or of the language model",
@@ -85,17 +86,6 @@ def taxonomy(entry: Method) -> Taxonomy:
     return Taxonomy(
         entry.place, reads, entry.kind, entry.query_aware, entry.training_free, entry.frames
     )
-
-
-FILTERS: Mapping[str, Iterable[str]] = {
-    "where": tuple(PLACES),
-    "reads": tuple(READS),
-    "kind": tuple(ACTS),
-    "query_aware": ("yes", "no"),
-    "training_free": ("yes", "no"),
-    "frames": ("yes", "no"),
-}
-"""What a list of methods can be filtered by, with the values."""
 
 
 def matching(filters: Mapping[str, str]) -> list[Method]:
