@@ -46,3 +46,14 @@ def test_complements_need_the_joint_space(random_signals):
     assert reduce("visiontrim", given, 7).is_selection
     with pytest.raises(MissingSignal, match="text_clip"):
         reduce("visiontrim", given, 7, complements=2)
+
+
+def test_maps_without_a_cls_row_choose_the_same(random_signals):
+    """Maps of tiles, and those of tokens of several patches, have no row for [CLS]."""
+    signals = random_signals(18)
+    given = {name: signals[name] for name in ("feats_pre", "cls_attn", "full_attn", "num_layers")}
+    bare = {layer: maps[:, 1:, 1:] for layer, maps in signals["full_attn"].items()}
+    whole = reduce("visiontrim", given, 7)
+    assert (
+        reduce("visiontrim", {**given, "full_attn": bare}, 7).kept.tolist() == whole.kept.tolist()
+    )

@@ -52,8 +52,9 @@ def visiontrim(
     Its cut inside the language model ranks tokens by attention from the image to the text after it,
     which a causal mask makes 0, and is not built.
     """
-    attention = signals.at("full_attn", layer).mean(0)[1:, 1:]
-    cls = signals.at("cls_attn", layer).mean(0)
+    cls, attention = signals.at("cls_attn", layer).mean(0), signals.at("full_attn", layer).mean(0)
+    lead = len(attention) - len(cls)  # maps of tiles, or of several patches a token, lack [CLS]
+    attention = attention[lead:, lead:]
     grid_notes: tuple[str, ...] = ()
     if variant == "code":
         score = dominance(cls, attention)
