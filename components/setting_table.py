@@ -151,9 +151,10 @@ TABLE = (
     Setting(
         "TOKVIZ_SHARE_HOURS",
         "share_hours",
-        "`0`; `168` where only this machine reaches the page",
+        "",
         "visitors may make links to runs on their own pictures, which whoever has the link can "
-        "open for so many hours, at most 2160; `0` = no such links",
+        "open for so many hours, at most 2160; `0` = no such links; where it is not set, 168 if "
+        "only this machine reaches the page, else 0",
     ),
     Setting(
         "TOKVIZ_EXAMPLES",

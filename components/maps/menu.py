@@ -65,7 +65,8 @@ def why(entry: Analysis, run: KeptRun, trace: Trace) -> str:
 def passes(entry: Analysis, trace: Trace, options: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many forward and backward passes an analysis takes beyond the run."""
     checked = check_options(entry.name, entry.options, dict(options))
-    size = Size(trace.layout, int(trace.model.get("layers", 1)), trace.t)
+    layers, words = int(trace.model.get("layers", 1)), len(trace.prompt.split())
+    size = Size(trace.layout, layers, trace.t, words)
     forward = entry.forwards(size, **checked)
     if "control_prob" in entry.uses and "control_prob" in trace:
         forward = 0

@@ -77,6 +77,12 @@ def test_options_change_the_cost_that_is_told(run):
     assert asked_cost("nothing", trace, {}) == asked_cost(None, trace, None) == ""
 
 
+def test_every_word_of_the_question_counts_where_words_are_left_out(run):
+    trace = run.traces[FULL]
+    told = passes(ANALYSES["leave_word_out"], trace, {})[0]
+    assert told >= len(trace.prompt.split())
+
+
 def test_an_analysis_of_what_was_recorded_needs_no_model(site, run, vlm):
     before = len(vlm.asked)
     value, chart = make(site, run, "attention")[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def analyse_run(
     **options: Any,
 ) -> Result:
     """Answer one question about one run; see `VLM.analyse`."""
-    with interrupted_by(stop):
+    with interrupted_by(stop) if stop is not None else nullcontext():
         return _analysed(
             loaded, name, images, prompt, trace, plan, max_new_tokens, progress, runs, options
         )
