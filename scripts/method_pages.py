@@ -195,12 +195,17 @@ def methods_page():
 def taxonomy_table():
     """Return the table of methods by the taxonomies of the surveys."""
     rows = [
-        [f"[`{name}`](#{name})", found.where, ", ".join(found.reads), ACTS[found.kind]]
+        [linked(entry), found.where, ", ".join(found.reads), ACTS[found.kind]]
         + ["yes" if one else "no" for one in (found.query_aware, found.training_free, found.frames)]
-        for name, found in ((entry.name, taxonomy(entry)) for entry in METHODS.values())
+        for entry, found in ((entry, taxonomy(entry)) for entry in METHODS.values())
     ]
     head = ["Method", "Where", "Reads", "Does", "Query-aware", "Training-free", "Films"]
     return table(head, rows)
+
+
+def linked(entry):
+    """Return a method's name as a link to its section, a stand-in marked as one."""
+    return f"[`{entry.name}`](#{entry.name})" + ("" if entry.verified else " (stand-in)")
 
 
 def keep_all():

@@ -80,7 +80,7 @@ def test_the_value_used_is_the_value_given_or_it_is_refused(option):
 
 LAYER_OPTIONS = {
     "fastv": "layer", "dart": "layer", "cmai": "depth", "dyvte": "depth", "yopo": "cut",
-    "todre_exit": "start", "vtw": "layer",
+    "todre_exit": "start", "vtw": "layer", "d2pruner": "layer", "gamma_mod": "first_layer",
 }  # fmt: skip
 """Options that say at which layer of the language model a method acts."""
 

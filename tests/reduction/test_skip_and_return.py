@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
 
 
@@ -15,7 +16,9 @@ def test_gamma_mod_spares_the_first_three_layers_and_the_last():
     found = at("gamma_mod", 576, 288, 32)
     assert found[:-1] == [(layer, 288) for layer in range(3, 31)]
     assert found[-1] == (31, 576)
-    assert at("gamma_mod", 36, 9, 2) == [(1, 9)]
+    assert at("gamma_mod", 36, 9, 2, first_layer=1) == [(1, 9)]
+    with pytest.raises(InputError, match="the language model has 2 layers"):
+        at("gamma_mod", 36, 9, 2)
 
 
 def test_lvlm_csp_is_sparse_then_whole_then_sparse():

@@ -32,6 +32,7 @@ def _schedule(n: int, keep: int, layers: int, **options):
     positions="keep",
     verified=False,
     schedule=_schedule,
+    depths=(32,),
 )
 def d2pruner(
     signals,

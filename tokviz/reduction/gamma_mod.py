@@ -9,7 +9,7 @@ from tokviz.reduction.parts.selection import top_k
 
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    first = schedules.clamped(options["first_layer"], layers)
+    first = schedules.at_layer("first_layer", options["first_layer"], layers)
     last = max(layers - 1, first)
     skipping = [Stage(layer, keep) for layer in range(first, last)]
     # all tokens go through the last layer, as in the official setting

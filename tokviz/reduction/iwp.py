@@ -9,9 +9,13 @@ from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 
+PRUNE = 0.06
+"""Share of the depth, early like layer 2 of 32: the published layers are not known."""
+
 
 def _schedule(n: int, keep: int, layers: int, **options):
-    return schedules.stages([(schedules.at_layer("layer", options["layer"], layers), keep)], n)
+    layer = schedules.at_depth("prune", options["prune"], layers, PRUNE)
+    return schedules.stages([(layer, keep)], n)
 
 
 @method(
@@ -30,7 +34,7 @@ def iwp(
     signals,
     keep: int,
     *,
-    layer: Annotated[int, Range(1, 64, 1)] = 2,
+    prune: Annotated[float, Range(0, 1, 0.01)] = PRUNE,
     magnitude: Annotated[float, Range(0, 1, 0.05)] = 0.5,
 ) -> Reduction:
     """Keep tokens whose key-value products are large and unlike those of the tokens kept so far.
@@ -39,7 +43,7 @@ def iwp(
     token. The size of a token's product is the length of its key times that of its value, and two
     products repeat each other as far as their cosine goes: that of the keys times that of the
     values. Tokens are taken one by one by size and against repetition (maximal marginal relevance),
-    mean over heads.
+    mean over heads. That is at the share `prune` of the depth.
 
     A stand-in: the authors' repository is empty, and only the paper's abstract could be read. Its
     measure for softmax attention, its search in growing chunks and its layers may differ.

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-import torch
+import numpy as np
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
@@ -59,7 +59,7 @@ def lvlm_csp_stages(
     n, layer = len(score), int(signals["layer"]) if "layer" in signals else None
     layers = int(signals["num_layers"]) if "num_layers" in signals else None
     if layer is not None and layers is not None and layer < layers_of(layers, scatter, prune)[1]:
-        order = torch.arange(keep) * (n // keep)
+        order = np.arange(keep) * (n // keep)
     else:
         order = top_k(score, keep).cpu().numpy()
     return Reduction.select(order, n, score=score, order=order)
