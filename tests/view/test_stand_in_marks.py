@@ -13,7 +13,7 @@ import pytest
 import tokviz
 from components.ask.opening import file_note
 from components.board.state import row as board_row
-from components.compare.keep_sweep import MethodSweep
+from components.compare.sweep_state import MethodSweep
 from components.runs.lane_request import LaneRequest
 from tests.view.fakes import fake_trace
 from tokviz import catalog
