@@ -232,7 +232,7 @@ def test_arrays_of_every_usual_kind_are_read(array, expected):
         (np.zeros((0, 4), np.uint8), "no pixels"),
         (np.full((2, 2), 3.0), "0 to 1"),
         (np.full((2, 2), np.nan), "0 to 1"),
-        (np.zeros((2, 2), np.int32), "int32"),
+        (np.full((2, 2), 300, np.int32), "must hold 0 to 255"),
         (np.zeros((2, 2), object), "object"),
         ("", "folder"),
         ("https://example.org/a.png", "not fetched"),

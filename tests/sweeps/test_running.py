@@ -126,7 +126,7 @@ def test_a_mistake_in_a_method_costs_its_own_rows_and_is_tried_again(ask, monkey
     result = ask(budgets=[9])
     assert {row["method"] for row in result.failed} == {"fastervlm"}
     assert {row["error"].partition(". ")[0] for row in result.failed} == {
-        "ZeroDivisionError: of a plugin"
+        "the method 'fastervlm' is faulty: it raised ZeroDivisionError (of a plugin)"
     }
     monkeypatch.setitem(METHODS._entries, "fastervlm", entry)
     again = ask(budgets=[9])

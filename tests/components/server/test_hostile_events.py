@@ -74,7 +74,7 @@ def last_in_the_queue(port):
 def test_no_server_function_fails_at_what_a_stranger_sends(port, config, capfd, caplog):
     rng = random.Random(1)
     parts = [part for part in config["components"] if part["props"].get("server_fns")]
-    assert len(parts) == 2
+    assert len(parts) == 6
     for part in parts:
         for name in (*part["props"]["server_fns"], "postprocess", "__init__"):
             for number in range(12):

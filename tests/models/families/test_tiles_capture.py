@@ -135,7 +135,7 @@ def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat, na
         if fewer and all(stage.removes for stage in trace.stages):
             assert sum(trace.kv_lengths) < sum(full.kv_lengths), method
     frames = {name for name in METHODS if METHODS[name].frames}
-    assert set(said) == {"globalcom2", "hired", "downsample", *few, *frames}
+    assert set(said) == {"globalcom2", "hired", "downsample", "visiontrim", *few, *frames}
     assert "has no [CLS] token" in said["hired"]
     assert "single frame" in said["fastvggt"] or len(few) > 1
     assert all("keep must be" in said[method] for method in few if len(few) > 1)

@@ -175,7 +175,9 @@ def blocks(full):
 
 
 LACKING = {"received_attention", "received_layers", "sink_dims", "sink_phi", "mark_rows"}
-"""The tower has a [CLS], the model no sinks, and nothing stands between the image's tokens."""
+LACKING |= {"decode_sets"}
+"""The tower has a [CLS], the model no sinks, nothing stands between the image's tokens, and no word
+of the answer chooses tokens anew."""
 
 
 def test_everything_declared_is_captured(full):
