@@ -32,12 +32,10 @@ PLACES = "".join(
     f'<a href="#{place}">{name}</a>'
     for place, name in {
         "tv-compare": "Compare",
-        "tv-board-section": "Board",
-        "tv-sweep": "How few tokens?",
         "tv-debug": "Debug a hallucination",
-        "tv-more-maps": "More maps",
     }.items()
 )
+"""Two places of the page; what lies between and behind them is found there."""
 
 
 def theme() -> gr.themes.Base:

@@ -157,6 +157,7 @@ def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     settled(page, page.get_by_role("button", name="Open in the viewer: visionzip").click)
     page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 1")
     settled(page, page.locator("#tv-explorer .tv-word").nth(1).click)
+    page.locator("#tv-explorer .tv-morebox summary").click()
     settled(page, lambda: page.get_by_label("Colour scale").select_option("log"))
     address = explorer(page, "x.panel.share.address()")
 

@@ -313,7 +313,7 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     )
     person.press("Try them all")
     summary = desk.locator(".tv-mitigation-summary")
-    expect(summary).to_contain_text("DAMRO changes the answer")
+    expect(summary).to_contain_text("DAMRO change the answer")
     page.evaluate("() => document.body.classList.add('dark')")
     nothing_serious(page)
     page.evaluate("() => document.body.classList.remove('dark')")
