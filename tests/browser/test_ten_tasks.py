@@ -230,8 +230,8 @@ def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
     for keep in (least, below):
         plan = tokviz.plan("fastervlm", keep).then(Plan((), None, forced_ids(full)))
         best = vlm.answer(picture, asked, plan)["candidate_ids"][: len(ids), 0]
-        said = still_said(words, best == ids)
-        held.append(all(said[word] for word in default_choice(words)))
+        spoken = still_said(words, best == ids)
+        held.append(all(spoken[word] for word in default_choice(words)))
     assert held == [True, False]
     number = re.compile(f"^{least}$")
     expect(strip.locator(".tv-cell-holds b", has_text=number).first).to_be_visible()
