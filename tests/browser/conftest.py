@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from components.i18n import translations
 from components.page import build, theme
 from components.runs.models import Models
 from components.runs.stored_examples import StoredExamples
@@ -87,7 +88,7 @@ def serve(site: Site, **more) -> Iterator[str]:
     page.queue(max_size=16, default_concurrency_limit=4)
     _, url, _ = page.launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=theme(), head=head(),
-        enable_monitoring=False, run_history=False, footer_links=[],
+        enable_monitoring=False, run_history=False, footer_links=[], i18n=translations(),
         **{"app_kwargs": app_kwargs(site), **more},
     )  # fmt: skip
     yield url

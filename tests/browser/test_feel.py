@@ -182,7 +182,6 @@ MAIN = (
 )  # fmt: skip
 
 
-@pytest.mark.xfail(reason="the brush's form sticks out of a narrow window")
 def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, url):
     page = watched(url)
     compare_with_open_forms(page)

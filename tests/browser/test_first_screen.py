@@ -91,7 +91,6 @@ def test_the_picture_is_about_one_thing_at_a_time(watched, url):
     assert explorer(page, drawn) == [True, False, False]
 
 
-@pytest.mark.xfail(reason="painting moves what is below by 9 pixels since figures have a menu")
 def test_a_drag_over_the_picture_rubs_out_and_nothing_moves(watched, url, vlm):
     page = watched(url)
     below = page.locator("#tv-explorer [data-part=more]")
@@ -101,7 +100,7 @@ def test_a_drag_over_the_picture_rubs_out_and_nothing_moves(watched, url, vlm):
     page.mouse.move(*token_point(page, 16), steps=6)
     page.mouse.up()
     expect(page.locator(".tv-count")).to_have_text("21 of 36 tokens are in.")
-    assert below.bounding_box() == before
+    assert below.bounding_box() == pytest.approx(before, abs=1)
     page.get_by_role("button", name="Ask again with exactly these").click()
     expect(page.locator(".tv-brush-message")).to_contain_text("red cat.")
     assert len(vlm.asked[-1][-1][-1].steps[0].reduction.kept) == 21
@@ -170,19 +169,18 @@ def test_no_text_of_the_widgets_is_outside_the_tables(browser, url):
     page.locator("#tv-explorer .tv-morebox summary").click()
     found = page.evaluate(OUTSIDE)
     context.close()
-    assert not found, found
+    assert not found, "\n".join(found)
 
 
-@pytest.mark.xfail(reason="not passed since board and first screen were merged: a click is blocked")
 def test_keys_theme_and_language(watched, url):
     page = watched(url)
     page.keyboard.press("?")
     box = page.get_by_role("dialog")
     expect(box).to_contain_text("Move over the tokens")
     nothing_serious(page)
-    box.get_by_text("dark", exact=True).click()
+    box.get_by_role("radio", name="dark").click()
     expect(page.locator("body.dark")).to_have_count(1)
-    box.get_by_text("Deutsch").click()
+    box.get_by_label("Deutsch").click()
     expect(page.locator("#tv-ask-go")).to_have_text("Fragen")
     expect(page.locator("body.dark")).to_have_count(1)
     expect(page.locator("#tv-explorer .tv-lead")).to_contain_text("wohin das Modell sah")
@@ -225,7 +223,6 @@ BESIDE = """() => {
 """Parts of the page that lie under the sidebar."""
 
 
-@pytest.mark.xfail(reason="the brush's form reaches under the sidebar of lessons")
 def test_a_presented_lesson_covers_nothing(watched, shipped):
     page = watched(shipped, "?lesson=02-attention")
     page.set_viewport_size({"width": 1920, "height": 1080})

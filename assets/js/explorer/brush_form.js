@@ -47,6 +47,7 @@ export class BrushForm {
     );
     this.size.value = "1";
     this.start = el("select", {
+      class: "tv-start",
       "aria-label": t("Start from"),
       onchange: () => {
         const [kind, name] = this.start.value.split(" ");
