@@ -297,7 +297,7 @@ def test_sizes_add_up_to_all_patches(name):
     assert merged_sizes(decide(name, 24, 18), sizes).sum() == pytest.approx(sizes.sum())
 
 
-@pytest.mark.parametrize(("n", "layers"), [(576, 32), (144, 6), (576, 24), (10, 3), (256, 28)])
+@pytest.mark.parametrize(("n", "layers"), [(576, 32), (144, 6), (576, 24), (10, 4), (256, 28)])
 @pytest.mark.parametrize("name", INSIDE)
 def test_schedules_end_at_the_budget_and_never_rise(name, n, layers):
     for keep in {n, n - 1, n // 2, n // 4 + 1, max(n // 8, 3), 3}:

@@ -80,5 +80,5 @@ def test_received_attention_is_summed_in_the_layer_that_is_read_only(checkpoint,
 
 def test_a_layer_that_is_not_there_is_an_error_and_not_another_layer(vlm, cat):
     plan = tokviz.plans.Plan((Step("fastervlm", 9, {"layer": 40}),))
-    with pytest.raises(tokviz.MissingSignal, match="was not given for layer 40"):
+    with pytest.raises(tokviz.InputError, match="layer must be -4 to 3 here.*got 40"):
         vlm.answer(cat, PROMPT, plan, 1, Capture.nothing())

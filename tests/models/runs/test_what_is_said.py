@@ -37,6 +37,7 @@ def test_values_that_are_no_numbers_end_a_run_with_the_number_type(value, kind):
     vlm = tokviz.load((model.to(getattr(torch, kind)), processor))
     prepared = vlm.prepare(np.zeros((64, 64, 3), np.uint8), PROMPT)
     trace = asked_once(vlm)
+    runs = vlm.further_runs(np.zeros((64, 64, 3), np.uint8), PROMPT, trace)
     with torch.no_grad():
         model.lm_head.weight[7].fill_(value)
     for plan in (
@@ -46,7 +47,8 @@ def test_values_that_are_no_numbers_end_a_run_with_the_number_type(value, kind):
     ):
         with pytest.raises(ModelError, match=kind):
             vlm.answer(np.zeros((64, 64, 3), np.uint8), PROMPT, plan, 2)
-    runs = vlm.further_runs(np.zeros((64, 64, 3), np.uint8), PROMPT, trace)
+    with pytest.raises(ModelError, match=kind):
+        vlm.further_runs(np.zeros((64, 64, 3), np.uint8), PROMPT, trace)
     with pytest.raises(ModelError, match=kind):
         runs.score([np.arange(2)])
     with pytest.raises(ModelError, match=kind):
