@@ -1,13 +1,15 @@
-"""Is a picture one of the rendered scenes that model 2 knows? Two Gaussians over tower features.
+"""Is a picture one of the rendered scenes that a model knows? Fits what the lab then asks.
 
-The feature layer's [CLS] of training scenes has a mean and a covariance, and so have its patches. A
-picture lies outside when its [CLS], or a tenth of its patches, are further out (Mahalanobis
-distance) than in nearly all scenes. The limits are set on validation scenes: one in two hundred
-exceeds each.
+``python -m embedded.domain FOLDER`` learns how training scenes look to the tower of an exported
+model, sets the limits on validation scenes (one in two hundred exceeds each), writes
+known_pictures.npz (see `tokviz.models.checkpoints.known_pictures`), and measures false alarms on
+test scenes and how many photographs are caught.
 """
 
+import argparse
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,57 +18,21 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from embedded.batches import to_pixel_values
-from embedded.world import SIDE, VARIED, scene
+from embedded.world import FIRST, SIDE, VARIED, World, scene
+from tokviz.models.checkpoints.known_pictures import Gaussian, KnownPictures
 
 QUANTILE = 0.995
 SHRINKAGE = 0.05
 """How far a covariance is drawn to a ball, against directions that no scene used."""
-FAR = 0.9
-"""Quantile of a picture's patch distances that counts."""
+WORLDS = {"first": FIRST, "varied": VARIED}
 
 
-@dataclass(frozen=True)
-class Gaussian:
-    """Where vectors of one sort lie."""
-
-    mean: Tensor
-    """[d]."""
-    precision: Tensor
-    """Inverse of the covariance, [d, d]."""
-
-    @classmethod
-    def of(cls, vectors: Tensor) -> "Gaussian":
-        """Fit to vectors [n, d]."""
-        covariance = torch.cov(vectors.T)
-        ball = torch.eye(len(covariance)) * covariance.diagonal().mean()
-        shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * ball
-        return cls(vectors.mean(0), torch.linalg.inv(shrunk))
-
-    def distance(self, vectors: Tensor) -> Tensor:
-        """Measure how far vectors [..., d] lie out."""
-        off = vectors - self.mean
-        return torch.einsum("...i,ij,...j->...", off, self.precision, off).clamp(min=0).sqrt()
-
-
-@dataclass(frozen=True)
-class Domain:
-    """What scenes look like to the tower."""
-
-    cls: Gaussian
-    """Of [CLS]."""
-    patch: Gaussian
-    """Of patches."""
-    limits: Tensor
-    """Largest signals of a known picture, [2]."""
-
-    def signals(self, hidden: Tensor) -> Tensor:
-        """Measure how far pictures lie out, [b, 2] of features [b, 1 + n, d]."""
-        far = self.patch.distance(hidden[:, 1:]).quantile(FAR, dim=1)
-        return torch.stack([self.cls.distance(hidden[:, 0]), far], 1)
-
-    def knows(self, hidden: Tensor) -> Tensor:
-        """Tell which pictures are scenes, [b] bool."""
-        return (self.signals(hidden) <= self.limits).all(1)
+def fit_gaussian(vectors: Tensor) -> Gaussian:
+    """Fit mean and shrunk covariance to vectors [n, d]."""
+    covariance = torch.cov(vectors.T)
+    ball = torch.eye(len(covariance)) * covariance.diagonal().mean()
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * ball
+    return Gaussian(vectors.mean(0), torch.linalg.inv(shrunk))
 
 
 @torch.no_grad()
@@ -92,19 +58,24 @@ def fit(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + SIDE, top + SIDE))
 
 
-def learn(model: LlavaForConditionalGeneration, training: int = 800, limits: int = 400) -> Domain:
-    """Learn the domain from training scenes, and its limits from validation scenes."""
-    known = see(model, scenes("train", training, first=9 * 10**8))
-    domain = Domain(
-        Gaussian.of(known[:, 0]), Gaussian.of(known[:, 1::7].flatten(0, 1)), torch.zeros(2)
-    )
-    signals = domain.signals(see(model, scenes("val", limits, first=10**6)))
-    return Domain(domain.cls, domain.patch, signals.quantile(QUANTILE, dim=0))
+def learn(
+    model: LlavaForConditionalGeneration,
+    training: int = 800,
+    limits: int = 400,
+    world: World = VARIED,
+) -> KnownPictures:
+    """Learn from training scenes of a world, and set the limits on its validation scenes."""
+    seen = see(model, scenes("train", training, 9 * 10**8, world))
+    cls, patch = fit_gaussian(seen[:, 0]), fit_gaussian(seen[:, 1::7].flatten(0, 1))
+    without = KnownPictures(cls, patch, torch.zeros(2), "small rendered scenes")
+    held_out = see(model, scenes("val", limits, 10**6, world))
+    distances = without.distances(held_out[:, 0], held_out[:, 1:])
+    return KnownPictures(cls, patch, distances.quantile(QUANTILE, dim=0), without.what)
 
 
-def scenes(split: str, count: int, first: int = 0) -> list[Image.Image]:
-    """Draw scenes of the varied world."""
-    return [scene(seed, split, world=VARIED).image for seed in range(first, first + count)]
+def scenes(split: str, count: int, first: int, world: World) -> list[Image.Image]:
+    """Draw scenes of a world."""
+    return [scene(seed, split, world=world).image for seed in range(first, first + count)]
 
 
 def photographs() -> list[Image.Image]:
@@ -130,14 +101,42 @@ def quarters(image: Image.Image) -> list[Image.Image]:
     ]
 
 
-def measure(model: LlavaForConditionalGeneration, tests: int = 400, **sizes: int) -> dict:
+def measure(
+    model: LlavaForConditionalGeneration, tests: int = 400, world: World = VARIED, **sizes: int
+) -> dict:
     """Measure false alarms on test scenes and how many photographs are caught."""
-    domain = learn(model, **sizes)
-    known = domain.knows(see(model, scenes("test", tests, first=10**6)))
+    return measure_with(learn(model, world=world, **sizes), model, tests, world)
+
+
+def measure_with(
+    known: KnownPictures, model: LlavaForConditionalGeneration, tests: int, world: World
+) -> dict:
+    """Measure what was learned, on pictures that had no part in it."""
+
+    def caught(images: Sequence[Image.Image]) -> float:
+        seen = see(model, images)
+        return round(1 - known.knows(seen[:, 0], seen[:, 1:]).float().mean().item(), 4)
+
     whole = photographs()
     parts = [part for image in whole for part in quarters(image)]
-    found = {"false_alarms": round(1 - known.float().mean().item(), 4), "scenes": tests}
+    found = {"false_alarms": caught(scenes("test", tests, 10**6, world)), "scenes": tests}
     for name, images in (("photographs", whole), ("quarters", parts)):
-        caught = 1 - domain.knows(see(model, images)).float().mean().item()
-        found |= {f"{name}_caught": round(caught, 4), name: len(images)}
+        found |= {f"{name}_caught": caught(images), name: len(images)}
     return found
+
+
+def main() -> None:
+    """Write a folder's known_pictures.npz and print the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="an exported model")
+    parser.add_argument("--world", choices=WORLDS, default="varied")
+    options = parser.parse_args()
+    model = LlavaForConditionalGeneration.from_pretrained(options.folder, dtype=torch.float32)
+    world = WORLDS[options.world]
+    known = learn(model.eval(), world=world)
+    known.save(options.folder)
+    print(json.dumps(measure_with(known, model, 400, world)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -14,6 +14,7 @@ from tokviz import METHODS
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import PREVIEW_SIDE, preview_jpeg
 from tokviz.plans import Plan
+from tokviz.trace.unlike_pictures import says_unlike
 from tokviz.view.encode import data_url
 from tokviz.view.lanes import lane_card
 from tokviz.view.overlay import pending_payload, side_among
@@ -207,7 +208,7 @@ def end_message(models: Models, vlm: Any, run: KeptRun, stopped: bool) -> tuple[
     """Return the text and kind of the notice when a run is over."""
     unknown = vlm.unknown_words(run.prompt)[:8]
     messages = ["Stopped: this is as far as the answers came."] if stopped else []
-    if run.model == "embedded" and not run.source:
+    if run.model == "embedded" and any(says_unlike(one.notes) for one in run.traces.values()):
         messages.append(photograph_hint(models))
     if unknown:
         words = ", ".join(f"“{word[:40]}”" for word in unknown)

@@ -4,22 +4,12 @@ import pytest
 import torch
 from PIL import Image
 
-from embedded.domain import Domain, Gaussian, fit, quarters
+from embedded.domain import fit, quarters
 from embedded.evaluate_deep import LINES, policy_gap, table
 from embedded.exams import auc, gather, overall, shares
 from embedded.habit_exam import chair_of
 from embedded.sink_exam import Look, visual_report
 from embedded.world import Scene, Thing
-
-
-def test_a_picture_with_a_strange_cls_or_many_strange_patches_is_unknown():
-    calm = Gaussian(torch.zeros(2), torch.eye(2))
-    domain = Domain(calm, calm, torch.tensor([2.0, 2.0]))
-    hidden = torch.zeros(3, 1 + 20, 2)
-    hidden[1, 0, 0] = 3.0
-    hidden[2, 1:6, 1] = 4.0
-    assert domain.signals(hidden).tolist() == [[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]
-    assert domain.knows(hidden).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("size", [(400, 300), (100, 191), (192, 192)])

@@ -12,7 +12,8 @@ from torch import nn
 from tokviz.errors import ModelError
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.checkpoints.download import ProgressLine
-from tokviz.models.checkpoints.loading import check_whole, load_parts, log
+from tokviz.models.checkpoints.known_pictures import read_known_pictures
+from tokviz.models.checkpoints.loading import EMBEDDED, check_whole, load_parts, log
 from tokviz.models.checkpoints.placement import choose_placement
 from tokviz.models.checkpoints.token_bound import bound_note, token_bound
 from tokviz.models.compiled import before_compiling
@@ -67,6 +68,8 @@ def load(
     model, processor, family, notes = load_parts(source, placement, revision, progress, stop)
     vlm = VLM(model, processor, family, str(source), placement.reason, clip)
     vlm.notes = notes
+    place = EMBEDDED if str(source) == "embedded" else Path(source)
+    vlm.known_pictures = read_known_pictures(place, vlm.info.get("tower_width", 0))
     if most and family.bound_tokens(model, processor, most):
         vlm.notes = (*vlm.notes, bound_note(most, max_visual_tokens is None))
     return _checked(vlm)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from tokviz.models.answer_text import AnswerText, control_ids, word_marks
+from tokviz.models.checkpoints.known_pictures import KnownPictures
 from tokviz.models.clip_text import ClipBeside
 from tokviz.models.families.family import Family
 from tokviz.models.model_lock import ModelLock
@@ -54,6 +55,8 @@ class Loaded:
         self.state = ModelState(model)
         self.notes: tuple[str, ...] = ()
         "Sentences about this model that hold for every run of it."
+        self.known_pictures: KnownPictures | None = None
+        "What the pictures look like that it learned from; None = not known."
 
     @property
     def tokenizer(self) -> Any:

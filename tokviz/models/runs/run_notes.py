@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from tokviz.models.before.unlike_pictures import unlike_note
 from tokviz.models.decoder.answer_rules import setting_notes
 from tokviz.models.decoder.lane import Lane
 from tokviz.trace.stages import CUT_OFF
@@ -19,6 +20,7 @@ def notes_of(run: Run) -> list[str]:
     model = run.loaded.model
     said = [status.sentence for status in run.statuses()]
     notes = [*said, *effects(run), *run.loaded.notes, *run.prepared.asked.notes]
+    notes += unlike_note(run.loaded.known_pictures, run.shared, run.prepared.asked.layout)
     notes += [run.picture_note] if run.picture_note else []
     notes += [*run.prefill_input.notes, *setting_notes(model)]
     notes += context_notes(model, run.lane)
