@@ -47,23 +47,31 @@ def plain(label: Any) -> str:
     return str(getattr(label, "key", label))
 
 
-def head_script() -> str:
-    """Return the script that chooses the language before anything is drawn.
+def language_script() -> str:
+    """Return the script that gives out a chosen language as that of the browser.
 
-    Gradio asks the browser for its language, so a language that was chosen here is given out as
-    that of the browser.
+    It has to run before Gradio asks the browser (components/server/chosen_language.py).
     """
+    codes = json.dumps(list(LANGUAGES))
+    return (
+        "(() => {\n"
+        "let kept = null;\n"
+        f"try {{ kept = localStorage.getItem({KEPT!r}); }} catch {{ kept = null; }}\n"
+        f"if ({codes}.includes(kept)) Object.defineProperty(navigator, 'language', "
+        "{ get: () => kept, configurable: true });\n"
+        "})();"
+    )
+
+
+def head_script() -> str:
+    """Return the script that gives the page's scripts their texts before anything is drawn."""
     names = json.dumps(LANGUAGES, ensure_ascii=False)
     texts = json.dumps(tables(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
         "(() => {\n"
         f"const names = {names};\nconst texts = {texts};\n"
-        "let kept = null;\n"
-        f"try {{ kept = localStorage.getItem({KEPT!r}); }} catch {{ kept = null; }}\n"
         "const own = (navigator.language || 'en').split('-')[0].toLowerCase();\n"
-        "const language = [kept, own, 'en'].find((code) => code && code in names);\n"
-        "if (kept in names) Object.defineProperty(navigator, 'language', "
-        "{ get: () => language, configurable: true });\n"
+        "const language = own in names ? own : 'en';\n"
         "globalThis.__tokvizTexts = texts[language] || {};\n"
         f"globalThis.__tokvizLanguages = {{ names, language, kept: {KEPT!r} }};\n"
         "document.documentElement.lang = language;\n"

@@ -23,6 +23,7 @@ import tokviz
 from ..runs.journal import Journal
 from ..runs.stops import Stops
 from ..site import Site
+from .chosen_language import ChosenLanguage
 from .hosts import served_hosts
 from .mcp_messages import McpMessages
 from .odd_requests import OddRequests, wrong_body
@@ -76,6 +77,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
         Middleware(SecurityHeaders),
         Middleware(RequestLimits, limits=limits),
         Middleware(OddRequests),
+        Middleware(ChosenLanguage),
     ]
     if settings.mcp:
         layers.append(Middleware(McpMessages))

@@ -1,0 +1,59 @@
+"""Puts the language that a visitor chose into the page before Gradio's scripts read it.
+
+Gradio (6.31) shows its labels in the browser's language, which it reads before it adds the page's
+own head; so a script in that head comes too late. This middleware adds one line to the page itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Send
+
+from ..i18n import language_script
+
+HEAD = b"<head>"
+PAGE = b"window.gradio_config"
+"""What Gradio's page holds, and no other HTML that is served here."""
+
+
+class ChosenLanguage:
+    """The middleware."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.script = f"<script>{language_script()}</script>".encode()
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Pass a request on, and add the script to its answer where that is the page."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return await self.app(scope, receive, send)
+        held: Message | None = None
+
+        async def sending(message: Message) -> None:
+            nonlocal held
+            if message["type"] == "http.response.start" and is_html(message):
+                held = message  # its length changes with the body
+                return
+            if held and message["type"] == "http.response.body":
+                start, held = held, None
+                start, message = self.with_script(start, message)
+                await send(start)
+            await send(message)
+
+        await self.app(scope, receive, sending)
+
+    def with_script(self, start: Message, body: Message) -> tuple[Message, Message]:
+        """Return both messages of an answer, with the script where they are the whole page."""
+        html = body.get("body", b"")
+        if body.get("more_body") or PAGE not in html or HEAD not in html:
+            return start, body
+        html = html.replace(HEAD, HEAD + self.script, 1)
+        others = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+        length = (b"content-length", str(len(html)).encode())
+        return {**start, "headers": [*others, length]}, {**body, "body": html}
+
+
+def is_html(start: Message) -> bool:
+    """Return whether an answer's headers say that it is HTML."""
+    return dict(start.get("headers", [])).get(b"content-type", b"").startswith(b"text/html")
