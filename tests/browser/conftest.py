@@ -38,7 +38,7 @@ AFRESH = """async () => {
   const x = window.__tokviz.explorers[0], { paints } = window.__tokviz;
   document.activeElement.blur();
   window.scrollTo(0, 0);
-  x.touchedLayer = false;
+  x.layerWasChosen = false;
   Object.assign(x.view, { map: "attention", head: -1, opacity: 65, scaling: "linear" });
   Object.assign(x.view, { common: false, sinks: false });
   x.begin(x.scene.payload);
