@@ -188,7 +188,10 @@ def _npz(data: bytes) -> Mapping[str, Any]:
             NotImplementedError, RuntimeError, MemoryError, TypeError, AttributeError,
             OverflowError, struct.error, zlib.error, lzma.LZMAError,
             tokenize.TokenError) as error:  # fmt: skip
-        raise InputError(f"the npz file is damaged ({type(error).__name__}).") from error
+        raise InputError(
+            "this is not a tokviz trace, but begins as decisions in an npz file do, and the npz file "
+            f"is damaged ({type(error).__name__}): save it again."
+        ) from error
     fields: dict[str, Any] = {}
     stages: dict[int, dict[str, Any]] = {}
     for name, array in arrays.items():
