@@ -27,7 +27,8 @@ class ChosenLanguage:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Pass a request on, and add the script to its answer where that is the page."""
         if scope["type"] != "http" or scope["method"] != "GET":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         held: Message | None = None
 
         async def sending(message: Message) -> None:

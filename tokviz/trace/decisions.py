@@ -189,8 +189,8 @@ def _npz(data: bytes) -> Mapping[str, Any]:
             OverflowError, struct.error, zlib.error, lzma.LZMAError,
             tokenize.TokenError) as error:  # fmt: skip
         raise InputError(
-            "this is not a tokviz trace, but begins as decisions in an npz file do, and the npz file "
-            f"is damaged ({type(error).__name__}): save it again."
+            "this is not a tokviz trace: it begins as decisions in an npz file do, but the "
+            f"npz file is damaged ({type(error).__name__}): save it again."
         ) from error
     fields: dict[str, Any] = {}
     stages: dict[int, dict[str, Any]] = {}

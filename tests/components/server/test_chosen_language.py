@@ -1,4 +1,4 @@
-"""The page says its chosen language before anything of Gradio runs; other answers stay as they are."""
+"""The page says its chosen language before Gradio's scripts run; other answers stay as they are."""
 
 import pytest
 from fastapi import FastAPI
