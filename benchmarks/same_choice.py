@@ -3,8 +3,9 @@
 Two methods that give the same W on every question and at every budget are one row of evidence, not
 two: docs/accuracy.md marks them with what this writes to docs/same_choice.json. Compared are the
 whole W (which token stands for which, and with what weight) and where it acts, on a few held-out
-scenes and test pictures. No answer is written: the tower runs once per picture, and only methods
-inside the language model read the prompt. About two minutes on one core.
+scenes and test pictures. Every method decides on two of the questions; those that agree there with
+another one decide on all. No answer is written: the tower runs once per picture, and only methods
+inside the language model read the prompt. A few minutes on one core.
 """
 
 import hashlib
@@ -34,16 +35,29 @@ ORACLE = "relevance"
 """Has seen the answer: no method."""
 
 
-def groups() -> list[list[str]]:
-    """Return the names of methods that decided alike everywhere, two or more each."""
-    vlm = tokviz.load("embedded")
-    names = [name for name in tokviz.METHODS if name != ORACLE]
+def groups(vlm: Any, names: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """Return the methods that decided alike everywhere, two or more each, and those that decide.
+
+    Args:
+        vlm: the model.
+        names: of the methods to compare.
+    """
     asked = see(vlm, QUESTIONS, QUESTIONS, [tokviz.plan(name, 1) for name in names])
-    alike: dict[bytes, list[str]] = defaultdict(list)
+    first = alike(vlm, [asked[0], asked[-1]], names)
+    refused = first.pop(hashlib.sha256().digest(), [])
+    found = []
+    for some in first.values():
+        if len(some) > 1:
+            found += [same for same in alike(vlm, asked, some).values() if len(same) > 1]
+    return sorted(sorted(same) for same in found), sorted(set(names) - set(refused))
+
+
+def alike(vlm: Any, asked: Sequence[Asked], names: Sequence[str]) -> dict[bytes, list[str]]:
+    """Return digest of all decisions -> the methods that made them."""
+    found: dict[bytes, list[str]] = defaultdict(list)
     for name in tqdm(names, unit="method"):
-        alike[choices(vlm, asked, name)].append(name)
-    alike.pop(hashlib.sha256().digest(), None)  # refused everywhere
-    return sorted(sorted(found) for found in alike.values() if len(found) > 1)
+        found[choices(vlm, asked, name)].append(name)
+    return found
 
 
 def choices(vlm: Any, asked: Sequence[Asked], name: str) -> bytes:
@@ -84,10 +98,12 @@ def decided(done: Reduction) -> bytes:
 
 
 def main() -> None:
-    """Write the groups."""
-    found = groups()
-    PAGE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))
+    """Write the groups, and which methods were compared."""
+    names = sorted(name for name in tokviz.METHODS if name != ORACLE)
+    found, compared = groups(tokviz.load("embedded"), names)
+    page = {"alike": found, "compared": compared, "refused": sorted(set(names) - set(compared))}
+    PAGE.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def policy(name: str) -> str:
 
 def same_choice() -> list[list[str]]:
     """Return the groups of methods that decided alike, from `python -m benchmarks.same_choice`."""
-    return json.loads(SAME.read_text(encoding="utf-8")) if SAME.exists() else []
+    return json.loads(SAME.read_text(encoding="utf-8"))["alike"] if SAME.exists() else []
 
 
 def cell(row: Row | None, which: str) -> str:

@@ -1,5 +1,6 @@
 """Tables that compare methods say of every row what a reader must know: read as a whole."""
 
+import json
 import re
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def test_the_model_card_names_the_policy_of_every_rule():
     start = next(i for i, cells in enumerate(card) if cells[0] == "kept by")
     assert card[start][1] == "position ids"
     assert all(cells[1] == "kept" for cells in card[start + 2 : start + 5])
+
+
+def test_every_method_was_compared_with_the_others():
+    """Methods that came later once stood in the tables as if their choice were their own."""
+    found = json.loads(accuracy_page.SAME.read_text("utf-8"))
+    assert {*found["compared"], *found["refused"]} == {*tokviz.METHODS} - {"relevance"}
 
 
 def test_methods_with_the_same_w_are_marked_as_one_piece_of_evidence():
