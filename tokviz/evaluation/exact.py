@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from tokviz.errors import InputError
 from tokviz.text.characters import APOSTROPHES, extends
 
 ARTICLES = {"a", "an", "the"}
@@ -30,12 +32,19 @@ WORD = re.compile(r"(?<!\w)-?\d+(?:[.,:]\d+)*(?!\w)|[^\W_]+")
 """A number with its sign and inner points ("3.5" is not "35"), or a run of letters and digits."""
 
 
+def checked_text(text: Any) -> str:
+    """Return an answer or a reference; raise InputError for what is no text."""
+    if not isinstance(text, str):
+        raise InputError(f"an answer must be a text, got a {type(text).__name__}.")
+    return text
+
+
 def words_of(text: str, pattern: re.Pattern[str] = WORD) -> list[str]:
     """Return the words of a text that a pattern finds, in lower case and NFC.
 
     Marks that belong to a letter count as letters; Python's own patterns would end a word there.
     """
-    text = unicodedata.normalize("NFC", text.lower())
+    text = unicodedata.normalize("NFC", checked_text(text).lower())
     letters = "".join("x" if extends(c) else c for c in text)
     return [text[m.start() : m.end()] for m in pattern.finditer(letters)]
 
@@ -48,9 +57,17 @@ def normalise(text: str) -> str:
     return " ".join([word for word in words if word not in ARTICLES] or words)
 
 
+def checked_list(references: Any) -> Sequence[str]:
+    """Return accepted answers; raise InputError for what is no list of texts."""
+    if isinstance(references, (bytes, Mapping)) or not isinstance(references, Iterable):
+        kind = type(references).__name__
+        raise InputError(f"accepted answers must be a text or a list of texts, got a {kind}.")
+    return [checked_text(one) for one in references]
+
+
 def exact_match(answer: str, references: str | Sequence[str]) -> bool:
     """Return whether a normalised answer equals one of the normalised references."""
-    known = [references] if isinstance(references, str) else references
+    known = [references] if isinstance(references, str) else checked_list(references)
     return normalise(answer) in {normalise(reference) for reference in known}
 
 
@@ -61,7 +78,7 @@ def accepted_score(answer: str, accepted: Sequence[str]) -> float:
         answer: what was said.
         accepted: PEOPLE answers = VQA's score; any other number = 1 if it is one of them.
     """
-    if len(accepted) != PEOPLE:
+    if isinstance(accepted, str) or len(checked_list(accepted)) != PEOPLE:
         return float(exact_match(answer, accepted))
     said, people = vqa_form(answer), [vqa_form(one) for one in accepted]
     same = sum(one == said for one in people)
@@ -71,6 +88,7 @@ def accepted_score(answer: str, accepted: Sequence[str]) -> float:
 
 def vqa_form(text: str) -> str:
     """Return an answer as VQA compares it: normalised, number words as digits, no apostrophes."""
+    text = checked_text(text)
     for sign in APOSTROPHES:
         text = text.replace(sign, "")
     return " ".join(DIGITS.get(word, word) for word in normalise(text).split())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from tokviz.evaluation.exact import checked_text
 from tokviz.text.characters import unit_texts
 
 FULL_STOPS = (".", "\u3002", "\uff0e", "\u0964", "\u06d4")
@@ -23,7 +24,8 @@ def same_answer(answer: str, other: str) -> bool:
 
 def compared_units(answer: str) -> list[str]:
     """Return the words and signs by which an answer is compared."""
-    found = [compared(unit) for unit in unit_texts(unicodedata.normalize("NFC", answer))]
+    text = checked_text(answer)
+    found = [compared(unit) for unit in unit_texts(unicodedata.normalize("NFC", text))]
     while found and found[-1] in FULL_STOPS:
         found.pop()
     return found
