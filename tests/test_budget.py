@@ -40,3 +40,15 @@ def test_shares():
 def test_real_numbers_are_finite_and_no_truth_values():
     assert real_number("0.5") == real_number(np.float16(0.5)) == real_number(torch.tensor(0.5))
     assert [real_number(x) for x in (True, "nan", np.inf, "x", None, 10**400)] == [None] * 6
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"5", bytearray(b"5"), memoryview(b"5"), np.bytes_(b"5"), np.array(b"5"), np.array("5"),
+     np.complex64(5), 1j, np.timedelta64(5, "s"), [5], {5}, np.array([5, 6])],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_bytes_and_complex_numbers_are_no_numbers(value):
+    """float() reads bytes as text: keep=b"5" was 5, and b"1" was True."""
+    assert whole_number(value) is None
+    assert real_number(value) is None

@@ -116,3 +116,77 @@ def test_torch_tensors_are_merged_as_arrays_are():
     assert one.apply(torch.tensor([1, 2, 5])).tolist() == [5]
     tracked = torch.tensor(x, requires_grad=True)
     assert pair.apply(tracked).requires_grad
+
+
+def test_a_tensor_in_any_type_gives_the_rows_that_an_array_gives():
+    """Row numbers once took the tensor's own type: bfloat16 rounded 257 to 256, uint8 wrapped."""
+    x = np.zeros((600, 2))
+    x[257], x[511] = 1, 2
+    one, pair = Reduction.select([257, 511], 600), Reduction.from_groups([[257, 259], [511]], 600)
+    for kind in (torch.bfloat16, torch.float16, torch.uint8, torch.bool, torch.complex64):
+        tensor = torch.tensor(x).to(kind)
+        assert torch.equal(one.apply(tensor), tensor[[257, 511]])
+        assert pair.apply(tensor).real.float().sum() == pair.apply(tensor.cfloat()).real.sum()
+    assert torch.equal(pair.apply(torch.tensor(x).to_sparse()), pair.apply(torch.tensor(x)))
+
+
+NO_ARRAYS = [
+    None,
+    "abc",
+    b"abc",
+    5,
+    np.float32(3),
+    np.zeros(()),
+    torch.zeros(()),
+    {0: 1, 1: 2, 2: 3},
+]
+NO_ARRAYS += [{1, 2, 3}, iter([1, 2, 3]), [[1, 2], [3], [5, 6]], np.array([1, None, 2]), len]
+NO_ARRAYS += [np.zeros((1, 3, 4)), torch.zeros(1, 3, 4), (np.zeros((1, 3, 4)),) * 3]
+
+
+@pytest.mark.parametrize("x", NO_ARRAYS, ids=lambda x: type(x).__name__)
+def test_what_is_no_array_of_tokens_is_refused_in_a_sentence(x):
+    for reduction in (Reduction.from_groups([[0, 1], [2]], 3), Reduction.select([0, 2], 3)):
+        with pytest.raises(InputError, match=r"takes 3 tokens|x must be|x is a tuple"):
+            reduction.apply(x)
+        with pytest.raises(InputError, match="values"):
+            reduction.spread(x)
+        with pytest.raises(InputError, match="must be a Reduction"):
+            reduction.then(x)
+
+
+def test_only_numbers_are_merged_but_anything_is_chosen():
+    names = np.array(["a", "b", "c"])
+    assert Reduction.select([0, 2], 3).apply(names).tolist() == ["a", "c"]
+    for x in (names, np.array([1, 2, 3], "M8[s]")):
+        with pytest.raises(InputError, match="since rows are merged"):
+            Reduction.from_groups([[0, 1], [2]], 3).apply(x)
+    with pytest.raises(InputError, match="without the batch axis"):
+        Reduction.select([0], 3).apply(np.zeros((1, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Reduction.select([0.5], 3),
+        lambda: Reduction.select([True, False, True], 3),
+        lambda: Reduction.select(["a"], 3),
+        lambda: Reduction.select(None, 3),
+        lambda: Reduction.select([np.nan], 3),
+        lambda: Reduction.select([0], "many"),
+        lambda: Reduction.select([0], 3.5),
+        lambda: Reduction.identity(-1),
+        lambda: Reduction.identity(None),
+        lambda: Reduction.from_groups([[0], []], 3),
+        lambda: Reduction.from_groups([[0, 9]], 3),
+        lambda: Reduction.from_groups(None, 3),
+        lambda: Reduction.from_groups([[0, 1]], 3, sizes=[1, 0, 1]),
+        lambda: Reduction.from_groups([[0, 1]], 3, sizes=[1, 2]),
+        lambda: Reduction.from_entries([0], [0], ["a"], 3, 1, [0]),
+        lambda: Reduction.from_entries([0], [0], [1j], 3, 1, [0]),
+    ],
+)
+def test_a_token_number_is_never_rounded_and_a_mask_is_no_list_of_numbers(make):
+    """A mask of three tokens once chose the tokens 0 and 1; 0.5 was read as token 0."""
+    with pytest.raises(InputError):
+        make()

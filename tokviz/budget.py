@@ -15,13 +15,11 @@ COUNT, SHARE = r"[0-9]{1,9}", r"[0-9]{1,3}(\.[0-9]{1,3})? ?%"
 def whole_number(value: Any) -> int | None:
     """Return a whole number given as int, float, text, numpy or torch scalar; else None.
 
-    True and False are not numbers here, and 2.5 is not rounded.
+    True and False are not numbers here, bytes and complex numbers neither, and 2.5 is not rounded.
     """
-    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
-        return None
     if isinstance(value, str):
         return int(value) if re.fullmatch(r"\s*[+-]?[0-9]{1,18}\s*", value) else None
-    if "bool" in str(getattr(value, "dtype", "")):
+    if not _is_number(value):
         return None
     try:
         return operator.index(value)
@@ -32,15 +30,26 @@ def whole_number(value: Any) -> int | None:
 
 def real_number(value: Any) -> float | None:
     """Return a finite number given as int, float, text, numpy or torch scalar; else None."""
-    if isinstance(value, (bool, bytes, bytearray)):
-        return None
-    if "bool" in str(getattr(value, "dtype", "")):
+    if not isinstance(value, str) and not _is_number(value):
         return None
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
         return None
     return number if math.isfinite(number) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Return True for what is a real number by its type.
+
+    float() alone would read bytes, which are a buffer, and drop the imaginary part of a complex
+    number of numpy.
+    """
+    if isinstance(value, bool):
+        return False
+    if hasattr(value, "dtype"):  # of numpy, torch, JAX: float32, torch.int64, bfloat16
+        return re.fullmatch(r"(torch\.)?(u?int|float|bfloat)\w+", str(value.dtype)) is not None
+    return hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
 
 
 def check_budget(budget: Any, name: str = "a budget") -> int | str:

@@ -8,13 +8,15 @@ traces and views can use it without torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokviz.array_input import plain_array, real_numbers, token_numbers
+from tokviz.budget import whole_number
 from tokviz.errors import InputError
 from tokviz.notebook_display import made
 
@@ -26,14 +28,12 @@ FATES = ("kept", "merged", "pruned")
 """Names of the values in `Reduction.fate`."""
 
 
-def _index(values: Any) -> np.ndarray:
-    array = values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
-    return array.astype(np.int64).reshape(-1)
-
-
-def _real(values: Any) -> np.ndarray:
-    array = values.detach().float().cpu().numpy() if hasattr(values, "detach") else values
-    return np.asarray(array, dtype=np.float32).reshape(-1)
+def _count(n: Any) -> int:
+    """Return a number of tokens as an int; raise InputError for anything else."""
+    count = whole_number(n)
+    if count is None or count < 0:
+        raise InputError(f"n must be the number of source tokens, got {str(n)[:40]!r}.")
+    return count
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,9 @@ class Reduction:
         Raises:
             InputError: an index lies outside [m, n], or a weight is not finite.
         """
-        rows, cols, weights, position = _index(rows), _index(cols), _real(weights), _index(position)
+        n, rows, cols = _count(n), token_numbers(rows, "rows"), token_numbers(cols, "cols")
+        weights = real_numbers(weights, "weights").reshape(-1)
+        position = token_numbers(position, "position")
         if not len(rows) == len(cols) == len(weights):
             raise InputError("rows, cols and weights must have the same length.")
         if len(position) != m:
@@ -87,24 +89,27 @@ class Reduction:
             raise InputError("weights must be finite.")
         entry = np.lexsort((cols, rows))
         entry = entry[weights[entry] != 0]
-        for name in ("score", "order"):
-            convert = _real if name == "score" else _index
-            if provenance.get(name) is not None:
-                provenance[name] = convert(provenance[name])
-        roles = {k: np.sort(_index(v)) for k, v in provenance.pop("roles", {}).items()}
+        if provenance.get("score") is not None:
+            provenance["score"] = real_numbers(provenance["score"], "score").reshape(-1)
+        if provenance.get("order") is not None:
+            provenance["order"] = token_numbers(provenance["order"], "order")
+        roles = {
+            name: np.sort(token_numbers(tokens, f"the role {name!r}"))
+            for name, tokens in provenance.pop("roles", {}).items()
+        }
         return cls(rows[entry], cols[entry], weights[entry], n, position, roles=roles, **provenance)
 
     @classmethod
     def select(cls, kept: Any, n: int, **provenance: Any) -> Reduction:
         """Keep exactly these source tokens, in ascending order, and drop the rest."""
-        kept = np.unique(_index(kept))
+        kept = np.unique(token_numbers(kept, "the tokens to keep"))
         m = len(kept)
         return cls.from_entries(np.arange(m), kept, np.ones(m), n, m, kept, **provenance)
 
     @classmethod
     def identity(cls, n: int, **provenance: Any) -> Reduction:
         """Keep every token."""
-        return cls.select(np.arange(n), n, **provenance)
+        return cls.select(np.arange(_count(n)), n, **provenance)
 
     @classmethod
     def from_groups(
@@ -124,11 +129,23 @@ class Reduction:
             sizes: [n], number of patches of each source token, the weights of the mean.
             position: [m], representative of each group; default its first member.
             **provenance: score, order, roles and notes.
+
+        Raises:
+            InputError: an empty group, a token outside n, or sizes that are not n positive numbers.
         """
-        sizes = np.ones(n, np.float32) if sizes is None else _real(sizes)
-        members = [_index(group) for group in groups]
+        n = _count(n)
+        sizes = np.ones(n, np.float32) if sizes is None else real_numbers(sizes, "sizes")
+        if sizes.shape != (n,) or not (sizes > 0).all():
+            raise InputError(f"sizes must be {n} numbers above 0, one per source token.")
+        if not isinstance(groups, Iterable):
+            raise InputError(f"groups must be lists of tokens, got a {type(groups).__name__}.")
+        members = [token_numbers(group, "a group") for group in groups]
+        if not all(len(group) for group in members):
+            raise InputError("every group must have at least one token.")
         rows = np.repeat(np.arange(len(members)), [len(g) for g in members])
         cols = np.concatenate(members) if members else np.zeros(0, np.int64)
+        if cols.size and not 0 <= cols.min() <= cols.max() < n:
+            raise InputError(f"groups must hold tokens 0 to {n - 1}, got {cols.max()}.")
         total = np.bincount(rows, sizes[cols], minlength=len(members))
         if position is None:
             position = [group[0] for group in members]
@@ -197,14 +214,18 @@ class Reduction:
 
         Merging integers gives float32, since their mean may not be an integer. A torch tensor stays
         on its device and in its float type; it is summed in float32 or wider.
+
+        Raises:
+            InputError: not an array of n rows, or one whose rows cannot be added.
         """
-        if len(x) != self.n:
-            raise InputError(f"this reduction takes {self.n} tokens, got {len(x)}.")
         if hasattr(x, "detach"):
             return self._apply_torch(x)
-        x = np.asarray(x)
+        x = plain_array(x, "x")
+        self._check_rows(x)
         if self.is_selection:
             return x[self.cols]
+        if x.dtype.kind not in "biufc":
+            raise InputError(f"x must be numbers, since rows are merged, got {x.dtype}.")
         kind = x.dtype if np.issubdtype(x.dtype, np.inexact) else np.dtype(np.float32)
         out = np.zeros((self.m, *x.shape[1:]), kind)
         weights = self.weights.astype(kind).reshape(-1, *[1] * (x.ndim - 1))
@@ -213,15 +234,28 @@ class Reduction:
 
     def _apply_torch(self, x: Any) -> Any:
         """Return W x of a torch tensor by the tensor's own methods, without importing torch."""
-        cols = x.new_tensor(self.cols).long()
+        self._check_rows(x)
+        x = x if str(x.layout) == "torch.strided" else x.to_dense()
+        # new_tensor keeps a type: bfloat16 would round token 257 to 256, uint8 wraps it to 1
+        whole = (x[:0] == 0).long()
+        cols = whole.new_tensor(self.cols)
         if self.is_selection:
             return x[cols]
-        wide = x if x.is_floating_point() and x.element_size() >= 4 else x.float()
+        inexact = x.is_floating_point() or x.is_complex()
+        wide = x if inexact and x.element_size() >= 4 else x.float()
         # [nnz, 1, ...], so that a weight scales a whole row
         weights = wide.new_tensor(self.weights).reshape(-1, *[1] * (x.ndim - 1))
         out = wide.new_zeros((self.m, *x.shape[1:]))
-        out = out.index_add(0, cols.new_tensor(self.rows), weights * wide[cols])
-        return out.to(x.dtype) if x.is_floating_point() else out
+        out = out.index_add(0, whole.new_tensor(self.rows), weights * wide[cols])
+        return out.to(x.dtype) if inexact else out
+
+    def _check_rows(self, x: Any) -> None:
+        """Raise InputError unless an array has n rows."""
+        shape = tuple(x.shape)
+        if shape[:1] != (self.n,):
+            batch = " Take x[0], without the batch axis." * (shape[:2] == (1, self.n))
+            got = f"got {shape[0]}" if shape else "got a single number"
+            raise InputError(f"this reduction takes {self.n} tokens, {got}.{batch}")
 
     def spread(self, values: np.ndarray) -> np.ndarray:
         """Split values of output tokens among their source tokens, by the weights of each row.
@@ -231,7 +265,16 @@ class Reduction:
 
         Returns:
             [..., n] with the same sum; pruned tokens get 0.
+
+        Raises:
+            InputError: the last axis does not have m numbers.
         """
+        values = real_numbers(values, "values")
+        if values.shape[-1:] != (self.m,):
+            raise InputError(
+                f"values must have {self.m} numbers in the last axis, one per output token, got "
+                f"{list(values.shape)}."
+            )
         if self.is_selection:
             out = np.zeros((*values.shape[:-1], self.n), np.float32)
             out[..., self.cols] = values
@@ -251,6 +294,8 @@ class Reduction:
 
     def then(self, later: Reduction) -> Reduction:
         """Return this reduction followed by `later`, later.W @ W."""
+        if not isinstance(later, Reduction):
+            raise InputError(f"a later stage must be a Reduction, got a {type(later).__name__}.")
         if later.n != self.m:
             raise InputError(f"the later stage takes {later.n} tokens, this one gives {self.m}.")
         starts = np.searchsorted(self.rows, np.arange(self.m + 1))

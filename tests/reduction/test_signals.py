@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from tokviz.errors import InputError, MissingSignal
 from tokviz.reduction.signals import Crop, Signals
@@ -113,3 +114,34 @@ def test_a_signal_with_a_slip_in_its_name():
         Signals({"cls_atn": LAYERS[0]})
     with pytest.raises(InputError, match="Did you mean 'grid'"):
         Signals({"recv_attn": LAYERS[0]})["gird"]
+
+
+SIX = np.arange(6.0)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"grid": [2.5, 3]},
+        {"grid": [True, True]},
+        {"grid": np.array([2 + 0j, 3])},
+        {"crops": 5},
+        {"crops": "abc"},
+        {"crops": [("whole", 2.7, 2)]},
+        {"crops": [("whole", 2, 3, -1, 0)]},
+        {"num_layers": 3.7},
+        {"num_layers": 0},
+        {"index": [0, 1, 2, 3, 4, 4]},
+        {"index": [-1, 0, 1, 2, 3, 4]},
+        {"recv_attn": {1.7: SIX}},
+        {"recv_attn": {"a": SIX}},
+        {"recv_attn": {None: SIX}},
+        {"recv_attn": SIX + 0j},
+        {"recv_attn": torch.zeros(6, device="meta")},
+    ],
+    ids=str,
+)
+def test_no_number_is_rounded_and_no_foreign_error_comes_out(arrays):
+    """grid (2.5, 3) was read as (2, 3), and layer 1.7 as layer 1."""
+    with pytest.raises(InputError):
+        Signals({"recv_attn": SIX, **arrays})

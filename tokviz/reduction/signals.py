@@ -5,12 +5,13 @@ Arrays may be numpy arrays, lists or torch tensors, in any float type; methods g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from tokviz.budget import whole_number
 from tokviz.errors import InputError, MissingSignal
 from tokviz.names import unknown
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SIGNALS, Signal
@@ -43,10 +44,11 @@ class Crop:
             return entry
         try:
             role, *lengths = entry if isinstance(entry, (list, tuple)) else ("whole", 1, entry)
-            crop = cls(ROLES.get(str(role), str(role)), *(int(length) for length in lengths))
+            whole: list[Any] = [whole_number(length) for length in lengths]
+            crop = None if None in whole else cls(ROLES.get(str(role), str(role)), *whole)
         except (TypeError, ValueError):
             crop = None
-        if crop is None or min(crop.rows, crop.cols) < 1:
+        if crop is None or min(crop.rows, crop.cols) < 1 or min(crop.row0, crop.col0) < 0:
             raise InputError(
                 f"a crop must be (role, rows, cols, row0, col0), got {str(entry)[:60]}."
             )
@@ -172,6 +174,15 @@ class Signals(Mapping[str, Any]):
     def _check_places(self) -> None:
         """Raise InputError if grid or crops are for another number of tokens."""
         counts = {}
+        if "num_layers" in self and int(self["num_layers"]) < 1:
+            raise InputError(f"num_layers must be 1 or more, got {int(self['num_layers'])}.")
+        if "index" in self and self.n:
+            index = self["index"]
+            if int(index.min()) < 0 or len(index.unique()) < len(index):
+                raise InputError(
+                    "index must be the original number of each token, from 0, each once; got "
+                    f"{str(index.tolist())[:60]}."
+                )
         if "grid" in self:
             if self["grid"].numel() != 2 or int(self["grid"].min()) < 1:
                 raise InputError(
@@ -204,9 +215,14 @@ class Signals(Mapping[str, Any]):
                 raise InputError(f"{name} must be a function: {spec.meaning}")
             return value
         if spec.shape == CROPS:
+            if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+                raise InputError(f"crops must be a list of crops, got {str(value)[:40]!r}.")
             return tuple(Crop.parse(entry) for entry in value)
         if spec.layered and isinstance(value, Mapping):
-            return {int(layer): self._tensor(name, spec, one) for layer, one in value.items()}
+            return {
+                _layer_number(name, layer): self._tensor(name, spec, one)
+                for layer, one in value.items()
+            }
         return self._tensor(name, spec, value)
 
     def _tensor(self, name: str, spec: Signal, value: Any) -> torch.Tensor:
@@ -220,7 +236,7 @@ class Signals(Mapping[str, Any]):
             tensor = torch.as_tensor(value).detach()
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"{name} cannot be read as an array: {error}") from None
-        tensor = tensor.long() if spec.integer else tensor.float()
+        tensor = _of_kind(name, spec, tensor)
         letters = spec.shape.split()
         if letters[:1] == ["h"] and tensor.ndim == len(letters) - 1:
             tensor = tensor[None]
@@ -236,3 +252,25 @@ class Signals(Mapping[str, Any]):
                     )
                 self.n = length
         return tensor
+
+
+def _layer_number(name: str, layer: Any) -> int:
+    """Return a key of {layer: array} as a number; raise InputError for anything else."""
+    number = whole_number(layer)
+    if number is None:
+        raise InputError(f"{name}: a layer must be a whole number, got {str(layer)[:40]!r}.")
+    return number
+
+
+def _of_kind(name: str, spec: Signal, tensor: torch.Tensor) -> torch.Tensor:
+    """Return a dense tensor of int64 or float32, as the signal asks; no number is rounded."""
+    if tensor.is_meta or tensor.is_complex():
+        kind = "a tensor without data" if tensor.is_meta else "complex numbers"
+        raise InputError(f"{name} must be an array of real numbers, got {kind}.")
+    tensor = tensor if tensor.layout == torch.strided else tensor.to_dense()
+    if not spec.integer:
+        return tensor.float()
+    broken = tensor.is_floating_point() and not (tensor % 1 == 0).all()
+    if broken or tensor.dtype == torch.bool:
+        raise InputError(f"{name} must be whole numbers, got {str(tensor.tolist())[:60]}.")
+    return tensor.long()
