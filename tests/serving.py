@@ -8,10 +8,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 ROOT = Path(__file__).parents[1]
+IN_PROCESS: dict[str, Any] = {
+    "server_name": "127.0.0.1",
+    "prevent_thread_lock": True,
+    "quiet": True,
+    "_frontend": False,
+}
+"""How a page is launched in the test's own process. With `_frontend` Gradio asks its page once and
+raises after 3 s of silence, which a busy machine does not keep; the program does the same."""
 
 
 class Server:

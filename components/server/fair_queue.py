@@ -3,24 +3,28 @@
 Gradio takes whoever came first, until the queue is full (`max_size` is its only setting): one
 visitor with many questions keeps all others waiting, or out. Here every address has a share of the
 places, and its second question waits behind everybody's first. The time that a visitor is told
-while waiting is an upper limit (`RecentTimes`). What a run has said and nobody has
-fetched is thrown away, and so are Gradio's own statistics: they grow with every event and are made
+while waiting is an upper limit (`WaitingTimes`). What a run has said and nobody has fetched is
+thrown away, and so are Gradio's own statistics: they grow with every event and are made
 again from the start after each. A proxy sees requests, not places in a queue, so none can do this.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict, deque
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gradio import Blocks
 from gradio.data_classes import PredictBodyInternal
-from gradio.queueing import Event, ProcessTime, Queue
+from gradio.queueing import Event, Queue
+from gradio.server_messages import EstimationMessage, ProcessCompletedMessage, ProcessStartsMessage
 from starlette.requests import Request
 
 from .visitors import VISITOR
+from .waiting_time import WaitingTimes
 
 SHARE = 0.75
 """Part of the places that one address may have; a classroom often shares one."""
@@ -28,33 +32,6 @@ MAX_UNREAD = 2000
 """Messages that a run may say before anybody listens; then nobody will."""
 FETCHED_WITHIN = 120.0
 """Seconds in which what a finished run has said must be fetched."""
-RECENT = 40
-"""Runs of an event from which its time is estimated; older ones were under another load."""
-SLOWEST = 0.25
-"""Share of them that counts: a refused picture takes no time, and must not shorten the estimate."""
-MARGIN = 1.3
-"""By so much the time that is told is longer than the mean of these."""
-
-
-class RecentTimes(ProcessTime):
-    """Seconds that the latest runs of an event took.
-
-    Gradio tells every visitor who waits the sum of these times over the questions before; its own
-    mean over all runs since the start was too short for most of 100 visitors during an attack (by
-    24 % in the median), since refused questions and quiet hours lower it. What is told here is
-    meant as an upper limit; docs/load_attack.md has how far it was from the time waited.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.latest: deque[float] = deque(maxlen=RECENT)
-
-    def add(self, time: float) -> None:
-        """Add one run, and estimate anew."""
-        self.latest.append(time)
-        slow = sorted(self.latest)[-max(1, round(SLOWEST * len(self.latest))) :]
-        self.count += 1
-        self.avg_time = MARGIN * sum(slow) / len(slow)  # type: ignore[assignment]
 
 
 def visitor_of(event: Event) -> str:
@@ -78,9 +55,11 @@ class FairQueue(Queue):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self.process_time_per_fn = defaultdict(RecentTimes)
+        self.times = WaitingTimes()
         self.tasks: dict[str, asyncio.Task[Any]] = {}
         "Event id -> the task of a public endpoint's event that is being worked on."
+        self.began: WeakKeyDictionary[Event, float] = WeakKeyDictionary()
+        "Event -> when its run began, by the monotonic clock."
 
     async def push(self, body: PredictBodyInternal, request: Any, username: str | None) -> Any:
         """Take an event in, or say why not."""
@@ -89,10 +68,26 @@ class FairQueue(Queue):
             whose = f"{waiting} of them from your address" if waiting else "none of them yours"
             text = f"{len(self)} questions wait already, {whose}. Try again in a minute."
             return False, text, "queue_full"
-        pushed = await super().push(body, request, username)
-        for line in self.event_queue_per_concurrency_id.values():
-            line.queue[:] = in_turns(line.queue)
-        return pushed
+        return await super().push(body, request, username)
+
+    def broadcast_estimations(self, concurrency_id: str, after: int | None = None) -> None:
+        """Put a line in turns, and tell who waits in it the place and an upper limit of the time.
+
+        Args:
+            concurrency_id: the line's.
+            after: the place of an event that has just joined; only it and those behind it are told.
+        """
+        line = self.event_queue_per_concurrency_id[concurrency_id]
+        joined = line.queue[after:] if after is not None else []
+        line.queue[:] = in_turns(line.queue)
+        first = line.queue.index(joined[0]) if joined else 0
+        limits = list(self.times.limits(line))
+        if joined and visitor_of(joined[0]) not in map(visitor_of, line.queue[:first]):
+            # a second question may be overtaken: it says nothing about how long runs take
+            self.times.expect(joined[0], limits[first])
+        for rank, event in enumerate(line.queue[first:], first):
+            said = EstimationMessage(rank=rank, rank_eta=limits[rank], queue_size=len(line.queue))
+            self.send_message(event, said)
 
     def waiting(self, request: Request) -> int:
         """Return how many events of a request's address wait."""
@@ -104,6 +99,12 @@ class FairQueue(Queue):
         """Say something to an event's visitor; end a run that nobody has listened to for long."""
         if event.session_hash not in self.pending_messages_per_session:
             event.alive = False
+        if isinstance(event_message, ProcessStartsMessage):
+            event_message.eta = self.times.limit_of_run(event.fn)
+        elif isinstance(event_message, ProcessCompletedMessage) and event in self.began:
+            took = time.monotonic() - self.began.pop(event)
+            if event_message.success:
+                self.times.ended(event, visitor_of(event), took)
         super().send_message(event, event_message)
         unread = self.pending_messages_per_session.get(event.session_hash)
         if unread is not None and unread.qsize() > MAX_UNREAD:
@@ -113,6 +114,7 @@ class FairQueue(Queue):
     async def process_events(self, events: list[Event], *args: Any) -> None:
         """Run events; forget what they have said if nobody fetches it."""
         task, first = asyncio.current_task(), events[0]
+        self.began[first] = time.monotonic()
         if task is not None and first.fn.api_visibility == "public":
             # Gradio finds the tasks to cancel by their names, all of a session's at one endpoint.
             task.set_name(first._id)

@@ -16,6 +16,7 @@ from components.settings import Settings
 from components.site import Site
 from components.widgets.widget import head
 from tests.components.fake_vlm import FakeVLM
+from tests.serving import IN_PROCESS
 from tests.view.fakes import BLUE, fake_trace, merged, picture, pruned, stage
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
@@ -87,7 +88,7 @@ def serve(site: Site, **more) -> Iterator[str]:
     page = build(site)
     page.queue(max_size=16, default_concurrency_limit=4)
     _, url, _ = page.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, theme=theme(), head=head(),
+        **IN_PROCESS, theme=theme(), head=head(),
         enable_monitoring=False, run_history=False, footer_links=[], i18n=translations(),
         **{"app_kwargs": app_kwargs(site), **more},
     )  # fmt: skip

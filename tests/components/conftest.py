@@ -11,6 +11,7 @@ from components.server.lifecycle import app_kwargs
 from components.settings import Settings
 from components.site import Site
 from tests.components.fake_vlm import FakeVLM
+from tests.serving import IN_PROCESS
 from tests.view.fakes import fake_trace
 
 SETTINGS = Settings(upload_mb=1, requests_per_minute=5000, metrics="open sesame")
@@ -30,9 +31,7 @@ def port(served):
     site = served
     page = queued(build(site), SETTINGS.queue)
     _, url, _ = page.launch(
-        server_name="127.0.0.1",
-        prevent_thread_lock=True,
-        quiet=True,
+        **IN_PROCESS,
         theme=theme(),
         max_file_size="1mb",
         show_error=False,
@@ -48,6 +47,6 @@ def own_page():
     """A page of a test's own and its port."""
     with gr.Blocks() as page:
         gr.Markdown("x")
-    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    _, url, _ = page.launch(**IN_PROCESS)
     yield page, int(url.rstrip("/").rsplit(":", 1)[1])
     page.close()

@@ -16,6 +16,7 @@ from components.server.lifecycle import app_kwargs
 from components.settings import Settings
 from components.site import Site
 from tests.components.fake_vlm import FakeVLM
+from tests.serving import IN_PROCESS
 from tests.view.fakes import fake_trace
 
 HTTP = httpx.Client(timeout=60)
@@ -54,9 +55,7 @@ def tools(tmp_path_factory):
     site = Site(settings, StoredExamples(home), Models(load=lambda name: vlm))
     page = queued(build(site), settings.queue)
     _, url, _ = page.launch(
-        server_name="127.0.0.1",
-        prevent_thread_lock=True,
-        quiet=True,
+        **IN_PROCESS,
         theme=theme(),
         show_error=False,
         enable_monitoring=False,

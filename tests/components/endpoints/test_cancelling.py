@@ -14,6 +14,7 @@ from components.site import Site
 from tests.components.endpoints.conftest import HTTP
 from tests.components.endpoints.test_tools import wait_until
 from tests.models.tiny import llava
+from tests.serving import IN_PROCESS
 from tests.view.fakes import BLUE, picture
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,7 @@ def test_forward_passes_of_a_real_model_stop(asked):
     vlm = tokviz.load((model, processor))
     site = Site(models=Models(load=lambda name: vlm))
     page = queued(build(site), 9)
-    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    _, url, _ = page.launch(**IN_PROCESS)
     try:
         job = Client(url, verbose=False).submit(**asked | {"method": ""}, api_name="/answer")
         assert wait_until(lambda: len(passes) > 3, 60)

@@ -13,8 +13,10 @@ from components.server import fair_queue as queueing
 from components.server.fair_queue import in_turns, queued
 from components.server.request_limits import Limits, RequestLimits
 from components.server.visitors import VISITOR
+from components.server.waiting_time import LOAD, RECENT, WaitingTimes
 from components.settings import Settings
 from tests.components.server.test_request_limits import ask
+from tests.serving import IN_PROCESS
 
 PLACES = 8
 
@@ -28,15 +30,72 @@ def test_everybodys_first_question_comes_before_anybodys_second():
     assert "".join(e.name for e in in_turns(waiting)) == "adebfc"
 
 
-def test_the_time_that_is_told_is_that_of_slow_runs_and_of_late_ones():
-    """Refused questions take no time, and the night before nobody else was there."""
-    times = queueing.RecentTimes()
-    for seconds in [0.5] * 100 + [2.0, 0.01, 0.01, 0.01] * 10:
-        times.add(seconds)
-    assert times.avg_time == pytest.approx(2.0 * queueing.MARGIN)
-    alone = queueing.RecentTimes()
-    alone.add(3.0)
-    assert alone.avg_time == pytest.approx(3.0 * queueing.MARGIN)
+class Answered:
+    """An event of a visitor, which joined so many seconds ago."""
+
+    fn = "answer"
+
+    def __init__(self, ago=0.0):
+        self.enqueue_time = time.monotonic() - ago
+
+
+def line_of(*events, running=()):
+    """A line in which these events wait and one worker has work, or none has."""
+    return SimpleNamespace(
+        queue=list(events),
+        concurrency_limit=1,
+        current_concurrency=len(running),
+        start_times_per_fn={"answer": {time.time() - one for one in running}} if running else {},
+    )
+
+
+def runs_of(*seconds):
+    """Times of runs of as many visitors."""
+    times = WaitingTimes()
+    for number, one in enumerate(seconds):
+        times.ended(Answered(), f"192.0.2.{number}", one)
+    return times
+
+
+def test_the_limit_adds_up_the_slowest_row_of_runs():
+    times = runs_of(1.0, 4.0, 3.0, 1.0)
+    told = list(times.limits(line_of(*[Answered() for _ in range(6)])))
+    assert told == pytest.approx([LOAD * one for one in [4.0, 7.0, 8.0, 9.0, 9.0 * 5 / 4, 13.5]])
+
+
+def test_the_limit_holds_the_rest_of_the_run_before():
+    times = runs_of(4.0)
+    assert list(times.limits(line_of(Answered(), running=[3.0]))) == pytest.approx(
+        [LOAD * 5.0], abs=0.1
+    )
+    assert list(times.limits(line_of(Answered(), running=[9.0]))) == pytest.approx([LOAD * 4.0])
+
+
+def test_nothing_is_told_before_a_run_has_ended():
+    assert list(WaitingTimes().limits(line_of(Answered()))) == [None]
+    assert WaitingTimes().limit_of_run("answer") is None
+
+
+def test_refused_pictures_of_one_sender_do_not_shorten_the_limit():
+    times = runs_of(*[2.0] * 20)
+    for _ in range(1000):
+        times.ended(Answered(), "192.0.2.99", 0.001)
+    assert list(times.limits(line_of(Answered()))) == pytest.approx([LOAD * 2.0])
+    assert times.runs["answer"].slowest(20) == pytest.approx(40.0)
+
+
+def test_who_waited_longer_than_expected_makes_the_next_limit_longer():
+    """The runs took longer because many were there: so they may when the next ones come."""
+    times = runs_of(1.0, 1.0)
+    one = Answered(ago=3.0)
+    times.expect(one, LOAD * 1.0)
+    times.ended(one, "192.0.2.7", 1.0)
+    assert times.factor == pytest.approx(3.0, abs=0.1)
+    for _ in range(RECENT):
+        quick = Answered(ago=0.2)
+        times.expect(quick, times.factor * 1.0)
+        times.ended(quick, "192.0.2.7", 0.2)
+    assert times.factor == LOAD
 
 
 class Busy:
@@ -49,9 +108,7 @@ class Busy:
         queued(self.page, PLACES)
         limiter = Middleware(RequestLimits, limits=Limits(trust_proxy=True))
         _, url, _ = self.page.launch(
-            server_name="127.0.0.1",
-            prevent_thread_lock=True,
-            quiet=True,
+            **IN_PROCESS,
             app_kwargs={"middleware": [limiter]},
         )
         self.port = int(url.rstrip("/").rsplit(":", 1)[1])
@@ -94,6 +151,15 @@ def test_one_address_can_neither_fill_the_queue_nor_hold_others_up(busy):
     for status, found in mine:
         assert status != 200 or "mine" in busy.result(found)
     assert busy.asked.index("yours") <= 2
+
+
+def test_a_place_is_told_in_turns_from_the_first_message_on(busy):
+    """Whoever has sent many questions is not counted before somebody who has sent none."""
+    for number in range(5):
+        busy.submit(f"mine {number}", "192.0.2.1")
+    _, yours = busy.submit("yours", "192.0.2.2")
+    told = busy.queue.pending_messages_per_session[yours["event_id"]]
+    assert told.get_nowait().rank <= 1
 
 
 def test_what_nobody_fetches_is_forgotten(busy, monkeypatch):

@@ -20,6 +20,7 @@ from components.settings import Settings
 from components.site import Site
 from tests.components.server.test_request_limits import ask
 from tests.nginx import nginx
+from tests.serving import IN_PROCESS
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def launched(**told):
         gr.api(whoami, api_name="whoami")
     queued(page, settings.queue)
     app, url, _ = page.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, enable_monitoring=False,
+        **IN_PROCESS, enable_monitoring=False,
         auth=list(settings.auth) or None, app_kwargs=app_kwargs(Site(settings)),
     )  # fmt: skip
     guard(page.server, settings.connections, settings.trust_proxy)

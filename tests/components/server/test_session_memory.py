@@ -8,6 +8,7 @@ from gradio.state_holder import SessionState
 
 from components.server.session_memory import IDLE, Session, Sessions, remember_little
 from tests.loops import finished
+from tests.serving import IN_PROCESS
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_whoever_is_gone_is_forgotten_and_whoever_is_here_is_not(page):
 
 
 def test_a_launched_page_remembers_little(page):
-    page.launch(prevent_thread_lock=True, quiet=True)
+    page.launch(**IN_PROCESS)
     try:
         remember_little(page)
         assert isinstance(page.app.state_holder["a visitor"], Session)
