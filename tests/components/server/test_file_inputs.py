@@ -47,7 +47,8 @@ def places(secret, uploads):
     up = "/".join([".."] * len(inside.resolve().parts))
     yield [
         str(secret), f"{inside}/{up}{secret}", f"{inside}/link.png", f"{inside}/folder/secret.png",
-        f"{inside}/circle", f"{uploads}-other/x.png", str(uploads), "app.py", "/etc/passwd\0.png",
+        f"{inside}/circle", f"{inside}/circle/x.png", f"{uploads}-other/x.png", str(uploads),
+        "app.py", "/etc/passwd\0.png",
     ]  # fmt: skip
     for path in inside.iterdir():
         path.unlink()
