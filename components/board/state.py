@@ -82,10 +82,10 @@ class Board:
         if self.full is not None and self.full.view.trace is not None:
             self.run.traces[FULL] = self.full.view.trace
 
-    def table(self, order: Sequence[int], chosen: Any) -> BoardTable:
+    def table(self, order: Sequence[int], chosen: Sequence[int]) -> BoardTable:
         """Return rows in an order, with P of the chosen words, by default those with content."""
         words, n = self.words, self.full.view.total_visual_tokens if self.full else 0
-        there = [w for w in chosen if type(w) is int and 0 <= w < len(words)] if chosen else []
+        there = [w for w in chosen if 0 <= w < len(words)]
         picked = there or default_choice(words)
         across = len(self.asked.budgets)
         texts = [

@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from tokviz.budget import real_number
 from tokviz.errors import InputError
 from tokviz.plans import Plan
 from tokviz.view.keeping import MODES, Criterion
@@ -174,9 +175,8 @@ def read_criterion(sent: Any) -> Criterion | None:
         return None
     words, threshold = sent.get("words"), sent.get("threshold")
     whole = [w for w in words if type(w) is int and w >= 0] if isinstance(words, list) else []
-    share = 0.5
-    if isinstance(threshold, (int, float)) and not isinstance(threshold, bool):
-        share = min(max(float(threshold), 0.0), 1.0)
+    given = real_number(threshold) if isinstance(threshold, (int, float)) else None
+    share = 0.5 if given is None else min(max(given, 0.0), 1.0)
     return Criterion(str(sent["mode"]), tuple(whole[:1000]), share)
 
 

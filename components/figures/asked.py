@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tokviz.budget import real_number
 from tokviz.errors import InputError
 from tokviz.trace import Trace
 from tokviz.view.paper import FORMATS, WIDTHS
@@ -20,6 +21,7 @@ from ..site import Site
 
 BAD = "this figure cannot be made: the page asked for something unknown."
 MAX_LABEL = 120
+MAX_NUMBER = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,16 @@ def array(sent: Any, dtype: str, n: int) -> np.ndarray | None:
 
 
 def number(sent: Any, default: float) -> float:
-    """Return a finite number, or the default."""
-    if isinstance(sent, bool) or not isinstance(sent, (int, float)) or not np.isfinite(sent):
+    """Return a finite number of float32, or the default."""
+    if isinstance(sent, bool) or not isinstance(sent, (int, float)):
         return default
-    return float(sent)
+    found = real_number(sent)
+    return default if found is None or abs(found) > MAX_NUMBER else found
+
+
+def whole_numbers(sent: Any) -> list[int]:
+    """Return the whole numbers of a list; [] for anything else."""
+    return [one for one in sent if type(one) is int] if isinstance(sent, list) else []
 
 
 def label(sent: Any) -> str:

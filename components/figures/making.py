@@ -42,6 +42,7 @@ from .asked import (
     number,
     read_asked,
     run_of,
+    whole_numbers,
 )
 
 SCALINGS = ("linear", "log", "rank")
@@ -110,8 +111,7 @@ def result_map(site: Site, asked: Asked) -> Made:
     if one is None or one.kind != "map":
         raise InputError(BAD)
     values, _ = map_rows(one)
-    rows = asked.sent.get("rows") or []
-    chosen = [r for r in rows if type(r) is int and 0 <= r < len(values)]
+    chosen = [r for r in whole_numbers(asked.sent.get("rows")) if 0 <= r < len(values)]
     mean = np.nanmean(values[chosen] if chosen else values, 0)
     low, high = min(0.0, float(np.nanmin(mean))), float(np.nanmax(mean))
     panel = ViewPanel(kept.trace, mean, low, high, label=kept.result.title)
@@ -153,12 +153,12 @@ def board(site: Site, asked: Asked) -> Made:
     if run.board is None:
         raise InputError(GONE)
     kept, looked = run.board, asked.sent.get("pictures") == "looked"
-    rows = [r for r in asked.sent.get("rows") or [] if type(r) is int]
+    rows = whole_numbers(asked.sent.get("rows"))
     order = [r for r in dict.fromkeys(rows) if 0 <= r < len(kept.asked.rows)]
     order = order or list(range(len(kept.asked.rows)))
     count = len(kept.asked.budgets)
     order = [r for r in order if any(r * count + column in run.traces for column in range(count))]
-    table = kept.table(order, asked.sent.get("words"))
+    table = kept.table(order, whole_numbers(asked.sent.get("words")))
     across, full = len(kept.asked.budgets), run.traces.get(FULL)
     numbers = [[row * across + column for column in range(across)] for row in order]
     maps = {
