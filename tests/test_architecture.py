@@ -63,7 +63,7 @@ tokviz.trace
 tokviz.film tokviz.per_head
 tokviz.capture tokviz.evaluation tokviz.images tokviz.matrix tokviz.options tokviz.prompts
 tokviz.registry tokviz.sink_dims tokviz.time_ratio
-tokviz.array_input tokviz.budget tokviz.interruption tokviz.text
+tokviz.array_input tokviz.budget tokviz.interruption tokviz.keywords tokviz.text
 tokviz.errors tokviz.extras tokviz.git_lfs tokviz.load_options tokviz.method_filters tokviz.names
 tokviz.notebook_display tokviz.old_paths tokviz.progress tokviz.shipped_files
 """.strip().splitlines()

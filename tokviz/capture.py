@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tokviz.errors import InputError
+from tokviz.keywords import tells_fields
 
 HEADS_LIMIT_BYTES = 2 * 2**20
 "Rows of single heads are stored only if they fit into this; means over heads always are."
@@ -28,6 +29,7 @@ COSTLY = {
 "Array of a trace -> the switch that records it and is off by default."
 
 
+@tells_fields
 @dataclass(frozen=True)
 class Capture:
     """What one run records. Only single rows and sums are recorded, never whole attention maps."""

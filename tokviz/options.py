@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 from tokviz.budget import real_number, whole_number
 from tokviz.errors import InputError
+from tokviz.keywords import meant
 from tokviz.names import did_you_mean
 
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
@@ -179,7 +180,10 @@ def fitted(
 
 
 def check_options(
-    owner: str, known: Mapping[str, Option], given: Mapping[str, Any]
+    owner: str,
+    known: Mapping[str, Option],
+    given: Mapping[str, Any],
+    arguments: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return every option with its value.
 
@@ -187,12 +191,13 @@ def check_options(
         owner: whose options they are, for the message.
         known: the options that exist.
         given: values by name; the others take their default.
+        arguments: those of the call beside its options, for a guess at what was meant.
 
     Raises:
         InputError: an option that does not exist, or a value that is not allowed.
     """
     strange = sorted(set(given) - set(known))
     if strange:
-        names, guess = ", ".join(known) or "none", did_you_mean(strange[0], known)
+        names, guess = ", ".join(known) or "none", meant(strange[0], [*known, *arguments])
         raise InputError(f"{owner} has no option {strange[0]!r}.{guess} Its options: {names}.")
     return {name: option.check(given.get(name, option.default)) for name, option in known.items()}

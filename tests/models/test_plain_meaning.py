@@ -8,6 +8,7 @@ import torch
 
 import tokviz
 from tokviz.capture import Capture
+from tokviz.sweeps.question import Question
 from tokviz.sweeps.setting import settings
 
 PROMPT = "what is this?"
@@ -91,6 +92,47 @@ def test_other_mistakes_of_ones_own_are_one_sentence(vlm, cat, tmp_path):
     assert tokviz.METHODS.get("no_such_method") is None
     assert tokviz.METHODS.get("fastv") is tokviz.METHODS["fastv"]
     assert tokviz.plan("fastv", "25 %") == tokviz.plan("fastv", "25%")
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "says"),
+    [
+        (tokviz.load, {"torch_dtype": "float32"}, "load has no argument 'torch_dtype'.*'dtype'"),
+        (tokviz.load, {"load_in_4bit": True}, "Did you mean bits=4"),
+        (tokviz.load, {"devise": "cpu"}, "Did you mean 'device'"),
+        (tokviz.open_film, {"fps": 2}, "Did you mean 'rate'"),
+        (tokviz.diagnose, {"question": PROMPT}, "Did you mean 'prompt'"),
+        (Capture, {"atention": True}, "Capture has no argument.*Did you mean 'attention'"),
+        (Question, {"image": "a.png"}, "Did you mean 'images'"),
+        (tokviz.sweep, {"question": PROMPT}, "Did you mean 'prompts'"),
+        (tokviz.sweep, {"budget": 9}, "Did you mean 'budgets'"),
+        (tokviz.sweep, {"torch_dtype": "float32"}, "Did you mean 'dtype'"),
+    ],
+)
+def test_old_and_misspelt_arguments_are_told_which_one_is_meant(call, given, says):
+    source = (".",) if call is tokviz.sweep else ()
+    with pytest.raises(tokviz.InputError, match=says) as raised:
+        call(*source, **given)
+    assert isinstance(raised.value, TypeError)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"max_tokens": 3}, "answer has no argument 'max_tokens'.*'max_new_tokens'"),
+        ({"question": PROMPT}, "Did you mean 'prompt'"),
+        ({"method": "fastv", "keep": 9}, r"Did you mean plan=tokviz.plan\('fastv', keep=64\)"),
+        ({"mitigation": "pai"}, r"Did you mean plan=tokviz.plan\(mitigation='pai'\)"),
+    ],
+)
+def test_arguments_that_answer_does_not_have(vlm, cat, given, says):
+    with pytest.raises(tokviz.InputError, match=says):
+        vlm.answer(cat, **given)
+
+
+def test_arguments_that_an_analysis_does_not_have(vlm, cat):
+    with pytest.raises(tokviz.InputError, match="no option 'max_tokens'. Did you mean 'max_new_to"):
+        vlm.analyse("attention", cat, PROMPT, max_tokens=3)
 
 
 def test_one_value_may_stand_without_a_list():

@@ -27,6 +27,7 @@ from tokviz.analysis.sinks import sink_mask, sink_share
 from tokviz.analysis.uncertainty import FUNCTION_WORDS
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
+from tokviz.keywords import tells_arguments
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
@@ -123,6 +124,7 @@ class Report:
         return "\n".join([*lines, *self.warnings, how_often()])
 
 
+@tells_arguments
 def diagnose(
     model: VLM | str, image: Any, prompt: str, max_new_tokens: int = 64, trace: Trace | None = None
 ) -> Report:

@@ -26,6 +26,7 @@ from tokviz.extras import how_to_install
 from tokviz.film import decode_video
 from tokviz.film.film import Film
 from tokviz.images import open_image
+from tokviz.keywords import tells_arguments
 
 MAX_FRAMES = 32
 DEFAULT_FRAMES = 8
@@ -51,6 +52,7 @@ MOV = re.compile(rb".{4}(?:ftyp|moov|mdat|wide|free|skip)", re.S)
 MATROSKA = b"\x1aE\xdf\xa3"
 
 
+@tells_arguments
 def open_film(
     source: Any,
     frames: int | None = None,

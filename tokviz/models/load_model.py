@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from tokviz.errors import ModelError
+from tokviz.keywords import tells_arguments
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.known_pictures import read_known_pictures
@@ -21,6 +22,7 @@ from tokviz.models.runs.attention_check import check_attention
 from tokviz.models.vlm import VLM
 
 
+@tells_arguments
 def load(
     source: str | Path | tuple[nn.Module, Any] = "embedded",
     *,

@@ -12,6 +12,7 @@ from typing import Any
 
 from tokviz.analysis import Result
 from tokviz.capture import Capture
+from tokviz.keywords import tells_arguments
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs import chat_template, preparing, repeated_times, streaming
@@ -45,6 +46,7 @@ class VLM(Loaded):
 
     # -- running ----------------------------------------------------------------------------------
 
+    @tells_arguments
     def answer(
         self,
         images: Any,
@@ -73,6 +75,7 @@ class VLM(Loaded):
         """
         return streaming.answer(self, images, prompt, plan, max_new_tokens, capture, stop)
 
+    @tells_arguments
     def answers(
         self,
         questions: Iterable[Any],
@@ -102,6 +105,7 @@ class VLM(Loaded):
         """
         return many.answers(self, questions, plan, max_new_tokens, capture, progress)
 
+    @tells_arguments
     def further_runs(
         self, images: Any, prompt: str, trace: Trace, max_new_tokens: int = 64
     ) -> ExtraForwards:
@@ -134,6 +138,7 @@ class VLM(Loaded):
         """
         return analyse_run(self, name, images, prompt, **more)
 
+    @tells_arguments
     def stream(
         self,
         images: Any,
@@ -171,6 +176,7 @@ class VLM(Loaded):
             prepared, plans, max_new_tokens, capture, stop, strict, together_after
         )
 
+    @tells_arguments
     def stream_prepared(
         self,
         prepared: Prepared,
@@ -186,6 +192,7 @@ class VLM(Loaded):
             self, prepared, plans, max_new_tokens, capture, stop, strict, together_after
         )
 
+    @tells_arguments
     def in_turn(
         self,
         images: Any,
@@ -204,6 +211,7 @@ class VLM(Loaded):
             prepared = self.prepare(images, prompt)
         yield from streaming.in_turn(self, prepared, plans, max_new_tokens, capture, stop)
 
+    @tells_arguments
     def time_plans(
         self,
         images: Any,
@@ -228,6 +236,7 @@ class VLM(Loaded):
 
     # -- the pieces -------------------------------------------------------------------------------
 
+    @tells_arguments
     def prepare(self, images: Any, prompt: str) -> Prepared:
         """Turn images and prompt into model inputs, positions and a layout."""
         return preparing.prepare(self, images, prompt)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tokviz.errors import InputError
+from tokviz.keywords import tells_fields
 from tokviz.text.lines import lines_of
 
 KINDS = ("exact", "yes_no", "choice", "chair", "open")
@@ -18,6 +19,7 @@ MAX_TEXT = 8000
 "Characters of a prompt, a right answer or a choice."
 
 
+@tells_fields
 @dataclass(frozen=True)
 class Question:
     """One row of a data set."""

@@ -19,10 +19,10 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tokviz.errors import InputError
+from tokviz.keywords import no_argument
 from tokviz.load_options import LOAD_OPTIONS
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.runs.streaming import check_length
-from tokviz.names import did_you_mean
 from tokviz.sweeps.films import with_frames
 from tokviz.sweeps.flip_traces import store_flips
 from tokviz.sweeps.judging import check_truth, object_lines
@@ -156,11 +156,8 @@ def check_loading(loading: Mapping[str, Any]) -> None:
     """Raise InputError for an argument that neither a sweep nor `tokviz.load` has."""
     unknown = sorted(set(loading) - set(LOAD_OPTIONS))
     if unknown:
-        known = [*signature(sweep).parameters, *LOAD_OPTIONS]
-        raise InputError(
-            f"a sweep has no argument {unknown[0]!r}.{did_you_mean(unknown[0], known)} Of loading: "
-            f"{', '.join(LOAD_OPTIONS)}."
-        )
+        known = [*list(signature(sweep).parameters)[:-1], *LOAD_OPTIONS]
+        raise no_argument("sweep", unknown[0], known)
 
 
 def measure_missing(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tokviz.errors import TraceError
+from tokviz.keywords import tells_arguments
 from tokviz.text.token_bytes import MARKS
 from tokviz.trace import trace_io
 from tokviz.trace.header import (
@@ -40,6 +41,7 @@ from tokviz.trace.stages import FINISHES
 from tokviz.trace.trace import Trace
 
 
+@tells_arguments
 def open_trace(source: str | Path | bytes) -> Trace:
     """Read a trace from a path or from bytes; every value of the file is checked.
 

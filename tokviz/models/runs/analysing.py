@@ -23,6 +23,8 @@ from tokviz.options import check_options
 from tokviz.plans import Plan
 from tokviz.trace import Trace
 
+ARGUMENTS = ("images", "prompt", "trace", "plan", "max_new_tokens", "progress", "runs", "stop")
+"""Arguments of `analyse_run` beside an analysis' own options."""
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
@@ -59,7 +61,7 @@ def _analysed(
     options: dict[str, Any],
 ) -> Result:
     entry, given = ANALYSES[name], dict(runs or {})
-    options = check_options(entry.name, entry.options, options)
+    options = check_options(entry.name, entry.options, options, ARGUMENTS)
     if set(entry.asks) == {"folder"} and "folder" not in given:
         given["folder"] = folder_features(loaded, pictures(images))
     if "folder" in given:
