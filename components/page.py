@@ -25,6 +25,7 @@ from .maps.panel import maps_panel, wire_maps
 from .screen import Screen, StopButton
 from .site import Site
 from .widgets.file_inputs import Page
+from .widgets.section_title import TRANSLATE
 
 TITLE = "tokviz: see which visual tokens a model really uses"
 LEAD = "What does a vision-language model really use of a picture?"
@@ -73,6 +74,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
             "</header>",
             elem_id="tv-head",
             apply_default_css=False,
+            js_on_load=TRANSLATE,
         )
         if left_out():
             gr.HTML(f'<p class="tv-small">{left_out()}</p>', apply_default_css=False)

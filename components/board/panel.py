@@ -24,6 +24,7 @@ from ..screen import MODEL, QUICK, Screen, StopButton, frame
 from ..site import Site
 from ..widgets.board import BoardWidget
 from ..widgets.notice import notice
+from ..widgets.section_title import section_title
 from ..widgets.widget import event_payload
 from .request import read_board
 from .state import board_value
@@ -121,11 +122,10 @@ class BoardHandlers:
 def board_panel(site: Site) -> BoardWidget:
     """Build the panel."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-board-section"):
-        gr.HTML(
-            "<h2>Board</h2><p>Many methods at many budgets, side by side on one scale: what became "
-            "of the tokens, which words changed, and how probable each word of the full answer "
-            "still is.</p>",
-            elem_classes="tv-title",
+        section_title(
+            "Board",
+            "Many methods at many budgets, side by side on one scale: what became of the tokens, "
+            "which words changed, and how probable each word of the full answer still is.",
         )
         return BoardWidget(
             board_value(), server_functions=server_functions(site), elem_id="tv-board"

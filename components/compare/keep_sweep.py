@@ -38,6 +38,7 @@ from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton, frame
 from ..site import Site
 from ..widgets.notice import notice
+from ..widgets.section_title import section_title
 from ..widgets.strip import Strip
 from ..widgets.widget import event_payload
 from .sweep_state import KeepSweep, MethodSweep, strip_value
@@ -243,11 +244,11 @@ class SweepPanel:
 def keep_sweep(site: Site) -> SweepPanel:
     """Build the sweep."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-sweep"):
-        gr.HTML(
-            "<h2>How few tokens?</h2><p>Say what must hold: chosen words of the answer, or their "
-            "probability. Each method then answers at many budgets, to find the smallest at which "
-            "it still holds. Compare stays as it is.</p>",
-            elem_classes="tv-title",
+        section_title(
+            "How few tokens?",
+            "Say what must hold: chosen words of the answer, or their probability. Each method "
+            "then answers at many budgets, to find the smallest at which it still holds. Compare "
+            "stays as it is.",
         )
         strip = Strip(strip_value(), server_functions=[saver(site)], elem_id="tv-strip")
         chart = gr.Plot(

@@ -20,16 +20,17 @@ from ..screen import MODEL, QUICK, ComparePanel, Screen, StopButton, frame, run_
 from ..site import Site
 from ..widgets.lanes import Lanes
 from ..widgets.notice import notice
+from ..widgets.section_title import section_title
 from ..widgets.widget import event_payload
 
 
 def compare_panel(site: Site, first: dict[str, Any]) -> ComparePanel:
     """Build the comparison; a lane may choose from the site's models."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-compare"):
-        gr.HTML(
-            "<h2>Compare</h2><p>What does the model answer with only a part of the picture's "
-            "tokens? The picture and question are those above.</p>",
-            elem_classes="tv-title",
+        section_title(
+            "Compare",
+            "What does the model answer with only a part of the picture's tokens? The picture and "
+            "question are those above.",
         )
         lanes = Lanes(
             first | {"models": list(site.models.names)},

@@ -19,6 +19,7 @@ from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton
 from ..site import Site
 from ..widgets.desk import Desk
+from ..widgets.section_title import section_title
 from ..widgets.widget import event_payload
 from . import work as desk_work
 from .cases import case_value, new_case
@@ -108,10 +109,10 @@ class DeskHandlers:
 def desk_panel(site: Site) -> Desk:
     """Build the desk."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-debug"):
-        gr.HTML(
-            "<h2>Debug a hallucination</h2><p>Which words may be made up, what is the evidence for "
-            "each, and what would have changed the answer? For the run shown above.</p>",
-            elem_classes="tv-title",
+        section_title(
+            "Debug a hallucination",
+            "Which words may be made up, what is the evidence for each, and what would have "
+            "changed the answer? For the run shown above.",
         )
         functions = server_functions(site)
         return Desk(desk_value(), server_functions=functions, elem_id="tv-desk")

@@ -6,16 +6,14 @@ import plotly.graph_objects as go
 from ..answering.widget_values import charts
 from ..runs.runs import KeptRun
 from ..screen import NumbersPanel
+from ..widgets.section_title import section_title
 
 
 def numbers_panel(first: KeptRun | None) -> NumbersPanel:
     """Build the three charts."""
     figures: tuple[go.Figure | None, ...] = charts(first) if first else (None, None, None)
     with gr.Column(elem_classes="tv-section"):
-        gr.HTML(
-            "<h2>Numbers behind the picture</h2><p>For the answer that is shown above.</p>",
-            elem_classes="tv-title",
-        )
+        section_title("Numbers behind the picture", "For the answer that is shown above.")
         with gr.Row():
             plots = [
                 gr.Plot(figure, show_label=False, container=False, min_width=280)

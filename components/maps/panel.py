@@ -26,6 +26,7 @@ from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton
 from ..site import Site
 from ..widgets.maps import Maps
+from ..widgets.section_title import section_title
 from ..widgets.widget import event_payload
 from .menu import analysis_menu, asked_cost
 from .work import Wanted, analysed, from_run_alone, wanted
@@ -179,10 +180,10 @@ def _plan(run: KeptRun, lane: int) -> Any:
 def maps_panel(site: Site) -> MapsPanel:
     """Build the panel."""
     with gr.Column(elem_classes="tv-section", elem_id="tv-more-maps"):
-        gr.HTML(
-            "<h2>More maps</h2><p>Every analysis of the run that is shown above: as a map over the "
-            "picture, a curve or a table. What it costs is said before.</p>",
-            elem_classes="tv-title",
+        section_title(
+            "More maps",
+            "Every analysis of the run that is shown above: as a map over the picture, a curve or "
+            "a table. What it costs is said before.",
         )
         maps = Maps(maps_value(), server_functions=server_functions(site), elem_id="tv-maps")
         chart = gr.Plot(

@@ -43,7 +43,7 @@ def test_hovering_shows_the_numbers_that_were_sent(page):
     tip = page.locator("#tv-explorer .tv-tip")
     expect(tip).to_contain_text("token 14 · row 2, column 2")
     value = explorer(page, "x.values[14]")
-    shown = float(re.search(r"attention ([0-9.e-]+)", tip.inner_text())[1])
+    shown = float(re.search(r"Attention ([0-9.e-]+)", tip.inner_text())[1])
     assert shown == pytest.approx(value, rel=0.01)
     trace = fake_trace(6, 6)
     layer = explorer(page, "x.view.layer")

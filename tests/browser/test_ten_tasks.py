@@ -170,7 +170,7 @@ def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
     person.point(sink)
     facts = page.locator("#tv-explorer [data-part=token]")
     expect(facts).to_contain_text("attention sink in this layer")
-    told = float(re.search(r"attention ([0-9.e-]+)", facts.inner_text())[1])
+    told = float(re.search(r"Attention ([0-9.e-]+)", facts.inner_text())[1])
     layer = explorer(page, "x.view.layer")
     assert told == pytest.approx(float(trace["attention"][:, layer, sink].mean()), rel=0.02)
     assert told > 0.5 * trace["attention"][:, layer].astype(float).mean(0).sum()

@@ -1,19 +1,28 @@
 """Every text of the page's scripts and templates is there in every language."""
 
+import ast
 import re
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from components.i18n import LANGUAGES, head_script, plain, tables, translated
 from components.widgets.widget import ASSETS
+from tokviz.analysis.declare import GROUPS
+from tokviz.reduction.method import PLACES
+from tokviz.view.tables import AXIS_NAMES
 
 OTHERS = [code for code in LANGUAGES if code != "en"]
 CALL = re.compile(r'(?<![\w.])(?:t|key)\(\s*"((?:[^"\\]|\\.)*)"')
 """A text in a script: t("…"), or key("…") for a text that `t` gets later."""
 MARKUP = re.compile(r">([^<>]*[A-Za-z][^<>]*)<")
 ATTRIBUTE = re.compile(r'(?:aria-label|aria-roledescription|title)="([^"]+)"')
-LABEL = re.compile(r'translated\(\s*"([^"]+)"')
+LABELS = ("translated", "section_title")
+"""Functions of components/ whose texts are keys of the tables."""
+BARE = re.compile(r'"?(aria-label|title|placeholder)"?: (["`][A-Z][^"`]* [^"`]*["`])')
+"""A text of a script that no table translates."""
 COUNTED = re.compile(r'plural\([^;]*?"([a-z ]+)"\)')
 FIELD = re.compile(r"\{\w+\}")
 
@@ -30,8 +39,25 @@ def used_texts() -> set[str]:
         text = path.read_text("utf-8")
         found |= {part.strip() for part in MARKUP.findall(text)} | set(ATTRIBUTE.findall(text))
     for path in (ASSETS.parent / "components").rglob("*.py"):
-        found |= set(LABEL.findall(path.read_text("utf-8")))
-    return found
+        found |= set(labels(path))
+    axes = {name.replace("_", " ") for name in AXIS_NAMES.values()}
+    return found | axes | set(GROUPS) | set(PLACES.values())
+
+
+def labels(path: Path) -> Iterator[str]:
+    """Yield the texts that a module of the page gives to the functions of LABELS."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in LABELS:
+            for given in node.args:
+                if isinstance(given, ast.Constant) and isinstance(given.value, str):
+                    yield given.value
+
+
+def test_no_script_has_a_label_that_is_english_alone():
+    found = {
+        path.name: BARE.findall(path.read_text("utf-8")) for path in (ASSETS / "js").rglob("*.js")
+    }
+    assert not {name: texts for name, texts in found.items() if texts}
 
 
 @pytest.mark.parametrize("code", OTHERS)

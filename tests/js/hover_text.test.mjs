@@ -14,7 +14,7 @@ test("a token's place, pixels, value and rank", () => {
   const one = texts(run(), view({ words: new Set([0]) }));
   assert.equal(one.place(4), "row 1, column 1");
   assert.equal(one.box(4), "x 10–20, y 10–20");
-  assert.equal(one.value(2), "attention 0.3");
+  assert.equal(one.value(2), "Attention 0.3");
   assert.equal(one.rank(2), "1 of 6");
 });
 
@@ -50,7 +50,7 @@ test("sinks, registers and the method's own names are marks of a token", () => {
   assert.equal(one.kind(1), "–");
   assert.deepEqual(one.lines(1).slice(0, 2), [
     "token 1 · row 0, column 1",
-    "attention 0.2 · rank 2 of 6",
+    "Attention 0.2 · rank 2 of 6",
   ]);
 });
 

@@ -1,9 +1,10 @@
 /** "Figure": what is shown as a file for a paper, at the width of a column or of a page. */
 
 import { download, el } from "./dom.js";
+import { t } from "./translate.js";
 
 const FORMATS = { pdf: "PDF", svg: "SVG", png: "PNG" };
-const WIDTHS = { column: "column, 3.3 in", page: "page, 6.9 in" };
+const WIDTHS = { column: t("column, 3.3 in"), page: t("page, 6.9 in") };
 /** What was chosen last, for all forms of the page. */
 const chosen = { width: "column", caption: false };
 
@@ -18,12 +19,12 @@ const chosen = { width: "column", caption: false };
 export const figureForm = (server, what, say, choices = []) => {
   const choice = el(
     "select",
-    { "aria-label": "What the figure shows" },
+    { "aria-label": t("What the figure shows") },
     ...choices.map(([value, text]) => el("option", { value }, text)),
   );
   const width = el(
     "select",
-    { "aria-label": "Width of the figure", onchange: () => (chosen.width = width.value) },
+    { "aria-label": t("Width of the figure"), onchange: () => (chosen.width = width.value) },
     ...Object.entries(WIDTHS).map(([value, text]) => el("option", { value }, text)),
   );
   width.value = chosen.width;
@@ -34,15 +35,15 @@ export const figureForm = (server, what, say, choices = []) => {
   });
   const save = async (format) => {
     menu.open = false;
-    say("Drawing the figure …", false);
+    say(t("Drawing the figure …"), false);
     const asked = { ...what(choice.value), format, width: width.value, caption: caption.checked };
     const file = await server
       .save_figure(asked)
-      .catch(() => ({ error: "The server did not answer. Try again." }));
+      .catch(() => ({ error: t("The server did not answer. Try again.") }));
     if (file.error) return say(file.error, true);
     const bytes = Uint8Array.from(atob(file.data), (sign) => sign.charCodeAt(0));
     download(file.name, new Blob([bytes], { type: file.type }));
-    say(`Saved as ${file.name}.`, false);
+    say(t("Saved as {name}.", { name: file.name }), false);
   };
   const menu = el(
     "details",
@@ -57,15 +58,15 @@ export const figureForm = (server, what, say, choices = []) => {
     },
     el(
       "summary",
-      { class: "tv-tool", title: "For a paper: vectors, 7 to 8 point text" },
-      "Figure …",
+      { class: "tv-tool", title: t("For a paper: vectors, 7 to 8 point text") },
+      t("Figure …"),
     ),
     el(
       "div",
       { class: "tv-menubox" },
       choices.length ? choice : null,
-      el("label", { class: "tv-shows" }, "Width ", width),
-      el("label", { class: "tv-shows" }, caption, " caption below"),
+      el("label", { class: "tv-shows" }, t("Width "), width),
+      el("label", { class: "tv-shows" }, caption, ` ${t("caption below")}`),
       ...Object.entries(FORMATS).map(([format, text]) =>
         el("button", { type: "button", class: "tv-tool", onclick: () => save(format) }, text),
       ),

@@ -4,6 +4,7 @@ import { el, fill, partsOf, writeText } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { BoardCell } from "./board_cell.js";
 import { BoardChoice } from "./board_choice.js";
 import { SORTS, sortedRows } from "./board_order.js";
@@ -81,8 +82,8 @@ export class Board {
     fill(
       this.parts.bar,
       this.busy
-        ? main("Stop", "tv-stop", () => this.stop())
-        : main("Fill the board", "", () => this.run()),
+        ? main(t("Stop"), "tv-stop", () => this.stop())
+        : main(t("Fill the board"), "", () => this.run()),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", { class: "tv-small" }, progress || (this.busy ? "" : this.choice.cost())),
     );
@@ -97,7 +98,7 @@ export class Board {
 
   /** What is shown until the run's last update comes. */
   stop() {
-    this.value = { ...this.value, progress: "Stopping …" };
+    this.value = { ...this.value, progress: t("Stopping …") };
     this.bar();
     this.trigger("halt", {});
   }
@@ -144,7 +145,7 @@ export class Board {
         el("span", { class: "tv-small" }, share(keep)),
       ),
     );
-    return el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Method"), ...columns));
+    return el("thead", {}, el("tr", {}, el("th", { scope: "col" }, t("Method")), ...columns));
   }
 
   /** The full answer, and the answer without the picture. */
@@ -154,22 +155,22 @@ export class Board {
     const blind = board.blind;
     const value = (one) => (one === null ? "" : ` P ${one.toFixed(2)}`);
     return [
-      el("th", { scope: "row" }, "Baselines"),
+      el("th", { scope: "row" }, t("Baselines")),
       el(
         "td",
         { colSpan: board.budgets.length },
         el(
           "p",
           {},
-          el("b", {}, `All ${board.n || ""} tokens${value(score)}: `),
+          el("b", {}, `${t("All {n} tokens", { n: board.n || "" })}${value(score)}: `),
           board.answer || "…",
         ),
         blind
           ? el(
               "p",
               { class: "tv-message" },
-              el("b", {}, `Without the picture${value(this.score(blind))}: `),
-              ...(blind.state === "same" ? ["the same answer"] : BoardCell.words(blind)),
+              el("b", {}, `${t("Without the picture")}${value(this.score(blind))}: `),
+              ...(blind.state === "same" ? [t("the same answer")] : BoardCell.words(blind)),
             )
           : null,
       ),
@@ -182,8 +183,8 @@ export class Board {
       "th",
       { scope: "row", class: row.baseline ? "tv-board-base" : null },
       row.title,
-      row.verified ? null : el("span", { class: "tv-badge" }, "stand-in"),
-      el("span", { class: "tv-small" }, row.baseline ? "baseline" : row.where),
+      row.verified ? null : el("span", { class: "tv-badge" }, t("stand-in")),
+      el("span", { class: "tv-small" }, row.baseline ? t("baseline") : t(row.where)),
     );
     const cells = this.board.budgets.map((_, column) => {
       const at = this.numberOf(number, column);
@@ -196,10 +197,10 @@ export class Board {
   /** What the pictures show, the order of the rows, and the words that count. */
   tools() {
     const pictures = this.select(
-      "Pictures show ",
+      t("Pictures show "),
       [
-        ["fates", "what became of each token"],
-        ["looked", "where the model looked"],
+        ["fates", t("what became of each token")],
+        ["looked", t("where the model looked")],
       ],
       this.pictures,
       (value) => {
@@ -207,14 +208,14 @@ export class Board {
         this.repaint();
       },
     );
-    const order = this.select("Order ", Object.entries(SORTS), this.sort, (value) => {
+    const order = this.select(t("Order "), Object.entries(SORTS), this.sort, (value) => {
       this.sort = value;
       this.show();
     });
     const words = el(
       "span",
-      { class: "tv-board-words", role: "group", "aria-label": "Words that P is about" },
-      el("span", { class: "tv-small" }, "P of "),
+      { class: "tv-board-words", role: "group", "aria-label": t("Words that P is about") },
+      el("span", { class: "tv-small" }, t("P of ")),
       ...this.board.words.map((word, number) => this.word(word, number)),
     );
     this.figures ||= figureForm(

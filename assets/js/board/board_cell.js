@@ -3,17 +3,18 @@
 /** @import { Look } from "../base/types.js" */
 
 import { el, fill } from "../base/dom.js";
+import { t } from "../base/translate.js";
 import { markedWords } from "../compare/marked_words.js";
 import { Painter } from "../explorer/painter.js";
 import { Scene } from "../explorer/scene.js";
 
 const HEIGHT = 150;
 const STATES = {
-  waiting: ["·", "waiting"],
-  running: ["…", "writing"],
-  same: ["✓", "same answer"],
-  changed: ["≠", "changed"],
-  refused: ["!", "cannot run"],
+  waiting: ["·", t("waiting")],
+  running: ["…", t("writing")],
+  same: ["✓", t("same answer")],
+  changed: ["≠", t("changed")],
+  refused: ["!", t("cannot run")],
 };
 
 export class BoardCell {
@@ -27,12 +28,12 @@ export class BoardCell {
     this.canvas = el("canvas", {
       class: "tv-board-canvas",
       role: "img",
-      "aria-label": "no picture yet",
+      "aria-label": t("no picture yet"),
     });
     this.text = el("div", { class: "tv-board-text" });
     this.box = el("input", {
       type: "checkbox",
-      "aria-label": "Put beside another cell",
+      "aria-label": t("Put beside another cell"),
       onchange: () => owner.toggle(number),
     });
     this.openButton = el(
@@ -40,15 +41,15 @@ export class BoardCell {
       {
         type: "button",
         class: "tv-tool",
-        title: "Show this run in the viewer",
+        title: t("Show this run in the viewer"),
         onclick: () => owner.open(number),
       },
-      "Open",
+      t("Open"),
     );
     this.foot = el(
       "div",
       { class: "tv-board-foot" },
-      el("label", {}, this.box, " side by side"),
+      el("label", {}, this.box, ` ${t("side by side")}`),
       this.openButton,
     );
     this.node = el("div", { class: "tv-board-cell" }, this.canvas, this.text, this.foot);
@@ -91,7 +92,7 @@ export class BoardCell {
   write(score) {
     const { cell } = this;
     const [sign, name] = STATES[cell.state];
-    const left = Number.isInteger(cell.left) ? `, ${cell.left} left` : "";
+    const left = Number.isInteger(cell.left) ? t(", {left} left", { left: cell.left }) : "";
     fill(
       this.text,
       el(
@@ -128,7 +129,12 @@ export class BoardCell {
     const fates = this.scene.fatesAt(null);
     const counts = [0, 0, 0];
     for (let i = 0; i < this.scene.n; i++) counts[fates ? fates[i] : 0]++;
-    return `kept ${counts[0]}, merged ${counts[1]}, pruned ${counts[2]} of ${this.scene.n} tokens`;
+    return t("kept {kept}, merged {merged}, pruned {pruned} of {n} tokens", {
+      kept: counts[0],
+      merged: counts[1],
+      pruned: counts[2],
+      n: this.scene.n,
+    });
   }
 
   /** Mean attention of every token, [n]; null where it was not recorded. */

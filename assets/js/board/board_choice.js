@@ -3,32 +3,33 @@
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { markedTitle, plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 
 const WHERE = {
-  picture: "on the picture",
-  tower: "inside the vision tower",
-  before: "before the language model",
-  language_model: "inside the language model",
-  cache: "in the KV cache",
+  picture: t("on the picture"),
+  tower: t("inside the vision tower"),
+  before: t("before the language model"),
+  language_model: t("inside the language model"),
+  cache: t("in the KV cache"),
 };
 const READS = {
-  attention: "attention",
-  features: "features compared",
-  question: "the question's text",
-  gradients: "gradients",
-  layout: "only the place",
-  nothing: "nothing of the picture",
+  attention: t("attention"),
+  features: t("features compared"),
+  question: t("the question's text"),
+  gradients: t("gradients"),
+  layout: t("only the place"),
+  nothing: t("nothing of the picture"),
 };
-const KINDS = { select: "prunes", merge: "merges", both: "prunes and merges" };
-const YES = { yes: "yes", no: "no" };
+const KINDS = { select: t("prunes"), merge: t("merges"), both: t("prunes and merges") };
+const YES = { yes: t("yes"), no: t("no") };
 /** Filter -> its label, and value -> text. @type {Record<string, [string, Record<string, string>]>} */
 const FILTERS = {
-  where: ["Acts", WHERE],
-  reads: ["Reads", READS],
-  kind: ["Does", KINDS],
-  query_aware: ["Question counts", YES],
-  training_free: ["Training-free", YES],
-  frames: ["For films", YES],
+  where: [t("Acts"), WHERE],
+  reads: [t("Reads"), READS],
+  kind: [t("Does"), KINDS],
+  query_aware: [t("Question counts"), YES],
+  training_free: [t("Training-free"), YES],
+  frames: [t("For films"), YES],
 };
 const START = ["fastervlm", "visionzip", "divprune", "fastv", "prumerge", "tome"];
 const BUDGETS = "50%, 25%, 11%, 6%";
@@ -101,7 +102,7 @@ export class BoardChoice {
             this.refresh();
           },
         },
-        el("option", { value: "" }, "any"),
+        el("option", { value: "" }, t("any")),
         ...Object.entries(values).map(([value, text]) => el("option", { value }, text)),
       );
       node.value = this.filters[name];
@@ -109,8 +110,8 @@ export class BoardChoice {
     };
     const search = el("input", {
       type: "text",
-      placeholder: "Search",
-      "aria-label": "Search methods",
+      placeholder: t("Search"),
+      "aria-label": t("Search methods"),
       value: this.search,
       oninput: () => {
         this.search = search.value;
@@ -156,10 +157,10 @@ export class BoardChoice {
       );
     fill(
       this.parts.methods,
-      tool(`All ${shown.length} that fit`, () => {
+      tool(t("All {count} that fit", { count: shown.length }), () => {
         for (const one of shown) this.methods.add(one.name);
       }),
-      tool("None", () => this.methods.clear()),
+      tool(t("None"), () => this.methods.clear()),
       ...shown.map(box),
     );
   }
@@ -168,7 +169,7 @@ export class BoardChoice {
     const budgets = el("input", {
       type: "text",
       value: this.budgets,
-      "aria-label": "Budgets, as tokens or shares",
+      "aria-label": t("Budgets, as tokens or shares"),
       oninput: () => {
         this.budgets = budgets.value;
         this.owner.bar();
@@ -187,9 +188,9 @@ export class BoardChoice {
     };
     fill(
       this.parts.budgets,
-      el("label", { class: "tv-shows" }, "Budgets ", budgets),
-      check("smaller", "baseline: a smaller picture"),
-      check("blind", "baseline: without the picture"),
+      el("label", { class: "tv-shows" }, t("Budgets "), budgets),
+      check("smaller", t("baseline: a smaller picture")),
+      check("blind", t("baseline: without the picture")),
     );
   }
 
@@ -214,7 +215,9 @@ export class BoardChoice {
     const columns = this.list().length;
     const cells = rows * columns;
     const seconds = pageState.lanes[0]?.value?.full?.seconds;
-    const about = seconds ? `, about ${Math.max(1, Math.round(1.7 * cells * seconds))} s` : "";
+    const about = seconds
+      ? t(", about {seconds} s", { seconds: Math.max(1, Math.round(1.7 * cells * seconds)) })
+      : "";
     return `${rows} × ${columns}: ${plural(cells, "cell")}${about}`;
   }
 }

@@ -1,13 +1,15 @@
 /** The order of a board's rows. */
 
+import { t } from "../base/translate.js";
+
 export const SORTS = {
-  list: "as chosen",
-  score: "P, highest first",
-  changed: "fewest changed answers",
-  where: "where it acts",
-  reads: "what it reads",
-  kind: "prunes or merges",
-  year: "newest first",
+  list: t("as chosen"),
+  score: t("P, highest first"),
+  changed: t("fewest changed answers"),
+  where: t("where it acts"),
+  reads: t("what it reads"),
+  kind: t("prunes or merges"),
+  year: t("newest first"),
 };
 
 const PLACES = ["picture", "tower", "before", "language_model", "cache"];

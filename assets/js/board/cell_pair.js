@@ -1,6 +1,8 @@
 /** Two cells of the board on top of each other, with a line to drag between them. */
 
 import { el, fill, writeText } from "../base/dom.js";
+import { plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { Painter } from "../explorer/painter.js";
 import { BoardCell } from "./board_cell.js";
 
@@ -20,7 +22,7 @@ export class CellPair {
       min: "0",
       max: "100",
       value: "50",
-      "aria-label": "Where the first picture ends and the second begins",
+      "aria-label": t("Where the first picture ends and the second begins"),
       oninput: () => this.cut(),
     });
     const [left, right] = this.sides;
@@ -34,7 +36,7 @@ export class CellPair {
     });
     this.node = el(
       "section",
-      { class: "tv-panel tv-pair", hidden: true, "aria-label": "Two cells side by side" },
+      { class: "tv-panel tv-pair", hidden: true, "aria-label": t("Two cells side by side") },
       el("div", { class: "tv-pair-texts" }, left.text, right.text),
       this.frame,
       this.slider,
@@ -75,7 +77,7 @@ export class CellPair {
     const score = this.owner.score(cell.cell);
     fill(
       node,
-      el("b", {}, `${side ? "Right" : "Left"}: ${row.title}, ${keep} tokens`),
+      el("b", {}, `${side ? t("Right") : t("Left")}: ${row.title}, ${plural(keep, "token")}`),
       score === null ? null : el("span", { class: "tv-board-p" }, ` P ${score.toFixed(2)}`),
       el(
         "p",

@@ -2,11 +2,12 @@
 
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
+import { t } from "../base/translate.js";
 
 const MODES = {
-  words: "these words stay the first choice",
-  probability: "the probability of these words",
-  answer: "the whole answer stays the same",
+  words: t("these words stay the first choice"),
+  probability: t("the probability of these words"),
+  answer: t("the whole answer stays the same"),
 };
 
 export class HeldForm {
@@ -43,7 +44,7 @@ export class HeldForm {
     const select = el(
       "select",
       {
-        "aria-label": "What must hold",
+        "aria-label": t("What must hold"),
         onchange: () => {
           this.mode = select.value;
           this.changed();
@@ -54,7 +55,7 @@ export class HeldForm {
     select.value = this.mode;
     fill(
       this.owner.parts.held,
-      el("label", { class: "tv-shows" }, "What must hold: ", select),
+      el("label", { class: "tv-shows" }, t("What must hold: "), select),
       this.mode === "probability" ? this.slider() : null,
       this.mode === "answer" ? null : this.wordList(),
     );
@@ -68,23 +69,27 @@ export class HeldForm {
       max: "0.99",
       step: "0.01",
       value: String(this.threshold),
-      "aria-label": "Least probability",
+      "aria-label": t("Least probability"),
       oninput: () => {
         this.threshold = +input.value;
         shown.textContent = this.threshold.toFixed(2);
       },
       onchange: () => this.owner.judge(),
     });
-    return el("label", { class: "tv-shows" }, "at least ", shown, input);
+    return el("label", { class: "tv-shows" }, t("at least "), shown, input);
   }
 
   wordList() {
     if (!this.words.length)
-      return el("span", { class: "tv-small" }, "the words that carry content (choose after a run)");
+      return el(
+        "span",
+        { class: "tv-small" },
+        t("the words that carry content (choose after a run)"),
+      );
     const chosen = this.numbers();
     return el(
       "span",
-      { class: "tv-board-words", role: "group", "aria-label": "Words that must hold" },
+      { class: "tv-board-words", role: "group", "aria-label": t("Words that must hold") },
       ...this.words.map(({ text }, number) =>
         el(
           "button",

@@ -177,7 +177,7 @@ export class LaneColumn {
 
   showButtons() {
     const name =
-      this.index < 0 ? t("all tokens") : this.plan ? this.plan.method || "all tokens again" : "";
+      this.index < 0 ? t("all tokens") : this.plan ? this.plan.method || t("all tokens again") : "";
     const open = {
       type: "button",
       class: "tv-tool",
@@ -203,10 +203,9 @@ export class LaneColumn {
 
   /** One row: each answer word with how far its next-word distribution is from the full run's. */
   distances(words) {
-    const title =
-      "Lower bound of the total variation distance between each " +
-      "next-word distribution and the full run's, " +
-      "from the most probable words of both, up to where the answers differ";
+    const title = t(
+      "Lower bound of the total variation distance between each next-word distribution and the full run's, from the most probable words of both, up to where the answers differ",
+    );
     return el(
       "tr",
       { title },
@@ -219,7 +218,7 @@ export class LaneColumn {
             "span",
             {
               style: `--share: ${share.replace(/[<\s]/g, "")}`,
-              title: `${text}: at least ${share}`,
+              title: t("{text}: at least {share}", { text, share }),
             },
             text,
             /^[0<]/.test(share) ? "" : el("b", {}, ` ≥${share}`),

@@ -15,11 +15,11 @@ export class LaneOwnSettings {
   /** @param {LaneColumn} column */
   constructor(column) {
     this.column = column;
-    this.name = `lane ${column.index + 1}`;
+    this.name = t("lane {number}", { number: column.index + 1 });
     this.summary = el("summary");
     this.mitigationOptions = el("div", { class: "tv-mitigation" });
     this.layer = el("select", {
-      "aria-label": `Layer of the picture in ${this.name}`,
+      "aria-label": t("Layer of the picture in {lane}", { lane: this.name }),
       onchange: () => this.setLayer(),
     });
     this.node = el(
@@ -33,7 +33,7 @@ export class LaneOwnSettings {
       this.mitigation(),
       this.mitigationOptions,
       this.model(),
-      el("label", { class: "tv-option" }, "layer shown", this.layer),
+      el("label", { class: "tv-option" }, t("layer shown"), this.layer),
     );
     this.node.open = this.owner.opened.has(column.plan);
     this.fillMitigation();
@@ -62,12 +62,22 @@ export class LaneOwnSettings {
       plan.prompt ? `“${plan.prompt.slice(0, 40)}”` : "",
       mitigation ? markedTitle(mitigation) : "",
       plan.model || "",
-      plan.layer === null || plan.layer === undefined ? "" : `layer ${plan.layer}`,
+      plan.layer === null || plan.layer === undefined
+        ? ""
+        : t("layer {layer}", { layer: plan.layer }),
     ].filter(Boolean);
-    const free = ["question", "mitigation", owner.models.length > 1 ? "model" : "", "layer"]
+    const free = [
+      t("question"),
+      t("mitigation"),
+      owner.models.length > 1 ? t("model") : "",
+      t("layer"),
+    ]
       .filter(Boolean)
       .join(", ");
-    fill(this.summary, set.length ? el("b", {}, set.join(" · ")) : `Own ${free} …`);
+    fill(
+      this.summary,
+      set.length ? el("b", {}, set.join(" · ")) : t("Own {settings} …", { settings: free }),
+    );
   }
 
   /** A lane may have a question of its own, so that two questions stand side by side. */
@@ -75,7 +85,7 @@ export class LaneOwnSettings {
     const line = el("input", {
       type: "text",
       placeholder: t("same as above"),
-      "aria-label": `Question of ${this.name}`,
+      "aria-label": t("Question of {lane}", { lane: this.name }),
       oninput: () => {
         this.plan.prompt = line.value.trim() || null;
         this.changed();
@@ -85,7 +95,7 @@ export class LaneOwnSettings {
       },
     });
     line.value = this.plan.prompt || "";
-    return el("label", { class: "tv-option" }, "question", line);
+    return el("label", { class: "tv-option" }, t("question"), line);
   }
 
   /** An attention edit or a contrast against hallucinations, on the tokens that the method leaves. */
@@ -95,18 +105,18 @@ export class LaneOwnSettings {
     const select = el(
       "select",
       {
-        "aria-label": `Mitigation of ${this.name}`,
+        "aria-label": t("Mitigation of {lane}", { lane: this.name }),
         onchange: () => {
           Object.assign(this.plan, { mitigation: select.value || null, mitigation_options: {} });
           this.fillMitigation();
           this.changed();
         },
       },
-      el("option", { value: "" }, "none"),
+      el("option", { value: "" }, t("none")),
       ...this.owner.mitigations.map(option),
     );
     select.value = this.plan.mitigation || "";
-    return el("label", { class: "tv-option" }, "mitigation", select);
+    return el("label", { class: "tv-option" }, t("mitigation"), select);
   }
 
   /** The text and options of the chosen mitigation. */
@@ -132,7 +142,7 @@ export class LaneOwnSettings {
     const select = el(
       "select",
       {
-        "aria-label": `Model of ${this.name}`,
+        "aria-label": t("Model of {lane}", { lane: this.name }),
         onchange: () => {
           this.plan.model = select.value || null;
           this.changed();
@@ -144,7 +154,12 @@ export class LaneOwnSettings {
       ...models.map((name) => el("option", { value: name }, name)),
     );
     select.value = this.plan.model || "";
-    return el("label", { class: "tv-option", title: `Now: ${value.model}` }, "model", select);
+    return el(
+      "label",
+      { class: "tv-option", title: t("Now: {model}", { model: value.model }) },
+      t("model"),
+      select,
+    );
   }
 
   /** The lane's picture shows the layer of the viewer, or always the same. */

@@ -9,7 +9,7 @@ import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
 export class PlanForm {
-  constructor(owner, index, changed, name = `lane ${index + 1}`) {
+  constructor(owner, index, changed, name = t("lane {number}", { number: index + 1 })) {
     this.name = name;
     this.owner = owner;
     this.index = index;
@@ -20,7 +20,7 @@ export class PlanForm {
       type: "range",
       min: "1",
       max: String(Math.max(this.total || this.plan.keep, 1)),
-      "aria-label": `Tokens to keep in ${name}`,
+      "aria-label": t("Tokens to keep in {lane}", { lane: name }),
       oninput: () => {
         this.plan.keep = +this.keep.value;
         this.keepLabel();
@@ -85,7 +85,7 @@ export class PlanForm {
     const groups = places.map((place) =>
       el(
         "optgroup",
-        { label: place },
+        { label: t(place) },
         ...this.owner.value.catalogue.filter((method) => method.where === place).map(option),
       ),
     );
@@ -93,7 +93,7 @@ export class PlanForm {
       "select",
       {
         class: "tv-method",
-        "aria-label": `Method of ${this.name}`,
+        "aria-label": t("Method of {lane}", { lane: this.name }),
         onchange: () => this.choose(select.value),
       },
       this.owner.alone ? null : el("option", { value: "" }, t("All tokens (nothing removed)")),
@@ -129,10 +129,13 @@ export class PlanForm {
           entry.kind,
         plainText(entry.summary),
       ),
-      badge(entry.where, t("Where it acts")),
+      badge(t(entry.where), t("Where it acts")),
       entry.verified
         ? null
-        : badge("stand-in", "Built from secondary sources: a stand-in for the published method."),
+        : badge(
+            t("stand-in"),
+            t("Built from secondary sources: a stand-in for the published method."),
+          ),
       entry.left_out ? badge(...entry.left_out) : null,
     );
     this.badges.title = plainText(entry.summary);
@@ -140,7 +143,7 @@ export class PlanForm {
       ? el(
           "a",
           { href: entry.paper, target: "_blank", rel: "noopener noreferrer" },
-          `paper${entry.year ? `, ${entry.year}` : ""}`,
+          entry.year ? t("paper, {year}", { year: entry.year }) : t("paper"),
         )
       : null;
     fill(
@@ -158,19 +161,19 @@ export class PlanForm {
   }
 
   positions(entry) {
-    const names = { keep: "keep", repack: "renumber" };
+    const names = { keep: t("keep"), repack: t("renumber") };
     const select = el(
       "select",
       {
-        title:
-          "Do the tokens that are left keep their position ids, " +
-          "or are they numbered anew without gaps?",
+        title: t(
+          "Do the tokens that are left keep their position ids, or are they numbered anew without gaps?",
+        ),
         onchange: () => {
           this.plan.positions = select.value || null;
           this.changed();
         },
       },
-      el("option", { value: "" }, `as published: ${names[entry.positions]}`),
+      el("option", { value: "" }, t("as published: {choice}", { choice: names[entry.positions] })),
       ...Object.entries(names).map(([value, text]) => el("option", { value }, text)),
     );
     select.value = this.plan.positions || "";

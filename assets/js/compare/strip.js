@@ -5,16 +5,17 @@ import { figureForm } from "../base/figure_form.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { markedTitle, plural } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { HeldForm } from "./held_form.js";
 import { markedWords } from "./marked_words.js";
 
 const STATES = {
-  holds: ["✓", "holds"],
-  changes: ["≠", "breaks"],
-  running: ["…", "writing"],
-  scoring: ["…", "scoring"],
-  waiting: ["·", "waiting"],
-  refused: ["!", "cannot run"],
+  holds: ["✓", t("holds")],
+  changes: ["≠", t("breaks")],
+  running: ["…", t("writing")],
+  scoring: ["…", t("scoring")],
+  waiting: ["·", t("waiting")],
+  refused: ["!", t("cannot run")],
 };
 const MOST = 6;
 
@@ -90,7 +91,7 @@ export class Strip {
               {
                 type: "button",
                 class: "tv-tool",
-                "aria-label": `Leave ${name} out`,
+                "aria-label": t("Leave {name} out", { name }),
                 onclick: () => {
                   this.methods.splice(i, 1);
                   this.methodRow();
@@ -109,7 +110,7 @@ export class Strip {
       this.parts.methods,
       ...this.methods.map(chip),
       this.methods.length < MOST
-        ? el("button", { type: "button", class: "tv-tool", onclick: add }, "+ Add a method")
+        ? el("button", { type: "button", class: "tv-tool", onclick: add }, t("+ Add a method"))
         : null,
     );
   }
@@ -120,7 +121,7 @@ export class Strip {
       "select",
       {
         class: "tv-method",
-        "aria-label": `Method ${index + 1} of the sweep`,
+        "aria-label": t("Method {number} of the sweep", { number: index + 1 }),
         onchange: () => {
           this.methods[index] = select.value;
         },
@@ -128,7 +129,7 @@ export class Strip {
       ...places.map((place) =>
         el(
           "optgroup",
-          { label: place },
+          { label: t(place) },
           ...this.catalogue
             .filter((one) => one.where === place)
             .map((one) => el("option", { value: one.name, title: one.summary }, markedTitle(one))),
@@ -145,8 +146,8 @@ export class Strip {
     fill(
       this.parts.bar,
       this.busy
-        ? button("Stop", "tv-stop", () => this.stop())
-        : button("Run the sweep", "", () => this.run()),
+        ? button(t("Stop"), "tv-stop", () => this.stop())
+        : button(t("Run the sweep"), "", () => this.run()),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", { class: "tv-small" }, this.shown.progress),
       this.shown.run && !this.busy ? this.figures() : null,
@@ -179,7 +180,7 @@ export class Strip {
 
   /** What is shown until the run's last update comes. */
   stop() {
-    this.shown = { ...this.shown, progress: "Stopping …" };
+    this.shown = { ...this.shown, progress: t("Stopping …") };
     this.bar();
     this.trigger("halt", {});
   }
@@ -200,8 +201,8 @@ export class Strip {
     fill(
       message,
       error || null,
-      done && this.old ? "About another picture or question. " : null,
-      done ? el("span", { class: "tv-line" }, `What must hold: ${holds}.`) : null,
+      done && this.old ? t("About another picture or question. ") : null,
+      done ? el("span", { class: "tv-line" }, `${t("What must hold: ")}${holds}.`) : null,
       ...(done ? lines : []),
     );
   }
@@ -209,7 +210,7 @@ export class Strip {
   strip(row) {
     return el(
       "section",
-      { "aria-label": `Budgets of ${row.title}` },
+      { "aria-label": t("Budgets of {method}", { method: row.title }) },
       el("h3", { class: "tv-strip-name" }, row.title),
       el("ol", { class: "tv-strip" }, ...row.cells.map((cell, i) => this.cell(cell, i))),
     );
@@ -230,18 +231,18 @@ export class Strip {
           class: `tv-cell tv-cell-${cell.state}`,
           disabled: !done,
           "aria-label": `${plural(cell.keep, "token")}: ${name}. ${p ? `P ${p}. ` : ""}${cell.text}`,
-          title: done ? "Show this run in the viewer" : null,
+          title: done ? t("Show this run in the viewer") : null,
           onclick: () => {
             this.trigger("open", { run: this.shown.run, lane: cell.lane });
             document.querySelector("#tv-show")?.scrollIntoView({ block: "start" });
           },
         },
-        el("b", {}, index ? String(cell.keep) : `all ${cell.keep}`),
+        el("b", {}, index ? String(cell.keep) : t("all {n}", { n: cell.keep })),
         el("span", { class: "tv-small" }, p ? `${cell.share}, P ${p}` : cell.share),
         el(
           "span",
           { class: "tv-state" },
-          `${sign} ${index || cell.state !== "holds" ? name : "full answer"}`,
+          `${sign} ${index || cell.state !== "holds" ? name : t("full answer")}`,
         ),
         el("span", { class: "tv-message" }, ...words),
       ),

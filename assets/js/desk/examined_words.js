@@ -89,7 +89,7 @@ export class ExaminedWords {
       el(
         "figure",
         {},
-        el("img", { src: picture, alt: `${title} for “${word.text}”` }),
+        el("img", { src: picture, alt: t("{title} for “{word}”", { title, word: word.text }) }),
         el("figcaption", {}, el("b", {}, title), el("span", { class: "tv-small" }, note)),
       );
     this.maps.get(key).then((answer) => fill(box, ...(answer?.maps || []).map(figure)));
@@ -98,7 +98,7 @@ export class ExaminedWords {
 
   /** A word that the model could have written instead, with its probability. */
   candidate({ text, probability, chosen, id }, word) {
-    const name = text.trim() || "(space)";
+    const name = text.trim() || t("(space)");
     const force = () => this.desk.send("force", { at: word.at, token: id });
     return el(
       "li",

@@ -3,6 +3,7 @@
 /** @import { Explorer } from "./explorer.js" */
 
 import { formatNumber } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { drawSwatch, legendEntries, unitText } from "./legend.js";
 import { Painter } from "./painter.js";
 import { palette } from "./palette.js";
@@ -37,7 +38,11 @@ export class Figure {
     measure.font = "19px system-ui, sans-serif";
     const asked = this.wrap(
       measure,
-      [`Asked: ${scene.payload.prompt}`, scene.payload.model, this.shownText()]
+      [
+        t("Asked: {question}", { question: scene.payload.prompt }),
+        scene.payload.model,
+        this.shownText(),
+      ]
         .filter(Boolean)
         .join("   "),
       INNER,
@@ -56,10 +61,13 @@ export class Figure {
   shownText() {
     const { scene, view, look } = this.owner;
     const map = scene.map(view.map);
-    if (look.norm) return `${map.label}${map.layers ? `, layer ${view.layer}` : ""}`;
+    if (look.norm)
+      return `${map.label}${map.layers ? `, ${t("layer {layer}", { layer: view.layer })}` : ""}`;
     const stages = scene.payload.stages || [];
     const last = stages[scene.fates ? scene.last(view.stage) : -1];
-    return last ? `${last.title}, ${last.left} of ${scene.n} tokens` : `all ${scene.n} tokens`;
+    return last
+      ? t("{method}, {keep} of {n} tokens", { method: last.title, keep: last.left, n: scene.n })
+      : t("all {n} tokens", { n: scene.n });
   }
 
   /**

@@ -131,7 +131,7 @@ export class HeadGallery {
     writeAttribute(
       tile.node,
       "aria-label",
-      `head ${label}${view.map === "attention" ? t(" on the image") : ""}`,
+      t("head {label}", { label }) + (view.map === "attention" ? t(" on the image") : ""),
     );
   }
 }

@@ -49,7 +49,7 @@ export class HoverText {
     const number = Number.isFinite(values[token])
       ? formatNumber(values[token])
       : t("no number here");
-    return `${map.label.toLowerCase()} ${number}`;
+    return `${map.label} ${number}`;
   }
 
   rank(token) {
@@ -70,12 +70,12 @@ export class HoverText {
     if (!fates) return t("kept (nothing was removed)");
     const cache = scene.headsThatKeep(view.stage, token);
     if (cache) return this.inCache(cache, fates[token]);
-    if (fates[token] === 0) return "kept";
+    if (fates[token] === 0) return t("kept");
     const stage = scene.payload.stages[scene.went.values[token]];
     const where = stage
-      ? ` (${stage.title}, ${stage.layer === null ? stage.where : `layer ${stage.layer}`})`
+      ? ` (${stage.title}, ${stage.layer === null ? t(stage.where) : t("layer {layer}", { layer: stage.layer })})`
       : "";
-    return `${fates[token] === 1 ? "merged" : "pruned"}${where}`;
+    return `${fates[token] === 1 ? t("merged") : t("pruned")}${where}`;
   }
 
   /** What a token's place in the KV cache of a layer is: its key heads may differ. */
@@ -86,7 +86,13 @@ export class HoverText {
     const text = count
       ? t("kept by {count} of {heads}", { count, heads: plural(heads, "key head") })
       : what;
-    return `${text} (${title}, layer ${layer})`;
+    return `${text} (${title}, ${t("layer {layer}", { layer })})`;
+  }
+
+  /** Whether a token is shown as merged, which a painted or previewed one is not. */
+  isMerged(token) {
+    const { scene, look, view } = this.shown;
+    return !look?.painted && !look?.preview && scene.fatesAt(view.stage)?.[token] === 1;
   }
 
   group(token) {
@@ -94,10 +100,11 @@ export class HoverText {
     const groups = scene.groupsAt(view.stage);
     if (!groups || groups[token] < 0) return "–";
     const size = scene.membersAt(view.stage).get(groups[token]).length;
-    return (
-      `group ${groups[token]}: ${plural(size, "token")}, ` +
-      `represented by token ${scene.placesAt(view.stage)[token]}`
-    );
+    return t("group {group}: {tokens}, represented by token {token}", {
+      group: groups[token],
+      tokens: plural(size, "token"),
+      token: scene.placesAt(view.stage)[token],
+    });
   }
 
   kind(token) {
@@ -105,8 +112,8 @@ export class HoverText {
     const names = scene.roles
       .filter((role) => role.tokens.includes(token))
       .map((role) => role.name);
-    if (scene.isSink(view, token)) names.unshift("attention sink in this layer");
-    if (scene.registers?.values[token]) names.unshift("register of the vision tower");
+    if (scene.isSink(view, token)) names.unshift(t("attention sink in this layer"));
+    if (scene.registers?.values[token]) names.unshift(t("register of the vision tower"));
     return names.join(", ") || "–";
   }
 
@@ -119,7 +126,7 @@ export class HoverText {
     const names = users
       .filter(([i]) => !words[i].part)
       .slice(0, 3)
-      .map(([i, value]) => `${words[i].special ? "end" : words[i].text} ${formatNumber(value)}`);
+      .map(([i, value]) => `${words[i].special ? t("end") : words[i].text} ${formatNumber(value)}`);
     return names.join(", ") || "–";
   }
 
@@ -127,13 +134,14 @@ export class HoverText {
   lines(token) {
     const { view, scene } = this.shown;
     const lines = [
-      `token ${token} · ${this.place(token)}`,
-      `${this.value(token)} · rank ${this.rank(token)}`,
+      `${t("token {token}", { token })} · ${this.place(token)}`,
+      `${this.value(token)} · ${t("rank {rank}", { rank: this.rank(token) })}`,
     ];
-    if (view.map !== "score" && scene.score) lines.push(`method's score ${this.score(token)}`);
-    if (!scene.kind.values[token]) lines.push(`pixels ${this.box(token)}`);
+    if (view.map !== "score" && scene.score)
+      lines.push(t("method's score {score}", { score: this.score(token) }));
+    if (!scene.kind.values[token]) lines.push(t("pixels {box}", { box: this.box(token) }));
     const fate = this.fate(token);
-    lines.push(fate.startsWith("merged") ? `${fate}, ${this.group(token)}` : fate);
+    lines.push(this.isMerged(token) ? `${fate}, ${this.group(token)}` : fate);
     const kind = this.kind(token);
     return kind === "–" ? lines : [...lines, kind];
   }

@@ -109,15 +109,20 @@ export class ImageStrip {
     if (pageState.image >= images.length || images.length < 2) this.show(-1);
     if (images.length < 2) return;
     const film = images.every((image) => image.time);
-    const what = film ? "frames" : "pictures";
     this.root.setAttribute(
       "aria-label",
       film ? t("Frames of the film") : t("Pictures of the prompt"),
     );
-    this.row.setAttribute("aria-label", `One of the ${what}, alone`);
+    this.row.setAttribute("aria-label", film ? t("One frame alone") : t("One picture alone"));
     this.slide.setAttribute("aria-label", film ? t("Frame") : t("Picture"));
     this.slide.max = String(images.length - 1);
-    writeText(this.all, `All ${images.length} ${what}`);
+    const { length } = images;
+    writeText(
+      this.all,
+      film
+        ? t("All {count} frames", { count: length })
+        : t("All {count} pictures", { count: length }),
+    );
     const title = film ? t("Attention over time, by word") : t("Attention by word and picture");
     writeText(this.details.querySelector("summary"), title);
     this.items = images.map((image, i) => this.item(image, i));
@@ -166,9 +171,10 @@ export class ImageStrip {
       const left = scene.fates
         ? t("{kept} of {all} kept", { kept, all })
         : t("{answer} tokens", { answer: all });
-      const joined = merged ? `, ${merged} merged` : "";
+      const joined = merged ? t(", {merged} merged", { merged }) : "";
       writeText(text, `${formatPercent(shares[i])}, ${left}${joined}`);
-      node.title = `${formatPercent(shares[i])} of this map lies on it; ${left}${joined}`;
+      const share = formatPercent(shares[i]);
+      node.title = `${t("{share} of this map lies on it", { share })}; ${left}${joined}`;
     });
     this.refreshChart();
   }
@@ -225,8 +231,10 @@ export class ImageStrip {
       el(
         "p",
         { class: "tv-small" },
-        `Each row: how a word's attention on the pictures is spread over them, in layer ${view.layer}. ` +
-          `Darkest 0 %, brightest ${formatPercent(most)}.`,
+        t(
+          "Each row: how a word's attention on the pictures is spread over them, in layer {layer}. Darkest 0 %, brightest {most}.",
+          { layer: view.layer, most: formatPercent(most) },
+        ),
       ),
     );
   }

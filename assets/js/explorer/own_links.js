@@ -1,6 +1,7 @@
 /** Links to runs on one's own picture: made only when asked for, listed, and deleted again. */
 
 import { el } from "../base/dom.js";
+import { t } from "../base/translate.js";
 
 const KEPT = "tokviz-links";
 
@@ -28,13 +29,15 @@ export class OwnLinks {
   offer() {
     if (!this.server.share_run)
       return this.sharing.say(
-        "Your own picture stays with you: this server makes no links to it. " +
-          "Save the trace and send that file instead.",
+        t(
+          "Your own picture stays with you: this server makes no links to it. Save the trace and send that file instead.",
+        ),
       );
     return this.sharing.say(
-      "Your own picture stays with you. With a link, whoever has its address can see the picture, " +
-        "the question and the answers until its time is over or you delete it. ",
-      this.button("Make a link", () => this.make()),
+      t(
+        "Your own picture stays with you. With a link, whoever has its address can see the picture, the question and the answers until its time is over or you delete it. ",
+      ),
+      this.button(t("Make a link"), () => this.make()),
       ...this.list(),
     );
   }
@@ -56,7 +59,7 @@ export class OwnLinks {
     const sent = { id: payload.id, view: this.sharing.state() };
     const link = await this.server
       .share_run(sent)
-      .catch(() => ({ error: "The server did not answer. Try again." }));
+      .catch(() => ({ error: t("The server did not answer. Try again.") }));
     if (link.error) return this.sharing.say(link.error);
     remember([...known(), { ...link, prompt: payload.prompt }]);
     return this.tell(link);
@@ -66,17 +69,17 @@ export class OwnLinks {
     const box = el("input", {
       readonly: "",
       value: this.address(link.name),
-      "aria-label": "Link",
+      "aria-label": t("Link"),
       class: "tv-link",
     });
     const copied = await navigator.clipboard
       .writeText(box.value)
-      .then(() => "Link copied. ")
+      .then(() => t("Link copied. "))
       .catch(() => "");
     this.sharing.say(
-      `${copied}It is kept until ${link.until}.`,
+      copied + t("It is kept until {until}.", { until: link.until }),
       box,
-      this.button("Delete this link", () => this.remove(link)),
+      this.button(t("Delete this link"), () => this.remove(link)),
     );
     box.select();
   }
@@ -87,19 +90,21 @@ export class OwnLinks {
       el(
         "p",
         { class: "tv-small" },
-        el("a", { href: this.address(link.name) }, link.prompt || "a run"),
-        `, until ${link.until} `,
-        this.button("Delete", () => this.remove(link)),
+        el("a", { href: this.address(link.name) }, link.prompt || t("a run")),
+        ` ${t("until {until}", { until: link.until })} `,
+        this.button(t("Delete"), () => this.remove(link)),
       ),
     );
   }
 
   async remove(link) {
     const { gone } = await this.server.unshare(link).catch(() => ({ gone: null }));
-    if (gone === null) return this.sharing.say("The server did not answer. Try again.");
+    if (gone === null) return this.sharing.say(t("The server did not answer. Try again."));
     remember(known().filter((one) => one.name !== link.name));
     return this.sharing.say(
-      gone ? "The link is deleted: nobody can open it any more." : "This link was gone already.",
+      gone
+        ? t("The link is deleted: nobody can open it any more.")
+        : t("This link was gone already."),
     );
   }
 }

@@ -104,9 +104,10 @@ export class ExplorerPanel {
     fill(parts.notes, ...payload.notes.map((note) => el("li", {}, note)));
     parts.canvas.setAttribute(
       "aria-label",
-      `${payload.title || "Image"} with ${scene.n} visual tokens. ` +
-        `Arrow keys change the layer, Shift and arrow keys move over the tokens, ` +
-        `Tab goes on to the words, Escape clears.`,
+      t(
+        "{title} with {n} visual tokens. Arrow keys change the layer, Shift and arrow keys move over the tokens, Tab goes on to the words, Escape clears.",
+        { title: payload.title || t("Picture"), n: scene.n },
+      ),
     );
     this.walk.build();
     this.pipeline.build();
@@ -157,7 +158,9 @@ export class ExplorerPanel {
       el(
         "option",
         { value: String(i) },
-        `${title}${layer === null ? "" : `, layer ${layer}`} (${left} left)`,
+        title +
+          (layer === null ? "" : `, ${t("layer {layer}", { layer })}`) +
+          t(" ({left} left)", { left }),
       );
     fill(parts.stage, ...stages.map(option));
     parts.stageBox.hidden = stages.length < 2;

@@ -3,6 +3,7 @@
 /** @import { Field, Numbers, Payload } from "../base/types.js" */
 
 import { unpack } from "../base/arrays.js";
+import { t } from "../base/translate.js";
 import { groupColours } from "./group_colours.js";
 
 export class RunArrays {
@@ -194,10 +195,12 @@ export class RunArrays {
     const { panes, images } = this.payload;
     const number = this.pane.values[token];
     const pane = panes[number];
-    const of = images.length > 1 ? ` of image ${pane.image + 1}` : "";
-    if (pane.role === "frame") return `frame ${pane.image + 1}`;
-    if (pane.role === "whole") return `image ${pane.image + 1}`;
-    return pane.role === "thumbnail" ? `thumbnail${of}` : `tile ${this.tile.values[token]}${of}`;
+    const image = pane.image + 1;
+    if (pane.role === "frame") return t("frame {image}", { image });
+    if (pane.role === "whole") return t("image {image}", { image });
+    const tile = t("tile {tile}", { tile: this.tile.values[token] });
+    const part = pane.role === "thumbnail" ? t("thumbnail") : tile;
+    return images.length > 1 ? t("{part} of image {image}", { part, image }) : part;
   }
 
   /** Tokens that are not patches: row ends and separators. */

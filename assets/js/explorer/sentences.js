@@ -33,7 +33,7 @@ export const leadSentence = ({ scene, view, look }) => {
       : "";
   const chosen = scene.chosen(view);
   const firsts = chosen.filter((i) => !scene.words[i].part); // one name per character
-  const names = firsts.map((i) => `“${scene.words[i].special ? "end" : scene.words[i].text}”`);
+  const names = firsts.map((i) => `“${scene.words[i].special ? t("end") : scene.words[i].text}”`);
   const held = view.words.size || view.peek !== null;
   const words = held
     ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "")

@@ -98,12 +98,15 @@ export class Sharing {
   figureMenu() {
     const { payload } = this.owner.scene;
     const charts = {
-      layers: "attention per layer",
-      words: "how sure of each word",
-      times: "times",
+      layers: t("attention per layer"),
+      words: t("how sure of each word"),
+      times: t("times"),
     };
     /** @type {[string, string][]} */
-    const choices = Object.entries(charts).map(([name, text]) => [name, `chart: ${text}`]);
+    const choices = Object.entries(charts).map(([name, text]) => [
+      name,
+      t("chart: {name}", { name: text }),
+    ]);
     return figureForm(
       this.owner.server,
       (choice) =>
@@ -111,7 +114,7 @@ export class Sharing {
           ? { kind: "chart", of: "run", id: payload.id, name: choice }
           : { kind: "view", id: payload.id, ...this.drawn() },
       (text) => this.say(text),
-      [["view", "this picture"], ...choices],
+      [["view", t("this picture")], ...choices],
     );
   }
 

@@ -7,12 +7,12 @@
 
 import { el, fill, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { key, t } from "../base/translate.js";
 
 const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /** Where the stages act that belong to a layer of the language model, as the server writes it. */
-const IN_LAYERS = ["inside the language model", "in the KV cache after the prefill"];
+const IN_LAYERS = [key("inside the language model"), key("in the KV cache after the prefill")];
 
 /**
  * One {stage, layer} per step; layer is null outside the language model, stage -1 means all tokens.
@@ -48,7 +48,7 @@ export const walkSentence = (scene, { stage, layer }, share) => {
     layer === null
       ? stage < 0
         ? t("As the vision tower made them")
-        : `${scene.payload.stages[stage].title}, ${scene.payload.stages[stage].where}`
+        : `${scene.payload.stages[stage].title}, ${t(scene.payload.stages[stage].where)}`
       : t("Layer {layer}", { layer });
   const merged = fates ? fates.filter((fate) => fate === 1).length : 0;
   const looks =

@@ -3,13 +3,14 @@
 import { el, fill, partsOf, writeText } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { pageState } from "../base/page_state.js";
+import { t } from "../base/translate.js";
 import { optionField } from "../compare/option_field.js";
 import { ResultMap } from "./result_map.js";
 
 const EXACTNESS = {
-  exact: "exact: the numbers are what is said here",
-  sampled: "sampled: the numbers estimate what is said here",
-  heuristic: "heuristic: a reading, not a measurement",
+  exact: t("exact: the numbers are what is said here"),
+  sampled: t("sampled: the numbers estimate what is said here"),
+  heuristic: t("heuristic: a reading, not a measurement"),
 };
 
 export class Maps {
@@ -84,14 +85,14 @@ export class Maps {
           disabled: Boolean(entry.why_not),
           title: entry.why_not || entry.summary,
         },
-        entry.title + (entry.why_not ? " (not here)" : ""),
+        entry.title + (entry.why_not ? t(" (not here)") : ""),
       );
     fill(
       this.parts.choice,
       ...groups.map((group) =>
         el(
           "optgroup",
-          { label: group },
+          { label: t(group) },
           ...this.entries.filter((one) => one.group === group).map(option),
         ),
       ),
@@ -110,10 +111,10 @@ export class Maps {
     fill(this.parts.about, entry.summary, ...this.paper(entry));
     fill(
       this.parts.meaning,
-      el("b", {}, "What it means: "),
+      el("b", {}, t("What it means: ")),
       entry.meaning,
       el("br"),
-      el("b", {}, "What it does not mean: "),
+      el("b", {}, t("What it does not mean: ")),
       entry.not_meaning,
     );
     fill(
@@ -128,7 +129,7 @@ export class Maps {
 
   paper(entry) {
     if (!/^https:\/\//.test(entry.paper)) return [];
-    const text = `paper${entry.year ? `, ${entry.year}` : ""}`;
+    const text = entry.year ? t("paper, {year}", { year: entry.year }) : t("paper");
     return [
       " ",
       el("a", { href: entry.paper, target: "_blank", rel: "noopener noreferrer" }, text),
@@ -136,7 +137,7 @@ export class Maps {
   }
 
   tellCost(text) {
-    writeText(this.parts.cost, text ? `Cost: ${text}.` : "");
+    writeText(this.parts.cost, text ? t("Cost: {text}.", { text }) : "");
   }
 
   /** Options change what an analysis costs. */
@@ -160,8 +161,8 @@ export class Maps {
     fill(
       this.parts.bar,
       this.busy
-        ? main("Stop", "tv-stop", () => this.stop())
-        : main("Make this map", "", () => this.make()),
+        ? main(t("Stop"), "tv-stop", () => this.stop())
+        : main(t("Make this map"), "", () => this.make()),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
       el("span", { class: "tv-small", "aria-live": "polite" }, this.value.progress),
     );
@@ -174,7 +175,7 @@ export class Maps {
 
   /** What is shown until the run's last update comes. */
   stop() {
-    this.value = { ...this.value, progress: "Stopping …" };
+    this.value = { ...this.value, progress: t("Stopping …") };
     this.bar();
     this.trigger("halt", {});
   }
@@ -199,7 +200,7 @@ export class Maps {
     fill(
       parts.said,
       el("b", {}, result.meaning),
-      ` Not: ${result.not_meaning} (${EXACTNESS[result.exactness] || result.exactness})`,
+      ` ${t("Not:")} ${result.not_meaning} (${EXACTNESS[result.exactness] || result.exactness})`,
     );
     fill(parts.arrays, this.arrayChoice(result), this.pageChoice(result), this.figures());
     const array = result.arrays.find((one) => one.name === result.array);
@@ -220,11 +221,11 @@ export class Maps {
     if (result.arrays.length < 2) return null;
     const select = el(
       "select",
-      { "aria-label": "What is shown of the result", onchange: () => this.ask(select.value, 0) },
+      { "aria-label": t("What is shown of the result"), onchange: () => this.ask(select.value, 0) },
       ...result.arrays.map((one) => el("option", { value: one.name }, one.text)),
     );
     select.value = result.array;
-    return el("label", { class: "tv-shows" }, "Show ", select);
+    return el("label", { class: "tv-shows" }, t("Show "), select);
   }
 
   pageChoice(result) {
@@ -232,11 +233,11 @@ export class Maps {
     if (!array?.pages.length) return null;
     const select = el(
       "select",
-      { "aria-label": "Place", onchange: () => this.ask(result.array, +select.value) },
+      { "aria-label": t("Place"), onchange: () => this.ask(result.array, +select.value) },
       ...array.pages.map((name, i) => el("option", { value: String(i) }, name)),
     );
     select.value = String(result.page);
-    return el("label", { class: "tv-shows" }, "of ", select);
+    return el("label", { class: "tv-shows" }, t("of "), select);
   }
 
   /** Figures for a paper of the map or the chart that is shown. */

@@ -5,6 +5,7 @@
 import { unpack } from "../base/arrays.js";
 import { el, fill, writeText } from "../base/dom.js";
 import { formatNumber } from "../base/text.js";
+import { t } from "../base/translate.js";
 import { Painter } from "../explorer/painter.js";
 import { palette } from "../explorer/palette.js";
 import { Scene } from "../explorer/scene.js";
@@ -58,13 +59,16 @@ export class ResultMap {
   buildRows() {
     const names = this.map.rows;
     this.rows.hidden = names.length < 2;
-    this.rows.setAttribute("aria-label", `Choose ${this.map.axis}s; none means the mean of all`);
+    this.rows.setAttribute(
+      "aria-label",
+      t("Choose rows of the map ({axis}); none means the mean of all", { axis: t(this.map.axis) }),
+    );
     const words = names.length <= MAX_CHIPS;
     fill(this.rows, ...(words ? names.map((name, i) => this.chip(name, i)) : [this.slider(names)]));
   }
 
   chip(name, row) {
-    const number = this.map.axis.includes("layer") ? `layer ${name}` : name;
+    const number = this.map.axis.includes("layer") ? t("layer {layer}", { layer: name }) : name;
     const button = el(
       "button",
       {
@@ -83,21 +87,21 @@ export class ResultMap {
   }
 
   slider(names) {
-    const shown = el("b", {}, "mean of all");
+    const shown = el("b", {}, t("mean of all"));
     const input = el("input", {
       type: "range",
       min: "-1",
       max: String(names.length - 1),
       value: "-1",
-      "aria-label": this.map.axis,
+      "aria-label": t(this.map.axis),
       oninput: () => {
         const row = +input.value;
         this.chosen = new Set(row < 0 ? [] : [row]);
-        writeText(shown, row < 0 ? "mean of all" : names[row]);
+        writeText(shown, row < 0 ? t("mean of all") : names[row]);
         this.change();
       },
     });
-    return el("label", { class: "tv-slide" }, `${this.map.axis} `, shown, input);
+    return el("label", { class: "tv-slide" }, `${t(this.map.axis)} `, shown, input);
   }
 
   /** The numbers that are shown, [n]: the mean of the chosen rows, or of all. @returns {Float32Array} */
@@ -142,11 +146,7 @@ export class ResultMap {
   describe() {
     const colours = palette.onGrey.filter((_, i) => i % 51 === 0).join(",");
     const style = `background: linear-gradient(to right, ${colours})`;
-    const of = this.chosen.size
-      ? ""
-      : this.map.rows.length > 1
-        ? `, mean of all ${this.map.axis}s`
-        : "";
+    const of = this.chosen.size ? "" : this.map.rows.length > 1 ? `, ${t("mean of all")}` : "";
     fill(
       this.scale,
       formatNumber(this.low),
@@ -156,8 +156,13 @@ export class ResultMap {
     const best = this.shown.indexOf(this.high);
     this.canvas.setAttribute(
       "aria-label",
-      `Map over ${this.n} visual tokens, ${formatNumber(this.low)} to ${formatNumber(this.high)}` +
-        `${best >= 0 ? `, highest at token ${best}` : ""}${of}.`,
+      t("Map over {n} visual tokens, {low} to {high}", {
+        n: this.n,
+        low: formatNumber(this.low),
+        high: formatNumber(this.high),
+      }) +
+        (best >= 0 ? t(", highest at token {token}", { token: best }) : "") +
+        of,
     );
   }
 
@@ -191,9 +196,9 @@ export class ResultMap {
   tell(token, x, y, width) {
     const read = this.map.tokens[token];
     const lines = [
-      `Token ${token}, ${this.scene.where(token)}`,
+      `${t("Token {token}", { token })}, ${this.scene.where(token)}`,
       formatNumber(this.shown[token]),
-      ...(read ? [`read as “${read}”`] : []),
+      ...(read ? [t("read as “{word}”", { word: read })] : []),
     ];
     fill(this.tip, ...lines.map((line, i) => el(i ? "span" : "b", {}, line)));
     const left = Math.max(0, Math.min(x + 12, width - this.tip.offsetWidth));

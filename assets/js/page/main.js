@@ -7,6 +7,7 @@
 import { planKey, plansText, viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { storedLoader } from "../base/stored.js";
+import { translateFixed } from "../base/translate.js";
 import { Board } from "../board/board.js";
 import { Lanes } from "../compare/lanes.js";
 import { Strip } from "../compare/strip.js";
@@ -37,6 +38,7 @@ const widgets = {
   Notice,
   Strip,
   storedLoader,
+  translateFixed,
 };
 const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 

@@ -5,7 +5,7 @@
  */
 
 import { scrollToPart } from "../base/dom.js";
-import { t, translateFixed } from "../base/translate.js";
+import { t } from "../base/translate.js";
 import { DisplayBox, useStoredTheme } from "./display.js";
 
 const MODE = "tv-present";
@@ -45,7 +45,6 @@ const presentWhenAsked = () => {
     if (!document.querySelector("#tv-present")) return;
     observer.disconnect();
     useStoredTheme();
-    for (const part of document.querySelectorAll(".tv-header, .tv-title")) translateFixed(part);
     display = new DisplayBox();
     if (new URL(window.location.href).searchParams.get("present") === "1") present(true);
   });
