@@ -149,7 +149,8 @@ class FairQueue(Queue):
         """Cancel events of public endpoints; return once they have let the model go."""
         tasks = [task for one in event_ids if (task := self.tasks.get(one)) is not None]
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second time would break off the end of its run
+                task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 

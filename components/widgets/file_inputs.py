@@ -142,6 +142,28 @@ class Page(gr.Blocks):
             kinds = ", ".join(input_names(block_fn))
             raise refused(f"An input of {name} is of the wrong kind: it takes {kinds}.") from None
 
+    async def call_function(
+        self,
+        block_fn: Any,
+        processed_input: list[Any],
+        iterator: Any = None,
+        requests: Any = None,
+        event_id: str | None = None,
+        *args: Any,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Call an event's function; keep what it yields where the end of the event finds it.
+
+        Gradio (6.31) keeps it only after the first output was made ready. An event that was
+        cancelled before was never closed: its run held the model until Python looked for garbage.
+        """
+        found: dict[str, Any] = await super().call_function(
+            block_fn, processed_input, iterator, requests, event_id, *args, **more
+        )
+        if event_id is not None and found["iterator"] is not None:
+            self.app.iterators[event_id] = found["iterator"]
+        return found
+
     async def process_api(self, block_fn: Any, *args: Any, **more: Any) -> dict[str, Any]:
         """Run an event or endpoint."""
         if getattr(block_fn, "fn", block_fn) is None:

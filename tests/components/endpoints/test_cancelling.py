@@ -1,5 +1,8 @@
 """A cancelled or left job ends on the server: the model takes no further step."""
 
+import asyncio
+import gc
+import threading
 import time
 from pathlib import Path
 
@@ -68,6 +71,29 @@ def test_cancelling_a_job_that_waits_leaves_the_running_one(tools, client, asked
         assert steps_later(tools.vlm) > 0
         running.cancel()
         assert steps_later(tools.vlm) == 0
+
+
+def test_a_job_cancelled_while_its_first_output_is_made_ready_is_closed(
+    tools, client, asked, monkeypatch
+):
+    """It was found by nobody: the model was held until Python looked for garbage."""
+    ready, whole = threading.Event(), tools.page.postprocess_data
+
+    async def slow(*args, **more):
+        ready.set()
+        await asyncio.sleep(5)
+        return await whole(*args, **more)
+
+    monkeypatch.setattr(tools.page, "postprocess_data", slow)
+    gc.disable()
+    try:
+        with tools.vlm.slow():
+            job = client.submit(**asked, api_name="/answer_stream")
+            assert ready.wait(30)
+            job.cancel()
+            assert wait_until(lambda: not tools.site.stops.running, 5)
+    finally:
+        gc.enable()
 
 
 def test_a_caller_who_hangs_up_ends_the_run(tools, asked):
