@@ -264,6 +264,23 @@ def test_a_list_shows_one_entry_with_all_that_is_known(capsys, which, name):
 
 
 @pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("anser a.png", "Did you mean 'answer'?"),
+        ("answer a.png --prompt x --methd fastv", "--methd fastv Did you mean '--method'?"),
+        ("answer a.png --prompt x --keeep=9", "Did you mean '--keep'?"),
+        ("answer a.png --prompt x --positions repac", "Did you mean 'repack'?"),
+        ("sweep pics --engine rya", "Did you mean 'ray'?"),
+        ("methods --markdwn", "Did you mean '--markdown'?"),
+    ],
+)
+def test_misspelt_commands_flags_and_values_are_told_what_is_meant(capsys, line, says):
+    with pytest.raises(SystemExit, match="2"):
+        make_parser().parse_args(line.split())
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("line", "wanted"),
     [
         (["ans"], "answer"),

@@ -40,6 +40,7 @@ from tokviz.cli.output import (
     open_closed_outputs,
     plugins_print_on_stderr,
 )
+from tokviz.cli.parser import CommandParser
 from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.cli.sweep import add_sweep
 from tokviz.errors import InputError, TokvizError
@@ -107,12 +108,13 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of every command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="tokviz",
         description="See which visual tokens a vision-language model really uses.",
     )
     parser.add_argument("--version", action="version", version=f"tokviz {tokviz.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    parser.commands = commands
     _add_answer(commands.add_parser("answer", help="ask a model about an image"))
     add_analyse(commands.add_parser("analyse", help="ask how an answer came about"))
     add_examine(commands.add_parser)
