@@ -40,6 +40,8 @@ class ModelPicker:
     card: gr.HTML
     fetch: gr.Button
     stop: gr.Button
+    most: gr.Number
+    "The most visual tokens of one picture."
     kept: gr.BrowserState
     "The chosen model, as this browser remembers it."
 

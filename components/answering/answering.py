@@ -177,6 +177,8 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
         raise InputError("the run was stopped before the model had begun to answer.")
     site.runs.put(run)
     value = _lanes(run, request, numbers, views, refused, vlm.info, "done")
+    if models.personal:  # a model may have been written into the list since the page was built
+        value["models"] = list(models.names)
     text, kind = end_message(models, vlm, run, flag.is_set())
     yield PageUpdate(text, kind, lanes=value, run=run)
 

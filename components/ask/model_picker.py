@@ -17,6 +17,7 @@ from tokviz.models.checkpoints.download import hub_answers, is_here
 from tokviz.models.checkpoints.fit import RUNS, fit, needed_bytes
 from tokviz.models.checkpoints.memory import free_bytes
 from tokviz.models.checkpoints.placement import Placement
+from tokviz.models.checkpoints.token_bound import CPU_VISUAL_TOKENS
 
 from ..error_text import error_text
 from ..i18n import translated
@@ -36,6 +37,10 @@ FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "v
 """Headers that a proxy writes: what has one comes from another machine."""
 NOT_FROM_AFAR = "only who sits at this machine can choose models that are not in the list."
 HINT = "Choose one, or write a Hub id (owner/name) or a folder of this machine."
+MOST = (
+    f"Empty: {CPU_VISUAL_TOKENS:,} on a CPU, no bound on a GPU. 0: as many as the model makes. "
+    "Enter applies it."
+)
 KEPT = "tokviz-model"
 """Under which name the browser remembers the chosen model."""
 
@@ -65,7 +70,18 @@ def model_picker(models: Models) -> ModelPicker:
         stop = gr.Button(
             translated("Stop loading"), size="sm", visible=False, elem_id="tv-model-stop"
         )
-    return ModelPicker(model, card, fetch, stop, gr.BrowserState("", storage_key=KEPT, secret=KEPT))
+    with gr.Accordion(
+        translated("Large pictures"), open=False, visible=models.personal, elem_id="tv-model-most"
+    ):
+        most = gr.Number(
+            models.options.get("max_visual_tokens"),
+            label=translated("Visual tokens of a picture at most"),
+            info=translated(MOST),
+            precision=0,
+            minimum=0,
+        )
+    kept = gr.BrowserState("", storage_key=KEPT, secret=KEPT)
+    return ModelPicker(model, card, fetch, stop, most, kept)
 
 
 def choices(models: Models) -> list[tuple[str, str]]:
@@ -209,6 +225,17 @@ class PickerHandlers:
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
             yield (notice(error_text(error), "bad"), SKIP, *loading(False))
 
+    def bound(self, most: float | None, name: str, request: gr.Request) -> tuple[Any, ...]:
+        """Bound the visual tokens of a picture from the next question on."""
+        try:
+            if not is_direct(request):
+                raise InputError(NOT_FROM_AFAR)
+            self.models.bound_tokens(most)  # type: ignore[arg-type]
+        except TokvizError as error:
+            return (notice(error_text(error), "bad"), *self.shown(name))
+        told = "From the next question on, the model is loaded again with this bound."
+        return (notice(told), *self.shown(name))
+
     def stop(self, request: gr.Request) -> None:
         """Stop this tab's download."""
         self.site.stops.stop(f"{request.session_hash} loads")
@@ -235,3 +262,6 @@ def wire_picker(site: Site, screen: Screen, page: gr.Blocks) -> None:
     buttons = [message, picker.card, picker.fetch, picker.stop]
     picker.fetch.click(handlers.fetch, picker.model, buttons, **LOAD)
     picker.stop.click(handlers.stop, None, None, **QUICK)
+    picker.most.submit(
+        handlers.bound, [picker.most, picker.model], [message, *picker.outputs], **QUICK
+    )

@@ -103,12 +103,18 @@ class AskHandlers:
         """Say at once when an upload cannot be used, and what is allowed."""
         try:
             if image:
-                size = size_text(self.site.pictures.picture(image))
+                picture = self.site.pictures.picture(image)
                 hint = photograph_hint(self.site.models) if model == "embedded" else ""
-                return notice(f"Picture of {size}. Type a question and press Ask. {hint}".strip())
+                told = f"Picture of {size_text(picture)}{self.tokens_text(picture, model)}."
+                return notice(f"{told} Type a question and press Ask. {hint}".strip())
         except TokvizError as error:
             return notice(error_text(error), "bad")
         return notice()
+
+    def tokens_text(self, picture: Image.Image, model: str) -> str:
+        """Return the visual tokens that a picture gives, where the model is in memory."""
+        vlm = self.site.models.in_memory(model)
+        return f": {vlm.visual_tokens(picture):,} visual tokens" if vlm is not None else ""
 
 
 def size_text(picture: Image.Image) -> str:

@@ -14,6 +14,7 @@ import tokviz
 from tokviz.errors import InputError, ModelError, Stopped
 from tokviz.models.checkpoints.download import STOPPED
 from tokviz.models.checkpoints.placement import Placement, choose_placement
+from tokviz.models.checkpoints.token_bound import token_bound
 
 from ..setting_readers import SettingError, is_model
 from .stops import Stop
@@ -157,6 +158,29 @@ class Models:
     def placement(self) -> Placement:
         """Return where models are loaded, and in which numbers."""
         return choose_placement(**placing(self.options))
+
+    def in_memory(self, name: str) -> Any:
+        """Return a model that is in memory, or None."""
+        return self._loaded.get(name)
+
+    def bound_tokens(self, most: int | None) -> None:
+        """Bound the visual tokens of one picture for whoever sits at a personal page.
+
+        Models are loaded again at the next question.
+
+        Args:
+            most: 0 for no bound, None for the default of the device.
+
+        Raises:
+            InputError: the page is not personal.
+            ModelError: not a whole number from 0 on.
+        """
+        if not self.personal:
+            raise InputError("the number of visual tokens is the host's to choose on this page.")
+        token_bound(most, "cpu")
+        with self._lock:
+            self.options["max_visual_tokens"] = most
+            self._loaded.clear()
 
     def is_loaded(self, name: str) -> bool:
         """Return whether a model is in memory."""

@@ -27,6 +27,9 @@ class FakeVLM:
         self.info = {"name": "fake", "has_cls": True, "device": "cpu", "dtype": "float32"}
         self.asked: list[tuple[str, list[Any]]] = []
 
+    def visual_tokens(self, images) -> int:
+        return N
+
     def unknown_words(self, prompt: str) -> list[str]:
         return [word for word in prompt.split() if word.startswith("xyz")]
 

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import constants
+from PIL import Image
 
 from components.ask import model_picker
 from components.ask.model_picker import PickerHandlers
+from components.ask.panel import AskHandlers
 from components.runs.models import Models, photograph_hint
 from components.runs.stored_examples import StoredExamples
 from components.settings import Settings, read_settings
@@ -170,3 +172,39 @@ def test_a_photograph_is_not_left_to_the_embedded_model_without_a_word(handlers,
     assert "such as SmolVLM 256M" in photograph_hint(handlers.models)
     assert "choose another model" in photograph_hint(Models(("embedded", "a/b")))
     assert "machine of your own" in photograph_hint(Models())
+
+
+def test_the_bound_on_visual_tokens_is_used_from_the_next_question_on(tmp_path):
+    asked = []
+    models = Models(load=lambda place: asked.append(place) or FakeVLM(), personal=True)
+    handlers = PickerHandlers(Site(Settings(), StoredExamples(tmp_path), models))
+    models.get("embedded")
+    assert "loaded again" in handlers.bound(256, "embedded", asked_by())[NOTICE]["text"]
+    assert models.options["max_visual_tokens"] == 256
+    models.get("embedded")
+    assert len(asked) == 2
+    handlers.bound(None, "embedded", asked_by())
+    assert models.options["max_visual_tokens"] is None
+
+
+@pytest.mark.parametrize("odd", [-1, 2.5, "many", float("nan"), 10**400])
+def test_an_odd_bound_is_refused_and_nothing_changes(handlers, odd):
+    assert handlers.bound(odd, "embedded", asked_by())[NOTICE]["kind"] == "bad"
+    assert "max_visual_tokens" not in handlers.models.options
+
+
+def test_who_comes_through_a_proxy_or_to_a_public_page_sets_no_bound(handlers, tmp_path):
+    through = handlers.bound(4, "embedded", asked_by(via="1.1 proxy"))
+    assert through[NOTICE]["kind"] == "bad"
+    public = PickerHandlers(Site(Settings(), StoredExamples(tmp_path), Models()))
+    assert "host's to choose" in public.bound(4, "embedded", asked_by())[NOTICE]["text"]
+
+
+def test_a_loaded_model_says_how_many_tokens_a_picture_gives(handlers, tmp_path):
+    asking = AskHandlers(handlers.site)
+    file = tmp_path / "one.png"
+    Image.new("RGB", (40, 30)).save(file)
+    assert "visual tokens" not in asking.check_image(str(file), "embedded")["text"]
+    handlers.models.get("embedded")
+    told = asking.check_image(str(file), "embedded")["text"]
+    assert told.startswith("Picture of 40 × 30 pixels: 36 visual tokens.")

@@ -241,6 +241,15 @@ class VLM(Loaded):
         """Turn images and prompt into model inputs, positions and a layout."""
         return preparing.prepare(self, images, prompt)
 
+    def visual_tokens(self, images: Any) -> int:
+        """Return how many visual tokens images give; the processor runs, the model does not.
+
+        Raises:
+            InputError: a picture that cannot be used.
+            ModelError: the processor cannot be used.
+        """
+        return preparing.prepare(self, images, "?").asked.layout.n
+
     def render(self, prompt: str, images: int) -> str:
         """Return the whole prompt text in the model's chat format, image placeholders included."""
         return chat_template.render(self, prompt, images)

@@ -11,6 +11,9 @@ CPU_VISUAL_TOKENS = 3072
 """The bound on a CPU: above every fixed number, and above LLaVA-NeXT's 2,880. A photograph of 12
 megapixels gives 15,301 tokens on Qwen2.5-VL without one."""
 
+MOST = 1_000_000
+"""Above what any processor makes of a picture that is let in."""
+
 
 def token_bound(asked: Any, device: str) -> int:
     """Return the bound; 0 = none.
@@ -20,14 +23,15 @@ def token_bound(asked: Any, device: str) -> int:
         device: where the model runs.
 
     Raises:
-        ModelError: not a whole number from 0 on.
+        ModelError: not a whole number from 0 to MOST.
     """
     if asked is None:
         return CPU_VISUAL_TOKENS if device == "cpu" else 0
     number = whole_number(asked)
-    if number is None or number < 0:
+    if number is None or not 0 <= number <= MOST:
         raise ModelError(
-            f"max_visual_tokens must be a whole number, 0 for no bound, got {str(asked)[:40]!r}."
+            f"max_visual_tokens must be a whole number up to {MOST:,}, 0 for no bound, "
+            f"got {str(asked)[:40]!r}."
         )
     return number
 
