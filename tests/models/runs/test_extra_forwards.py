@@ -11,7 +11,8 @@ from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Features
-from tokviz.models.runs.extra_forwards import ExtraForwards, joined_map
+from tokviz.models.runs.extra_forwards import ExtraForwards
+from tokviz.models.runs.whole_maps import joined_map
 
 PROMPT = "what is this?"
 
@@ -154,7 +155,7 @@ def eager(folder, llava):
 
 def test_rows_agree_with_eager_attention_in_every_layer_when_states_do(llava, eager):
     """Attention made of the captured rows in place of SDPA's: only the capture is compared."""
-    _, parts = llava._graph
+    _, parts = llava.slopes.graph
     for layer, expected in enumerate(eager[0]):
         assert np.abs(joined_map(parts[layer]).numpy() - expected).max() < 1e-6
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,10 +17,10 @@ from tokviz.capture import Capture
 from tokviz.models.attention import observed
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.clock import now
-from tokviz.models.decoder.answer_rules import AnswerRules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
 from tokviz.models.decoder.batch_cache import CachedKeys, can_share
+from tokviz.models.decoder.next_token import NextToken
 from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.recorded_states import RecordedStates, sink_phi
 from tokviz.models.decoder.remove_tokens import DecoderStages
@@ -30,7 +29,6 @@ from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
-from tokviz.models.not_finite import not_finite
 from tokviz.trace.schema import BLOCKS
 
 
@@ -95,14 +93,7 @@ class Lane:
         self.probabilities: list[float] = []
         self.entropies: list[float] = []
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self.logits: torch.Tensor | None = None
-        "float32 [v], the model's own of the next token, or what a contrast made of them."
-        self.finite: torch.Tensor | None = None
-        "bool, whether all of the model's own logits are numbers."
-        self.rules: AnswerRules | None = None
-        "How the next token is chosen; None = the most probable one."
-        self._read_from: torch.Tensor | None = None
-        self._best = (0, 0.0, 0.0)
+        self.next_token = NextToken(model)
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
         self.shared_steps = 0
         self.steps_alone: list[float] = []
@@ -216,8 +207,8 @@ class Lane:
 
     def write(self, token: int | None = None) -> int:
         """Append the chosen next token (or the given one) to the answer; return it."""
-        chosen, probability, entropy = self._next()
-        log_probabilities = self.log_probabilities
+        chosen, probability, entropy = self.next_token.chosen(self.ids)
+        log_probabilities = self.next_token.log_probabilities
         if token is not None and token != chosen:
             chosen, probability = token, float(log_probabilities[token].exp())
         best = log_probabilities.topk(min(self.capture.candidates, len(log_probabilities)))
@@ -234,45 +225,19 @@ class Lane:
 
     def best(self) -> int:
         """Return the next token as greedy generate() chooses it, the lowest id on a tie."""
-        return self._next()[0]
+        return self.next_token.chosen(self.ids)[0]
 
-    def _next(self) -> tuple[int, float, float]:
-        """Return the chosen token, its probability and the entropy: one read per token.
-
-        Raises:
-            ModelError: the model's logits are NaN or infinite.
-        """
-        if self._read_from is not self.logits:
-            self._read_from = self.logits
-            self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
-            best = self._scores().argmax()
-            entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
-            # gather, not logs[best]: a 0-d index would cause a transfer to the host of its own
-            chance = logs.gather(-1, best[None])[0].exp()
-            finite = self.finite.to(logs.device).double()  # type: ignore[union-attr]
-            # one transfer for all four numbers: each transfer waits for the GPU
-            found = torch.stack([best.double(), finite, chance.double(), entropy.double()])
-            token, whole, *numbers = found.tolist()
-            if not whole or math.isnan(numbers[0]):
-                raise not_finite(self.model)
-            self._best = (int(token), *numbers)
-        return self._best
-
-    def _scores(self) -> torch.Tensor:
-        """Return the scores [v] whose highest is the next token."""
-        logits: torch.Tensor = self.logits  # type: ignore[assignment]
-        return logits if self.rules is None else self.rules.scores(logits[None], [self.ids])[0]
+    @property
+    def logits(self) -> torch.Tensor | None:
+        """The next token's logits, float32 [v]; see `NextToken`."""
+        return self.next_token.logits
 
     def early_logits(self) -> torch.Tensor:
         """Return the head's logits of the last row's input state, no layer and no norm, [v]."""
         return self.family.word_logits(self.model, self.entering)  # type: ignore[arg-type]
 
-    def take_logits(self, logits: torch.Tensor) -> None:
-        """Take the model's float32 logits [v] of the next token."""
-        self.logits, self.finite = logits, torch.isfinite(logits).all()
-
     def _take(self, logits: torch.Tensor) -> None:
-        self.take_logits(logits[0, -1].float())
+        self.next_token.take(logits[0, -1].float())
         now(logits.device)
 
     # -- recording --------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Batch:
             self._hand_out_rows()
         seconds = now(logits.device) - began
         for lane, row in zip(self.lanes, logits, strict=True):
-            lane.take_logits(row)
+            lane.next_token.take(row)
             lane.spend(seconds, shared=True)
 
     def join(self, lanes: Sequence[Lane]) -> None:

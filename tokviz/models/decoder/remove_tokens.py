@@ -21,9 +21,11 @@ from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.decoder.cache_eviction import CacheEviction
+from tokviz.models.decoder.masks import prompt_mask, step_mask
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.sets_by_word import SetsByWord
-from tokviz.models.decoder.stage_signals import SignalRecorder, StageState
+from tokviz.models.decoder.signal_recorder import SignalRecorder
+from tokviz.models.decoder.stage_signals import StageState
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows
 from tokviz.models.families.parts import cache_of
@@ -232,7 +234,8 @@ class DecoderStages(AliveRows):
             self.rows_in[layer] = self.alive
             kwargs = self._sliced(full, hidden, layer)
             if self.effect == "mask" and self.done:
-                kwargs["attention_mask"] = self._hiding_mask(layer, kwargs.get("attention_mask"))
+                given, hides = kwargs.get("attention_mask"), self._hidden_rows(layer)
+                kwargs["attention_mask"] = prompt_mask(self.length, hides, given)
             return (hidden, *args[1:]), kwargs
 
         return hook
@@ -282,18 +285,6 @@ class DecoderStages(AliveRows):
         left_out = np.setdiff1d(np.arange(self.entered), seen)
         return self.visual_at_start[torch.as_tensor(left_out, device=self.alive.device)]
 
-    def _hiding_mask(self, layer: int, mask: torch.Tensor | None) -> torch.Tensor:
-        """Return a causal mask that also hides the rows not kept, bool [1, 1, rows, rows].
-
-        True = may attend.
-        """
-        rows = torch.arange(self.length, device=self.alive.device)
-        causal = rows[None] <= rows[:, None]
-        sees = causal if mask is None else _as_bool(mask)[0, 0]
-        sees = sees.index_fill(1, self._hidden_rows(layer), False)  # [q, k], columns hidden
-        # every row attends to itself: a softmax over no key would be not-a-number
-        return (sees | torch.eye(self.length, dtype=torch.bool, device=sees.device))[None, None]
-
     def _shorten(self, hidden: torch.Tensor, done: Reduction, local: torch.Tensor) -> torch.Tensor:
         """Remove rows and write W x to the rows that are kept: [1, rows, d] -> [1, rows', d]."""
         chosen = torch.as_tensor(done.position, device=local.device)  # [m'], one per row of W
@@ -335,10 +326,7 @@ class DecoderStages(AliveRows):
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
             cache, given = cache_of(kwargs).layers[layer], kwargs.get("attention_mask")
             rows, keys = cache.get_seq_length() + 1, cache.keys.shape[-2] + 1
-            sees = torch.ones(1, 1, 1, rows, dtype=torch.bool, device=self.alive.device)
-            sees[..., self._hidden_rows(layer)] = False
-            sees = sees[..., rows - keys :]  # a cache with a sliding window drops the oldest keys
-            sees = sees if given is None else sees & _as_bool(given)
+            sees = step_mask(rows, keys, self._hidden_rows(layer), given)
             return args, {**kwargs, "attention_mask": sees}
 
         return hook
@@ -352,8 +340,3 @@ class DecoderStages(AliveRows):
             return args, kwargs
 
         return hook
-
-
-def _as_bool(mask: torch.Tensor) -> torch.Tensor:
-    """True = may attend, from a bool or an additive mask."""
-    return mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2

@@ -60,7 +60,7 @@ class ContrastBranch:
         before, after = own.log_softmax(-1), made.log_softmax(-1)  # type: ignore[union-attr]
         moved = not torch.allclose(before, after, atol=1e-5, rtol=0)
         self.effects.append((moved, bool(before.argmax() != after.argmax())))
-        self.answer.logits = made
+        self.answer.next_token.logits = made
 
     def effect(self, title: str, tokens: int) -> str:
         """Say what came of it in the first so many tokens."""

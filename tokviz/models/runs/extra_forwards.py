@@ -7,7 +7,6 @@ itself had a reduction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +22,7 @@ from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
+from tokviz.models.runs.answer_gradients import AnswerGradients
 from tokviz.models.runs.control_images import MAKERS
 from tokviz.models.runs.filled_tokens import filled_score, mean_token
 from tokviz.models.runs.image_exit import ImageExit
@@ -37,6 +37,7 @@ from tokviz.models.runs.same_run import (
 )
 from tokviz.models.runs.state_curves import state_curves
 from tokviz.models.runs.teacher_forcing import TeacherForcing, equal_sizes, take
+from tokviz.models.runs.whole_maps import all_rows, joined_map
 from tokviz.trace import Trace
 from tokviz.trace.schema import CONTROLS
 
@@ -64,8 +65,6 @@ class ExtraForwards:
         self.reading = TeacherForcing(loaded, prepared, trace["answer_ids"])
         self.all = np.arange(trace.n)
         self.layers = range(len(loaded.family.decoder(loaded.model).layers))  # type: ignore[arg-type]
-        self._last: tuple[int, dict[int, list[torch.Tensor]]] = (-1, {})
-        "An answer token and its gradients by layer: those of the latest call of `gradients`."
 
     def supply(self, names: Iterable[str]) -> dict[str, Any]:
         """Return functions or arrays by the names of ASKS; only `controls` runs immediately."""
@@ -215,7 +214,7 @@ class ExtraForwards:
         if layer not in self.layers:
             raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
         with self.loaded.guarded():
-            parts = [call.rows(_all_rows(call)) for call in self._calls[layer]]
+            parts = [call.rows(all_rows(call)) for call in self._calls[layer]]
             return joined_map(parts).cpu().numpy()
 
     @cached_property
@@ -237,7 +236,7 @@ class ExtraForwards:
         def cut(call: AttentionCall) -> torch.Tensor | None:
             if call.module.layer_idx not in layers:
                 return None
-            rows = _all_rows(call)
+            rows = all_rows(call)
             hidden = torch.zeros(len(rows), call.key.shape[2], dtype=torch.bool, device=rows.device)
             hidden[:, visual] = True
             if len(rows) == call.key.shape[2]:  # in the call of the prompt, visual rows still see
@@ -271,63 +270,18 @@ class ExtraForwards:
 
     # -- gradients --------------------------------------------------------------------------------
 
-    @contextmanager
-    def _differentiable(self) -> Iterator[TeacherForcing]:
-        """Lock the model with autograd on, and copy the question's tensors.
-
-        Tensors made in inference mode cannot be saved for a backward pass, their copies can.
-        """
-        with self.loaded.guarded(gradients=True):
-            ready = Prepared(
-                self.prepared.asked,
-                {name: value.clone() for name, value in self.prepared.inputs.items()},
-                self.prepared.positions.clone(),
-                self.prepared.text_rows,
-            )
-            reading = TeacherForcing(self.loaded, ready, self.trace["answer_ids"])
-            reading.on_read = self.reading.on_read
-            yield reading
-
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the own answer's log-probability [b] of features [b, n, d]; differentiable."""
-        b = len(features)
-        with self._differentiable() as reading:
-            extra = tuple(one.clone().repeat(b, 1) for one in self._features.extra)
-            found = reading.own_answer([self.all] * b, Features(features.flatten(0, 1), extra))
-            return reading.own(found).sum(-1)
+        return self.slopes.forward(features)
 
     def gradients(self, layer: int, token: int) -> np.ndarray:
         """Return the gradient of one answer token's log-probability by a layer's map, [h, q, q]."""
-        if self._last[0] != token:
-            own, parts = self._graph
-            flat = [part for calls in parts.values() for part in calls]
-            found = torch.autograd.grad(own[token], flat, retain_graph=True, allow_unused=True)
-            filled = iter(
-                torch.zeros_like(part) if grad is None else grad
-                for part, grad in zip(flat, found, strict=True)
-            )
-            grads = {layer: [next(filled) for _ in calls] for layer, calls in parts.items()}
-            self._last = (token, grads)
-        return joined_map(self._last[1][layer]).cpu().numpy()
+        return self.slopes.gradients(layer, token)
 
     @cached_property
-    def _graph(self) -> tuple[torch.Tensor, dict[int, list[torch.Tensor]]]:
-        """The own tokens' log-probabilities [t], differentiable, and the maps by layer."""
-        parts: dict[int, list[torch.Tensor]] = {layer: [] for layer in self.layers}
-
-        def explicit(call: AttentionCall) -> torch.Tensor:
-            weights = call.rows(_all_rows(call))
-            # a map of no visual row or key depends on no tensor that has a gradient
-            if not weights.requires_grad:
-                weights.requires_grad_()
-            parts[call.module.layer_idx].append(weights)  # type: ignore[index]
-            return call.output(weights)
-
-        with self._differentiable() as reading:
-            tokens = self._features.tokens.clone().requires_grad_()
-            extra = tuple(one.clone() for one in self._features.extra)
-            found = reading.own_answer([self.all], Features(tokens, extra), explicit)
-            return reading.own(found)[0], parts
+    def slopes(self) -> AnswerGradients:
+        """The same question with autograd."""
+        return AnswerGradients(self.loaded, self.prepared, self.reading, self._features)
 
 
 SUPPLIED = {
@@ -335,17 +289,6 @@ SUPPLIED = {
     "prompt_statistics", "state_curves", "general_attention", "reworded",
 }  # fmt: skip
 """Keys of ASKS that come from a question and its trace alone."""
-
-
-def joined_map(parts: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Join the maps of consecutive calls [1, h, rows, keys] into one [h, q, q], padded with 0."""
-    q = parts[-1].shape[-1]
-    padded = [torch.nn.functional.pad(p[0].detach(), (0, q - p.shape[-1])) for p in parts]
-    return torch.cat(padded, 1)
-
-
-def _all_rows(call: AttentionCall) -> torch.Tensor:
-    return torch.arange(call.query.shape[2], device=call.query.device)
 
 
 def further_runs(

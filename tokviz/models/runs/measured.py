@@ -14,6 +14,7 @@ import numpy as np
 from tokviz.capture import Capture
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
+from tokviz.models.runs.prefill_share import prefill_share
 from tokviz.models.runs.run import Run
 from tokviz.models.runs.run_notes import notes_of
 from tokviz.models.tower.vision import Vision
@@ -68,7 +69,7 @@ class MeasuredRun(Run):
             score=records[0].reduction.score if records else None,
             seconds=dict(self.view.timings or {}),
             kv_bytes=self.view.kv_bytes,
-            prefill_share=self.prefill_share()["whole_prompt"],
+            prefill_share=prefill_share(self)["whole_prompt"],
             status=tuple(status.sentence for status in self.statuses()),
             notes=tuple(dict.fromkeys(notes)),
             finish=self.view.finish,

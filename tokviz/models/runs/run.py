@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from tokviz.capture import HEADS_LIMIT_BYTES, Capture
-from tokviz.cost import Shape, layer_cost, run_share
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, EditedAttention, FewTokens, NoisedImage, ZeroedTokens
 from tokviz.models.answer_text import end_tokens
@@ -26,6 +25,7 @@ from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.build_trace import build_trace, readout_words, tower_arrays
 from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
+from tokviz.models.runs.prefill_share import prefill_share
 from tokviz.models.runs.preparing import encode
 from tokviz.models.runs.run_notes import notes_of
 from tokviz.models.runs.same_tokens import same_tokens_lane
@@ -111,7 +111,7 @@ class Run:
         whole = self.prepared.inputs["input_ids"]
         rules = answer_rules(self.loaded.model, whole, self.limit)
         self.read_prompt()
-        self.lane.rules = rules
+        self.lane.next_token.rules = rules
         self.view.visual_tokens = len(self.lane.stages.visual)
         if self.recipe.contrast:
             self.contrast = ContrastBranch(self.recipe.contrast, self.lane, self.branch_lane)
@@ -251,21 +251,6 @@ class Run:
         if self.contrast:
             self.view.kv_bytes += self.contrast.kv_bytes
 
-    def prefill_share(self) -> dict[str, float]:
-        """Return the prefill's theoretical cost relative to that of the whole prompt."""
-        config = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
-        shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
-        records = [*self.prefill_input.records, *self.lane.stages.records()]
-        n = self.prepared.asked.layout.n
-        text, unmerged = len(self.prepared.asked.prompt_ids) - n, bool(self.lane.stages.unmerged)
-        whole = self.view.total_visual_tokens  # a smaller picture has fewer tokens from the start
-
-        def compared(rows: int) -> float:
-            part = layer_cost(n + rows, shape) / layer_cost(whole + rows, shape)
-            return part * run_share(records, n, shape, rows, unmerged)
-
-        return {"visual_tokens": compared(0), "whole_prompt": compared(text)}
-
     def finish(self, reason: str) -> None:
         """Build the trace; `reason` says why the answer ended, a key of FINISHES."""
         self.lane.leave()
@@ -285,7 +270,7 @@ class Run:
                 **self.loaded.info,
                 "date": datetime.now(UTC).date().isoformat(),
                 "positions": [s.position_policy for s in self.plan.steps],
-                "prefill_share": self.prefill_share(),
+                "prefill_share": prefill_share(self),
                 "status": [status.as_json() for status in self.statuses()],
             },
             (

@@ -1,0 +1,26 @@
+"""The theoretical cost of a run's prefill, relative to that of the whole prompt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tokviz.cost import Shape, layer_cost, run_share
+
+if TYPE_CHECKING:
+    from tokviz.models.runs.run import Run
+
+
+def prefill_share(run: Run) -> dict[str, float]:
+    """Return the share over the visual tokens alone, and over the whole prompt."""
+    config = run.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
+    shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+    records = [*run.prefill_input.records, *run.lane.stages.records()]
+    n = run.prepared.asked.layout.n
+    text, unmerged = len(run.prepared.asked.prompt_ids) - n, bool(run.lane.stages.unmerged)
+    whole = run.view.total_visual_tokens  # a smaller picture has fewer tokens from the start
+
+    def compared(rows: int) -> float:
+        part = layer_cost(n + rows, shape) / layer_cost(whole + rows, shape)
+        return part * run_share(records, n, shape, rows, unmerged)
+
+    return {"visual_tokens": compared(0), "whole_prompt": compared(text)}
