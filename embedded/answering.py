@@ -12,8 +12,6 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration, LlavaProc
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from embedded.export import MODEL
-from embedded.model import TOKENS
-from embedded.packing import BEFORE
 
 
 class Answerer:
@@ -21,6 +19,9 @@ class Answerer:
 
     def __init__(self, model: LlavaForConditionalGeneration, processor: LlavaProcessor):
         self.model, self.processor = model.eval(), processor
+        vision = model.config.vision_config
+        self.tokens = (vision.image_size // vision.patch_size) ** 2
+        "Visual tokens of a picture."
 
     @classmethod
     def load(cls, folder: Path = MODEL) -> "Answerer":
@@ -39,7 +40,7 @@ class Answerer:
         """Encode pictures once.
 
         Returns:
-            ``features`` [b, 144, d] behind the projector, and ``cls`` [b, 144]: attention of
+            ``features`` [b, n, d] behind the projector, and ``cls`` [b, n]: attention of
             [CLS] to the patches in the feature layer, mean over heads; rows sum to at most 1.
         """
         pixel_values = self.processor.image_processor(list(images), return_tensors="pt")
@@ -56,14 +57,14 @@ class Answerer:
         """Answer one question per row of features by greedy generation.
 
         Args:
-            features: projected visual tokens, [questions, 144, d].
+            features: projected visual tokens, [questions, n, d].
             texts: the questions.
             keep: numbers of the visual tokens to keep, ascending, [questions, k]; they keep their
                 positions. None = all.
             most: largest number of questions in one batch.
         """
         if keep is None:
-            keep = torch.arange(TOKENS).expand(len(texts), -1)
+            keep = torch.arange(self.tokens).expand(len(texts), -1)
         asked = [self.processor.tokenizer(self.prompt(text)).input_ids for text in texts]
         groups: dict[int, list[int]] = defaultdict(list)
         for i, ids in enumerate(asked):
@@ -80,13 +81,12 @@ class Answerer:
     def generate(self, asked: list[list[int]], features: Tensor, keep: Tensor) -> list[str]:
         """Generate for prompts of equal length with the kept visual tokens spliced in."""
         ids = torch.tensor(asked)
-        count = keep.shape[1]
+        count, place = keep.shape[1], asked[0].index(self.model.config.image_token_id)
         image = torch.full((len(ids), count), self.model.config.image_token_id)
-        input_ids = torch.cat([ids[:, :BEFORE], image, ids[:, BEFORE + 1 :]], 1)
-        rest = torch.arange(BEFORE + TOKENS, TOKENS + ids.shape[1] - 1).expand(len(ids), -1)
-        position_ids = torch.cat(
-            [torch.arange(BEFORE).expand(len(ids), -1), keep + BEFORE, rest], 1
-        )
+        input_ids = torch.cat([ids[:, :place], image, ids[:, place + 1 :]], 1)
+        rest = torch.arange(place + self.tokens, self.tokens + ids.shape[1] - 1)
+        before = torch.arange(place).expand(len(ids), -1)
+        position_ids = torch.cat([before, keep + place, rest.expand(len(ids), -1)], 1)
         kept = features.gather(1, keep[..., None].expand(-1, -1, features.shape[-1]))
         out = self.model.generate(
             input_ids=input_ids,
@@ -94,7 +94,8 @@ class Answerer:
             position_ids=position_ids,
             mm_encoder_outputs={"image": BaseModelOutputWithPooling(pooler_output=list(kept))},
         )
-        return self.processor.batch_decode(out[:, input_ids.shape[1] :], skip_special_tokens=True)
+        said = self.processor.batch_decode(out[:, input_ids.shape[1] :], skip_special_tokens=True)
+        return [text.strip() for text in said]
 
 
 def cls_attention(model: LlavaForConditionalGeneration, hidden_states: Sequence[Tensor]) -> Tensor:

@@ -18,13 +18,12 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from embedded.batches import to_pixel_values
-from embedded.world import FIRST, SIDE, VARIED, World, scene
+from embedded.world import SIDE, VARIED, WORLDS, World, scene
 from tokviz.models.checkpoints.known_pictures import Gaussian, KnownPictures
 
 QUANTILE = 0.995
 SHRINKAGE = 0.05
 """How far a covariance is drawn to a ball, against directions that no scene used."""
-WORLDS = {"first": FIRST, "varied": VARIED}
 
 
 def fit_gaussian(vectors: Tensor) -> Gaussian:

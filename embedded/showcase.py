@@ -1,8 +1,8 @@
 """Makes the example pictures of the lab, and finds real hallucinations of the model.
 
-``python -m embedded.showcase FONT SEED:QUESTION:TRUTH ...`` searches held-out scenes for wrong
-answers that name what is not there (hallucinations.json), and draws example scenes in 576 x 576
-pixels with the answers that the shipped model gives to them (assets/examples).
+``python -m embedded.showcase WORLD FONT SEED:QUESTION:TRUTH ...`` searches held-out scenes of a
+world for wrong answers that name what is not there (hallucinations.json), and draws example scenes
+in 576 x 576 pixels with the answers that the shipped model gives to them (assets/examples).
 """
 
 import json
@@ -18,7 +18,7 @@ from embedded.export import MODEL
 from embedded.questions import Question, ask_description, ask_existence, ask_what, missing_partners
 from embedded.sprites import render_atlas
 from embedded.things import NAMES
-from embedded.world import Scene, scene
+from embedded.world import WORLDS, Scene, scene
 
 logger = logging.getLogger(__name__)
 EXAMPLES = MODEL.parent / "examples"
@@ -45,17 +45,19 @@ def traps(view: Scene) -> Iterator[Question]:
     yield ask_description(view, rng)
 
 
-def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
+def find_hallucinations(model: Answerer, world: str, wanted: int, tries: int) -> list[dict]:
     """Search held-out scenes for answers that name what is not there.
 
     Args:
         model: the shipped model.
+        world: a key of WORLDS.
         wanted: how many to give back; existence questions come first.
         tries: how many scenes to look at.
     """
     found: list[dict] = []
     for start in range(10_000, 10_000 + tries, 100):
-        scenes = [scene(seed, "test") for seed in range(start, start + 100)]
+        seeds = range(start, start + 100)
+        scenes = [scene(seed, "test", world=WORLDS[world]) for seed in seeds]
         scenes = [view for view in scenes if missing_partners(view)]
         pairs = [(i, q) for i, view in enumerate(scenes) for q in traps(view)]
         features = model.look([view.image for view in scenes]).features
@@ -64,7 +66,7 @@ def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
             known = any((c["seed"], c["kind"]) == (scenes[i].seed, q.kind) for c in found)
             if not known and invents(scenes[i], q, answer):
                 found.append(
-                    {"seed": scenes[i].seed, "split": "test", "question": q.text,
+                    {"seed": scenes[i].seed, "split": "test", "world": world, "question": q.text,
                      "kind": q.kind, "answer": answer, "truth": q.answer}
                 )  # fmt: skip
         yes = sum(case["kind"] == "existence" for case in found)
@@ -76,18 +78,21 @@ def find_hallucinations(model: Answerer, wanted: int, tries: int) -> list[dict]:
     return (yes[: max(wanted * 2 // 3, wanted - len(rest))] + rest)[:wanted]
 
 
-def draw_large(seed: int, atlas: Path, file: Path) -> Scene:
+def draw_large(seed: int, world: str, atlas: Path, file: Path) -> Scene:
     """Draw a test scene in 576 pixels from full-size sprites."""
-    view = scene(seed, "test", LARGE, atlas)
+    view = scene(seed, "test", LARGE, atlas, WORLDS[world])
     view.image.save(file, optimize=True)
     return view
 
 
-def make_examples(model: Answerer, font: str, cases: list[tuple[int, str, str]]) -> list[dict]:
+def make_examples(
+    model: Answerer, world: str, font: str, cases: list[tuple[int, str, str]]
+) -> list[dict]:
     """Draw example scenes and note what the model answers to their large pictures.
 
     Args:
         model: the shipped model.
+        world: a key of WORLDS.
         font: path of Noto Color Emoji.
         cases: number of a test scene, question, right answer.
     """
@@ -98,24 +103,25 @@ def make_examples(model: Answerer, font: str, cases: list[tuple[int, str, str]])
         made = []
         for i, (seed, question, truth) in enumerate(cases, start=1):
             file = EXAMPLES / f"scene_{i}.png"
-            view = draw_large(seed, atlas, file)
+            view = draw_large(seed, world, atlas, file)
             answer = model.answer(model.look([view.image]).features, [question])[0]
-            made.append({"file": file.name, "seed": seed, "prompt": question, "answer": answer,
-                         "truth": truth,
-                         "things": [f"{t.name} {t.place}" for t in view.things]})  # fmt: skip
+            things = [f"{t.name} {t.place}" for t in view.things]
+            case = {"file": file.name, "seed": seed, "world": world, "prompt": question}
+            made.append(case | {"answer": answer, "truth": truth, "things": things})
     return made
 
 
-def main(font: str, cases: list[tuple[int, str, str]]) -> None:
+def main(world: str, font: str, cases: list[tuple[int, str, str]]) -> None:
     """Write both files with the shipped model."""
     model = Answerer.load()
-    found = find_hallucinations(model, 12, 3000)
+    found = find_hallucinations(model, world, 12, 3000)
     (MODEL / "hallucinations.json").write_text(json.dumps(found, indent=1) + "\n")
-    made = make_examples(model, font, cases)
+    made = make_examples(model, world, font, cases)
     (EXAMPLES / "examples.json").write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    chosen = [case.split(":") for case in sys.argv[2:]]
-    main(sys.argv[1], [(int(seed), question, truth) for seed, question, truth in chosen])
+    world, font, *given = sys.argv[1:]
+    chosen = [case.split(":") for case in given]
+    main(world, font, [(int(seed), question, truth) for seed, question, truth in chosen])

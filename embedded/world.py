@@ -44,6 +44,9 @@ FIRST = World("", 0.8, ("gradient",), tuple(GLYPHS))
 VARIED = World("varied ", 0.5, tuple(KINDS), (*GLYPHS, *POPULAR, *POPULAR))
 """The world of embedded model 2."""
 
+WORLDS = {"first": FIRST, "varied": VARIED}
+"""Every world by the name that commands and files give it."""
+
 
 @dataclass(frozen=True)
 class Thing:

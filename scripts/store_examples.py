@@ -18,7 +18,7 @@ from PIL import Image
 
 import tokviz
 from components.widgets.widget import ASSETS
-from embedded.world import scene
+from embedded.world import WORLDS, scene
 from scripts import store_film
 from tokviz.images import open_image
 from tokviz.time_ratio import with_repeats
@@ -44,7 +44,8 @@ def cases(assets: Path) -> Iterator[dict[str, Any]]:
     others = [c for c in _read(assets / "model" / "hallucinations.json") if c["seed"] not in shown]
     for number, found in enumerate(others[:MOST_MISTAKES]):
         name = f"mistake_{number + 1}"
-        picture = scene(found["seed"], found["split"]).image
+        world = WORLDS[found.get("world", "first")]
+        picture = scene(found["seed"], found["split"], world=world).image
         case = {"name": name, "file": f"traces/{name}.png", "prompt": found["question"]}
         view = {"view": {"map": "attention", "words": [0]}}
         yield case | {"image": picture} | view | mistake(found["truth"])
