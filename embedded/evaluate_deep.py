@@ -1,8 +1,8 @@
 """What does model 2 show of what it was made to show? ``python -m embedded.evaluate_deep FOLDER``
 
 FOLDER holds an exported model. Measures the nine points of its card on held-out scenes, writes
-measured.json beside the weights and prints the table, each figure with its goal and with what is
-published of real models.
+measured.json and the card beside the weights and prints the table, each figure with its goal and
+with what is published of real models.
 """
 
 import argparse
@@ -21,9 +21,11 @@ from embedded.habit_exam import captions, chair_of, held_out, partners, pope
 from embedded.room_exam import room
 from embedded.sink_exam import report
 from embedded.subwords import COMPOUND
+from embedded.tables import BEGIN, END
 
 logger = logging.getLogger(__name__)
 QUARTER = 144
+CARD = Path(__file__).with_name("deep_card.md")
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,16 @@ def table(found: dict) -> str:
     return "\n".join(lines)
 
 
+def write_card(folder: Path, found: dict) -> None:
+    """Write README.md of an exported model, with the table of its measurements."""
+    text = CARD.read_text("utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    shown = f"{before}{BEGIN}\n{table(found)}\n{END}{after}"
+    (folder / "README.md").write_text(shown, "utf-8")
+
+
 def main() -> None:
-    """Measure a folder and print the table."""
+    """Measure a folder, write its card and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="an exported model")
     parser.add_argument("--scenes", type=int, default=200)
@@ -136,6 +146,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     found = measure(options.folder, options.scenes)
     (options.folder / "measured.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_card(options.folder, found)
     print(table(found))  # noqa: T201
 
 

@@ -5,10 +5,11 @@ import torch
 from PIL import Image
 
 from embedded.domain import fit, quarters
-from embedded.evaluate_deep import LINES, policy_gap, table
+from embedded.evaluate_deep import LINES, policy_gap, table, write_card
 from embedded.exams import auc, gather, overall, shares
 from embedded.habit_exam import chair_of
 from embedded.sink_exam import Look, visual_report
+from embedded.tables import BEGIN, END
 from embedded.world import Scene, Thing
 
 
@@ -56,7 +57,7 @@ def test_visual_sinks_are_counted_with_the_attention_that_lands_on_them():
     assert found == {"visual_sinks": 1.0, "share_of_image_attention": 0.75}
 
 
-def test_the_table_has_a_line_for_every_goal():
+def test_the_table_has_a_line_for_every_goal_and_stands_in_the_card(tmp_path):
     share = {"share": 0.5}
     found = {
         "sinks": {"sink_dims": [], "layers_with_40_percent": 0.0, "accuracy": 1.0,
@@ -71,4 +72,7 @@ def test_the_table_has_a_line_for_every_goal():
     found["policies"] = {"a": {"144": {"keep": 0.9, "repack": 0.9}}}
     lines = table(found).splitlines()
     assert len(lines) == 2 + len(LINES)
+    write_card(tmp_path, found)
+    card = (tmp_path / "README.md").read_text()
+    assert table(found) in card.split(BEGIN)[1].split(END)[0]
     assert {line.point[0] for line in LINES} == set("123456789")
