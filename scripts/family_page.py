@@ -10,7 +10,8 @@ from scripts.method_pages import table
 from tokviz.catalog import marked
 from tokviz.text.lines import lines_of
 
-ROWS = Path(__file__).parents[1] / "docs" / "families.jsonl"
+DOCS = Path(__file__).parents[1] / "docs"
+ROWS, REAL = DOCS / "families.jsonl", DOCS / "real_weights.jsonl"
 KINDS = {"method": "Methods", "analysis": "Analyses", "mitigation": "Mitigations"}
 KEEP, RAN = 16, "✓"
 HEAD = """# What runs on which family
@@ -26,6 +27,16 @@ python -m scripts.family_matrix
 
 tries everything again (13 minutes on a core shared with other work) and writes one line per
 attempt to [families.jsonl](families.jsonl); `make docs` writes this page from those lines."""
+REAL_HEAD = """The tables above are of tiny models with random weights. The makers of tokviz have
+no published weights to run. Whoever has them tries the promises of a family (the answer is that of
+`generate()` to the bit, removing equals masking, boxes are where tokens look) on a checkpoint by
+
+```
+python -m tokviz check-model --model OWNER/NAME --json > result.json
+```
+
+and sends the file in by the form *Result on real weights*; it becomes a line of
+`docs/real_weights.jsonl` with the sender's name."""
 NOTES = """One example each; other methods and families are refused in the same words, with
 their own names and numbers."""
 
@@ -61,8 +72,26 @@ def page() -> str:
         ran = sum(not row.refusal for row in of_kind)
         parts += [f"## {title}", f"{ran} of {len(of_kind)} ran.", grid(of_kind, notes)]
     said = "\n".join(f"{number}. {words}" for number, words in notes.values())
-    parts += ["## The words of a refusal", NOTES, said]
+    parts += ["## The words of a refusal", NOTES, said, "## Run on real weights", REAL_HEAD]
+    parts += [real_weights()]
     return "\n\n".join(parts) + "\n"
+
+
+def real_weights() -> str:
+    """Return the table of results that were sent in, or the sentence that there is none."""
+    if not REAL.exists():
+        return "No result has been sent in so far."
+    found = [json.loads(line) for line in lines_of(REAL.read_text(encoding="utf-8"))]
+    lines = [
+        [
+            f"{one['model']} {one['revision']}".strip(), f"{one['dtype']}, {one['device']}",
+            f"{len(one['promises']) - one['broken']} of {len(one['promises'])}",
+            f"{one['tokviz']}, transformers {one['transformers']}", one["by"], one["date"],
+        ]
+        for one in found
+    ]  # fmt: skip
+    heads = ["model", "run in", "promises kept", "versions", "by", "on"]
+    return table(heads, lines)
 
 
 def grid(rows: list[Attempt], notes: dict[str, tuple[int, str]]) -> str:

@@ -25,6 +25,7 @@ COMMANDS = {
     "search --for keep": [*ASKED, "--for", "keep", "--method", "divprune"],
     "check-method": ["norm"],
     "check-family": ["family_of_ours"],
+    "check-model": [],
     "sweep": [
         ".",
         "--prompt",
@@ -40,7 +41,15 @@ COMMANDS = {
 WITHOUT_MODEL = {"import", *catalog.LISTS}
 AT = (1, 150, 1500)
 """Numbers of module calls: in the tower, in the first answer, in what comes after it."""
-ANSWER_FIRST = ("answer", "diagnose", "check", "search", "check-method", "check-family")
+ANSWER_FIRST = (
+    "answer",
+    "diagnose",
+    "check",
+    "search",
+    "check-method",
+    "check-family",
+    "check-model",
+)
 """Commands that have something to show at the last of these."""
 
 

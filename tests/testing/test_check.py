@@ -114,6 +114,11 @@ def test_commands_print_every_promise_and_fail_where_one_is_broken(
     assert main(["check-method", planted("planted", one_too_many), "--json"]) == 1
     record = json.loads(capsys.readouterr().out)
     assert record["broken"] == sum(not one["kept"] for one in record["promises"])
+    assert main(["check-model", "--model", "owner/name", "--revision", "v2", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert (record["model"], record["revision"]) == ("owner/name", "v2")
+    assert (record["broken"], record["dtype"], record["family"]) == (0, "float32", "llava")
+    assert len(record["promises"]) > 10
     (tmp_path / "my_family.py").write_text("x = 1\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])

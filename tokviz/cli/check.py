@@ -1,4 +1,4 @@
-"""python -m tokviz check-method and check-family: are the promises of a plugin kept?"""
+"""python -m tokviz check-method, check-family and check-model: are the promises kept?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ BUILDER = "tiny"
 
 
 def add_checks(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
-    """Describe the two commands."""
+    """Describe the three commands."""
     method = add_parser("check-method", help="try the promises of a reduction method")
     name = method.add_argument("name", metavar="NAME", help="see: tokviz methods")
     name.completer = lambda **_: list(tokviz.METHODS)  # type: ignore[attr-defined]
@@ -38,6 +41,11 @@ def add_checks(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     family.add_argument("--all", action="store_true", help="also every method and analysis")
     family.add_argument("--json", action="store_true", help="print one JSON object")
     family.set_defaults(run=run_family)
+    model = add_parser("check-model", help="try the promises on a checkpoint with real weights")
+    add_model_flags(model)
+    model.add_argument("--all", action="store_true", help="also every method and analysis")
+    model.add_argument("--json", action="store_true", help="print one JSON object, to be sent in")
+    model.set_defaults(run=run_model)
 
 
 def run_method(arguments: argparse.Namespace) -> int:
@@ -66,8 +74,45 @@ def run_family(arguments: argparse.Namespace) -> int:
     return report(arguments, lambda told: testing.check_family(source, told, arguments.all))
 
 
-def report(arguments: argparse.Namespace, check: Callable[[Any], list[Any]]) -> int:
-    """Print every promise with what became of it; return the exit status."""
+def run_model(arguments: argparse.Namespace) -> int:
+    """Try the promises on a model; with --json the line that docs/families.md is written from."""
+    vlm = tokviz.load(arguments.model, **load_options(arguments))
+    testing = import_module("tokviz.testing")
+    check = partial(testing.check_model, vlm, everything=arguments.all)
+    return report(arguments, check, facts(vlm, arguments))
+
+
+def facts(vlm: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return which model was run, in which numbers, on what and when."""
+    device = vlm.info["device"]
+    if device.startswith("cuda"):
+        device = import_module("torch").cuda.get_device_name(device)
+    return {
+        "model": arguments.model,
+        "revision": arguments.revision or "",
+        "family": vlm.info["family"],
+        "parameters": vlm.info["parameters"],
+        "dtype": vlm.info["dtype"],
+        "device": device,
+        "date": datetime.now(UTC).date().isoformat(),
+        "tokviz": tokviz.__version__,
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+
+
+def report(
+    arguments: argparse.Namespace,
+    check: Callable[[Any], list[Any]],
+    about: dict[str, Any] | None = None,
+) -> int:
+    """Print every promise with what became of it; return the exit status.
+
+    Args:
+        arguments: of the command.
+        check: tries the promises, and tells each.
+        about: further entries of the JSON object.
+    """
     lines: list[dict[str, Any]] = []
 
     def told(promise: str, broken: Any) -> None:
@@ -83,7 +128,8 @@ def report(arguments: argparse.Namespace, check: Callable[[Any], list[Any]]) -> 
         check(told)
     broken = sum(not one["kept"] for one in lines)
     if arguments.json:
-        print(json.dumps({"broken": broken, "promises": lines}, ensure_ascii=False))
+        found = {**(about or {}), "broken": broken, "promises": lines}
+        print(json.dumps(found, ensure_ascii=False))
     else:
         print(f"{len(lines) - broken} of {len(lines)} promises kept")
     return status_of(stop) or int(bool(broken))

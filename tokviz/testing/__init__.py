@@ -12,6 +12,6 @@ Both return the broken promises. `tokviz check-method NAME` and `tokviz check-fa
 same in a shell. Nothing has to be entered in a list.
 """
 
-from tokviz.testing.check import Broken, check_family, check_method, family_promises
+from tokviz.testing.check import Broken, check_family, check_method, check_model, family_promises
 
-__all__ = ["Broken", "check_family", "check_method", "family_promises"]
+__all__ = ["Broken", "check_family", "check_method", "check_model", "family_promises"]

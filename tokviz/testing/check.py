@@ -63,7 +63,12 @@ def check_family(
     Raises:
         ModelError: it cannot be loaded, as when its family is not registered.
     """
-    return tried(family_promises(tokviz.load(source), everything), told)
+    return check_model(tokviz.load(source), told, everything)
+
+
+def check_model(vlm: VLM, told: Told | None = None, everything: bool = False) -> list[Broken]:
+    """Return the promises that a loaded model breaks; the arguments of `check_family`."""
+    return tried(family_promises(vlm, everything), told)
 
 
 def family_promises(vlm: VLM, everything: bool = False) -> Iterator[Promise]:

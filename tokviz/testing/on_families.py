@@ -21,6 +21,8 @@ from tokviz.testing.pictures import PROMPT, WORDS, kept, pictures
 
 NEAR = 1e-4
 """Largest difference of logits in float32 that counts as equal where sums have another order."""
+STEPS_IN_16_BITS = 4
+"""The same in float16 and bfloat16, in steps of the number type at the largest logit."""
 SMALL: dict[str, dict[str, Any]] = {
     "shapley": {"side": 3}, "leave_out": {"side": 3}, "integrated_gradients": {"steps": 4},
 }  # fmt: skip
@@ -132,8 +134,17 @@ def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
     n = prepared.asked.layout.n
     left = np.sort(np.random.default_rng(1).permutation(n)[: max(1, n // 2)])
     (ours, *_), _ = run_plan(vlm, prepared, chosen(Reduction.select(left, n)))
-    far = float((ours - masked(vlm, prepared, left)).abs().max())
-    kept(far < NEAR, f"logits differ by up to {far:.3g}, at most {NEAR:g} is rounding")
+    theirs = masked(vlm, prepared, left)
+    far, near = float((ours - theirs).abs().max()), rounding(vlm, theirs)
+    kept(far < near, f"logits differ by up to {far:.3g}, at most {near:.2g} is rounding")
+
+
+def rounding(vlm: VLM, logits: torch.Tensor) -> float:
+    """Return the largest difference of logits that counts as equal in the model's number type."""
+    kind = vlm.model.dtype
+    if kind not in (torch.float16, torch.bfloat16):
+        return NEAR
+    return STEPS_IN_16_BITS * torch.finfo(kind).eps * float(logits.abs().max())  # type: ignore[arg-type]
 
 
 def untouched(vlm: VLM) -> None:
