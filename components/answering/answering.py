@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from tokviz import METHODS
 from tokviz.errors import InputError, TokvizError
 from tokviz.images import PREVIEW_SIDE, preview_jpeg
@@ -150,7 +152,7 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
     yield PageUpdate("Reading the picture …")
     numbers, last, views = [FULL, *plans], 0.0, []
     drawn = as_list(image)
-    sources = [data_url(preview_jpeg(one, side_among(len(drawn), PREVIEW_SIDE))) for one in drawn]
+    sources: list[str] = []
     deadline = time.monotonic() + request.seconds
     lanes = list(plans.values())
     with (
@@ -166,8 +168,8 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
             if now - last < UPDATE_INTERVAL_S:
                 continue
             last = now
+            sources = [""] * len(drawn) if sources else previews_of(drawn, views[0])  # sent once
             picture = pending_payload(drawn, request.prompt, views[0].tokens, sources)
-            sources = [""] * len(drawn)  # sent once: the page keeps them
             value = _lanes(run, request, numbers, views, refused, vlm.info, "running")
             text = f"Answering, with {views[0].total_visual_tokens:,} visual tokens …"
             yield PageUpdate(text, picture=picture, lanes=value)
@@ -181,6 +183,16 @@ def answering(site: Site, request: RunRequest, flag: Stop) -> Iterator[PageUpdat
         value["models"] = list(models.names)
     text, kind = end_message(models, vlm, run, flag.is_set())
     yield PageUpdate(text, kind, lanes=value, run=run)
+
+
+def previews_of(drawn: Sequence[Image.Image], view: LaneView) -> list[str]:
+    """Return the pictures as data URLs: those of the run, which are in its trace later.
+
+    A film's run has fewer, one for each group of frames; then they are made here.
+    """
+    if len(view.previews) == len(drawn):
+        return [data_url(one) for one in view.previews]
+    return [data_url(preview_jpeg(one, side_among(len(drawn), PREVIEW_SIDE))) for one in drawn]
 
 
 @contextmanager

@@ -78,6 +78,7 @@ def test_the_saved_files_hold_what_is_shown(watched, url, tmp_path):
     values = explorer(page, "Array.from(x.values)")
     table = list(csv.DictReader(StringIO(saved(page, "Numbers (CSV)").decode())))
     np.testing.assert_allclose([float(row["attention"]) for row in table], values, rtol=1e-5)
+    assert table[0]["run"] == page.locator("#tv-explorer [data-part=facts]").inner_text()
     record = json.loads(saved(page, "Numbers (JSON)"))
     assert [row["token"] for row in record["tokens"]] == list(range(36))
     assert Image.open(BytesIO(saved(page, "Picture card (PNG)"))).width == 2400

@@ -7,15 +7,16 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
 from tests.view.fakes import fake_trace, merged, pruned, stage, tiled_trace
 from tokviz.errors import InputError
 from tokviz.view import page_file
 from tokviz.view.overlay import overlay_payload
 from tokviz.view.page_file import page_html, save_page
+from tokviz.view.run_facts import facts_line
 from tokviz.view.still import colours, draw, scaled, sheet
-from tokviz.view.walk import Frame, caption, walk_frames, walk_gif
+from tokviz.view.walk import Frame, caption, footer, walk_frames, walk_gif
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -60,6 +61,13 @@ def test_the_film_has_one_frame_per_step():
     film = Image.open(BytesIO(walk_gif(fake_trace(stages=(stage(merged(6, 2)),)), side=120)))
     assert film.n_frames == 6
     assert film.size[0] == 120
+
+
+def test_the_film_says_what_the_run_is_about():
+    trace = fake_trace(stages=(stage(merged(6, 2)),))
+    lines = footer(trace, 100, ImageFont.load_default(size=12))
+    assert " ".join(lines) == facts_line(trace)
+    assert len(lines) > 2
 
 
 def test_every_image_and_tile_lies_on_the_sheet():

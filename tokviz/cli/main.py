@@ -50,6 +50,7 @@ from tokviz.time_ratio import with_repeats
 from tokviz.trace import export
 from tokviz.trace.decisions import read_decisions
 from tokviz.trace.stages import CUT_OFF_WORDS
+from tokviz.view.run_facts import facts_line
 
 MAX_NEW_TOKENS = 64
 
@@ -194,6 +195,7 @@ def _answer(arguments: argparse.Namespace) -> int:
         print(json.dumps(record, ensure_ascii=False))
     else:
         print(record["answer"])
+        print(facts_line(trace), file=sys.stderr)
         print(_summary(record), file=sys.stderr)
         if ratios:
             share = record["prefill_share"]["whole_prompt"]

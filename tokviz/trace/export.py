@@ -21,6 +21,8 @@ def answer_record(trace: Trace) -> dict[str, Any]:
     """Return one run as JSON-ready values: no arrays, no NaN."""
     return {
         "model": str(trace.model.get("name", "")),
+        "date": str(trace.model.get("date") or ""),
+        "unseen": _number(trace.layout.unseen_share),
         "prompt": trace.prompt,
         "answer": trace.answer,
         "finish": trace.finish,

@@ -23,5 +23,7 @@ class LaneView:
     timings: dict[str, float] | None = None
     "Seconds so far, as in a trace: see `timings` in docs/trace_format.md."
     trace: Trace | None = None
+    previews: tuple[bytes, ...] = ()
+    "JPEG previews of the prompt's pictures, as traces hold them; in the first lane only."
     finish: str = ""
     "Why the answer ended, a key of `tokviz.trace.stages.FINISHES`; empty while it is written."

@@ -89,6 +89,14 @@ class Layout:
         other = np.flatnonzero(~same)
         return np.arange(other[-1] + 1 if len(other) else 0, newline)
 
+    @property
+    def unseen_share(self) -> float:
+        """Share of the pictures' area that no tile covers, 0 to 1."""
+        shown = {tile.image for tile in self.tiles}
+        area = sum(width * height for i, (width, height) in enumerate(self.sizes) if i in shown)
+        strips = [strip for i in sorted(shown) for strip in self.unseen(i)]
+        return sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in strips) / area if area else 0.0
+
     def unseen(self, image: int) -> list[tuple[float, float, float, float]]:
         """Return the rectangles of an image that no tile covers (a centre crop's margins)."""
         width, height = self.sizes[image]

@@ -14,11 +14,7 @@ from tokviz.view.run_names import mitigation_name, stage_name
 
 def unseen_share(trace: Trace) -> float:
     """Return the share of the pictures' area that no visual token covers, 0 to 1."""
-    layout = trace.layout
-    shown = {tile.image for tile in layout.tiles}
-    area = sum(width * height for i, (width, height) in enumerate(layout.sizes) if i in shown)
-    strips = [strip for i in sorted(shown) for strip in layout.unseen(i)]
-    return sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in strips) / area if area else 0.0
+    return trace.layout.unseen_share
 
 
 def seen_sentence(trace: Trace) -> str:

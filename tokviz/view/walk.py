@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
 from tokviz.view.fates import PLACES, tokens_left
+from tokviz.view.run_facts import facts_line
 from tokviz.view.run_names import stage_name
 from tokviz.view.still import paint, scaled, sheet
 from tokviz.view.words import text_tokens
@@ -20,6 +22,8 @@ IN_LAYERS = ("language_model", "cache")
 """Places whose stages belong to a layer of the language model."""
 STRIP = 46
 """Height of the caption in pixels."""
+FOOT_LINE = 16
+"""Height of a line below the picture in pixels."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +116,29 @@ def _draw(
     heat = attention is not None and frame.layer is not None
     share = scaled(attention[frame.layer], high=high) if heat else None  # type: ignore[index]
     image = paint(paper, share, whole.fate, whole.group)  # type: ignore[arg-type]
-    page = Image.new("RGB", (image.width, image.height + STRIP), "white")
+    small = ImageFont.load_default(size=12)
+    foot = footer(trace, image.width - 12, small)
+    below = STRIP + image.height
+    page = Image.new("RGB", (image.width, below + FOOT_LINE * len(foot) + 8), "white")
     page.paste(image, (0, STRIP))
+    pen = ImageDraw.Draw(page)
     font = ImageFont.load_default(size=16)
-    ImageDraw.Draw(page).text((6, 4), caption(trace, frame), fill="#1b2129", font=font)
+    pen.text((6, 4), caption(trace, frame), fill="#1b2129", font=font)
+    for number, line in enumerate(foot):
+        pen.text((6, below + 3 + FOOT_LINE * number), line, fill="#4b5563", font=small)
     return page
+
+
+def footer(trace: Trace, width: int, font: Any) -> list[str]:
+    """Return what the run is about in lines of at most `width` pixels of a Pillow font."""
+    lines = [""]
+    for word in facts_line(trace).split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and font.getlength(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def caption(trace: Trace, frame: Frame) -> str:

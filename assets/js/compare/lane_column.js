@@ -5,8 +5,10 @@
 
 import { el, fill, scrollToPart, writeText } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
+import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
 import { t } from "../base/translate.js";
+import { factsLine } from "../explorer/run_facts.js";
 import { LaneOwnSettings } from "./lane_own_settings.js";
 import { LanePicture } from "./lane_picture.js";
 import { markedWords } from "./marked_words.js";
@@ -28,6 +30,8 @@ export class LaneColumn {
     this.status = el("p", { class: "tv-small tv-status" });
     this.figures = el("table", { class: "tv-figures" });
     this.tools = el("div", { class: "tv-tools" });
+    /** What the answer is about: model, what was seen of the picture, method, tokens, origin. */
+    this.facts = el("p", { class: "tv-small tv-facts-line" });
     this.node = el(
       "article",
       { class: index < 0 ? "tv-lane tv-full" : "tv-lane" },
@@ -42,7 +46,7 @@ export class LaneColumn {
       this.picture.frame,
       this.picture.legend,
       this.figures,
-      this.tools,
+      el("div", {}, this.facts, this.tools),
     );
   }
 
@@ -132,6 +136,8 @@ export class LaneColumn {
     this.showAnswer(phase);
     this.showMetrics();
     this.showButtons();
+    const origin = pageState.explorers[0]?.scene?.payload.origin;
+    writeText(this.facts, lane?.overlay ? factsLine({ facts: lane.overlay.facts, origin }) : "");
     this.picture.show(lane?.overlay);
   }
 
@@ -171,7 +177,7 @@ export class LaneColumn {
         el("td", { class: trend ? `tv-${trend}` : "" }, ratio),
       );
     const rows = lane ? lane.metrics.map(row) : [];
-    if (lane?.distances?.length) rows.push(this.distances(lane.distances));
+    if (lane?.distances?.length) rows.push(...this.distances(lane.distances));
     fill(this.figures, el("tbody", {}, ...rows));
   }
 
@@ -201,31 +207,25 @@ export class LaneColumn {
     );
   }
 
-  /** One row: each answer word with how far its next-word distribution is from the full run's. */
+  /** Two rows: each answer word with how far its next-word distribution is from the full run's. */
   distances(words) {
     const title = t(
       "Lower bound of the total variation distance between each next-word distribution and the full run's, from the most probable words of both, up to where the answers differ",
     );
-    return el(
-      "tr",
-      { title },
-      el("th", { scope: "row" }, t("Next-word difference")),
+    const word = ({ text, share }) =>
       el(
-        "td",
-        { colSpan: 2, class: "tv-difference" },
-        ...words.flatMap(({ text, share }) => [
-          el(
-            "span",
-            {
-              style: `--share: ${share.replace(/[<\s]/g, "")}`,
-              title: t("{text}: at least {share}", { text, share }),
-            },
-            text,
-            /^[0<]/.test(share) ? "" : el("b", {}, ` ≥${share}`),
-          ),
-          " ",
-        ]),
-      ),
-    );
+        "span",
+        {
+          style: `--share: ${share.replace(/[<\s]/g, "")}`,
+          title: t("{text}: at least {share}", { text, share }),
+        },
+        text,
+        /^[0<]/.test(share) ? "" : el("b", {}, ` ≥${share}`),
+      );
+    const all = words.flatMap((one) => [word(one), " "]);
+    return [
+      el("tr", { title }, el("th", { scope: "col", colSpan: 3 }, t("Next-word difference"))),
+      el("tr", { title }, el("td", { colSpan: 3, class: "tv-difference" }, ...all)),
+    ];
   }
 }

@@ -23,7 +23,7 @@ const originText = (origin, date) => {
   return date ? t("run on {date}", { date }) : "";
 };
 
-/** @param {Payload} payload @returns {string} One line; "" while an answer is being written. */
+/** @param {Pick<Payload, "facts" | "origin">} payload @returns {string} One line; "" while an answer is being written. */
 export const factsLine = ({ facts, origin }) => {
   if (!facts) return "";
   const { model, methods, mitigation, keep, n, date } = facts;

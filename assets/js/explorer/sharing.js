@@ -11,13 +11,20 @@ import { t } from "../base/translate.js";
 import { Figure } from "./figure.js";
 import { unitText } from "./legend.js";
 import { OwnLinks } from "./own_links.js";
+import { factsLine } from "./run_facts.js";
 
 const names = ["kept", "merged", "pruned"];
 const kinds = ["patch", "newline", "separator"];
 
-/** Records as CSV; all values are numbers, null or words without a comma. */
+/** A value between quotes where a comma, a quote or a line break would split it. */
+const quoted = (value) => {
+  const text = String(value ?? "");
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+/** Records as CSV. */
 const commaSeparated = (rows) => {
-  const values = rows.map((row) => Object.values(row).map((value) => value ?? ""));
+  const values = rows.map((row) => Object.values(row).map(quoted));
   return `${[Object.keys(rows[0]), ...values].map((row) => row.join(",")).join("\n")}\n`;
 };
 
@@ -235,7 +242,7 @@ export class Sharing {
             null,
             1,
           )
-        : commaSeparated(rows);
+        : commaSeparated(rows.map((row) => ({ ...row, run: factsLine({ facts, origin }) })));
     download(
       `tokviz-tokens.${kind}`,
       new Blob([text], { type: kind === "json" ? "application/json" : "text/csv" }),

@@ -5,6 +5,7 @@ from components.answering.run_request import RunRequest
 from components.runs.lane_request import LaneRequest
 from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import picture
+from tokviz.view.encode import data_url
 
 
 def test_updates_after_the_first_and_lanes_come_without_the_picture():
@@ -16,3 +17,19 @@ def test_updates_after_the_first_and_lanes_come_without_the_picture():
     lanes = updates[-1].lanes
     assert lanes["full"]["overlay"]["images"][0]["src"]
     assert all(lane["overlay"]["images"][0]["src"] == "" for lane in lanes["lanes"])
+
+
+class EncodingVLM(FakeVLM):
+    """Its first lane carries the pictures, as `tokviz.models.runs.streaming` gives them."""
+
+    def _stream(self, *asked):
+        for views in super()._stream(*asked):
+            views[0].previews = (b"made once",)
+            yield views
+
+
+def test_the_page_takes_the_picture_that_the_run_has_encoded(monkeypatch):
+    monkeypatch.setattr("components.answering.answering.preview_jpeg", None)
+    request = RunRequest(picture(), "what ?", "embedded", [])
+    first = next(u.picture for u in answer(fake_site(EncodingVLM()), request, "tab") if u.picture)
+    assert first["images"][0]["src"] == data_url(b"made once")

@@ -11,6 +11,7 @@ import tokviz
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
+from tokviz.models import prepared
 from tokviz.models.before import plan_steps as travel
 from tokviz.models.runs.run import Run
 from tokviz.plans import Plan, Step, chosen
@@ -204,3 +205,14 @@ def test_a_prompt_that_cannot_be_used_is_refused_and_the_next_one_works(vlm, cat
     with pytest.raises(tokviz.InputError, match="the prompt"):
         vlm.answer(cat, prompt, None, 2)
     assert vlm.answer(cat, "<script>alert(1)</script>", None, 2).prompt.startswith("<script>")
+
+
+def test_the_picture_is_encoded_once_for_all_lanes_and_the_page(vlm, cat, monkeypatch):
+    made = []
+    encoded = prepared.preview_jpeg
+    monkeypatch.setattr(
+        prepared, "preview_jpeg", lambda *given: made.append(given) or encoded(*given)
+    )
+    views = last(vlm.stream(cat, PROMPT, [None, tokviz.plan("random", keep=4)], 3))
+    assert len(made) == 1
+    assert views[0].previews == views[0].trace.images == views[1].trace.images

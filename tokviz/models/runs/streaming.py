@@ -63,6 +63,7 @@ def stream(
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared, stop)
     views = [run.view for run in runs]
     for _ in write_answers(runs, max_new_tokens, stop, strict, together_after):
+        views[0].previews = prepared.asked.previews  # made once, between two steps that are timed
         yield views
     if capture.controls:
         for run in runs:
