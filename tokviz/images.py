@@ -155,6 +155,8 @@ def _from_path(source: str | Path, most_pixels: int) -> Image.Image:
     text = str(source)
     if re.match(r"[a-z][a-z0-9+.-]+:/|data:", text, re.I):
         raise InputError("addresses are not fetched: save the picture and give its file.")
+    if not text:
+        raise InputError("the picture's path is empty: give a file.")
     name = f"{(Path(text).name or text)[:80]!r}"
     try:
         path = Path(text)

@@ -119,7 +119,7 @@ class Plan:
         for step in self.steps:
             if step.entry is not None:
                 step.entry.check_options(step.options)
-            if step.positions not in (None, *POSITIONS):
+            if step.positions is not None and str(step.positions) not in POSITIONS:
                 raise InputError(f"positions must be keep or repack, got {step.positions!r}.")
         if self.mitigation:
             self.mitigation.entry.check_options(self.mitigation.options)
@@ -249,6 +249,16 @@ def as_plan(given: Any) -> Plan | None:
         f"a plan must be made by tokviz.plan(...), or be a list of such, got a "
         f"{type(given).__name__}."
     )
+
+
+def as_plans(given: Any) -> list[Plan | None]:
+    """Return the plan of each lane; one plan, None or one name stands for one lane.
+
+    Raises:
+        InputError: a lane whose plan `as_plan` does not take.
+    """
+    lanes = given if isinstance(given, list | tuple) else [given]
+    return [as_plan(lane) for lane in lanes]
 
 
 def chosen(reduction: Reduction, name: str = "chosen by hand") -> Plan:

@@ -264,6 +264,38 @@ def test_a_list_shows_one_entry_with_all_that_is_known(capsys, which, name):
 
 
 @pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["check-family", ""], "given by the name of its module"),
+        (["check-family", "..models"], "given by the name of its module"),
+        (["methods", "fastv", "--where", "before"], "not both"),
+        (["sweep", "pics", "--workers", "2"], "--workers needs --engine ray"),
+        (["sweep", "pics", "--traces", "-1"], "traces must be a count of questions from 0 on"),
+        (["sweep", "pics", "--limit", "0"], "limit must be a count of questions from 1 on"),
+        (["check", "a.png", "--prompt", "x", "--analysis", "attention", "--region", "0,0,x,1"],
+         "--region must be"),
+    ],
+)  # fmt: skip
+def test_what_would_be_ignored_or_fail_is_refused_before_a_model_is_loaded(
+    capsys, monkeypatch, given, says
+):
+    monkeypatch.setattr(tokviz, "load", None, raising=False)
+    assert main(given) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_filters_that_nothing_fits_are_told(capsys):
+    assert main(["methods", "--frames", "yes", "--where", "cache"]) == 0
+    assert "no method fits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["pics/\0", "\ud800", None, 7, [], np.arange(3)])
+def test_a_trace_is_not_written_to_what_names_no_file(place):
+    with pytest.raises(tokviz.TraceError, match="give a file's path"):
+        six_token_trace().save(place)
+
+
+@pytest.mark.parametrize(
     ("line", "says"),
     [
         ("anser a.png", "Did you mean 'answer'?"),

@@ -87,6 +87,8 @@ def test_other_mistakes_of_ones_own_are_one_sentence(vlm, cat, tmp_path):
         tokviz.sweep(["a.png"], out=tmp_path / "out")
     with pytest.raises(tokviz.TraceError, match="a trace is a file or bytes, got NoneType"):
         tokviz.open_trace(None)
+    with pytest.raises(tokviz.InputError, match="path is empty"):
+        vlm.answer("", PROMPT, None, 1)
     with pytest.raises(tokviz.TraceError, match="no such folder"):
         vlm.answer(cat, PROMPT, None, 1).save(tmp_path / "no" / "run.safetensors")
     assert tokviz.METHODS.get("no_such_method") is None
@@ -133,6 +135,42 @@ def test_arguments_that_answer_does_not_have(vlm, cat, given, says):
 def test_arguments_that_an_analysis_does_not_have(vlm, cat):
     with pytest.raises(tokviz.InputError, match="no option 'max_tokens'. Did you mean 'max_new_to"):
         vlm.analyse("attention", cat, PROMPT, max_tokens=3)
+
+
+def test_one_plan_may_stand_for_one_lane(vlm, cat):
+    plan = tokviz.plan("fastervlm", keep=6)
+    for given in (plan, [plan], "opera", None):
+        *_, views = vlm.stream(cat, PROMPT, given, 1)
+        assert len(views) == 1
+        assert views[0].trace is not None
+    assert len(vlm.time_plans(cat, PROMPT, plan, 1, 1)) == 1
+
+
+ODD = [7, 2.5, {"a": 1}, b"x", np.arange(3), torch.tensor(2.5), object(), "fastv", "50%"]
+
+
+@pytest.mark.parametrize("given", ODD, ids=lambda one: type(one).__name__)
+def test_what_is_no_plan_question_or_run_is_one_sentence(vlm, cat, given):
+    run = vlm.answer(cat, PROMPT, None, 1)
+    for call in (
+        lambda: list(vlm.stream(cat, PROMPT, given, 1)),
+        lambda: list(vlm.in_turn(cat, PROMPT, given, 1)),
+        lambda: vlm.time_plans(cat, PROMPT, given, 1, 1),
+        lambda: list(vlm.answers(given)),
+        lambda: tokviz.analyse("attention", run, runs=given),
+        lambda: tokviz.analyse("attention", given),
+        lambda: vlm.analyse("leave_word_out", cat, PROMPT, trace=given),
+        lambda: run[given],
+        lambda: tokviz.MODELS[given if isinstance(given, str) else "no/model"],
+    ):
+        with pytest.raises((tokviz.InputError, tokviz.MissingSignal)):
+            call()
+    assert isinstance(given, str) or given not in run
+
+
+def test_an_unknown_model_card_is_told_which_is_meant():
+    with pytest.raises(tokviz.InputError, match="Did you mean 'llava-hf/llava-1.5-7b-hf'"):
+        tokviz.MODELS["llava-1.5-7b-hf"]
 
 
 def test_one_value_may_stand_without_a_list():

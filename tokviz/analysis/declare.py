@@ -230,6 +230,8 @@ def analyse(
     """
     chosen = ANALYSES[name]
     options = check_options(chosen.name, chosen.options, options)
+    if runs is not None and not isinstance(runs, Mapping):
+        raise InputError(f"runs must be a mapping by the names of ASKS, got {type(runs).__name__}.")
     given = {key: value for key, value in (runs or {}).items() if value is not None}
     strange = sorted(set(given) - set(chosen.asks) - set(chosen.may_ask))
     if strange:
@@ -237,11 +239,7 @@ def analyse(
         raise InputError(f"{chosen.title} does not ask for {strange[0]!r}.{guess}")
     if trace is None and "folder" not in chosen.asks:
         raise InputError(f"{chosen.title} is about one run: give its trace.")
-    if trace is not None and not isinstance(trace, Trace):
-        raise InputError(
-            f"an analysis reads a trace, got a {type(trace).__name__}: give what vlm.answer(...) "
-            "returned, or tokviz.open_trace(file)."
-        )
+    check_trace(trace)
     lacking = chosen.why_not(trace, given)
     if lacking:
         raise MissingSignal(lacking)
@@ -254,3 +252,12 @@ def analyse(
         exactness=chosen.exactness,
         cost=chosen.cost,
     )
+
+
+def check_trace(trace: Any) -> None:
+    """Raise InputError for what is neither a trace nor None."""
+    if trace is not None and not isinstance(trace, Trace):
+        raise InputError(
+            f"an analysis reads a trace, got a {type(trace).__name__}: give what vlm.answer(...) "
+            "returned, or tokviz.open_trace(file)."
+        )

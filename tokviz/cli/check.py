@@ -58,6 +58,11 @@ def run_method(arguments: argparse.Namespace) -> int:
 
 def run_family(arguments: argparse.Namespace) -> int:
     """Try a family on a tiny model of it, or on a checkpoint."""
+    if not all(part.isidentifier() for part in arguments.module.split(".")):
+        raise InputError(
+            "a family is given by the name of its module, as your_package.your_model, got "
+            f"{arguments.module[:80]!r}."
+        )
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does for a module beside one's work
     try:
         module = import_module(arguments.module)

@@ -87,7 +87,7 @@ def run_diagnose(arguments: argparse.Namespace) -> None:
 
 def run_check(arguments: argparse.Namespace) -> None:
     """Compare a map with random orders, the centre, and itself without sinks."""
-    entry = ANALYSES[arguments.analysis]
+    entry, boxes = ANALYSES[arguments.analysis], [_box(text) for text in arguments.region]
     vlm, trace = _answered(arguments)
     image, prompt = [arguments.image], arguments.prompt
     with _answer_is_kept(arguments, trace), counting(arguments, "forward") as progress:
@@ -96,7 +96,7 @@ def run_check(arguments: argparse.Namespace) -> None:
         if axes[-1:] != ["n"]:
             raise InputError(f"{entry.title} gives no map over the visual tokens to check.")
         importance = np.asarray(result.values, np.float64).reshape(-1, trace.n).mean(0)
-        looks = look_record(importance, trace, [_box(text) for text in arguments.region])
+        looks = look_record(importance, trace, boxes)
         runs = vlm.further_runs(image, prompt, trace)
         sinks = np.asarray(sink_mask(trace)[0].any(0)) if "sink_phi" in trace else None
         verdict = check_map(runs.score, importance, trace.layout, sinks=sinks, progress=progress)

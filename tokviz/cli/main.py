@@ -292,12 +292,16 @@ def _work(record: dict[str, Any]) -> str:
 def _list(arguments: argparse.Namespace) -> None:
     rows = catalog.rows(arguments.which)
     asked = {name: getattr(arguments, f"only_{name}", None) for name in FILTERS}
-    filters = {name: value for name, value in asked.items() if value}
+    filters = {name: value for name, value in asked.items() if value is not None}
+    if filters and arguments.name is not None:
+        raise InputError("give the NAME of one method, or filters, not both.")
     if filters:
         fitting = {
             entry.name for entry in import_module("tokviz.reduction.taxonomy").matching(filters)
         }
         rows = [row for row in rows if row["name"] in fitting]
+        if not rows:
+            print("tokviz: no method fits all of these filters.", file=sys.stderr)
     if arguments.name is not None:
         rows = [catalog.entry(arguments.which, arguments.name)]
     if arguments.json:

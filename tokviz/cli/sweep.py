@@ -50,9 +50,9 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--baselines", action="store_true", help=both)
     add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
     add("--engine", choices=("local", "ray"), default="local", help="default: this process")
-    add("--workers", type=int, default=1, metavar="N", help="with ray: models loaded at once")
-    add("--gpus", type=float, default=0.0, metavar="N", help="with ray: GPUs per worker, as 0.5")
-    add("--cpus", type=float, default=1.0, metavar="N", help="with ray: CPU cores per worker")
+    add("--workers", type=int, metavar="N", help="with ray: models loaded at once")
+    add("--gpus", type=float, metavar="N", help="with ray: GPUs per worker, as 0.5")
+    add("--cpus", type=float, metavar="N", help="with ray: CPU cores per worker")
     add("--address", help="with ray: an existing cluster, or auto (default: start one here)")
     runs = "store the runs of N flipped questions, for the report's links to the lab"
     add("--traces", type=int, default=0, metavar="N", help=runs)
@@ -112,11 +112,13 @@ def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any
 
 def engine(arguments: argparse.Namespace) -> Any:
     """Return the engine of the flags; None = this process."""
-    if arguments.engine == "local":
-        return None
-    return import_module("tokviz.sweeps.ray_engine").RayEngine(
-        arguments.workers, arguments.gpus, arguments.cpus, arguments.address
-    )
+    names = ("workers", "gpus", "cpus", "address")
+    given = {name: one for name in names if (one := getattr(arguments, name)) is not None}
+    if arguments.engine == "ray":
+        return import_module("tokviz.sweeps.ray_engine").RayEngine(**given)
+    if given:
+        raise InputError(f"--{next(iter(given))} needs --engine ray: this process has one model.")
+    return None
 
 
 def report(result: Sweep, as_json: bool) -> None:

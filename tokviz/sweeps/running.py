@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from tokviz.budget import whole_number
 from tokviz.errors import InputError
 from tokviz.keywords import no_argument
 from tokviz.load_options import LOAD_OPTIONS
@@ -118,6 +119,7 @@ def sweep(
     arrow_library()
     check_address(lab)
     check_loading(loading)
+    limit, traces = check_count("limit", limit, 1), check_count("traces", traces, 0) or 0
     asked = settings(methods, budgets, options, mitigations, baselines)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
@@ -144,6 +146,14 @@ def sweep(
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
         store.write("report.html", page(report).encode("utf-8", "replace"))
     return result
+
+
+def check_count(name: str, given: Any, least: int) -> int | None:
+    """Return a count of questions as a whole number, None for None; raise InputError."""
+    count = whole_number(given)
+    if given is not None and (count is None or count < least):
+        raise InputError(f"{name} must be a count of questions from {least} on, got {given!r:.40}.")
+    return count
 
 
 def check_address(lab: str) -> None:

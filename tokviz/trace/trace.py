@@ -8,6 +8,7 @@ code can write traces.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -69,14 +70,14 @@ class Trace:
         check_arrays(self)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.arrays:
-            if name not in SCHEMA:
+        if name not in self:
+            if not isinstance(name, str) or name not in SCHEMA:
                 raise MissingSignal(unknown("array", name, self.arrays))
             raise MissingSignal(f"this trace does not hold {name!r} ({SCHEMA[name].meaning})")
         return self.arrays[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.arrays
+        return isinstance(name, str) and name in self.arrays
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of its arrays; their meanings are in `tokviz.SCHEMA`."""
@@ -205,7 +206,7 @@ class Trace:
 
     def save(self, path: str | Path) -> None:
         """Write the trace to one .safetensors file; a half-written file never takes its place."""
-        target = Path(path)
+        target = place_of(path)
         if not target.name or target.is_dir():
             raise TraceError(f"the trace cannot be written to {str(path)!r}: it is a folder.")
         if not target.parent.is_dir():
@@ -220,3 +221,14 @@ class Trace:
             return trace_io.pack(header_of(self), file_arrays(self))
         except trace_io.BadTrace as error:
             raise TraceError(f"this run cannot be stored: {error}") from error
+
+
+def place_of(path: Any) -> Path:
+    """Return where a trace is to be written; raise TraceError for what cannot name a file."""
+    try:
+        name = os.fsencode(path)
+    except (TypeError, UnicodeEncodeError):
+        name = b"\0"
+    if b"\0" in name:
+        raise TraceError(f"the trace cannot be written to {path!r:.80}: give a file's path.")
+    return Path(os.fsdecode(name))

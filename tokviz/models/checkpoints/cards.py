@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tokviz.errors import InputError
+from tokviz.names import unknown
+
 RUN = "run"
 COUNTED, CONFIGURATION = "configuration, counted", "configuration only"
 TESTED = {
@@ -72,113 +75,138 @@ class ModelCard:
 
 GATED = "Its licence has to be accepted on the Hub first."
 
-MODELS: dict[str, ModelCard] = {
-    card.name: replace(card, tested=COUNTED) if card.name in REPORTED else card
-    for card in (
-        ModelCard(
-            "embedded",
-            "Embedded model",
-            "llava",
-            "5.6 M",
-            0.1,
-            True,
-            "Ships with tokviz, needs no network; knows a small world of rendered things.",
-            RUN,
-        ),
-        ModelCard("llava-hf/llava-1.5-7b-hf", "LLaVA-1.5 7B", "llava", "7.1 B", 14.5, True),
-        ModelCard("llava-hf/llava-1.5-13b-hf", "LLaVA-1.5 13B", "llava", "13.4 B", 27, True),
-        ModelCard(
-            "llava-hf/llava-v1.6-vicuna-7b-hf",
-            "LLaVA-NeXT 7B (Vicuna)",
-            "llava_next",
-            "7.1 B",
-            14.1,
-            True,
-        ),
-        ModelCard(
-            "llava-hf/llava-v1.6-mistral-7b-hf",
-            "LLaVA-NeXT 7B (Mistral)",
-            "llava_next",
-            "7.6 B",
-            15.1,
-            True,
-        ),
-        ModelCard(
-            "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
-            "LLaVA-OneVision 0.5B",
-            "llava_onevision",
-            "894 M",
-            1.8,
-            False,
-        ),
-        ModelCard("OpenGVLab/InternVL3-1B-hf", "InternVL3 1B", "internvl", "938 M", 1.9, True),
-        ModelCard("OpenGVLab/InternVL3-2B-hf", "InternVL3 2B", "internvl", "2.1 B", 4.2, True),
-        ModelCard("Qwen/Qwen2-VL-2B-Instruct", "Qwen2-VL 2B", "qwen2_vl", "2.2 B", 4.5, False),
-        ModelCard("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL 7B", "qwen2_vl", "8.3 B", 17, False),
-        ModelCard(
-            "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL 3B", "qwen2_5_vl", "3.8 B", 7.7, False
-        ),
-        ModelCard("Qwen/Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL 7B", "qwen2_5_vl", "8.3 B", 17, False),
-        ModelCard("Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B", "qwen3_vl", "2.1 B", 4.4, False),
-        ModelCard("Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B", "qwen3_vl", "4.4 B", 9.1, False),
-        ModelCard("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL 8B", "qwen3_vl", "8.8 B", 18, False),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM-256M-Instruct", "SmolVLM 256M", "idefics3", "256 M", 0.52, False
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM-500M-Instruct", "SmolVLM 500M", "idefics3", "507 M", 1, False
-        ),
-        ModelCard(
-            "HuggingFaceM4/Idefics3-8B-Llama3", "Idefics3 8B", "idefics3", "8.5 B", 17, False
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
-            "SmolVLM2 256M",
-            "smolvlm",
-            "256 M",
-            0.52,
-            False,
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
-            "SmolVLM2 500M",
-            "smolvlm",
-            "507 M",
-            1,
-            False,
-        ),
-        ModelCard(
-            "HuggingFaceTB/SmolVLM2-2.2B-Instruct", "SmolVLM2 2.2B", "smolvlm", "2.2 B", 4.5, False
-        ),
-        ModelCard(
-            "google/paligemma-3b-mix-224",
-            "PaliGemma 3B, 224 pixels",
-            "paligemma",
-            "2.9 B",
-            5.9,
-            False,
-            GATED,
-        ),
-        ModelCard(
-            "google/paligemma-3b-mix-448",
-            "PaliGemma 3B, 448 pixels",
-            "paligemma",
-            "2.9 B",
-            5.9,
-            False,
-            GATED,
-        ),
-        ModelCard(
-            "google/paligemma2-3b-mix-224",
-            "PaliGemma 2 3B, 224 pixels",
-            "paligemma",
-            "3.0 B",
-            6.1,
-            False,
-            GATED,
-        ),
-        ModelCard("google/gemma-3-4b-it", "Gemma 3 4B", "gemma3", "4.3 B", 8.6, False, GATED),
-        ModelCard("google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED),
-    )
-}
+
+class Cards(dict[str, ModelCard]):
+    """The cards by Hub id; an unknown one is told which may be meant."""
+
+    def __missing__(self, name: object) -> ModelCard:
+        """Raise InputError."""
+        raise InputError(unknown("model card", name, self))
+
+
+MODELS: dict[str, ModelCard] = Cards(
+    {
+        card.name: replace(card, tested=COUNTED) if card.name in REPORTED else card
+        for card in (
+            ModelCard(
+                "embedded",
+                "Embedded model",
+                "llava",
+                "5.6 M",
+                0.1,
+                True,
+                "Ships with tokviz, needs no network; knows a small world of rendered things.",
+                RUN,
+            ),
+            ModelCard("llava-hf/llava-1.5-7b-hf", "LLaVA-1.5 7B", "llava", "7.1 B", 14.5, True),
+            ModelCard("llava-hf/llava-1.5-13b-hf", "LLaVA-1.5 13B", "llava", "13.4 B", 27, True),
+            ModelCard(
+                "llava-hf/llava-v1.6-vicuna-7b-hf",
+                "LLaVA-NeXT 7B (Vicuna)",
+                "llava_next",
+                "7.1 B",
+                14.1,
+                True,
+            ),
+            ModelCard(
+                "llava-hf/llava-v1.6-mistral-7b-hf",
+                "LLaVA-NeXT 7B (Mistral)",
+                "llava_next",
+                "7.6 B",
+                15.1,
+                True,
+            ),
+            ModelCard(
+                "llava-hf/llava-onevision-qwen2-0.5b-ov-hf",
+                "LLaVA-OneVision 0.5B",
+                "llava_onevision",
+                "894 M",
+                1.8,
+                False,
+            ),
+            ModelCard("OpenGVLab/InternVL3-1B-hf", "InternVL3 1B", "internvl", "938 M", 1.9, True),
+            ModelCard("OpenGVLab/InternVL3-2B-hf", "InternVL3 2B", "internvl", "2.1 B", 4.2, True),
+            ModelCard("Qwen/Qwen2-VL-2B-Instruct", "Qwen2-VL 2B", "qwen2_vl", "2.2 B", 4.5, False),
+            ModelCard("Qwen/Qwen2-VL-7B-Instruct", "Qwen2-VL 7B", "qwen2_vl", "8.3 B", 17, False),
+            ModelCard(
+                "Qwen/Qwen2.5-VL-3B-Instruct", "Qwen2.5-VL 3B", "qwen2_5_vl", "3.8 B", 7.7, False
+            ),
+            ModelCard(
+                "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen2.5-VL 7B", "qwen2_5_vl", "8.3 B", 17, False
+            ),
+            ModelCard("Qwen/Qwen3-VL-2B-Instruct", "Qwen3-VL 2B", "qwen3_vl", "2.1 B", 4.4, False),
+            ModelCard("Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B", "qwen3_vl", "4.4 B", 9.1, False),
+            ModelCard("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL 8B", "qwen3_vl", "8.8 B", 18, False),
+            ModelCard(
+                "HuggingFaceTB/SmolVLM-256M-Instruct",
+                "SmolVLM 256M",
+                "idefics3",
+                "256 M",
+                0.52,
+                False,
+            ),
+            ModelCard(
+                "HuggingFaceTB/SmolVLM-500M-Instruct", "SmolVLM 500M", "idefics3", "507 M", 1, False
+            ),
+            ModelCard(
+                "HuggingFaceM4/Idefics3-8B-Llama3", "Idefics3 8B", "idefics3", "8.5 B", 17, False
+            ),
+            ModelCard(
+                "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+                "SmolVLM2 256M",
+                "smolvlm",
+                "256 M",
+                0.52,
+                False,
+            ),
+            ModelCard(
+                "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+                "SmolVLM2 500M",
+                "smolvlm",
+                "507 M",
+                1,
+                False,
+            ),
+            ModelCard(
+                "HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+                "SmolVLM2 2.2B",
+                "smolvlm",
+                "2.2 B",
+                4.5,
+                False,
+            ),
+            ModelCard(
+                "google/paligemma-3b-mix-224",
+                "PaliGemma 3B, 224 pixels",
+                "paligemma",
+                "2.9 B",
+                5.9,
+                False,
+                GATED,
+            ),
+            ModelCard(
+                "google/paligemma-3b-mix-448",
+                "PaliGemma 3B, 448 pixels",
+                "paligemma",
+                "2.9 B",
+                5.9,
+                False,
+                GATED,
+            ),
+            ModelCard(
+                "google/paligemma2-3b-mix-224",
+                "PaliGemma 2 3B, 224 pixels",
+                "paligemma",
+                "3.0 B",
+                6.1,
+                False,
+                GATED,
+            ),
+            ModelCard("google/gemma-3-4b-it", "Gemma 3 4B", "gemma3", "4.3 B", 8.6, False, GATED),
+            ModelCard(
+                "google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED
+            ),
+        )
+    }
+)
 """Models offered by name; any other checkpoint of a supported family loads as well."""

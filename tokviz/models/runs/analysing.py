@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.analysis import ANALYSES, Analysis, Result, Size, analyse
+from tokviz.analysis.declare import check_trace
 from tokviz.analysis.supplied import Progress
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal
@@ -61,6 +62,7 @@ def _analysed(
     options: dict[str, Any],
 ) -> Result:
     entry, given = ANALYSES[name], dict(runs or {})
+    check_trace(trace)
     options = check_options(entry.name, entry.options, options, ARGUMENTS)
     if set(entry.asks) == {"folder"} and "folder" not in given:
         given["folder"] = folder_features(loaded, pictures(images))

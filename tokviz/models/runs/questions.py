@@ -37,6 +37,7 @@ def answers(
     """Answer questions in turn; see `VLM.answers`."""
     max_new_tokens = check_length(max_new_tokens)
     asked, capture = as_plan(plan), Capture.of(capture)
+    check_list(questions)
     held: tuple[Any, Vision | None] = ((), None)
     bar = tqdm(questions, unit="question", disable=not progress, file=sys.stderr)
     for number, given in enumerate(bar, start=1):
@@ -54,6 +55,16 @@ def answers(
         except TokvizError as error:
             raise type(error)(f"question {number}: {error}") from error
         yield views[0].trace  # type: ignore[misc]
+
+
+def check_list(questions: Any) -> None:
+    """Raise InputError for what is no list of questions; a tensor of no axis has __iter__, too."""
+    try:
+        listed = iter(questions) is not None and not isinstance(questions, (str, bytes, Mapping))
+    except TypeError:
+        listed = False
+    if not listed:
+        raise InputError(f"give a list of questions, each {FORMS}; got {type(questions).__name__}.")
 
 
 def vision_of(loaded: Loaded, prepared: Prepared, plan: Any, capture: Capture) -> Vision:

@@ -14,7 +14,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.loaded import Loaded
 from tokviz.models.runs.streaming import answer
-from tokviz.plans import Plan
+from tokviz.plans import Plan, as_plans
 from tokviz.time_ratio import MAX_PAIRS
 
 NAMES = ("decide", "prefill", "first_token", "total")
@@ -32,11 +32,12 @@ def time_plans(
     """Return the seconds of every plan by NAMES, one per round; see `VLM.time_plans`."""
     if not 1 <= repeats <= MAX_PAIRS:
         raise InputError(f"repeats must be 1 to {MAX_PAIRS}, got {repeats}.")
-    found: list[dict[str, list[float]]] = [{name: [] for name in NAMES} for _ in plans]
+    asked = as_plans(plans)
+    found: list[dict[str, list[float]]] = [{name: [] for name in NAMES} for _ in asked]
     for round_ in range(repeats + 1):
-        for turn in range(len(plans)):
-            number = (round_ + turn) % len(plans)
-            trace = answer(loaded, images, prompt, plans[number], max_new_tokens, Capture.nothing())
+        for turn in range(len(asked)):
+            number = (round_ + turn) % len(asked)
+            trace = answer(loaded, images, prompt, asked[number], max_new_tokens, Capture.nothing())
             if round_:
                 for name in NAMES:
                     found[number][name].append(round(trace.timings[name], 7))

@@ -31,7 +31,7 @@ from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.run import Run
 from tokviz.models.runs.sink_search import sink_dims
 from tokviz.models.tower.vision import Vision
-from tokviz.plans import Plan, as_plan
+from tokviz.plans import Plan, as_plans
 from tokviz.trace import Trace
 from tokviz.trace.lane_view import LaneView
 
@@ -56,9 +56,9 @@ def stream(
 ) -> Iterator[list[LaneView]]:
     """Run several plans side by side; see `VLM.stream`. `shared` is the tower's run, if any."""
     max_new_tokens = check_length(max_new_tokens)
-    if not 1 <= len(plans) <= MAX_LANES:
-        raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(plans)}.")
-    asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
+    asked, capture = as_plans(plans), Capture.of(capture)
+    if not 1 <= len(asked) <= MAX_LANES:
+        raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(asked)}.")
     prepared = with_relevance(loaded, prepared, asked, strict)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared, stop)
     views = [run.view for run in runs]
@@ -97,7 +97,7 @@ def in_turn(
 ) -> Iterator[list[LaneView]]:
     """Run any number of plans one after the other; see `VLM.in_turn`."""
     max_new_tokens = check_length(max_new_tokens)
-    asked, capture = [as_plan(plan) for plan in plans], Capture.of(capture)
+    asked, capture = as_plans(plans), Capture.of(capture)
     prepared = with_relevance(loaded, prepared, asked, strict=False)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, stop=stop)
     views = [run.view for run in runs]
