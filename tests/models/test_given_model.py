@@ -83,3 +83,14 @@ def test_an_attention_argument_that_changes_the_result_is_refused(name):
 
 def test_flags_positions_and_settings_of_flash_attention_pass():
     check_arguments({"dropout": 0.0, "position_ids": torch.zeros(1), "use_cache": True, "a": None})
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "image_processor"])
+def test_a_processor_that_lost_a_part_is_told_at_load_and_at_answer(cat, part):
+    model, processor = built(tiny.llava)
+    vlm = tokviz.load((model, processor))
+    setattr(processor, part, None)
+    with pytest.raises(ModelError, match="processor"):
+        vlm.answer(cat, PROMPT, max_new_tokens=1)
+    with pytest.raises(ModelError, match=f"has no {part.replace('_', ' ')}"):
+        tokviz.load((model, processor))

@@ -14,6 +14,8 @@ from typing import Any
 
 from torch import nn
 
+from tokviz.budget import whole_number
+from tokviz.errors import ModelError
 from tokviz.text.token_bytes import shown, token_bytes
 
 NAMED = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
@@ -156,12 +158,33 @@ def _templates(holder: Any) -> list[str]:
 
 
 def end_tokens(model: nn.Module) -> set[int]:
-    """Return the ids that end an answer."""
-    return _ids(model.generation_config.eos_token_id)  # type: ignore[union-attr]
+    """Return the ids that end an answer.
+
+    Raises:
+        ModelError: the generation settings name something else than ids.
+    """
+    settings = getattr(model, "generation_config", None)
+    if settings is None:
+        settings = model.config.get_text_config()  # type: ignore[union-attr, operator]
+    given = _listed(getattr(settings, "eos_token_id", None))
+    wrong = [one for one in given if isinstance(one, str) or whole_number(one) is None]
+    if wrong:
+        raise ModelError(
+            "the end token of this checkpoint must be a token's number, or a list of them, got "
+            f"eos_token_id = {repr(wrong[0])[:40]}. Correct it in generation_config.json, or set "
+            "model.generation_config.eos_token_id."
+        )
+    return _ids(given)
 
 
 def _ids(value: Any) -> set[int]:
     """Return the ids of a configuration's entry: one, a list of several (Llama 3), or none."""
+    found = (None if isinstance(one, str) else whole_number(one) for one in _listed(value))
+    return {one for one in found if one is not None}
+
+
+def _listed(value: Any) -> list[Any]:
+    value = value.tolist() if hasattr(value, "tolist") else value
     if value is None:
-        return set()
-    return {int(one) for one in value} if isinstance(value, (list, tuple)) else {int(value)}
+        return []
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]

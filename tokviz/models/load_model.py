@@ -11,6 +11,7 @@ from torch import nn
 
 from tokviz.errors import ModelError
 from tokviz.keywords import tells_arguments
+from tokviz.models.answer_text import end_tokens
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.checkpoints.download import ProgressLine
 from tokviz.models.checkpoints.known_pictures import read_known_pictures
@@ -99,6 +100,12 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Pa
 
 
 def _checked(vlm: VLM) -> VLM:
-    """Return a model whose attention can be computed; raise ModelError for another."""
+    """Return a model whose parts can be used; raise ModelError for another."""
+    end_tokens(vlm.model)
+    if vlm.tokenizer and getattr(vlm.processor, "image_processor", None) is None:
+        raise ModelError(
+            "the processor has no image processor: load it with AutoProcessor.from_pretrained, "
+            "from a folder that has preprocessor_config.json or processor_config.json."
+        )
     check_attention(vlm)
     return vlm

@@ -13,12 +13,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from tokviz.errors import ModelError
 from tokviz.models.answer_text import AnswerText, control_ids, word_marks
 from tokviz.models.checkpoints.known_pictures import KnownPictures
 from tokviz.models.clip_text import ClipBeside
 from tokviz.models.families.family import Family
 from tokviz.models.model_lock import ModelLock
 from tokviz.models.model_state import ModelState
+from tokviz.text.whole import whole_text
+
+NO_TOKENIZER = (
+    "the processor has no tokenizer: load both with AutoProcessor.from_pretrained, from a folder "
+    "that has the tokenizer's files (tokenizer.json, tokenizer_config.json)."
+)
 
 
 class Loaded:
@@ -46,7 +53,8 @@ class Loaded:
         Raises:
             ModelError: a CLIP checkpoint that cannot be used.
         """
-        self.model, self.processor, self.family, self.name = model, processor, family, name
+        self.model, self.processor, self.family = model, processor, family
+        self.name = whole_text(name)
         self.reason = reason
         self.clip = ClipBeside(model, clip)
         self.lock = threading.RLock()
@@ -60,8 +68,11 @@ class Loaded:
 
     @property
     def tokenizer(self) -> Any:
-        """The processor's tokenizer."""
-        return self.processor.tokenizer
+        """The processor's tokenizer; raise ModelError where there is none."""
+        found = getattr(self.processor, "tokenizer", None)
+        if found is None:
+            raise ModelError(NO_TOKENIZER)
+        return found
 
     @property
     def uses_template(self) -> bool:

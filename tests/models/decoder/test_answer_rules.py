@@ -150,6 +150,24 @@ def test_settings_that_transformers_cannot_use_are_an_error_to_read(vlm, cat):
         vlm.answer(cat, PROMPT, max_new_tokens=1)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("forced_eos_token_id", 10**9), ("suppress_tokens", [None]), ("repetition_penalty", -1),
+     ("eos_token_id", "x"), ("eos_token_id", [1, 1.5]), ("eos_token_id", True)],
+)  # fmt: skip
+def test_a_setting_of_a_wrong_type_is_named_and_not_the_picture(vlm, cat, name, value):
+    """eos_token_id = "x" was a ValueError; a forced token too large sent for another picture."""
+    setattr(vlm.model.generation_config, name, value)
+    with pytest.raises(ModelError, match="generation_config"):
+        vlm.answer(cat, PROMPT, max_new_tokens=1)
+
+
+def test_an_end_token_beyond_the_vocabulary_is_told(vlm, cat):
+    vlm.model.generation_config.eos_token_id = [-1, 10**9]
+    notes = vlm.answer(cat, PROMPT, max_new_tokens=1).notes
+    assert any("No answer of this model ends by itself" in note for note in notes)
+
+
 @pytest.mark.parametrize("where", ["generation_config", "config"])
 def test_an_answer_ends_at_any_of_several_end_tokens_of_a_folder(checkpoint, cat, tmp_path, where):
     """generation_config.json comes first; without it, what config.json says of the text decoder."""

@@ -21,6 +21,9 @@ from torch import nn
 from transformers import LogitsProcessorList
 
 from tokviz.errors import ModelError
+from tokviz.models.answer_text import end_tokens
+from tokviz.models.foreign_errors import first_line
+from tokviz.models.out_of_memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,10 @@ LEFT_OUT: dict[str, tuple[Any, ...]] = {
 """Settings that change what generate() answers and are not carried out -> values without effect."""
 
 
+UNUSABLE = (ValueError, TypeError, AttributeError, LookupError, RuntimeError, ArithmeticError)
+"""What transformers raises for settings of a wrong type or beyond the vocabulary."""
+
+
 class AnswerRules:
     """The generation settings of one checkpoint, for one prompt or a batch of them."""
 
@@ -68,11 +75,17 @@ class AnswerRules:
         Args:
             logits: float32 [b, v], left as they are.
             written: for each element of the batch the ids of the answer so far, equally many.
+
+        Raises:
+            ModelError: settings that transformers cannot use.
         """
         device = self.prompt_ids.device
         after = torch.tensor([list(ids) for ids in written], dtype=torch.long, device=device)
         ids = torch.cat([self.prompt_ids, after.reshape(len(written), -1)], 1)
-        return self.processors(ids, logits.to(device, copy=True)).to(logits.device)
+        try:
+            return self.processors(ids, logits.to(device, copy=True)).to(logits.device)
+        except UNUSABLE as error:  # such as a token beyond the vocabulary
+            raise _unusable(error) from error
 
 
 def answer_rules(
@@ -92,15 +105,21 @@ def answer_rules(
         return None
     try:
         processors = _processors(model, prompt_ids, max_new_tokens)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        log.info("generation settings of %s", type(model).__name__, exc_info=True)
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            "the generation settings of this checkpoint (generation_config.json) cannot be used: "
-            f"{first[:200]} Correct them, or remove them with "
-            "model.generation_config = GenerationConfig()."
-        ) from error
+    except UNUSABLE as error:
+        raise _unusable(error) from error
     return AnswerRules(processors, prompt_ids) if len(processors) else None
+
+
+def _unusable(error: Exception) -> BaseException:
+    """Return the error to read for settings that transformers could not use."""
+    if is_out_of_memory(error):
+        return error
+    log.info("generation settings", exc_info=True)
+    return ModelError(
+        "the generation settings of this checkpoint (generation_config.json) cannot be used: "
+        f"{first_line(error)[:200]}. Correct them, or remove them with "
+        "model.generation_config = GenerationConfig()."
+    )
 
 
 def _processors(model: Any, prompt_ids: torch.Tensor, max_new_tokens: int) -> LogitsProcessorList:
@@ -127,6 +146,7 @@ def changed(model: nn.Module, settings: dict[str, tuple[Any, ...]]) -> list[str]
     """Return which of some settings the checkpoint sets to a value that has an effect."""
     config = getattr(model, "generation_config", None)
     given = {name: getattr(config, name, None) for name in settings}
+    given = {name: v.tolist() if hasattr(v, "tolist") else v for name, v in given.items()}
     return [
         name
         for name, value in given.items()
@@ -148,7 +168,19 @@ def setting_notes(model: nn.Module) -> list[str]:
             "This checkpoint's generation settings change what generate() answers, and tokviz "
             f"leaves them out: {_written(config, left)}."
         )
-    return notes
+    return [*notes, *_end_notes(model)]
+
+
+def _end_notes(model: nn.Module) -> list[str]:
+    """Return a note where the end token that is named is none that this model can write."""
+    ends = end_tokens(model)
+    size = model.config.get_text_config().vocab_size  # type: ignore[union-attr, operator]
+    if not ends or any(0 <= end < size for end in ends):
+        return []
+    return [
+        f"No answer of this model ends by itself: its end token, {min(ends)}, is not one of its "
+        f"{size} tokens (eos_token_id in generation_config.json)."
+    ]
 
 
 def _written(config: Any, names: Sequence[str]) -> str:
