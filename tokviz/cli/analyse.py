@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import tokviz
 from tokviz.analysis import ANALYSES, Result
 from tokviz.cli.film import add_film_flags, shown
 from tokviz.cli.flags import add_model_flags, load_options
-from tokviz.cli.output import plugins_print_on_stderr
+from tokviz.cli.output import plugins_print_on_stderr, print_json
 from tokviz.cli.plans import add_method_flags, option, read_methods
 from tokviz.errors import InputError
 from tokviz.progress import counting
@@ -52,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     options = dict(option(ANALYSES[name].options, pair) for pair in arguments.option)
     result = _result(arguments, options)
     if arguments.json:
-        print(json.dumps(result.as_record(), ensure_ascii=False))
+        print_json(result.as_record())
     else:
         print(plain(result))
 

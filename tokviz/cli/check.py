@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from typing import Any
 import tokviz
 from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.cli.interrupt import left_out_if_interrupted, status_of
-from tokviz.cli.output import plugins_print_on_stderr
+from tokviz.cli.output import plugins_print_on_stderr, print_json
 from tokviz.errors import InputError
 
 BUILDER = "tiny"
@@ -134,7 +133,7 @@ def report(
     broken = sum(not one["kept"] for one in lines)
     if arguments.json:
         found = {**(about or {}), "broken": broken, "promises": lines}
-        print(json.dumps(found, ensure_ascii=False))
+        print_json(found)
     else:
         print(f"{len(lines) - broken} of {len(lines)} promises kept")
     return status_of(stop) or int(bool(broken))

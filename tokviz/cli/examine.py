@@ -8,7 +8,6 @@ again.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -27,7 +26,7 @@ from tokviz.cli.interrupt import (
     status_of,
     until_interrupted,
 )
-from tokviz.cli.output import plugins_print_on_stderr
+from tokviz.cli.output import plugins_print_on_stderr, print_json
 from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens, smallest_keep
 from tokviz.examine.faithfulness import Faithfulness, Verdict, check_map
@@ -328,4 +327,7 @@ def _leave_with_answer(arguments: argparse.Namespace, trace: Trace) -> NoReturn:
 
 
 def _print(arguments: argparse.Namespace, record: Mapping[str, Any], text: str) -> None:
-    print(json.dumps(record, ensure_ascii=False) if arguments.json else text)
+    if arguments.json:
+        print_json(record)
+    else:
+        print(text)

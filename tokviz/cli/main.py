@@ -8,7 +8,6 @@ its traceback; --debug shows those of errors that were told in a sentence, too.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import traceback
 from collections.abc import Sequence
@@ -39,6 +38,8 @@ from tokviz.cli.output import (
     log_on_stderr,
     open_closed_outputs,
     plugins_print_on_stderr,
+    print_json,
+    write_any_letter,
 )
 from tokviz.cli.parser import CommandParser
 from tokviz.cli.plans import add_method_flags, option, read_methods
@@ -58,6 +59,7 @@ MAX_NEW_TOKENS = 64
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0, or as the module says."""
     open_closed_outputs()
+    write_any_letter()
     try:
         status = _run(argv)
         sys.stdout.flush()
@@ -159,7 +161,11 @@ def _add_answer(command: argparse.ArgumentParser) -> None:
     add_method_flags(command)
     add("--option", action="append", default=[], metavar="[METHOD.]NAME=VALUE",
         help="option of a method")  # fmt: skip
-    add("--positions", choices=("keep", "repack"), help="position ids (default: as published)")
+    add(
+        "--positions",
+        choices=("keep", "repack", "mean"),
+        help="position ids (default: as published)",
+    )
     add("--mitigation", metavar="NAME", help="edit attention or logits (see: tokviz mitigations)")
     add(
         "--mitigation-option", action="append", default=[], metavar="NAME=VALUE",
@@ -192,7 +198,7 @@ def _answer(arguments: argparse.Namespace) -> int:
     if ratios:
         record["time_ratio"] = repeats.as_json(ratios)
     if arguments.json:
-        print(json.dumps(record, ensure_ascii=False))
+        print_json(record)
     else:
         print(record["answer"])
         print(facts_line(trace), file=sys.stderr)
@@ -306,7 +312,7 @@ def _list(arguments: argparse.Namespace) -> None:
         rows = [catalog.entry(arguments.which, arguments.name)]
     if arguments.json:
         shown = rows if arguments.name is None else rows[0]
-        print(json.dumps(shown, ensure_ascii=False, indent=1))
+        print_json(shown, indent=1)
     elif arguments.markdown:
         print(catalog.markdown(arguments.which, rows))
     else:

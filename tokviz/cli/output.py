@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, redirect_stdout, 
 from io import UnsupportedOperation
 from typing import Any
 
+from tokviz.text.whole import json_text
+
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -51,6 +53,20 @@ def open_closed_outputs() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+
+
+def write_any_letter() -> None:
+    """Let stdout spell letters that a terminal or a pipe cannot take, in place of an error."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def print_json(value: Any, indent: int | None = None) -> None:
+    """Print a value as JSON, which is right in any encoding of stdout."""
+    encoding = str(getattr(sys.stdout, "encoding", None) or "utf-8")
+    other = encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "utf8sig")
+    print(json_text(value, ascii_only=other, indent=indent))
 
 
 def drop_stdout() -> None:

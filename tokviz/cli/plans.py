@@ -37,7 +37,7 @@ def read_methods(
     Args:
         arguments: of the command.
         options: texts such as layer=3 or fastv.layer=3.
-        positions: keep or repack, of every method; None = as published.
+        positions: keep, repack or mean, of every method; None = as published.
 
     Raises:
         InputError: one without the other, or a value that cannot be used.

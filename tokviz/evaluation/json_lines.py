@@ -10,6 +10,7 @@ from typing import Any
 from tokviz.errors import InputError
 from tokviz.git_lfs import HEAD, is_pointer, pointer_text
 from tokviz.text.lines import lines_of
+from tokviz.text.whole import json_text
 
 
 def read_lines(path: str | Path) -> list[dict[str, Any]]:
@@ -31,7 +32,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
 
 def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, UTF-8, ending with a newline."""
-    text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(json_text(dict(row)) + "\n" for row in rows)
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:

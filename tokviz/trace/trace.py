@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
@@ -23,6 +23,7 @@ from tokviz.matrix import Reduction
 from tokviz.names import unknown
 from tokviz.notebook_display import made
 from tokviz.text.token_bytes import guess_marks, spelled
+from tokviz.text.whole import whole_text, whole_texts
 from tokviz.text.words import exact_pieces, word_spans
 from tokviz.trace import trace_io
 from tokviz.trace.check_arrays import check_arrays
@@ -30,6 +31,10 @@ from tokviz.trace.layout import Layout
 from tokviz.trace.schema import SCHEMA
 from tokviz.trace.stages import CUT_OFF, CUT_OFF_WORDS, MitigationRecord, StageRecord
 from tokviz.trace.to_file import file_arrays, header_of
+
+TEXTS = ("prompt", "answer", "prompt_tokens", "answer_tokens", "candidate_tokens", "words", "model",
+         "notes")  # fmt: skip
+"""Fields with texts, which every file and page is made from."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +71,14 @@ class Trace:
     "Answer tokens that are control tokens and no text, such as <|im_end|>; their pieces are empty."
 
     def __post_init__(self) -> None:
-        """Check every array against SCHEMA; raise TraceError."""
+        """Check every array against SCHEMA; raise TraceError. Texts can be written as UTF-8."""
+        for name in TEXTS:
+            object.__setattr__(self, name, whole_texts(getattr(self, name)))
+        stages = (
+            one if one.method.isascii() else replace(one, method=whole_text(one.method))
+            for one in self.stages
+        )
+        object.__setattr__(self, "stages", tuple(stages))
         check_arrays(self)
 
     def __getitem__(self, name: str) -> np.ndarray:
