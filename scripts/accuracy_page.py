@@ -36,11 +36,12 @@ what each layer computes with, on average. `relevance` is an oracle, not a metho
 full answer, and its decision time counts that answer and the backward passes through it.
 
 *Position ids*: kept = the tokens that are left keep the position ids that they had, renumbered =
-numbered anew without gaps; each as published. *Stand-in*: built from secondary sources. *Same W
-as*: both decided alike on every question and at every budget that `python -m
-benchmarks.same_choice` tried; *same figures as*: every figure of every budget is the same. Such
-rows are one piece of evidence about the choice, not two; where their figures differ all the same,
-something else is done with the tokens that were chosen (position ids, `unmerge`).
+numbered anew without gaps, averaged = the mean of the merged tokens' ids; each as published.
+*Stand-in*: built from secondary sources. *Same W as*: both decided alike on every question and at
+every budget that `python -m benchmarks.same_choice` tried; *same figures as*: every figure of
+every budget is the same. Such rows are one piece of evidence about the choice, not two; where
+their figures differ all the same, something else is done with the tokens that were chosen
+(position ids, `unmerge`).
 """
 SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
 SHARES = (100, 50, 25, 11, 5)

@@ -16,7 +16,7 @@ from tokviz.errors import InputError
 from tokviz.names import unknown
 
 STAND_IN = "stand-in"
-POLICIES = {"keep": "kept", "repack": "renumbered"}
+POLICIES = {"keep": "kept", "repack": "renumbered", "mean": "averaged"}
 """Position policy -> what it does to the position ids of tokens that are left, in one word."""
 LISTS = {
     "methods": "reduction methods",

@@ -15,8 +15,9 @@ from tokviz.reduction import METHODS
 from tokviz.reduction.method import PLACES, Method
 from tokviz.trace.status import marked_title
 
-POSITIONS = ("keep", "repack")
-"""keep: kept tokens keep their position ids; repack: positions are renumbered without gaps."""
+POSITIONS = ("keep", "repack", "mean")
+"""keep: kept tokens keep their position ids; repack: positions are renumbered without gaps; mean: a
+merged token has the mean of its members' position ids, rounded down (before the LLM only)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Step:
     "Visual tokens left after this step, as a count or as a share of those in the prompt (25%)."
     options: Mapping[str, Any] = field(default_factory=dict)
     positions: str | None = None
-    "keep or repack; None = as published."
+    "keep, repack or mean; None = as published."
     reduction: Reduction | None = None
     "A ready decision (painted by hand, imported) instead of a method."
     inside: tuple[tuple[int, Reduction], ...] = ()
@@ -120,7 +121,14 @@ class Plan:
             if step.entry is not None:
                 step.entry.check_options(step.options)
             if step.positions is not None and str(step.positions) not in POSITIONS:
-                raise InputError(f"positions must be keep or repack, got {step.positions!r}.")
+                raise InputError(
+                    f"positions must be keep or repack, or mean, got {step.positions!r}."
+                )
+            if step.positions == "mean" and step.place in ("language_model", "cache"):
+                raise InputError(
+                    f"{step.title} acts {PLACES[step.place]}, where positions are those that a "
+                    "token was read with: positions must be keep or repack, got mean."
+                )
         if self.mitigation:
             self.mitigation.entry.check_options(self.mitigation.options)
 
@@ -199,7 +207,7 @@ def plan(
         method: a name in METHODS; None = keep all visual tokens.
         keep: visual tokens to keep, a count from 1 to n or a share such as "25%" (compared with n
             in the run); needs `method`.
-        positions: keep or repack; None = as published.
+        positions: keep, repack or mean; None = as published.
         mitigation: a name in MITIGATIONS.
         **options: the method's own options, or without a method the mitigation's.
 

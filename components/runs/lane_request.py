@@ -56,7 +56,7 @@ class LaneRequest:
     keep: Any = None
     "Visual tokens that are left."
     positions: Any = None
-    "keep or repack; None = as published."
+    "keep, repack or mean; None = as published."
     options: Mapping[str, Any] = field(default_factory=dict)
     "The method's options by name."
     mitigation: Any = ""

@@ -13,7 +13,7 @@ from tokviz.reduction.method import method
     training_free=False,
     place="before",
     kind="merge",
-    positions="keep",
+    positions="mean",
     needs=(),
     optional=("feats_post", "index"),
     paper="https://arxiv.org/abs/2406.20092",
@@ -32,8 +32,9 @@ def average_pool(signals, keep: int, *, stride: int | None = None) -> Reduction:
     By default the stride is the smallest that meets the budget; a smaller one is refused. As in
     LLaVolta, windows run across the ends of grid rows and a last, shorter window is dropped, so
     fewer tokens than the budget may be left. LLaVolta pools inside the language model and averages
-    positions too, rounded down: that is the position of the window's middle token, which a mean
-    has here with positions = keep. Choose repack to number the means without gaps.
+    positions too, rounded down: positions = mean, the default here. With keep a mean has the
+    position of its window's middle token, which is the same where positions count one by one and
+    another where they have rows and columns (M-RoPE); repack numbers the means without gaps.
     """
     n = signals.n
     smallest = next(s for s in range(1, n + 1) if n // s <= keep)

@@ -142,7 +142,7 @@ class Method:
     space: str = "post"
     "Features that W multiplies: pre (before the projector) or post (after it)."
     positions: str = "repack"
-    "Published position policy: keep the original position ids, or repack them without gaps."
+    "Published position policy: keep the ids, repack them without gaps, or mean of the members."
     member_positions: Callable[[Reduction], np.ndarray] | None = None
     "Reduction -> source tokens [m, k] whose positions each token has, where M-RoPE has sections."
     unmerged_by: str = ""

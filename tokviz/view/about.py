@@ -6,6 +6,7 @@ from typing import Any
 
 from tokviz.reduction.method import EFFECTS, IMAGES, TILES, Method
 from tokviz.reduction.run_status import declared_status
+from tokviz.view.run_names import POSITIONS
 
 KIND_WORDS = {"select": "prunes", "merge": "merges", "both": "prunes and merges"}
 
@@ -19,7 +20,7 @@ def about(entry: Method) -> list[tuple[str, str]]:
         ("W", acts_on(entry)),
         ("Reads", reads(entry) or "nothing"),
         ("Question", "decides by it" if entry.query_aware else "does not read it"),
-        ("Positions", {"keep": "kept", "repack": "renumbered"}[entry.positions] + ", as published"),
+        ("Positions", f"{POSITIONS[entry.positions][0]}, as published"),
         ("Several images", IMAGES[entry.images]),
         ("Crops", "" if entry.place == "tower" else TILES[entry.tiles]),
         ("Official code", official(entry)),

@@ -18,6 +18,7 @@ from tokviz.trace.status import STAND_IN, with_mark
 POSITIONS = {
     "keep": ("kept", "the tokens that are left keep the position ids that they had"),
     "repack": ("renumbered", "positions are numbered anew, without gaps"),
+    "mean": ("averaged", "a merged token has the mean of its members' position ids, rounded down"),
 }
 """Position policy -> its word and what it means."""
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})

@@ -101,7 +101,7 @@
  * @property {string} method "" keeps all tokens.
  * @property {number} keep
  * @property {Record<string, any>} options
- * @property {"keep" | "repack" | null} [positions]
+ * @property {"keep" | "repack" | "mean" | null} [positions]
  * @property {string | null} [prompt]
  * @property {string | null} [model]
  * @property {string | null} [mitigation]

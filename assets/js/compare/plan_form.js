@@ -161,12 +161,12 @@ export class PlanForm {
   }
 
   positions(entry) {
-    const names = { keep: t("keep"), repack: t("renumber") };
+    const names = { keep: t("keep"), repack: t("renumber"), mean: t("average") };
     const select = el(
       "select",
       {
         title: t(
-          "Do the tokens that are left keep their position ids, or are they numbered anew without gaps?",
+          "Do the tokens that are left keep their position ids, are they numbered anew without gaps, or does a merged token get its members' mean?",
         ),
         onchange: () => {
           this.plan.positions = select.value || null;

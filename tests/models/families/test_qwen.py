@@ -18,6 +18,7 @@ from tokviz.capture import Capture
 from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.attention import NAME, attention_forward
+from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.tower.vision import encode, image_signals
@@ -75,6 +76,25 @@ def test_two_users_token_by_token_in_turn_get_their_own_answers(qwen, cat):
     for views in itertools.zip_longest(*streams):
         last = [view or old for view, old in zip(views, last, strict=True)]
     assert [lanes[0].trace["answer_ids"].tolist() for lanes in last] == alone
+
+
+@pytest.mark.parametrize("method", ["average_pool", "tome"])
+def test_mean_positions_average_each_axis_and_leave_the_text_alone(qwen, cat, method):
+    """LLaVolta averages positions; a window over the end of a row has no one middle token."""
+    prepared = qwen.prepare(cat, PROMPT)
+    plan = tokviz.plan(method, keep=prepared.asked.layout.n // 3, positions="mean")
+    with qwen.guarded():
+        shared = qwen.encode(prepared, [plan], Capture.nothing())
+        made = make_prefill_input(qwen.family, qwen.model, prepared, shared, plan)
+    own = prepared.positions[..., torch.as_tensor(prepared.asked.layout.position)].double()
+    weights = torch.as_tensor(made.records[0].reduction.matrix()).double()
+    want = (own @ (weights / weights.sum(1, keepdim=True)).T + 1e-6).floor().long()
+    assert torch.equal(made.positions[..., made.stages.visual], want)
+    text = np.setdiff1d(np.arange(len(made.prompt_rows.rows)), made.stages.visual)
+    kept = prepared.positions[..., torch.as_tensor(made.prompt_rows.rows[text])]
+    assert torch.equal(made.positions[..., torch.as_tensor(text)], kept)
+    trace = qwen.answer(cat, PROMPT, plan, 2)
+    assert trace.model["positions"] == ["mean"]
 
 
 @pytest.mark.parametrize("policy", ["keep", "repack"])

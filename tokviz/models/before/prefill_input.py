@@ -14,6 +14,7 @@ from torch import nn
 from tokviz.analysis.block_flow import block_of
 from tokviz.errors import ModelError
 from tokviz.matrix import Reduction
+from tokviz.models.before.mean_positions import with_mean_positions
 from tokviz.models.before.part_signals import carried
 from tokviz.models.before.plan_steps import PlanSteps
 from tokviz.models.decoder.cache_eviction import CacheEviction
@@ -132,6 +133,9 @@ def make_prefill_input(
     repack = any(s.position_policy == "repack" for s in plan.steps if s.place != "language_model")
     index = torch.as_tensor(sequence.rows, device=prepared.positions.device)
     positions = prepared.positions[..., index]
+    if any(step.position_policy == "mean" for step in plan.steps) and not repack:
+        rows = torch.as_tensor(sequence.visual, device=positions.device)
+        positions = with_mean_positions(plan_steps, rows, positions)
     if repack and plan_steps.whole.m < plan_steps.layout.n:
         # renumber from the first position on, with equal numbers on all axes of M-RoPE
         packed = torch.arange(len(index), device=positions.device)
@@ -264,6 +268,8 @@ def why_not_unmerged(plan_steps: PlanSteps, plan: Plan, repack: bool) -> str | N
         return None
     if repack:
         return "positions were renumbered"
+    if first.position_policy == "mean":
+        return "positions were averaged"
     if len(plan.steps) > 1:
         return f"{plan.steps[1].title} chose among the merged tokens"
     if plan.mitigation:
