@@ -9,7 +9,7 @@ from PIL import Image
 from tokviz.errors import InputError, TraceError
 from tokviz.trace import Trace, open_trace
 from tokviz.trace.decisions import is_decisions, read_decisions
-from tokviz.view.run_names import run_name
+from tokviz.view.run_names import forced_tokens, is_own_answer, run_name
 
 from ..answering.links import read_compare, read_lane, read_pictures, read_start, read_view
 from ..answering.widget_values import (
@@ -199,29 +199,26 @@ def run_of_file(trace: Trace, image: Shown | None) -> tuple[KeptRun, int]:
     lane stays empty.
     """
     run = KeptRun(image, trace.prompt, "", file_note=file_note(trace))
-    lane = FULL if is_full(trace) else 0
+    lane = FULL if is_own_answer(trace) else 0
     run.traces[lane] = trace
     if lane != FULL:
         run.lanes[lane] = lane_of(trace)
     return run, lane
 
 
-def is_full(trace: Trace) -> bool:
-    """Return whether a trace is the model's own answer with all visual tokens."""
-    return not trace.stages and trace.mitigation is None and trace.reduction.m == trace.n
-
-
 def file_note(trace: Trace) -> str:
     """Say what a trace from a file is: method, tokens that are left, model and date."""
     if imported := str(trace.model.get("imported") or ""):
-        tokens = f"{trace.reduction.m} of {trace.n}"
+        tokens = f"{trace.reduction.m} of {trace.whole_n}"
         return f"What {imported} decided, {tokens} visual tokens, from your file."
     model, date = str(trace.model.get("name") or ""), str(trace.model.get("date") or "")
     by = f"by {model}" if model else "by a model that it does not name"
     when = f"on {date}" if date else "on a date that it does not say"
     name = run_name(trace)
-    tokens = f"{trace.reduction.m} of {trace.n}"
-    return f"{name[:1].upper()}{name[1:]}, {tokens}, from your file: made {by} {when}."
+    tokens = f"{trace.reduction.m} of {trace.whole_n}"
+    count = forced_tokens(trace)
+    forced = f"its beginning ({count} token{'s' * (count > 1)}) was forced, " if count else ""
+    return f"{name[:1].upper()}{name[1:]}, {tokens}, {forced}from your file: made {by} {when}."
 
 
 def wire_opening(

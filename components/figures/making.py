@@ -267,4 +267,5 @@ def lane_title(trace: Trace) -> str:
     """Return the title of a lane: its methods and the tokens that are left."""
     name = run_name(trace)
     name = name[:1].upper() + name[1:]
-    return f"{name}, {trace.reduction.m} of {trace.n}" if trace.stages else f"{name}, {trace.n}"
+    whole, left = trace.whole_n, trace.reduction.m
+    return f"{name}, {left} of {whole}" if trace.stages or whole > left else f"{name}, {whole}"

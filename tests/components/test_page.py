@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from components.answering.widget_values import charts
-from components.ask.opening import OpenHandlers, file_note, is_full
+from components.ask.opening import OpenHandlers, file_note
 from components.ask.panel import AskHandlers
 from components.compare.opened_lane import open_lane
 from components.compare.panel import CompareHandlers
@@ -24,6 +24,7 @@ from tests.components.fake_vlm import FakeVLM, fake_site
 from tests.view.fakes import BLUE, fake_trace, picture, pruned, stage
 from tokviz import METHODS
 from tokviz.trace.stages import MitigationRecord
+from tokviz.view.run_names import is_own_answer
 
 SAID, OVERLAY, LANES = 1, 2, 3
 """Places in a frame."""
@@ -202,8 +203,15 @@ def test_a_reduced_answer_from_a_file_is_no_full_answer(site, tmp_path):
     assert open_lane(site, session, 0)[LANES]["full"] is None
     by_nobody = file_note(replace(whole, model={}))
     assert by_nobody.startswith(f"All tokens, {whole.n} of {whole.n}, from your file")
-    assert is_full(whole)
-    assert not is_full(replace(whole, mitigation=MitigationRecord("pai", {}, ("attention",))))
+    assert is_own_answer(whole)
+    assert not is_own_answer(replace(whole, mitigation=MitigationRecord("pai", {}, ("attention",))))
+    small = replace(whole, model={**made, "picture": "downsample", "whole_tokens": 4 * whole.n})
+    assert not is_own_answer(small)
+    assert f", {whole.n} of {4 * whole.n}, from your file" in file_note(small)
+    assert "All tokens" not in file_note(small)
+    forced = replace(whole, model={**made, "forced": 1})
+    assert not is_own_answer(forced)
+    assert "its beginning (1 token) was forced, from your file" in file_note(forced)
 
 
 def test_an_upload_is_checked_at_once(site, tmp_path):

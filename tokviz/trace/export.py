@@ -81,7 +81,7 @@ def _answer_tokens(trace: Trace) -> list[dict[str, Any]]:
 
 def _counts(trace: Trace) -> dict[str, int]:
     fates = np.bincount(trace.reduction.fate, minlength=len(FATES))
-    counts = {"total": trace.n, "left": trace.reduction.m}
+    counts = {"total": trace.whole_n, "left": trace.reduction.m}
     return counts | {name: int(count) for name, count in zip(FATES, fates, strict=True)}
 
 

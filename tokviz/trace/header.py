@@ -74,7 +74,7 @@ def read_texts(values: Any) -> tuple[str, ...]:
 def read_model(value: Any) -> dict[str, Any]:
     """Return the facts about the model; the fields that tokviz reads have the right types."""
     model = {text(k, "a name in it"): v for k, v in mapping(value, "it", MAX_LAYERS).items()}
-    for name in ("name", "family", "device", "dtype", "imported", "reason"):
+    for name in ("name", "family", "device", "dtype", "imported", "reason", "picture"):
         if name in model:
             text(model[name], name)
     for name in ("layers", "heads", "tower_layers"):
@@ -83,6 +83,9 @@ def read_model(value: Any) -> dict[str, Any]:
     if "feature_layer" in model:
         whole(model["feature_layer"], "feature_layer", -MAX_LAYERS, MAX_LAYERS)
     for name in ("hidden_size", "tower_width", "patch_size"):
+        if name in model:
+            whole(model[name], name, 1, MAX_SIDE)
+    for name in ("whole_tokens", "forced"):
         if name in model:
             whole(model[name], name, 1, MAX_SIDE)
     if "has_cls" in model and not isinstance(model["has_cls"], bool):

@@ -160,6 +160,12 @@ class Trace:
         return f"{imported} (imported)" if imported else str(self.model.get("name", ""))
 
     @property
+    def whole_n(self) -> int:
+        """Visual tokens of the whole picture; more than n where a smaller one was asked about."""
+        told = self.model.get("whole_tokens")
+        return told if type(told) is int and told > self.n else self.n
+
+    @property
     def n(self) -> int:
         """Number of visual tokens before any reduction."""
         return self.layout.n

@@ -126,7 +126,8 @@ def _jpeg(data: bytes) -> str:
 
 def made_by(trace: Trace) -> list[str]:
     """Return who made the run, from how many tokens, and how close it came to its publication."""
-    kept = f"{trace.reduction.m} of {trace.n}" if trace.stages else f"{trace.n}"
+    whole, left = trace.whole_n, trace.reduction.m
+    kept = f"{left} of {whole}" if trace.stages or whole > left else f"{whole}"
     if trace.model.get("imported"):
         lead = f"Decisions of {trace.source}, {kept} visual tokens. "
         return [f"{lead}Made with tokviz; no model was run here."]

@@ -54,9 +54,22 @@ def mitigation_name(trace: Trace) -> str:
     return with_mark(name, not trace.mitigation.verified)
 
 
+def forced_tokens(trace: Trace) -> int:
+    """Return how many tokens at the beginning of an answer were forced."""
+    told = trace.model.get("forced")
+    return min(told, trace.t) if type(told) is int and told > 0 else 0
+
+
+def is_own_answer(trace: Trace) -> bool:
+    """Return whether a trace is the model's own answer about the picture with all its tokens."""
+    plain = not trace.stages and trace.mitigation is None and not trace.model.get("picture")
+    return plain and trace.reduction.m == trace.n and not forced_tokens(trace)
+
+
 def run_name(trace: Trace) -> str:
     """Return a short label: the methods and the mitigation, or all tokens."""
-    done = [stage_name(trace, stage.method) for stage in trace.stages] or ["all tokens"]
+    names = [trace.model.get("picture"), *(stage.method for stage in trace.stages)]
+    done = [stage_name(trace, str(name)) for name in names if name] or ["all tokens"]
     return " + ".join(dict.fromkeys([*done, *filter(None, [mitigation_name(trace)])]))
 
 

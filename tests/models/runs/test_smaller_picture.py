@@ -9,6 +9,9 @@ from PIL import Image
 import tokviz
 from tokviz.errors import InputError
 from tokviz.models.runs.smaller_picture import resized
+from tokviz.plans import Plan
+from tokviz.trace.export import answer_record
+from tokviz.view.run_names import is_own_answer
 
 PROMPT = "what is this?"
 
@@ -31,6 +34,13 @@ def test_the_answer_is_that_about_the_picture_made_smaller_by_hand(any_size, cat
     assert trace.kv_bytes < full.kv_bytes
     assert trace.model["prefill_share"]["visual_tokens"] < 0.6
     assert trace.timings["decide"] > 0
+    assert (trace.model["picture"], trace.whole_n) == ("downsample", full.n)
+    assert answer_record(trace)["visual_tokens"]["total"] == full.n
+    assert not is_own_answer(trace)
+    assert is_own_answer(full)
+    forced = any_size.answer(cat, PROMPT, Plan((), forced=(full["answer_ids"][1],)), 2)
+    assert forced.model["forced"] == 1
+    assert not is_own_answer(forced)
 
 
 def test_it_is_drawn_over_the_original_picture(any_size, cat):

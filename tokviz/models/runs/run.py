@@ -272,6 +272,7 @@ class Run:
                 "positions": [s.position_policy for s in self.plan.steps],
                 "prefill_share": prefill_share(self),
                 "status": [status.as_json() for status in self.statuses()],
+                **self.unlike_plain(),
             },
             (
                 self.tokens,
@@ -291,6 +292,15 @@ class Run:
             answer_marks=self.said.marks,
         )
         self.view.done = True
+
+    def unlike_plain(self) -> dict[str, Any]:
+        """Return what makes a run without stages another one than the model's own answer."""
+        found: dict[str, Any] = {}
+        if self.picture_note:
+            step = next(iter(self.plan.at("picture")))
+            found |= {"picture": step.method, "whole_tokens": self.view.total_visual_tokens}
+        count = min(len(self.plan.forced), len(self.tokens))
+        return found | ({"forced": count} if count else {})
 
     def statuses(self) -> list[Status]:
         """Return how close each method, and the mitigation, came to its publication here."""
