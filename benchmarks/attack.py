@@ -1,7 +1,8 @@
-"""python -m benchmarks.attack [--visitors 100] [--write]: many ask while somebody attacks.
+"""python -m benchmarks.attack [--visitors 100] [--pictures 100] [--write]: many ask, one attacks.
 
-Starts app.py with the embedded model. Visitors of as many addresses upload a picture of their own
-and ask at once; meanwhile another process sends the hostile files and requests of the tests, in a
+Starts app.py with the embedded model. Visitors of as many addresses upload a picture and ask at
+once; on a busy machine fewer `--pictures` than visitors save the time of asking each picture alone
+first. Meanwhile another process sends the hostile files and requests of the tests, in a
 loop. An answer is lost if it did not come, or was not what the picture gets alone. It is late if
 more people were answered before it than the queue had said.
 
@@ -186,8 +187,8 @@ def crowd(address: str, number: int, question: str, image: Callable[[int], bytes
         return [one.result() for one in asked]
 
 
-def own_picture(number: int) -> bytes:
-    """Return a visitor's picture, which nobody else has."""
+def picture_of(number: int) -> bytes:
+    """Return one of the pictures, no two of which are alike."""
     return encoded(scene(number, "test").image)
 
 
@@ -221,26 +222,32 @@ def main() -> None:
     """Measure, print the table; with --write also write docs/load_attack.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attack")
     parser.add_argument("--visitors", type=int, default=100)
+    parser.add_argument("--pictures", type=int, help="different ones; default: as many")
     parser.add_argument("--write", action="store_true", help="write docs/load_attack.md")
     arguments = parser.parse_args()
+    pictures = min(arguments.pictures or arguments.visitors, arguments.visitors)
     busy, spawn = os.getloadavg()[0], multiprocessing.get_context("spawn")
     with served(TOKVIZ_TRUST_PROXY="yes") as place:
         address = place.rstrip("/")
-        alone = [visit(address, n, own_picture(n)) for n in range(arguments.visitors)]
+        alone = [visit(address, n, picture_of(n)) for n in range(pictures)]
         over, sent = spawn.Event(), spawn.Value("q", 0)
         attacker = spawn.Process(target=until_set, args=(address, over, sent), daemon=True)
         attacker.start()
         while sent.value < 10:
             time.sleep(0.1)
         first, began = sent.value, time.monotonic()
-        visits = crowd(address, arguments.visitors, QUESTION, own_picture)
+        visits = crowd(address, arguments.visitors, QUESTION, lambda n: picture_of(n % pictures))
         took, count = time.monotonic() - began, sent.value - first
         over.set()
         attacker.join(2 * ATTACK_PATIENCE_S)
         healthy = httpx.get(f"{address}/healthz").status_code == 200
-    table = rows(visits, alone, count, took)
+    right = [alone[n % pictures] for n in range(arguments.visitors)]
+    table = rows(visits, right, count, took)
     table.append(Row("the server afterwards", "well" if healthy else "not well", "/healthz"))
-    note = f"Other work on the machine before the start: load {busy:.1f}."
+    note = (
+        f"{pictures} different pictures. Load of the machine (processes that want to run) by other "
+        f"work before the start: {busy:.1f}, at the end with all of this: {os.getloadavg()[0]:.1f}."
+    )
     block = markdown(table, note)
     print(block)
     if arguments.write:

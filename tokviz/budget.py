@@ -62,7 +62,7 @@ def check_budget(budget: Any, name: str = "a budget") -> int | str:
     if isinstance(budget, str) and re.fullmatch(SHARE, text) and 0 < float(text[:-1]) <= 100:
         return f"{float(text[:-1]):g}%"
     count = whole_number(budget)
-    if count is not None and count >= 1:
+    if count is not None and 1 <= count < 10**9:
         return count
     raise InputError(
         f"{name} must be a count such as 64 or a share such as 25%, got {text[:40]!r}."

@@ -168,6 +168,34 @@ def test_what_is_no_plan_question_or_run_is_one_sentence(vlm, cat, given):
     assert isinstance(given, str) or given not in run
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"models": 7}, {"models": ["embedded", None]}, {"methods": [["fastv"]]}, {"prompts": 7},
+        {"mitigations": {"pai": 1}}, {"options": "layer=2"}, {"options": [7]}, {"engine": "ray"},
+        {"lab": None}, {"limit": "x"}, {"traces": 1.5}, {"budgets": [[9]], "methods": "fastv"},
+        {"budgets": 10**300, "methods": "fastv"}, {"source": 7}, {"source": None},
+        {"source": np.array(7)}, {"source": torch.tensor(2.5)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_arguments_of_a_sweep_of_another_kind_are_one_sentence(tmp_path, given):
+    with pytest.raises(tokviz.InputError):
+        tokviz.sweep(**{"source": str(tmp_path), "out": tmp_path / "out", **given})
+
+
+def test_arguments_of_plots_rounds_and_reports_of_another_kind(vlm, cat):
+    run = vlm.answer(cat, PROMPT, None, 1)
+    for given in ("x", 2.5, float("nan"), np.arange(2), torch.tensor(2.5)):
+        for key in ("layer", "head") if isinstance(given, str) else ("layer", "head", "word"):
+            with pytest.raises(tokviz.InputError, match=f"{key} must be a whole number"):
+                run.plot("attention", **{key: given})
+        with pytest.raises(tokviz.InputError, match="repeats must be 1 to"):
+            vlm.time_plans(cat, PROMPT, None, given, 1)
+    with pytest.raises(tokviz.ModelError, match="got a int"):
+        tokviz.diagnose(7, cat, PROMPT)
+
+
 def test_an_unknown_model_card_is_told_which_is_meant():
     with pytest.raises(tokviz.InputError, match="Did you mean 'llava-hf/llava-1.5-7b-hf'"):
         tokviz.MODELS["llava-1.5-7b-hf"]

@@ -12,25 +12,22 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from tokviz.budget import whole_number
 from tokviz.errors import InputError
-from tokviz.keywords import no_argument
-from tokviz.load_options import LOAD_OPTIONS
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.runs.streaming import check_length
+from tokviz.sweeps.arguments import check_count, check_kinds, check_loading, several, texts
 from tokviz.sweeps.films import with_frames
 from tokviz.sweeps.flip_traces import store_flips
 from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
 from tokviz.sweeps.row_store import Store, arrow_library
 from tokviz.sweeps.rows import Row, row_key, sort_key
-from tokviz.sweeps.setting import Setting, listed, settings
+from tokviz.sweeps.setting import Setting, settings
 from tokviz.sweeps.sources import read_questions
 from tokviz.sweeps.summary import report_of
 from tokviz.sweeps.worker import Ask, Terms, Unit, Worker
@@ -117,17 +114,18 @@ def sweep(
         ModelError: a model that cannot be loaded.
     """
     arrow_library()
-    check_address(lab)
-    check_loading(loading)
+    check_kinds(options, engine, lab)
+    check_loading(loading, sweep)
     limit, traces = check_count("limit", limit, 1), check_count("traces", traces, 0) or 0
+    models, prompts = texts("models", models), texts("prompts", prompts)
     asked = settings(methods, budgets, options, mitigations, baselines)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
         source = read_questions(
-            source, images=images, prompts=listed(prompts), kind=kind, limit=limit,
+            source, images=images, prompts=prompts, kind=kind, limit=limit,
             store=store.folder,
         )  # fmt: skip
-    given = list(source)
+    given = several(source)
     strange = [one for one in given if not isinstance(one, Question)]
     if strange:
         raise InputError(
@@ -140,34 +138,12 @@ def sweep(
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
     check_questions(questions, terms)
     with store.locked():
-        plan = {name: all_rows(questions, asked, name, terms) for name in listed(models)}
+        plan = {name: all_rows(questions, asked, name, terms) for name in models}
         result = measure_missing(plan, terms, store, engine or in_process, progress)
         stored = store_flips(result.rows, asked, terms, store, traces, progress)
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
         store.write("report.html", page(report).encode("utf-8", "replace"))
     return result
-
-
-def check_count(name: str, given: Any, least: int) -> int | None:
-    """Return a count of questions as a whole number, None for None; raise InputError."""
-    count = whole_number(given)
-    if given is not None and (count is None or count < least):
-        raise InputError(f"{name} must be a count of questions from {least} on, got {given!r:.40}.")
-    return count
-
-
-def check_address(lab: str) -> None:
-    """Raise InputError for an address that is not of a web page."""
-    if not lab.startswith(("http://", "https://")):
-        raise InputError(f"the lab's address must begin with http(s)://, got {lab[:60]!r}.")
-
-
-def check_loading(loading: Mapping[str, Any]) -> None:
-    """Raise InputError for an argument that neither a sweep nor `tokviz.load` has."""
-    unknown = sorted(set(loading) - set(LOAD_OPTIONS))
-    if unknown:
-        known = [*list(signature(sweep).parameters)[:-1], *LOAD_OPTIONS]
-        raise no_argument("sweep", unknown[0], known)
 
 
 def measure_missing(

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tokviz.budget import check_budget, tokens_of, whole_number
+from tokviz.budget import check_budget, tokens_of
 from tokviz.errors import InputError
 from tokviz.mitigation import MITIGATIONS
 from tokviz.options import Option
 from tokviz.plans import Plan, Step
 from tokviz.reduction import METHODS
+from tokviz.sweeps.arguments import several, texts
 
 MAX_SETTINGS = 10_000
 
@@ -104,9 +105,9 @@ def settings(
     Raises:
         InputError: an unknown name or option, a budget that is neither, or far too many.
     """
-    methods, given = listed(methods), dict(options or {})
-    sizes = list(dict.fromkeys(str(check_budget(budget)) for budget in listed(budgets)))
-    chosen = listed(mitigations)
+    methods, given = texts("methods", methods), dict(options or {})
+    sizes = list(dict.fromkeys(str(check_budget(budget)) for budget in several(budgets)))
+    chosen = texts("mitigations", mitigations)
     if baselines:
         methods = [*methods, *({"downsample"} - {*methods})] if sizes else methods
     unused = sorted(set(given) - {*methods, *chosen})
@@ -131,9 +132,3 @@ def settings(
     )
     blind = (Setting(mitigation="blind"),) if baselines and "blind" not in chosen else ()
     return (*plain, *mitigated, *blind)
-
-
-def listed(values: Any) -> list[Any]:
-    """Return one value, or several, as a list without repetitions."""
-    alone = isinstance(values, str) or not isinstance(values, Iterable) or whole_number(values)
-    return [values] if alone else list(dict.fromkeys(values))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tokviz.budget import whole_number
 from tokviz.errors import InputError
 from tokviz.extras import how_to_install
 from tokviz.names import unknown
@@ -39,6 +40,7 @@ def plot(
         array, letters = take(array, letters, ("t",), answer_tokens(trace, word), "word", name)
     for key, wanted in picked.items():
         if wanted is not None:
+            wanted = whole(key, wanted)
             array, letters = take(array, letters, CHOSEN_BY[key], [wanted], key, name)
     ax = ax if ax is not None else axes()
     if "n" in letters:
@@ -68,7 +70,7 @@ def take(
 def answer_tokens(trace: Trace, word: int | str) -> list[int]:
     """Return the answer tokens of a word, given by its text or as the number of a token."""
     if not isinstance(word, str):
-        return [int(word)]
+        return [whole("word", word)]
     spans = {
         "".join(trace.pieces[start:stop]).strip(): (start, stop)
         for start, stop in reversed(trace.word_spans)  # the first of equal words counts
@@ -76,6 +78,14 @@ def answer_tokens(trace: Trace, word: int | str) -> list[int]:
     if word not in spans:
         raise InputError(unknown("word in the answer", word, spans))
     return list(range(*spans[word]))
+
+
+def whole(key: str, given: Any) -> int:
+    """Return a whole number; raise InputError for anything else."""
+    number = whole_number(given)
+    if number is None:
+        raise InputError(f"{key} must be a whole number, got {given!r:.40}.")
+    return number
 
 
 def over_picture(ax: Any, trace: Trace, values: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.loaded import Loaded
@@ -30,11 +31,12 @@ def time_plans(
     max_new_tokens: int = 64,
 ) -> list[dict[str, list[float]]]:
     """Return the seconds of every plan by NAMES, one per round; see `VLM.time_plans`."""
-    if not 1 <= repeats <= MAX_PAIRS:
-        raise InputError(f"repeats must be 1 to {MAX_PAIRS}, got {repeats}.")
+    rounds = whole_number(repeats)
+    if rounds is None or not 1 <= rounds <= MAX_PAIRS:
+        raise InputError(f"repeats must be 1 to {MAX_PAIRS}, got {repeats!r:.40}.")
     asked = as_plans(plans)
     found: list[dict[str, list[float]]] = [{name: [] for name in NAMES} for _ in asked]
-    for round_ in range(repeats + 1):
+    for round_ in range(rounds + 1):
         for turn in range(len(asked)):
             number = (round_ + turn) % len(asked)
             trace = answer(loaded, images, prompt, asked[number], max_new_tokens, Capture.nothing())
