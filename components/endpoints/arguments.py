@@ -66,7 +66,7 @@ def is_a(kind: str, value: Any) -> bool:
 
 def out_of_bounds(name: str, schema: Mapping[str, Any], value: Any) -> Iterator[str]:
     """Yield what is wrong with a number's size or a text's length."""
-    if not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+    if "minimum" in schema and not schema["minimum"] <= value <= schema["maximum"]:
         yield f"{name} must be {schema['minimum']:,} to {schema['maximum']:,}."
     if isinstance(value, str):
         least, most = schema.get("minLength", 0), schema.get("maxLength", len(value))

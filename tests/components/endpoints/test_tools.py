@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from components.endpoints.sent_picture import MAX_CHARACTERS, picture_bytes
+from components.error_text import INTERNAL_ERROR
 from tests.components.endpoints.conftest import ACCEPT, call_tool, post_message, rpc
 from tests.view.fakes import BLUE, picture
 from tokviz import METHODS
@@ -50,6 +51,23 @@ def test_a_picture_comes_as_base64_with_or_without_the_head_of_a_data_url(tools,
     assert json.loads(text)["full"]["answer"] == "blue dog."
 
 
+@pytest.mark.parametrize("options", [{}, {"layer": 2}, {"layer": 2.0}])
+def test_options_are_an_object(tools, blue, options):
+    """Their bounds were looked for, as a number's are, and any object failed."""
+    given = {"image": blue, "prompt": "what ?", "method": "fastv", "keep": 9, "options": options}
+    wrong, text = call_tool(tools.url, "answer", **given)
+    assert not wrong, text
+    assert json.loads(text)["reduced"]["answer"] == "blue cat."
+
+
+@pytest.mark.parametrize("value", [10**400, 2.5, "x", True])
+def test_a_wrong_value_of_an_option_is_refused_by_name(tools, blue, value):
+    given = {"image": blue, "prompt": "what ?", "method": "fastv", "keep": 9}
+    wrong, text = call_tool(tools.url, "answer", **given, options={"layer": value})
+    assert wrong
+    assert text.startswith("Layer must be a whole number 1 to 64")
+
+
 WRONG = {
     "method": {"method": MARK},
     "near method": {"method": f"fastervl{MARK[:1]}"},
@@ -83,6 +101,7 @@ def test_what_cannot_be_used_is_a_short_error_without_the_input(tools, blue, nam
     given = {"image": blue, "prompt": "what ?", **WRONG[name]}
     wrong, text = call_tool(tools.url, "answer", **given)
     assert wrong
+    assert text != INTERNAL_ERROR
     assert text.endswith(".")
     assert len(text) < 1000
     assert MARK not in text
