@@ -55,7 +55,8 @@ tokviz.models.model_state
 tokviz.models.apply_reduction tokviz.models.attention tokviz.models.clock tokviz.models.hooks
 tokviz.models.attention_call
 tokviz.models.answer_text tokviz.models.not_finite
-tokviz.models.compiled tokviz.models.foreign_errors tokviz.models.out_of_memory
+tokviz.models.adapters tokviz.models.compiled tokviz.models.foreign_errors
+tokviz.models.out_of_memory
 tokviz.view tokviz.plans tokviz.cost
 tokviz.mitigation
 tokviz.analysis tokviz.reduction

@@ -11,6 +11,7 @@ from torch import nn
 
 from tokviz.errors import ModelError
 from tokviz.keywords import tells_arguments
+from tokviz.models.adapters import without_wrapper
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.checkpoints.download import ProgressLine
@@ -91,7 +92,7 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Pa
         )
     family = family_of(kind)
     try:
-        model = before_compiling(model)
+        model = without_wrapper(before_compiling(model))
         check_whole(model)
         family.check_model(model)
     except ModelError as error:
