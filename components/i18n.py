@@ -1,8 +1,9 @@
 """The page's texts in several languages. The English text is the key; assets/i18n has the others.
 
 Gradio shows a component's label in the language of the browser, which `gr.I18n` knows; the scripts
-of the page read the same tables (assets/js/base/translate.js). What the server writes as sentences
-(notices, errors, what is known of methods) stays English.
+of the page read the same tables (assets/js/base/translate.js). Of the sentences that the server
+writes, those of assets/i18n/told.json are translated on the page; others (errors, what is known of
+methods, charts) stay English.
 """
 
 import json
@@ -28,6 +29,12 @@ def tables() -> dict[str, dict[str, str]]:
         for code in LANGUAGES
         if code != "en"
     }
+
+
+@cache
+def told_sentences() -> list[str]:
+    """Return the sentences that the server writes and the page's scripts translate, with fields."""
+    return list(json.loads((ASSETS / "i18n" / "told.json").read_text("utf-8")))
 
 
 @cache
@@ -66,6 +73,7 @@ def language_script() -> str:
 def head_script() -> str:
     """Return the script that gives the page's scripts their texts before anything is drawn."""
     names = json.dumps(LANGUAGES, ensure_ascii=False)
+    told = json.dumps(told_sentences(), ensure_ascii=False).replace("</", "<\\/")
     texts = json.dumps(tables(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     return (
         "(() => {\n"
@@ -73,6 +81,7 @@ def head_script() -> str:
         "const own = (navigator.language || 'en').split('-')[0].toLowerCase();\n"
         "const language = own in names ? own : 'en';\n"
         "globalThis.__tokvizTexts = texts[language] || {};\n"
+        f"globalThis.__tokvizTold = {told};\n"
         f"globalThis.__tokvizLanguages = {{ names, language, kept: {KEPT!r} }};\n"
         "document.documentElement.lang = language;\n"
         "})();"

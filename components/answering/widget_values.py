@@ -147,9 +147,7 @@ def lanes_value(
         phase: running or done.
         foot: a line below the lanes.
     """
-    return {
-        "catalogue": catalogue(bool(model.get("has_cls", True))),
-        "mitigations": mitigation_menu(),
+    return menus(model, phase) | {
         "model": str(model.get("name", "")),
         "n": n,
         "most": MAX_LANES,
@@ -161,6 +159,17 @@ def lanes_value(
         "hint": START_HINT,
         "foot": foot,
     }
+
+
+def menus(model: Mapping[str, Any], phase: str) -> dict[str, Any]:
+    """Return the menus of methods and mitigations; None each while a run writes.
+
+    They have 180 KB, a run has some tens of updates, and the page keeps the menus that it has.
+    """
+    if phase == "running":
+        return {"catalogue": None, "mitigations": None}
+    has_cls = bool(model.get("has_cls", True))
+    return {"catalogue": catalogue(has_cls), "mitigations": mitigation_menu()}
 
 
 def without_pictures(

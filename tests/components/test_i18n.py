@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from components.i18n import LANGUAGES, head_script, plain, tables, translated
+from components.answering.widget_values import START_HINT, machine_line
+from components.i18n import LANGUAGES, head_script, plain, tables, told_sentences, translated
 from components.widgets.widget import ASSETS
+from tests.view.fakes import fake_trace, pruned, stage
 from tokviz.analysis.declare import GROUPS
 from tokviz.reduction.method import PLACES
+from tokviz.trace.lane_view import LaneView
+from tokviz.view.lanes import lane_card
 from tokviz.view.tables import AXIS_NAMES
 
 OTHERS = [code for code in LANGUAGES if code != "en"]
@@ -41,6 +45,7 @@ def used_texts() -> set[str]:
     for path in (ASSETS.parent / "components").rglob("*.py"):
         found |= set(labels(path))
     axes = {name.replace("_", " ") for name in AXIS_NAMES.values()}
+    found |= set(told_sentences())
     return found | axes | set(GROUPS) | set(PLACES.values())
 
 
@@ -87,3 +92,22 @@ def test_a_label_is_plain_english_in_errors():
 
 def test_the_head_cannot_be_ended_by_a_translation():
     assert "</" not in head_script()
+
+
+def lane(*stages, words=("a", " dog", ".")) -> LaneView:
+    """A lane that is done, as the comparison shows it."""
+    trace = fake_trace(6, 6, words, stages=stages)
+    view = LaneView("lane", trace.answer, words, True, trace=trace, timings=dict(trace.timings))
+    view.visual_tokens, view.kv_bytes = trace.reduction.m, 1000
+    return view
+
+
+def test_what_the_server_says_of_a_lane_is_among_the_told_sentences():
+    card = lane_card(lane(stage(pruned(36, 9)), words=("a", " cat")), lane())
+    said = [card["verdict"], START_HINT, machine_line(lane().trace)]
+    for row in card["metrics"]:
+        said += [row["name"], row["ratio"]]
+    pattern = [re.sub(r"\\{\w+\\}", ".+", re.escape(text)) for text in told_sentences()]
+    known = set(tables()["de"])
+    for text in filter(None, said):
+        assert text in known or any(re.fullmatch(one, text) for one in pattern), text

@@ -19,6 +19,31 @@ export const t = (english, values = {}) =>
 /** Marks a text that `t` gets later, so that the test of the tables finds it. */
 export const key = (english) => english;
 
+/** [pattern, English text] of each sentence with fields; made once. @type {[RegExp, string][] | null} */
+let patterns = null;
+
+const sentencePatterns = () => {
+  patterns ??= (globalThis.__tokvizTold || []).map((english) => {
+    const plain = english.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
+    return [new RegExp(`^${plain.replace(/\{(\w+)\}/g, "(?<$1>.+?)")}$`), english];
+  });
+  return patterns;
+};
+
+/**
+ * A text that the server wrote, in the reader's language. Its sentences with fields are in
+ * assets/i18n/told.json; one that is not there stays English.
+ * @param {string} text
+ */
+export const told = (text) => {
+  if (!text || !Object.keys(table()).length || table()[text]) return t(text || "");
+  for (const [pattern, english] of sentencePatterns()) {
+    const found = pattern.exec(text);
+    if (found) return t(english, found.groups);
+  }
+  return text;
+};
+
 /** Attributes of a template that are texts. */
 const TEXTS = ["aria-label", "aria-roledescription", "title", "placeholder"];
 

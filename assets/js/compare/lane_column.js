@@ -7,7 +7,7 @@ import { el, fill, scrollToPart, writeText } from "../base/dom.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { factsLine } from "../explorer/run_facts.js";
 import { LaneOwnSettings } from "./lane_own_settings.js";
 import { LanePicture } from "./lane_picture.js";
@@ -159,7 +159,7 @@ export class LaneColumn {
       lane.by
         ? el("span", { class: "tv-by" }, t("Answered by {model}. ", { model: lane.by }))
         : null,
-      lane.verdict,
+      told(lane.verdict),
     );
     this.verdict.classList.toggle("tv-changed", lane.changed);
     this.status.textContent = (lane.status || []).join(" ");
@@ -172,9 +172,9 @@ export class LaneColumn {
       el(
         "tr",
         { title },
-        el("th", { scope: "row" }, name),
-        el("td", {}, value),
-        el("td", { class: trend ? `tv-${trend}` : "" }, ratio),
+        el("th", { scope: "row" }, told(name)),
+        el("td", {}, told(value)),
+        el("td", { class: trend ? `tv-${trend}` : "" }, told(ratio)),
       );
     const rows = lane ? lane.metrics.map(row) : [];
     if (lane?.distances?.length) rows.push(...this.distances(lane.distances));

@@ -9,7 +9,7 @@ import { el, fill, partsOf } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { BY_HAND, planKey, plansText } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { LaneColumn } from "./lane_column.js";
 
 /** Equal for plans with the same answer: the layer of the picture does not matter. */
@@ -49,14 +49,18 @@ export class Lanes {
   }
 
   load(value) {
-    if (!value?.catalogue) return;
+    if (!value?.lanes || !(value.catalogue || this.value)) return;
     const first = !this.value;
     const sent = value.plans?.map(planKey).join();
     const reset = sent && ![this.sent, this.plans.map(planKey).join()].includes(sent);
     const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
     const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
-    this.value = { ...value, lanes: value.lanes.map((lane) => withPictures(lane, value.full)) };
-    this.mitigations = value.mitigations || [];
+    this.value = {
+      ...value,
+      catalogue: value.catalogue || this.value.catalogue, // left out while a run writes
+      lanes: value.lanes.map((lane) => withPictures(lane, value.full)),
+    };
+    if (value.mitigations) this.mitigations = value.mitigations;
     if (value.models) this.models = value.models;
     if (value.pictures) this.pictures = value.pictures;
     for (const lane of value.lanes) if (lane?.by && lane.n) this.counts[lane.by] = lane.n;
@@ -161,9 +165,9 @@ export class Lanes {
         : null,
       this.choice(),
       this.answered() && !this.busy() && this.server.save_figure ? this.figures() : null,
-      el("span", { class: "tv-small" }, this.value.hint || ""),
+      el("span", { class: "tv-small" }, told(this.value.hint)),
     );
-    this.parts.foot.textContent = this.value.foot || "";
+    this.parts.foot.textContent = told(this.value.foot);
   }
 
   /** Figures for a paper of the whole row, or a card for a message. */

@@ -1,7 +1,7 @@
 /** Examples as small pictures with their question; one click opens one. */
 
 import { el, fill, scrollToPart } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 export class Examples {
   constructor(root, { trigger }) {
@@ -29,7 +29,7 @@ export class Examples {
           },
           el("img", { src: item.src, alt: "" }),
           el("span", {}, item.prompt),
-          item.tag ? el("span", { class: "tv-tag" }, item.tag) : null,
+          item.tag ? el("span", { class: "tv-tag" }, told(item.tag)) : null,
         );
         card.dataset.example = item.id;
         return card;

@@ -5,7 +5,7 @@
  */
 
 import { el, fill } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 /** Milliseconds for which a message is shown that is neither progress nor a warning. */
 const READING_MS = 12000;
@@ -33,7 +33,8 @@ export class Notice {
   }
 
   load(value) {
-    const { kind = "", text = "" } = value || {};
+    const { kind = "", text: english = "" } = value || {};
+    const text = told(english);
     clearInterval(this.clock);
     clearTimeout(this.end);
     this.value = { kind, text };

@@ -14,7 +14,10 @@ def test_updates_after_the_first_and_lanes_come_without_the_picture():
     pending = [update.picture["images"][0] for update in updates if update.picture]
     assert pending[0]["src"]
     assert all("src" not in image for image in pending[1:])
+    running = [update.lanes for update in updates if update.lanes][:-1]
+    assert all(not (value["catalogue"] or value["mitigations"]) for value in running)
     lanes = updates[-1].lanes
+    assert lanes["catalogue"]
     assert lanes["full"]["overlay"]["images"][0]["src"]
     assert all(lane["overlay"]["images"][0]["src"] == "" for lane in lanes["lanes"])
 
