@@ -64,6 +64,7 @@ export class ExplorerPanel {
       parts[name].addEventListener(kind, () =>
         this.set(() => Object.assign(owner.view, change(parts[name]))),
       );
+    parts.letterbox.addEventListener("click", () => owner.letterbox());
     parts.sliders.addEventListener("submit", (event) => event.preventDefault());
     on("keep", "input", (node) => ({ keep: +node.value, ...mapAlone }));
     on("opacity", "input", (node) => ({ opacity: +node.value }));
@@ -112,6 +113,7 @@ export class ExplorerPanel {
     this.walk.build();
     this.pipeline.build();
     writeText(parts.facts, factsLine(payload));
+    parts.letterbox.hidden = !owner.canLetterbox;
     writeText(
       parts.truth,
       payload.truth ? t("The right answer is “{truth}”.", { truth: payload.truth }) : "",
