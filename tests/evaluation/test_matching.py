@@ -1,15 +1,22 @@
 """Exact match and multiple choice."""
 
+import numpy as np
 import pytest
 
 from tokviz.errors import InputError
 from tokviz.evaluation import (
+    ObjectList,
     accepted_score,
+    agreement,
+    chair,
     chosen_option,
     exact_match,
     normalise,
+    read_lines,
+    said_yes,
     same_answer,
     same_option,
+    write_lines,
 )
 
 OPTIONS = ["a dog", "a cat", "a hot dog", "none of these"]
@@ -122,8 +129,39 @@ def test_what_is_no_text_is_refused(answer):
         lambda: exact_match("B", ["B", answer]),
         lambda: accepted_score("B", [answer] * 10),
         lambda: same_answer(answer, "B"),
+        lambda: said_yes(answer),
+        lambda: agreement(["yes"], [answer]),
+        lambda: ObjectList.from_lines(["dog"]).mentions(answer),
+        lambda: chair([answer], [["dog"]], ObjectList.from_lines(["dog"])),
     ):
         with pytest.raises(InputError, match="must be a text"):
             judge()
     with pytest.raises(InputError, match="options must be"):
         chosen_option("B", ["a", answer])
+    assert accepted_score("a", iter(["a"])) == 1.0
+
+
+@pytest.mark.parametrize("given", [None, 5, b"dog", {"a": 1}, "dog"])
+def test_what_is_no_list_or_file_is_refused(given, tmp_path):
+    """A text was read letter by letter, and None ended in a TypeError."""
+    objects = ObjectList.from_lines(["dog"])
+    for use in (
+        lambda: ObjectList.from_lines(given),
+        lambda: objects.objects(given),
+        lambda: chair(given, [["dog"]], objects),
+        lambda: agreement(given, ["yes"]),
+        lambda: write_lines(tmp_path / "rows.jsonl", given),
+    ):
+        with pytest.raises(InputError, match="must be"):
+            use()
+    if not isinstance(given, str):
+        with pytest.raises(InputError, match="by its path"):
+            read_lines(given)
+
+
+def test_rows_of_numpy_are_written_and_others_are_refused_by_their_number(tmp_path):
+    write_lines(tmp_path / "rows.jsonl", [{"a": np.int64(3), "b": np.arange(2), "c": np.True_}])
+    assert read_lines(tmp_path / "rows.jsonl") == [{"a": 3, "b": [0, 1], "c": True}]
+    for row in ({"a": {1}}, {(1, 2): 3}, {"a": b"x"}, 5):
+        with pytest.raises(InputError, match="row 2 cannot be written"):
+            write_lines(tmp_path / "rows.jsonl", [{}, row])

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tokviz.errors import InputError
-from tokviz.evaluation.exact import words_of
+from tokviz.evaluation.exact import checked_list, checked_text, words_of
 from tokviz.git_lfs import HEAD, is_pointer, pointer_text
 from tokviz.text.characters import APOSTROPHES
 from tokviz.text.lines import lines_of
@@ -59,7 +59,7 @@ class ObjectList:
             InputError: a synonym of two objects, or no object at all.
         """
         canonical: dict[str, str] = {}
-        for line in lines:
+        for line in checked_list(lines, "an object list", "a list of lines"):
             names = [" ".join(plain(name).split()) for name in line.split(",") if name.strip()]
             for name in names:
                 if canonical.setdefault(name, names[0]) != names[0]:
@@ -103,7 +103,7 @@ class ObjectList:
             InputError: an annotated name that is not in the list.
         """
         there = set()
-        for name in names:
+        for name in checked_list(names, "the objects of an image", "a list of names"):
             meant = self._meaning(plain(name).split())
             if not meant:
                 raise InputError(f"the object {name[:60]!r} is not in the object list.")
@@ -174,6 +174,9 @@ def chair(
     Raises:
         InputError: unequal numbers, or an object that is not in the list.
     """
+    descriptions = checked_list(descriptions, "descriptions", "a list of texts")
+    if not isinstance(there, Sequence):
+        raise InputError("give one list of objects for each description.")
     if len(descriptions) != len(there):
         raise InputError(f"{len(descriptions)} descriptions, but {len(there)} sets of objects.")
     truths = [objects.objects(names) for names in there]
@@ -193,7 +196,7 @@ def chair(
 
 def plain(text: str) -> str:
     """Return a text in lower case and NFC, with one kind of apostrophe."""
-    text = unicodedata.normalize("NFC", text.lower())
+    text = unicodedata.normalize("NFC", checked_text(text).lower())
     for sign in APOSTROPHES:
         text = text.replace(sign, "'")
     return text

@@ -57,12 +57,13 @@ def normalise(text: str) -> str:
     return " ".join([word for word in words if word not in ARTICLES] or words)
 
 
-def checked_list(references: Any) -> Sequence[str]:
-    """Return accepted answers; raise InputError for what is no list of texts."""
-    if isinstance(references, (bytes, Mapping)) or not isinstance(references, Iterable):
-        kind = type(references).__name__
-        raise InputError(f"accepted answers must be a text or a list of texts, got a {kind}.")
-    return [checked_text(one) for one in references]
+def checked_list(
+    texts: Any, what: str = "accepted answers", form: str = "a text or a list of texts"
+) -> list[str]:
+    """Return a list of texts; raise InputError for anything else, `what` in the given `form`."""
+    if isinstance(texts, (str, bytes, Mapping)) or not isinstance(texts, Iterable):
+        raise InputError(f"{what} must be {form}, got a {type(texts).__name__}.")
+    return [checked_text(one) for one in texts]
 
 
 def exact_match(answer: str, references: str | Sequence[str]) -> bool:
@@ -78,7 +79,8 @@ def accepted_score(answer: str, accepted: Sequence[str]) -> float:
         answer: what was said.
         accepted: PEOPLE answers = VQA's score; any other number = 1 if it is one of them.
     """
-    if isinstance(accepted, str) or len(checked_list(accepted)) != PEOPLE:
+    accepted = [accepted] if isinstance(accepted, str) else checked_list(accepted)
+    if len(accepted) != PEOPLE:
         return float(exact_match(answer, accepted))
     said, people = vqa_form(answer), [vqa_form(one) for one in accepted]
     same = sum(one == said for one in people)

@@ -19,7 +19,7 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         InputError: the file cannot be read, or a line is not a JSON object.
     """
-    path = Path(path)
+    path = _file(path)
     try:
         if is_pointer(path.read_bytes()[: len(HEAD)]):
             raise InputError(f"{pointer_text(path.name)}.")
@@ -31,12 +31,36 @@ def read_lines(path: str | Path) -> list[dict[str, Any]]:
 
 
 def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object per line, UTF-8, ending with a newline."""
-    text = "".join(json_text(dict(row)) + "\n" for row in rows)
+    """Write one JSON object per line, UTF-8, ending with a newline.
+
+    Numbers and arrays of numpy and torch are written as numbers and lists.
+
+    Raises:
+        InputError: rows that are no mappings, a value that JSON does not have, or no such file.
+    """
+    path = _file(path)
+    if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
+        raise InputError(f"rows must be a list of mappings, got a {type(rows).__name__}.")
+    text = "".join(_line(number, row) for number, row in enumerate(rows, 1))
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{Path(path).name} cannot be written: {error.strerror}.") from error
+        raise InputError(f"{path.name} cannot be written: {error.strerror}.") from error
+
+
+def _file(path: Any) -> Path:
+    """Return a path; raise InputError for what is none."""
+    if not isinstance(path, (str, Path)):
+        raise InputError(f"a file must be given by its path, got a {type(path).__name__}.")
+    return Path(path)
+
+
+def _line(number: int, row: Any) -> str:
+    """Return a row as one line; raise InputError with its number."""
+    try:
+        return json_text(dict(row)) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"row {number} cannot be written as JSON: {str(error)[:200]}.") from error
 
 
 def _parsed(name: str, number: int, line: str) -> dict[str, Any]:

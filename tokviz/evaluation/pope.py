@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.evaluation.exact import checked_list, checked_text
 from tokviz.evaluation.json_lines import read_lines, write_lines
 
 RULES = ("official", "vcd", "first_word")
@@ -108,6 +109,7 @@ def said_yes(answer: str, rule: str = "official", label: str | None = None) -> b
     Raises:
         InputError: an unknown rule, or vcd without a label.
     """
+    answer = checked_text(answer)
     if rule == "official":
         words = answer.split(".")[0].replace(",", "").split(" ")
         return not {"No", "not", "no"} & set(words)
@@ -140,6 +142,8 @@ def agreement(
     Raises:
         InputError: unequal numbers, a label that is neither, or an unknown rule.
     """
+    labels = checked_list(labels, "labels", "a list of yes and no")
+    answers = checked_list(answers, "answers", "a list of texts")
     if len(labels) != len(answers):
         raise InputError(f"{len(labels)} questions, but {len(answers)} answers.")
     counts = {"true_yes": 0, "false_yes": 0, "true_no": 0, "false_no": 0, "unclear": 0}

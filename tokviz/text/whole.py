@@ -35,4 +35,12 @@ def json_text(value: Any, ascii_only: bool = False, indent: int | None = None) -
         ascii_only: True = every letter beyond ASCII is escaped.
         indent: of a text in several lines.
     """
-    return whole_text(json.dumps(value, ensure_ascii=ascii_only, indent=indent))
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, default=_plain)
+    return whole_text(text)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number or an array of numpy or torch as Python's; raise TypeError for others."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} has no form in JSON")
