@@ -13,7 +13,7 @@ from components.runs.models import Models
 from components.runs.runs import KeptRun
 from embedded.world import scene
 from tokviz.errors import ModelError
-from tokviz.models.checkpoints.known_pictures import FILE, Gaussian, KnownPictures
+from tokviz.models.checkpoints.known_pictures import FILE, KnownPictures
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.trace.unlike_pictures import says_unlike, unlike_sentence
 
@@ -27,14 +27,13 @@ def scenes(count):
     return [scene(seed, "test").image for seed in range(3_000_000, 3_000_000 + count)]
 
 
-def test_a_strange_cls_or_many_strange_patches_make_a_picture_unknown():
-    calm = Gaussian(torch.zeros(2), torch.eye(2))
-    known = KnownPictures(calm, calm, torch.tensor([2.0, 2.0]), "things")
-    cls, patches = torch.zeros(3, 2), torch.zeros(3, 20, 2)
-    cls[1, 0] = 3.0
-    patches[2, :5, 1] = 4.0
-    assert known.distances(cls, patches).tolist() == [[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]
-    assert known.knows(cls, patches).tolist() == [True, False, False]
+def test_a_picture_with_one_strange_quarter_is_unknown():
+    known = KnownPictures(torch.zeros(2), torch.eye(2), 2.0, "things")
+    patches = torch.zeros(3, 4, 5, 2)
+    patches[1, 2:, 2:, 0] = 3.0
+    patches[2, 0, 0, 1] = 4.0  # one patch of four in its quarter
+    assert known.distance(patches).tolist() == [0.0, 3.0, 1.0]
+    assert known.knows(patches).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("photograph", ["astronaut", "chelsea", "coffee", "rocket"])
@@ -67,7 +66,7 @@ def test_a_folder_without_the_file_is_never_judged(tmp_path):
     assert tokviz.load(folder).known_pictures is None
 
 
-@pytest.mark.parametrize("held", [b"no zip", {"cls_mean": np.zeros(3)}, {}])
+@pytest.mark.parametrize("held", [b"no zip", {"mean": np.zeros(3)}, {}])
 def test_a_damaged_file_is_refused_in_a_sentence(tmp_path, held):
     folder = shutil.copytree(EMBEDDED, tmp_path / "model")
     if isinstance(held, bytes):

@@ -16,15 +16,17 @@ def unlike_note(known: KnownPictures | None, vision: Vision, layout: Layout) -> 
     Args:
         known: what the model's checkpoint says of its pictures; None = nothing.
         vision: the tower's run on the whole pictures.
-        layout: where the visual tokens lie.
+        layout: where the visual tokens lie, one tile a picture and one patch a token.
     """
-    if known is None or vision.cls_state is None:
+    if known is None:
         return []
     unlike = []
-    for image in range(len(layout.sizes)):
-        tokens = torch.as_tensor((layout.image == image) & (layout.kind == PATCH))
-        patches = vision.pre[tokens.to(vision.pre.device)]
-        cls = vision.cls_state[vision.whole[image]]
-        if not known.knows(cls[None], patches[None]):
-            unlike.append(image + 1)
-    return [unlike_sentence(unlike, len(layout.sizes), known.what)] if unlike else []
+    for number, tile in enumerate(layout.tiles):
+        own = (layout.tile == number) & (layout.kind == PATCH)
+        if own.sum() != tile.rows * tile.cols or min(tile.rows, tile.cols) < 2:
+            continue  # merged patches, which the file says nothing about
+        states = vision.pre[torch.as_tensor(own, device=vision.pre.device)]
+        if not known.knows(states.unflatten(0, (1, tile.rows, tile.cols))):
+            unlike.append(tile.image + 1)
+    pictures = list(dict.fromkeys(unlike))
+    return [unlike_sentence(pictures, len(layout.sizes), known.what)] if pictures else []
