@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from tokviz.errors import InputError, MissingSignal
+from tokviz.errors import FaultyPlugin, InputError, MissingSignal
+from tokviz.reduction import METHODS, reduce
+from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Crop, Signals
 
 LAYERS = {layer: np.eye(4)[layer] for layer in range(4)}
@@ -145,3 +147,14 @@ def test_no_number_is_rounded_and_no_foreign_error_comes_out(arrays):
     """grid (2.5, 3) was read as (2, 3), and layer 1.7 as layer 1."""
     with pytest.raises(InputError):
         Signals({"recv_attn": SIX, **arrays})
+
+
+def test_signals_of_other_widths_are_not_called_the_methods_fault():
+    """The message once sent people to the method's author."""
+    needs = METHODS["catp_stage2"].needs
+    sizes = {"n": 6, "d": 4}
+    arrays = {n: np.ones([sizes.get(c, 2) for c in SIGNALS[n].shape.split()]) for n in needs}
+    arrays |= {"llm_hidden_query": np.ones(3), "grid": [2, 3]}
+    with pytest.raises(InputError, match=r"cannot decide on these signals.*query \[3\]") as told:
+        reduce("catp_stage2", arrays, 3)
+    assert not isinstance(told.value, FaultyPlugin)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tokviz.errors import FaultyPlugin, TokvizError
+from tokviz.errors import FaultyPlugin, InputError, TokvizError
 from tokviz.interruption import Interrupted
 from tokviz.matrix import Reduction
 
@@ -31,6 +31,7 @@ def decision(
 
     Raises:
         FaultyPlugin: it raised an error of its own, or its decision is invalid.
+        InputError: one of tokviz's own methods failed on signals that do not fit together.
     """
     foreign = not str(getattr(chosen.decide, "__module__", "")).startswith("tokviz.")
     before = signals.sums() if foreign else None
@@ -48,10 +49,23 @@ def decision(
         log.info("the method %r failed", chosen.name, exc_info=True)
         said = (str(error).strip().splitlines() or [""])[0][:200].rstrip(".")
         what = f"it raised {type(error).__name__}" + (f" ({said})" if said else "")
+        if not foreign:
+            raise InputError(
+                f"{chosen.title} cannot decide on these signals, {shapes(signals)}: {what[3:]}."
+            ) from error
         raise faulty(chosen, what) from error
     if before is not None and signals.sums() != before:
         raise faulty(chosen, "it changes the signals that it is given; let it work on copies")
     return check_decision(chosen, done, n, keep)
+
+
+def shapes(signals: Signals) -> str:
+    """Return the names of signals with their shapes, for a message."""
+    found = []
+    for name, value in signals.items():
+        one = next(iter(value.values()), None) if isinstance(value, Mapping) else value
+        found.append(f"{name} {list(one.shape)}" if isinstance(one, torch.Tensor) else name)
+    return ", ".join(found)[:200]
 
 
 def faulty(chosen: Method, wrong: str) -> FaultyPlugin:
