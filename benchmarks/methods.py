@@ -28,7 +28,7 @@ from tokviz.errors import TokvizError
 from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.run import Run
-from tokviz.models.runs.streaming import with_relevance
+from tokviz.models.runs.streaming import with_made_signals
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan, plan
 from tokviz.reduction import METHODS, Stage
@@ -95,7 +95,7 @@ def see(vlm: Any, scenes: int, easy: int, plans: Sequence[Plan]) -> list[Asked]:
         for image, text, answer in questions:
             with vlm.guarded():
                 prepared = vlm.prepare([image], text)
-            prepared = with_relevance(vlm, prepared, plans, strict=True)
+            prepared = with_made_signals(vlm, prepared, plans, strict=True)
             with vlm.guarded():
                 vision = vlm.encode(prepared, plans, Capture.nothing())
             found.append(Asked(source, answer, prepared, vision))

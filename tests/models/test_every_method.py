@@ -14,6 +14,7 @@ KEEP = 16
 
 
 REFUSED = {
+    "dc2": (InputError, "DC² averages whole tiles of one size.*keep must be 36 or more here"),
     "downsample": (
         InputError,
         "Smaller picture cannot leave 16.* makes 36 of this picture at every size",

@@ -73,6 +73,7 @@ def random_signals(n=16, seed=0, crops=False):
         "text_clip": normal(2, 6),
         "img_clip": normal(n, 6),
         "relevance": normal(n),
+        "asked_yes": rng.random(n).astype(np.float32),
         "grid": grid_for(n),
         "index": np.arange(n),
         "pixels": rng.random((3, 8 * grid_for(n)[0], 8 * grid_for(n)[1])).astype(np.float32),

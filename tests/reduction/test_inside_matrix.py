@@ -21,7 +21,7 @@ TOWER = sorted(name for name in METHODS if METHODS[name].place == "tower")
 LANGUAGE_MODEL = sorted(name for name in METHODS if METHODS[name].place == "language_model")
 INSIDE = TOWER + LANGUAGE_MODEL
 EXITS = {"todre_exit", "dyvte", "yopo", "vtw"}
-UNTIED = {*EXITS, "gemfilter", "catp_stage2"}
+UNTIED = {*EXITS, "gemfilter", "catp_stage2", "prunevid_stage"}
 """Pooling favours the middle of the sequence, and two images are ranked apart."""
 HALVING = {"tome", "tofu", "dymu", "pitome", "mctf"}
 MANY = 2025
@@ -59,6 +59,7 @@ def inside_signals(n, seed=0):
         "sizes": torch.from_numpy(rng.integers(1, 5, n).astype(np.float32)),
         "recv_attn": softmax(n),
         "cls_attn": 0.9 * softmax(2, n),
+        "cls_logits": normal(2, n),
         **{name: normal(2, n + 1, 4) for name in ("q", "k", "v")},
         "carried": normal(n).abs(),
         "prefix": 1,

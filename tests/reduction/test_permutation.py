@@ -10,7 +10,16 @@ PLACE_MATTERS = {
     *(name for name, method in METHODS.items() if method.frames),  # frames in their order
     *("random", "uniform", "centre", "average_pool", "nested_pool"),  # nothing but the place
     "apet",  # its first basis token is drawn by number
-    *("hiprune", "hiprune_plus", "holov", "vflowopt", "hired", "globalcom2"),  # grid and crops
+    *(
+        "hiprune",
+        "hiprune_plus",
+        "holov",
+        "vflowopt",
+        "hired",
+        "globalcom2",
+        "dc2",
+        "quota",
+    ),  # grid, crops
     *(
         "visionzip",
         "prumerge_plus",

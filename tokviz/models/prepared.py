@@ -62,6 +62,8 @@ class Prepared:
     "Indices in the prompt of the user's own words."
     relevance: tuple[np.ndarray, float] | None = None
     "[n] for methods that ask for the signal of that name, and the seconds that it took."
+    asked_yes: tuple[np.ndarray, float] | None = None
+    "The same for the signal of this name."
     clip: ClipBeside | None = None
     "CLIP's text side, where the model has one."
 

@@ -1,12 +1,10 @@
 """EVS: which tokens of a film differ from those at their place in the frame before?"""
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.parts.frames import before
+from tokviz.reduction.parts.frames import change_since
 
 NEW = 255.0
 """Difference of a token without one before it: those of the first frame come first."""
@@ -39,11 +37,6 @@ def evs(signals, keep: int) -> Reduction:
     tokens of the first frame, which is what the official order begins with. Where an earlier step
     removed the token before, or frames differ in size, a token counts as new.
     """
-    features = signals["feats_post"].float()
-    at = before(signals)
-    there = torch.as_tensor(at >= 0, device=features.device)
-    other = features[torch.as_tensor(at.clip(0), device=features.device)]
-    change = 1 - F.cosine_similarity(features, other, dim=-1)
-    score = torch.where(there, change, torch.full_like(change, NEW)).cpu().numpy()
+    score = change_since(signals, signals["feats_post"].float(), new=NEW)
     order = np.argsort(-score, kind="stable")[:keep]
     return Reduction.select(np.sort(order), len(score), score=score)

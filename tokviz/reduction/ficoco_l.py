@@ -58,9 +58,7 @@ def ficoco_l(
     to a token that is removed itself is lost, as in the official code.
 
     The cut is spread evenly over the layers from layer 6 of 32 on; the official code removes 14
-    tokens in each layer after layer 4. "FiCoCo-V", inside the tower, is not here: its official code
-    mixes up the numbers of tokens after the first layer, and carries scores over to the next
-    picture.
+    tokens in each layer after layer 4. "ficoco_v" is the same inside the tower.
     """
     logits, rows = signals["llm_logits_all"], signals["llm_visual_rows"]
     text = torch.arange(int(rows.max()) + 1, len(logits), device=logits.device)

@@ -74,6 +74,11 @@ TEXT: dict[str, Signal] = {
         "keys of the visual tokens there, before rotary positions, grouped keys repeated for each "
         "head.",
     ),
+    "asked_yes": Signal(
+        "n",
+        "probability that the model, shown this token's frame or tile alone, says that it is "
+        "enough to answer the question.",
+    ),
     "text_clip": Signal("m d", "text embeddings in the joint CLIP space."),
     "img_clip": Signal("n d", "patch embeddings in the joint CLIP space."),
 }

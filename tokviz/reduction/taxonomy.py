@@ -34,7 +34,7 @@ ACTS: dict[str, str] = {
 
 SIGNAL_GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("gradients", ("relevance", "llm_attn_grad")),
-    ("question", ("text_", "llm_text", "llm_hidden_query", "llm_hidden_last")),
+    ("question", ("text_", "asked_", "llm_text", "llm_hidden_query", "llm_hidden_last")),
     ("attention", ("attn", "logits", "peek", "qk_", "cache_sparsity", "tower_map")),
     ("features", ("feats", "hidden", "keys", "normed", "img_clip", "cls_pre", "lens", "neurons",
                   "transition", "rope_bias", "pixels", "patch_entropy")),

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
-from tokviz.reduction.parts.frames import frames_of
+from tokviz.reduction.parts.frames import frames_of, members
 
 TEMPERATURE = 0.01
 WIDTHS = tuple(2.0**k for k in range(-3, 2))
@@ -75,11 +75,6 @@ def frame_shares(unlike: torch.Tensor, base: float) -> torch.Tensor:
     """Return the share of its tokens that each frame keeps, around `base`, at most 1."""
     chance = torch.softmax((unlike - unlike.max()) / TEMPERATURE, 0)
     return (base * (1 + chance - chance.mean())).clamp(max=1.0)
-
-
-def members(frame: np.ndarray, count: int) -> list[np.ndarray]:
-    """Return the tokens of each frame."""
-    return [np.flatnonzero(frame == number) for number in range(count)]
 
 
 def whole_counts(wanted: np.ndarray, sizes: np.ndarray, keep: int) -> np.ndarray:

@@ -21,7 +21,7 @@ def test_every_method_declares_how_it_meets_images_and_crops(name):
     assert METHODS[name].images in IMAGES
     assert METHODS[name].tiles in TILES
     if METHODS[name].place == "before":
-        together = METHODS[name].frames or name in {"fastvggt", "hawk"}
+        together = METHODS[name].frames or name in {"fastvggt", "hawk", "quota"}
         assert METHODS[name].images != "together" or together
 
 

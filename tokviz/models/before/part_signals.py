@@ -21,6 +21,12 @@ from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Signals
 from tokviz.reduction.vflowopt import threshold_of, tower_importance
 
+MADE_BEFORE = {
+    "relevance": "The relevance map took a full answer and its backward passes; decide counts "
+    "them.",
+    "asked_yes": "Each frame or tile was asked about alone, a forward each; decide counts them.",
+}
+"""Signals that `Prepared` has when a plan asks for them, and what is said of their time."""
 TOKEN_AXES = {"q": (-2,), "k": (-2,), "v": (-2,), "full_attn": (-2, -1)}
 """Axes of the tokens in signals; on them [CLS], if the tower has it, comes first."""
 
@@ -47,8 +53,9 @@ def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, An
     if set(FIRST_LAYER_SIGNALS) & set(entry.needs):
         decoder = state.family.decoder(state.model)
         given |= first_layer_signals(decoder, given["text_llm"], state.features.tokens[part.tokens])
-    if "relevance" in entry.needs and state.prepared.relevance is not None:
-        given["relevance"] = part_relevance(state, part)
+    for name in set(MADE_BEFORE) & set(entry.needs):
+        if (made := getattr(state.prepared, name)) is not None:
+            given[name] = made_before(state, part, *made, MADE_BEFORE[name])
     lacking = entry.missing({name for name, value in given.items() if value is not None})
     if lacking:
         raise MissingSignal(
@@ -101,10 +108,18 @@ def placed(state: TokensLeft, entry: Method, part: TokenPart) -> dict[str, Any]:
     return {"unpad_mask": crops["unpad_mask"]} if entry.tiles == "each" else crops
 
 
-def part_relevance(state: TokensLeft, part: TokenPart) -> torch.Tensor:
-    """Return the full run's relevance of the current tokens of a part, [tokens]."""
-    values, seconds = state.prepared.relevance  # type: ignore[misc]
-    note = "The relevance map took a full answer and its backward passes; decide counts them."
+def made_before(
+    state: TokensLeft, part: TokenPart, values: np.ndarray, seconds: float, note: str
+) -> torch.Tensor:
+    """Return a signal of all tokens, made before the run, for the current tokens of a part.
+
+    Args:
+        state: the current tokens, whose time grows by that of the signal once.
+        part: the tokens on which the method decides.
+        values: [n], for every token of the prompt.
+        seconds: that the signal took.
+        note: a sentence about it.
+    """
     if note not in state.notes:
         state.notes.append(note)
         state.decide_seconds += seconds

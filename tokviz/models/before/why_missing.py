@@ -30,6 +30,11 @@ def why_lacking(state: TokensLeft, part: TokenPart, name: str) -> str:
         )
     if name == "grid":
         return "it needs a full grid of rows and columns, and earlier steps removed some tokens"
+    if name == "asked_yes":
+        return (
+            "it asks the model about each frame alone, with the letter A for yes, and this model "
+            "has no token for that letter or cannot take one picture alone"
+        )
     if name in TOWER_SIGNALS and any(record.place == "tower" for record in state.records):
         return (
             f"it needs {shown} of the current tokens, and a step inside the vision tower has "

@@ -25,6 +25,7 @@ from tokviz.interruption import interrupted_by
 from tokviz.models.decoder.lane_batch import Batch
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
+from tokviz.models.runs.asked_frames import with_asked_frames
 from tokviz.models.runs.build_trace import tower_arrays
 from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.preparing import encode, prepare
@@ -59,7 +60,7 @@ def stream(
     asked, capture = as_plans(plans), Capture.of(capture)
     if not 1 <= len(asked) <= MAX_LANES:
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(asked)}.")
-    prepared = with_relevance(loaded, prepared, asked, strict)
+    prepared = with_made_signals(loaded, prepared, asked, strict)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared, stop)
     views = [run.view for run in runs]
     for _ in write_answers(runs, max_new_tokens, stop, strict, together_after):
@@ -98,7 +99,7 @@ def in_turn(
     """Run any number of plans one after the other; see `VLM.in_turn`."""
     max_new_tokens = check_length(max_new_tokens)
     asked, capture = as_plans(plans), Capture.of(capture)
-    prepared = with_relevance(loaded, prepared, asked, strict=False)
+    prepared = with_made_signals(loaded, prepared, asked, strict=False)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, stop=stop)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
@@ -177,10 +178,11 @@ def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
         run.advance(run.write, strict)
 
 
-def with_relevance(
+def with_made_signals(
     loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
 ) -> Prepared:
-    """Return the question with the signal `relevance`, if a plan needs it."""
+    """Return the question with the signals `asked_yes` and `relevance`, if a plan needs them."""
+    prepared = with_asked_frames(loaded, prepared, plans, strict)
     if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
         return prepared
     return replace(prepared, relevance=oracle_relevance(loaded, prepared, strict))

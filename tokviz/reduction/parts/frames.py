@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.signals import Signals
@@ -13,10 +15,20 @@ def frames_of(signals: Signals) -> np.ndarray:
     return CropLayout.of(signals).tile
 
 
-def before(signals: Signals) -> np.ndarray:
-    """Return the token at the same place in the frame before, int64 [n]; -1 where none is.
+def members(frame: np.ndarray, count: int) -> list[np.ndarray]:
+    """Return the tokens of each frame."""
+    return [np.flatnonzero(frame == number) for number in range(count)]
 
-    None is in the first frame, or where an earlier step removed it, or where frames differ in size.
+
+def before(signals: Signals, back: int = 1) -> np.ndarray:
+    """Return the token at the same place in an earlier frame, int64 [n]; -1 where none is.
+
+    None is in the first frames, or where an earlier step removed it, or where frames differ in
+    size.
+
+    Args:
+        signals: of the decision.
+        back: how many frames earlier.
     """
     layout = CropLayout.of(signals)
     known = {
@@ -25,14 +37,43 @@ def before(signals: Signals) -> np.ndarray:
     }
     pairs = zip(layout.tile.tolist(), layout.cell.tolist(), strict=True)
     same = [
-        known.get((frame - 1, cell), -1) if _alike(layout, frame) else -1 for frame, cell in pairs
+        known.get((frame - back, cell), -1) if _alike(layout, frame, back) else -1
+        for frame, cell in pairs
     ]
     return np.array(same, np.int64)
 
 
-def _alike(layout: CropLayout, frame: int) -> bool:
-    """Return whether a frame and the one before have the same grid."""
-    if frame == 0:
+def change_since(
+    signals: Signals, features: torch.Tensor, back: int = 1, new: float = 2.0
+) -> np.ndarray:
+    """Return 1 - cosine of each token and the one at its place in an earlier frame, float32 [n].
+
+    Args:
+        signals: of the decision.
+        features: [n, d].
+        back: how many frames earlier.
+        new: change of a token that has none there; 2 is the largest difference of two tokens.
+    """
+    at = before(signals, back)
+    other = features[torch.as_tensor(at.clip(0), device=features.device)]
+    change = 1 - F.cosine_similarity(features, other, dim=-1)
+    return np.where(at >= 0, change.cpu().numpy(), np.float32(new))
+
+
+def by_place(signals: Signals) -> np.ndarray:
+    """Return the token at each place of each frame, int64 [frames, places]; -1 where none is.
+
+    Frames of other sizes fill only their first places.
+    """
+    layout = CropLayout.of(signals)
+    table = np.full((len(layout.crops), max(crop.size for crop in layout.crops)), -1)
+    table[layout.tile, layout.cell] = np.arange(len(layout.tile))
+    return table
+
+
+def _alike(layout: CropLayout, frame: int, back: int) -> bool:
+    """Return whether a frame and an earlier one have the same grid."""
+    if frame < back:
         return False
-    one, other = layout.crops[frame], layout.crops[frame - 1]
+    one, other = layout.crops[frame], layout.crops[frame - back]
     return (one.rows, one.cols) == (other.rows, other.cols)
