@@ -49,3 +49,13 @@ def test_frames_that_cannot_be_chosen_are_refused_in_a_sentence(clips, flags, wo
 def test_a_film_beside_a_picture_is_refused(clips, capsys):
     assert main(["answer", *map(str, clips), "--prompt", "what?"]) == 2
     assert "a film must come alone, got 2 files" in capsys.readouterr().err
+
+
+def test_an_examination_is_of_the_chosen_frames(qwen, clips, capsys):
+    """They once took a film's eight frames only."""
+    asked = [str(clips[0]), "--prompt", "what?", "--model", qwen, "--max-new-tokens", "2", "--json"]
+    searched = ["search", *asked, "--for", "keep", "--method", "dycoke", "--frames", "4"]
+    assert main(searched) == 0
+    assert json.loads(capsys.readouterr().out)["total"] == 2 * 36
+    assert main(["check", *asked, "--analysis", "attention", "--times", "0,1,2,3.5"]) == 0
+    assert json.loads(capsys.readouterr().out)["orders"]

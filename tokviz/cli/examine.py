@@ -19,6 +19,7 @@ import tokviz
 from tokviz.analysis import ANALYSES
 from tokviz.analysis.sinks import sink_mask
 from tokviz.capture import Capture
+from tokviz.cli.film import add_film_flags, shown
 from tokviz.cli.flags import add_model_flags, load_options
 from tokviz.cli.interrupt import (
     InterruptionTold,
@@ -68,7 +69,8 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add = command.add_argument
-    add("image", metavar="IMAGE", help="a picture")
+    add("image", metavar="IMAGE", help="a picture, or a film")
+    add_film_flags(command)
     add("--prompt", required=True, help="the question")
     add_model_flags(command)
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
@@ -78,17 +80,18 @@ def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def run_diagnose(arguments: argparse.Namespace) -> None:
     """Print a report on every word."""
-    vlm, trace = _answered(arguments, Capture())
+    images = shown(arguments, [arguments.image])
+    vlm, trace = _answered(arguments, images, Capture())
     with _answer_is_kept(arguments, trace):
-        report = tokviz.diagnose(vlm, [arguments.image], arguments.prompt, trace=trace)
+        report = tokviz.diagnose(vlm, images, arguments.prompt, trace=trace)
     _print(arguments, report.as_record(), str(report))
 
 
 def run_check(arguments: argparse.Namespace) -> None:
     """Compare a map with random orders, the centre, and itself without sinks."""
     entry, boxes = ANALYSES[arguments.analysis], [_box(text) for text in arguments.region]
-    vlm, trace = _answered(arguments)
-    image, prompt = [arguments.image], arguments.prompt
+    image, prompt = shown(arguments, [arguments.image]), arguments.prompt
+    vlm, trace = _answered(arguments, image)
     with _answer_is_kept(arguments, trace), counting(arguments, "forward") as progress:
         result = vlm.analyse(entry.name, image, prompt, trace=trace)
         axes = result.axes.split()
@@ -223,11 +226,10 @@ def run_search(arguments: argparse.Namespace) -> int:
         raise InputError(f"--limit must be more than 0 seconds, got {arguments.limit}.")
     if arguments.kind == "keep":
         return _search_budget(arguments)
-    vlm, trace = _answered(arguments)
+    images = shown(arguments, [arguments.image])
+    vlm, trace = _answered(arguments, images)
     with _answer_is_kept(arguments, trace):
-        runs = vlm.further_runs(
-            [arguments.image], arguments.prompt, trace, arguments.max_new_tokens
-        )
+        runs = vlm.further_runs(images, arguments.prompt, trace, arguments.max_new_tokens)
     maps = [tokviz.analyse(name, trace).values.mean(0) for name in ("attention", "tam")]
     bar = searching(arguments, "answer", "smallest set so far: {} tokens")
     try:
@@ -267,9 +269,10 @@ def certificate_text(found: Certificate, finish: str = "") -> str:
 
 
 def _search_budget(arguments: argparse.Namespace) -> int:
+    images = shown(arguments, [arguments.image])
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     with vlm.guarded():
-        prepared = vlm.prepare([arguments.image], arguments.prompt)
+        prepared = vlm.prepare(images, arguments.prompt)
     n = prepared.asked.layout.n
     with until_interrupted() as stop, plugins_print_on_stderr():
 
@@ -297,10 +300,12 @@ def _search_budget(arguments: argparse.Namespace) -> int:
     return status_of(stop)
 
 
-def _answered(arguments: argparse.Namespace, capture: Capture | None = None) -> tuple[VLM, Trace]:
+def _answered(
+    arguments: argparse.Namespace, images: list[Any], capture: Capture | None = None
+) -> tuple[VLM, Trace]:
     """Load the model and answer; on Ctrl-C print the answer so far and leave."""
     vlm = tokviz.load(arguments.model, **load_options(arguments))
-    asked = [arguments.image], arguments.prompt, None, arguments.max_new_tokens
+    asked = images, arguments.prompt, None, arguments.max_new_tokens
     with until_interrupted() as stop, plugins_print_on_stderr():
         trace = vlm.answer(*asked, capture, stop)
     if stop.is_set():
