@@ -34,6 +34,7 @@ COMMANDS = {
         "norm",
         "--keep",
         "9",
+        "--no-baselines",
         "--max-new-tokens",
         "60",
     ],

@@ -169,7 +169,17 @@ def test_what_a_method_prints_does_not_get_into_json(shell, planted, capsys):
 
 
 def test_a_sweep_names_it_and_measures_its_rows_once_it_is_mended(shell, planted, capsys):
-    asked = ["sweep", ".", "--prompt", PROMPT, "--keep", "9", "--json", "--method"]
+    asked = [
+        "sweep",
+        ".",
+        "--prompt",
+        PROMPT,
+        "--keep",
+        "9",
+        "--json",
+        "--no-baselines",
+        "--method",
+    ]
     name = planted(one_more)
     assert main([*asked, name]) == 1
     record = json.loads(capsys.readouterr().out)

@@ -7,7 +7,7 @@ import pytest
 from tokviz.cli.main import main
 from tokviz.sweeps import running
 
-FLAGS = ["--max-new-tokens", "3", "--quiet"]
+FLAGS = ["--max-new-tokens", "3", "--quiet", "--no-baselines"]
 
 
 def test_a_table_is_swept_from_the_shell(pictures, folder, loaded, tmp_path, capsys):
@@ -26,6 +26,19 @@ def test_a_table_is_swept_from_the_shell(pictures, folder, loaded, tmp_path, cap
     facts = json.loads(capsys.readouterr().out)
     assert facts["failed"] == 4
     assert facts["reasons"] == {"keep must be 1 to 36 visual tokens, got 999.": 4}
+
+
+def test_a_smaller_picture_and_no_picture_are_measured_beside_methods(
+    pictures, folder, loaded, tmp_path, capsys
+):
+    """A model with one size of picture cannot show a smaller one: that is no failed sweep."""
+    given = ["sweep", str(pictures / "questions.csv"), "--model", str(folder), "--limit", "1"]
+    given += ["--out", str(tmp_path / "o"), "--max-new-tokens", "3", "--quiet", "--json"]
+    assert main([*given, "--method", "norm", "--keep", "9"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["rows"], facts["failed"]) == (4, 0)
+    assert main([*given, "--method", "downsample", "--keep", "9"]) == 1
+    assert json.loads(capsys.readouterr().out)["failed"] == 1
 
 
 def test_a_bad_flag_is_one_sentence_and_status_2(pictures, capsys, tmp_path):

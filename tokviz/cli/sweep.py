@@ -46,8 +46,9 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add_loading_flags(command)
     add("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     add("--faithfulness", action="store_true", help="test each method's score, too (slow)")
-    both = "also a smaller picture at every budget, and the answer without the picture"
-    add("--baselines", action="store_true", help=both)
+    both = "also a smaller picture at every budget, and the answer without the picture (default: "
+    both += "with methods)"
+    add("--baselines", action=argparse.BooleanOptionalAction, help=both)
     add("--out", default="sweep", metavar="FOLDER", help="default: sweep; go on with the same one")
     add("--engine", choices=("local", "ray"), default="local", help="default: this process")
     add("--workers", type=int, metavar="N", help="with ray: models loaded at once")
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         frames=arguments.frames,
         max_new_tokens=arguments.max_new_tokens,
         faithfulness=arguments.faithfulness,
-        baselines=arguments.baselines,
+        baselines=with_baselines(arguments),
         out=arguments.out,
         engine=engine(arguments),
         traces=arguments.traces,
@@ -108,6 +109,12 @@ def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any
             "there.\n"
         )
         raise SystemExit(130) from None
+
+
+def with_baselines(arguments: argparse.Namespace) -> bool:
+    """Return whether to measure the two baselines: as asked, and else where methods are swept."""
+    chosen = arguments.baselines
+    return bool(split(arguments.method)) if chosen is None else bool(chosen)
 
 
 def engine(arguments: argparse.Namespace) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from tokviz.sweeps.judging import check_truth, object_lines
 from tokviz.sweeps.question import Question, digest, file_digest, text_lines
 from tokviz.sweeps.row_store import Store, arrow_library
 from tokviz.sweeps.rows import Row, row_key, sort_key
-from tokviz.sweeps.setting import Setting, settings
+from tokviz.sweeps.setting import SMALLER, Setting, settings
 from tokviz.sweeps.sources import read_questions
 from tokviz.sweeps.summary import report_of
 from tokviz.sweeps.worker import Ask, Terms, Unit, Worker
@@ -48,11 +48,13 @@ class Sweep:
     "All rows of the sweep, in a fixed order."
     measured: int
     "Number of rows that were measured now; the others were stored already."
+    unasked: frozenset[str] = frozenset()
+    "Methods that were added as baselines; a model may be unable to give them."
 
     @property
     def failed(self) -> list[Row]:
-        """Return the rows without an answer."""
-        return [row for row in self.rows if row["error"]]
+        """Return the rows without an answer, baselines that nobody asked for left out."""
+        return [row for row in self.rows if row["error"] and row["method"] not in self.unasked]
 
 
 def sweep(
@@ -118,6 +120,7 @@ def sweep(
     check_loading(loading, sweep)
     limit, traces = check_count("limit", limit, 1), check_count("traces", traces, 0) or 0
     models, prompts = texts("models", models), texts("prompts", prompts)
+    methods = texts("methods", methods)
     asked = settings(methods, budgets, options, mitigations, baselines)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):
@@ -143,7 +146,8 @@ def sweep(
         stored = store_flips(result.rows, asked, terms, store, traces, progress)
         report = report_of(result.rows, f"Sweep {store.folder.name}", stored, lab)
         store.write("report.html", page(report).encode("utf-8", "replace"))
-    return result
+    added = frozenset({SMALLER} - {*methods}) if baselines else frozenset()
+    return replace(result, unasked=added)
 
 
 def measure_missing(

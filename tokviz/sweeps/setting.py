@@ -84,6 +84,8 @@ def differing(known: Mapping[str, Option], found: Mapping[str, Any]) -> dict[str
 
 
 FULL = Setting()
+SMALLER = "downsample"
+"""The baseline of a smaller picture."""
 
 
 def settings(
@@ -109,7 +111,7 @@ def settings(
     sizes = list(dict.fromkeys(str(check_budget(budget)) for budget in several(budgets)))
     chosen = texts("mitigations", mitigations)
     if baselines:
-        methods = [*methods, *({"downsample"} - {*methods})] if sizes else methods
+        methods = [*methods, *({SMALLER} - {*methods})] if sizes else methods
     unused = sorted(set(given) - {*methods, *chosen})
     if unused:
         raise InputError(f"options are given for {unused[0]!r}, which is not among the methods.")
