@@ -12,12 +12,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tokviz
 from benchmarks import batched
-from benchmarks.rows import FULL, ROWS, Row, append, read
+from benchmarks.rows import BLIND, FULL, ROWS, Row, append, read
 from embedded import easyvqa
 from embedded.evaluate import FIRST
 from embedded.questions import ask
@@ -118,7 +119,7 @@ def in_batches(chosen: Plan) -> bool:
     """Return whether nothing happens to visual tokens inside the language model."""
     unmerged = any(step.entry and step.entry.unmerges(step.options) for step in chosen.steps)
     inside_it = any(chosen.at(place) for place in ("picture", "language_model", "cache"))
-    return not inside_it and not unmerged
+    return not inside_it and not unmerged and chosen.mitigation is None
 
 
 def inside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
@@ -129,7 +130,7 @@ def inside(vlm: Any, asked: Sequence[Asked], chosen: Plan) -> list[Answered]:
         run.advance(run.start, strict=True)
         while not run.view.done:
             last = len(run.tokens) >= NEW_TOKENS
-            run.advance(run.finish if last else run.step, strict=True)
+            run.advance(partial(run.finish, "length") if last else run.step, strict=True)
         seen = seen_per_layer(run, layers)
         spent = (run.view.timings or {})["decide"]
         found.append(Answered(run.view.text, seen[-1], statistics.mean(seen), spent))
@@ -149,7 +150,7 @@ def seen_per_layer(run: Run, layers: int) -> list[int]:
 def measure(vlm: Any, asked: Sequence[Asked], name: str, share: int, keep: int) -> Row:
     """Return the row of one method at one budget."""
     row = Row(name, share, keep)
-    chosen = Plan(()) if name == FULL else plan(name, keep)
+    chosen = {FULL: Plan(()), BLIND: plan(mitigation="blind")}.get(name) or plan(name, keep)
     answer: Callable[..., list[Answered]] = outside if in_batches(chosen) else inside
     try:
         found = answer(vlm, asked, chosen)
@@ -161,10 +162,11 @@ def measure(vlm: Any, asked: Sequence[Asked], name: str, share: int, keep: int) 
         marks = [r for r, q in zip(right, asked, strict=True) if q.source == source]
         return sum(marks), len(marks)
 
+    row = replace(row, scenes=of("scenes"), easyvqa=of("easyvqa"))
+    if name == BLIND:
+        return row
     return replace(
         row,
-        scenes=of("scenes"),
-        easyvqa=of("easyvqa"),
         left=statistics.mean(a.left for a in found),
         per_layer=statistics.mean(a.per_layer for a in found),
         decide_ms=1000 * statistics.median(a.decide for a in found),
@@ -172,11 +174,12 @@ def measure(vlm: Any, asked: Sequence[Asked], name: str, share: int, keep: int) 
 
 
 def wanted(n: int) -> Iterator[tuple[str, int, int]]:
-    """Yield (method, share, keep): all tokens once, then every method at every smaller budget.
+    """Yield (method, share, keep): all tokens and none once, then every method at every budget.
 
     keep = n is the identity for all but the methods that may choose fewer by themselves.
     """
     yield FULL, 100, n
+    yield BLIND, 0, 0
     for share in SHARES:
         for name, entry in METHODS.items():
             if share < 100 or (entry.adaptive and entry.place != "language_model"):
@@ -191,12 +194,13 @@ def main() -> None:
     )
     parser.add_argument("--easyvqa", type=int, default=150, help="test pictures, one question each")
     parser.add_argument("--rows", type=Path, default=ROWS, help="where the rows are written")
-    parser.add_argument("--only", nargs="*", choices=sorted(METHODS), help="these methods alone")
+    parser.add_argument("--only", nargs="*", choices=[BLIND, *sorted(METHODS)], help="these alone")
     arguments = parser.parse_args()
     vlm = tokviz.load("embedded")
     done = {(row.method, row.share) for row in read(arguments.rows)}
     names = arguments.only or METHODS
-    plans = [plan(name, 1) for name in names if {(name, s) for s in SHARES[1:]} - done]
+    own = [name for name in names if name != BLIND]
+    plans = [plan(name, 1) for name in own if {(name, s) for s in SHARES[1:]} - done]
     asked = see(vlm, arguments.scenes, arguments.easyvqa, plans)
     for name, share, keep in wanted(asked[0].prepared.asked.layout.n):
         if (name, share) in done or (arguments.only and name not in arguments.only):

@@ -10,6 +10,8 @@ from tokviz.text.lines import lines_of
 ROWS = Path(__file__).parents[1] / "docs" / "accuracy.jsonl"
 """One line per measured row, in the order in which they were measured."""
 FULL = "all tokens"
+BLIND = "no picture"
+"""Names of the two rows of no method; the second answers from the question alone."""
 Z = 1.959964
 """Standard normal quantile of a two-sided 95 % interval."""
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from benchmarks.rows import FULL, Row, read, wilson
+from benchmarks.rows import BLIND, FULL, Row, read, wilson
 from scripts.method_pages import NONE, table
 from tokviz.catalog import marked
 from tokviz.reduction.method import METHODS
@@ -57,9 +57,17 @@ def page() -> str:
     head = HEAD.format(full=full.keep, scenes=full.scenes[1], easyvqa=full.easyvqa[1])
     parts = [TITLE, head]
     for which, title in SETS.items():
-        parts += [f"## {title}", accuracy(rows, which)]
+        parts += [f"## {title}", ends(rows, which), accuracy(rows, which)]
     parts += ["## Tokens and decision time", spent(rows), *failures(rows)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def ends(rows: dict[tuple[str, int], Row], which: str) -> str:
+    """Return what is right with the whole picture and without it, between which methods stand."""
+    blind = cell(rows.get((BLIND, 0)), which)
+    without = "it has not been measured yet" if blind == NONE else f"it is {blind}"
+    full = cell(rows[FULL, 100], which)
+    return f"In per cent: with all tokens it is {full}; without the picture {without}."
 
 
 def accuracy(rows: dict[tuple[str, int], Row], which: str) -> str:
@@ -75,7 +83,7 @@ def accuracy(rows: dict[tuple[str, int], Row], which: str) -> str:
         right, asked = getattr(row, which) if row else (0, 0)
         return (-right / asked if asked else 1.0), name
 
-    names = sorted({row.method for row in rows.values()} - {FULL}, key=rank)
+    names = sorted({row.method for row in rows.values()} - {FULL, BLIND}, key=rank)
     lines = [
         [shown(name, rows), policy(name), *(cell(at(name, s), which) for s in SHARES)]
         for name in names
