@@ -142,7 +142,7 @@ def diagnose(
         InputError: an image or prompt that cannot be used.
         MissingSignal: the answer is empty.
     """
-    vlm = model if hasattr(model, "answer") else models.load(model)  # type: ignore[arg-type]
+    vlm: Any = model if hasattr(model, "answer") else models.load(model)  # type: ignore[arg-type]
     if trace is None:
         trace = vlm.answer(image, prompt, None, max_new_tokens, Capture())
     if not trace.t:

@@ -141,10 +141,10 @@ def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
 
 def rounding(vlm: VLM, logits: torch.Tensor) -> float:
     """Return the largest difference of logits that counts as equal in the model's number type."""
-    kind = vlm.model.dtype
+    kind: Any = vlm.model.dtype
     if kind not in (torch.float16, torch.bfloat16):
         return NEAR
-    return STEPS_IN_16_BITS * torch.finfo(kind).eps * float(logits.abs().max())  # type: ignore[arg-type]
+    return STEPS_IN_16_BITS * torch.finfo(kind).eps * float(logits.abs().max())
 
 
 def untouched(vlm: VLM) -> None:
