@@ -3,9 +3,15 @@
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.conftest import WINDOW
 from tests.browser.driving import EXPLORER, LANES, nothing_serious
 
 pytestmark = pytest.mark.browser
+WIDTH_OF_PAIR = """([least, most]) => {
+  const { width } = document.querySelector(".tv-pair-frame").getBoundingClientRect();
+  return width >= least && width <= most;
+}"""
+"""Whether the two pictures on top of each other are of such a width, in CSS pixels."""
 
 
 def test_a_board_fills_is_kept_and_becomes_a_figure(watched, url):
@@ -20,6 +26,10 @@ def test_a_board_fills_is_kept_and_becomes_a_figure(watched, url):
     board.locator(".tv-board-foot input").nth(1).check()
     board.locator(".tv-board-foot input").nth(6).check()
     expect(board.locator(".tv-pair")).to_be_visible()
+    page.wait_for_function(WIDTH_OF_PAIR, arg=[400, 1440])
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(WIDTH_OF_PAIR, arg=[200, 390])
+    page.set_viewport_size(WINDOW)
     nothing_serious(page)
     with page.expect_download() as download:
         board.locator(".tv-figure-menu summary").click()

@@ -41,7 +41,7 @@ export class CellPair {
       this.frame,
       this.slider,
     );
-    new ResizeObserver(() => this.paint()).observe(this.frame);
+    new ResizeObserver(() => this.paint()).observe(this.node);
   }
 
   drag(event) {
