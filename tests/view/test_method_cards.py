@@ -1,8 +1,13 @@
 """What the menu of methods says about tokens that are left out."""
 
+import pytest
+
+import tokviz
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import EFFECTS
+from tokviz.view.about import acts_on, published_rows
 from tokviz.view.method_cards import LEFT_OUT, method_card
+from tokviz.view.run_names import POSITIONS
 
 
 def test_every_effect_but_removal_has_a_badge_of_its_own():
@@ -15,3 +20,19 @@ def test_only_a_method_that_masks_is_said_to_mask():
         badge = method_card(entry)["left_out"]
         assert (badge is not None and badge[0] == "masks only") == (entry.effect == "mask"), name
     assert method_card(METHODS["snapkv"])["left_out"][0] == "shortens the KV cache"
+
+
+@pytest.mark.parametrize("name", tokviz.METHODS)
+def test_about_says_all_that_the_page_of_methods_says(name):
+    """docs/methods.md named code, licence, positions and own counts that the page left out."""
+    entry = tokviz.METHODS[name]
+    card = method_card(entry)
+    said = " ".join([card["summary"], card["notes"], *(text for _, text in card["about"])])
+    for part in (entry.code, entry.licence, acts_on(entry), *entry.needs, *entry.optional):
+        assert part in said
+    for text in (*entry.fallbacks.values(), *entry.differs, *published_rows(entry)):
+        assert text in said
+    assert POSITIONS[entry.positions][0] in said
+    assert ("its own, which may be below the budget" in said) is entry.adaptive
+    assert (card["paper"], card["year"]) == (entry.paper, entry.year)
+    assert {option["name"] for option in card["options"]} == {*entry.options}

@@ -21,6 +21,7 @@ def about(entry: Method) -> list[tuple[str, str]]:
         ("Reads", reads(entry) or "nothing"),
         ("Question", "decides by it" if entry.query_aware else "does not read it"),
         ("Positions", f"{POSITIONS[entry.positions][0]}, as published"),
+        ("Count", "its own, which may be below the budget" if entry.adaptive else ""),
         ("Several images", IMAGES[entry.images]),
         ("Crops", "" if entry.place == "tower" else TILES[entry.tiles]),
         ("Official code", official(entry)),
