@@ -234,7 +234,7 @@ def test_arrays_of_every_usual_kind_are_read(array, expected):
         (np.full((2, 2), np.nan), "0 to 1"),
         (np.full((2, 2), 300, np.int32), "must hold 0 to 255"),
         (np.zeros((2, 2), object), "object"),
-        ("", "folder"),
+        ("", "path is empty"),
         ("https://example.org/a.png", "not fetched"),
         ("HTTP://169.254.169.254/latest", "not fetched"),
         ("file:///etc/passwd", "not fetched"),

@@ -181,6 +181,8 @@ MAIN = (
     "#tv-prompt textarea", "#tv-ask-go", "#tv-explorer canvas", "#tv-lanes .tv-primary",
     "#tv-strip .tv-primary", "#tv-desk .tv-primary", "#tv-lessons-button", "#tv-present",
 )  # fmt: skip
+PHONE = 720
+"""Up to this width there is no Present."""
 
 
 def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, url):
@@ -192,7 +194,7 @@ def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, 
         page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(OUTSIDE) == []
-        for control in MAIN:
+        for control in MAIN if width > PHONE else MAIN[:-1]:  # no projector is that narrow
             page.locator(control).first.click(trial=True)
 
 

@@ -262,7 +262,7 @@ def test_two_sweeps_never_write_in_one_folder(ask, tmp_path):
         ({"methods": ["nothing"]}, "there is no method 'nothing'"),
         ({"options": {"fastv": {"x": 1}}}, "fastv has no option 'x'"),
         ({"options": {"tome": {}}}, "not among the methods"),
-        ({"limit": 0}, "at least 1 question"),
+        ({"limit": 0}, "limit must be a count of questions from 1 on"),
         ({"lab": "javascript:alert(1)"}, "must begin with http.s."),
     ],
     ids=["zero", "over all", "no budget", "method", "option", "stray option", "limit", "lab"],
