@@ -55,7 +55,8 @@ def part_signals(state: TokensLeft, step: Step, part: TokenPart) -> dict[str, An
         given |= first_layer_signals(decoder, given["text_llm"], state.features.tokens[part.tokens])
     for name in set(MADE_BEFORE) & set(entry.needs):
         if (made := getattr(state.prepared, name)) is not None:
-            given[name] = made_before(state, part, *made, MADE_BEFORE[name])
+            values, seconds = made
+            given[name] = made_before(state, part, values, seconds, MADE_BEFORE[name])
     lacking = entry.missing({name for name, value in given.items() if value is not None})
     if lacking:
         raise MissingSignal(
