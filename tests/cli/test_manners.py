@@ -206,9 +206,16 @@ def test_a_trace_that_has_no_room_does_not_take_the_answer_along(vlm, capsys):
     assert not Path("/dev/full").is_file()
 
 
-@pytest.mark.parametrize("command", [["methods"], ["--help"], ["methods", "no_such_name"]])
-@pytest.mark.parametrize("closed", ["stdout", "stderr"])
-def test_an_output_that_the_shell_closed_is_no_traceback(command, closed):
+@pytest.mark.parametrize(
+    ("closed", "command"),
+    [
+        ("stdout", ["methods"]),
+        ("stdout", ["--help"]),
+        ("stderr", ["--help"]),
+        ("stderr", ["methods", "no_such_name"]),
+    ],
+)
+def test_an_output_that_the_shell_closed_is_no_traceback(closed, command):
     """As with `tokviz methods >&-`."""
     code = (
         f"import os, runpy, sys; sys.{closed} = None; sys.argv[1:] = {command!r}; "

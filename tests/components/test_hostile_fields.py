@@ -173,7 +173,7 @@ def plain(text):
     return json.dumps(text, allow_nan=False, default=str)
 
 
-@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.full_matrix)])
 def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch, caplog):
     monkeypatch.setattr(making, "saved", lambda make, format: b"drawn elsewhere")
     for function, right in calls(site, run, made):
@@ -183,7 +183,7 @@ def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch,
     assert not caplog.records
 
 
-@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.full_matrix)])
 def test_events_return_a_sentence(site, run, made, share, caplog):
     for handler, right in events(site, run, made):
         for sent in changed(right, share):
