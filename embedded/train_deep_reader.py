@@ -67,7 +67,7 @@ class ReaderPlan:
 
 
 PIECES = ReaderPlan("pieces", "tower", steps=400, lr=7e-4, first=2 * 10**7, guide_until=1.0)
-DEEP = ReaderPlan("deep", "pieces", steps=3000, lr=1e-3, first=3 * 10**7, deep=True,
+DEEP = ReaderPlan("deep", "pieces", steps=2500, lr=1e-3, first=3 * 10**7, deep=True,
                   guide_until=0.1, blind=0.35, whole=0.2)  # fmt: skip
 
 
