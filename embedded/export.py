@@ -1,6 +1,6 @@
-"""Write a checkpoint as a model folder that plain transformers loads.
+"""Write a checkpoint of the first model as a folder that plain transformers loads.
 
-``python -m embedded.export CHECKPOINT [FOLDER]``
+``python -m embedded.export CHECKPOINT FOLDER``; ``embedded.train2 RUN`` reads it in RUN/first.
 """
 
 import shutil
@@ -13,9 +13,10 @@ from embedded.model import build_processor
 from embedded.state import State, load_state
 
 MODEL = Path(__file__).parents[1] / "assets" / "model"
+"""The model that is shipped (``embedded.export_deep`` writes it)."""
 
 
-def export(state: State, folder: Path = MODEL) -> None:
+def export(state: State, folder: Path) -> None:
     """Save float16 weights in shards below 10 MB and the processor beside them.
 
     Everything is written to a neighbour first and moved over file by file, so that a folder in
@@ -38,4 +39,4 @@ def export(state: State, folder: Path = MODEL) -> None:
 
 
 if __name__ == "__main__":
-    export(load_state(Path(sys.argv[1]), resume=False), *map(Path, sys.argv[2:3]))
+    export(load_state(Path(sys.argv[1]), resume=False), Path(sys.argv[2]))

@@ -20,7 +20,7 @@ from embedded.subwords import start_embeddings
 from embedded.vocabulary import build_tokenizer as build_words
 
 SINK_DIMS = (110, 83)
-"""The two dimensions that the shipped decoder uses least."""
+"""The two dimensions that the first model's decoder uses least."""
 HEAVY = 250.0
 """What <s> begins with there; other dimensions of its residual stream stay below 10."""
 NEW = -1

@@ -2,7 +2,7 @@
 
 Trained on the questions, captions and answers of its world, in small and capital letters. Frequent
 words are one token, longer names two or three, any other text falls into bytes: nothing is
-unknown. New embeddings start from the words of the shipped model.
+unknown. New embeddings start from the words of the first model.
 """
 
 import random
@@ -19,7 +19,7 @@ from embedded.things import COLOURS, NAMES, PLACES, plural
 from embedded.wording import reword
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<image>")
-"""Ids 0 to 4, as in the shipped model; <unk> is never used."""
+"""Ids 0 to 4, as in the first model; <unk> is never used."""
 MERGES = 360
 COMPOUND = ("water|melon", "pine|apple", "straw|berry", "butter|fly", "snow|man", "pump|kin",
             "bi|cycle", "mush|room", "pen|guin", "chick|en", "gui|tar", "can|dle", "cam|era",

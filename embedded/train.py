@@ -1,10 +1,10 @@
-"""Trains the embedded model from random weights.
+"""Trains the first model from random weights; ``embedded.train2`` starts from it.
 
 ``python -m embedded.train FOLDER`` runs four phases on two CPU cores, one after the other, and
 takes up again where it was stopped: ``tower`` (no decoder, only read-outs per patch), ``reader``
 (tower frozen, the decoder learns to answer, guided), ``polish`` (the tower again, to count
 better) and ``answers`` (tower frozen, plain loss). Then
-``python -m embedded.export FOLDER/answers.pt`` writes assets/model.
+``python -m embedded.export FOLDER/answers.pt RUN/first`` writes it for ``embedded.train2 RUN``.
 """
 
 import argparse

@@ -1,7 +1,9 @@
 """How is embedded model 2 trained? ``python -m embedded.train2 FOLDER`` trains or resumes.
 
-Stages run one after the other; a stage whose file ``FOLDER/STAGE.pt`` is there is over. Stop it
-at any time: the newest checkpoint is at most a few minutes old.
+FOLDER/first must hold the first model (``embedded.train``, then ``embedded.export CHECKPOINT
+FOLDER/first``): its tower grows and teaches. Stages run one after the other; a stage whose file
+``FOLDER/STAGE.pt`` is there is over. Stop it at any time: the newest checkpoint is at most a few
+minutes old.
 """
 
 import argparse

@@ -27,7 +27,7 @@ from embedded.row_batches import RowBatches
 from embedded.runs import Run
 from embedded.state import State
 from embedded.subwords import build_tokenizer
-from embedded.train_fine_tower import FINE, shipped
+from embedded.train_fine_tower import FINE, first_model
 from embedded.train_tower import replayed
 from embedded.visible import draw_policy
 
@@ -82,7 +82,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 def start(folder: Path, plan: ReaderPlan) -> State:
     """Build the model of a stage, with the weights of its newest checkpoint or of its start."""
     tokenizer = read_tokenizer(folder)
-    model = with_finer_patches(shipped())
+    model = with_finer_patches(first_model(folder))
     if plan.before == "tower":
         weights = torch.load(folder / "tower.pt", weights_only=True)["model"]
         model.load_state_dict(weights)

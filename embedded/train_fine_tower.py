@@ -1,8 +1,8 @@
 """Stage one of model 2: the tower learns to see in 24 x 24 patches, before any background.
 
-The shipped tower, shown the same things over a gradient, is the teacher: behind the projector a
-fine patch must say what the coarse patch around it says there, so that the shipped decoder can
-read it at once. The read-outs of ``losses`` say what a patch shows, as they did before.
+The first model's tower, shown the same things over a gradient, is the teacher: behind the projector
+a fine patch must say what the coarse patch around it says there, so that the first model's decoder
+can read it at once. The read-outs of ``losses`` say what a patch shows, as they did before.
 """
 
 import logging
@@ -15,7 +15,6 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from embedded.batches import Batches, Pictures, loader, select, to_pixel_values
-from embedded.export import MODEL
 from embedded.growth import coarse_patch, with_finer_patches
 from embedded.labels import IGNORE
 from embedded.losses import Heads, choose_patches, picture_losses, run_tower, weighted
@@ -50,23 +49,33 @@ class TowerPlan:
     """Share of scenes that must hold several things of one name."""
 
 
-def shipped() -> LlavaForConditionalGeneration:
-    """Load the shipped model, frozen."""
-    model = LlavaForConditionalGeneration.from_pretrained(MODEL, dtype=torch.float32)
+def first_model(folder: Path) -> LlavaForConditionalGeneration:
+    """Load the first model of a run, frozen.
+
+    Raises:
+        FileNotFoundError: the run has none.
+    """
+    place = folder / "first"
+    if not (place / "config.json").is_file():
+        raise FileNotFoundError(
+            f"{place} must hold the first model. Train it with 'python -m embedded.train OTHER' "
+            f"and write it with 'python -m embedded.export OTHER/answers.pt {place}'."
+        )
+    model = LlavaForConditionalGeneration.from_pretrained(place, dtype=torch.float32)
     return model.eval().requires_grad_(False)
 
 
-def new_state() -> State:
-    """Start from the shipped weights, made finer, with new read-outs."""
+def new_state(folder: Path) -> State:
+    """Start from the first model's weights, made finer, with new read-outs."""
     tokenizer = build_tokenizer()
-    model = with_finer_patches(shipped())
+    model = with_finer_patches(first_model(folder))
     model.requires_grad_(False)
     return State(model, Heads(model.config.text_config.hidden_size, tokenizer), tokenizer)
 
 
 def train_fine_tower(folder: Path, plan: TowerPlan = TowerPlan()) -> None:
     """Run the stage, or take it up where it was stopped."""
-    run, teacher, state = Run(folder, "tower"), shipped(), new_state()
+    run, teacher, state = Run(folder, "tower"), first_model(folder), new_state(folder)
     if run.done.exists():
         return
     if saved := run.newest():

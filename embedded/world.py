@@ -40,7 +40,7 @@ class World:
 
 
 FIRST = World("", 0.8, ("gradient",), tuple(GLYPHS))
-"""The world of the shipped model."""
+"""The world of the first model."""
 VARIED = World("varied ", 0.5, tuple(KINDS), (*GLYPHS, *POPULAR, *POPULAR))
 """The world of embedded model 2."""
 
