@@ -222,4 +222,6 @@ def _read_done(where: str, found: dict[str, Any]) -> dict[str, Any]:
         raise LessonError(f"{where}: done takes some of {', '.join(CONDITIONS)}.")
     if conditions.get("answer", "stays") not in ("stays", "changes"):
         raise LessonError(f"{where}: answer must be stays or changes.")
+    if conditions.get("sinks", "removed") != "removed":
+        raise LessonError(f"{where}: sinks must be removed.")
     return {"conditions": conditions}

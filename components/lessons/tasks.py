@@ -8,11 +8,13 @@ from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace import Trace
+from tokviz.view.explorer import find_sinks
 
 from ..runs.runs import FULL, KeptRun
 
 TASK_KINDS = ("choose", "number", "done")
-CONDITIONS = ("method", "keep_at_most", "lanes_at_least", "prompt_has", "prompt_lacks", "answer")
+CONDITIONS = ("method", "keep_at_most", "lanes_at_least", "prompt_has", "prompt_lacks",
+              "answer", "sinks")  # fmt: skip
 """What a `done` task can ask of the run that is shown."""
 NOT_YOURS = "Not yet: what is shown came with the page. Run it yourself."
 
@@ -53,6 +55,11 @@ def _groups(trace: Trace, where: Mapping[str, int]) -> float:
     return sum(size > 1 for size in members)
 
 
+def _sinks(trace: Trace, where: Mapping[str, int]) -> float:
+    sinks, _ = find_sinks(trace)
+    return 0 if sinks is None else int(sinks[where.get("layer", 0)].sum())
+
+
 QUANTITIES: dict[str, Callable[[Trace, Mapping[str, int]], float]] = {
     "visual_tokens": lambda trace, where: trace.n,
     "tokens_left": lambda trace, where: trace.reduction.m,
@@ -62,6 +69,7 @@ QUANTITIES: dict[str, Callable[[Trace, Mapping[str, int]], float]] = {
     "probability": lambda trace, where: float(
         trace.arrays["answer_prob"][where.get("word", 0)] * 100
     ),
+    "visual_sinks": _sinks,
     "share_before": _share(0),
     "share_image": _share(1),
     "share_text": _share(2),
@@ -109,16 +117,26 @@ def _was_done(conditions: Mapping[str, Any], run: KeptRun) -> bool:
         return False
     if "prompt_lacks" in conditions and str(conditions["prompt_lacks"]).lower() in prompt:
         return False
-    of_one_lane = conditions.keys() & {"method", "keep_at_most", "answer"}
-    return not of_one_lane or any(_fits(trace, conditions, full.answer) for trace in lanes)
+    of_one_lane = conditions.keys() & {"method", "keep_at_most", "answer", "sinks"}
+    return not of_one_lane or any(_fits(trace, conditions, full) for trace in lanes)
 
 
-def _fits(trace: Trace, conditions: Mapping[str, Any], full: str) -> bool:
+def _fits(trace: Trace, conditions: Mapping[str, Any], full: Trace) -> bool:
     if "method" in conditions and conditions["method"] not in {
         stage.method for stage in trace.stages
     }:
         return False
     if trace.reduction.m > conditions.get("keep_at_most", trace.n):
         return False
-    change = "stays" if same_answer(trace.answer, full) else "changes"
+    if conditions.get("sinks") == "removed" and not _without_sinks(trace, full):
+        return False
+    change = "stays" if same_answer(trace.answer, full.answer) else "changes"
     return conditions.get("answer", change) == change
+
+
+def _without_sinks(trace: Trace, full: Trace) -> bool:
+    """Tell whether a run on the same tokens left out every visual sink of the full answer."""
+    sinks, _ = find_sinks(full)
+    if sinks is None or not sinks.any() or trace.n != full.n:
+        return False
+    return bool((trace.reduction.group[sinks.any(0)] < 0).all())

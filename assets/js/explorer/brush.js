@@ -228,6 +228,7 @@ export class Brush {
     const { scene, view, ranks } = this.owner;
     const keep = view.keep < scene.n ? view.keep : Math.max(1, Math.round(scene.n / 4));
     if (kind === "map") this.change((i) => +(ranks[i] <= keep));
+    if (kind === "sinks") this.change((i) => +!scene.sinksAnywhere[i]);
     if (kind === "lane") {
       const other = this.form.columns[+name].picture.scene;
       const fates = other.fatesAt(null);

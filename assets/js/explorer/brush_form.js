@@ -126,6 +126,7 @@ export class BrushForm {
       this.start,
       option("", "…"),
       option("map", t("the top of this map")),
+      this.brush.owner.scene.anySink ? option("sinks", t("all but the attention sinks")) : null,
       group(t("what a lane below kept"), kept),
       group(t("what a method would keep"), methods),
     );

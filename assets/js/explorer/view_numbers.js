@@ -202,6 +202,17 @@ export class ViewNumbers extends RunArrays {
     );
   }
 
+  /** Which tokens are sinks in some layer, [n] of 0 and 1. */
+  get sinksAnywhere() {
+    return this.once("sinks anywhere", () => {
+      const found = new Uint8Array(this.n);
+      this.sinks?.values.forEach((value, i) => {
+        if (value) found[i % this.n] = 1; // sinks is [l, n]
+      });
+      return found;
+    });
+  }
+
   isSink(view, token) {
     const row = this.sinkRow(view);
     return Boolean(row) && row[token] === 1;

@@ -1,8 +1,10 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from components.lessons.lesson_files import LessonError, read_lesson, read_lessons
@@ -69,9 +71,18 @@ def test_a_choice_is_checked():
     assert not check(task, None, None)[0]
 
 
+def with_a_sink():
+    """All tokens; from layer 2 on the last of them is a sink."""
+    trace = fake_trace(6, 6)
+    phi = np.zeros_like(trace.arrays["sink_phi"])
+    phi[2:, trace.layout.position[-1]] = 7
+    sunk = {"sink_phi": phi, "sink_dims": np.array([1], np.int32)}
+    return replace(trace, arrays=trace.arrays | sunk)
+
+
 def run_with(**stages):
     """A run with a lane per stage: fastervlm answers otherwise, visionzip as with all tokens."""
-    traces = {FULL: fake_trace(6, 6)}
+    traces = {FULL: with_a_sink()}
     for number, (name, one) in enumerate(stages.items()):
         said = {"answer": "a cat"} if name == "fastervlm" else {}
         traces[number] = fake_trace(6, 6, stages=(one,), **said)
@@ -95,6 +106,9 @@ def run_with(**stages):
         ("{answer: stays, method: fastervlm}", False),
         ("{answer: stays, method: visionzip}", True),
         ("{answer: changes, method: visionzip}", False),
+        ("{sinks: removed, method: fastervlm}", True),
+        ("{sinks: removed, method: visionzip}", False),
+        ("{sinks: removed, answer: stays}", False),
     ],
 )
 def test_what_was_done_is_seen_in_the_run(doing, done):
@@ -102,6 +116,14 @@ def test_what_was_done_is_seen_in_the_run(doing, done):
     run = run_with(fastervlm=stage(pruned(36, 9)), visionzip=stage(merged(36, 5), "visionzip"))
     assert check(task, run, None)[0] is done
     assert not check(task, None, None)[0]
+
+
+@pytest.mark.parametrize(("layer", "count"), [(0, 0), (2, 1)])
+def test_visual_sinks_are_counted_in_a_layer(layer, count):
+    task = lesson(f"ask: Q\nnumber: visual_sinks\nlayer: {layer}").steps[0].task
+    run = KeptRun(None, "Q", "m", {FULL: with_a_sink()})
+    assert check(task, run, count)[0]
+    assert not check(task, run, count + 1)[0]
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -126,6 +148,7 @@ def test_no_lesson_finds_done_what_came_with_the_page(name, site):
         ("---\ntitle: T\n---\n## S\n```task\nask: Q\nchoose: [a]\nright: 2\n```\n", "1 to 1"),
         ("---\ntitle: T\n---\n## S\n```task\nask: Q\nchoose: [yes]\nright: 1\n```\n", "quote"),
         ("---\ntitle: T\n---\n## S\n```task\nask: Q\ndone: {x: 1}\n```\n", "done takes"),
+        ("---\ntitle: T\n---\n## S\n```task\nask: Q\ndone: {sinks: kept}\n```\n", "be removed"),
         ("---\ntitle: T\n---\n## S\n```page\nscript: 1\n```\n", "not known"),
     ],
 )  # fmt: skip
