@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration
 
-from embedded.guiding import GUIDED, guide_layer
+from embedded.guiding import APART, GUIDED, guide_layer, tell_apart
 from embedded.labels import IGNORE
 from embedded.row_stream import Stream, begin
 from embedded.sinks import landing
@@ -39,6 +39,8 @@ class Pass:
     """How far the guided heads look elsewhere."""
     guide_mass: Tensor = field(default_factory=lambda: torch.zeros(()))
     """Mean attention of the guided heads on what they should look at."""
+    apart_loss: Tensor = field(default_factory=lambda: torch.zeros(()))
+    """How far the head that tells two pictures apart looks elsewhere."""
 
 
 def run_layers(
@@ -60,7 +62,7 @@ def run_layers(
     """
     decoder = model.model.language_model
     stream = begin(model, front, sinks, batch)
-    free, on_bos, guides = {}, {}, []
+    free, on_bos, guides, apart = {}, {}, [], torch.zeros(0)
     for number, layer in enumerate(decoder.layers):
         if number == blind_from:
             stream = stream.without(front.visual)
@@ -69,6 +71,8 @@ def run_layers(
             free[number], on_bos[number] = share, bos
         if guided and number in GUIDED:
             guides.append(guide_layer(layer, stream, batch))
+        if guided and number == APART:
+            apart = tell_apart(layer, stream, front.visual)
         mask = stream.veiled(front.visual) if number in veiled else stream.mask
         stream.hidden = layer(stream.hidden, attention_mask=mask, position_embeddings=stream.rotary)
     hidden = decoder.norm(stream.hidden)
@@ -79,6 +83,8 @@ def run_layers(
     if any(len(logs) for logs in guides):
         logs = torch.cat(guides)
         found.guide_loss, found.guide_mass = -logs.mean(), logs.detach().exp().mean()
+    if len(apart):
+        found.apart_loss = -apart.mean()
     return found
 
 

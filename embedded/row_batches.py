@@ -35,8 +35,17 @@ class RowBatches(Dataset):
         start: int = 0,
         sort: str = "",
         rows: int = 0,
+        pairs: float | None = None,
     ):
-        """Args: see the attributes; ``sort`` and ``rows`` fix what else is drawn or by table."""
+        """Args: see the attributes; ``sort`` and ``rows`` fix what else is drawn or by table.
+
+        ``pairs`` is the share of pairs if it is not the table's; the other sorts share the rest.
+        """
+        self.shares = {name: share for name, (share, _) in SORTS.items()}
+        if pairs is not None:
+            rest = (1 - pairs) / (1 - self.shares["pair"])
+            self.shares = {name: share * rest for name, share in self.shares.items()}
+            self.shares["pair"] = pairs
         self.tokenizer, self.steps, self.split, self.start = tokenizer, steps, split, start
         self.sort, self.rows = sort, rows
 
@@ -53,8 +62,7 @@ class RowBatches(Dataset):
         if number >= self.steps:
             raise IndexError(number)
         rng = random.Random(f"rows {self.split} {self.start + number}")
-        shares = [share for share, _ in SORTS.values()]
-        sort = self.sort or rng.choices(tuple(SORTS), shares)[0]
+        sort = self.sort or rng.choices(tuple(self.shares), tuple(self.shares.values()))[0]
         rows = self.rows or SORTS[sort][1]
         first = (self.start + number) * 16
         made = [self.row(sort, first + 2 * i, rng) for i in range(rows)]

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
-from embedded.train_deep_reader import DEEP, PIECES, train_deep_reader
+from embedded.train_deep_reader import DEEP, PIECES, TWO, train_deep_reader
 from embedded.train_fine_tower import train_fine_tower
 
 STAGES = {
     "tower": train_fine_tower,
     "pieces": lambda folder: train_deep_reader(folder, PIECES),
     "deep": lambda folder: train_deep_reader(folder, DEEP),
+    "two": lambda folder: train_deep_reader(folder, TWO),
 }
 """What runs, in this order."""
 

@@ -1,4 +1,4 @@
-"""Stages two and three of model 2: the decoder learns its new tokens, then grows to 12 layers.
+"""Stages two to four of model 2: the decoder learns its new tokens, then grows to 12 layers.
 
 The tower is frozen. Every step draws one sort of row (``row_batches``) and one policy of visual
 tokens (``visible``). AdamW with weight decay moves the weights, because Muon suppresses attention
@@ -51,7 +51,7 @@ class ReaderPlan:
     first: int
     """Number of the first training batch; every stage has its own stretch of scenes."""
     deep: bool = False
-    """Whether the decoder grows to ``DEPTH`` first."""
+    """Whether the decoder has the layers of ``DEPTH``."""
     guide_until: float = 0.0
     """Share of the steps over which the guide fades out."""
     whole: float = 0.1
@@ -64,11 +64,16 @@ class ReaderPlan:
     """The first of those layers."""
     watched: int = 3
     """Layers, drawn anew in each step, on which the sink cost lies."""
+    pairs: float | None = None
+    """Share of the steps with two pictures, if it is not the table's."""
 
 
 PIECES = ReaderPlan("pieces", "tower", steps=400, lr=7e-4, first=2 * 10**7, guide_until=1.0)
-DEEP = ReaderPlan("deep", "pieces", steps=2500, lr=1e-3, first=3 * 10**7, deep=True,
+DEEP = ReaderPlan("deep", "pieces", steps=2000, lr=1e-3, first=3 * 10**7, deep=True,
                   guide_until=0.1, blind=0.35, whole=0.2)  # fmt: skip
+TWO = ReaderPlan("two", "deep", steps=500, lr=5e-4, first=5 * 10**7, deep=True,
+                 guide_until=0.8, blind=0.35, whole=0.2, pairs=0.5)  # fmt: skip
+"""Two pictures are told apart: after the deep stage half of the answers were right."""
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -83,15 +88,15 @@ def start(folder: Path, plan: ReaderPlan) -> State:
     """Build the model of a stage, with the weights of its newest checkpoint or of its start."""
     tokenizer = read_tokenizer(folder)
     model = with_finer_patches(first_model(folder))
+    if plan.before != "tower":
+        model = with_pieces(model, tokenizer)
+    if plan.before == DEEP.stage:
+        model = with_layers(model, DEPTH)
+    weights = torch.load(folder / f"{plan.before}.pt", weights_only=True)["model"]
+    model.load_state_dict(weights)
     if plan.before == "tower":
-        weights = torch.load(folder / "tower.pt", weights_only=True)["model"]
-        model.load_state_dict(weights)
         model = with_pieces(model, tokenizer)
-    else:
-        model = with_pieces(model, tokenizer)
-        weights = torch.load(folder / f"{plan.before}.pt", weights_only=True)["model"]
-        model.load_state_dict(weights)
-    if plan.deep:
+    elif plan.before == PIECES.stage and plan.deep:
         model = with_layers(model, DEPTH)
     return State(model, nn.Identity(), tokenizer)
 
@@ -120,7 +125,8 @@ def train_deep_reader(folder: Path, plan: ReaderPlan) -> None:
         module.requires_grad_(True)
     optimizers = state.optimizers(lambda: [build_adamw(modules, plan.lr)])
     count = -(-(plan.steps - state.step) // 2)
-    data = RowBatches(state.tokenizer, count, "train", plan.first + state.step)
+    data = RowBatches(state.tokenizer, count, "train", plan.first + state.step,
+                      pairs=plan.pairs)  # fmt: skip
     rng = random.Random(f"{plan.stage} {state.step}")
     for item in replayed(loader(data)):
         began, worked = time.monotonic(), time.process_time()
@@ -166,7 +172,7 @@ def step_losses(
     losses = {"answers": functional.cross_entropy(seen.logits, seen.targets)}
     losses |= {"astray": 1 - torch.stack(list(seen.free.values())).mean()}
     losses |= {"bos": torch.stack(list(seen.on_bos.values())).mean()}
-    losses |= {"guide": seen.guide_loss, "mass": seen.guide_mass}
+    losses |= {"guide": seen.guide_loss, "mass": seen.guide_mass, "apart": seen.apart_loss}
     return losses | made.losses
 
 
@@ -185,5 +191,5 @@ def halved(item: dict) -> dict:
 def total_of(losses: dict[str, Tensor], plan: ReaderPlan, step: int) -> Tensor:
     """Add up what is to become small."""
     total = losses["answers"] + plan.sink_cost * losses["astray"]
-    total = total + guide_strength(plan, step) * losses["guide"]
+    total = total + guide_strength(plan, step) * (losses["guide"] + losses["apart"])
     return total + 0.1 * losses.get("lean", 0.0) + 0.1 * losses.get("words", 0.0)
