@@ -1,4 +1,4 @@
-"""A grown model begins where the shipped one stands, and the training reads rows as prompts."""
+"""A grown model begins where the first one stands, and the training reads rows as prompts."""
 
 import random
 
@@ -10,11 +10,12 @@ from embedded.claims import STRENGTH, partners_claimed
 from embedded.deep_reader import run_layers
 from embedded.export_deep import TEMPLATE
 from embedded.growth import NEW, finer_kernels, finer_positions, with_finer_patches, with_layers
-from embedded.guiding import guide_keys
+from embedded.guiding import APART, HEADS, guide_keys
 from embedded.labels import NOTHING, scene_example
 from embedded.model import build_processor
 from embedded.packing import Turn
 from embedded.questions import missing_partners
+from embedded.row_batches import RowBatches
 from embedded.rows import encode, pack_row
 from embedded.runs import KEPT, Run
 from embedded.sinks import LEAN, leaning, visual_sink_loss, visual_sinks
@@ -128,6 +129,33 @@ def test_attention_that_is_free_is_the_attention_of_eager_layers(tiny):
     for layer, attention in enumerate(weights):
         expected = attention[0, :, front.length :, 0].mean()
         assert torch.allclose(seen.on_bos[layer], expected, atol=1e-5)
+
+
+def test_the_second_picture_is_told_apart_by_attention_to_the_line_break_before_it(tiny):
+    table = tiny.model.language_model.embed_tokens
+    features, keep = torch.randn(1, 2, 4, WIDTH), torch.arange(4).expand(1, 2, -1)
+    before, after = table(torch.tensor([2, 5])), table(torch.tensor([6]))
+    front = lay_front(before, after, features, keep, 4, False)
+    rows = some_rows(1) | {"guide_at": torch.full((1, 1), -1)}
+    rows["guide_keys"] = torch.zeros(1, 1, front.length, dtype=torch.bool)
+    seen = run_layers(tiny, front, only_bos(front), rows, guided=True)
+    decoder = tiny.model.language_model
+    decoder.set_attn_implementation("eager")
+    weights = decoder(inputs_embeds=front.embeddings, output_attentions=True).attentions
+    decoder.set_attn_implementation("sdpa")
+    # <s>, one token, four patches, the line break (6), four patches (7 to 10)
+    expected = -weights[APART][0, HEADS, 7:11, 6].log().mean()
+    assert torch.allclose(seen.apart_loss, expected, atol=1e-4)
+    one = front_of(tiny, rows=1)
+    rows["guide_keys"] = torch.zeros(1, 1, one.length, dtype=torch.bool)
+    assert run_layers(tiny, one, only_bos(one), rows, guided=True).apart_loss == 0
+
+
+def test_a_stage_may_show_more_pairs(tokenizer):
+    usual, many = RowBatches(tokenizer, 1).shares, RowBatches(tokenizer, 1, pairs=0.5).shares
+    assert many["pair"] == 0.5
+    assert sum(many.values()) == pytest.approx(sum(usual.values()))
+    assert many["single"] / many["blind"] == pytest.approx(usual["single"] / usual["blind"])
 
 
 def test_finer_patches_answer_flat_colours_as_before(tiny):
