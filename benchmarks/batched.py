@@ -16,8 +16,8 @@ from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput
 from tokviz.models.families.family import Features
 
-MOST = 50
-"""Prompts in one batch."""
+MOST = 16
+"""Prompts in one batch: more are no faster on a CPU, whose caches they leave."""
 
 
 class Spoken(NamedTuple):
@@ -28,6 +28,13 @@ class Spoken(NamedTuple):
     "Without the end token."
     probabilities: np.ndarray
     "float32 [t], of each token where it was chosen."
+
+
+def fits(one: PrefillInput) -> bool:
+    """Return whether a prompt can be answered in a batch: plain tokens, nothing to do inside."""
+    stages = one.stages
+    inside = stages.unmerged or stages.members or stages.eviction or stages.stages
+    return not (inside or one.row_inputs or one.features.extra)
 
 
 def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
@@ -41,8 +48,8 @@ def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -
     Raises:
         ValueError: a prompt needs the engine's own work inside the language model.
     """
-    if any(one.stages.unmerged or one.stages.members for one in prefill_inputs):
-        raise ValueError("merged tokens with several positions cannot be answered in batches.")
+    if not all(map(fits, prefill_inputs)):
+        raise ValueError("a prompt that needs work in the language model is answered alone.")
     groups: dict[int, list[int]] = defaultdict(list)
     for number, one in enumerate(prefill_inputs):
         groups[one.input_ids.shape[1]].append(number)

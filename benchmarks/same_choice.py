@@ -1,4 +1,4 @@
-"""Which methods decide the same on the embedded model? `python -m benchmarks.same_choice`
+"""Which methods decide the same on a model? `python -m benchmarks.same_choice`
 
 Two methods that give the same W on every question and at every budget are one row of evidence, not
 two: docs/accuracy.md marks them with what this writes to docs/same_choice.json. Compared are the
@@ -8,10 +8,12 @@ another one decide on all. No answer is written: the tower runs once per picture
 inside the language model read the prompt. A few minutes on one core.
 """
 
+import argparse
 import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 import tokviz
-from benchmarks.methods import Asked, see
+from benchmarks.measured_model import add_model, facts
+from benchmarks.questions import Asked, see
 from tokviz.capture import Capture
 from tokviz.errors import TokvizError
 from tokviz.matrix import Reduction
@@ -99,10 +102,20 @@ def decided(done: Reduction) -> bytes:
 
 def main() -> None:
     """Write the groups, and which methods were compared."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.same_choice", description=__doc__)
+    add_model(parser)
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the groups are written")
+    arguments = parser.parse_args()
+    vlm = tokviz.load(arguments.model)
     names = sorted(name for name in tokviz.METHODS if name != ORACLE)
-    found, compared = groups(tokviz.load("embedded"), names)
-    page = {"alike": found, "compared": compared, "refused": sorted(set(names) - set(compared))}
-    PAGE.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    found, compared = groups(vlm, names)
+    page = {
+        "model": asdict(facts(vlm)),
+        "alike": found,
+        "compared": compared,
+        "refused": sorted(set(names) - set(compared)),
+    }
+    arguments.page.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found, indent=1))
 
 

@@ -48,6 +48,7 @@ def export(state: State, folder: Path) -> None:
     """Save float16 weights in shards below 10 MB and the processor beside them."""
     half = LlavaForConditionalGeneration(state.model.config)
     half.load_state_dict(state.model.state_dict())
+    half.config.world = "varied"  # a key of world.WORLDS: what questions about it are drawn from
     half.generation_config = answer_briefly(state.model, state.tokenizer)
     half.to(torch.float16).save_pretrained(folder, max_shard_size="8MB")
     patch = state.model.config.vision_config.patch_size

@@ -48,6 +48,16 @@ WORLDS = {"first": FIRST, "varied": VARIED}
 """Every world by the name that commands and files give it."""
 
 
+def world_of(config: object) -> World:
+    """Return the world that a model was trained on, by the word `world` of its config.
+
+    A config without the word, or with another one, gives the varied world: models of other origin
+    were trained on neither.
+    """
+    name = getattr(config, "world", None)
+    return WORLDS[name] if name in tuple(WORLDS) else VARIED
+
+
 @dataclass(frozen=True)
 class Thing:
     """One thing in a scene."""
