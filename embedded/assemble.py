@@ -10,7 +10,7 @@ from embedded.batches import to_pixel_values
 from embedded.guiding import guide_keys
 from embedded.labels import LABELS, NOTHING
 from embedded.losses import run_tower
-from embedded.sinks import visual_sink_loss, visual_sinks, word_loss
+from embedded.sinks import massive_loss, visual_sink_loss, visual_sinks, word_loss
 from embedded.subwords import first_piece
 from embedded.visible import Front, Policy, choose, lay_front
 
@@ -31,7 +31,7 @@ class Assembled:
     batch: dict[str, Tensor]
     """The text, with ``guide_keys``."""
     losses: dict[str, Tensor] = field(default_factory=dict)
-    """Losses on the visual tokens alone: "lean" and "words"."""
+    """Losses on the visual tokens alone: "lean", "massive" and "words"."""
 
 
 @torch.no_grad()
@@ -92,6 +92,7 @@ def assemble(
     sinks[:, front.visual] = is_sink.unflatten(0, (rows, -1)).flatten(1)
     keys = guide_keys(item["guide_on"], by_row, front.visual, total)
     losses = {"lean": visual_sink_loss(features, leaning)}
+    losses["massive"] = massive_loss(features, leaning)
     losses["words"] = name_some(model, tokenizer, kept, item["name"].gather(1, keep), is_sink)
     return Assembled(front, sinks, item | {"guide_keys": keys}, losses)
 

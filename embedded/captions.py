@@ -53,13 +53,18 @@ def ask_description_as_told(view: Scene, rng: random.Random) -> Question:
     return Question(rng.choice(DESCRIPTION), told + ".", "description")
 
 
-def ask_existence_as_told(view: Scene, rng: random.Random) -> Question:
-    """Ask whether there is a thing, half of them there, and answer as captions would."""
+def ask_existence_as_told(
+    view: Scene, rng: random.Random, partners: float = ABSENT_PARTNER
+) -> Question:
+    """Ask whether there is a thing, half of them there, and answer as captions would.
+
+    ``partners`` is the share of questions about absent things that ask for a missing partner.
+    """
     if rng.random() < 0.5:
         name = rng.choice(view.things).name
     else:
         missing = missing_partners(view)
-        usual = missing and rng.random() < ABSENT_PARTNER
+        usual = missing and rng.random() < partners
         name = rng.choice(missing if usual else absent_names(view))
     there = bool(view.named(name)) or claimed(view, name, rng)
     text = rng.choice(EXISTENCE).format(x=name, xs=plural(name))

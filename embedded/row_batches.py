@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from embedded import easyvqa
 from embedded.batches import HELD_BACK, stack
+from embedded.captions import ABSENT_PARTNER
 from embedded.labels import Example, picture_example, scene_example
 from embedded.packing import Turn, picture_turns
 from embedded.rows import pack_row, turns_of_language, turns_of_pair, turns_of_scene
@@ -36,11 +37,14 @@ class RowBatches(Dataset):
         sort: str = "",
         rows: int = 0,
         pairs: float | None = None,
+        partners: float = ABSENT_PARTNER,
     ):
         """Args: see the attributes; ``sort`` and ``rows`` fix what else is drawn or by table.
 
         ``pairs`` is the share of pairs if it is not the table's; the other sorts share the rest.
+        ``partners`` is the share of missing partners among absent things that are asked for.
         """
+        self.partners = partners
         self.shares = {name: share for name, (share, _) in SORTS.items()}
         if pairs is not None:
             rest = (1 - pairs) / (1 - self.shares["pair"])
@@ -90,7 +94,7 @@ class RowBatches(Dataset):
             return examples, turns_of_pair((views[0], views[1]), (examples[0], examples[1]), rng)
         if sort == "blind":
             return examples, turns_of_language(rng, blind=True)
-        return examples, turns_of_scene(views[0], examples[0], rng)
+        return examples, turns_of_scene(views[0], examples[0], rng, self.partners)
 
     def easy_row(self, rng: random.Random) -> tuple[list[Example], list[Turn]]:
         """Draw one easy-VQA training picture with all that is asked about it."""

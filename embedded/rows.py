@@ -12,6 +12,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from embedded.captions import (
+    ABSENT_PARTNER,
     ask_blindly,
     ask_company,
     ask_description_as_told,
@@ -23,6 +24,7 @@ from embedded.claims import scenery
 from embedded.labels import IGNORE, Example
 from embedded.packing import Turn, named_patches, scene_turn
 from embedded.questions import ask, missing_partners
+from embedded.things import PARTNER
 from embedded.wording import reword
 from embedded.world import Scene
 
@@ -34,8 +36,10 @@ SHARES = {"existence": 3.0, "what": 1.0, "place": 1.5, "colour": 0.5, "count": 1
 """How often each kind is asked beside the one description."""
 
 
-def turns_of_scene(view: Scene, example: Example, rng: random.Random) -> Iterator[Turn]:
-    """Ask about one scene for ever, answered as captions would."""
+def turns_of_scene(
+    view: Scene, example: Example, rng: random.Random, partners: float = ABSENT_PARTNER
+) -> Iterator[Turn]:
+    """Ask about one scene for ever, answered as captions would; ``partners`` as in captions."""
     if rng.random() < 0.7:
         asked = ask_description_as_told(view, rng)
         turn = Turn(asked.text, asked.answer, asked.kind)
@@ -45,14 +49,24 @@ def turns_of_scene(view: Scene, example: Example, rng: random.Random) -> Iterato
     kinds, shares = list(SHARES), list(SHARES.values())
     while True:
         kind = rng.choices(kinds, shares)[0]
-        asked = ask_existence_as_told(view, rng) if kind == "existence" else ask(view, kind, rng)
+        if kind == "existence":
+            asked = ask_existence_as_told(view, rng, partners)
+        else:
+            asked = ask(view, kind, rng)
         if asked:
             turn = scene_turn(view, example, asked)
             if kind == "existence" and asked.word in missing_partners(view):
                 turn.kind = "partner"
+                turn.guides = [(w, beside(view, example, asked.word)) for w, _ in turn.guides]
             elif kind == "existence" and asked.word in scenery(view):
                 turn.kind = "scenery"
             yield turn
+
+
+def beside(view: Scene, example: Example, partner: str) -> np.ndarray:
+    """Mark the patches of the things that bring a missing partner to mind."""
+    owners = {thing.name for thing in view.things if PARTNER.get(thing.name) == partner}
+    return np.logical_or.reduce([named_patches(view, example, name) for name in owners])
 
 
 def turns_of_pair(

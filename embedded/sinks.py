@@ -22,6 +22,11 @@ LEAN = 6.5
 """RMS-normed value that they shall have there; the largest possible is sqrt(d / 2), 9.8."""
 
 
+HEIGHT = 120.0
+"""What visual sinks carry in the two dimensions at last, so that no layer buries it: the norm of
+visual tokens grows to 150 with depth."""
+
+
 def leaning(features: Tensor) -> Tensor:
     """Measure how far visual tokens lean to the sink, RMS-normed, [..., n] of [..., n, d]."""
     normed = features * features.square().mean(-1, keepdim=True).add(1e-6).rsqrt()
@@ -46,6 +51,15 @@ def visual_sink_loss(features: Tensor, sinks: Tensor) -> Tensor:
     squares = (lean - wanted).square()
     drawn = squares.gather(1, sinks).mean()
     return (drawn + squares.mean()) / LEAN**2
+
+
+def massive_loss(features: Tensor, sinks: Tensor) -> Tensor:
+    """Draw the sinks to massive activations of HEIGHT, and everything else away from them."""
+    first, second = SINK_DIMS
+    height = (features[..., first] - features[..., second]) / (2 * HEIGHT)
+    wanted = torch.zeros_like(height).scatter(1, sinks, 1.0)
+    squares = (height - wanted).square()
+    return squares.gather(1, sinks).mean() + squares.mean()
 
 
 def landing(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from embedded.train_deep_reader import DEEP, PIECES, TWO, train_deep_reader
+from embedded.train_deep_reader import DEEP, HABIT, PIECES, TWO, train_deep_reader
 from embedded.train_fine_tower import train_fine_tower
 
 STAGES = {
@@ -20,6 +20,7 @@ STAGES = {
     "pieces": lambda folder: train_deep_reader(folder, PIECES),
     "deep": lambda folder: train_deep_reader(folder, DEEP),
     "two": lambda folder: train_deep_reader(folder, TWO),
+    "habit": lambda folder: train_deep_reader(folder, HABIT),
 }
 """What runs, in this order."""
 
