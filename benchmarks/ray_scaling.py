@@ -79,7 +79,13 @@ def timed(engine: Any, questions: Sequence[Question]) -> tuple[float, float, lis
     """Measure all questions in a fresh folder; return seconds, those before, and the answers."""
     with tempfile.TemporaryDirectory() as folder:
         result = running.sweep(
-            questions, methods=METHODS, budgets=BUDGETS, max_new_tokens=8, out=folder, engine=engine
+            questions,
+            methods=METHODS,
+            budgets=BUDGETS,
+            baselines=False,
+            max_new_tokens=8,
+            out=folder,
+            engine=engine,
         )
     if result.failed:
         raise SystemExit(result.failed[0]["error"])

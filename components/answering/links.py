@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ..runs.lane_request import MAX_HEX_DIGITS, LaneRequest, read_bits
+from ..runs.lane_request import MAX_HEX_DIGITS, MAX_TOGETHER, LaneRequest, read_bits
 
 MAPS = ("attention", "tam", "tower", "phi", "score")
 NUMBERS = ("layer", "head", "keep", "opacity", "token", "stage")
 SCALINGS = ("linear", "log", "rank")
 SWITCHES = ("common", "sinks", "groups")
 MAX_WORDS = 200
-MAX_LINKED_LANES = 8
 MAX_COMPARE = 60_000
 """Characters of all lanes."""
 MAX_QUERY = 200_000
@@ -53,7 +52,7 @@ def read_compare(query: Mapping[str, str]) -> list[LaneRequest]:
     `all` is a lane that removes nothing, `hand` one whose tokens were chosen by hand. Methods,
     budgets and options are checked again when the lanes are run.
     """
-    parts = query.get("compare", "")[:MAX_COMPARE].split(",")[:MAX_LINKED_LANES]
+    parts = query.get("compare", "")[:MAX_COMPARE].split(",")[:MAX_TOGETHER]
     return [lane for lane in map(LaneRequest.from_link, parts) if lane is not None]
 
 

@@ -20,7 +20,7 @@ from tokviz.view.overlay import overlay_payload
 from tokviz.view.run_facts import unseen_share
 from tokviz.view.run_names import run_name
 
-from ..runs.lane_request import BY_HAND, MAX_LANES, LaneRequest, lanes_json
+from ..runs.lane_request import BY_HAND, MAX_LANES, MAX_TOGETHER, LaneRequest, lanes_json
 from ..runs.runs import FULL, KeptRun
 from ..widgets.payload_cache import CachedPayload
 
@@ -261,7 +261,7 @@ def with_lanes(run: KeptRun, lanes: Sequence[LaneRequest] | None) -> dict[str, A
         (run.lanes.get(number) or lane_of(run.traces[number])).key: card
         for number, card in zip(numbers, value["lanes"], strict=False)
     }
-    wanted = list(lanes)[:MAX_LANES]
+    wanted = list(lanes)[:MAX_TOGETHER]
     return value | {"plans": lanes_json(wanted), "lanes": [there.get(lane.key) for lane in wanted]}
 
 

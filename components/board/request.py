@@ -10,14 +10,12 @@ from tokviz import METHODS
 from tokviz.budget import check_budget, tokens_of
 from tokviz.errors import InputError
 
-from ..runs.lane_request import LaneRequest
+from ..runs.lane_request import MAX_TOKENS, SMALLER, LaneRequest
 
 MAX_METHODS = 80
 MAX_BUDGETS = 10
 MAX_CELLS = 240
 """Most cells of one board; a run's time limit ends it earlier on a slow machine."""
-BASELINE = "downsample"
-"""The method whose row is a baseline: the picture itself is made smaller."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,8 @@ class BoardRequest:
     @property
     def rows(self) -> tuple[str, ...]:
         """Return the methods in the order of the rows: the baseline first."""
-        rest = tuple(name for name in self.methods if name != BASELINE)
-        baseline = (BASELINE,) if self.smaller or BASELINE in self.methods else ()
+        rest = tuple(name for name in self.methods if name != SMALLER)
+        baseline = (SMALLER,) if self.smaller or SMALLER in self.methods else ()
         return baseline + rest
 
     def lanes(self) -> list[LaneRequest]:
@@ -91,6 +89,8 @@ def read_budgets(sent: Any, n: int) -> tuple[int, ...]:
             f"give 1 to {MAX_BUDGETS} budgets, such as 50%, 25%, 16; got {len(texts)}."
         )
     found = {max(tokens_of(check_budget(_budget(one), "keep"), n), 1) for one in texts}
+    if max(found) > MAX_TOKENS:
+        raise InputError(f"a budget is at most {MAX_TOKENS:,} tokens.")
     return tuple(sorted(found, reverse=True))
 
 

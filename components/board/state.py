@@ -21,21 +21,11 @@ from tokviz.view.word_prob import (
 )
 from tokviz.view.words import compare_words
 
+from ..answering.blind import SHORT, Blind, blind_value
 from ..answering.scored import Scored
+from ..runs.lane_request import SMALLER
 from ..runs.runs import FULL, KeptRun
-from .request import BASELINE, BoardRequest
-
-SHORT = 200
-"""Characters of an answer that a cell shows."""
-
-
-@dataclass
-class Blind:
-    """The answer without the picture."""
-
-    text: str
-    prob: Any
-    "Probability of each token of the full answer, [t]."
+from .request import BoardRequest
 
 
 @dataclass(frozen=True)
@@ -143,7 +133,7 @@ def row(name: str) -> dict[str, Any]:
         "title": marked_title(method),
         "where": method.acts_at,
         "year": method.year,
-        "baseline": name == BASELINE,
+        "baseline": name == SMALLER,
         "verified": method.verified,
         "taxonomy": taxonomy(method).as_json(),
     }
@@ -186,20 +176,6 @@ def prob_fields(one: Scored, words: Sequence[AnswerWord]) -> dict[str, Any]:
     if one.prob is None or one.said is None or not words:
         return {}
     return {"prob": word_probabilities(words, one.prob), "said": still_said(words, one.said)}
-
-
-def blind_value(
-    blind: Blind | None, words: Sequence[AnswerWord], full: str | None
-) -> dict[str, Any] | None:
-    """Return the answer without the picture, compared with the full one."""
-    if blind is None or full is None:
-        return None
-    return {
-        "text": blind.text[:SHORT],
-        "words": compare_words(blind.text[:SHORT], full[:SHORT]),
-        "state": "same" if same_answer(blind.text, full) else "changed",
-        "prob": word_probabilities(words, blind.prob) if words else [],
-    }
 
 
 def progress_text(board: Board, scoring: bool, seconds: float) -> str:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
-import numpy as np
-
 from tokviz.errors import InputError, TokvizError
 from tokviz.plans import Plan
-from tokviz.trace import Trace
 
 from ..answering.answering import UPDATE_INTERVAL_S, journaled, picture_of, stopped_after
+from ..answering.blind import without_picture
 from ..answering.run_request import RunRequest
 from ..answering.scored import scored
-from ..answering.zero_gpu import on_zero_gpu
 from ..runs.models import Models
-from ..runs.pictures import given
 from ..runs.runs import KeptRun
 from ..runs.stops import Stop
 from ..site import Site
 from .request import BoardRequest
-from .state import Blind, Board, progress_text
+from .state import Board, progress_text
 
 STOPPED = "Stopped: cells that are empty were not run."
 TIME_OVER = "The time for one run is over: cells that are empty were not run."
@@ -92,28 +88,6 @@ def _blind(models: Models, request: RunRequest, board: Board, flag: Stop) -> Non
         return
     try:
         with closing(without_picture(models, request, trace, flag)) as found:
-            text, prob = next(found)
+            board.blind = next(found, None)
     except TokvizError as error:
         board.stopped = f"Without the picture nothing could be asked: {error}"
-        return
-    board.blind = Blind(text, prob)
-
-
-def blind_seconds(models: Models, request: RunRequest, trace: Trace, flag: Stop) -> int:
-    """Return for how many seconds a GPU is needed."""
-    return 15 + int(0.1 * request.limit)
-
-
-@on_zero_gpu(blind_seconds)
-def without_picture(
-    models: Models, request: RunRequest, trace: Trace, flag: Stop
-) -> Generator[tuple[str, np.ndarray]]:
-    """Yield the answer with no visual token at all, and how probable the full answer's tokens are.
-
-    Returns:
-        The text, and float32 [t].
-    """
-    runs = models.get(request.model).further_runs(
-        given(request.image), request.prompt, trace, request.limit
-    )
-    yield runs.answers([np.zeros(0, np.int64)])[0], runs.without_image()

@@ -6,6 +6,7 @@ found at which what must hold still holds. Compare is not touched.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from tokviz.budget import real_number
-from tokviz.errors import InputError
+from tokviz.errors import InputError, TokvizError
 from tokviz.plans import Plan
 from tokviz.view.keeping import MODES, Criterion
 from tokviz.view.strip import ladder, next_budget
@@ -27,12 +28,13 @@ from ..answering.answering import (
     picture_of,
     stopped_after,
 )
+from ..answering.blind import Blind, without_picture
 from ..answering.run_request import RunRequest, ask_about_shown
 from ..answering.scored import scored
 from ..answering.widget_values import charts, explorer
 from ..error_text import error_text
 from ..figures.making import saver
-from ..runs.lane_request import LaneRequest
+from ..runs.lane_request import SMALLER, LaneRequest
 from ..runs.runs import FULL, GONE, KeptRun
 from ..runs.stops import Stop
 from ..screen import MODEL, QUICK, Screen, StopButton, frame
@@ -43,7 +45,11 @@ from ..widgets.strip import Strip
 from ..widgets.widget import event_payload
 from .sweep_state import KeepSweep, MethodSweep, strip_value
 
+log = logging.getLogger(__name__)
 MAX_METHODS = 6
+"""Methods besides the baseline of a smaller picture."""
+MAX_WORDS = 1000
+"""Words of an answer that can be chosen."""
 MAX_STEPS = 12
 """Budgets in between that are tried for one method."""
 
@@ -55,6 +61,7 @@ def sweeping(
     lanes: Sequence[LaneRequest],
     criterion: Criterion | None,
     session: str,
+    blind: bool = False,
 ) -> Iterator[KeepSweep]:
     """Yield a sweep while several methods run at every budget of the ladder and between.
 
@@ -65,6 +72,7 @@ def sweeping(
         lanes: one per method, whose own `keep` is ignored.
         criterion: what must hold; None = the words that carry content.
         session: whose stop button stops it.
+        blind: also answer without the picture.
 
     Raises:
         TokvizError: the sweep cannot be run; the message is for the visitor.
@@ -85,11 +93,26 @@ def sweeping(
             first = sum(len(one.budgets) for one in sweep.methods)
             sweep.methods.append(MethodSweep(lane, first))
             yield from _run_method(site, request, sweep, flag, deadline)
+        if blind:
+            sweep.blind = _without_picture(site, request, sweep, flag)
         entry.outcome = "stopped" if flag.is_set() else "done"
     sweep.keep()
     if FULL in run.traces:
         site.runs.put(run)
     yield sweep
+
+
+def _without_picture(site: Site, request: RunRequest, sweep: KeepSweep, flag: Stop) -> Blind | None:
+    """Return the answer without the picture; None where there is nothing to hold it against."""
+    trace = sweep.full.view.trace if sweep.full else None
+    if trace is None or not trace.t:
+        return None
+    try:
+        with closing(without_picture(site.models, request, trace, flag)) as found:
+            return next(found, None)
+    except TokvizError as error:
+        log.warning("nothing was asked without the picture: %s", error)
+        return None
 
 
 def _run_method(
@@ -157,7 +180,8 @@ def read_methods(sent: Any) -> list[LaneRequest]:
     """
     if not isinstance(sent, list) or not all(isinstance(one, Mapping) for one in sent):
         raise InputError("the methods must be a list of {method, options}.")
-    if not 1 <= len(sent) <= MAX_METHODS:
+    count = sum(one.get("method") != SMALLER for one in sent)
+    if not 1 <= len(sent) <= count + 1 <= MAX_METHODS + 1:
         raise InputError(f"choose 1 to {MAX_METHODS} methods, got {len(sent)}.")
     named = [
         {"method": one.get("method"), "options": one.get("options"), "keep": 1} for one in sent
@@ -175,10 +199,11 @@ def read_criterion(sent: Any) -> Criterion | None:
     if not isinstance(sent, Mapping) or sent.get("mode") not in MODES:
         return None
     words, threshold = sent.get("words"), sent.get("threshold")
-    whole = [w for w in words if type(w) is int and w >= 0] if isinstance(words, list) else []
+    listed = words if isinstance(words, list) else []
+    whole = [w for w in listed if type(w) is int and 0 <= w < MAX_WORDS]
     given = real_number(threshold) if isinstance(threshold, (int, float)) else None
     share = 0.5 if given is None else min(max(given, 0.0), 1.0)
-    return Criterion(str(sent["mode"]), tuple(whole[:1000]), share)
+    return Criterion(str(sent["mode"]), tuple(whole[:MAX_WORDS]), share)
 
 
 class SweepHandlers:
@@ -203,7 +228,8 @@ class SweepHandlers:
             lanes, held = read_methods(sent.get("methods")), read_criterion(sent.get("held"))
             n = count_tokens(self.site, session)
             asked = ask_about_shown(self.site, session, prompt, model)
-            steps = sweeping(self.site, asked, n, lanes, held, str(request.session_hash))
+            visitor, blind = str(request.session_hash), sent.get("blind") is True
+            steps = sweeping(self.site, asked, n, lanes, held, visitor, blind)
             for found in steps:
                 yield found.value("running"), gr.skip()
             if found is not None:

@@ -20,6 +20,7 @@ from tokviz.view.word_prob import (
     word_probabilities,
 )
 
+from ..answering.blind import Blind, blind_value
 from ..answering.scored import Scored
 from ..runs.lane_request import LaneRequest
 from ..runs.runs import FULL, KeptRun
@@ -52,6 +53,8 @@ class KeepSweep:
     "What must hold; None = the words that carry content, once they are known."
     full: Scored | None = None
     methods: list[MethodSweep] = field(default_factory=list)
+    blind: Blind | None = None
+    "The answer without the picture, where that was asked for."
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -93,18 +96,28 @@ class KeepSweep:
                     "name": sweep.lane.method,
                     "title": sweep.title,
                     "cells": cells,
-                    "conclusion": smallest(cells),
+                    "conclusion": smallest(cells) if _ran(cells) else cells[-1]["text"],
+                    "refused": not _ran(cells),
                 }
                 for sweep, cells in shown
             ],
+            "blind": self._blind_value(held),
         }
+
+    def _blind_value(self, held: Criterion) -> dict[str, Any] | None:
+        """Return the answer without the picture, with the lowest P of the words that must hold."""
+        full = self.full.view.text if self.full and self.full.view.done else None
+        found = blind_value(self.blind, self.words, full)
+        return found and found | {"lowest": held.lowest(found)}
 
     def chart(self) -> Any:
         """Return the chart of all methods; None before anything is known."""
         shown = [(sweep.title, self.cells(sweep)) for sweep in self.methods]
         if not any(one["lowest"] is not None for _, cells in shown for one in cells):
             return None
-        return keep_chart(shown, self.held, [one.text for one in self.words])
+        blind = self._blind_value(self.held)
+        level = blind["lowest"] if blind else None
+        return keep_chart(shown, self.held, [one.text for one in self.words], level)
 
     def keep(self) -> None:
         """Remember what was run, so that a cell can be opened."""
@@ -129,6 +142,12 @@ class KeepSweep:
         spent = time.monotonic() - self.began
         parts = [f"{now.title}: {done} of {steps} budgets", time_left(done, steps, spent)]
         return ", ".join(filter(None, parts))
+
+
+def _ran(cells: Sequence[dict[str, Any]]) -> bool:
+    """Return whether a method can leave any of its budgets, or is not known to refuse them all."""
+    own = [one["state"] for one in cells if one["lane"] != FULL]
+    return not own or set(own) != {"refused"}
 
 
 def _cell(
@@ -159,4 +178,5 @@ def strip_value(phase: str = "empty", *, progress: str = "", error: str = "") ->
         "held": None,
         "holds": "",
         "methods": [],
+        "blind": None,
     }

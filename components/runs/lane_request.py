@@ -11,19 +11,28 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 from urllib.parse import unquote
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.plans import Mitigated, Plan, Step, chosen
+from tokviz.text.whole import whole_text
 
 BY_HAND = "by hand"
 """Method of a lane whose tokens the visitor chose; the page's scripts use the same name."""
 BY_HAND_TITLE = "chosen by hand"
 MAX_LANES = 3
-"""Lanes with a method; one whose tokens were chosen by hand may come on top."""
+"""Lanes with a method; the two baselines and one whose tokens were chosen by hand come on top."""
+MAX_TOGETHER = MAX_LANES + 3
+SMALLER = "downsample"
+"""Method of the baseline of a smaller picture."""
+BLIND = "blind"
+"""Mitigation of the baseline without the picture."""
 MAX_TOKENS = 100_000
+MAX_WHOLE = 2**53 - 1
+MAX_DEPTH = 8
 MAX_FORCED = 64
 MAX_FORCED_TEXT = 60
 """Characters shown of the words that an answer was made to begin with."""
@@ -83,6 +92,7 @@ class LaneRequest:
         Raises:
             InputError: options that are not names and values, or a question that is not a text.
         """
+        sent = echoed(sent)
         options, extra = sent.get("options") or {}, sent.get("mitigation_options") or {}
         for given in (options, extra):
             if not isinstance(given, Mapping) or not all(isinstance(k, str) for k in given):
@@ -172,6 +182,13 @@ class LaneRequest:
         """Whether the visitor chose the tokens."""
         return bool(self.method == BY_HAND)
 
+    @property
+    def baseline(self) -> str:
+        """Which baseline the lane is, SMALLER or BLIND; "" for any other lane."""
+        if self.method == SMALLER and not self.mitigation:
+            return SMALLER
+        return BLIND if self.method == "" and self.mitigation == BLIND else ""
+
     def plan(self) -> Plan:
         """Return the plan that answers the lane; raises InputError with a sentence."""
         mitigation = _mitigated(self.mitigation, self.mitigation_options)
@@ -197,12 +214,27 @@ def read_lanes(sent: Any) -> list[LaneRequest]:
     """
     if not isinstance(sent, list) or not all(isinstance(lane, Mapping) for lane in sent):
         raise InputError("the lanes must be a list of {method, keep, positions, options}.")
-    by_hand = sum(lane.get("method") == BY_HAND for lane in sent)
-    if len(sent) - by_hand > MAX_LANES or by_hand > 1:
-        raise InputError(
-            f"at most {MAX_LANES} methods and one choice by hand can be compared, got {len(sent)}."
-        )
-    return [LaneRequest.from_json(lane) for lane in sent]
+    if len(sent) > MAX_TOGETHER:
+        raise too_many(len(sent))
+    lanes = [LaneRequest.from_json(lane) for lane in sent]
+    if not fit_together(lanes):
+        raise too_many(len(sent))
+    return lanes
+
+
+def fit_together(lanes: Sequence[LaneRequest]) -> bool:
+    """Return whether lanes may stand side by side: methods, each baseline once, one by hand."""
+    on_top = {lane.baseline or BY_HAND for lane in lanes if lane.baseline or lane.by_hand}
+    by_hand = sum(lane.by_hand for lane in lanes)
+    return len(lanes) - len(on_top) <= MAX_LANES and by_hand <= 1
+
+
+def too_many(count: int) -> InputError:
+    """Return the error about more lanes than can be compared."""
+    return InputError(
+        f"at most {MAX_LANES} methods, the two baselines and one choice by hand can be compared, "
+        f"got {count} lanes."
+    )
 
 
 def lanes_json(lanes: Sequence[LaneRequest] | None) -> list[dict[str, Any]] | None:
@@ -216,11 +248,31 @@ def read_bits(digits: str) -> list[int]:
     return [token for token, bit in enumerate(bits) if bit == "1"]
 
 
+def echoed(value: Any, deep: int = 0) -> Any:
+    """Return what a browser sent as it can be sent back: a page shows its lanes' settings again.
+
+    JSON of 64-bit integers and UTF-8 has no longer number and no half of a letter; a number is cut
+    to what every browser counts exactly, and what is nested deeper than MAX_DEPTH is left out.
+    """
+    if isinstance(value, str):
+        return whole_text(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(max(value, -MAX_WHOLE), MAX_WHOLE)
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        pairs = value.items() if deep < MAX_DEPTH else ()
+        return {echoed(key): echoed(one, deep + 1) for key, one in pairs}
+    if isinstance(value, list):
+        return [echoed(one, deep + 1) for one in value] if deep < MAX_DEPTH else []
+    return value
+
+
 def _link_value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return echoed(json.loads(text))
     except (ValueError, RecursionError):
-        return text
+        return whole_text(text)
 
 
 def _mitigated(name: Any, options: Mapping[str, Any]) -> Mitigated | None:

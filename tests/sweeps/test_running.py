@@ -25,7 +25,12 @@ from tokviz.sweeps.worker import Worker
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = {"methods": ["fastervlm", "fastv"], "budgets": [9, "50%"], "max_new_tokens": 4}
+SETTINGS = {
+    "methods": ["fastervlm", "fastv"],
+    "budgets": [9, "50%"],
+    "max_new_tokens": 4,
+    "baselines": False,
+}
 
 
 @pytest.fixture
@@ -57,6 +62,17 @@ def test_every_question_is_answered_with_every_setting(ask, pictures, folder, tm
     assert all(row["kv_bytes"] < full[0]["kv_bytes"] for row in half)
     assert all(row["kl"] >= 0 and 0 <= row["total_variation"] <= 1 for row in result.rows)
     assert {row["kind"] for row in result.rows if row["score"] is not None} == {"exact", "yes_no"}
+
+
+def test_a_smaller_picture_and_no_picture_stand_beside_methods_unless_left_out(ask):
+    """As `tokviz sweep` does; a model that has no smaller picture is not at fault."""
+    asked = {"methods": "fastervlm", "budgets": 9, "limit": 1}
+    beside = ask(**asked, baselines=None)
+    named = [(row["method"], row["mitigation"]) for row in beside.rows]
+    assert set(named) == {("", ""), ("", "blind"), ("downsample", ""), ("fastervlm", "")}
+    assert not beside.failed
+    assert len(ask(**asked).rows) == 2
+    assert len(ask(methods=(), budgets=(), limit=1, baselines=None).rows) == 1
 
 
 def test_rows_say_what_the_lab_says(ask, vlm):
@@ -264,8 +280,19 @@ def test_two_sweeps_never_write_in_one_folder(ask, tmp_path):
         ({"options": {"tome": {}}}, "not among the methods"),
         ({"limit": 0}, "limit must be a count of questions from 1 on"),
         ({"lab": "javascript:alert(1)"}, "must begin with http.s."),
+        ({"baselines": "no"}, "baselines must be True, False or None"),
     ],
-    ids=["zero", "over all", "no budget", "method", "option", "stray option", "limit", "lab"],
+    ids=[
+        "zero",
+        "over all",
+        "no budget",
+        "method",
+        "option",
+        "stray option",
+        "limit",
+        "lab",
+        "baselines",
+    ],
 )
 def test_what_cannot_be_swept_is_said_before_a_model_is_loaded(ask, monkeypatch, more, sentence):
     monkeypatch.setattr(running, "Worker", None)
@@ -281,6 +308,7 @@ def test_a_folder_of_clips_is_swept_with_so_many_frames_of_each(tmp_path, folder
         write_film(home / name, clock(20)[start:], codec=codec)
     asked = {"prompts": "what happens?", "methods": "uniform", "budgets": "50%"}
     asked |= {"models": str(folder), "max_new_tokens": 2, "out": tmp_path / "out"}
+    asked["baselines"] = False
     done = sweep(home, frames=3, **asked)
     full = [row for row in done.rows if not row["method"]]
     assert [row["image"][-6:] for row in full] == ["/a.mp4", "b.webm"]

@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         frames=arguments.frames,
         max_new_tokens=arguments.max_new_tokens,
         faithfulness=arguments.faithfulness,
-        baselines=with_baselines(arguments),
+        baselines=arguments.baselines,
         out=arguments.out,
         engine=engine(arguments),
         traces=arguments.traces,
@@ -109,12 +109,6 @@ def stoppable(folder: str, sweep: Callable[..., Sweep], *given: Any, **more: Any
             "there.\n"
         )
         raise SystemExit(130) from None
-
-
-def with_baselines(arguments: argparse.Namespace) -> bool:
-    """Return whether to measure the two baselines: as asked, and else where methods are swept."""
-    chosen = arguments.baselines
-    return bool(split(arguments.method)) if chosen is None else bool(chosen)
 
 
 def engine(arguments: argparse.Namespace) -> Any:

@@ -42,8 +42,8 @@ def check_count(name: str, given: Any, least: int) -> int | None:
     return count
 
 
-def check_kinds(options: Any, engine: Any, lab: Any) -> None:
-    """Raise InputError for options, an engine or an address of another kind."""
+def check_kinds(options: Any, engine: Any, lab: Any, baselines: Any) -> None:
+    """Raise InputError for options, an engine, an address or a switch of another kind."""
     if options is not None and not isinstance(options, Mapping):
         raise InputError(
             "options must be a mapping such as {'fastv': {'layer': 2}}, got a "
@@ -54,6 +54,8 @@ def check_kinds(options: Any, engine: Any, lab: Any) -> None:
             "engine must be None for this process, or a tokviz.sweeps.ray_engine.RayEngine, got "
             f"{engine!r:.40}."
         )
+    if baselines is not None and not isinstance(baselines, bool):
+        raise InputError(f"baselines must be True, False or None, got {baselines!r:.40}.")
     if not str(lab).startswith(("http://", "https://")):
         raise InputError(f"the lab's address must begin with http(s)://, got {str(lab)[:60]!r}.")
 

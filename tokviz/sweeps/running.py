@@ -73,7 +73,7 @@ def sweep(
     frames: int | None = None,
     max_new_tokens: int = 64,
     faithfulness: bool = False,
-    baselines: bool = False,
+    baselines: bool | None = None,
     out: str | Path = "sweep",
     engine: Engine | None = None,
     traces: int = 0,
@@ -103,7 +103,8 @@ def sweep(
         faithfulness: also compare each method's score with the full answer; dozens of forwards
             per question.
         baselines: add the two honest baselines: a smaller picture at every budget, and the answer
-            without the picture.
+            without the picture, so `len(budgets) + 1` more rows per question. None = where there
+            are methods, as the command does; False = only what is asked for.
         out: folder of the rows; with the same folder a stopped sweep continues.
         engine: what measures, such as `RayEngine(workers=2)`; None = this process.
         traces: number of flipped questions whose runs are stored for the report's links.
@@ -116,11 +117,12 @@ def sweep(
         ModelError: a model that cannot be loaded.
     """
     arrow_library()
-    check_kinds(options, engine, lab)
+    check_kinds(options, engine, lab, baselines)
     check_loading(loading, sweep)
     limit, traces = check_count("limit", limit, 1), check_count("traces", traces, 0) or 0
     models, prompts = texts("models", models), texts("prompts", prompts)
     methods = texts("methods", methods)
+    baselines = bool(methods) if baselines is None else baselines
     asked = settings(methods, budgets, options, mitigations, baselines)
     store = Store(Path(out))
     if isinstance(source, (str, Path)):

@@ -82,6 +82,7 @@ def keep_chart(
     methods: Sequence[tuple[str, Sequence[Mapping[str, Any]]]],
     criterion: Criterion,
     words: Sequence[str],
+    blind: float | None = None,
 ) -> go.Figure:
     """Draw P(word) over kept tokens, one line per method, with the point where it breaks.
 
@@ -89,6 +90,7 @@ def keep_chart(
         methods: title and judged cells of each.
         criterion: what must hold.
         words: of the full answer.
+        blind: the lowest P without the picture, drawn as a level; None = not known.
     """
     figure = go.Figure()
     for number, (title, cells) in enumerate(methods):
@@ -110,6 +112,10 @@ def keep_chart(
                 marker={"symbol": "x", "size": 12, "color": colour}, showlegend=False,
                 hovertemplate="here it no longer holds<extra></extra>",
             )  # fmt: skip
+    if blind is not None:
+        figure.add_hline(
+            y=blind, line={"dash": "dash", "width": 1}, annotation_text="without the picture"
+        )
     if criterion.mode == "probability":
         figure.add_hline(y=criterion.threshold, line={"dash": "dot", "color": BREAKS})
     several = len(criterion.words) > 1

@@ -4,6 +4,7 @@ import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { markedTitle, plural } from "../base/text.js";
 import { t } from "../base/translate.js";
+import { baselineBoxes, SMALLER } from "../compare/baselines.js";
 
 const WHERE = {
   picture: t("on the picture"),
@@ -175,22 +176,10 @@ export class BoardChoice {
         this.owner.bar();
       },
     });
-    const check = (name, text) => {
-      const box = el("input", {
-        type: "checkbox",
-        checked: this[name],
-        onchange: () => {
-          this[name] = box.checked;
-          this.owner.bar();
-        },
-      });
-      return el("label", {}, box, ` ${text}`);
-    };
     fill(
       this.parts.budgets,
       el("label", { class: "tv-shows" }, t("Budgets "), budgets),
-      check("smaller", t("baseline: a smaller picture")),
-      check("blind", t("baseline: without the picture")),
+      ...baselineBoxes(this, () => this.owner.bar()),
     );
   }
 
@@ -211,7 +200,7 @@ export class BoardChoice {
   /** How many answers a board takes, and about how long. */
   cost() {
     if (!this.methods) return "";
-    const rows = this.methods.size + (this.smaller && !this.methods.has("downsample") ? 1 : 0);
+    const rows = this.methods.size + (this.smaller && !this.methods.has(SMALLER) ? 1 : 0);
     const columns = this.list().length;
     const cells = rows * columns;
     const seconds = pageState.lanes[0]?.value?.full?.seconds;

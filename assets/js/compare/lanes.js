@@ -10,6 +10,7 @@ import { figureForm } from "../base/figure_form.js";
 import { BY_HAND, planKey, plansText } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { t, told } from "../base/translate.js";
+import { hasRoom, missingBaselines } from "./baselines.js";
 import { LaneColumn } from "./lane_column.js";
 
 /** Equal for plans with the same answer: the layer of the picture does not matter. */
@@ -137,7 +138,7 @@ export class Lanes {
   }
 
   bar() {
-    const room = this.plans.filter((plan) => plan.method !== BY_HAND).length < this.value.most;
+    const room = hasRoom(this.plans, this.value.most);
     fill(
       this.parts.bar,
       this.busy()
@@ -161,6 +162,21 @@ export class Lanes {
             "button",
             { type: "button", class: "tv-tool", disabled: this.busy(), onclick: () => this.add() },
             t("+ Add a method"),
+          )
+        : null,
+      this.baselines().length
+        ? el(
+            "button",
+            {
+              type: "button",
+              class: "tv-tool",
+              disabled: this.busy(),
+              title: t(
+                "A smaller picture with as few tokens, and no picture at all: what a method must beat.",
+              ),
+              onclick: () => this.addLanes(this.baselines()),
+            },
+            t("+ Add the baselines"),
           )
         : null,
       this.choice(),
@@ -272,7 +288,15 @@ export class Lanes {
     const keep = this.plans.length
       ? this.plans[this.plans.length - 1].keep
       : Math.max(1, Math.round(this.value.n / 4));
-    this.plans.push({ method: method.name, keep, options: {} });
+    this.addLanes([{ method: method.name, keep, options: {} }]);
+  }
+
+  baselines() {
+    return missingBaselines(this.plans, this.value.n, this.value.catalogue, this.mitigations);
+  }
+
+  addLanes(plans) {
+    this.plans.push(...plans);
     this.rebuild();
     this.results();
   }

@@ -6,6 +6,7 @@ import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { markedTitle, plural } from "../base/text.js";
 import { t } from "../base/translate.js";
+import { baselineBoxes, SMALLER } from "./baselines.js";
 import { HeldForm } from "./held_form.js";
 import { markedWords } from "./marked_words.js";
 
@@ -38,6 +39,9 @@ export class Strip {
     this.methods = [];
     /** @type {any} */
     this.shown = null;
+    /** Which baselines are run beside the methods. */
+    this.smaller = true;
+    this.blind = true;
     this.held = new HeldForm(this);
     document.addEventListener("tv-catalogue", () => this.menu());
     document.addEventListener("tv-shown", () => {
@@ -76,7 +80,14 @@ export class Strip {
       if (!this.methods.length) this.methods = known.slice(0, 1);
     }
     this.methodRow();
+    fill(this.parts.baselines, ...baselineBoxes(this));
     if (this.shown) this.bar();
+  }
+
+  /** The methods that are run, the baseline last. */
+  asked() {
+    const offered = this.smaller && this.catalogue.some((one) => one.name === SMALLER);
+    return [...new Set([...this.methods, ...(offered ? [SMALLER] : [])])];
   }
 
   methodRow() {
@@ -168,8 +179,8 @@ export class Strip {
 
   run() {
     this.about = about();
-    const methods = [...new Set(this.methods)].map((method) => ({ method, options: {} }));
-    this.trigger("sweep", { methods, held: this.held.value() });
+    const methods = this.asked().map((method) => ({ method, options: {} }));
+    this.trigger("sweep", { methods, held: this.held.value(), blind: this.blind });
   }
 
   /** Something else must hold: what was run is judged again, without the model. */
@@ -190,7 +201,7 @@ export class Strip {
   }
 
   showConclusions() {
-    const { error, phase, methods, holds } = this.shown;
+    const { error, phase, methods, holds, blind } = this.shown;
     const { message, strips } = this.parts;
     strips.classList.toggle("tv-old", this.old);
     message.classList.toggle("tv-error", Boolean(error));
@@ -204,10 +215,25 @@ export class Strip {
       done && this.old ? t("About another picture or question. ") : null,
       done ? el("span", { class: "tv-line" }, `${t("What must hold: ")}${holds}.`) : null,
       ...(done ? lines : []),
+      done && blind ? this.blindLine(blind) : null,
     );
   }
 
+  /** The answer without the picture, against which every budget is to be read. */
+  blindLine({ state, words, lowest }) {
+    const p = lowest === null ? "" : ` P ${lowest.toFixed(2)}`;
+    const said = state === "same" ? [t("the same answer")] : markedWords(words);
+    return el(
+      "span",
+      { class: "tv-line" },
+      el("b", {}, `${t("Without the picture")}${p}: `),
+      ...said,
+    );
+  }
+
+  /** A method that cannot leave any of its budgets has no cells: its conclusion says why. */
   strip(row) {
+    if (row.refused) return null;
     return el(
       "section",
       { "aria-label": t("Budgets of {method}", { method: row.title }) },

@@ -28,9 +28,9 @@ def shown(site: Site) -> str:
     return site.runs.put(KeptRun(picture(), "what ?", "fake", {FULL: fake_trace(6, 6)})).name
 
 
-def sweep(site: Site, session: str, *methods, held=None):
+def sweep(site: Site, session: str, *methods, held=None, blind=False):
     sent = [{"method": method, "options": {}} for method in methods or ("fastervlm",)]
-    event = types.SimpleNamespace(_data={"methods": sent, "held": held})
+    event = types.SimpleNamespace(_data={"methods": sent, "held": held, "blind": blind})
     for value, _ in SweepHandlers(site).sweep("what ?", "embedded", session, event, REQUEST):
         yield value
 
@@ -81,6 +81,33 @@ def test_several_methods_have_a_curve_each_of_p_over_kept_tokens(site):
     assert (round(low, 2), round(high, 2)) == (0.2, 0.9)
     lanes = [cell["lane"] for cell in cells(value, 1)]
     assert all(run.lanes[lane].method == "divprune" for lane in lanes if lane != FULL)
+
+
+def test_the_answer_without_the_picture_is_a_level_below_the_curves(site):
+    *_, value = sweep(site, shown(site), blind=True)
+    assert (value["blind"]["text"], value["blind"]["state"]) == ("nothing", "changed")
+    assert value["blind"]["lowest"] == pytest.approx(0.1)
+    assert "without the picture" in str(site.run(value["run"]).sweep.chart().layout.annotations)
+    *_, value = sweep(site, shown(site))
+    assert value["blind"] is None
+
+
+def test_a_method_that_refuses_every_budget_says_why_once(site, vlm, monkeypatch):
+    def refuse(view, plan, image, step):
+        refused = plan is not None and plan.steps[0].method == "downsample"
+        view.text, view.done = "red dog.", True
+        view.tokens = () if refused else ("red", " dog", ".")
+        view.error = "this model makes 36 of this picture at every size." if refused else ""
+
+    monkeypatch.setattr(vlm, "_step", refuse)
+    six = ["fastervlm", "divprune", "fastv", "tome", "visionzip", "prumerge"]
+    *_, value = sweep(site, shown(site), *six, "downsample")
+    assert [one["refused"] for one in value["methods"]] == [False] * 6 + [True]
+    assert (
+        value["methods"][-1]["conclusion"] == "this model makes 36 of this picture at every size."
+    )
+    *_, value = sweep(site, shown(site), *six, "random")
+    assert "Choose 1 to 6 methods, got 7" in value["error"]
 
 
 def test_a_cell_opens_in_the_viewer_and_compare_stays_as_it_is(site):

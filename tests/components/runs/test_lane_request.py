@@ -4,9 +4,11 @@ import ast
 from dataclasses import fields, replace
 from pathlib import Path
 
+import orjson
 import pytest
 
 from components.runs.lane_request import BY_HAND, LaneRequest, lanes_json, read_lanes
+from tokviz.errors import InputError
 
 ROOT = Path(__file__).parents[3]
 WHOLE = {
@@ -45,6 +47,35 @@ OTHER = {
 @pytest.mark.parametrize("sent", [WHOLE, HAND, {"method": "", "keep": 4, "options": {}}])
 def test_what_is_read_is_written(sent):
     assert lanes_json(read_lanes([sent])) == [sent]
+
+
+SMALLER = {"method": "downsample", "keep": 9, "options": {}}
+BLIND = {"method": "", "keep": 36, "options": {}, "mitigation": "blind"}
+
+
+def test_the_baselines_stand_beside_three_methods_and_a_choice_by_hand():
+    three = [{"method": "fastv", "keep": keep, "options": {}} for keep in (9, 18, 27)]
+    lanes = read_lanes([*three, SMALLER, BLIND, HAND])
+    assert [lane.baseline for lane in lanes] == ["", "", "", "downsample", "blind", ""]
+    pai = BLIND | {"mitigation": "pai"}
+    for more in ([*three, BLIND, BLIND], [*three, pai], [HAND, HAND], [SMALLER] * 7):
+        with pytest.raises(InputError, match="the two baselines and one choice by hand"):
+            read_lanes(more)
+
+
+def test_whatever_a_lane_holds_can_be_sent_back():
+    """Gradio writes with orjson, which has no longer numbers and no half of a letter."""
+    deep = []
+    for _ in range(500):
+        deep = [deep]
+    odd = {"method": "\ud800", "keep": 10**300, "layer": -(10**300), "prompt": "\ud800",
+           "options": {"\ud800": 10**300, "x": deep}, "mitigation": "\ud800", "forced": [10**300],
+           "mitigation_options": {"x": {"y": "\ud800"}}, "model": "\ud800", "positions": "\ud800",
+           "forcedText": "\ud800", "tokens": [10**300], "n": 10**300}  # fmt: skip
+    for sent in (odd, odd | {"method": BY_HAND}):
+        assert orjson.dumps(lanes_json(read_lanes([sent])))
+    link = LaneRequest.from_link("fastv:36;layer=%22%5Cud800%22;x=" + "9" * 400)
+    assert orjson.dumps(link.to_json())
 
 
 def test_every_field_is_read_and_written():
