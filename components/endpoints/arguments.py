@@ -18,8 +18,14 @@ TYPES: dict[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
     "object": (Mapping,),
+    "array": (list,),
 }
-ARTICLES = {"integer": "a whole number", "object": "an object", "boolean": "true or false"}
+ARTICLES = {
+    "integer": "a whole number",
+    "object": "an object",
+    "array": "a list",
+    "boolean": "true or false",
+}
 
 
 def check_arguments(tool: str, schema: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -53,6 +59,18 @@ def faults(name: str, schema: Mapping[str, Any], value: Any) -> Iterator[str]:
     if isinstance(value, Mapping) and (inner := schema.get("additionalProperties")):
         for one in value.values():
             yield from faults(f"each value of {name}", inner, one)
+    if isinstance(value, list):
+        yield from faults_of_list(name, schema, value)
+
+
+def faults_of_list(name: str, schema: Mapping[str, Any], value: list[Any]) -> Iterator[str]:
+    """Yield what is wrong with a list: its length first."""
+    most = schema.get("maxItems", len(value))
+    if len(value) > most:
+        yield f"{name} must have at most {most:,} entries, got {len(value):,}."
+        return
+    for one in value:
+        yield from faults(f"each of {name}", schema.get("items", {}), one)
 
 
 def is_a(kind: str, value: Any) -> bool:

@@ -10,11 +10,14 @@ from typing import Any
 import gradio as gr
 
 from tokviz import METHODS
+from tokviz.errors import InputError
+from tokviz.film.opening import request as frame_request
 from tokviz.trace import export
 
 from ..answering.answering import answer
 from ..answering.run_request import RunRequest, ask_about
 from ..runs.lane_request import read_lanes
+from ..runs.pictures import Sent, sent_of
 from ..runs.runs import FULL, KeptRun
 from ..site import Site
 from .public_text import public_text, texts_in, without
@@ -37,6 +40,10 @@ class Asking:
         keep: float,
         options: dict[str, Any] | None,
         details: bool,
+        frames: float,
+        rate: float,
+        times: list[float] | None,
+        more: list[str] | None,
         request: gr.Request,
     ) -> dict[str, Any]:
         """Ask a vision-language model about a picture, with all visual tokens or with fewer.
@@ -46,7 +53,7 @@ class Asking:
 
         Args:
             image: the picture, an uploaded file, or data:image/png;base64,... of at most 1.5 MB;
-                addresses are not fetched. Of an mp4 or webm film eight frames are shown.
+                addresses are not fetched. Of an mp4 or webm film a few frames are shown.
             prompt: the question.
             model: one of the models that this server offers; empty = the first.
             method: a reduction method's name, or empty for the full answer alone.
@@ -54,12 +61,17 @@ class Asking:
             options: the method's own options by name, or nothing.
             details: false = answers, counts and times, under 4 kB; true = the whole records, with
                 a line for each visual token.
+            frames: how many frames of a film are shown, evenly spread, 1 to 32; 0 = 8. With this,
+                `rate` or `times` an animated GIF or WebP is a film, too.
+            rate: instead: so many frames per second; 0 = not chosen so.
+            times: instead: the frames at these seconds, 1 to 32 numbers; empty = not chosen so.
+            more: further pictures after `image`, in their order, together at most eight.
 
         Returns:
             {"full": record} and, with a method, {"reduced": record}; the record is documented in
             docs/cli.md. {"error": sentence} when the input cannot be used.
         """
-        given = (image, prompt, model, method, keep, options)
+        given = (image, prompt, model, method, keep, options, frames, rate, times, more)
         last: dict[str, Any] = {}
         async with aclosing(self._parts(given, details, request)) as parts:
             async for part in parts:
@@ -76,6 +88,10 @@ class Asking:
         keep: float,
         options: dict[str, Any] | None,
         details: bool,
+        frames: float,
+        rate: float,
+        times: list[float] | None,
+        more: list[str] | None,
         request: gr.Request,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Ask as with `/answer`, and get the answers while they are written.
@@ -87,7 +103,7 @@ class Asking:
             {"full": {"answer": text so far}, "done": false}, with a method "reduced" as well; the
             last one is what `/answer` returns, with "done": true.
         """
-        given = (image, prompt, model, method, keep, options)
+        given = (image, prompt, model, method, keep, options, frames, rate, times, more)
         async with aclosing(self._parts(given, details, request)) as parts:
             async for part in parts:
                 yield part
@@ -112,12 +128,12 @@ class Asking:
             yield {"error": public_text(error, *given[1:]), "done": True}
 
     def _read(
-        self, image: Any, prompt: Any, model: Any, method: Any, keep: Any, options: Any
+        self, image: Any, prompt: Any, model: Any, method: Any, keep: Any, options: Any, *files: Any
     ) -> RunRequest:
         """Return what is asked for; refuse what can be refused before the picture is opened.
 
         Raises:
-            TokvizError: a model, method, budget or option that cannot be used.
+            TokvizError: a model, method, budget, option or choice of frames that cannot be used.
         """
         chosen = model or self.site.models.names[0]
         self.site.models.check(chosen)
@@ -127,7 +143,29 @@ class Asking:
         lanes = read_lanes([lane] if method else [])
         for one in lanes:
             one.plan()
-        return ask_about(self.site.settings, image, prompt, chosen, lanes)
+        shown = read_files(image, *files)
+        return ask_about(self.site.settings, shown, prompt, chosen, lanes)
+
+
+def read_files(image: str | None, frames: Any, rate: Any, times: Any, more: Any) -> Any:
+    """Return what a question is about: one file, or a `Sent` of several or of a film's frames.
+
+    Args:
+        image: path of the first file.
+        frames, rate, times: which frames of a film; 0 or nothing = not chosen so.
+        more: paths of further pictures.
+
+    Raises:
+        InputError: frames that cannot be chosen so, too many files, or a film among pictures.
+    """
+    paths = [path for path in (image, *(more or ())) if path]
+    chosen = {"frames": _whole(frames) or None, "rate": rate or None, "times": times or None}
+    if any(one is not None for one in chosen.values()):
+        frame_request(**chosen)
+        if len(paths) > 1:
+            raise InputError(f"a film must come alone, got {len(paths)} files.")
+        return Sent(tuple(paths), True, **chosen)
+    return sent_of(paths) if len(paths) > 1 else (paths or [None])[0]
 
 
 def _whole(number: Any) -> Any:

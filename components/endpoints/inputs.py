@@ -7,10 +7,11 @@ from typing import Any
 import gradio as gr
 
 from tokviz import METHODS
+from tokviz.film import MAX_FRAMES
 from tokviz.prompts import MAX_PROMPT
 
 from ..runs.lane_request import MAX_TOKENS
-from ..widgets.safe_upload import SafeImage
+from ..widgets.safe_upload import SafeFiles, SafeImage
 
 OPTION_TYPES = ("number", "string", "boolean")
 
@@ -51,6 +52,33 @@ class Keep(gr.Number):
         return {"type": "integer", "minimum": 0, "maximum": MAX_TOKENS}
 
 
+class Frames(gr.Number):
+    """How many frames of a film."""
+
+    is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": 0, "maximum": MAX_FRAMES}
+
+
+class Rate(gr.Number):
+    """Frames of a film per second."""
+
+    is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": 0, "maximum": 1000}
+
+
+class Times(gr.JSON):
+    """Seconds of the frames of a film."""
+
+    is_template = True
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "number"}, "maxItems": MAX_FRAMES}
+
+
 class Options(gr.JSON):
     """Names and values. Says that it is an object, which the tools of MCP clients need to know."""
 
@@ -74,4 +102,8 @@ def answer_inputs(models: tuple[str, ...]) -> list[gr.components.Component]:
         Keep(0, label="keep", precision=None),
         Options({}, label="options"),
         gr.Checkbox(False, label="details"),
+        Frames(0, label="frames", precision=None),
+        Rate(0, label="rate", precision=None),
+        Times([], label="times"),
+        SafeFiles([], file_count="multiple", label="more"),
     ]

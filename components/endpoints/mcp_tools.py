@@ -27,6 +27,7 @@ from tokviz.errors import InputError
 from tokviz.names import did_you_mean
 
 from ..error_text import error_text
+from ..runs.pictures import MAX_PICTURES
 from ..site import Site
 from ..widgets.file_inputs import is_quiet
 from .arguments import check_arguments
@@ -71,6 +72,13 @@ class Tools:
             if name == "image":
                 one.clear()
                 one.update(IMAGE, description=FORM)
+            elif name == "more":
+                said = one.get("description", "")
+                one.clear()
+                one.update(
+                    {"type": "array", "items": IMAGE, "maxItems": MAX_PICTURES - 1},
+                    description=f"{said} Each as `image`.".strip(),
+                )
             elif name == "model":
                 one["enum"] = ["", *self.site.models.names]
             elif name == "name" and endpoint in NAMES:
@@ -105,9 +113,14 @@ class Tools:
             return await run_sync(partial(endpoint.fn, **given))
         with ExitStack() as stack:
             values = dict(given)
+
+            async def uploaded(text: str) -> dict[str, object]:
+                return stack.enter_context(as_upload(await run_sync(picture_bytes, text)))
+
             if "image" in values:
-                data = await run_sync(picture_bytes, values["image"])
-                values["image"] = stack.enter_context(as_upload(data))
+                values["image"] = await uploaded(values["image"])
+            if "more" in values:
+                values["more"] = [await uploaded(text) for text in values["more"]]
             inputs = [values.get(str(block.label), block.value) for block in endpoint.inputs]
             return await self.queued(endpoint, inputs)
 

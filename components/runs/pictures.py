@@ -10,14 +10,14 @@ import ctypes
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tokviz.errors import InputError
-from tokviz.film import DEFAULT_FRAMES, Film, is_film, open_film
+from tokviz.film import Film, is_film, open_film
 from tokviz.film.opening import kind_of
 from tokviz.images import open_image
 
@@ -32,6 +32,8 @@ LARGE = 4_000_000
 
 MAX_PICTURES = 8
 """Pictures of one prompt."""
+SOURCES = ","
+"""Between the names of several stored examples that one question is about."""
 
 Shown = Image.Image | Film | list[Image.Image]
 """What a question is about: one picture, a film, or several pictures."""
@@ -43,10 +45,33 @@ class Sent:
 
     paths: tuple[str, ...] = ()
     film: bool = False
-    frames: int = DEFAULT_FRAMES
+    frames: float | None = None
+    "Frames of a film, evenly spread; None = the default, or as one of the next two says."
+    rate: float | None = None
+    "Instead: frames per second."
+    times: tuple[float, ...] | None = None
+    "Instead: the frames at these seconds."
+    examples: tuple[str, ...] = ()
+    "The stored example of each path, empty for an uploaded file; none at all where all are."
 
     def __bool__(self) -> bool:
         return bool(self.paths)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stored example of each path, empty for an uploaded file."""
+        return self.examples or ("",) * len(self.paths)
+
+    @property
+    def source(self) -> str:
+        """The stored examples that these pictures are, in their order; empty where one is none."""
+        return SOURCES.join(self.names) if all(self.names) else ""
+
+    def ordered(self, order: Sequence[int]) -> Sent:
+        """Return the files with these numbers, in this order."""
+        names, paths = self.names, self.paths
+        chosen = tuple(paths[i] for i in order)
+        return replace(self, paths=chosen, examples=tuple(names[i] for i in order))
 
     def __deepcopy__(self, memo: Any) -> Sent:
         return self
@@ -77,6 +102,24 @@ def is_film_file(path: str) -> bool:
         return False  # a still WebP, or a damaged one, which is refused as a picture
 
 
+def sent_of(paths: Sequence[str]) -> Sent:
+    """Return what was uploaded; raise InputError for too many, or a film among pictures."""
+    if not paths:
+        return Sent()
+    if len(paths) == 1 and is_film_file(paths[0]):
+        return Sent(tuple(paths), True)
+    check_count(paths)
+    if any(map(is_film_file, paths)):
+        raise InputError("a film must come alone: ask about it without other pictures.")
+    return Sent(tuple(paths))
+
+
+def check_count(paths: Sequence[Any]) -> None:
+    """Raise InputError for more pictures than one question may be about."""
+    if len(paths) > MAX_PICTURES:
+        raise InputError(f"at most {MAX_PICTURES} pictures at once, got {len(paths)}.")
+
+
 class Pictures:
     """Opens pictures and films, a few at the same time; the others wait."""
 
@@ -94,7 +137,9 @@ class Pictures:
             return source
         if isinstance(source, Sent) and source.film:
             with self._places:
-                return open_film(source.paths[0], source.frames)
+                return open_film(
+                    source.paths[0], source.frames, rate=source.rate, times=source.times
+                )
         if isinstance(source, Sent):
             return self.several(source.paths)
         if isinstance(source, list):

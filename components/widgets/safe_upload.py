@@ -35,6 +35,24 @@ class SafeImage(gr.Image):
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
 
+class SafeFiles(gr.File):
+    """gr.File whose value in a handler is a list of the paths of uploads."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        files = getattr(payload, "root", [payload] if payload else [])
+        for file in files:
+            check_path(file.path)
+        return [str(file.path) for file in files]
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        refuse_address(url_or_file_path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+
 class SafeUpload(gr.UploadButton):
     """gr.UploadButton that takes uploads only."""
 

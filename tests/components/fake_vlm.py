@@ -12,6 +12,7 @@ from components.runs.models import Models
 from components.site import Site
 from tests.view.fakes import fake_trace, pruned, stage
 from tokviz.errors import InputError
+from tokviz.film import Film
 from tokviz.prompts import check_prompt
 from tokviz.trace.lane_view import LaneView
 
@@ -26,6 +27,7 @@ class FakeVLM:
         self.broken, self.steps, self.pause = broken, steps, 0.0
         self.info = {"name": "fake", "has_cls": True, "device": "cpu", "dtype": "float32"}
         self.asked: list[tuple[str, list[Any]]] = []
+        self.shown: Any = None
 
     def visual_tokens(self, images) -> int:
         return N
@@ -40,7 +42,9 @@ class FakeVLM:
         if self.broken:
             raise self.broken
         self.asked.append((prompt, list(plans)))
-        return self._stream(images[0], prompt, plans, stop)
+        self.shown = images
+        first = images.frames[0] if isinstance(images, Film) else images[0]
+        return self._stream(first, prompt, plans, stop)
 
     def in_turn(self, images, prompt, plans, max_new_tokens=64, capture=None, stop=None):
         self.asked.append((check_prompt(prompt), list(plans)))

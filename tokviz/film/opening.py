@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -105,13 +105,21 @@ def request(
     if rate is not None:
         return {"rate": _number(rate, "rate", 0.001, 1000.0), "most": MAX_FRAMES}
     if times is not None:
-        if isinstance(times, (str, bytes)) or not 1 <= len(times) <= MAX_FRAMES:
+        if isinstance(times, (str, bytes, Mapping)) or not 1 <= _length(times) <= MAX_FRAMES:
             raise InputError(f"times must be 1 to {MAX_FRAMES} numbers of seconds.")
         return {"times": [_number(time, "each of times", 0.0, 1e6) for time in times]}
     count = whole_number(DEFAULT_FRAMES if frames is None else frames)
     if count is None or not 1 <= count <= MAX_FRAMES:
         raise InputError(f"frames must be 1 to {MAX_FRAMES}, got {str(frames)[:40]}.")
     return {"count": count}
+
+
+def _length(values: Any) -> int:
+    """Return how many values there are; 0 for what has no length."""
+    try:
+        return len(values)
+    except TypeError:
+        return 0
 
 
 def _number(value: Any, what: str, low: float, high: float) -> float:

@@ -32,6 +32,7 @@ def test_there_are_five_endpoints_and_each_is_described(client):
     assert all(endpoint["description"] for endpoint in named.values())
     assert [p["parameter_name"] for p in named["/answer"]["parameters"]] == [
         "image", "prompt", "model", "method", "keep", "options", "details",
+        "frames", "rate", "times", "more",
     ]  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def test_a_caller_from_before_details_sends_six_inputs(blue, port):
     """With curl the inputs stand in a list; what is missing at its end is as it is by default."""
     for data in ([None, "what ?", "", "", 0, {}], [None, "what ?"]):
         assert "Choose a picture" in result_of(port, "answer", data)
-    assert "/answer takes 2 to 7 inputs" in result_of(port, "answer", [None])
+    assert "/answer takes 2 to 11 inputs" in result_of(port, "answer", [None])
 
 
 def result_of(port, endpoint, data):
