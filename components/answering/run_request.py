@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..runs.lane_request import LaneRequest
+from ..runs.pictures import Sent
 from ..settings import Settings
 from ..site import Site
 
@@ -28,7 +29,7 @@ class RunRequest:
     example: str = ""
     "Stored example whose picture and question these are, or nothing."
     source: str = ""
-    "Stored example whose picture this is, or nothing."
+    "Stored example whose picture this is, several with commas between, or nothing."
 
 
 def ask_about(
@@ -65,7 +66,8 @@ def ask_about_shown(
     """
     shown = site.run(session)
     if upload or shown is None:
-        return ask_about(site.settings, upload, prompt, model, lanes)
+        source = upload.source if isinstance(upload, Sent) else ""
+        return ask_about(site.settings, upload, prompt, model, lanes, source=source)
     same = shown.prompt.strip() == (prompt or "").strip()
     example = shown.example if same else ""
     return ask_about(site.settings, shown.image, prompt, model, lanes, example, shown.source)

@@ -32,8 +32,11 @@ from ..site import Site
 from ..widgets.notice import notice
 from ..widgets.widget import event_payload
 
+SEVERAL = "This link is about {count} example pictures, in their order: the model answers now."
 DRAWN_AHEAD = 16
 """Stored examples whose payloads are computed at the start."""
+MESSAGE_AT = 4
+"""Place of the notice among the values that an opened example has."""
 LANES_AT = 6
 """Place of the comparison among the values that an opened example has."""
 
@@ -116,6 +119,9 @@ class OpenHandlers:
             return (SKIP, SKIP, SKIP, *frame(), SKIP)
         lane, name, lanes = read_lane(query), query["example"], read_compare(query)
         lane, start = FULL if lane is None else lane, read_start(query)
+        several = self.several(name)
+        if several:
+            name, start, lane = several[0], start or "ask", FULL
         model = query.get("model", "")
         chosen = model if model in self.site.models.names else SKIP
         shown = list(show_example(self.site, name, lane, read_view(query), lanes))
@@ -123,7 +129,17 @@ class OpenHandlers:
         if isinstance(shown[place], dict):
             shown[place] = shown[place] | {"start": start} | read_pictures(query)
             shown[1] = query.get("prompt") or shown[1]
+            if several:
+                shown[MESSAGE_AT] = notice(SEVERAL.format(count=len(several)), "busy")
         return (*shown, chosen)
+
+    def several(self, names: str) -> list[str]:
+        """Return the names of a link to a run on several example pictures; [] for any other."""
+        try:
+            found = [example.name for example in self.site.stored.several(names)]
+        except InputError:  # said where the one example is opened
+            return []
+        return found if len(found) > 1 else []
 
     def shared(self, name: str) -> tuple[Any, ...]:
         """Show the run of a link that a visitor made of a run on their own picture."""

@@ -1,6 +1,5 @@
 """Several pictures in an order, or a number of frames of a film, in place of one picture."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tokviz.view.encode import data_url
 
 from ..error_text import error_text
 from ..i18n import translated
-from ..runs.pictures import MAX_PICTURES, Pictures, Sent, as_list, is_film_file
+from ..runs.pictures import Pictures, Sent, as_list, check_count, sent_of
 from ..screen import QUICK, SKIP, AskPanel, Screen
 from ..site import Site
 from ..widgets.gallery import Gallery
@@ -75,7 +74,7 @@ class SeveralHandlers:
     def sample(self, sent: Sent, frames: float) -> tuple[Any, ...]:
         """Show other frames of the film."""
         try:
-            return (*shown(self.site.pictures, replace(sent, frames=int(frames))), SKIP)
+            return (*shown(self.site.pictures, replace(sent, frames=frames)), SKIP)
         except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
             return (SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
 
@@ -87,24 +86,42 @@ class SeveralHandlers:
             return (SKIP, SKIP, SKIP, SKIP)
         if not all(type(i) is int and 0 <= i < count for i in order):
             return (SKIP, SKIP, SKIP, SKIP)
-        left = replace(sent, paths=tuple(sent.paths[i] for i in order)) if order else Sent()
+        left = sent.ordered(order) if order else Sent()
         try:
             return (*shown(self.site.pictures, left), SKIP)
         except Exception as error:  # noqa: BLE001  the file may be gone by now
             return (SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
 
+    def add(
+        self, sent: Sent, image: str | None, session: str, event: gr.EventData
+    ) -> tuple[Any, ...]:
+        """Put a stored example behind the pictures that are there.
 
-def sent_of(paths: Sequence[str]) -> Sent:
-    """Return what was uploaded; raise InputError for too many, or a film among pictures."""
-    if not paths:
-        return Sent()
-    if len(paths) == 1 and is_film_file(paths[0]):
-        return Sent(tuple(paths), True)
-    if any(map(is_film_file, paths)):
-        raise InputError("a film must come alone: ask about it without other pictures.")
-    if len(paths) > MAX_PICTURES:
-        raise InputError(f"at most {MAX_PICTURES} pictures at once, got {len(paths)}.")
-    return Sent(tuple(paths))
+        Those are the row's, else the uploaded one, else the example that the page shows.
+        """
+        try:
+            name = str(event_payload(event).get("example"))
+            if sent.film:
+                raise InputError("a film must come alone: remove it first.")
+            file = self.site.stored.picture_file(name)
+            before = sent or self.first(image, session, name)
+            more = Sent((*before.paths, file), examples=(*before.names, name))
+            check_count(more.paths)
+            return (None, *shown(self.site.pictures, more), notice(said(more)))
+        except Exception as error:  # noqa: BLE001  an uploaded file may be gone by now
+            return (SKIP, SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
+
+    def first(self, image: str | None, session: str, other_than: str) -> Sent:
+        """Return the one picture that the next question would be about, or none."""
+        if image:
+            return Sent((image,))
+        run = self.site.run(session)
+        if run is None or run.source in ("", other_than) or run.source not in self.site.stored.all:
+            return Sent()
+        try:
+            return Sent((self.site.stored.picture_file(run.source),), examples=(run.source,))
+        except InputError:  # a film, or a trace without a picture file
+            return Sent()
 
 
 def said(sent: Sent) -> str:
@@ -138,6 +155,12 @@ def wire_several(site: Site, screen: Screen) -> None:
     several.upload.upload(handlers.upload, several.upload, [panel.image, *values, message], **QUICK)
     arranged = [several.sent]
     several.gallery.arrange(handlers.arrange, arranged, [*values, message], **QUICK)
+    panel.examples.beside(
+        handlers.add,
+        [several.sent, panel.image, screen.session],
+        [panel.image, *values, message],
+        **QUICK,
+    )
     several.frames.release(
         handlers.sample, [several.sent, several.frames], [*values, message], **QUICK
     )

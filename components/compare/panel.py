@@ -74,16 +74,15 @@ class CompareHandlers:
 
     def linked(self, link: Mapping[str, str], lanes: list[LaneRequest]) -> RunRequest:
         """Return the request that a copied link describes."""
-        example = self.site.stored.all.get(link.get("example", ""))
-        if example is None:
-            raise InputError("there is no such example here: click one of those that are shown.")
-        known, names = example.run.prompt, self.site.models.names
+        source = link.get("example", "")
+        examples = self.site.stored.several(source)
+        known, names = examples[0].run.prompt, self.site.models.names
         prompt = link.get("prompt") or known
         model = link["model"] if link.get("model") in names else names[0]
-        asked = example.name if prompt.strip() == known.strip() else ""
-        return ask_about(
-            self.site.settings, example.run.image, prompt, model, lanes, asked, example.name
-        )
+        alone = len(examples) == 1
+        asked = source if alone and prompt.strip() == known.strip() else ""
+        images: Any = examples[0].run.image if alone else [one.run.image for one in examples]
+        return ask_about(self.site.settings, images, prompt, model, lanes, asked, source)
 
     def explore(self, session: str, event: gr.EventData) -> tuple[Any, ...]:
         """Show one lane of the last run in the viewer."""

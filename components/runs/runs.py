@@ -36,7 +36,8 @@ class KeptRun:
     example: str = ""
     "Name of the stored example this is, or whose picture and question it has, or nothing."
     source: str = ""
-    "Name of the stored example whose picture it has, whatever was asked about it, or nothing."
+    "Name of the stored example whose picture it has, whatever was asked about it, or nothing;"
+    " of several pictures the names with commas between."
     cache: PayloadCache | None = field(default=None, repr=False)
     "Where the payloads of a stored example are kept; None = somebody ran this."
     lanes: dict[int, LaneRequest] = field(default_factory=dict)

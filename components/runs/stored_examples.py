@@ -11,8 +11,10 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from tokviz.errors import TokvizError, TraceError
-from tokviz.film import open_film
+from PIL import Image
+
+from tokviz.errors import InputError, TokvizError, TraceError
+from tokviz.film import Film, open_film
 from tokviz.images import open_image, preview_jpeg
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace, open_trace
@@ -21,7 +23,7 @@ from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
 from .lane_request import MAX_LANES
-from .pictures import Shown, as_list
+from .pictures import SOURCES, Shown, as_list, check_count
 from .runs import FULL, KeptRun
 
 log = logging.getLogger(__name__)
@@ -96,6 +98,38 @@ class StoredExamples:
         example = self.all.get(name.removeprefix(RUN_PREFIX))
         return None if example is None else example.run
 
+    def several(self, names: str) -> list[Example]:
+        """Return the examples of a link's text, one or more, in their order.
+
+        Raises:
+            InputError: one of them is not here, or there are too many.
+        """
+        listed = [names] if names in self.all else names.split(SOURCES)
+        found = [self.all[name] for name in listed if name in self.all]
+        if len(found) < len(listed):
+            raise InputError("there is no such example here: click one of those that are shown.")
+        check_count(found)
+        if len(found) > 1 and any(isinstance(one.run.image, Film) for one in found):
+            raise InputError("a film must come alone: ask about it without other pictures.")
+        return found
+
+    def picture_file(self, name: str) -> str:
+        """Return the path of an example's picture, to be asked about beside others.
+
+        Raises:
+            InputError: it is not here, a film, or known only by its trace.
+        """
+        (example,) = self.several(name) if name in self.all else (None,)
+        if example is None or isinstance(example.run.image, list):
+            raise InputError("there is no such example here: click one of those that are shown.")
+        if isinstance(example.run.image, Film):
+            raise InputError("a film must come alone: ask about it without other pictures.")
+        if not example.run.file:
+            raise InputError(
+                "this example has no picture file here, so it cannot stand beside others."
+            )
+        return str(self.assets / example.run.file.removeprefix("assets/"))
+
     def _read(self, home: Path) -> dict[str, Example]:
         """Return the traces that can be shown; the others are left out and named in the log."""
         listed = {entry["name"]: entry for entry in listed_entries(home / "index.json")}
@@ -150,6 +184,7 @@ class StoredExamples:
                 "src": data_url(preview_jpeg(as_list(example.run.image)[0], THUMB_SIDE)),
                 "tag": example.tag,
                 "note": example.note,
+                "addable": bool(example.run.file) and isinstance(example.run.image, Image.Image),
             }
             for example in self.all.values()
             if example.run.image is not None

@@ -4,8 +4,8 @@ from .widget import Widget
 
 
 class Examples(Widget):
-    """A row of pictures. Event: pick {example: name}."""
+    """A row of pictures. Events: pick {example: name}; beside, the same for a further picture."""
 
     script = "Examples"
     template = "page/examples.html"
-    emits = ("pick",)
+    emits = ("pick", "beside")

@@ -32,15 +32,31 @@ export class Examples {
           item.tag ? el("span", { class: "tv-tag" }, told(item.tag)) : null,
         );
         card.dataset.example = item.id;
-        return card;
+        return item.addable ? el("div", { class: "tv-cardbox" }, card, this.adding(item)) : card;
       }),
     );
     this.mark(value.current);
   }
 
+  /** A button that puts an example behind the pictures of the next question. */
+  adding(item) {
+    const label = t("Ask about this picture too: {prompt}", { prompt: item.prompt });
+    return el(
+      "button",
+      {
+        type: "button",
+        class: "tv-tool tv-addcard",
+        title: t("Ask about this picture together with others"),
+        "aria-label": label,
+        onclick: () => this.trigger("beside", { example: item.id }),
+      },
+      "+",
+    );
+  }
+
   /** The one that is shown; none when it is the visitor's own picture. */
   mark(name) {
-    for (const card of this.cards.children) {
+    for (const card of this.cards.querySelectorAll(".tv-card")) {
       if (name && card.dataset.example === name) card.setAttribute("aria-current", "true");
       else card.removeAttribute("aria-current");
     }

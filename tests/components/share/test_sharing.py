@@ -11,7 +11,7 @@ from components.runs.shared_runs import ABOUT, SharedRuns
 from components.settings import Settings, read_settings
 from components.share.sharing import server_functions
 from components.site import Site
-from tests.view.fakes import fake_trace, picture, pruned, stage
+from tests.view.fakes import fake_trace, picture, pruned, stage, tiled_trace
 from tokviz.errors import InputError
 
 
@@ -48,6 +48,17 @@ def test_a_link_opens_the_run_for_whoever_has_it_and_only_its_maker_deletes_it(s
     assert not functions["unshare"]({"name": link["name"], "key": link["name"]})["gone"]
     assert functions["unshare"](link)["gone"]
     assert "no longer kept" in str(OpenHandlers(site).shared(link["name"])[4])
+
+
+def test_a_link_keeps_several_pictures_in_their_order(site, functions):
+    run = site.runs.put(KeptRun([picture()] * 2, "which ?", "embedded", {FULL: tiled_trace()}))
+    link = functions["share_run"]({"id": f"{run.name}:-1"})
+    overlay = OpenHandlers(site).shared(link["name"])[5]
+    assert [(one["width"], one["height"]) for one in overlay["images"]] == [(100, 100), (200, 100)]
+    opened = site.run(overlay["id"].partition(":")[0])
+    red, blue = (one.getpixel((40, 40)) for one in opened.image)
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
 
 
 def test_the_folder_holds_no_key_and_no_uploaded_file(site, functions):
