@@ -13,8 +13,10 @@ from tokviz.view.explorer import find_sinks
 from ..runs.runs import FULL, KeptRun
 
 TASK_KINDS = ("choose", "number", "done")
-CONDITIONS = ("method", "keep_at_most", "lanes_at_least", "prompt_has", "prompt_lacks",
-              "answer", "sinks")  # fmt: skip
+CONDITIONS = (
+    "method", "keep_at_most", "lanes_at_least", "pictures_at_least", "prompt_has", "prompt_lacks",
+    "answer", "sinks",
+)  # fmt: skip
 """What a `done` task can ask of the run that is shown."""
 NOT_YOURS = "Not yet: what is shown came with the page. Run it yourself."
 
@@ -112,6 +114,8 @@ def _was_done(conditions: Mapping[str, Any], run: KeptRun) -> bool:
     if full is None:
         return False
     if len(lanes) < conditions.get("lanes_at_least", 0):
+        return False
+    if len(full.layout.sizes) < conditions.get("pictures_at_least", 0):
         return False
     if str(conditions.get("prompt_has", "")).lower() not in prompt:
         return False

@@ -14,7 +14,8 @@ from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
-from tests.view.fakes import fake_trace, merged, pruned, stage
+from components.widgets.payload_cache import PayloadCache
+from tests.view.fakes import fake_trace, merged, pruned, stage, tiled_trace
 
 ROOT = Path(__file__).parents[3]
 LESSONS = read_lessons()
@@ -98,6 +99,8 @@ def run_with(**stages):
         ("{method: fastervlm, keep_at_most: 9}", True),
         ("{lanes_at_least: 2}", True),
         ("{lanes_at_least: 3}", False),
+        ("{pictures_at_least: 1}", True),
+        ("{pictures_at_least: 2}", False),
         ("{prompt_has: cat}", True),
         ("{prompt_has: dog}", False),
         ("{prompt_lacks: cat}", False),
@@ -124,6 +127,13 @@ def test_visual_sinks_are_counted_in_a_layer(layer, count):
     run = KeptRun(None, "Q", "m", {FULL: with_a_sink()})
     assert check(task, run, count)[0]
     assert not check(task, run, count + 1)[0]
+
+
+def test_a_run_about_two_pictures_is_seen():
+    task = lesson("ask: Q\ndone: {pictures_at_least: 2}").steps[0].task
+    two = KeptRun(None, "p", "m", {FULL: tiled_trace()})
+    assert check(task, two, None)[0]
+    assert not check(task, replace(two, cache=PayloadCache()), None)[0]  # a stored example
 
 
 @pytest.mark.parametrize("name", LESSONS)
