@@ -5,6 +5,7 @@ import threading
 import pytest
 
 import tokviz
+from tests.films import noise_film
 from tests.models.test_promises import PROMPT
 from tokviz.interruption import NOT_BEGUN, Interrupted
 
@@ -45,6 +46,29 @@ def test_a_stop_ends_the_prefill_within_a_layer(model, cat):
         (*_, views) = model.stream(cat, PROMPT, plans, 3, stop=at.stop)
     assert at.later == 0
     assert [view.error for view in views] == [NOT_BEGUN, NOT_BEGUN]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("part", ["tower", "decoder"])
+def test_a_stop_ends_the_questions_of_quota_within_a_layer(checkpoint, part, strict):
+    """QuoTA asks about every frame alone before the run: minutes for a film on a large model."""
+    vlm, film = tokviz.load(checkpoint("llava_onevision")), noise_film(4)
+    decoder = vlm.family.decoder(vlm.model).layers
+    blocks = decoder if part == "decoder" else vlm.family.tower_layers(vlm.model)
+    plans = [None, tokviz.plan("quota", keep="50%")]
+    with StopAt(blocks, 0) as at, pytest.raises(Interrupted):
+        list(vlm.stream(film, PROMPT, plans, 2, stop=at.stop, strict=strict))
+    assert at.later == 0
+    with StopAt(blocks, 0) as at, pytest.raises(Interrupted):
+        list(vlm.in_turn(film, PROMPT, plans, 2, stop=at.stop))
+    assert at.later == 0
+
+
+def test_a_stop_ends_the_oracle_s_own_run_within_a_layer(vlm, cat):
+    plans = [None, tokviz.plan("relevance", keep=9)]
+    with StopAt(vlm.family.decoder(vlm.model).layers, 0) as at, pytest.raises(Interrupted):
+        list(vlm.stream(cat, PROMPT, plans, 2, stop=at.stop))
+    assert at.later == 0
 
 
 def test_a_stop_of_one_lane_leaves_what_another_has_begun(vlm, cat):

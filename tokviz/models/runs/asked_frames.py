@@ -11,6 +11,7 @@ from PIL import Image
 
 from tokviz.capture import Capture
 from tokviz.errors import MissingSignal, TokvizError
+from tokviz.interruption import Interrupted
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.preparing import encode, prepare
@@ -31,6 +32,7 @@ def with_asked_frames(
 
     Raises:
         TokvizError: with `strict`, it cannot be made here; else it is left out.
+        Interrupted: the run was stopped between two layers of a question.
     """
     steps = [step for plan in plans if plan for step in plan.steps]
     wanted = any(step.entry is not None and "asked_yes" in step.entry.needs for step in steps)
@@ -39,6 +41,8 @@ def with_asked_frames(
     began = time.perf_counter()
     try:
         found = asked_yes(loaded, prepared)
+    except Interrupted:
+        raise
     except TokvizError:
         if strict:
             raise

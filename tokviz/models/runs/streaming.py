@@ -21,7 +21,7 @@ from tokviz.analysis import ANALYSES, analyse
 from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
-from tokviz.interruption import interrupted_by
+from tokviz.interruption import Interrupted, check_stop, interrupted_by
 from tokviz.models.decoder.lane_batch import Batch
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
@@ -60,7 +60,7 @@ def stream(
     asked, capture = as_plans(plans), Capture.of(capture)
     if not 1 <= len(asked) <= MAX_LANES:
         raise InputError(f"1 to {MAX_LANES} plans can run together, got {len(asked)}.")
-    prepared = with_made_signals(loaded, prepared, asked, strict)
+    prepared = with_made_signals(loaded, prepared, asked, strict, stop)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, shared, stop)
     views = [run.view for run in runs]
     for _ in write_answers(runs, max_new_tokens, stop, strict, together_after):
@@ -99,7 +99,7 @@ def in_turn(
     """Run any number of plans one after the other; see `VLM.in_turn`."""
     max_new_tokens = check_length(max_new_tokens)
     asked, capture = as_plans(plans), Capture.of(capture)
-    prepared = with_made_signals(loaded, prepared, asked, strict=False)
+    prepared = with_made_signals(loaded, prepared, asked, strict=False, stop=stop)
     runs = lanes(loaded, prepared, asked, capture, max_new_tokens, stop=stop)
     views = [run.view for run in runs]
     while runs and not (stop is not None and stop.is_set()):
@@ -179,17 +179,26 @@ def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
 
 
 def with_made_signals(
-    loaded: Loaded, prepared: Prepared, plans: Sequence[Plan | None], strict: bool
+    loaded: Loaded,
+    prepared: Prepared,
+    plans: Sequence[Plan | None],
+    strict: bool,
+    stop: threading.Event | None = None,
 ) -> Prepared:
-    """Return the question with the signals `asked_yes` and `relevance`, if a plan needs them."""
-    prepared = with_asked_frames(loaded, prepared, plans, strict)
-    if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
-        return prepared
-    return replace(prepared, relevance=oracle_relevance(loaded, prepared, strict))
+    """Return the question with the signals `asked_yes` and `relevance`, if a plan needs them.
+
+    Raises:
+        Interrupted: `stop` was set meanwhile; it acts within one layer of a forward.
+    """
+    with interrupted_by(stop):
+        prepared = with_asked_frames(loaded, prepared, plans, strict)
+        if prepared.relevance is not None or not any(asks_relevance(plan) for plan in plans):
+            return prepared
+        return replace(prepared, relevance=oracle_relevance(loaded, prepared, strict, stop))
 
 
 def oracle_relevance(
-    loaded: Loaded, prepared: Prepared, strict: bool
+    loaded: Loaded, prepared: Prepared, strict: bool, stop: threading.Event | None = None
 ) -> tuple[np.ndarray, float] | None:
     """Return the gradient relevance [n] of the full run's first tokens, and its seconds.
 
@@ -198,10 +207,13 @@ def oracle_relevance(
     """
     began = time.perf_counter()
     try:
-        *_, views = stream(loaded, prepared, [None], ORACLE_WORDS, strict=True)
+        *_, views = stream(loaded, prepared, [None], ORACLE_WORDS, stop=stop, strict=True)
+        check_stop()
         trace: Trace = views[0].trace  # type: ignore[assignment]
         asked = ExtraForwards(loaded, prepared, trace).supply(ANALYSES["relevance"].asks)
         found = analyse("relevance", trace, runs=asked).values.sum(0).astype(np.float32)
+    except Interrupted:
+        raise
     except TokvizError:
         if strict:
             raise
