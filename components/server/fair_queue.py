@@ -11,11 +11,9 @@ again from the start after each. A proxy sees requests, not places in a queue, s
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from gradio import Blocks
 from gradio.data_classes import PredictBodyInternal
@@ -58,8 +56,6 @@ class FairQueue(Queue):
         self.times = WaitingTimes()
         self.tasks: dict[str, asyncio.Task[Any]] = {}
         "Event id -> the task of a public endpoint's event that is being worked on."
-        self.began: WeakKeyDictionary[Event, float] = WeakKeyDictionary()
-        "Event -> when its run began, by the monotonic clock."
 
     async def push(self, body: PredictBodyInternal, request: Any, username: str | None) -> Any:
         """Take an event in, or say why not."""
@@ -81,12 +77,12 @@ class FairQueue(Queue):
         joined = line.queue[after:] if after is not None else []
         line.queue[:] = in_turns(line.queue)
         first = line.queue.index(joined[0]) if joined else 0
-        limits = list(self.times.limits(line))
+        told = list(self.times.limits(line))
         if joined and visitor_of(joined[0]) not in map(visitor_of, line.queue[:first]):
             # a second question may be overtaken: it says nothing about how long runs take
-            self.times.expect(joined[0], limits[first])
+            self.times.expect(joined[0], first + 1, told[first][0])
         for rank, event in enumerate(line.queue[first:], first):
-            said = EstimationMessage(rank=rank, rank_eta=limits[rank], queue_size=len(line.queue))
+            said = EstimationMessage(rank=rank, rank_eta=told[rank][1], queue_size=len(line.queue))
             self.send_message(event, said)
 
     def waiting(self, request: Request) -> int:
@@ -100,11 +96,9 @@ class FairQueue(Queue):
         if event.session_hash not in self.pending_messages_per_session:
             event.alive = False
         if isinstance(event_message, ProcessStartsMessage):
-            event_message.eta = self.times.limit_of_run(event.fn)
-        elif isinstance(event_message, ProcessCompletedMessage) and event in self.began:
-            took = time.monotonic() - self.began.pop(event)
-            if event_message.success:
-                self.times.ended(event, visitor_of(event), took)
+            event_message.eta = self.times.limit_of_run(event)
+        elif isinstance(event_message, ProcessCompletedMessage):
+            self.times.ended(event, visitor_of(event), event_message.success)
         super().send_message(event, event_message)
         unread = self.pending_messages_per_session.get(event.session_hash)
         if unread is not None and unread.qsize() > MAX_UNREAD:
@@ -114,7 +108,7 @@ class FairQueue(Queue):
     async def process_events(self, events: list[Event], *args: Any) -> None:
         """Run events; forget what they have said if nobody fetches it."""
         task, first = asyncio.current_task(), events[0]
-        self.began[first] = time.monotonic()
+        self.times.began(first)
         if task is not None and first.fn.api_visibility == "public":
             # Gradio finds the tasks to cancel by their names, all of a session's at one endpoint.
             task.set_name(first._id)
@@ -123,6 +117,7 @@ class FairQueue(Queue):
             await super().process_events(events, *args)
         finally:
             self.tasks.pop(first._id, None)
+            self.times.running.pop(first, None)
             later = asyncio.get_running_loop().call_later
             for event in events:
                 later(FETCHED_WITHIN, self.forget, event.session_hash)

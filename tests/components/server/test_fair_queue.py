@@ -10,10 +10,18 @@ import pytest
 from starlette.middleware import Middleware
 
 from components.server import fair_queue as queueing
+from components.server import waiting_time
 from components.server.fair_queue import in_turns, queued
 from components.server.request_limits import Limits, RequestLimits
 from components.server.visitors import VISITOR
-from components.server.waiting_time import LOAD, RECENT, WaitingTimes
+from components.server.waiting_time import (
+    ENOUGH,
+    LOAD,
+    MARGIN,
+    MAX_KINDS,
+    MAX_RATIOS,
+    WaitingTimes,
+)
 from components.settings import Settings
 from tests.components.server.test_request_limits import ask
 from tests.serving import IN_PROCESS
@@ -30,72 +38,155 @@ def test_everybodys_first_question_comes_before_anybodys_second():
     assert "".join(e.name for e in in_turns(waiting)) == "adebfc"
 
 
+class Clock:
+    """Stands for the module time: seconds go on only where a test says so."""
+
+    now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr(waiting_time, "time", made_up := Clock())
+    return made_up
+
+
 class Answered:
-    """An event of a visitor, which joined so many seconds ago."""
+    """An event, which joins now; `kind` is the method that its question names."""
 
-    fn = "answer"
+    concurrency_id = "model"
 
-    def __init__(self, ago=0.0):
-        self.enqueue_time = time.monotonic() - ago
+    def __init__(self, clock, kind=""):
+        self.fn, self.enqueue_time = FN, clock.now
+        self.data = SimpleNamespace(data=[kind], event_data=None)
 
 
-def line_of(*events, running=()):
-    """A line in which these events wait and one worker has work, or none has."""
+class Asks:
+    """Gradio's function of an event, whose one input is a method's name."""
+
+    inputs = (SimpleNamespace(label="method"),)
+
+
+FN = Asks()
+
+
+def line_of(*events, busy=False):
+    """A line in which these events wait; its one worker is busy or free."""
     return SimpleNamespace(
-        queue=list(events),
-        concurrency_limit=1,
-        current_concurrency=len(running),
-        start_times_per_fn={"answer": {time.time() - one for one in running}} if running else {},
+        queue=list(events), concurrency_limit=1, concurrency_id="model", current_concurrency=busy
     )
 
 
-def runs_of(*seconds):
+def ran(times, clock, seconds, visitor, kind="", well=True):
+    """Let an event run at once, for so many seconds."""
+    one = Answered(clock, kind)
+    times.began(one)
+    clock.now += seconds
+    times.ended(one, visitor, well)
+
+
+def runs_of(clock, *seconds, kind=""):
     """Times of runs of as many visitors."""
     times = WaitingTimes()
     for number, one in enumerate(seconds):
-        times.ended(Answered(), f"192.0.2.{number}", one)
+        ran(times, clock, one, f"192.0.2.{number}", kind)
     return times
 
 
-def test_the_limit_adds_up_the_slowest_row_of_runs():
-    times = runs_of(1.0, 4.0, 3.0, 1.0)
-    told = list(times.limits(line_of(*[Answered() for _ in range(6)])))
-    assert told == pytest.approx([LOAD * one for one in [4.0, 7.0, 8.0, 9.0, 9.0 * 5 / 4, 13.5]])
+def told(times, *events, busy=False):
+    return [limit for _, limit in times.limits(line_of(*events, busy=busy))]
 
 
-def test_the_limit_holds_the_rest_of_the_run_before():
-    times = runs_of(4.0)
-    assert list(times.limits(line_of(Answered(), running=[3.0]))) == pytest.approx(
-        [LOAD * 5.0], abs=0.1
-    )
-    assert list(times.limits(line_of(Answered(), running=[9.0]))) == pytest.approx([LOAD * 4.0])
+def test_the_limit_adds_up_the_slowest_row_of_runs(clock):
+    times = runs_of(clock, 1.0, 4.0, 3.0, 1.0)
+    found = told(times, *[Answered(clock) for _ in range(6)])
+    assert found == pytest.approx([LOAD * one for one in [4.0, 7.0, 8.0, 9.0, 9.0 * 5 / 4, 13.5]])
 
 
-def test_nothing_is_told_before_a_run_has_ended():
-    assert list(WaitingTimes().limits(line_of(Answered()))) == [None]
-    assert WaitingTimes().limit_of_run("answer") is None
+def test_the_limit_holds_the_rest_of_the_run_before(clock):
+    times, runs = runs_of(clock, 4.0), Answered(clock)
+    times.began(runs)
+    clock.now += 3.0
+    assert told(times, Answered(clock), busy=True) == pytest.approx([LOAD * 5.0])
+    clock.now += 6.0
+    assert told(times, Answered(clock), busy=True) == pytest.approx([LOAD * 4.0])
 
 
-def test_refused_pictures_of_one_sender_do_not_shorten_the_limit():
-    times = runs_of(*[2.0] * 20)
+def test_nothing_is_told_before_a_run_has_ended(clock):
+    assert told(WaitingTimes(), Answered(clock)) == [None]
+    assert WaitingTimes().limit_of_run(Answered(clock)) is None
+    times = WaitingTimes()
+    ran(times, clock, 1.0, "192.0.2.1", well=False)
+    assert told(times, Answered(clock)) == [None]
+
+
+def test_refused_pictures_of_one_sender_do_not_shorten_the_limit(clock):
+    times = runs_of(clock, *[2.0] * 20)
     for _ in range(1000):
-        times.ended(Answered(), "192.0.2.99", 0.001)
-    assert list(times.limits(line_of(Answered()))) == pytest.approx([LOAD * 2.0])
-    assert times.runs["answer"].slowest(20) == pytest.approx(40.0)
+        ran(times, clock, 0.001, "192.0.2.99")
+    assert told(times, Answered(clock)) == pytest.approx([LOAD * 2.0])
+    assert times.times_of(Answered(clock)).slowest(20) == pytest.approx(40.0)
 
 
-def test_who_waited_longer_than_expected_makes_the_next_limit_longer():
+def test_a_quick_kind_of_run_is_not_told_the_time_of_a_slow_one(clock):
+    """A film or a board takes minutes; who waits behind questions alone need not hear of it."""
+    times = runs_of(clock, 1.0, 1.0, kind="fastv")
+    ran(times, clock, 60.0, "192.0.2.8", kind="quota")
+    quick, slow = Answered(clock, "fastv"), Answered(clock, "quota")
+    assert told(times, quick, slow) == pytest.approx([LOAD * 1.0, LOAD * 61.0])
+    times.began(Answered(clock, "fastv"))
+    assert told(times, Answered(clock, "fastv"), busy=True) == pytest.approx([LOAD * 1.0])
+    assert told(times, Answered(clock, "never run")) == pytest.approx([LOAD * 60.0])
+
+
+def test_any_number_of_names_is_forgotten(clock):
+    times = runs_of(clock, 2.0)
+    for number in range(2 * MAX_KINDS):
+        ran(times, clock, 0.001, "192.0.2.99", kind=f"made up {number}")
+    assert len(times.runs) == MAX_KINDS
+    assert told(times, Answered(clock, "")) == pytest.approx([LOAD * 2.0])
+
+
+def waited(times, clock, ratio, place=1, visitor=""):
+    """Let a visitor wait so many times as long as expected, behind runs of 1 second."""
+    one = Answered(clock)
+    times.expect(one, place, 1.0 * place)
+    clock.now += ratio * place - 1.0
+    times.began(one)
+    clock.now += 1.0
+    times.ended(one, visitor or f"at {clock.now}", True)
+
+
+def test_who_waited_longer_than_expected_makes_the_next_limit_longer(clock):
     """The runs took longer because many were there: so they may when the next ones come."""
-    times = runs_of(1.0, 1.0)
-    one = Answered(ago=3.0)
-    times.expect(one, LOAD * 1.0)
-    times.ended(one, "192.0.2.7", 1.0)
-    assert times.factor == pytest.approx(3.0, abs=0.1)
-    for _ in range(RECENT):
-        quick = Answered(ago=0.2)
-        times.expect(quick, times.factor * 1.0)
-        times.ended(quick, "192.0.2.7", 0.2)
-    assert times.factor == LOAD
+    times = runs_of(clock, 1.0, 1.0)
+    waited(times, clock, 3.0)
+    assert times.factor(1) == pytest.approx(3.0)
+    for _ in range(MAX_RATIOS):
+        waited(times, clock, 1.0)
+    assert times.factor(1) == pytest.approx(MARGIN)
+
+
+def test_the_limit_comes_near_the_waits_that_are_known_at_such_a_place(clock):
+    """It was 1.5 times the slowest row for ever: half of all used 0.38 of the time told."""
+    times = runs_of(clock, 1.0, 1.0)
+    for _ in range(ENOUGH):
+        assert times.factor(12) == LOAD
+        waited(times, clock, 1.1, place=12)
+    assert times.factor(12) == times.factor(20) == pytest.approx(MARGIN * 1.1)
+    assert times.factor(1) == LOAD  # a single run varies more
+    for _ in range(MAX_RATIOS):
+        waited(times, clock, 0.5, place=12)
+    assert times.factor(12) == 1.0  # never below the slowest row
+
+
+def test_refused_questions_of_one_sender_do_not_make_the_limit_tight(clock):
+    times = runs_of(clock, 1.0, 1.0)
+    for _ in range(MAX_RATIOS):
+        waited(times, clock, 1.001, visitor="192.0.2.99")
+    assert times.factor(1) == LOAD
 
 
 class Busy:
