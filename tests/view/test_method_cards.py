@@ -22,6 +22,19 @@ def test_only_a_method_that_masks_is_said_to_mask():
     assert method_card(METHODS["snapkv"])["left_out"][0] == "shortens the KV cache"
 
 
+def test_only_positions_that_a_method_takes_are_offered():
+    """The page offered "average" for methods inside the language model, which refuse it."""
+    for name, entry in METHODS.items():
+        offered = method_card(entry)["position_choices"]
+        for choice in set(POSITIONS) if entry.place != "picture" else ():
+            if choice in offered:
+                assert tokviz.plan(name, keep=4, positions=choice)
+            else:
+                with pytest.raises(tokviz.InputError, match="positions must be"):
+                    tokviz.plan(name, keep=4, positions=choice)
+    assert method_card(METHODS["fastv"])["position_choices"] == ["keep", "repack"]
+
+
 @pytest.mark.parametrize("name", tokviz.METHODS)
 def test_about_says_all_that_the_page_of_methods_says(name):
     """docs/methods.md named code, licence, positions and own counts that the page left out."""

@@ -71,6 +71,15 @@ TILES: dict[str, str] = {
 }
 """How a method chooses from an image that is cut into several crops."""
 
+POSITIONS_AT: dict[str, tuple[str, ...]] = {
+    "picture": (),
+    "tower": ("keep", "repack", "mean"),
+    "before": ("keep", "repack", "mean"),
+    "language_model": ("keep", "repack"),
+    "cache": ("keep",),
+}
+"""Place -> the position policies that a plan may give a method there; see tokviz/plans.py."""
+
 DEFAULTS_AT: dict[str, dict[str, Any]] = {
     "language_model": {"images": "together"},
     "cache": {"images": "together", "effect": "evict", "removes": False, "positions": "keep"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tokviz.reduction.method import POSITIONS_AT
 from tokviz.reduction.taxonomy import taxonomy
 from tokviz.view.about import about, status_text
 
@@ -37,6 +38,7 @@ def method_card(method: Any, reason: str = "") -> dict[str, Any]:
         "verified": method.verified,
         "left_out": LEFT_OUT.get(method.effect),
         "positions": method.positions,
+        "position_choices": list(POSITIONS_AT[method.place]),
         "summary": method.summary,
         "notes": method.notes,
         "about": about(method),

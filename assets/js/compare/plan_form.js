@@ -160,7 +160,9 @@ export class PlanForm {
     );
   }
 
+  /** The policies that the method takes, where there is a choice. */
   positions(entry) {
+    if (entry.position_choices.length < 2) return null;
     const names = { keep: t("keep"), repack: t("renumber"), mean: t("average") };
     const select = el(
       "select",
@@ -174,7 +176,7 @@ export class PlanForm {
         },
       },
       el("option", { value: "" }, t("as published: {choice}", { choice: names[entry.positions] })),
-      ...Object.entries(names).map(([value, text]) => el("option", { value }, text)),
+      ...entry.position_choices.map((value) => el("option", { value }, names[value])),
     );
     select.value = this.plan.positions || "";
     return el("label", { class: "tv-option" }, t("position ids"), select);
