@@ -4,27 +4,43 @@ Calls with wrong run names end at the first check; here the run, its board, its 
 are real, so each field is really read.
 """
 
+import inspect
 import json
 import types
 from itertools import count
 
 import numpy as np
+import orjson
 import pytest
 
+from components.ask.model_picker import PickerHandlers
+from components.ask.opening import OpenHandlers
+from components.ask.several import SeveralHandlers
 from components.board.panel import BoardHandlers
 from components.board.panel import server_functions as board_functions
+from components.compare.brush import BrushHandlers
 from components.compare.keep_sweep import SweepHandlers
 from components.compare.panel import CompareHandlers
+from components.desk.cases import new_case
+from components.desk.panel import DeskHandlers
+from components.endpoints.asking import read_files
 from components.figures import making
 from components.history.panel import HistoryHandlers
+from components.lessons.lesson_files import read_lessons
+from components.lessons.panel import LessonHandlers
 from components.look.saving import server_functions as viewer_functions
 from components.maps.panel import MapsHandlers
 from components.maps.panel import server_functions as maps_functions
+from components.page import build
+from components.runs.pictures import Sent
 from components.runs.runs import FULL, KeptRun
 from components.runs.shared_runs import SharedRuns
 from tests.components.fake_vlm import fake_site
 from tests.components.figures.test_figures import packed
+from tests.films import clock, write_animation
 from tests.view.fakes import fake_trace, picture, pruned, stage
+from tokviz.errors import InputError
+from tokviz.examine.diagnosis import Report
 
 HOSTILE = [
     None, True, 0, -1, 7, 10**6, 2**31, 10**300, 10**400, -(10**400), 1.5, 1e308, float("nan"),
@@ -109,6 +125,41 @@ def calls(site, run, made):
     yield maps["cost_of"], {**lane, "name": "layer_needs", "options": {"samples": 9}}
 
 
+@pytest.fixture(scope="module")
+def case(site, run):
+    """The name of a run that the desk has examined."""
+    report = Report("fake", run.prompt, "a dog.", ())
+    return new_case(site.runs, run, "embedded", run.traces[FULL], report, "").name
+
+
+def panel_events(site, run, case, folder):
+    """Yield functions of one event of the left column, the lessons and the desk, and its fields."""
+    several, desk = SeveralHandlers(site), DeskHandlers(site)
+    files = []
+    for number in range(2):
+        picture().save(folder / f"{number}.png")
+        files.append(str(folder / f"{number}.png"))
+    named = read_lessons()
+    lessons, opening = LessonHandlers(site, named), OpenHandlers(site)
+    example = next(iter(site.stored.all))
+    brush = BrushHandlers(site)
+    yield lambda e: several.arrange(Sent(tuple(files)), e), {"order": [1, 0]}
+    yield lambda e: several.add(Sent(), None, run.name, e), {"example": example}
+    yield lambda e: opening.pick(e, REQUEST), {"example": example}
+    yield (
+        lambda e: lessons.begin_about(None, run.name, "what ?", None, e, REQUEST),
+        {"lesson": next(iter(named))},
+    )
+    yield (
+        lambda e: brush.choose(None, Sent(), "what ?", "embedded", run.name, e, REQUEST),
+        {"method": "fastv", "keep": 9},
+    )
+    yield lambda e: desk.force(e, REQUEST), {"run": case, "at": 0, "token": 7}
+    yield lambda e: desk.search(e, REQUEST), {"run": case, "kind": "either"}
+    yield lambda e: desk.mitigate(e, REQUEST), {"run": "no case"}
+    yield desk.open_run, {"run": case, "lane": -1}
+
+
 def events(site, run, made):
     """Yield functions of one event and what a browser would send."""
     maps, board = MapsHandlers(site, site.results), BoardHandlers(site)
@@ -173,6 +224,18 @@ def plain(text):
     return json.dumps(text, allow_nan=False, default=str)
 
 
+def sendable(found, sent):
+    """Fail unless Gradio can send what a handler returned: no letter is half, no number too long.
+
+    Gradio itself writes with orjson, which raises TypeError; nothing reaches the browser then.
+    """
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    try:
+        orjson.dumps(found, default=str, option=options)
+    except TypeError as error:
+        raise AssertionError(f"{error}: {sent!r:.300}") from error
+
+
 @pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.full_matrix)])
 def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch, caplog):
     monkeypatch.setattr(making, "saved", lambda make, format: b"drawn elsewhere")
@@ -184,12 +247,81 @@ def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch,
 
 
 @pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.full_matrix)])
-def test_events_return_a_sentence(site, run, made, share, caplog):
-    for handler, right in events(site, run, made):
+def test_events_return_a_sentence(site, run, made, case, share, caplog, tmp_path):
+    every = [*events(site, run, made), *panel_events(site, run, case, tmp_path)]
+    for handler, right in every:
         for sent in changed(right, share):
-            last(handler(event(sent)))
+            sendable(last(handler(event(sent))), sent)
             logged = [one for one in caplog.records if one.name == "components.error_text"]
             assert not logged, (sent, logged[0].getMessage())
+
+
+def test_every_event_of_the_page_is_among_them(site, run, made, case, tmp_path):
+    """Read from the page's own list: a new event is tried here, or this fails."""
+    every = [*events(site, run, made), *panel_events(site, run, case, tmp_path)]
+    tried = {name for handler, _ in every for name in called_by(handler)}
+    fields = {
+        one.fn.__qualname__
+        for one in build(site).fns.values()
+        if one.fn is not None and takes_fields(one.fn)
+    }
+    assert fields - tried == set()
+
+
+def called_by(handler):
+    """Return the names of the handlers that a function of `events` calls."""
+    if not isinstance(handler, types.FunctionType):
+        return {handler.__qualname__}
+    owners = [cell.cell_contents for cell in handler.__closure__ or ()]
+    names = handler.__code__.co_names
+    return {f"{type(one).__qualname__}.{name}" for one in owners for name in names}
+
+
+def takes_fields(handler):
+    """Return whether a handler gets fields that a browser sends, not inputs alone."""
+    named = inspect.signature(handler).parameters.values()
+    return any("EventData" in str(one.annotation) for one in named)
+
+
+# what a handler gets as inputs and a browser may send as anything that their component lets through
+ODD_NUMBERS = [None, -1, 0, 2.5, 33, 10**6, 10**300, float("nan"), float("inf"), True]
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS)
+def test_numbers_that_are_inputs_are_a_sentence(site, number, caplog, tmp_path):
+    film = write_animation(tmp_path / "film.gif", clock(3))
+    found = SeveralHandlers(site).sample(Sent((str(film),), film=True), number)
+    assert found[0] != found[-1] or found[-1]["kind"] == "bad"
+    picker, asked = PickerHandlers(site), types.SimpleNamespace(headers={}, query_params={})
+    assert picker.bound(number, "embedded", asked)[0]["kind"] == "bad"
+    given = read_given(frames=number), read_given(rate=number), read_given(times=[number])
+    assert all(one is None or one.endswith(".") for one in given)
+    assert not [one for one in caplog.records if one.name == "components.error_text"]
+
+
+def read_given(frames=0, rate=0, times=()):
+    """Return the sentence about frames that cannot be chosen so; None where they can."""
+    try:
+        read_files("film.mp4", frames, rate, list(times), [])
+    except InputError as error:
+        return str(error)
+
+
+MASKS = [
+    {"tokens": [0.5], "n": 36}, {"tokens": [36], "n": 36}, {"tokens": [0, 0], "n": 36},
+    {"tokens": list(range(40)), "n": 36}, {"tokens": [0], "n": 10**9}, {"tokens": [0], "n": 9},
+    {"tokens": "0", "n": 36}, {"tokens": [True], "n": 36}, {"tokens": [0], "n": 36.0},
+    {"tokens": [float("nan")], "n": 36}, {"tokens": {}, "n": 36}, {"tokens": [], "n": 36},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mask", MASKS, ids=range(len(MASKS)))
+def test_a_mask_of_the_brush_that_is_none_is_a_sentence_in_its_lane(site, run, mask, caplog):
+    sent = {"plans": [{"method": "by hand", "keep": 1, "options": {}, **mask}]}
+    compare = CompareHandlers(site).compare
+    shown = last(compare(None, None, "what ?", "embedded", run.name, event(sent), REQUEST))
+    plain(shown)
+    assert not [one for one in caplog.records if one.name == "components.error_text"]
 
 
 def test_what_must_hold_is_a_share(site, made):
