@@ -40,7 +40,13 @@ export const missingBaselines = (plans, n, catalogue, mitigations) => {
   if (!there.has(SMALLER) && catalogue.some((one) => one.name === SMALLER && !one.missing))
     found.push({ method: SMALLER, keep: keep || Math.max(1, Math.round(n / 4)), options: {} });
   if (!there.has(BLIND) && mitigations.some((one) => one.name === BLIND))
-    found.push({ method: "", keep: n, options: {}, mitigation: BLIND, mitigation_options: {} });
+    found.push({
+      method: "",
+      keep: Math.max(1, n),
+      options: {},
+      mitigation: BLIND,
+      mitigation_options: {},
+    });
   return found;
 };
 
