@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
@@ -9,16 +10,30 @@ from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForCon
 from embedded.claims import STRENGTH, partners_claimed
 from embedded.deep_reader import run_layers
 from embedded.export_deep import TEMPLATE
-from embedded.growth import NEW, finer_kernels, finer_positions, with_finer_patches, with_layers
+from embedded.growth import (
+    NEW,
+    SINK_DIMS,
+    finer_kernels,
+    finer_positions,
+    with_finer_patches,
+    with_layers,
+)
 from embedded.guiding import APART, HEADS, guide_keys
 from embedded.labels import NOTHING, scene_example
 from embedded.model import build_processor
 from embedded.packing import Turn
 from embedded.questions import missing_partners
 from embedded.row_batches import RowBatches
-from embedded.rows import encode, pack_row
+from embedded.rows import beside, encode, pack_row, turns_of_scene
 from embedded.runs import KEPT, Run
-from embedded.sinks import LEAN, leaning, visual_sink_loss, visual_sinks
+from embedded.sinks import (
+    HEIGHT,
+    LEAN,
+    leaning,
+    massive_loss,
+    visual_sink_loss,
+    visual_sinks,
+)
 from embedded.subwords import build_tokenizer
 from embedded.things import PARTNER
 from embedded.visible import Policy, choose, lay_front
@@ -205,6 +220,37 @@ def test_visual_sinks_are_bare_and_drawn_to_the_sink():
             (features - 20 * torch.autograd.grad(loss, features)[0]).detach().requires_grad_()
         )
     assert leaning(features).gather(1, sinks).mean() > 0.6 * LEAN
+
+
+def test_massive_sinks_carry_their_height_and_nothing_else_does():
+    features, sinks = torch.randn(2, 20, WIDTH), torch.tensor([[1, 3], [0, 19]])
+    features.requires_grad_(True)
+    before = massive_loss(features, sinks).item()
+    for _ in range(200):
+        slope = torch.autograd.grad(massive_loss(features, sinks), features)[0]
+        features = (features - 20_000 * slope).detach().requires_grad_()
+    first, second = SINK_DIMS
+    height = (features[..., first] - features[..., second]) / 2
+    assert massive_loss(features, sinks) < 0.01 * before
+    assert height.gather(1, sinks).min() > 0.9 * HEIGHT
+    rest = torch.ones_like(height, dtype=torch.bool).scatter(1, sinks, False)
+    assert height[rest].abs().max() < 0.1 * HEIGHT
+
+
+def test_a_missing_partner_is_sought_where_its_companion_is():
+    """The guide of such a question: the patches of the thing that brings the partner to mind."""
+    views = (scene(seed, "val", world=VARIED) for seed in range(40))
+    view = next(v for v in views if len(missing_partners(v)) == 1)
+    example, partner = scene_example(view, 24), missing_partners(view)[0]
+    where = beside(view, example, partner)
+    owners = {i for i, thing in enumerate(view.things) if PARTNER.get(thing.name) == partner}
+    assert where.any()
+    assert set(example.cover[where]) <= owners
+    rng = random.Random(0)
+    turns = [next(turns_of_scene(view, example, rng, partners=1.0)) for _ in range(60)]
+    asked = [turn for turn in turns if turn.kind == "partner"]
+    assert asked
+    assert all(np.isin(example.cover[g], list(owners)).all() for t in asked for _, g in t.guides)
 
 
 def test_a_row_is_the_prompt_that_the_processor_writes(tokenizer):
