@@ -3,7 +3,7 @@
 Rank correlation (Spearman) of every importance score with leave-one-block-out and with Shapley
 values of the same blocks, by real removal, over questions about held-out scenes: the maps of all
 analyses, and the scores by which methods choose. Scores per token are summed over the tokens of a
-block. About seven minutes on one core.
+block.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 import tokviz
+from benchmarks.measured_model import add_model, as_typed, facts, scenes
 from benchmarks.table import machine
-from embedded.evaluate import held_out
 from embedded.questions import Question, ask_place
 from embedded.world import Scene
 from tokviz.analysis import ANALYSES, Result, analyse
@@ -33,12 +33,13 @@ from tokviz.reduction import METHODS
 from tokviz.trace import Trace
 
 DOCS = Path(__file__).parents[1] / "docs/agreement.md"
-SIDE = 3
+ACROSS = 4
+"""Blocks along the longer side of the grid, at least."""
 SAMPLES = 4
 """Sampled orders in each half of the Shapley values."""
-KEEP = 36
-"""Budget that methods are asked for; their scores hardly depend on it."""
-QUESTIONS = 50
+SHARE = 4
+"""Methods are asked to keep one token in so many; their scores hardly depend on it."""
+QUESTIONS = 25
 
 Read = Callable[[Trace, Result], np.ndarray]
 
@@ -59,13 +60,11 @@ def answer_words(trace: Trace, result: Result) -> np.ndarray:
     return result["peak"].values[mine].mean(0)
 
 
-SCORES: dict[str, tuple[str, dict[str, Any], Read]] = {
+Score = tuple[str, dict[str, Any], Read]
+SCORES: dict[str, Score] = {
     "Token Activation Map": ("tam", {}, over_answer),
     "the same, interference left in": ("tam", {"without_interference": False}, over_answer),
     "attention, all layers": ("attention", {}, over_answer),
-    "attention, layer 0": ("attention", {"layer": 0}, over_answer),
-    "attention, layer 2": ("attention", {"layer": 2}, over_answer),
-    "attention, layer 5 (the last)": ("attention", {"layer": 5}, over_answer),
     "attention times value length": ("attention_values", {}, over_answer),
     "attention against a general prompt": ("relative_attention", {}, over_answer),
     "localization heads": ("localization_heads", {}, over_answer),
@@ -81,26 +80,46 @@ SCORES: dict[str, tuple[str, dict[str, Any], Read]] = {
     "norm after the tower": ("registers", {}, norms),
 }
 """Name of a score -> the analysis, its options, and which of its arrays."""
+WITH_SINKS: dict[str, Score] = {
+    "attention without sinks": ("attention_without_sinks", {}, over_answer),
+}
+"""Scores that only a model with sink dimensions has."""
+SINK_MAPS = ("sinks", "sink_stability")
+"""Maps of what sinks are, not of what is important."""
 REFERENCES = ("leave_out", "shapley")
-NOT_HERE = ("sinks", "sink_stability", "attention_without_sinks", "decode_sets")
-"""Maps that this model has none of: no sink dimension was found in it, and no method of these runs
-chooses anew for each word."""
+NOT_HERE = ("decode_sets",)
+"""No method of these runs chooses anew for each word."""
 ORACLE = "relevance"
 """A method that chooses by an analysis which is in the table already."""
 
 
+def scores_of(layers: int, sinks: bool) -> dict[str, Score]:
+    """Return the scores of a model: with single layers of it, and without its sinks if it has any.
+
+    The layers are the first, the third (where FastV decides), the middle and the last one.
+    """
+    found = {}
+    for layer in sorted({0, min(2, layers - 1), layers // 2, layers - 1}):
+        last = " (the last)" if layer == layers - 1 else ""
+        found[f"attention, layer {layer}{last}"] = ("attention", {"layer": layer}, over_answer)
+    return SCORES | found | (WITH_SINKS if sinks else {})
+
+
 def analysis_scores(trace: Trace, further: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the maps of all analyses, one number per visual token."""
-    for title, (name, options, read) in SCORES.items():
+    sinks = all(name in trace and len(trace[name]) for name in ("sink_phi", "sink_dims"))
+    scores = scores_of(int(trace.model["layers"]), sinks)
+    for title, (name, options, read) in scores.items():
         asked = {key: further[key] for key in ANALYSES[name].asks}
         yield title, read(trace, analyse(name, trace, runs=asked, **options))
 
 
 def method_scores(vlm: Any, image: Any, prompt: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the scores that methods choose by, where they have one for every visual token."""
-    plans = {name: plan(name, KEEP) for name in METHODS if name != ORACLE}
     with vlm.guarded():
         prepared = vlm.prepare(image, prompt)
+        keep = max(prepared.asked.layout.n // SHARE, 1)
+        plans = {name: plan(name, keep) for name in METHODS if name != ORACLE}
         vision = vlm.encode(prepared, list(plans.values()), Capture.nothing())
         for name, chosen in plans.items():
             try:
@@ -125,18 +144,30 @@ def by_block(values: np.ndarray, block: np.ndarray) -> np.ndarray:
     return np.bincount(block[there], np.asarray(values, np.float64)[there])
 
 
+def side_of(vlm: Any, image: Any, prompt: str) -> int:
+    """Return the side of a block in tokens: 3 on a grid of 12 x 12, 6 on one of 24 x 24."""
+    tile = vlm.prepare(image, prompt).asked.layout.tiles[0]
+    return max(max(tile.rows, tile.cols) // ACROSS, 1)
+
+
 def compare(vlm: Any, image: Any, prompt: str) -> dict[str, list[float]]:
     """Return score -> its correlation with each reference, for one question."""
-    trace = vlm.answer(image, prompt, None, 16, Capture.holding(("lens_ids",)))
-    further = vlm.further_runs(image, prompt, trace).supply(
-        ("score", "maps", "gradients", "forward", "features")
+    trace = vlm.answer(
+        image,
+        prompt,
+        None,
+        16,
+        Capture.holding(("lens_ids",)),
     )
-    given = {"score": further["score"]}
-    left_out = analyse("leave_out", trace, runs=given, side=SIDE)["blocks"].values
-    sampled = partial(analyse, "shapley", trace, runs=given, side=SIDE, samples=SAMPLES)
+    names = [name for name, *_ in (*SCORES.values(), *WITH_SINKS.values())]
+    asks = {ask for name in names for ask in ANALYSES[name].asks}
+    further = vlm.further_runs(image, prompt, trace).supply({"score", *asks})
+    given, side = {"score": further["score"]}, side_of(vlm, image, prompt)
+    left_out = analyse("leave_out", trace, runs=given, side=side)["blocks"].values
+    sampled = partial(analyse, "shapley", trace, runs=given, side=side, samples=SAMPLES)
     halves = [sampled(seed=seed)["blocks"].values for seed in (0, 1)]
     shapley = np.mean(halves, 0)
-    block = block_numbers(trace.layout, SIDE)
+    block = block_numbers(trace.layout, side)
     found = {"Shapley, one half of the orders with the other": [np.nan, spearman(*halves)]}
     found["leave-one-out itself"] = [1.0, spearman(left_out, shapley)]
     rng = np.random.default_rng(0)
@@ -148,13 +179,13 @@ def compare(vlm: Any, image: Any, prompt: str) -> dict[str, list[float]]:
     return found
 
 
-def place_questions(count: int) -> Iterator[tuple[Scene, Question]]:
+def place_questions(vlm: Any, count: int) -> Iterator[tuple[Scene, Question]]:
     """Yield held-out scenes with a question where something is."""
-    for view in held_out(count * 3):
+    for view in scenes(vlm, count * 3):
         question = ask_place(view, random.Random(view.seed))
         if question is not None and count > 0:
             count -= 1
-            yield view, question
+            yield view, as_typed(question)
 
 
 def cell(values: np.ndarray) -> str:
@@ -187,23 +218,34 @@ def shown(score: str) -> str:
     return marked(score.strip("`")) if score.startswith("`") else score
 
 
-def page(questions: int) -> str:
+def missing(vlm: Any) -> str:
+    """Return which maps have no row, and why."""
+    names = NOT_HERE if vlm.sink_dims else (*NOT_HERE, *SINK_MAPS, "attention_without_sinks")
+    why = "no method of these runs chooses anew for each word"
+    why += "" if vlm.sink_dims else ", and this model has no sink dimensions"
+    told = f"`{'` and `'.join(names)}` have no row: {why}." if names else ""
+    return told + (" `sinks` and `sink_stability` tell what a sink is." if vlm.sink_dims else "")
+
+
+def page(vlm: Any, questions: int) -> str:
     """Measure; return docs/agreement.md."""
-    vlm = tokviz.load("embedded")
     found: dict[str, list[list[float]]] = {}
-    blocks = 0
-    for view, question in place_questions(questions):
+    blocks = side = n = 0
+    for view, question in place_questions(vlm, questions):
         for name, pair in compare(vlm, view.image, question.text).items():
             found.setdefault(name, []).append(pair)
-        blocks = blocks or block_count(vlm.prepare(view.image, question.text).asked.layout, SIDE)
+        if not blocks:
+            side = side_of(vlm, view.image, question.text)
+            layout = vlm.prepare(view.image, question.text).asked.layout
+            blocks, n = block_count(layout, side), layout.n
     return "\n".join(
         [
             "# Do importance scores agree with what removal shows?",
             "",
-            "`python -m benchmarks.agreement --write` writes this page. Spearman's rank",
-            f"correlation over {blocks} blocks of {SIDE} × {SIDE} visual tokens, mean and 95 %",
-            f'interval over {questions} questions ("where is the ...?") about held-out scenes,',
-            "embedded model. Removal is real: the blocks' tokens do not enter the language model.",
+            f"`python -m benchmarks.agreement --write` writes this page. Measured on {facts(vlm)}.",
+            f"Spearman's rank correlation over {blocks} blocks of {side} × {side} visual tokens,",
+            f'mean and 95 % interval over {questions} questions ("Where is the ...?") about',
+            "held-out scenes. Removal is real: the blocks' tokens do not enter the language model.",
             f"Shapley values are means over {2 * SAMPLES} sampled orders; how well one half of",
             "them agrees with the other says how much of a low number is their noise.",
             "",
@@ -211,8 +253,8 @@ def page(questions: int) -> str:
             "whose attention was taught to mark things (see",
             "[its card](../assets/model/README.md)); on other models it",
             "has to be measured again. Rows in `type` are the scores by which methods choose,",
-            f"at {KEEP} tokens; methods that score only what they keep have none.",
-            f"`{'` and `'.join(NOT_HERE)}` have no row: this model has no sink dimensions.",
+            f"at {max(n // SHARE, 1)} tokens; methods that score only what they keep have none.",
+            missing(vlm),
             "",
             table(found),
             "",
@@ -225,10 +267,11 @@ def page(questions: int) -> str:
 def main() -> None:
     """Print the page; with --write put it into docs/."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__)
+    add_model(parser)
     parser.add_argument("--questions", type=int, default=QUESTIONS, help=f"default: {QUESTIONS}")
     parser.add_argument("--write", action="store_true", help="write docs/agreement.md")
     arguments = parser.parse_args()
-    text = page(arguments.questions)
+    text = page(tokviz.load(arguments.model), arguments.questions)
     print(text)
     if arguments.write:
         DOCS.write_text(text, encoding="utf-8")

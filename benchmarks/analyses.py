@@ -1,6 +1,6 @@
 """What does each analysis cost? ``python -m benchmarks.analyses [--write]``
 
-Every analysis of one answer of 20 tokens on the embedded model, by itself from the finished run;
+Every analysis of one answer of 20 tokens, by itself from the finished run;
 the Token Activation Map against its full-vocabulary form at a large model's shape; the memory of
 the stored rows. --write puts the tables into docs/analyses_cost.md. About two minutes on two cores.
 """
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 import tokviz
+from benchmarks.measured_model import DESCRIBE, add_model, facts, scenes
 from benchmarks.table import machine
-from embedded.evaluate import held_out
 from tokviz.analysis import ANALYSES, analyse
 from tokviz.analysis.rank_filter import rank_gaussian_filter
 from tokviz.capture import Capture
@@ -30,7 +30,7 @@ from tokviz.trace.to_file import layout_arrays
 
 PAGE = Path(__file__).parents[1] / "docs/analyses_cost.md"
 EXAMPLES = Path(__file__).parents[1] / "assets/examples"
-QUESTION, TOKENS = "describe the image .", 20
+TOKENS = 20
 SAMPLING = ("leave_out", "shapley")
 """Analyses that run the model again for many sets of tokens; left out of the total."""
 ROUNDS = 3
@@ -77,13 +77,12 @@ def timed(work: Callable[[], Any], rounds: int) -> float:
     return statistics.median(found)
 
 
-def analysis_lines(rounds: int) -> tuple[list[str], Trace]:
+def analysis_lines(vlm: Any, rounds: int) -> tuple[list[str], Trace]:
     """Measure every analysis; return the table's lines, and the run that they are about."""
-    vlm = tokviz.load("embedded")
-    image = next(view.image for view in held_out(30) if len(view.things) >= 4)
+    image = next(view.image for view in scenes(vlm, 30) if len(view.things) >= 4)
 
     def run() -> Trace:
-        return vlm.answer(image, QUESTION, None, TOKENS, Capture.everything())
+        return vlm.answer(image, DESCRIBE, None, TOKENS, Capture.everything())
 
     trace = run()
     seconds = {"run": timed(run, rounds)}
@@ -94,12 +93,12 @@ def analysis_lines(rounds: int) -> tuple[list[str], Trace]:
         what = EXAMPLES if "folder" in entry.asks else image
 
         def work(name: str = name, what: Any = what) -> None:
-            vlm.analyse(name, what, QUESTION, trace=trace)
+            vlm.analyse(name, what, DESCRIBE, trace=trace)
 
         try:
             seconds[name] = timed(work, 1 if name in SAMPLING else rounds)
-        except MissingSignal:
-            lines.append(f"| `{name}` | not here: the model has no sink dimensions | |")
+        except MissingSignal as error:
+            lines.append(f"| `{name}` | not here: {error} | |")
             continue
         count = len(list(EXAMPLES.glob("*.png"))) if what is EXAMPLES else forwards(entry, trace)
         lines.append(f"| `{name}` | {seconds[name]:.3f} | {count} |")
@@ -170,7 +169,7 @@ def memory_lines(trace: Trace) -> Iterator[str]:
     """Return what the stored rows take, of the measured run and at two large shapes."""
     layers, heads = int(trace.model["layers"]), int(trace.model["heads"])
     s = len(trace.prompt_tokens)
-    own = Shape("embedded, this run", layers, heads, trace.n, s + trace.t - 1, trace.t)
+    own = Shape("this run", layers, heads, trace.n, s + trace.t - 1, trace.t)
     for shape in (own, *SHAPES):
         stored = trace["attention"].nbytes if shape is own else stored_bytes(shape)
         whole = whole_bytes(shape)
@@ -180,9 +179,9 @@ def memory_lines(trace: Trace) -> Iterator[str]:
         )
 
 
-def page(rounds: int, vocabulary: int) -> str:
+def page(vlm: Any, rounds: int, vocabulary: int) -> str:
     """Measure everything; return docs/analyses_cost.md."""
-    lines, trace = analysis_lines(rounds)
+    lines, trace = analysis_lines(vlm, rounds)
     return "\n".join(
         [
             "# What analyses cost",
@@ -192,6 +191,7 @@ def page(rounds: int, vocabulary: int) -> str:
             "",
             "## Each analysis on the embedded model",
             "",
+            f"Measured on {facts(vlm)}.",
             f"One picture, an answer of {trace.t} tokens, {trace.n} visual tokens. Each analysis",
             f"starts from the finished run, default options, median of {rounds} rounds (the two",
             "that try many sets of tokens: once). *Forwards* are passes of the model beyond the",
@@ -234,11 +234,12 @@ def page(rounds: int, vocabulary: int) -> str:
 def main() -> None:
     """Print the page; with --write put it into docs/."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.analyses", description=__doc__)
+    add_model(parser)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"default: {ROUNDS}")
     parser.add_argument("--vocabulary", type=int, default=TAM_VOCABULARY, help="of the TAM rows")
     parser.add_argument("--write", action="store_true", help="write docs/analyses_cost.md")
     arguments = parser.parse_args()
-    text = page(arguments.rounds, arguments.vocabulary)
+    text = page(tokviz.load(arguments.model), arguments.rounds, arguments.vocabulary)
     print(text)
     if arguments.write:
         PAGE.write_text(text, encoding="utf-8")

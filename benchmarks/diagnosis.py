@@ -20,8 +20,9 @@ import numpy as np
 
 import tokviz
 from benchmarks.batched import Spoken, answers
+from benchmarks.measured_model import add_model, as_typed, facts, scenes
 from benchmarks.rows import wilson
-from embedded.evaluate import FIRST, ask_all, held_out
+from embedded.evaluate import FIRST, ask_all
 from embedded.questions import Question
 from tokviz.capture import Capture
 from tokviz.examine.diagnosis import CARRIED, FIGURES, UNSURE, Report, claims
@@ -33,7 +34,7 @@ DOCS = Path(__file__).parents[1] / "docs/diagnosis.md"
 CHOOSING = range(FIRST, FIRST + 100)
 """Scenes on which the rule was chosen."""
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-CHUNK, NEW_TOKENS = 25, 64
+CHUNK, NEW_TOKENS = 25, 96
 ROUNDING = 1e-4
 """Probabilities from a batch and from a single run may differ by this."""
 
@@ -62,12 +63,13 @@ def mark(vlm: Any, numbers: Sequence[int]) -> Iterator[Marked]:
     """Ask every scene one question of each kind."""
     for start in range(0, len(numbers), CHUNK):
         part = numbers[start : start + CHUNK]
-        scenes = held_out(len(part), part[0])
-        rows, asked = ask_all(scenes)
+        views = scenes(vlm, len(part), part[0])
+        rows, asked = ask_all(views)
+        asked = [as_typed(one) for one in asked]
         with vlm.guarded():
             prefill_inputs = []
             for row, question in zip(rows, asked, strict=True):
-                prepared = vlm.prepare(scenes[row].image, question.text)
+                prepared = vlm.prepare(views[row].image, question.text)
                 vision = vlm.encode(prepared, [None], Capture.nothing())
                 prefill_inputs.append(
                     make_prefill_input(vlm.family, vlm.model, prepared, vision, Plan(()))
@@ -75,7 +77,7 @@ def mark(vlm: Any, numbers: Sequence[int]) -> Iterator[Marked]:
             said = answers(vlm, prefill_inputs, NEW_TOKENS)
         for row, question, one in zip(rows, asked, said, strict=True):
             right = one.text.strip() == question.answer
-            yield Marked(scenes[row].seed, question, right, least_sure(one))
+            yield Marked(views[row].seed, question, right, least_sure(one))
 
 
 def counts(marked: Sequence[Marked], threshold: float) -> dict[str, int]:
@@ -107,7 +109,7 @@ def controls(vlm: Any, marked: Sequence[Marked], sample: int) -> dict[str, dict[
     for name, group in groups.items():
         flags = []
         for one in group:
-            (view,) = held_out(1, one.scene)
+            (view,) = scenes(vlm, 1, one.scene)
             report = tokviz.diagnose(vlm, view.image, one.question.text)
             differ = bool(report.flagged) != (one.least < UNSURE)
             if differ and abs(one.least - UNSURE) > ROUNDING:
@@ -192,9 +194,9 @@ def page(measured: dict[str, Any]) -> str:
             "# How often is the flag of `tokviz.diagnose` right?",
             "",
             "`python -m benchmarks.diagnosis --write` writes this page, and the counts that every",
-            "report and the hallucination desk quote. Embedded model only; on another model it has",
-            "to be measured again. An answer counts as flagged when one of its words is. Brackets",
-            "are 95 % intervals.",
+            f"report and the hallucination desk quote. Measured on {measured['model']};",
+            "on another model it has to be measured again. An answer counts as flagged when one of",
+            "its words is. Brackets are 95 % intervals.",
             "",
             "The rule: a word that claims something (no article, no full stop) is flagged when its",
             f"probability is under {UNSURE}. That threshold has the best F1 on the choosing scenes",
@@ -211,13 +213,15 @@ def page(measured: dict[str, Any]) -> str:
 def main() -> None:
     """Print the page; with --write put counts and page into the repository."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.diagnosis", description=__doc__)
+    add_model(parser)
     parser.add_argument("--scenes", type=int, default=500, help="held-out scenes (default: 500)")
     parser.add_argument("--sample", type=int, default=60, help="right answers to report on")
     parser.add_argument("--write", action="store_true", help="write the page and the counts")
     arguments = parser.parse_args()
-    vlm = tokviz.load("embedded")
+    vlm = tokviz.load(arguments.model)
     first = CHOOSING[-1] + 1
     measured = {
+        "model": str(facts(vlm)),
         "unsure": UNSURE,
         "choosing": figures(vlm, CHOOSING, arguments.sample),
         "held_out": figures(vlm, range(first, first + arguments.scenes), arguments.sample),

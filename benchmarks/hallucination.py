@@ -1,4 +1,4 @@
-"""POPE and CHAIR of the embedded model, with all visual tokens and with few.
+"""POPE and CHAIR of a model, with all visual tokens and with few.
 
 ``python -m benchmarks.hallucination [--scenes N] [--write]`` asks about held-out scenes whether a
 thing is there, one that is and one that is not, chosen as POPE's three splits do; then it has every
@@ -15,27 +15,40 @@ import numpy as np
 
 import tokviz
 from benchmarks.batched import answers
-from benchmarks.mitigations import METHOD, RESAMPLES, asked, by_scene, interval, resampled, scored
+from benchmarks.measured_model import DESCRIBE, add_model, facts, scenes
+from benchmarks.mitigations import (
+    METHOD,
+    PARTNER,
+    RESAMPLES,
+    asked,
+    by_scene,
+    interval,
+    resampled,
+    scored,
+)
 from benchmarks.table import machine
-from embedded.evaluate import FIRST, held_out
+from embedded.evaluate import FIRST
 from embedded.things import NAMES, plural
 from embedded.world import Scene
 from tokviz.capture import Capture
 from tokviz.catalog import POLICIES
-from tokviz.evaluation import ChairScores, ObjectList, chair
+from tokviz.evaluation import SPLITS, ChairScores, ObjectList, chair
 from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.plans import Plan, plan
 
 PAGE = Path(__file__).parents[1] / "docs/hallucination.md"
-SCENES, CHUNK = 200, 25
-BUDGETS = (144, 36, 16, 8)
-DESCRIBE, MOST_TOKENS = "describe the image .", 64
+SCENES, CHUNK = 100, 25
+SHARES = (1, 4, 9, 18)
+"""Budgets: all tokens, a quarter, a ninth, an eighteenth of them."""
+MOST_TOKENS = 96
 OBJECTS = ObjectList.from_lines(f"{name}, {plural(name)}" for name in NAMES)
 
 
-def said(vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int, new_tokens: int) -> list[str]:
-    """Return the greedy answers to (picture, question) pairs with `keep` visual tokens."""
-    chosen, found = Plan(()) if keep == BUDGETS[0] else plan(METHOD, keep), []
+def said(
+    vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int | None, new_tokens: int
+) -> list[str]:
+    """Return the greedy answers to (picture, question) pairs; `keep` None = all visual tokens."""
+    chosen, found = Plan(()) if keep is None else plan(METHOD, keep), []
     for start in range(0, len(pairs), CHUNK):
         with vlm.guarded():
             prefill_inputs = []
@@ -49,12 +62,13 @@ def said(vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int, new_tokens: int)
     return found
 
 
-def pope_lines(vlm: Any, scenes: int) -> Iterator[str]:
+def pope_lines(vlm: Any, count: int, budgets: Sequence[int]) -> Iterator[str]:
     """Yield one row per split and budget, resampled over whole scenes."""
-    questions, images = asked(scenes)
+    questions, images = asked(vlm, count, [*SPLITS, PARTNER])
     keys = sorted({(q.image, q.text) for some in questions.values() for q in some})
-    for keep in BUDGETS:
-        texts = said(vlm, [(images[image], text) for image, text in keys], keep, 1)
+    for keep in budgets:
+        pairs = [(images[image], text) for image, text in keys]
+        texts = said(vlm, pairs, None if keep == budgets[0] else keep, 1)
         told = dict(zip(keys, texts, strict=True))
         for split, some in questions.items():
             groups = by_scene(some)
@@ -64,15 +78,16 @@ def pope_lines(vlm: Any, scenes: int) -> Iterator[str]:
                 f"{100 * getattr(whole, name):.1f} ({interval([getattr(d, name) for d in draws])})"
                 for name in ("accuracy", "precision", "recall", "f1", "yes_ratio")
             ]
-            yield f"| {split} | {keep} | {policy(keep)} | {' | '.join(cells)} |"
+            yield f"| {split} | {keep} | {policy(keep == budgets[0])} | {' | '.join(cells)} |"
 
 
-def chair_lines(vlm: Any, views: Sequence[Scene]) -> Iterator[str]:
+def chair_lines(vlm: Any, views: Sequence[Scene], budgets: Sequence[int]) -> Iterator[str]:
     """Yield one row per budget, resampled over scenes."""
     there = [{thing.name for thing in view.things} for view in views]
     picks = np.random.default_rng(0).integers(0, len(views), (RESAMPLES, len(views)))
-    for keep in BUDGETS:
-        texts = said(vlm, [(view.image, DESCRIBE) for view in views], keep, MOST_TOKENS)
+    for keep in budgets:
+        pairs = [(view.image, DESCRIBE) for view in views]
+        texts = said(vlm, pairs, None if keep == budgets[0] else keep, MOST_TOKENS)
         whole = chair(texts, there, OBJECTS)
         each = [chair([text], [names], OBJECTS) for text, names in zip(texts, there, strict=True)]
         draws = [added([each[i] for i in pick]) for pick in picks]
@@ -80,12 +95,12 @@ def chair_lines(vlm: Any, views: Sequence[Scene]) -> Iterator[str]:
             lambda s: s.chair_i, lambda s: s.chair_s, lambda s: s.recall,
         )  # fmt: skip
         cells = [f"{100 * of(whole):.1f} ({interval([of(d) for d in draws])})" for of in shares]
-        yield f"| {keep} | {policy(keep)} | {whole.mentions} | {' | '.join(cells)} |"
+        yield f"| {keep} | {policy(keep == budgets[0])} | {whole.mentions} | {' | '.join(cells)} |"
 
 
-def policy(keep: int) -> str:
+def policy(whole: bool) -> str:
     """Return which position ids the visual tokens had: their own, or as FasterVLM leaves them."""
-    return POLICIES["keep" if keep == max(BUDGETS) else tokviz.METHODS[METHOD].positions]
+    return POLICIES["keep" if whole else tokviz.METHODS[METHOD].positions]
 
 
 def added(scores: Sequence[ChairScores]) -> ChairScores:
@@ -94,27 +109,31 @@ def added(scores: Sequence[ChairScores]) -> ChairScores:
     return ChairScores(*(sum(getattr(one, name) for one in scores) for name in names))
 
 
-def page(scenes: int) -> str:
+def page(vlm: Any, count: int) -> str:
     """Measure; return docs/hallucination.md."""
-    vlm = tokviz.load("embedded")
+    model = facts(vlm)
+    budgets = [max(model.tokens // share, 1) for share in SHARES]
     return "\n".join(
         [
             "# POPE and CHAIR of the embedded model",
             "",
-            "`python -m benchmarks.hallucination --write` writes this page. Held-out scenes",
-            f"{FIRST} to {FIRST + scenes - 1}, greedy decoding; with fewer visual tokens FasterVLM",
-            "chooses them. Brackets hold the middle 95 % of 1,000 resamplings of whole scenes.",
+            f"`python -m benchmarks.hallucination --write` writes this page. Measured on {model}:",
+            f"held-out scenes {FIRST} to {FIRST + count - 1}, greedy decoding; with fewer visual",
+            "tokens FasterVLM chooses them. Brackets hold the middle 95 % of 1,000 resamplings of",
+            "whole scenes.",
             "What mitigations change is [another page](mitigations.md).",
             "",
             "## POPE",
             "",
             "Two questions per scene and split: a thing that is there, and one that is not, drawn",
             "at random, among the most frequent (popular), or among those that most often come",
-            "with what is there (adversarial). The official reading of the answer. In per cent.",
+            "with what is there (adversarial). *Missing partner* asks only where the companion of",
+            "a thing is absent: for that companion, and for the thing itself. The official reading",
+            "of the answer. In per cent.",
             "",
             "| Split | Tokens | Position ids | Accuracy | Precision | Recall | F1 | Yes |",
             "| --- | ---: | --- | --- | --- | --- | --- | --- |",
-            *pope_lines(vlm, scenes),
+            *pope_lines(vlm, count, budgets),
             "",
             "## CHAIR",
             "",
@@ -124,7 +143,7 @@ def page(scenes: int) -> str:
             "",
             "| Tokens | Position ids | Mentions | CHAIR_i | CHAIR_s | Recall |",
             "| ---: | --- | ---: | --- | --- | --- |",
-            *chair_lines(vlm, held_out(scenes)),
+            *chair_lines(vlm, scenes(vlm, count), budgets),
             "",
             f"Machine: {machine()}.",
             "",
@@ -135,10 +154,11 @@ def page(scenes: int) -> str:
 def main() -> None:
     """Print the page; with --write put it into docs/."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hallucination", description=__doc__)
+    add_model(parser)
     parser.add_argument("--scenes", type=int, default=SCENES, help=f"default: {SCENES}")
     parser.add_argument("--write", action="store_true", help="write docs/hallucination.md")
     arguments = parser.parse_args()
-    text = page(arguments.scenes)
+    text = page(tokviz.load(arguments.model), arguments.scenes)
     print(text)
     if arguments.write:
         PAGE.write_text(text, encoding="utf-8")

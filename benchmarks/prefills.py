@@ -20,6 +20,7 @@ import numpy as np
 
 import tokviz
 from benchmarks.engine import picture, random_llava
+from benchmarks.measured_model import add_model, facts
 from benchmarks.table import machine
 from tokviz.capture import Capture
 from tokviz.cost import tokens_seen
@@ -138,17 +139,19 @@ def main() -> None:
     """Measure all removing methods and write the rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prefills", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--small", action="store_true", help="the embedded model itself")
+    add_model(parser)
+    parser.add_argument(
+        "--random", action="store_true", help="a larger one of random weights in its place"
+    )
     parser.add_argument("--only", nargs="*", choices=sorted(METHODS), help="these methods alone")
     parser.add_argument("--rows", type=Path, default=ROWS, help="where the rows are written")
     arguments = parser.parse_args()
-    vlm = tokviz.load("embedded")
-    vlm = vlm if arguments.small else random_llava(vlm)
+    vlm = tokviz.load(arguments.model)
+    vlm = random_llava(vlm) if arguments.random else vlm
     names = arguments.only or sorted(name for name, entry in METHODS.items() if entry.removes)
     n = ask(vlm, picture(), None).n
     rows, n = measure(vlm, names, max(n // 4, 1), arguments.rounds)
-    size = f"{vlm.name}, {vlm.info['parameters'] / 1e6:.1f} M parameters"
-    shared = Conditions(n, max(n // 4, 1), arguments.rounds, size, machine())
+    shared = Conditions(n, max(n // 4, 1), arguments.rounds, str(facts(vlm)), machine())
     lines = [json.dumps(asdict(one), ensure_ascii=False) for one in (shared, *rows)]
     arguments.rows.write_text("\n".join(lines) + "\n", encoding="utf-8")
     for one in rows:

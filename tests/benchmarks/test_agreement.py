@@ -26,9 +26,16 @@ def test_blocks_add_up_their_tokens_and_leave_out_the_rest():
 def test_methods_give_their_own_scores():
     """FasterVLM chooses by [CLS] attention, which is an analysis too."""
     vlm = tokviz.load("embedded")
-    view, question = next(agreement.place_questions(1))
+    view, question = next(agreement.place_questions(vlm, 1))
     scores = dict(agreement.method_scores(vlm, view.image, question.text))
     trace = vlm.answer(view.image, question.text, None, 1)
     cls = tokviz.analyse("cls_attention", trace).values
     np.testing.assert_allclose(scores["`fastervlm`"], cls, atol=1e-3)
     assert {"`fastv`", "`norm`", "`centre`"} <= set(scores)
+
+
+def test_scores_name_the_layers_of_the_model():
+    small, deep = (set(agreement.scores_of(layers, False)) for layers in (6, 12))
+    assert {"attention, layer 5 (the last)", "attention, layer 3"} <= small
+    assert {"attention, layer 11 (the last)", "attention, layer 6"} <= deep
+    assert "attention without sinks" in agreement.scores_of(12, True)

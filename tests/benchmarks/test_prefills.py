@@ -36,7 +36,7 @@ def test_a_first_reading_is_a_decision_and_no_part_of_the_prefill():
 def test_one_command_writes_a_row_for_every_method_asked_for(tmp_path, monkeypatch, capsys):
     rows = tmp_path / "rows.jsonl"
     names = ["fastv", "globalcom2", "uniform"]
-    arguments = ["m", "--small", "--rounds", "1", "--rows", str(rows), "--only", *names]
+    arguments = ["m", "--rounds", "1", "--rows", str(rows), "--only", *names]
     monkeypatch.setattr("sys.argv", arguments)
     monkeypatch.setattr(prefills, "LENGTHS", 3)
     prefills.main()

@@ -91,7 +91,7 @@ def test_what_users_are_told_about_the_flag_is_what_was_measured():
 def test_a_batch_is_as_sure_of_its_words_as_a_single_run():
     vlm = tokviz.load("embedded")
     (first, *_) = measured.mark(vlm, range(1000, 1001))
-    (view,) = measured.held_out(1, 1000)
+    (view,) = measured.scenes(vlm, 1, 1000)
     report = tokviz.diagnose(vlm, view.image, first.question.text)
     least = min(w.probability for w in report.words if measured.claims(w.text))
     assert first.least == pytest.approx(least, abs=1e-5)
