@@ -29,12 +29,13 @@ def bench(vlm, count, *names):
 @pytest.mark.parametrize("name", ["fastervlm", "prumerge", "dymu"])
 def test_both_policies_answer_as_the_engine_does_alone(vlm, name):
     """Plain removal, a method that leaves a different count for each picture, one that unmerges."""
-    found = bench(vlm, 4, name).outside(name, 16)
+    made = bench(vlm, 4, name)
+    found = made.outside(name, 16)
     assert list(found) == ["keep", "repack"]
     for policy, answers in found.items():
         chosen = tokviz.plan(name, 16, policy)
         alone = [
-            vlm.answer([image], text, chosen, 4, Capture.nothing()).answer
+            vlm.answer([image], text, chosen, made.new_tokens, Capture.nothing()).answer
             for image, text, _ in questions.scene_questions(vlm, 4)
         ]
         assert [one.text for one in answers] == alone

@@ -42,11 +42,12 @@ def test_one_command_writes_a_row_for_every_method_asked_for(tmp_path, monkeypat
     prefills.main()
     capsys.readouterr()
     shared, *found = map(json.loads, rows.read_text().splitlines())
-    assert (shared["n"], shared["keep"]) == (144, 36)
+    keep = shared["keep"]
+    assert keep == shared["n"] // 4
     assert [row["method"] for row in found] == names
     assert found[1]["error"].startswith("GlobalCom² needs an image with a thumbnail")
-    assert all(row["of_limit"] > 0 and row["left"] == 36 for row in (found[0], found[2]))
+    assert all(row["of_limit"] > 0 and row["left"] == keep for row in (found[0], found[2]))
     monkeypatch.setattr(prefill_page, "ROWS", rows)
     page = prefill_page.page()
-    assert "| `fastv` | inside the language model | 36 |" in page
+    assert f"| `fastv` | inside the language model | {keep} |" in page
     assert "- `globalcom2`: GlobalCom² needs" in page
