@@ -159,7 +159,11 @@ def read_files(image: str | None, frames: Any, rate: Any, times: Any, more: Any)
         InputError: frames that cannot be chosen so, too many files, or a film among pictures.
     """
     paths = [path for path in (image, *(more or ())) if path]
-    chosen = {"frames": _whole(frames) or None, "rate": rate or None, "times": times or None}
+    chosen: dict[str, Any] = {
+        "frames": _whole(frames) or None,
+        "rate": rate or None,
+        "times": times or None,
+    }
     if any(one is not None for one in chosen.values()):
         frame_request(**chosen)
         if len(paths) > 1:

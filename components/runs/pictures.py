@@ -45,7 +45,7 @@ class Sent:
 
     paths: tuple[str, ...] = ()
     film: bool = False
-    frames: float | None = None
+    frames: int | None = None
     "Frames of a film, evenly spread; None = the default, or as one of the next two says."
     rate: float | None = None
     "Instead: frames per second."
