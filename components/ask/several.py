@@ -71,7 +71,7 @@ class SeveralHandlers:
         except Exception as error:  # noqa: BLE001  a stranger's file: whatever it does is a sentence
             return (SKIP, SKIP, SKIP, SKIP, notice(error_text(error), "bad"))
 
-    def sample(self, sent: Sent, frames: float) -> tuple[Any, ...]:
+    def sample(self, sent: Sent, frames: int) -> tuple[Any, ...]:
         """Show other frames of the film."""
         try:
             return (*shown(self.site.pictures, replace(sent, frames=frames)), SKIP)
