@@ -12,9 +12,9 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from embedded.model import build_processor
 from embedded.runs import Run
 from embedded.state import State
-from embedded.train_deep_reader import DEEP, HABIT, PIECES, TWO, start
+from embedded.train_deep_reader import DEEP_STAGES, PIECES, start
 
-PLANS = (HABIT, TWO, DEEP, PIECES)
+PLANS = (*reversed(DEEP_STAGES), PIECES)
 """Stages that give a whole model, the latest first."""
 TEMPLATE = (
     "{% for message in messages %}{{ message['role'] | upper }}: "

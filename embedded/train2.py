@@ -8,19 +8,18 @@ minutes old.
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from embedded.train_deep_reader import DEEP, HABIT, PIECES, TWO, train_deep_reader
+from embedded.train_deep_reader import DEEP_STAGES, PIECES, train_deep_reader
 from embedded.train_fine_tower import train_fine_tower
 
 STAGES = {
     "tower": train_fine_tower,
-    "pieces": lambda folder: train_deep_reader(folder, PIECES),
-    "deep": lambda folder: train_deep_reader(folder, DEEP),
-    "two": lambda folder: train_deep_reader(folder, TWO),
-    "habit": lambda folder: train_deep_reader(folder, HABIT),
+    "pieces": partial(train_deep_reader, plan=PIECES),
+    **{plan.stage: partial(train_deep_reader, plan=plan) for plan in DEEP_STAGES},
 }
 """What runs, in this order."""
 

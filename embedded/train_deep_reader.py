@@ -1,4 +1,4 @@
-"""Stages two to five of model 2: the decoder learns its new tokens, then grows to 12 layers.
+"""Stages two to six of model 2: the decoder learns its new tokens, then grows to 12 layers.
 
 The tower is frozen. Every step draws one sort of row (``row_batches``) and one policy of visual
 tokens (``visible``). AdamW with weight decay moves the weights, because Muon suppresses attention
@@ -82,6 +82,11 @@ TWO = ReaderPlan("two", "deep", steps=500, lr=5e-4, first=5 * 10**7, deep=True,
 HABIT = ReaderPlan("habit", "two", steps=500, lr=5e-4, first=6 * 10**7, deep=True, guide_until=0.8,
                    blind=0.35, whole=0.2, pairs=0.4, partners=0.7, massive=True)  # fmt: skip
 """Until here a missing partner got a yes in 3 % only, and later layers buried the visual sinks."""
+FINISH = ReaderPlan("finish", "habit", steps=1200, lr=4e-4, first=7 * 10**7, deep=True,
+                    guide_until=0.5, blind=0.35, whole=0.2, pairs=0.4, partners=0.5,
+                    massive=True)  # fmt: skip
+"""All of it again, for what needs practice: two pictures, counting, descriptions."""
+DEEP_STAGES = (DEEP, TWO, HABIT, FINISH)
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -98,7 +103,7 @@ def start(folder: Path, plan: ReaderPlan) -> State:
     model = with_finer_patches(first_model(folder))
     if plan.before != "tower":
         model = with_pieces(model, tokenizer)
-    if plan.before in (DEEP.stage, TWO.stage):
+    if plan.before in {stage.stage for stage in DEEP_STAGES}:
         model = with_layers(model, DEPTH)
     weights = torch.load(folder / f"{plan.before}.pt", weights_only=True)["model"]
     model.load_state_dict(weights)
