@@ -149,8 +149,8 @@ def test_an_answer_without_tokens_is_no_crash(name, make_trace, runs):
 def test_a_map_of_tokens_is_held_against_removal(name, toy, runs):
     """Every importance score has its row in the table of agreement, or a reason for having none."""
     result = tokviz.analyse(name, toy, runs=given(name, runs))
-    shown = {analysis for analysis, _, _ in agreement.SCORES.values()}
-    excused = {*agreement.REFERENCES, *agreement.NOT_HERE}
+    shown = {analysis for analysis, _, _ in agreement.scores_of(12, sinks=True).values()}
+    excused = {*agreement.REFERENCES, *agreement.NOT_HERE, *agreement.SINK_MAPS}
     assert ("n" in result.axes.split()) == (name in shown | excused)
 
 

@@ -175,7 +175,7 @@ SCRIPT = """
 import sys
 from tokviz.sweeps.running import sweep
 sweep(sys.argv[1], models=[sys.argv[2]], out=sys.argv[3], methods=["fastervlm", "fastv"],
-      budgets=[9, "50%"], max_new_tokens=4)
+      budgets=[9, "50%"], max_new_tokens=4, baselines=False)
 """
 
 

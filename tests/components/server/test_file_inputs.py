@@ -14,8 +14,9 @@ import pytest
 from gradio.data_classes import FileData, ImageData, ListFiles
 from gradio.utils import get_upload_folder
 
+from components.page import build
 from components.widgets.file_inputs import NOT_UPLOADED, check_files, check_path
-from components.widgets.safe_upload import SafeImage, SafeUpload
+from components.widgets.safe_upload import SafeFiles, SafeImage, SafeUpload
 from tests.components.server.test_request_limits import ask, post
 from tests.view.fakes import BLUE, picture
 
@@ -152,13 +153,15 @@ def test_the_components_check_for_themselves(secret):
     with pytest.raises(gr.Error, match="not fetched"):
         SafeImage().preprocess(ImageData(url="https://example.org/x.png"))
     for payload in (file, ListFiles([file])):
-        with pytest.raises(gr.Error):
-            SafeUpload().preprocess(payload)
+        for taker in (SafeUpload(), SafeFiles()):
+            with pytest.raises(gr.Error):
+                taker.preprocess(payload)
 
 
-def test_every_component_that_takes_files_is_one_of_ours(port, events):
+def test_every_component_that_takes_files_is_one_of_ours(served):
     """A gr.File or gr.Image on the page would fetch addresses and decode whatever comes."""
-    config = json.loads(ask(port, "GET", "/config")[1])
-    given = {number for event in events for number in event["inputs"]}
-    parts = {part["type"] for part in config["components"] if part["id"] in given}
-    assert not parts & {"file", "gallery", "video", "audio", "multimodaltextbox", "model3d"}
+    kinds = (gr.File, gr.Image, gr.Gallery, gr.Video, gr.Audio, gr.MultimodalTextbox, gr.Model3D,
+             gr.UploadButton)  # fmt: skip
+    given = {part for event in build(served).fns.values() for part in event.inputs}
+    takers = [part for part in given if isinstance(part, kinds)]
+    assert {type(part) for part in takers} == {SafeFiles, SafeImage, SafeUpload}

@@ -42,7 +42,7 @@ def test_wrong_inputs_of_an_endpoint_are_answered_with_a_sentence(port, data, wr
 def test_too_few_inputs_are_counted_and_named(port):
     event = json.loads(post(port, "/gradio_api/call/answer", {"data": [None]})[1])["event_id"]
     text = ask(port, "GET", f"/gradio_api/call/answer/{event}")[1]
-    assert "/answer takes 2 to 7 inputs (image, prompt, model, method, keep, options, " in text
+    assert "/answer takes 2 to 11 inputs (image, prompt, model, method, keep, options, " in text
     assert "got 1." in text
 
 
