@@ -15,6 +15,7 @@ from transformers import DynamicCache
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput
 from tokviz.models.families.family import Features
+from tokviz.text.words import exact_pieces
 
 MOST = 16
 """Prompts in one batch: more are no faster on a CPU, whose caches they leave."""
@@ -24,8 +25,8 @@ class Spoken(NamedTuple):
     """One greedy answer."""
 
     text: str
-    tokens: tuple[str, ...]
-    "Without the end token."
+    pieces: tuple[str, ...]
+    "The text of each token, the end token left out; joined they are the answer."
     probabilities: np.ndarray
     "float32 [t], of each token where it was chosen."
 
@@ -99,5 +100,6 @@ def spoken(vlm: Any, row: torch.Tensor, chance: torch.Tensor, ends: torch.Tensor
     stop = torch.isin(row, ends).nonzero()
     kept = (row[: int(stop[0])] if len(stop) else row).tolist()
     text = vlm.tokenizer.decode(kept, skip_special_tokens=True)
-    tokens = tuple(vlm.tokenizer.convert_ids_to_tokens(kept))
-    return Spoken(text, tokens, chance[: len(kept)].cpu().numpy())
+    tokens = vlm.tokenizer.convert_ids_to_tokens(kept)
+    pieces = exact_pieces(tokens, text, vlm.word_marks)
+    return Spoken(text, pieces, chance[: len(kept)].cpu().numpy())

@@ -22,13 +22,13 @@ import tokviz
 from benchmarks.batched import Spoken, answers
 from benchmarks.measured_model import add_model, as_typed, facts, scenes
 from benchmarks.rows import wilson
-from embedded.evaluate import FIRST, ask_all
+from embedded.held_out import FIRST, ask_all
 from embedded.questions import Question
 from tokviz.capture import Capture
 from tokviz.examine.diagnosis import CARRIED, FIGURES, UNSURE, Report, claims
 from tokviz.models.before.prefill_input import make_prefill_input
 from tokviz.plans import Plan
-from tokviz.text.words import exact_pieces, word_spans
+from tokviz.text.words import word_spans
 
 DOCS = Path(__file__).parents[1] / "docs/diagnosis.md"
 CHOOSING = range(FIRST, FIRST + 100)
@@ -52,9 +52,8 @@ class Marked:
 
 def least_sure(said: Spoken) -> float:
     """Return the smallest probability of a word that claims something."""
-    pieces = exact_pieces(said.tokens, said.text, "word_level")
-    spans = word_spans(pieces)
-    words = ["".join(pieces[a:b]).strip() for a, b in spans]
+    spans = word_spans(said.pieces)
+    words = ["".join(said.pieces[a:b]).strip() for a, b in spans]
     chances = [float(np.prod(said.probabilities[a:b], dtype=np.float64)) for a, b in spans]
     return min((p for p, word in zip(chances, words, strict=True) if claims(word)), default=1.0)
 

@@ -27,7 +27,7 @@ from benchmarks.mitigations import (
     scored,
 )
 from benchmarks.table import machine
-from embedded.evaluate import FIRST
+from embedded.held_out import FIRST
 from embedded.things import NAMES, plural
 from embedded.world import Scene
 from tokviz.capture import Capture

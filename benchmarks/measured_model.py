@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from embedded.evaluate import FIRST
+from embedded.held_out import FIRST
 from embedded.questions import Question
 from embedded.wording import tidy
 from embedded.world import WORLDS, Scene, scene, world_of

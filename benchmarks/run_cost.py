@@ -33,7 +33,7 @@ from tokviz.shipped_files import ASSETS
 QUESTION = "Describe the image."
 SIZE = (4000, 3000)
 LIMIT = 64
-KEEP = 36
+KEEP = 144
 METHODS = ("fastervlm", "divprune", "fastv")
 LARGE = 1_000_000
 """Pixels from which on a picture counts as one that was given, not as a preview of it."""

@@ -38,4 +38,3 @@ def keep_diverse(features: Tensor, cls: Tensor, count: int) -> Tensor:
 
 
 RULES = {"random": keep_random, "[CLS] attention": keep_cls, "diversity": keep_diverse}
-BUDGETS = (144, 72, 36, 16, 8)

@@ -16,7 +16,7 @@ from embedded import easyvqa
 from embedded.answering import cls_attention
 from embedded.assemble import assemble, look
 from embedded.batches import stack, to_pixel_values
-from embedded.budgets import keep_cls, keep_diverse, keep_random
+from embedded.budgets import RULES
 from embedded.check_deep_reader import marks_of
 from embedded.deep_reader import run_layers
 from embedded.labels import NOTHING, Example, picture_example
@@ -32,7 +32,6 @@ FIRST = 1000
 TOGETHER = 4
 """Rows in a batch."""
 WHOLE = Policy(FINE * FINE, 0.0, False)
-RULES = {"random": keep_random, "[CLS] attention": keep_cls, "diversity": keep_diverse}
 
 
 class Examinee:

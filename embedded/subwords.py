@@ -57,7 +57,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """Train the tokenizer; it puts <s> in front."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
+    # An answer begins with a space, behind "ASSISTANT:". Decoded text has none, as with LLaMA's.
+    bpe.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=len(SPECIAL) + 256 + MERGES, special_tokens=list(SPECIAL), show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
