@@ -25,6 +25,26 @@ export const fateSentence = (scene, roles, stage) => {
   );
 };
 
+/**
+ * The texts of some tokens of an answer; tokens side by side with no space between them are one.
+ * @param {{text: string, lead: boolean, special: boolean, part: boolean}[]} words
+ * @param {number[]} chosen
+ * @returns {string[]}
+ */
+export const namesOf = (words, chosen) => {
+  /** @type {string[]} */
+  const names = [];
+  let before = Number.NaN;
+  for (const i of [...chosen].sort((a, b) => a - b)) {
+    const { text, lead, special, part } = words[i];
+    const joined = before === i - 1 && !special && !words[before].special && !lead;
+    if (joined) names[names.length - 1] += part ? "" : text;
+    else if (!part) names.push(special ? t("end") : text);
+    before = i;
+  }
+  return names;
+};
+
 /** The sentence for any view. */
 export const leadSentence = ({ scene, view, look }) => {
   if (!scene.n)
@@ -32,8 +52,7 @@ export const leadSentence = ({ scene, view, look }) => {
       ? t("The model is answering. Its maps appear when it is done.")
       : "";
   const chosen = scene.chosen(view);
-  const firsts = chosen.filter((i) => !scene.words[i].part); // one name per character
-  const names = firsts.map((i) => `“${scene.words[i].special ? t("end") : scene.words[i].text}”`);
+  const names = namesOf(scene.words, chosen).map((name) => `“${name}”`);
   const held = view.words.size || view.peek !== null;
   const words = held
     ? names.slice(0, 4).join(" + ") + (names.length > 4 ? " + …" : "")

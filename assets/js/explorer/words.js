@@ -9,6 +9,9 @@ import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
 import { t } from "../base/translate.js";
 
+/** Letters of tokens that no line end parts: more than the longest word, less than a phone's line. */
+const MAX_UNBROKEN = 18;
+
 export class WordList {
   /** @param {Explorer} owner */
   constructor(owner) {
@@ -24,15 +27,32 @@ export class WordList {
     this.nodes.forEach((node, i) => {
       node.tabIndex = i ? -1 : 0;
     });
-    fill(
-      parts.words,
-      ...scene.words.flatMap((word, i) => {
-        if (word.part) return []; // a further token of the same character
-        return word.lead ? [" ", this.nodes[i]] : [this.nodes[i]];
-      }),
-    );
+    fill(parts.words, ...this.unbroken());
     if (!scene.words.length) fill(parts.words, el("span", { class: "tv-small" }, "…"));
     parts.words.classList.toggle("tv-typing", scene.payload.phase === "streaming");
+  }
+
+  /** Tokens with no space between them, side by side on one line; in long runs a line may end. */
+  unbroken() {
+    /** @type {(string | HTMLElement)[]} */
+    const shown = [];
+    /** @type {HTMLElement | null} */
+    let group = null;
+    let letters = 0;
+    this.owner.scene.words.forEach((word, i) => {
+      if (word.part) return; // a further token of the same character
+      const joined = group && !word.lead && !word.special;
+      this.nodes[i].classList.toggle("tv-joined", Boolean(joined));
+      letters += word.text.length;
+      if (group && joined && letters <= MAX_UNBROKEN) {
+        group.append(this.nodes[i]);
+        return;
+      }
+      letters = word.text.length;
+      group = el("span", { class: "tv-unbroken" }, this.nodes[i]);
+      shown.push(...(word.lead ? [" ", group] : [group]));
+    });
+    return shown;
   }
 
   word(word, i) {
