@@ -67,19 +67,19 @@ def token_maps(trace: Trace) -> tuple[np.ndarray | None, str]:
 
 
 def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
-    """Return the attention sinks, bool [l, n], and a sentence about them."""
+    """Return the attention sinks, bool [l, n], and what is said about them and those before it."""
     try:
         result = analyse("sinks", trace)
     except TokvizError:
         return None, f"{NO_SINK_TEST}{sink_before(trace)}"
     mask = result.values.astype(bool)
     if not mask.any():
-        return mask, NO_SINKS
+        return mask, f"{NO_SINKS}{sink_before(trace)}"
     count = int(mask.any(0).sum())
     are = "token is an attention sink" if count == 1 else "tokens are attention sinks"
     return mask, (
         f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
-        "they show, so they are hatched and left out of the colours."
+        f"they show, so they are hatched and left out of the colours.{sink_before(trace)}"
     )
 
 
