@@ -16,15 +16,18 @@ from tokviz.trace.decisions import read_decisions
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PICTURE, FOLDER = ASSETS / "examples" / "scene_1.png", ASSETS / "imports"
-PROMPT, SIDE = "what is this ?", 12
-LAYERS = {1: 72, 3: 36, 5: 12}
+PROMPT, SIDE, PART = "what is this ?", 24, 8
+"""What is asked, tokens along a side, pixels along a token."""
+LAYERS = {2: 288, 5: 144, 9: 48}
 """Layer -> tokens that stay before it."""
 
 
 def contrast():
     """Return the standard deviation of the grey levels in each of SIDE x SIDE parts, [n]."""
-    grey = np.asarray(open_image(PICTURE).convert("L").resize((SIDE * 16, SIDE * 16)), np.float64)
-    parts = grey.reshape(SIDE, 16, SIDE, 16).transpose(0, 2, 1, 3).reshape(SIDE * SIDE, -1)
+    grey = np.asarray(
+        open_image(PICTURE).convert("L").resize((SIDE * PART, SIDE * PART)), np.float64
+    )
+    parts = grey.reshape(SIDE, PART, SIDE, PART).transpose(0, 2, 1, 3).reshape(SIDE * SIDE, -1)
     return parts.std(1).round(3)
 
 

@@ -39,7 +39,7 @@ For methods that remove tokens (CoViPAL, ATP-LLaVA, GlimpsePrune, p-MoD):
 ```python
 import json
 
-n, kept_before_layer = 144, {2: [3, 17, 30, 90], 4: [17, 90]}
+n, kept_before_layer = 576, {2: [3, 17, 30, 90], 4: [17, 90]}
 stages = [
     {"layer": layer, "kept": sorted(kept)} for layer, kept in sorted(kept_before_layer.items())
 ]
@@ -54,7 +54,7 @@ For methods that pool or merge (TokenFLEX, M3, PYRA):
 ```python
 import json
 
-rows = cols = 12
+rows = cols = 24
 groups = [
     [r * cols + c for r in (y, y + 1) for c in (x, x + 1)]
     for y in range(0, rows, 2)

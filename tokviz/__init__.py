@@ -1,7 +1,7 @@
 """tokviz: which visual tokens does a vision-language model really use?
 
     vlm = tokviz.load("embedded")
-    trace = vlm.answer([image], "is there a dog ?", plan=tokviz.plan("fastervlm", keep=32))
+    trace = vlm.answer([image], "is there a dog ?", plan=tokviz.plan("fastervlm", keep=64))
 
 The names below are imported when they are first used, so that `import tokviz` is quick and writing
 a trace pulls in neither torch nor transformers.

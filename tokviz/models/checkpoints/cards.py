@@ -92,7 +92,7 @@ MODELS: dict[str, ModelCard] = Cards(
                 "embedded",
                 "Embedded model",
                 "llava",
-                "5.6 M",
+                "8.3 M",
                 0.1,
                 True,
                 "Ships with tokviz, needs no network; knows a small world of rendered things.",
