@@ -8,7 +8,7 @@ block.
 
 import argparse
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -114,12 +114,14 @@ def analysis_scores(trace: Trace, further: Mapping[str, Any]) -> Iterator[tuple[
         yield title, read(trace, analyse(name, trace, runs=asked, **options))
 
 
-def method_scores(vlm: Any, image: Any, prompt: str) -> Iterator[tuple[str, np.ndarray]]:
+def method_scores(
+    vlm: Any, image: Any, prompt: str, names: Iterable[str] = METHODS
+) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the scores that methods choose by, where they have one for every visual token."""
     with vlm.guarded():
         prepared = vlm.prepare(image, prompt)
         keep = max(prepared.asked.layout.n // SHARE, 1)
-        plans = {name: plan(name, keep) for name in METHODS if name != ORACLE}
+        plans = {name: plan(name, keep) for name in names if name != ORACLE}
         vision = vlm.encode(prepared, list(plans.values()), Capture.nothing())
         for name, chosen in plans.items():
             try:

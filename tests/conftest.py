@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import tokviz
+
 BROWSER = Path(__file__).parent / "browser"
 IN_TURN = {"family", "pair", "half_model"}
 """Fixtures that stand for every family in turn."""
@@ -33,6 +35,12 @@ def pytest_collection_modifyitems(items):
         patient = item.get_closest_marker("browser") or item.get_closest_marker("slow")
         if patient and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(PATIENT_LIMIT_S))
+
+
+@pytest.fixture(scope="session")
+def shipped_model():
+    """The model that ships with tokviz; no test may change it."""
+    return tokviz.load("embedded")
 
 
 def family_of(item):

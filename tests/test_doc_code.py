@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.example_scenes import picture_of
 from tokviz import ANALYSES, FAMILIES, METHODS, MITIGATIONS
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ TEXTS = {
 def desk(tmp_path, monkeypatch):
     """A working folder with a picture; what a document registers goes again."""
     for name in ("picture.png", "picture.jpg"):
-        shutil.copy(ROOT / "assets/examples/scene_1.png", tmp_path / name)
+        shutil.copy(picture_of("dog"), tmp_path / name)
     shutil.copy(
         ROOT / "tokviz/trace/trace_io.py", tmp_path
     )  # the file that others are told to copy

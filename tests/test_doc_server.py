@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from tests.example_scenes import picture_of
 from tests.serving import ROOT, serving
 from tests.view.fakes import BLUE, picture
 
@@ -42,7 +43,7 @@ def server(uploads):
 
 def output(server, tmp_path, number, program):
     """Run a block of the document beside a picture; return what it prints."""
-    shutil.copy(ROOT / "assets/examples/scene_1.png", tmp_path / "picture.png")
+    shutil.copy(picture_of("dog"), tmp_path / "picture.png")
     code = BLOCKS[number].replace("http://127.0.0.1:7860", server.address)
     done = subprocess.run(
         [*program, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -69,14 +70,14 @@ def test_with_curl(server, tmp_path):
     said = output(server, tmp_path, 2, ["bash"])
     assert "event: complete" in said
     assert '"reduced"' in said
-    assert '"left": 36' in said
+    assert '"left": 144' in said
 
 
 def test_as_tools_of_a_language_model(server, tmp_path):
     assert output(server, tmp_path, 3, [sys.executable]).splitlines() == [
         "['answer', 'methods', 'analyses', 'models']",
         "['embedded']",
-        "yes -> yes, 36 visual tokens left",
+        "yes -> yes, 144 visual tokens left",
     ]
 
 

@@ -16,7 +16,7 @@ from gradio_client import Client, handle_file
 from tests.serving import ROOT, started
 
 pytestmark = pytest.mark.slow
-MAX_BYTES = 25 * 10**6
+MAX_BYTES = 40 * 10**6
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
 FOLDERS = ("tokviz", "components", "assets")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")

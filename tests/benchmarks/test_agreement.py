@@ -5,6 +5,7 @@ import pytest
 
 import tokviz
 from benchmarks import agreement
+from tokviz.capture import Capture
 
 pytestmark = pytest.mark.slow
 
@@ -23,15 +24,15 @@ def test_blocks_add_up_their_tokens_and_leave_out_the_rest():
     np.testing.assert_array_equal(agreement.by_block(np.array([1.0, 2, 3, 9]), block), [3, 3])
 
 
-def test_methods_give_their_own_scores():
+def test_methods_give_their_own_scores(shipped_model):
     """FasterVLM chooses by [CLS] attention, which is an analysis too."""
-    vlm = tokviz.load("embedded")
-    view, question = next(agreement.place_questions(vlm, 1))
-    scores = dict(agreement.method_scores(vlm, view.image, question.text))
-    trace = vlm.answer(view.image, question.text, None, 1)
+    view, question = next(agreement.place_questions(shipped_model, 1))
+    asked, names = (view.image, question.text), ("fastervlm", "fastv", "norm", "centre", "uniform")
+    scores = dict(agreement.method_scores(shipped_model, *asked, names))
+    trace = shipped_model.answer(*asked, None, 1)
     cls = tokviz.analyse("cls_attention", trace).values
     np.testing.assert_allclose(scores["`fastervlm`"], cls, atol=1e-3)
-    assert {"`fastv`", "`norm`", "`centre`"} <= set(scores)
+    assert set(scores) == {"`fastervlm`", "`fastv`", "`norm`", "`centre`"}
 
 
 def test_scores_name_the_layers_of_the_model():
@@ -39,3 +40,16 @@ def test_scores_name_the_layers_of_the_model():
     assert {"attention, layer 5 (the last)", "attention, layer 3"} <= small
     assert {"attention, layer 11 (the last)", "attention, layer 6"} <= deep
     assert "attention without sinks" in agreement.scores_of(12, True)
+
+
+def test_every_analysis_of_the_table_has_a_number_for_each_token(shipped_model):
+    """The last layer, and the sinks of this model among them."""
+    view, question = next(agreement.place_questions(shipped_model, 1))
+    asked = view.image, question.text
+    trace = shipped_model.answer(*asked, None, 2, Capture.holding(("lens_ids",)))
+    further = shipped_model.further_runs(*asked, trace).supply(
+        ("score", "maps", "gradients", "forward", "features")
+    )
+    scores = dict(agreement.analysis_scores(trace, further))
+    assert "attention without sinks" in scores
+    assert {values.shape for values in scores.values()} == {(trace.n,)}

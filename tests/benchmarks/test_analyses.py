@@ -3,7 +3,6 @@
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-import tokviz
 from benchmarks import analyses
 from tokviz.capture import Capture
 
@@ -13,8 +12,8 @@ SCENE = analyses.EXAMPLES / "scene_1.png"
 
 
 @pytest.fixture(scope="module")
-def vlm():
-    return tokviz.load("embedded")
+def vlm(shipped_model):
+    return shipped_model
 
 
 def products(vlm, capture):

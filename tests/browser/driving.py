@@ -52,10 +52,25 @@ def pixels(page: Page, selector: str = "#tv-explorer .tv-frame canvas") -> np.nd
 def cell_pixels(page: Page, drawn: np.ndarray, token: int, owner: str = EXPLORER) -> np.ndarray:
     """The pixels inside one token, its edge left out."""
     script = f"() => {{ const p = {owner}.painter; return [p.cell({token}), p.ratio]; }}"
-    cell, ratio = page.evaluate(script)
-    x0, y0 = (cell["x"] + 4) * ratio, (cell["y"] + 4) * ratio
-    x1, y1 = (cell["x"] + cell["w"] - 4) * ratio, (cell["y"] + cell["h"] - 4) * ratio
-    return drawn[int(y0) : int(y1), int(x0) : int(x1)]
+    return inside(drawn, *page.evaluate(script))
+
+
+def every_cell(page: Page, drawn: np.ndarray, owner: str = EXPLORER) -> list[np.ndarray]:
+    """The same of all tokens, which a single call asks for."""
+    script = f"""() => {{
+      const {{ painter, scene }} = {owner};
+      return [Array.from({{ length: scene.n }}, (_, token) => painter.cell(token)), painter.ratio];
+    }}"""
+    cells, ratio = page.evaluate(script)
+    return [inside(drawn, cell, ratio) for cell in cells]
+
+
+def inside(drawn: np.ndarray, cell: dict, ratio: float) -> np.ndarray:
+    """The pixels of a cell without four pixels, or a quarter of a small cell, at each edge."""
+    edge = min(4, cell["w"] / 4)
+    x0, y0 = (cell["x"] + edge) * ratio, (cell["y"] + edge) * ratio
+    x1, y1 = (cell["x"] + cell["w"] - edge) * ratio, (cell["y"] + cell["h"] - edge) * ratio
+    return drawn[int(y0) : int(np.ceil(y1)), int(x0) : int(np.ceil(x1))]
 
 
 def ask(page: Page, image: bytes | None, prompt: str, name: str = "picture.png") -> None:

@@ -42,7 +42,7 @@ def real_url():
 @pytest.mark.slow
 def test_a_real_mistake_is_examined_forced_and_saved(watched, real_url):
     page = watched(real_url, "?example=mistake_1")
-    page.wait_for_function(f"() => {EXPLORER}.scene.payload.prompt.includes('moon')")
+    page.wait_for_function(f"() => {EXPLORER}.scene.payload.example === 'mistake_1'")
     desk = page.locator("#tv-desk")
     desk.get_by_role("button", name="Examine this answer").click()
     other = desk.locator(".tv-candidates li", has_text="Force").first

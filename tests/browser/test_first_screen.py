@@ -1,9 +1,12 @@
 """What a person meets first: how much there is, one message at a time, one gesture to rub out."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
 from components.runs.models import Models
+from components.runs.runs import FULL
 from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
@@ -37,36 +40,56 @@ one stop of the Tab key together."""
 
 
 @pytest.fixture(scope="module")
-def shipped():
+def stored():
     if not (ASSETS / "traces" / "index.json").is_file():
         pytest.skip("no stored examples")
+    return StoredExamples()
 
+
+@pytest.fixture(scope="module")
+def shipped(stored):
     def refuse(name):
         raise AssertionError("the first screen needs no model")
 
-    yield from serve(Site(Settings(), StoredExamples(), Models(load=refuse)))
+    yield from serve(Site(Settings(), stored, Models(load=refuse)))
 
 
-def test_the_first_screen_says_something_with_thirty_controls(watched, shipped):
+@pytest.fixture(scope="module")
+def first(stored):
+    """The first example: its trace, what it holds, and another token, a word that comes once."""
+    example = next(iter(stored.all.values()))
+    trace = example.run.traces[FULL]
+    texts = [piece.strip() for piece in trace.pieces]
+    held = [texts[word] for word in example.view["words"]]
+    others = [t for t in texts if t.isalpha() and len(t) > 2 and texts.count(t) == 1]
+    return trace, held, next(text for text in others if text not in held)
+
+
+def test_the_first_screen_says_something_with_thirty_controls(watched, shipped, first):
+    trace, suggested, other = first
     page = watched(shipped)
     page.set_viewport_size({"width": 1366, "height": 800})
     found = page.evaluate(CONTROLS)
     assert len(found) + 1 <= 30, found
     lead = page.locator("#tv-explorer .tv-lead")
-    expect(lead).to_contain_text("“whale”")
+    expect(lead).to_contain_text(f"“{suggested[0]}")
     held = page.locator("#tv-explorer .tv-word[aria-pressed=true]")
-    expect(held).to_have_text(["whale"])
-    settled(page, page.locator("#tv-explorer .tv-word", has_text="boat").first.click)
-    expect(held).to_have_text(["boat"])  # what the example held was a suggestion
+    expect(held).to_have_text(suggested)
+    word = page.locator("#tv-explorer .tv-word", has_text=re.compile(f"^{other}$"))
+    settled(page, word.click)
+    expect(held).to_have_text([other])  # what the example held was a suggestion
     facts = page.locator("#tv-explorer [data-part=facts]")
-    expect(facts).to_contain_text("saw the whole picture · nothing removed, 144 of 144 tokens")
+    all_of_them = f"{trace.n} of {trace.n} tokens"
+    expect(facts).to_contain_text(f"saw the whole picture · nothing removed, {all_of_them}")
 
 
-def test_parts_of_the_model_show_their_view_and_their_lesson(watched, shipped):
+def test_parts_of_the_model_show_their_view_and_their_lesson(watched, shipped, first):
     page = watched(shipped)
+    trace, *_ = first
+    (tile,), model = trace.layout.tiles, trace.model
     parts = page.locator("#tv-explorer .tv-pipeline")
-    expect(parts).to_contain_text("12 × 12 of 16 px")
-    expect(parts).to_contain_text("144 tokens of 192")
+    expect(parts).to_contain_text(f"{tile.rows} × {tile.cols} of {model['patch_size']} px")
+    expect(parts).to_contain_text(f"{trace.n} tokens of {model['hidden_size']}")
     settled(page, parts.get_by_role("button", name="Vision tower").click)
     assert explorer(page, "x.view.map") == "tower"
     settled(page, parts.get_by_role("button", name="Patches").click)

@@ -1,12 +1,13 @@
-"""diagnose, check and search from the shell, on the embedded model."""
+"""diagnose, check and search from the shell, on the embedded model and on a tiny one."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.example_scenes import THING
 from tests.fakes import six_token_trace
+from tests.models.tiny import TINY, save
 from tokviz.cli import examine as examine_commands
 from tokviz.cli.main import main
 from tokviz.examine import faithfulness
@@ -14,8 +15,13 @@ from tokviz.examine.counterfactual import Certificate
 
 pytestmark = pytest.mark.slow
 
-SCENE = str(Path(__file__).parents[2] / "assets/examples/scene_1.png")
-ASKED = [SCENE, "--prompt", "what is in the top left ?"]
+ASKED = [str(THING.picture), "--prompt", f"what is in the {THING.place} ?"]
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """A question to a tiny model: a search answers it hundreds of times."""
+    return [*ASKED, "--model", str(save(TINY["llava"], tmp_path_factory.mktemp("tiny")))]
 
 
 def said(capsys, *arguments):
@@ -25,20 +31,20 @@ def said(capsys, *arguments):
 
 def test_diagnose_prints_a_line_for_each_word_and_how_often_its_flag_is_right(capsys):
     lines = said(capsys, "diagnose", *ASKED).splitlines()
-    assert "top left ? → dog" in lines[0]
+    assert f"{THING.place} ? → {THING.name}" in lines[0]
     assert "! = flagged" in lines[1]
-    assert lines[2].startswith("  dog ")
+    assert lines[2][2:].startswith(f"{THING.name} ")
     assert "wrong answers were flagged" in lines[-1]
 
 
-def test_a_map_is_checked_against_its_rivals(capsys, monkeypatch):
+def test_a_map_is_checked_against_its_rivals(quick, capsys, monkeypatch):
     monkeypatch.setattr(faithfulness, "RANDOM_ORDERS", 1)
     monkeypatch.setattr(faithfulness, "SHARES", (0.1,))
     curves = faithfulness.removal_curves
     monkeypatch.setattr(
         faithfulness, "removal_curves", lambda score, order, fractions: curves(score, order, [0.5])
     )
-    record = json.loads(said(capsys, "check", *ASKED, "--analysis", "cls_attention", "--json"))
+    record = json.loads(said(capsys, "check", *quick, "--analysis", "cls_attention", "--json"))
     assert set(record["orders"]) == {"the map", "random", "centre"}
     assert record["orders"]["the map"]["most_first"][0] == pytest.approx(1)
     gaps = {name: one["gap"] for name, one in record["orders"].items()}
@@ -58,28 +64,27 @@ def test_a_map_is_held_against_the_place_where_it_should_look():
 
 
 @pytest.mark.parametrize("region", ["1,2,3", "left", "5,0,1,9", "0,0,1e-9,1e-9"])
-def test_a_region_that_cannot_be_used_is_refused(capsys, region):
-    asked = [*ASKED, "--analysis", "cls_attention", "--region", region]
+def test_a_region_that_cannot_be_used_is_refused(quick, capsys, region):
+    asked = [*quick, "--analysis", "cls_attention", "--region", region]
     assert main(["check", *asked]) == 2
     assert "--region" in capsys.readouterr().err
 
 
-def test_an_analysis_without_a_map_cannot_be_checked(capsys):
-    assert main(["check", *ASKED, "--analysis", "uncertainty"]) == 2
+def test_an_analysis_without_a_map_cannot_be_checked(quick, capsys):
+    assert main(["check", *quick, "--analysis", "uncertainty"]) == 2
     assert "no map over the visual tokens" in capsys.readouterr().err
 
 
-def test_a_search_shows_the_answers_before_and_after(capsys):
-    record = json.loads(said(capsys, "search", *ASKED, "--limit", "500", "--json"))
-    assert record["before"] == "dog"
-    assert record["after"] != "dog"
-    assert 0 < len(record["tokens"]) < 144
+def test_a_search_shows_the_answers_before_and_after(quick, capsys):
+    record = json.loads(said(capsys, "search", *quick, "--limit", "500", "--json"))
+    assert record["after"] != record["before"] == said(capsys, "answer", *quick).strip()
+    assert 0 < len(record["tokens"]) < 36
     assert record["found"]
 
 
-def test_the_smallest_budget_of_a_method_is_found(capsys):
+def test_the_smallest_budget_of_a_method_is_found(quick, capsys):
     record = json.loads(
-        said(capsys, "search", *ASKED, "--for", "keep", "--method", "uniform", "--json")
+        said(capsys, "search", *quick, "--for", "keep", "--method", "uniform", "--json")
     )
     tried = {int(budget): holds for budget, holds in record["tried"].items()}
     assert all(holds for budget, holds in tried.items() if budget >= record["keep"])
@@ -94,8 +99,8 @@ def test_the_smallest_budget_of_a_method_is_found(capsys):
         (["--limit", "0"], "more than 0 seconds"),
     ],
 )
-def test_what_cannot_be_searched_is_refused_in_words(arguments, complaint, capsys):
-    assert main(["search", *ASKED, *arguments]) == 2
+def test_what_cannot_be_searched_is_refused_in_words(quick, arguments, complaint, capsys):
+    assert main(["search", *quick, *arguments]) == 2
     assert complaint in capsys.readouterr().err
 
 

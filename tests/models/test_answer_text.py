@@ -3,13 +3,16 @@
 import pytest
 import torch
 from PIL import Image
-from transformers import AddedToken
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import AddedToken, PreTrainedTokenizerFast
 
 import tokviz
 from tests.models.tiny import TINY, byte_tokenizer, shake
 from tests.real_tokenizers import MARKS, REAL, byte_level, mistral, wordpiece
 from tokviz.models.answer_text import AnswerText, control_ids, word_marks
 from tokviz.plans import Plan
+from tokviz.text.words import word_spans
 from tokviz.view.words import trace_words
 
 TEXTS = [
@@ -56,7 +59,24 @@ def test_bytes_that_are_no_text_are_written_as_bytes(kind):
 def test_how_words_are_marked_is_told_from_the_vocabulary():
     made = {"mistral": mistral(), "byte_level": byte_level(), "wordpiece": wordpiece()}
     assert {name: word_marks(one) for name, one in made.items()} == MARKS
-    assert word_marks(tokviz.load("embedded").tokenizer) == "word_level"
+    words = WordLevel({"<unk>": 0, "a": 1, "dog": 2}, unk_token="<unk>")
+    assert word_marks(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words))) == "word_level"
+
+
+def test_the_shipped_model_speaks_in_pieces_of_words(shipped_model):
+    """And its answers begin without the space that stands behind the prompt."""
+    tokenizer = shipped_model.tokenizer
+    assert word_marks(tokenizer) == "byte_level"
+    assert "<unk>" not in tokenizer.tokenize("Zyzzyva, Ünïcödé 🔥")
+    ids = tokenizer(" a camera in the top left", add_special_tokens=False)["input_ids"]
+    said = shipped_model.answer_text()
+    for token in ids:
+        said.add(token)
+    said.close()
+    assert said.text == "a camera in the top left"
+    spans = word_spans(said.pieces)
+    assert ["".join(said.pieces[a:b]).strip() for a, b in spans] == said.text.split()
+    assert any(b - a > 1 for a, b in spans), "camera has two tokens"
 
 
 def test_wordpiece_answers_are_words():

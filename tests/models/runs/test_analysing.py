@@ -1,12 +1,12 @@
 """Every analysis runs for real on the embedded model, by one call and from the command line."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tokviz
+from tests.example_scenes import THING, shown_once
 from tokviz.analysis import ANALYSES
 from tokviz.capture import Capture
 from tokviz.cli.main import main
@@ -16,14 +16,14 @@ from tokviz.trace import open_trace
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = Path(__file__).parents[3] / "assets/examples"
-SCENE, PROMPT = EXAMPLES / "scene_1.png", "where is the dog ?"
-SMALL = {"shapley": {"side": 6}, "leave_out": {"side": 4}, "integrated_gradients": {"steps": 8}}
+SCENE, PROMPT = THING.picture, f"where is the {THING.name} ?"
+OTHER = next(one.picture for one in shown_once() if one.picture != SCENE)
+SMALL = {"shapley": {"side": 12}, "leave_out": {"side": 8}, "integrated_gradients": {"steps": 4}}
 
 
 @pytest.fixture(scope="module")
-def embedded():
-    return tokviz.load("embedded")
+def embedded(shipped_model):
+    return shipped_model
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +37,9 @@ def stored(embedded, tmp_path_factory):
 
 @pytest.mark.parametrize("name", sorted(ANALYSES))
 def test_every_analysis_runs_on_the_embedded_model(name, embedded, stored):
-    images = [SCENE, EXAMPLES / "scene_2.png"] if "folder" in ANALYSES[name].asks else SCENE
-    if "sink_phi" in ANALYSES[name].needs:  # looked for, and this model has none
-        assert not embedded.sink_dims
-        with pytest.raises(MissingSignal, match="sink dimensions, and none was found"):
-            embedded.analyse(name, images, PROMPT, trace=stored)
-        return
+    images = [SCENE, OTHER] if "folder" in ANALYSES[name].asks else SCENE
     if "decode_sets" in ANALYSES[name].needs:  # a run whose words choose their own sets
-        stored = embedded.answer(SCENE, PROMPT, tokviz.plan("tidaldecode", keep=30), 8)
+        stored = embedded.answer(SCENE, PROMPT, tokviz.plan("tidaldecode", keep="20%"), 8)
     result = embedded.analyse(name, images, PROMPT, trace=stored, **SMALL.get(name, {}))
     finite = np.asarray(result.values, np.float64)
     assert np.isfinite(finite).any()
@@ -52,9 +47,15 @@ def test_every_analysis_runs_on_the_embedded_model(name, embedded, stored):
     assert record["shape"] == list(np.shape(result.values))
 
 
-def test_the_image_is_what_makes_the_model_say_where_the_dog_is(embedded, stored):
+def test_sink_analyses_say_what_is_missing_on_a_model_without_sinks(vlm):
+    """The tiny model of random weights has none."""
+    with pytest.raises(MissingSignal, match="sink dimensions, and none was found"):
+        vlm.analyse("sinks", SCENE, PROMPT, max_new_tokens=1)
+
+
+def test_the_image_is_what_makes_the_model_say_where_it_is(embedded, stored):
     dependence = embedded.analyse("image_dependence", SCENE, PROMPT, trace=stored)
-    assert stored.answer == "top left"
+    assert stored.answer == THING.place
     assert dependence["least"].values.max() > 0.5  # bits, whatever the control
     assert dependence["kl"].values.shape == (4, stored.t)
 
@@ -74,7 +75,7 @@ def test_without_the_image_it_says_which_runs_are_needed(embedded, stored):
     with pytest.raises(MissingSignal, match=r"maps.*Give the image and the prompt"):
         embedded.analyse("rollout", trace=stored)
     with pytest.raises(InputError, match="other content|another"):
-        embedded.analyse("rollout", EXAMPLES / "scene_2.png", "what is this ?", trace=stored)
+        embedded.analyse("rollout", OTHER, "what is this ?", trace=stored)
 
 
 def test_fidelity_compares_a_reduced_run_with_the_full_one(embedded):
@@ -89,13 +90,15 @@ def test_control_images_are_recorded_when_asked_for(embedded, stored):
     assert np.allclose(trace["control_prob"], again["control"].values, atol=1e-5)
 
 
-def test_the_command_line_prints_text_and_json(capsys, stored, tmp_path):
+def test_the_command_line_prints_text_and_json(embedded, capsys, stored, tmp_path):
     asked = ["analyse", str(SCENE), "--prompt", PROMPT, "--analysis"]
     assert main([*asked, "knockout", "--option", "window=2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Attention knockout (exact)"
-    assert lines[1].startswith("  [5 items] ")
-    assert [line[2:8] for line in lines[2:7]] == [f"{i} to {i + 1}" for i in range(5)]
+    count = embedded.info["layers"] - 1  # windows of two layers
+    assert lines[1].startswith(f"  [{count} items] ")
+    windows = [f"{i} to {i + 1}" for i in range(count)]
+    assert [line.strip()[: len(w)] for line, w in zip(lines[2:], windows, strict=False)] == windows
     stored.save(tmp_path / "run.safetensors")
     kept = ["analyse", "--from-trace", str(tmp_path / "run.safetensors"), "--analysis"]
     assert main([*kept, "block_flow", "--json"]) == 0

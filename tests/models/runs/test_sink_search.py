@@ -4,15 +4,16 @@ import pytest
 import torch
 
 import tokviz
+from embedded.growth import SINK_DIMS
 from tokviz.models.runs.sink_search import LENGTH, TEXTS, search_sinks, token_ids
 
-PLANTED = (5, 77)
+PLANTED = (5, 17)
 
 
 @pytest.fixture
-def heavy():
-    """The embedded model with a first token whose embedding is huge in two dimensions."""
-    vlm = tokviz.load("embedded")
+def heavy(folder):
+    """A tiny model with a first token whose embedding is huge in two dimensions."""
+    vlm = tokviz.load(folder)
     table = vlm.model.get_input_embeddings().weight
     with torch.no_grad():
         table[vlm.tokenizer.bos_token_id, list(PLANTED)] = 150.0
@@ -22,6 +23,11 @@ def heavy():
 def test_massive_activations_of_the_first_token_are_found(heavy, vlm):
     assert set(heavy.sink_dims) == set(PLANTED)
     assert vlm.sink_dims == ()
+
+
+def test_those_of_a_trained_model_are_found(shipped_model):
+    """They are where its training put them; nothing but the weights says so."""
+    assert set(shipped_model.sink_dims) == set(SINK_DIMS)
 
 
 def test_one_short_prefill_without_tower_and_head_is_enough(model):
