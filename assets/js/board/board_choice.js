@@ -34,6 +34,9 @@ const FILTERS = {
 };
 const START = ["fastervlm", "visionzip", "divprune", "fastv", "prumerge", "tome"];
 const BUDGETS = "50%, 25%, 11%, 6%";
+/** Visual tokens of LLaVA-1.5, and the budgets for which most papers report that model. */
+const PUBLISHED_FOR = 576;
+const PUBLISHED = "192, 128, 64, 32";
 
 export class BoardChoice {
   /** @param {any} owner the board */
@@ -45,9 +48,15 @@ export class BoardChoice {
     /** Filter -> value; "" lets everything through. @type {Record<string, string>} */
     this.filters = Object.fromEntries(Object.keys(FILTERS).map((name) => [name, ""]));
     this.search = "";
-    this.budgets = BUDGETS;
+    /** What was typed; until then the budgets follow the picture. @type {string | null} */
+    this.typed = null;
     this.smaller = true;
     this.blind = true;
+  }
+
+  get budgets() {
+    if (this.typed !== null) return this.typed;
+    return pageState.lanes[0]?.value?.n === PUBLISHED_FOR ? PUBLISHED : BUDGETS;
   }
 
   /** Methods that the model of the comparison can run. */
@@ -172,7 +181,7 @@ export class BoardChoice {
       value: this.budgets,
       "aria-label": t("Budgets, as tokens or shares"),
       oninput: () => {
-        this.budgets = budgets.value;
+        this.typed = budgets.value;
         this.owner.bar();
       },
     });

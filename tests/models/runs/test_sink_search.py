@@ -12,11 +12,11 @@ PLANTED = (5, 17)
 
 @pytest.fixture
 def heavy(folder):
-    """A tiny model with a first token whose embedding is huge in two dimensions."""
+    """A tiny model; the embedding of every text's first token is huge in two dimensions."""
     vlm = tokviz.load(folder)
-    table = vlm.model.get_input_embeddings().weight
+    table, first = vlm.model.get_input_embeddings().weight, token_ids(vlm)[:, 0]
     with torch.no_grad():
-        table[vlm.tokenizer.bos_token_id, list(PLANTED)] = 150.0
+        table[first[:, None], torch.tensor(PLANTED)] = 150.0
     return vlm
 
 
