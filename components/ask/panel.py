@@ -36,7 +36,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             sources=["upload", "clipboard"],
             label=translated("Your picture"),
             placeholder=translated(PLACEHOLDER),
-            height=140,
+            height=172,
             elem_id="tv-picture",
             buttons=[],
         )
