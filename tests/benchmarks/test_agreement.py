@@ -47,9 +47,7 @@ def test_every_analysis_of_the_table_has_a_number_for_each_token(shipped_model):
     view, question = next(agreement.place_questions(shipped_model, 1))
     asked = view.image, question.text
     trace = shipped_model.answer(*asked, None, 2, Capture.holding(("lens_ids",)))
-    further = shipped_model.further_runs(*asked, trace).supply(
-        ("score", "maps", "gradients", "forward", "features")
-    )
+    further = shipped_model.further_runs(*asked, trace).supply(agreement.runs_asked())
     scores = dict(agreement.analysis_scores(trace, further))
     assert "attention without sinks" in scores
     assert {values.shape for values in scores.values()} == {(trace.n,)}
