@@ -18,7 +18,10 @@ pytestmark = pytest.mark.slow
 
 SCENE, PROMPT = THING.picture, f"where is the {THING.name} ?"
 OTHER = next(one.picture for one in shown_once() if one.picture != SCENE)
-SMALL = {"shapley": {"side": 12}, "leave_out": {"side": 8}, "integrated_gradients": {"steps": 4}}
+SMALL = {
+    "shapley": {"side": 12}, "leave_out": {"side": 8}, "integrated_gradients": {"steps": 4},
+    "attention_rank": {"most_rows": 64},
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
