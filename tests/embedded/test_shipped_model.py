@@ -13,7 +13,7 @@ from embedded.budgets import RULES
 from embedded.evaluate_deep import write_card
 from embedded.exams import Examinee, by_kind
 from embedded.export import MODEL
-from embedded.held_out import held_out
+from embedded.habit_exam import held_out
 from embedded.questions import lone
 from embedded.world import WORLDS, scene
 from tests.example_scenes import THING
