@@ -14,7 +14,7 @@ import torch
 
 from embedded.held_out import FIRST
 from embedded.questions import Question
-from embedded.wording import tidy
+from embedded.wording import typed
 from embedded.world import WORLDS, Scene, scene, world_of
 
 DESCRIBE = "Describe the image."
@@ -80,11 +80,6 @@ def scenes(vlm: Any, count: int, first: int = FIRST) -> list[Scene]:
     """Return test scenes by number, of the world that the model was trained on."""
     world = world_of(vlm.model.config)
     return [scene(number, "test", world=world) for number in range(first, first + count)]
-
-
-def typed(text: str) -> str:
-    """Return a question as visitors type it: "is there a dog ?" becomes "Is there a dog?"."""
-    return tidy(text).capitalize()
 
 
 def as_typed(question: Question) -> Question:

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.measured_model import scenes, typed
+from benchmarks.measured_model import scenes
 from embedded import easyvqa
 from embedded.questions import ask
+from embedded.wording import typed
 from tokviz.capture import Capture
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.streaming import with_made_signals

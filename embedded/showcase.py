@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from embedded.answering import Answerer
@@ -18,6 +19,7 @@ from embedded.export import MODEL
 from embedded.questions import Question, ask_description, ask_existence, ask_what, missing_partners
 from embedded.sprites import render_atlas
 from embedded.things import NAMES
+from embedded.wording import typed
 from embedded.world import WORLDS, Scene, scene
 
 logger = logging.getLogger(__name__)
@@ -39,10 +41,9 @@ def invents(view: Scene, question: Question, answer: str) -> bool:
 def traps(view: Scene) -> Iterator[Question]:
     """Ask what a habit of the world may answer: missing partners, empty cells, descriptions."""
     rng = random.Random(view.seed)
-    for name in missing_partners(view):
-        yield from (ask_existence(view, rng, name) for _ in range(3))
-    yield ask_what(view, rng)
-    yield ask_description(view, rng)
+    partners = [ask_existence(view, rng, n) for n in missing_partners(view) for _ in range(3)]
+    for question in [*partners, ask_what(view, rng), ask_description(view, rng)]:
+        yield replace(question, text=typed(question.text))
 
 
 def find_hallucinations(model: Answerer, world: str, wanted: int, tries: int) -> list[dict]:

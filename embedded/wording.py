@@ -13,6 +13,11 @@ def tidy(text: str) -> str:
     return text
 
 
+def typed(text: str) -> str:
+    """Type a question as most visitors do: "is there a dog ?" becomes "Is there a dog?"."""
+    return tidy(text).capitalize()
+
+
 def reword(text: str, rng: random.Random) -> str:
     """Type a question in one of the ways people do.
 

@@ -4,9 +4,10 @@ import pytest
 
 import tokviz
 from benchmarks import mitigations
-from benchmarks.measured_model import facts, scenes, typed, weights
+from benchmarks.measured_model import facts, scenes, weights
 from benchmarks.mitigations import PARTNER, Line
 from embedded.questions import missing_partners
+from embedded.wording import typed
 from embedded.world import FIRST, VARIED, world_of
 
 pytestmark = pytest.mark.slow
