@@ -94,7 +94,7 @@ const drawings = {
     ];
     pen.fillStyle = "rgba(255,255,255,0.30)";
     pen.fillRect(0, 0, s, s);
-    lines(pen, cross, "rgba(0,0,0,0.85)", 1.2);
+    lines(pen, cross, "rgba(0,0,0,0.6)", 1);
   },
   absent: (pen, s) => {
     pen.fillStyle = "rgba(140,140,140,0.55)";

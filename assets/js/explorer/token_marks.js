@@ -28,9 +28,9 @@ export const drawSinks = (painter, look) => {
     (_i, x, y, w, h) => {
       pen.fillStyle = palette.pattern(pen, "sink", painter.ratio);
       pen.fillRect(x, y, w, h);
-      pen.strokeStyle = "#000";
-      pen.lineWidth = 1.5;
-      pen.strokeRect(x + 0.75, y + 0.75, w - 1.5, h - 1.5); // inside, not across, the cell's border
+      pen.strokeStyle = "rgba(0,0,0,0.45)";
+      pen.lineWidth = 1;
+      pen.strokeRect(x + 0.5, y + 0.5, w - 1, h - 1); // inside, not across, the cell's border
     },
   );
 };
