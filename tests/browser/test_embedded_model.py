@@ -9,7 +9,7 @@ from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from components.widgets.widget import ASSETS
-from embedded.held_out import held_out
+from embedded.habit_exam import held_out
 from tests.browser.conftest import serve, store_examples
 from tests.browser.driving import EXPLORER, ask, every_cell, explorer, pixels, png, settled
 

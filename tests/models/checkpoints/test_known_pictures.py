@@ -11,7 +11,7 @@ import tokviz
 from components.answering.answering import end_message
 from components.runs.models import Models
 from components.runs.runs import KeptRun
-from embedded.held_out import held_out
+from embedded.habit_exam import held_out
 from tokviz.errors import ModelError
 from tokviz.models.checkpoints.known_pictures import FILE, KnownPictures
 from tokviz.models.checkpoints.loading import EMBEDDED
