@@ -105,6 +105,12 @@ def scores_of(layers: int, sinks: bool) -> dict[str, Score]:
     return SCORES | found | (WITH_SINKS if sinks else {})
 
 
+def runs_asked() -> set[str]:
+    """Return the kinds of further runs that the analyses of the table read."""
+    names = [name for name, *_ in (*SCORES.values(), *WITH_SINKS.values())]
+    return {ask for name in names for ask in ANALYSES[name].asks}
+
+
 def analysis_scores(trace: Trace, further: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the maps of all analyses, one number per visual token."""
     sinks = all(name in trace and len(trace[name]) for name in ("sink_phi", "sink_dims"))
@@ -161,9 +167,7 @@ def compare(vlm: Any, image: Any, prompt: str) -> dict[str, list[float]]:
         16,
         Capture.holding(("lens_ids",)),
     )
-    names = [name for name, *_ in (*SCORES.values(), *WITH_SINKS.values())]
-    asks = {ask for name in names for ask in ANALYSES[name].asks}
-    further = vlm.further_runs(image, prompt, trace).supply({"score", *asks})
+    further = vlm.further_runs(image, prompt, trace).supply({"score", *runs_asked()})
     given, side = {"score": further["score"]}, side_of(vlm, image, prompt)
     left_out = analyse("leave_out", trace, runs=given, side=side)["blocks"].values
     sampled = partial(analyse, "shapley", trace, runs=given, side=side, samples=SAMPLES)
