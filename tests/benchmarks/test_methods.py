@@ -26,14 +26,19 @@ def bench(vlm, count, *names):
     return methods.Bench(vlm, questions.see(vlm, count, 0, plans))
 
 
+def a_ninth(made):
+    """Few of the visual tokens, but more than halving in every layer of the tower leaves."""
+    return made.asked[0].prepared.asked.layout.n // 9
+
+
 @pytest.mark.parametrize("name", ["fastervlm", "prumerge", "dymu"])
 def test_both_policies_answer_as_the_engine_does_alone(vlm, name):
     """Plain removal, a method that leaves a different count for each picture, one that unmerges."""
     made = bench(vlm, 4, name)
-    found = made.outside(name, 16)
+    found = made.outside(name, a_ninth(made))
     assert list(found) == ["keep", "repack"]
     for policy, answers in found.items():
-        chosen = tokviz.plan(name, 16, policy)
+        chosen = tokviz.plan(name, a_ninth(made), policy)
         alone = [
             vlm.answer([image], text, chosen, made.new_tokens, Capture.nothing()).answer
             for image, text, _ in questions.scene_questions(vlm, 4)
@@ -44,10 +49,10 @@ def test_both_policies_answer_as_the_engine_does_alone(vlm, name):
 @pytest.mark.parametrize("name", ["fastervlm", "tome", "average_pool", "visionzip"])
 def test_one_decision_serves_both_policies(vlm, name):
     """The second policy changes position ids only, and to those that the engine gives."""
-    asked = questions.see(vlm, 1, 0, [tokviz.plan(name, 1)])
-    found = policies.entering(vlm, asked, name, 16)
+    made = bench(vlm, 1, name)
+    found = policies.entering(vlm, made.asked, name, a_ninth(made))
     with vlm.guarded():
-        engine = policies.enter(vlm, asked[0], name, 16, "repack")
+        engine = policies.enter(vlm, made.asked[0], name, a_ninth(made), "repack")
     assert policies.digest(found["repack"][0]) == policies.digest(engine)
     assert policies.digest(found[policies.policies_of(name)[0]][0]) != policies.digest(engine)
 
