@@ -1,15 +1,18 @@
 """What a visitor learns about the models of a server: their names, never where they lie."""
 
 import logging
+import math
 import threading
 
 import pytest
+from safetensors.torch import load_file
 
 import tokviz
 from components.runs import models as module
 from components.runs.models import Models
 from tests.components.fake_vlm import FakeVLM
 from tokviz.errors import ModelError
+from tokviz.models.checkpoints.loading import EMBEDDED
 
 
 def test_a_folder_is_offered_by_its_last_part(tmp_path):
@@ -38,10 +41,17 @@ def test_a_model_that_cannot_be_loaded_tells_its_name_and_logs_its_place(tmp_pat
 
 
 def test_the_list_shows_the_card_of_a_known_model_and_the_name_of_another():
+    """The number of weights is what the files of the model that ships hold."""
+    held = sum(
+        math.prod(one.shape)
+        for file in EMBEDDED.glob("*.safetensors")
+        for one in load_file(file).values()
+    )
     choices = dict(Models(("embedded", "google/gemma-3-4b-it@abc", "org/name")).choices)
     assert list(choices.values()) == ["embedded", "google/gemma-3-4b-it@abc", "org/name"]
     labels = list(choices)
-    assert labels[0] == "Embedded model · 5.6 M weights, 0.1 GB · [CLS] · tested: run"
+    size = f"{held / 1e6:.1f} M weights, 0.1 GB"
+    assert labels[0] == f"Embedded model · {size} · [CLS] · tested: run"
     assert labels[1].startswith("Gemma 3 4B · 4.3 B weights, 8.6 GB · no [CLS] · tested: config")
     assert labels[2] == "org/name"
 
