@@ -4,11 +4,10 @@
     print(report)
 
 It takes one run, the same answer scored again with control images, and the logit lens of every
-layer. A word is flagged by a simple rule (`reason_of`): it says something about the picture and its
-probability is low. How often the flag is right was measured on the embedded model
-(docs/diagnosis.md); `how_often` reads these figures, and every report shows them. Image dependence
-was measured as a second criterion too: it only added false alarms, so it is shown but does not
-flag.
+layer. A word is flagged by a simple rule (`reason_of`): it says something about the picture, and it
+is improbable, or not quite sure and as probable without a picture. How often the flag is right was
+measured on the embedded model, beside every single signal (docs/diagnosis.md); `how_often` reads
+these figures, and every report shows them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -36,10 +35,20 @@ from tokviz.trace.stages import CUT_OFF_WORDS
 if TYPE_CHECKING:
     from tokviz.models import VLM
 
-UNSURE = 0.8
-"A word less probable than this is flagged."
-CARRIED = 0.1
-"A word to which the image adds fewer bits than this over every control needs no image."
+
+class Rule(NamedTuple):
+    """When a word that claims something is flagged."""
+
+    unsure: float
+    "A word less probable than this is flagged."
+    sure: float
+    "A word less probable than this is flagged where the picture adds next to nothing."
+    carried: float
+    "Bits; a picture that adds fewer to a word, compared with a control, adds next to nothing."
+
+
+RULE = Rule(unsure=0.4, sure=0.95, carried=0.2)
+"""Chosen by `python -m benchmarks.diagnosis`."""
 FIGURES = ASSETS / "model/diagnosis.json"
 """How often the flag was right, as measured by `python -m benchmarks.diagnosis --write`."""
 INSTEAD = {
@@ -217,16 +226,28 @@ def claims(text: str) -> bool:
     return text.lower() not in FUNCTION_WORDS and any(c.isalnum() for c in text)
 
 
-def reason_of(text: str, probability: float, gain: dict[str, float]) -> tuple[bool, str]:
-    """Return whether a word is flagged, and why."""
+def reason_of(
+    text: str, probability: float, gain: Mapping[str, float], rule: Rule = RULE
+) -> tuple[bool, str]:
+    """Return whether a word is flagged, and why.
+
+    Args:
+        text: the word.
+        probability: 0 to 1.
+        gain: control -> bits by which the image makes the word more probable.
+        rule: default the one that was chosen on the embedded model.
+    """
     if not claims(text):
         return False, "claims nothing"
-    most = max(gain, key=gain.__getitem__)
-    if probability < UNSURE:
+    if probability < rule.unsure:
         return True, f"unsure: probability {probability:.2f}"
-    if gain[most] < CARRIED:
+    without = gain["removed"]
+    if probability < rule.sure and without < rule.carried:
+        return True, f"as probable without the picture ({without + 0.0:+.1f} bits)"
+    most = max(gain, key=gain.__getitem__)
+    if gain[most] < rule.carried:
         return False, "sure, but as probable with every control: no proof that it was seen"
-    return False, f"sure, and less probable with {INSTEAD[most]} (by {gain[most]:.1f} bits)"
+    return False, f"less probable with {INSTEAD[most]} (by {gain[most]:.1f} bits)"
 
 
 def decided_layers(words: np.ndarray, trace: Trace) -> np.ndarray:
