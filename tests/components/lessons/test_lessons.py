@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import tokviz
 from components.lessons.lesson_files import LessonError, read_lesson, read_lessons
 from components.lessons.panel import LessonHandlers
 from components.lessons.tasks import QUANTITIES, check
@@ -16,6 +17,9 @@ from components.settings import Settings
 from components.site import Site
 from components.widgets.payload_cache import PayloadCache
 from tests.view.fakes import fake_trace, merged, pruned, stage, tiled_trace
+from tokviz.matrix import Reduction
+from tokviz.plans import chosen
+from tokviz.view.explorer import find_sinks
 
 ROOT = Path(__file__).parents[3]
 LESSONS = read_lessons()
@@ -57,6 +61,41 @@ def test_numbers_that_are_asked_for_can_be_computed_from_the_shown_run(name, sit
             assert check(task, run, value)[0]
             assert not check(task, run, value + 2 * task.within + 1)[0]
             assert not check(task, run, None)[0]
+
+
+def without_sinks(full):
+    """The plan of the brush: all tokens but those that are a sink in some layer."""
+    return chosen(Reduction.select(np.flatnonzero(~find_sinks(full)[0].any(0)), full.n))
+
+
+def method(*names, **options):
+    """The plan of a method or a mitigation, whatever was answered before."""
+    return lambda full: tokviz.plan(*names, **options)
+
+
+HINTED = {
+    ("04-sinks", 4): [without_sinks],
+    ("06-prune-or-merge", 3): [method("visionzip", 72)],
+    ("08-position-bias", 2): [method("fastv", 64), method("random", 64)],
+    ("08-position-bias", 3): [method("fastervlm", 144, positions="keep")],
+    ("09-when-it-flips", 1): [method("visionzip", 4)],
+    ("09-when-it-flips", 2): [method("divprune", 64)],
+    ("10-hallucination", 5): [method(mitigation="vcd")],
+}
+"""Lesson and step -> what its hint says to run on the step's own question."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", HINTED, ids=str)
+def test_who_does_as_the_hint_says_has_done_the_task(place, site, shipped_model):
+    name, number = place
+    step = LESSONS[name].steps[number - 1]
+    stored = site.stored.all[step.page["example"]].run
+    run = KeptRun(stored.image, stored.prompt, "m", {FULL: stored.traces[FULL]})
+    for lane, plan in enumerate(HINTED[place]):
+        answer = shipped_model.answer(stored.image, stored.prompt, plan(stored.traces[FULL]))
+        run.traces[lane] = answer
+    assert check(step.task, run, None)[0]
 
 
 def lesson(task, page="example: x"):
