@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.rows import BLIND, FULL, Row, Rows, Sample, Z, read, sample_of, wilson
 from scripts.method_pages import NONE, table
 from tokviz.catalog import marked
+from tokviz.examine.diagnosis import FIGURES
 from tokviz.reduction.method import METHODS
 from tokviz.view.run_names import published_policy
 
@@ -50,6 +51,10 @@ the tokens (`unmerge`), or the methods were compared by `python -m benchmarks.sa
 *same figures as*: every figure of every budget is the same. Such rows are one piece of evidence
 about the choice, not two.
 """
+EARLIER = """
+**These rows are of an earlier model.** The one that ships now has not been measured here yet: it is
+{now}.
+"""
 SETS = {"scenes": "Held-out scenes", "easyvqa": "easy-VQA test split"}
 SHARES = (100, 50, 25, 11, 5)
 COLUMNS = {"kept": ("keep", "mean"), "renumbered": ("repack",)}
@@ -71,8 +76,10 @@ def page() -> str:
 
 
 def head(sample: Sample) -> str:
-    """Return the text before the tables."""
-    return HEAD.format(model=sample.model, scenes=sample.scenes, easyvqa=sample.easyvqa)
+    """Return the text before the tables; it says when the rows are not of the shipped model."""
+    text = HEAD.format(model=sample.model, scenes=sample.scenes, easyvqa=sample.easyvqa)
+    shipped = json.loads(FIGURES.read_text(encoding="utf-8"))["model"]
+    return text if shipped == str(sample.model) else EARLIER.format(now=shipped) + text
 
 
 def ends(rows: Rows, which: str) -> str:

@@ -157,6 +157,15 @@ def test_the_page_shows_both_policies_and_what_is_published(page):
     assert "| 25 % | 1 | 50.0 | 100.0 | -50.0 (" in text
 
 
+def test_the_page_says_when_its_rows_are_of_another_model(page, vlm, monkeypatch):
+    assert "of an earlier model" not in page()
+    other = replace(facts(vlm), weights="0" * 12)
+    monkeypatch.setattr(accuracy_page, "sample_of", lambda: Sample(other, 10, 10))
+    text = accuracy_page.page()
+    assert "**These rows are of an earlier model.**" in text
+    assert str(facts(vlm)) in text
+
+
 def test_methods_that_chose_the_same_share_a_row(page):
     """With both policies measured, FasterVLM and LVLM_CSP differ in what they publish only."""
     pair = [
