@@ -55,6 +55,8 @@ test("the range leaves sinks out unless they are asked for, and begins at 0", ()
   const values = Float32Array.from([9, 1, 2, NaN, 3, 0.5]);
   assert.deepEqual(scene.range(values, view()), { low: 0, high: 3 });
   assert.deepEqual(scene.range(values, view({ sinks: true })), { low: 0, high: 9 });
+  // The map of what makes tokens sinks shows them as its highest, not as the only ones without colour.
+  assert.deepEqual(scene.range(values, view({ map: "phi" })), { low: 0, high: 9 });
   assert.deepEqual(scene.range(Float32Array.from([NaN, NaN]), view()), { low: 0, high: 0 });
   assert.equal(scene.range(Float32Array.from([1, -2, 1, 1, 1, 1]), view()).low, -2);
 });

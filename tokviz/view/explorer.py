@@ -79,7 +79,8 @@ def find_sinks(trace: Trace) -> tuple[np.ndarray | None, str]:
     are = "token is an attention sink" if count == 1 else "tokens are attention sinks"
     return mask, (
         f"{count} {are} in some layer: they carry a massive activation and draw attention whatever "
-        f"they show, so they are hatched and left out of the colours.{sink_before(trace)}"
+        "they show, so they are hatched, and left out of the colours of attention."
+        f"{sink_before(trace)}"
     )
 
 

@@ -177,7 +177,7 @@ export class Explorer {
       patches: view.bare === "patches",
       registers: scene.registerTokens,
       sinks: shown ? scene.sinkRow(view) : null,
-      sinksIncluded: view.sinks,
+      sinksIncluded: scene.coloursSinks(view),
     };
   }
 

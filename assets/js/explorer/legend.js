@@ -6,7 +6,7 @@ import { t } from "../base/translate.js";
 import { palette } from "./palette.js";
 
 /** [name of the swatch, text] for everything that the picture shows now. */
-export const legendEntries = ({ scene, look, view }) => {
+export const legendEntries = ({ scene, look }) => {
   const entries = [];
   const count = (test) => {
     let total = 0;
@@ -29,7 +29,7 @@ export const legendEntries = ({ scene, look, view }) => {
   if (sinks)
     entries.push([
       "sink",
-      `${plural(sinks, "attention sink")}${view.sinks ? "" : t(", left out of the colours")}`,
+      `${plural(sinks, "attention sink")}${look.sinksIncluded ? "" : t(", left out of the colours")}`,
     ]);
   if (look.registers?.length) entries.push(["plus", plural(look.registers.length, "register")]);
   for (const [i, role] of (look.marks || []).entries())

@@ -21,6 +21,11 @@ export class Scene extends ViewNumbers {
     this.lastHeadMaps = null;
   }
 
+  /** Whether a view colours sinks too: where it is asked to, and on the map of what makes them sinks. */
+  coloursSinks(view) {
+    return Boolean(view.sinks) || view.map === "phi";
+  }
+
   /**
    * The range of a view's numbers, from 0 where none is negative. Sinks are left out unless the view
    * colours them: one sink would make everything else dark.
@@ -29,7 +34,7 @@ export class Scene extends ViewNumbers {
    * @returns {Range}
    */
   range(values, view) {
-    const sinks = view.sinks ? null : this.sinkRow(view);
+    const sinks = this.coloursSinks(view) ? null : this.sinkRow(view);
     let low = Infinity;
     let high = -Infinity;
     for (let i = 0; i < this.n; i++) {
