@@ -6,29 +6,17 @@ model's work is put together, for prompts that are equally long after the remova
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
 from transformers import DynamicCache
 
 from tokviz.models.answer_text import end_tokens
 from tokviz.models.before.prefill_input import PrefillInput
 from tokviz.models.families.family import Features
-from tokviz.text.words import exact_pieces
 
 MOST = 16
 """Prompts in one batch: more are no faster on a CPU, whose caches they leave."""
-
-
-class Spoken(NamedTuple):
-    """One greedy answer."""
-
-    text: str
-    pieces: tuple[str, ...]
-    "The text of each token, the end token left out; joined they are the answer."
-    probabilities: np.ndarray
-    "float32 [t], of each token where it was chosen."
 
 
 def fits(one: PrefillInput) -> bool:
@@ -38,7 +26,7 @@ def fits(one: PrefillInput) -> bool:
     return not (inside or one.row_inputs or one.features.extra)
 
 
-def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
+def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -> list[str]:
     """Return the greedy answer of each prompt, as `VLM.answer` would write it.
 
     Args:
@@ -54,7 +42,7 @@ def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -
     groups: dict[int, list[int]] = defaultdict(list)
     for number, one in enumerate(prefill_inputs):
         groups[one.input_ids.shape[1]].append(number)
-    found: dict[int, Spoken] = {}
+    found: dict[int, str] = {}
     for members in groups.values():
         for start in range(0, len(members), MOST):
             part = members[start : start + MOST]
@@ -63,7 +51,7 @@ def answers(vlm: Any, prefill_inputs: Sequence[PrefillInput], new_tokens: int) -
     return [found[number] for number in range(len(prefill_inputs))]
 
 
-def write(vlm: Any, batch: Sequence[PrefillInput], new_tokens: int) -> list[Spoken]:
+def write(vlm: Any, batch: Sequence[PrefillInput], new_tokens: int) -> list[str]:
     """Return the greedy answers of prompts of one length."""
     ids = torch.cat([one.input_ids for one in batch])
     positions = torch.cat([one.positions for one in batch], -2)
@@ -72,7 +60,7 @@ def write(vlm: Any, batch: Sequence[PrefillInput], new_tokens: int) -> list[Spok
     )
     cache = DynamicCache(config=vlm.model.config.get_text_config())
     ends, more = torch.tensor(sorted(end_tokens(vlm.model))), {"image": features}
-    written, chances, seen = [], [], ids.shape[1]
+    written, seen = [], ids.shape[1]
     given: dict[str, Any] = {"mm_encoder_outputs": more}
     for number in range(new_tokens):
         output = vlm.model(
@@ -88,18 +76,13 @@ def write(vlm: Any, batch: Sequence[PrefillInput], new_tokens: int) -> list[Spok
         ids, given = logits.argmax(-1, keepdim=True), {}
         positions = positions[..., -1:] + 1
         written.append(ids[:, 0])
-        chances.append(logits.softmax(-1).gather(-1, ids)[:, 0])
         if torch.isin(torch.stack(written), ends).any(0).all():
             break
-    rows = zip(torch.stack(written, 1), torch.stack(chances, 1), strict=True)
-    return [spoken(vlm, row, chance, ends) for row, chance in rows]
+    return [spoken(vlm, row, ends) for row in torch.stack(written, 1)]
 
 
-def spoken(vlm: Any, row: torch.Tensor, chance: torch.Tensor, ends: torch.Tensor) -> Spoken:
+def spoken(vlm: Any, row: torch.Tensor, ends: torch.Tensor) -> str:
     """Return what a row of tokens says up to its first end token."""
     stop = torch.isin(row, ends).nonzero()
     kept = (row[: int(stop[0])] if len(stop) else row).tolist()
-    text = vlm.tokenizer.decode(kept, skip_special_tokens=True)
-    tokens = vlm.tokenizer.convert_ids_to_tokens(kept)
-    pieces = exact_pieces(tokens, text, vlm.word_marks)
-    return Spoken(text, pieces, chance[: len(kept)].cpu().numpy())
+    return vlm.tokenizer.decode(kept, skip_special_tokens=True)

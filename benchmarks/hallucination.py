@@ -58,7 +58,7 @@ def said(
                 prefill_inputs.append(
                     make_prefill_input(vlm.family, vlm.model, prepared, vision, chosen)
                 )
-            found += [one.text for one in answers(vlm, prefill_inputs, new_tokens)]
+            found += answers(vlm, prefill_inputs, new_tokens)
     return found
 
 

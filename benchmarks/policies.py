@@ -77,7 +77,7 @@ def said(vlm: Any, inputs: Sequence[PrefillInput], known: Known, new_tokens: int
     keys = [digest(one) for one in inputs]
     fresh = {key: one for key, one in zip(keys, inputs, strict=True) if key not in known}
     spoken = answers(vlm, list(fresh.values()), new_tokens)
-    known |= zip(fresh, (one.text for one in spoken), strict=True)
+    known |= zip(fresh, spoken, strict=True)
     return [known[key] for key in keys]
 
 
