@@ -3,7 +3,7 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +25,8 @@ class Hub:
     "Bytes of each large answer before the connection is cut; 0 = never."
     block_pause_s: float = 0.0
     "Seconds between two blocks of a large answer."
+    on_block: Callable[[str, int], object] = lambda path, sent: None
+    "Called after each block with the path that was asked for and the bytes sent so far."
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     "(method, path, Range) of every request."
     address: str = ""
@@ -109,6 +111,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             sent += len(block)
+            self.hub.on_block(self.path, sent)
             if self.hub.block_pause_s and len(data) > BLOCK:
                 threading.Event().wait(self.hub.block_pause_s)
 
