@@ -3,8 +3,8 @@
 import pytest
 
 from scripts import record_page
-from tokviz.analysis import ANALYSES
 from scripts.trained_page import methods
+from tokviz.analysis import ANALYSES
 from tokviz.errors import InputError
 
 
