@@ -120,6 +120,20 @@ def test_the_earliest_safe_exit_need_not_be_where_safety_begins(toy, runs):
     assert (result["first"].values, result["from"].values) == (0, 3)
 
 
+def test_vtws_search_takes_the_first_layer_with_the_same_next_token(toy):
+    spread = {0: [0.5, 0.5], 1: [0.8, 0.2], 2: [0.501, 0.499], 3: [0.5, 0.5], 4: [0.5, 0.5]}
+
+    def exits(layer):
+        return toy["answer_ids"], [-0.1, -0.1], np.log(spread[layer])
+
+    result = tokviz.analyse("exit_layer", toy, runs={"exits": exits})
+    assert result["vtw"].values == 2  # layer 0 is before the search, which begins at 5 of 32
+    assert result["divergence"].values[1] == pytest.approx(0.8 * np.log(1.6) + 0.2 * np.log(0.4))
+    assert tokviz.analyse("exit_layer", toy, runs={"exits": exits}, shift=0)["vtw"].values == 3
+    without = tokviz.analyse("exit_layer", toy, runs={"exits": lambda layer: exits(layer)[:2]})
+    assert "vtw" not in without.parts
+
+
 def test_knockout_finds_the_window_that_matters(toy, runs):
     result = tokviz.analyse("knockout", toy, runs={"knockout": runs["knockout"]}, window=2)
     assert result.labels["i"] == ("0 to 1", "1 to 2", "2 to 3")

@@ -152,7 +152,9 @@ def token_statistics(
         "exponent": number(exponent, "Zipf exponent: 1 in natural language"),
         "fit": number(fit, "share of the variance that Zipf's law explains"),
         "innovation": Part(met, "j", "kinds met in so many pictures, mean over all their orders"),
-        "new": number(met[-1] - met[-2] if len(met) > 1 else met[-1], "kinds that the last picture adds"),
+        "new": number(
+            met[-1] - met[-2] if len(met) > 1 else met[-1], "kinds that the last picture adds"
+        ),
     }
     labels = {"f": ("smallest", "25 %", "median", "75 %", "largest")}
     return Result(counts, "i", parts, labels, notes=notes)
