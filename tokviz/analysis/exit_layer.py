@@ -90,4 +90,4 @@ def divergence(full: Any, left: Any) -> float:
     """Return KL(left || full) of log-probabilities [v], in nats, as VTW's code has it."""
     p, q = plain(left).astype(np.float64), plain(full).astype(np.float64)
     chances = np.exp(p)
-    return float((chances * np.where(chances > 0, p - q, 0)).sum())
+    return max(float((chances * np.where(chances > 0, p - q, 0)).sum()), 0.0)
