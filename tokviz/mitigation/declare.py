@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "attention": "edits the attention of some rows in some layers",
     "contrast": "combines the next-token logits with those of a second run or state",
     "mlp": "adds visual tokens to the MLP of a layer",
+    "heads": "adds vectors to the outputs of single heads",
     "diagnostic": "measures and changes nothing",
 }
 
