@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from scripts.method_pages import table
+from scripts.trained_page import methods as trained_methods
 from tokviz.analysis import ANALYSES
 from tokviz.errors import InputError
 from tokviz.mitigation import MITIGATIONS
@@ -22,9 +23,9 @@ KINDS = {
 """Kind of a paper -> heading of its table."""
 TRAINED = (
     "A trained method cannot run on a model that was not trained for it. Where there is a nearest "
-    "what-if, it is named: what the idea does to the tokens, on the model as it is. The decisions "
-    "of any trained method can be [imported](imports.md) and shown; [trained methods](trained.md) "
-    "says what each does and how to export it."
+    "what-if, it is named: the idea alone, on the model as it is. Decisions can be "
+    "[imported](imports.md) and shown where tokens leave or are joined; "
+    "[trained methods](trained.md) says what each does and how to write such a file."
 )
 HEAD = """# The record
 
@@ -61,23 +62,56 @@ def word(entry):
     return status.word if status else "baseline"
 
 
+def entries(names):
+    """Return links to entries with their words."""
+    return "; ".join(
+        f"[`{name}`]({page}#{name}), {word(entry)}" for name in names for entry, page in found(name)
+    )
+
+
 def what(paper):
     """Return what is here of a paper."""
-    names = paper["here"].split()
-    parts = [
-        f"[`{name}`]({page}#{name}), {word(entry)}" for name in names for entry, page in found(name)
-    ]
     if paper["kind"] == "trained":
-        text = f"nearest what-if: {'; '.join(parts)}" if parts else "import its decisions"
-        return paper["note"] or text
-    return "; ".join(parts) or paper["note"] or "not here"
+        return of_trained(paper["title"])
+    named = entries(paper["here"].split())
+    text = "; ".join(part for part in (named, paper["note"]) if part)
+    if not text:
+        raise InputError(f"docs/record.tsv does not say what is here of {paper['title']!r}.")
+    return text
+
+
+def of_trained(title):
+    """Return what is here of a trained method, from docs/trained.tsv."""
+    row = next((row for row in trained_methods() if row["title"] == title), None)
+    if row is None:
+        raise InputError(f"docs/trained.tsv has no row for {title!r}.")
+    parts = [row["does"]]
+    if row["here"]:
+        parts.append(f"nearest what-if: {entries([row['here']])}")
+    if row["export"] != "none":
+        parts.append("its decisions can be imported")
+    return "; ".join(parts)
+
+
+def summary(rows):
+    """Return how many papers of each kind there are, and what is here of them."""
+    own = [row for row in rows if row["kind"] in ("reduction", "mitigation", "analysis")]
+    run = sum(bool(row["here"]) for row in own)
+    trained = [of_trained(row["title"]) for row in rows if row["kind"] == "trained"]
+    nearest = sum("nearest what-if" in text for text in trained)
+    shown = sum("can be imported" in text for text in trained)
+    return (
+        f"{len(rows)} papers. Of the {len(own)} on methods, mitigations and analyses {run} have "
+        f"an entry that runs. Of the {len(trained)} trained methods {nearest} have a nearest "
+        f"what-if, and the decisions of {shown} can be imported; the others leave every token in "
+        "its place."
+    )
 
 
 def page():
     """Return docs/record.md."""
     rows = papers()
-    shown = [paper for paper in rows if paper["here"]]
-    parts = [HEAD, f"{len(rows)} papers; something of {len(shown)} of them is here."]
+    parts = [HEAD, summary(rows)]
     for kind, title in KINDS.items():
         own = [[paper["title"], what(paper)] for paper in rows if paper["kind"] == kind]
         intro = [TRAINED] if kind == "trained" else []

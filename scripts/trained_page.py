@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scripts.method_pages import table
 from tokviz.errors import InputError
+from tokviz.mitigation import MITIGATIONS
 from tokviz.reduction import METHODS
 
 TRAINED = Path(__file__).parents[1] / "docs" / "trained.tsv"
@@ -94,8 +95,8 @@ def methods():
     with TRAINED.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     for row in rows:
-        if row["here"] and row["here"] not in METHODS:
-            raise InputError(f"docs/trained.tsv names {row['here']!r}, which is no method.")
+        if row["here"] and row["here"] not in METHODS and row["here"] not in MITIGATIONS:
+            raise InputError(f"docs/trained.tsv names {row['here']!r}, which is not there.")
         if row["export"] not in EXPORTS:
             raise InputError(f"export must be one of {', '.join(EXPORTS)}, got {row['export']!r}.")
     return rows
@@ -103,7 +104,8 @@ def methods():
 
 def cells(row):
     """Return the cells of one method."""
-    here = f"[`{row['here']}`](methods.md#{row['here']})" if row["here"] else ""
+    page = "methods.md" if row["here"] in METHODS else "mitigation_methods.md"
+    here = f"[`{row['here']}`]({page}#{row['here']})" if row["here"] else ""
     code = f"[{row['code']}](https://github.com/{row['code']})" if row["code"] else ""
     code = f"{code}, {row['licence']}" if row["licence"] else code
     return [row["name"], row["does"], here, EXPORTS[row["export"]], code]

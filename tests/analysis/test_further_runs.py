@@ -1,5 +1,7 @@
 """Analyses that ask for more runs of the model, on toy models whose answers are known."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,12 @@ from tokviz.analysis.blocks import block_numbers, spread_over_tokens
 from tokviz.analysis.relevance import carry_back, shares, weighted
 from tokviz.analysis.rollout import mixed
 from tokviz.analysis.shapley import exact_values, forwards_needed
-from tokviz.analysis.token_statistics import cluster_directions, duplicate_share, zipf_fit
+from tokviz.analysis.token_statistics import (
+    cluster_directions,
+    duplicate_share,
+    innovation,
+    zipf_fit,
+)
 from tokviz.errors import InputError
 
 A1 = np.array([[1, 0, 0], [0.5, 0.5, 0], [0.2, 0.3, 0.5]])
@@ -202,6 +209,28 @@ def test_duplicates_and_kinds_of_tokens():
     assert ids[0] == ids[1]
     assert ids[2] == ids[3]
     assert len(set(ids)) == 3
+
+
+def test_innovation_is_the_mean_over_all_orders_of_the_pictures():
+    present = np.random.default_rng(0).random((4, 9)) < 0.4
+    present[:, 0] = False  # a kind that no picture has
+    orders = [
+        [present[list(order[: count + 1])].any(0).sum() for count in range(4)]
+        for order in permutations(range(4))
+    ]
+    assert innovation(present) == pytest.approx(np.mean(orders, 0))
+    assert innovation(np.eye(3, dtype=bool)) == pytest.approx([1, 2, 3])
+    assert innovation(np.ones((3, 5), bool)) == pytest.approx([5, 5, 5])
+
+
+def test_a_picture_of_another_kind_is_something_new():
+    folder = [[[1.0, 0], [1, 0]], [[1, 0], [1, 0.01]], [[0, 1], [0, 1]]]
+    result = tokviz.analyse(
+        "token_statistics", None, runs={"folder": [np.array(one) for one in folder]}, kinds=2
+    )
+    # one kind in two pictures, another in the third
+    assert result["innovation"].values == pytest.approx([1, 5 / 3, 2])
+    assert result["new"].values == pytest.approx(1 / 3)
 
 
 def test_statistics_of_a_folder_need_no_trace():

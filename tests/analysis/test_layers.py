@@ -5,7 +5,7 @@ import pytest
 
 import tokviz
 from tokviz.analysis.alignment import alignment_of, pairwise_alignment
-from tokviz.analysis.attention_rank import attention_ranks, effective_rank
+from tokviz.analysis.attention_rank import attention_ranks, effective_rank, skipping
 from tokviz.analysis.concentration import entropy, tokens_for_mass
 from tokviz.analysis.layer_agreement import agreement_matrix, mean_off_diagonal
 from tokviz.analysis.ranks import average_ranks, kendall, spearman, top_k, top_k_jaccard
@@ -118,6 +118,27 @@ def test_the_earliest_safe_exit_need_not_be_where_safety_begins(toy, runs):
 
     result = tokviz.analyse("exit_layer", toy, runs={"exits": patchy})
     assert (result["first"].values, result["from"].values) == (0, 3)
+
+
+def test_layers_of_low_rank_are_skipped_first_and_the_ends_never():
+    order, skip = skipping(np.array([1.0, 2, 0, 9, 4, 7, 4, 1]))
+    assert order.tolist() == [4, 5, 6, 3, 0, 2, 1, 7]
+    assert skip == [4, 6]
+    assert skipping(np.array([3.0, 2, 1]))[1] == []
+
+
+def test_vtws_search_takes_the_first_layer_with_the_same_next_token(toy):
+    spread = {0: [0.5, 0.5], 1: [0.8, 0.2], 2: [0.501, 0.499], 3: [0.5, 0.5], 4: [0.5, 0.5]}
+
+    def exits(layer):
+        return toy["answer_ids"], [-0.1, -0.1], np.log(spread[layer])
+
+    result = tokviz.analyse("exit_layer", toy, runs={"exits": exits})
+    assert result["vtw"].values == 2  # layer 0 is before the search, which begins at 5 of 32
+    assert result["divergence"].values[1] == pytest.approx(0.8 * np.log(1.6) + 0.2 * np.log(0.4))
+    assert tokviz.analyse("exit_layer", toy, runs={"exits": exits}, shift=0)["vtw"].values == 3
+    without = tokviz.analyse("exit_layer", toy, runs={"exits": lambda layer: exits(layer)[:2]})
+    assert "vtw" not in without.parts
 
 
 def test_knockout_finds_the_window_that_matters(toy, runs):

@@ -23,6 +23,7 @@ from tokviz.mitigation.var import image_centric, redistributed
 from tokviz.mitigation.vasparse import less_early
 from tokviz.mitigation.vcd import kept_signal, noised
 from tokviz.mitigation.yopo_heads import cut_off, head_ratio
+from tokviz.models.runs.caption_shift import heads_that_look
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.signals import Signals
 
@@ -148,6 +149,14 @@ def test_avisc_keeps_what_stands_out_in_the_layers_that_look_most():
     assert not_blind(attention, 0.5, 0.9).tolist() == [True, True, True, False]
     assert not_blind(attention, 1.0, -5).tolist() == [False] * 4
     assert not_blind(torch.ones(2, 1), 0.5, 0.99).tolist() == [False]
+
+
+def test_cai_takes_the_heads_that_look_most_more_and_none_that_look_less():
+    more = torch.tensor([[0.1, 0.4, -0.2], [0.3, 0, 0.1]])
+    assert heads_that_look(more, 1 / 3).tolist() == [[False, True, False], [True, False, False]]
+    assert heads_that_look(more, 1).tolist() == [[True, True, False], [True, False, True]]
+    assert not heads_that_look(-more.abs(), 0.5).any()
+    assert heads_that_look(more, 0.01).sum() == 1
 
 
 def test_memvr_measures_the_ten_likeliest_words():

@@ -54,7 +54,7 @@ def test_a_plan_takes_a_mitigation_with_or_without_a_method():
         (lambda: plan(keep=9, mitigation="pai"), "keep and positions need a method"),
         (
             lambda: plan(mitigation="prayer"),
-            "no mitigation 'prayer'. Known: avisc, blind, cmai",
+            "no mitigation 'prayer'. Known: avisc, blind, cai, cmai",
         ),
         (lambda: plan(mitigation="pai", beta=1), "pai has no option 'beta'"),
         (lambda: plan(mitigation="pai", alpha=2), "alpha must be 0 to 1, got 2"),

@@ -21,6 +21,16 @@ def test_gamma_mod_spares_the_first_three_layers_and_the_last():
         at("gamma_mod", 36, 9, 2)
 
 
+def test_gamma_mod_skips_the_layers_that_are_listed():
+    assert at("gamma_mod", 36, 9, 12, skip="9, 4 5") == [
+        (4, 9), (5, 9), (6, 36), (9, 9), (10, 36),
+    ]  # fmt: skip
+    assert at("gamma_mod", 36, 9, 12, skip="11") == [(11, 9)]
+    for wrong in ("4 x", "0", "12", "-3", "4.5", ""):
+        with pytest.raises(InputError):
+            at("gamma_mod", 36, 9, 12, skip=wrong)
+
+
 def test_lvlm_csp_is_sparse_then_whole_then_sparse():
     assert at("lvlm_csp_stages", 576, 144, 32) == [(1, 144), (8, 576), (16, 144)]
     assert at("lvlm_csp_stages", 36, 9, 2) == [(1, 9)]

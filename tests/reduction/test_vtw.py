@@ -1,6 +1,5 @@
 import pytest
 
-import tokviz
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
 
@@ -18,9 +17,3 @@ def test_at_the_published_layer_or_the_one_asked_for(layers, layer, at):
 def test_a_layer_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="6 layers"):
         METHODS["vtw"].stages(576, 64, 6, layer=6)
-
-
-def test_the_layer_that_the_search_finds_leaves_the_answer_as_it_is():
-    """The analysis exit_layer is the search; its `from` is the layer to set."""
-    assert "exit_layer" in METHODS["vtw"].notes
-    assert "exit_layer" in tokviz.ANALYSES

@@ -17,6 +17,9 @@ from tokviz.analysis.supplied import Maps, whole_map
 from tokviz.options import Range
 from tokviz.trace import Trace
 
+SPARED = 3
+"""First layers that are never skipped."""
+
 
 def effective_rank(singular: np.ndarray) -> np.ndarray:
     """Return exp(entropy of the singular values' shares) along the last axis; 0 where all are 0."""
@@ -66,7 +69,10 @@ def attention_rank(
     """Measure the rank and the effective rank of each layer's attention.
 
     Of more than `most_rows` rows, evenly spaced ones are used. `visual` is the effective rank of
-    the visual tokens' states, where the run recorded it.
+    the visual tokens' states, where the run recorded it. `order` ranks the layers by their rank,
+    the first to skip is 0; layers 0 to 2 and the last come at its end, since the official code
+    never skips them. The method gamma_mod takes such layers as its option `skip`; a note names the
+    lowest half of those that may be skipped.
     """
     rows = len(trace.prompt_tokens) + max(trace.t - 1, 0)
     taken = np.unique(np.linspace(0, rows - 1, min(rows, most_rows)).astype(int))
@@ -76,10 +82,33 @@ def attention_rank(
         # [h, rows, rows] -> [h, taken, taken]: the same rows as queries and as keys
         found.append(attention_ranks(whole[:, taken[:, None], taken]))
     ranks, effective = np.array(found).reshape(-1, 2).T
+    order, skip = skipping(ranks)
     parts = {
+        "order": Part(order, "l", "place of the layer, 0 = the first one to skip"),
         "effective": Part(effective, "l", "effective rank of the maps, mean over heads"),
         "rows": number(len(taken), "rows that were used: the largest possible rank"),
     }
     if "visual_rank" in trace:
         parts["visual"] = Part(trace["visual_rank"], "l", "effective rank of the visual states")
-    return Result(ranks, "l", parts)
+    names = " ".join(map(str, skip))
+    notes = (f"The lowest half of the layers that may be skipped: {names}.",) if names else ()
+    return Result(ranks, "l", parts, notes=notes)
+
+
+def skipping(ranks: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Return the place of each layer [l] in the order of skipping, and the layers to skip.
+
+    Args:
+        ranks: [l], the rank of each layer.
+
+    Returns:
+        0 = the lowest rank among layers that may be skipped, equal ranks by layer; and the lower
+        half of these layers, ascending.
+    """
+    last = len(ranks) - 1
+    may = [layer for layer in range(len(ranks)) if SPARED <= layer < last]
+    spared = [layer for layer in range(len(ranks)) if layer not in may]
+    by_rank = sorted(may, key=lambda layer: (ranks[layer], layer))
+    place = np.empty(len(ranks), np.int64)
+    place[by_rank + spared] = np.arange(len(ranks))
+    return place, sorted(by_rank[: (len(may) + 1) // 2])

@@ -30,9 +30,9 @@ ASKS: dict[str, str] = {
     "maps": "a function: decoder layer -> the whole softmax map of prompt and answer [h, q, q].",
     "gradients": "a function: (decoder layer, answer token) -> gradient of the log-probability of "
     "that answer token by the map of that layer [h, q, q].",
-    "exits": "a function: decoder layer -> (most probable token ids, log-probabilities of the "
-    "own answer's tokens), both [t], when all visual tokens leave before that layer; the number "
-    "of layers = nothing leaves.",
+    "exits": "a function: decoder layer -> (most probable token ids [t], log-probabilities of the "
+    "own answer's tokens [t], and, where wanted, log-probabilities of all tokens at the first step "
+    "[v]), when all visual tokens leave before that layer; the number of layers = nothing leaves.",
     "knockout": "a function: range of decoder layers -> log-probability of the run's own answer "
     "when no text row may attend to the image in those layers.",
     "prompt_statistics": "a function: () -> arrays of one forward of the prompt: received "

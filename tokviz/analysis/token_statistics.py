@@ -1,7 +1,10 @@
 """What are visual tokens like, over a folder of images?
 
 Norms, near-duplicates, and how often each kind of token occurs: tokens are clustered by direction,
-and the sizes of the clusters are compared with Zipf's law.
+and the sizes of the clusters are compared with Zipf's law. The innovation curve says how soon a new
+picture brings nothing new ("Analyzing The Language of Visual Tokens", arXiv 2411.05001). The
+publication counts the codes of discrete tokenizers, and groups of up to four of them; here a kind
+is a cluster, and single tokens are counted.
 """
 
 from __future__ import annotations
@@ -78,6 +81,25 @@ def cluster_directions(features: np.ndarray, clusters: int) -> np.ndarray:
     return ids
 
 
+def innovation(present: np.ndarray) -> np.ndarray:
+    """Return how many kinds are met in 1, 2, ... pictures, mean over all orders of the pictures.
+
+    Args:
+        present: bool [pictures, kinds], whether a picture has the kind.
+
+    Returns:
+        float64 [pictures], rising to the number of kinds that are in any picture.
+    """
+    pictures = len(present)
+    holders = present.sum(0)
+    missed, curve = np.ones(present.shape[1]), []
+    for drawn in range(pictures):
+        # a kind is missed when each picture drawn is one of the others: (P - h - d) / (P - d)
+        missed = missed * np.maximum(pictures - holders - drawn, 0) / (pictures - drawn)
+        curve.append((1 - missed)[holders > 0].sum())
+    return np.array(curve)
+
+
 @analysis(
     "token_statistics",
     title="Visual tokens over a folder",
@@ -90,6 +112,8 @@ def cluster_directions(features: np.ndarray, clusters: int) -> np.ndarray:
     "is chosen, not found.",
     exactness="heuristic",
     cost="One pass of the vision tower per image. Memory: the features of all images.",
+    paper="https://arxiv.org/abs/2411.05001",
+    year=2024,
 )
 def token_statistics(
     trace: Trace | None,
@@ -98,9 +122,11 @@ def token_statistics(
     kinds: Annotated[int, Range(2, 1024, 1)] = KINDS,
     alike: Annotated[float, Range(0.5, 1, 0.01)] = 0.95,
 ) -> Result:
-    """Count kinds of visual tokens over many images, with norms, near-duplicates and a Zipf fit.
+    """Count kinds of visual tokens over many images, with near-duplicates, Zipf fit and innovation.
 
-    Two tokens of one image are near-duplicates when their cosine is at least `alike`.
+    Two tokens of one image are near-duplicates when their cosine is at least `alike`. `innovation`
+    is the number of kinds met in the first one, two, ... pictures, mean over all their orders:
+    where it is flat, another picture brings nothing new. `new` is what the last picture adds.
     """
     images = [plain(features) for features in folder]
     if not images or not sum(len(image) for image in images):
@@ -109,7 +135,12 @@ def token_statistics(
     norms = np.linalg.norm(everything, axis=1)
     why = f"there are {len(everything)} tokens"
     count, notes = fitted("kinds", kinds, KINDS, len(everything), why)
-    counts = np.bincount(cluster_directions(everything, count))
+    kind = cluster_directions(everything, count)
+    picture = np.repeat(np.arange(len(images)), [len(image) for image in images])
+    table = np.zeros((len(images), int(kind.max()) + 1), np.int64)
+    np.add.at(table, (picture, kind), 1)
+    met = innovation(table > 0)
+    counts = table.sum(0)
     counts = np.sort(counts[counts > 0])[::-1]
     exponent, fit = zipf_fit(counts)
     duplicates = np.array([duplicate_share(image, alike) for image in images])
@@ -120,6 +151,10 @@ def token_statistics(
         "entropy": number(entropy_nats(share) / np.log(2), "bits per kind"),
         "exponent": number(exponent, "Zipf exponent: 1 in natural language"),
         "fit": number(fit, "share of the variance that Zipf's law explains"),
+        "innovation": Part(met, "j", "kinds met in so many pictures, mean over all their orders"),
+        "new": number(
+            met[-1] - met[-2] if len(met) > 1 else met[-1], "kinds that the last picture adds"
+        ),
     }
     labels = {"f": ("smallest", "25 %", "median", "75 %", "largest")}
     return Result(counts, "i", parts, labels, notes=notes)

@@ -24,6 +24,7 @@ LAYER = -2
     year=2024,
     code="coder-gx/DAMRO",
     licence="MIT (README, no file)",
+    published_options={"alpha": (0.5, 1.5, 2.0)},
 )
 def damro(
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tokviz.mitigation.recipe import Recipe
@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "attention": "edits the attention of some rows in some layers",
     "contrast": "combines the next-token logits with those of a second run or state",
     "mlp": "adds visual tokens to the MLP of a layer",
+    "heads": "adds vectors to the outputs of single heads",
     "diagnostic": "measures and changes nothing",
 }
 
@@ -47,6 +48,10 @@ class Mitigation:
     "False: built from secondary sources, a labelled stand-in for the published method."
     differs: tuple[str, ...] = ()
     "Clauses: what no run here does as the publication does."
+    depths: tuple[int, ...] = ()
+    "Layers of the language models that it was published for, where it names layers."
+    published_options: Mapping[str, Any] = field(default_factory=dict)
+    "Option -> its published value, where it is not the default; a tuple = any of these."
 
     def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return every option with its value, or raise InputError for an unknown or bad one."""

@@ -19,6 +19,7 @@ WORDS = 10
     year=2024,
     code="1zhou-Wang/MemVR",
     licence="Apache-2.0",
+    depths=(32,),
 )
 def memvr(
     *,

@@ -18,6 +18,7 @@ from tokviz.options import Range
     year=2024,
     code="ZhangqiJiang07/middle_layers_indicating_hallucinations",
     licence="none stated",
+    depths=(32,),
 )
 def middle_heads(
     *,

@@ -25,6 +25,7 @@ BETA = 0.1
     ),
     code="LALBJ/PAI",
     licence="MIT",
+    published_options={"alpha": (0.2, 0.5)},
 )
 def pai(
     *,

@@ -142,12 +142,25 @@ class Retrace:
 
 
 @dataclass(frozen=True)
+class HeadShift:
+    """Outputs of some heads moved towards those that they have under another prompt."""
+
+    alpha: float
+    "How much of the difference is added."
+    heads: float
+    "Share of all heads, 0 to 1: those that look more at the picture under the other prompt."
+    caption: str
+    "The other prompt."
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """What to do to attention, MLPs and logits; with nothing the answer is the plain one."""
+    """What to do to attention, heads, MLPs and logits; with nothing the answer is the plain one."""
 
     attention: AttentionEdit | None = None
     contrast: Contrast | None = None
     retrace: Retrace | None = None
+    shift: HeadShift | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ PUBLISHED_SHARE = 100 / 576
     year=2024,
     code="huofushuo/SID",
     licence="none stated",
+    depths=(32, 40),
 )
 def sid(
     *,

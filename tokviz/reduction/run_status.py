@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from tokviz.options import Option
 from tokviz.reduction.method import Method
 from tokviz.trace.status import AS_PUBLISHED, RUN_DIFFERS, STAND_IN, WORDS, Status
 
@@ -44,6 +45,21 @@ class Declares(Protocol):
     @property
     def verified(self) -> bool:
         """False for a stand-in."""
+
+
+class HasOptions(Protocol):
+    """What the word needs to know of the options of a method or a mitigation."""
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """Name -> type, range and default."""
+
+    @property
+    def published_options(self) -> Mapping[str, Any]:
+        """Name -> published value, where it is not the default; a tuple = any of these."""
+
+    def check_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return every option with its value."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +135,16 @@ def reason_of(entry: Declares) -> str:
     return clause or "built from secondary sources"
 
 
-def settings(entry: Method, options: Mapping[str, Any]) -> list[str]:
-    """Return the options that are not at their published values."""
+def settings(entry: HasOptions, options: Mapping[str, Any]) -> list[str]:
+    """Return the options of a method or mitigation that are not at their published values."""
     found = []
     for name, value in entry.check_options(options).items():
         published = entry.published_options.get(name, entry.options[name].default)
-        if value == published or name in FREE_OPTIONS:
+        several = published if isinstance(published, tuple) else (published,)
+        if value in several or name in FREE_OPTIONS:
             continue
         by_itself = "by hand, not by the method's own rule"
-        how = by_itself if published is None else f"published: {published}"
+        how = by_itself if published is None else f"published: {' or '.join(map(str, several))}"
         found.append(f"{name} = {value}, {how}")
     return found
 

@@ -35,8 +35,8 @@ def vtw(signals, keep: int, *, layer: Annotated[int | None, Range(1, 64, 1)] = N
 
     The budget only switches it: keep = all tokens leaves everything as it is. The layer is 15 of
     32, scaled to the depth; the official search takes the first layer at which the next token's
-    distribution, over a few samples, hardly differs from the full one. To search it for one
-    question here, run the analysis `exit_layer`, which tries every layer, and set `layer` to its
-    `from`. Kept text keeps its position ids, the official default.
+    distribution, over 20 samples, hardly differs from the full one. The analysis `exit_layer` makes
+    that search for one question: set `layer` to its `vtw`, or to its `from` where the whole answer
+    is to stay. Kept text keeps its position ids, the official default.
     """
     return leave(torch.zeros(signals.n or 0), keep, everything=True)

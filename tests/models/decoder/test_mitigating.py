@@ -12,6 +12,7 @@ import tokviz
 from tokviz.capture import Capture
 from tokviz.mitigation import MITIGATIONS, AttentionEdit, Recipe, mitigation
 from tokviz.mitigation.avisc import not_blind
+from tokviz.mitigation.cai import CAPTIONS
 from tokviz.mitigation.contrasting import subtract
 from tokviz.mitigation.memvr import with_picture
 from tokviz.mitigation.middle_heads import agreed
@@ -28,6 +29,7 @@ PAUSE_S = 0.2
 NEUTRAL = {
     "avisc": {"alpha": 0},
     "blind": {"share": 0},
+    "cai": {"alpha": 0},
     "cmai": {"share": 0},
     "damro": {"alpha": 0},
     "hip": {"keys": 4096},
@@ -75,6 +77,11 @@ def sinks(vlm, monkeypatch):
     monkeypatch.setattr(vlm, "found_sink_dims", (5, 7))
 
 
+def layout_of(question):
+    """The rows of the visual tokens in a prompt."""
+    return question.asked.layout.position.astype("int64")
+
+
 def differ(ours, theirs):
     return max(float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
 
@@ -102,6 +109,7 @@ def test_the_defaults_do_something(vlm, prepared, plain, name):
         "m3id": {"decay": 1.0, "alpha": 1.0},
         "memvr": {"first_layer": 0, "last_layer": 200, "threshold": 0.0, "ratio": 0.5},
         "middle_heads": {"first_layer": 0, "last_layer": 200},
+        "cai": {"alpha": 5.0, "heads": 1.0},
     }
     options = loud.get(name, {})
     ours, _ = lane_logits(vlm, prepared, plan(mitigation=name, **options))
@@ -256,7 +264,7 @@ def test_avisc_reads_the_prompt_again_with_zeros(vlm, prepared):
 def test_memvr_changes_one_mlp_of_an_uncertain_forward(vlm, prepared):
     options = {"first_layer": 0, "last_layer": 200, "threshold": 0.0, "ratio": 0.3}
     logits, run = lane_logits(vlm, prepared, plan(mitigation="memvr", **options), new=1)
-    tokens, changed = run.prefill_input.features.tokens, run.lane.retracing.changed
+    tokens, changed = run.prefill_input.features.tokens, run.lane.changing.changed
     assert changed == [2]
     mlp = vlm.family.decoder(vlm.model).layers[2].mlp
     handle = mlp.register_forward_hook(
@@ -271,6 +279,55 @@ def test_memvr_changes_one_mlp_of_an_uncertain_forward(vlm, prepared):
         vlm, prepared, plan(mitigation="memvr", **{**options, "threshold": 1.0}), new=1
     )
     assert not torch.allclose(sure[0], logits[0])
+
+
+def test_cai_adds_the_difference_of_both_prompts_to_the_heads_that_look_more(vlm, prepared, cat):
+    options = {"alpha": 0.5, "heads": 0.25, "caption": "plain"}
+    caption = CAPTIONS["plain"]
+    ours, run = lane_logits(vlm, prepared, plan(mitigation="cai", **options), new=1)
+    layers = vlm.family.decoder(vlm.model).layers
+    rows = [torch.as_tensor(layout_of(one)) for one in (vlm.prepare(cat, caption), prepared)]
+    seen = []
+    for one, visual in zip((vlm.prepare(cat, caption), prepared), rows, strict=True):
+        joined = []
+        handles = [
+            layer.self_attn.o_proj.register_forward_pre_hook(
+                lambda module, args, joined=joined: joined.append(args[0][0, -1])
+            )
+            for layer in layers
+        ]
+        vlm.model.set_attn_implementation("eager")
+        inputs = {**one.inputs, "position_ids": one.positions}
+        with torch.no_grad():
+            maps = vlm.model(**inputs, output_attentions=True).attentions
+        vlm.model.set_attn_implementation("sdpa")
+        for handle in handles:
+            handle.remove()
+        looks = torch.stack([each[0, :, -1, visual].sum(-1) for each in maps])
+        seen.append((torch.stack(joined), looks))
+    more = seen[0][1] - seen[1][1]
+    best = more.flatten().topk(max(round(0.25 * more.numel()), 1)).indices
+    picked = torch.zeros(more.numel(), dtype=torch.bool)
+    picked[best] = True
+    picked = (picked & (more.flatten() > 0)).view(more.shape)
+    assert picked.any()
+    shift = (seen[0][0] - seen[1][0]).view(*more.shape, -1) * picked[..., None] * 0.5
+    found = torch.stack([run.lane.changing.vectors[i] for i in range(len(layers))])
+    assert torch.allclose(found, shift, atol=1e-5)
+    # the same by hand: o_proj of the last row gets the vectors
+    handles = [
+        layer.self_attn.o_proj.register_forward_pre_hook(
+            lambda module, args, extra=extra: (
+                torch.cat([args[0][:, :-1], args[0][:, -1:] + extra.flatten()], 1),
+            )
+        )
+        for layer, extra in zip(layers, shift, strict=True)
+    ]
+    with torch.no_grad():
+        logits = vlm.model(**prepared.inputs).logits[0, -1]
+    for handle in handles:
+        handle.remove()
+    assert torch.allclose(ours[0], logits, atol=1e-4)
 
 
 def test_vcd_contrasts_with_the_noised_image(vlm, prepared):

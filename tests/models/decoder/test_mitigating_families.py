@@ -37,7 +37,7 @@ def test_edited_rows_are_the_models_own_in_every_family(model, cat, same):
 
 
 @pytest.mark.parametrize(
-    "name", ["pai", "vcd", "damro", "cmai", "sid", "avisc", "memvr", "middle_heads"]
+    "name", ["pai", "vcd", "damro", "cmai", "sid", "avisc", "memvr", "middle_heads", "cai"]
 )
 def test_mitigations_run_on_what_pruning_left_in_every_family(model, cat, name):
     n = model.prepare(cat, PROMPT).asked.layout.n

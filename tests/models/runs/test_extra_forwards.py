@@ -7,6 +7,7 @@ from transformers import LlavaForConditionalGeneration
 
 import tokviz
 from tests.models.test_promises import chosen
+from tokviz.analysis.exit_layer import divergence
 from tokviz.analysis.relevance import carry_back, weighted
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -38,7 +39,7 @@ def test_all_tokens_give_the_run_again(again):
     n, trace = again.trace.n, again.trace
     assert again.score([np.arange(n)])[0] == pytest.approx(own_log(again), abs=1e-4)
     assert again.answers([np.arange(n)]) == [trace.answer]
-    best, own = again.exits(len(again.layers))
+    best, own, _ = again.exits(len(again.layers))
     assert best.tolist() == trace["answer_ids"].tolist()
     assert own.sum() == pytest.approx(own_log(again), abs=1e-4)
     assert again.knockout(range(0)) == pytest.approx(own_log(again), abs=1e-4)
@@ -72,6 +73,20 @@ def test_leaving_before_the_first_layer_is_having_no_image(again):
     removed = again.controls()["removed"]
     chosen = removed[np.arange(again.trace.t), again.trace["answer_ids"]]
     assert np.log(chosen.astype(np.float64)).sum() == pytest.approx(none, abs=1e-3)
+
+
+def test_the_search_of_vtw_reads_the_next_token_of_a_run_that_leaves_there(model, cat, again):
+    full = again.exits(len(again.layers))[2]
+    for layer in again.layers:
+        left = again.exits(layer)[2]
+        loss = torch.nn.KLDivLoss(reduction="batchmean")  # as the official search calls it
+        want = loss(torch.tensor(full)[None], torch.tensor(left).exp()[None])
+        assert divergence(full, left) == pytest.approx(float(want), abs=1e-6)
+        if layer:
+            plan = tokviz.plan("vtw", keep=1, layer=layer)
+            run = model.answer(cat, again.trace.prompt, plan, 1)
+            assert run["answer_prob"][0] == pytest.approx(np.exp(left.max()), abs=1e-5)
+            assert run["answer_ids"][0] == left.argmax()
 
 
 def test_cutting_the_text_off_to_the_last_layer_equals_leaving(again):

@@ -64,6 +64,29 @@ def test_a_layer_published_for_another_depth_is_named(ask, vlm):
     assert f"it acts from layer 2 of {layers} on, published: of 32" in found["why"]
 
 
+@pytest.mark.parametrize("name", ["memvr", "middle_heads", "sid"])
+def test_layers_of_a_mitigation_on_another_depth_make_the_run_differ(ask, vlm, name):
+    layers = vlm.model.config.text_config.num_hidden_layers
+    (found,) = ask(mitigation=name).model["status"]
+    assert found["word"] == RUN_DIFFERS
+    assert found["why"] == [f"its layers are meant for 32, this model has {layers}"]
+
+
+def test_a_mitigations_own_settings_and_the_methods_beside_it_are_told(ask):
+    (found,) = ask(mitigation="damro").model["status"]
+    assert found["word"] == AS_PUBLISHED
+    (found,) = ask(mitigation="damro", alpha=1.5).model["status"]  # published for CHAIR
+    assert found["word"] == AS_PUBLISHED
+    (found,) = ask(mitigation="damro", alpha=3.0, top=4).model["status"]
+    assert found["word"] == RUN_DIFFERS
+    assert found["why"] == [
+        "alpha = 3.0, published: 0.5 or 1.5 or 2.0",
+        "top = 4, published: 10",
+    ]
+    found = ask("fastervlm", keep=16, mitigation="damro").model["status"][-1]
+    assert found["why"] == ["it acted on what FasterVLM had left"]
+
+
 def test_position_ids_and_a_mitigation_are_told(ask):
     trace = ask("fastervlm", keep=16, positions="keep", mitigation="m3id")
     assert words(trace) == {"FasterVLM": RUN_DIFFERS, "M3ID": STAND_IN}

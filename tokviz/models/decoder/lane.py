@@ -20,6 +20,7 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
 from tokviz.models.decoder.batch_cache import CachedKeys, can_share
+from tokviz.models.decoder.head_shift import ShiftedHeads
 from tokviz.models.decoder.next_token import NextToken
 from tokviz.models.decoder.prompt_records import PromptRecords
 from tokviz.models.decoder.recorded_states import RecordedStates, sink_phi
@@ -57,7 +58,7 @@ class Lane:
         editing: Editing | None = None,
         keeps_entry: bool = False,
         heads_of: int = 0,
-        retracing: Retracing | None = None,
+        changing: Retracing | ShiftedHeads | None = None,
     ) -> None:
         """Prepare an empty cache.
 
@@ -72,7 +73,7 @@ class Lane:
             editing: an edit of attention.
             keeps_entry: keep the state that `early_logits` reads.
             heads_of: largest number of answer tokens for which single heads are kept.
-            retracing: adds visual tokens to an MLP.
+            changing: adds something to outputs of an MLP, or of heads.
         """
         self.family, self.model, self.stages, self.capture = family, model, stages, capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
@@ -86,7 +87,7 @@ class Lane:
         block = torch.as_tensor(which, device=self.device)
         self.prompt_records = PromptRecords(capture, stages, block)
         self.attention = AttentionRows(stages, block, heads_of) if capture.attention else None
-        self.editing, self.keeps_entry, self.retracing = editing, keeps_entry, retracing
+        self.editing, self.keeps_entry, self.changing = editing, keeps_entry, changing
         self.entering: torch.Tensor | None = None
         "[d], state of the last row that was read, before any layer."
         self.ids: list[int] = []
@@ -179,7 +180,7 @@ class Lane:
     @property
     def alone(self) -> bool:
         """True if this lane cannot step in one forward with other lanes."""
-        own = (self.editing, self.retracing, self.stages.unmerged, self.stages.by_word)
+        own = (self.editing, self.changing, self.stages.unmerged, self.stages.by_word)
         alone = self.keeps_entry or any(one is not None for one in own)
         return alone or not can_share(self.cache)
 
@@ -254,8 +255,8 @@ class Lane:
             handles.append(norm.register_forward_hook(self._keep_states))
         if prefill:
             handles += self.prompt_records.hooks()
-        if self.retracing is not None:
-            handles += self.retracing.hooks()
+        if self.changing is not None:
+            handles += self.changing.hooks()
         self.in_prefill = prefill
         wanted = self.capture.flow or self.stages.stages or self.stages.eviction
         by_word = None if prefill else self.stages.by_word

@@ -167,10 +167,14 @@ class ExtraForwards:
             raise InputError(f"kept tokens must be 0 to {self.trace.n - 1}.")
         return sets
 
-    def exits(self, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most probable tokens and the own tokens' log-probabilities, both [t].
+    def exits(self, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the answer's most probable tokens and its own log-probabilities, and more.
 
         All visual tokens are removed before decoder layer `layer`; the number of layers = none.
+
+        Returns:
+            The most probable tokens [t], the own tokens' log-probabilities [t], and the
+            log-probabilities of all tokens at the first step [v].
         """
         with self.loaded.guarded():
             leaving = ImageExit(self.reading, layer)
@@ -180,7 +184,8 @@ class ExtraForwards:
                 in_prompt=leaving.in_prompt(),
                 in_answer=leaving.in_answer(),
             )
-            return found[0].argmax(-1).cpu().numpy(), self.reading.own(found)[0].cpu().numpy()
+            best, own = found[0].argmax(-1), self.reading.own(found)[0]
+            return best.cpu().numpy(), own.cpu().numpy(), found[0, 0].float().cpu().numpy()
 
     def layer_words(self) -> np.ndarray:
         """Return the most probable word after each layer for each answer token, int64 [l, t].

@@ -20,11 +20,11 @@ from tokviz.models.decoder.answer_rules import answer_rules
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import StartAgain
-from tokviz.models.decoder.retracing import retracing_of
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.build_trace import build_trace, readout_words, tower_arrays
 from tokviz.models.runs.contrast import ContrastBranch, few_tokens, short_lane
+from tokviz.models.runs.lane_changes import lane_change
 from tokviz.models.runs.prefill_share import prefill_share
 from tokviz.models.runs.preparing import encode
 from tokviz.models.runs.run_notes import notes_of
@@ -157,6 +157,7 @@ class Run:
         self.prefill_input: PrefillInput = make_prefill_input(
             loaded.family, loaded.model, self.prepared, self.shared, plan
         )
+        entering = self.prefill_input
         self.prefill_input.decide_seconds += self.picture_seconds
         stages, edit = self.prefill_input.stages, self.recipe.attention
         width = loaded.model.config.get_text_config().hidden_size
@@ -171,9 +172,8 @@ class Run:
             Editing(edit, stages, width) if edit else None,
             self.recipe.reads_early,
             self.heads_of(),
-            retracing_of(self.recipe.retrace, loaded, self.prefill_input.features.tokens),
+            lane_change(self.recipe, loaded, self.prepared, self.shared, entering.features.tokens),
         )
-        entering = self.prefill_input
         self.lane.prefill(entering.input_ids, entering.features, entering.row_inputs)
 
     def branch_lane(self) -> Lane | None:

@@ -48,8 +48,8 @@ def effects(run: Run) -> list[str]:
         return []
     title = chosen.entry.title
     found = [editing.effect(title)] if editing else []
-    if run.lane.retracing:
-        found.append(run.lane.retracing.effect(title))
+    if run.lane.changing:
+        found.append(run.lane.changing.effect(title))
     if run.contrast:
         found.append(run.contrast.effect(title, max(len(run.tokens), 1)))
     return found

@@ -13,6 +13,7 @@ from tokviz.reduction.run_status import (
     Status,
     declared_status,
     run_status,
+    settings,
 )
 from tokviz.trace.stages import StageRecord
 
@@ -61,7 +62,10 @@ def plan_statuses(
         )
         found.append(run_status(step.entry, step.options, supplied[step.method], facts))
     if plan.mitigation:
-        found.append(mitigation_status(plan, (layers or {}).get("language_model")))
+        reduced = [
+            step.title for step in plan.steps if step.entry is None or supplied.get(step.method)
+        ]
+        found.append(mitigation_status(plan, (layers or {}).get("language_model"), reduced))
     return [status for status in found if status is not None]
 
 
@@ -83,14 +87,38 @@ def budgets_reached(plan: Plan, records: Sequence[StageRecord], total: int) -> d
     return found
 
 
-def mitigation_status(plan: Plan, layers: int | None) -> Status | None:
-    """Return the word for a plan's mitigation on a language model of so many layers."""
+def mitigation_status(plan: Plan, layers: int | None, reduced: Sequence[str]) -> Status | None:
+    """Return the word for a plan's mitigation.
+
+    Args:
+        plan: what was carried out.
+        layers: of the language model.
+        reduced: titles of the methods that took tokens away beside it.
+    """
+    chosen = plan.mitigation
+    status = declared_status(chosen.entry)  # type: ignore[union-attr]
+    if status is None:
+        return None
+    why = [
+        *settings(chosen.entry, chosen.options),  # type: ignore[union-attr]
+        *mitigated_depth(plan, layers),
+    ]
+    if reduced:
+        why.append(f"it acted on what {', '.join(reduced)} had left")
+    word = RUN_DIFFERS if why and status.word != STAND_IN else status.word
+    return Status(status.name, word, (*status.why, *why))
+
+
+def mitigated_depth(plan: Plan, layers: int | None) -> list[str]:
+    """Return how a mitigation's layers lie on a model of another depth than the published ones."""
     entry, edit = plan.mitigation.entry, plan.recipe.attention  # type: ignore[union-attr]
-    status = declared_status(entry)
-    fixed = edit is not None and edit.first_layer > 0 and not edit.last_layer_only
-    if status is None or not fixed or layers in (None, *PUBLISHED_DEPTHS):
-        return status
-    first, usual = edit.first_layer, PUBLISHED_DEPTHS[0]  # type: ignore[union-attr]
-    why = f"it acts from layer {first} of {layers} on, published: of {usual}"
-    word = status.word if status.word == STAND_IN else RUN_DIFFERS
-    return Status(status.name, word, (*status.why, why))
+    if layers is None:
+        return []
+    if entry.depths:
+        if layers in entry.depths:
+            return []
+        return [f"its layers are meant for {entry.depths[0]}, this model has {layers}"]
+    if edit is None or not edit.first_layer or edit.last_layer_only or layers in PUBLISHED_DEPTHS:
+        return []
+    usual = PUBLISHED_DEPTHS[0]
+    return [f"it acts from layer {edit.first_layer} of {layers} on, published: of {usual}"]
