@@ -14,7 +14,8 @@ METHODS_HEAD = """# Reduction methods
 
 Written from the code by `make docs`; what each method declares in its own file under
 `tokviz/reduction/`. Signals are explained in [signals.md](signals.md); how often the embedded
-model is still right after each method is in [accuracy.md](accuracy.md).
+model is still right after each method is in [accuracy.md](accuracy.md), and how often a decision
+equals that of the official code in [compared.md](compared.md).
 
 - **Kind**: *select* leaves a subset, *merge* sums tokens up, *both* keeps some and merges the
   rest.

@@ -50,7 +50,7 @@ def found(name):
     """Return the entries of this name with their pages; raise InputError if there is none."""
     entries = [(registry[name], page) for registry, page in PAGES if name in registry]
     if not entries:
-        raise InputError(f"docs/record.tsv names {name!r}, which is no method or analysis.")
+        raise InputError(f"{name!r} in a list of docs is no method, analysis or mitigation.")
     return entries
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts import (
     accuracy_page,
+    compared_page,
     family_page,
     list_pages,
     method_pages,
@@ -30,6 +31,7 @@ PAGES = {
     "docs/prefills.md": prefill_page.page,
     "docs/families.md": family_page.page,
     "docs/record.md": record_page.page,
+    "docs/compared.md": compared_page.page,
     "docs/trained.md": trained_page.page,
     "docs/sweep_rows.md": sweep_page.page,
     "docs/trace_format.md": trace_page.page,
