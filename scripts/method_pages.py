@@ -1,10 +1,11 @@
 """docs/methods.md and docs/signals.md, written from what methods and signals declare."""
 
+from tokviz.method_filters import FILTERS
 from tokviz.options import KINDS
 from tokviz.reduction.method import EFFECTS, IMAGES, METHODS, TILES
 from tokviz.reduction.run_status import declared_status
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SECTIONS
-from tokviz.reduction.taxonomy import ACTS, taxonomy
+from tokviz.reduction.taxonomy import ACTS, matching, taxonomy
 from tokviz.view.about import acts_on, reads, status_text, variants
 
 NONE = "–"
@@ -54,7 +55,8 @@ TAXONOMY_HEAD = """## By the taxonomies of the surveys
 
 Where a method acts, what it decides from, whether it prunes or merges, and more, read off its
 declaration. `tokviz methods --where before --reads attention --kind merge` lists those that fit (a
-comma between several values), and the page's board filters and sorts by the same words.
+comma between several values), and the page's board filters and sorts by the same words. First the
+methods by each value of each filter, then one row for each method.
 """
 
 SIGNALS_HEAD = """# Signals
@@ -183,6 +185,7 @@ def methods_page():
         "more.",
         table(head, [facts(entry) for entry in METHODS.values()]),
         TAXONOMY_HEAD,
+        by_value(),
         taxonomy_table(),
         PUBLISHED_HEAD,
         table(["Method", "Budget", "Scores", "Source"], published()),
@@ -191,6 +194,17 @@ def methods_page():
         *(section(entry) for entry in METHODS.values()),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def by_value():
+    """Return the methods that each value of each filter of the taxonomies leaves."""
+    rows = [
+        [f"`{name}`", value, ", ".join(linked(entry) for entry in matching({name: value}))]
+        for name, values in FILTERS.items()
+        for value in values
+        if value != "no"
+    ]
+    return table(["Filter", "Value", "Methods"], rows)
 
 
 def taxonomy_table():
