@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tokviz.errors import InputError
 from tokviz.reduction import METHODS, reduce
@@ -10,6 +11,7 @@ from tokviz.reduction.fastvid import frame_counts
 from tokviz.reduction.holitom import windows_of
 from tokviz.reduction.parts.frames import before
 from tokviz.reduction.parts.scenes import joined_scenes
+from tokviz.reduction.prunevid import group_counts, parted
 from tokviz.reduction.quota import resized
 from tokviz.reduction.signals import Signals
 from tokviz.reduction.vidcom2 import whole_counts
@@ -141,6 +143,30 @@ def test_scenes_are_the_longest_stretches_of_their_groups():
     assert joined_scenes(np.array([0, 0, 1, 0, 1, 1, 1])).tolist() == [0, 0, 1, 1, 1, 1, 1]
     assert joined_scenes(np.array([0, 0, 2, 1, 1])).tolist() == [0, 0, 0, 1, 1]
     assert joined_scenes(np.array([3])).tolist() == [0]
+
+
+def test_prunevid_parts_a_scene_into_still_places_and_each_frames_others():
+    # place 0 stands still; place 1 turns by 90 degrees; place 2 is still but missing in frame 1
+    turned = torch.tensor(features(0, 10, 50, 5, 100, 0, 190, 50))
+    table = np.array([[0, 1, 2], [3, 4, -1], [5, 6, 7]])
+    parts = [part.tolist() for part in parted(turned, table, (0, 2), 0.8)]
+    assert parts == [[[0], [3], [5]], [[1, 2]], [[4]], [[6, 7]]]
+    # the mean over all pairs is above 0.8: cos 5, cos 5, cos 0; of one frame nothing stands still
+    assert [part.tolist() for part in parted(turned, table, (0, 0), 0.8)] == [[[0, 1, 2]]]
+
+
+def test_prunevid_leaves_small_parts_whole_while_the_budget_allows():
+    assert group_counts(np.array([40, 10, 20]), 40).tolist() == [20, 10, 10]
+    assert group_counts(np.array([10, 10, 10]), 15).tolist() == [5, 5, 5]
+
+
+def test_prunevid_averages_a_still_place_over_its_scene():
+    still = np.tile(features(0, 90, 180), (2, 1))
+    given = {"feats_post": still, "crops": [("frame", 1, 3, 0, 0)] * 2}
+    done = reduce("prunevid", given, keep=3, scenes=0.5)
+    assert done.matrix().tolist() == [
+        [0.5, 0, 0, 0.5, 0, 0], [0, 0.5, 0, 0, 0.5, 0], [0, 0, 0.5, 0, 0, 0.5],
+    ]  # fmt: skip
 
 
 def test_prunevid_stage_gives_every_frame_its_share():

@@ -32,7 +32,9 @@ TOWER: dict[str, Signal] = {
     "cls_attn": Signal(
         "h n", "softmax attention of the [CLS] query to every patch, [CLS] column dropped.", True
     ),
-    "cls_logits": Signal("h n", "the same before the softmax, already scaled.", True),
+    "cls_logits": Signal(
+        "h n", "scaled products of the [CLS] query with every patch, before the softmax.", True
+    ),
     "recv_attn": Signal(
         "n", "mean over heads and queries of the attention that each patch receives.", True
     ),

@@ -21,6 +21,13 @@ def test_no_cls_token_is_named_as_such(checkpoint, cat):
     assert "the vision tower of Idefics3 has no [CLS] token" in words
 
 
+def test_a_method_inside_the_tower_says_that_there_is_no_cls_token(checkpoint, cat):
+    vlm = tokviz.load(checkpoint("llava_onevision"))
+    words = said(vlm, cat, tokviz.plan("ficoco_v", keep="40%"))
+    assert words.startswith("FiCoCo-V cannot run here: it compares patches with the [CLS] token")
+    assert vlm.answer(cat, PROMPT, tokviz.plan("tome", keep="60%"), 2).t  # others run there
+
+
 def test_tokens_that_earlier_steps_left_fill_no_grid(vlm, cat):
     plan = tokviz.plan("uniform", keep=20).then(tokviz.plan("nested_pool", keep=4))
     assert "earlier steps removed some tokens" in said(vlm, cat, plan)

@@ -13,16 +13,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from tokviz.errors import InputError
+from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Family, Features, Inputs
 from tokviz.models.families.sources import Sources
 from tokviz.models.tower.blending import blended
+from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.row import TowerRow
 from tokviz.models.tower.run_blocks import TowerRun
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Step
 from tokviz.trace.layout import Layout
+
+OF_CLS = {"cls_attn", "cls_logits"}
+"""Signals that only a tower with a [CLS] token gives."""
+GIVEN = {*TOWER_SIGNALS}
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,17 @@ def encode_reduced(
 
     Raises:
         InputError: tokens cannot be removed in this model's tower, or not for this prompt.
+        MissingSignal: the method needs a [CLS] token, and the tower has none.
     """
     refusal = family.tower_refusal(model, layout, shared.sources)
     if refusal:
         raise InputError(refusal)
+    lacking = step.entry.missing(GIVEN if family.has_cls(model) else GIVEN - OF_CLS)  # type: ignore[union-attr]
+    if OF_CLS & set(lacking):
+        raise MissingSignal(
+            f"{step.title} cannot run here: it compares patches with the [CLS] token, and the "
+            f"vision tower of {family.title} has none."
+        )
     if shared.entered[1].get("attention_mask") is not None:  # type: ignore[index]
         raise InputError(
             "the processor padded this picture and the vision tower hides the padding, which "
