@@ -103,8 +103,8 @@ def summary(rows):
     return (
         f"{len(rows)} papers. Of the {len(own)} on methods, mitigations and analyses {run} have "
         f"an entry that runs. Of the {len(trained)} trained methods {nearest} have a nearest "
-        f"what-if, and the decisions of {shown} can be imported; the others leave every token in "
-        "its place."
+        f"what-if, and the decisions of {shown} can be imported; the others choose and "
+        "join no tokens."
     )
 
 
