@@ -7,9 +7,10 @@ the same time would take 1.3 GB; and what C's allocator has got it keeps, althou
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from PIL import Image
 
 from tokviz.errors import InputError
 from tokviz.film import Film, is_film, open_film
-from tokviz.film.opening import kind_of
+from tokviz.film.opening import arguments, kind_of, request
 from tokviz.images import open_image
 
 READ_PIXELS = 16384 * 28 * 28
@@ -34,6 +35,11 @@ MAX_PICTURES = 8
 """Pictures of one prompt."""
 SOURCES = ","
 """Between the names of several stored examples that one question is about."""
+
+CHOICES = ("frames", "rate", "times")
+"""The ways to choose the frames of a film."""
+MAX_TEXT = 2000
+"""Characters of a list of seconds."""
 
 Shown = Image.Image | Film | list[Image.Image]
 """What a question is about: one picture, a film, or several pictures."""
@@ -58,6 +64,15 @@ class Sent:
         return bool(self.paths)
 
     @property
+    def choice(self) -> dict[str, Any]:
+        """Which frames of a film are asked for, as arguments of `open_film`."""
+        return {"frames": self.frames, "rate": self.rate, "times": self.times}
+
+    def choosing(self, choice: Mapping[str, Any]) -> Sent:
+        """Return the film with other frames."""
+        return replace(self, **{**dict.fromkeys(CHOICES), **choice})
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The stored example of each path, empty for an uploaded file."""
         return self.examples or ("",) * len(self.paths)
@@ -75,6 +90,32 @@ class Sent:
 
     def __deepcopy__(self, memo: Any) -> Sent:
         return self
+
+
+def frame_words(choice: Mapping[str, Any]) -> dict[str, str]:
+    """Return a choice of frames as texts, for a link or a form: "8", "0.5", "0,1.5"."""
+    given = {name: value for name, value in choice.items() if value is not None}
+    return {
+        name: ",".join(brief(one) for one in (value if name == "times" else [value]))
+        for name, value in given.items()
+    }
+
+
+def brief(number: float) -> str:
+    """Return a number as the shortest text that reads back as the same: 2, 0.5."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def frame_choice(words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choice of frames that texts make, as `frame_words` writes them; {} for none.
+
+    Raises:
+        InputError: more than one choice, or one that cannot be made.
+    """
+    given: dict[str, Any] = {name: words[name] for name in CHOICES if words.get(name)}
+    if "times" in given:
+        given["times"] = re.split(r"[,;\s]+", str(given["times"])[:MAX_TEXT].strip(",; "))
+    return arguments(request(**given)) if given else {}
 
 
 def as_list(shown: Shown) -> list[Image.Image]:
@@ -137,9 +178,7 @@ class Pictures:
             return source
         if isinstance(source, Sent) and source.film:
             with self._places:
-                return open_film(
-                    source.paths[0], source.frames, rate=source.rate, times=source.times
-                )
+                return open_film(source.paths[0], **source.choice)
         if isinstance(source, Sent):
             return self.several(source.paths)
         if isinstance(source, list):

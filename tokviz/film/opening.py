@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -76,6 +77,11 @@ def open_film(
     if isinstance(source, Film):
         return source
     asked = request(frames, rate, times)
+    return replace(_opened(source, asked), chosen=arguments(asked))
+
+
+def _opened(source: Any, asked: dict[str, Any]) -> Film:
+    """Return the frames that a request asks for."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(source), asked)
     if not isinstance(source, (str, Path)):
@@ -112,6 +118,13 @@ def request(
     if count is None or not 1 <= count <= MAX_FRAMES:
         raise InputError(f"frames must be 1 to {MAX_FRAMES}, got {str(frames)[:40]}.")
     return {"count": count}
+
+
+def arguments(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a request as the one argument of `open_film` that makes it."""
+    if "count" in asked:
+        return {"frames": asked["count"]}
+    return {"rate": asked["rate"]} if "rate" in asked else {"times": tuple(asked["times"])}
 
 
 def _length(values: Any) -> int:
