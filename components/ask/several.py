@@ -88,14 +88,17 @@ class SeveralHandlers:
     def opened(self, request: gr.Request) -> tuple[Any, ...]:
         """Show the frames that the page's address chooses."""
         query = {str(k): str(v) for k, v in dict(request.query_params).items()}
-        try:
-            film = linked_film(self.site.stored, query)
-            if film:
-                return shown(self.site.pictures, film)
-        except Exception as error:  # noqa: BLE001  the run says it: this only shows the frames
-            log.info("the frames of a link are not shown: %s", error_text(error))
         first = next(iter(self.site.stored.all), "")
-        return self.of_example("" if query.get("shared") else query.get("example") or first)
+        name = "" if query.get("shared") else query.get("example") or first
+        return self.again(linked_film(self.site.stored, query), name)
+
+    def again(self, sent: Sent, example: str) -> tuple[Any, ...]:
+        """Return the values of an upload that was put aside, or of the example that is shown."""
+        try:
+            return shown(self.site.pictures, sent) if sent else self.of_example(example)
+        except Exception as error:  # noqa: BLE001  the file may be gone by now
+            log.info("several pictures are not shown again: %s", error_text(error))
+            return self.of_example(example)
 
     def of_example(self, name: str) -> tuple[Any, ...]:
         """Return the values of no upload, with the choice of frames where a film is shown."""
