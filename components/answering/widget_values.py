@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import tokviz
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.film import Film
+from tokviz.film.choice import choice_words
 from tokviz.time_ratio import repeats_of
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
@@ -22,7 +23,6 @@ from tokviz.view.run_facts import unseen_share
 from tokviz.view.run_names import run_name
 
 from ..runs.lane_request import BY_HAND, MAX_LANES, MAX_TOGETHER, LaneRequest, lanes_json
-from ..runs.pictures import frame_words
 from ..runs.runs import FULL, KeptRun
 from ..widgets.payload_cache import CachedPayload
 
@@ -100,7 +100,7 @@ def link_words(run: KeptRun, lane: int) -> dict[str, Any]:
         "lane": lane if lane >= 0 else None,
         "model": run.model,
         "run": None if run.stored else "ask",
-        **({} if run.stored or not isinstance(run.image, Film) else frame_words(run.image.chosen)),
+        **({} if run.stored or not isinstance(run.image, Film) else choice_words(run.image.chosen)),
     }
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 
 from tokviz.errors import InputError
 from tokviz.film import MAX_FRAMES, Film
+from tokviz.film.choice import choice_words, read_choice
 from tokviz.images import preview_jpeg
 from tokviz.view.encode import data_url
 
@@ -19,8 +20,6 @@ from ..runs.pictures import (
     Sent,
     as_list,
     check_count,
-    frame_choice,
-    frame_words,
     sent_of,
 )
 from ..runs.stored_examples import StoredExamples
@@ -70,7 +69,7 @@ class SeveralHandlers:
         """Show other frames of the film: of the uploaded one, or of the example that is shown."""
         try:
             asked = event_payload(event)
-            choice = frame_choice({str(asked.get("how")): asked.get("text")})
+            choice = read_choice({str(asked.get("how")): asked.get("text")})
             if not choice:
                 raise InputError(NO_FRAMES)
             run = self.site.run(session)
@@ -182,8 +181,8 @@ def film_value(film: Film) -> dict[str, Any]:
 
     `choice` is [how, text]; `others` has for each way a text that gives about the same frames.
     """
-    ((how, text),) = frame_words(film.chosen).items()
-    others = frame_words(
+    ((how, text),) = choice_words(film.chosen).items()
+    others = choice_words(
         {
             "frames": len(film),
             "rate": max(round(len(film) / film.duration, 2), 0.01),
@@ -199,7 +198,7 @@ def linked_film(stored: StoredExamples, query: Mapping[str, str]) -> Sent:
     A choice that cannot be made is left out.
     """
     try:
-        film, choice = stored.film(query.get("example", "")), frame_choice(query)
+        film, choice = stored.film(query.get("example", "")), read_choice(query)
     except InputError:
         return Sent()
     chosen = film.choosing(choice)

@@ -7,19 +7,18 @@ the same time would take 1.3 GB; and what C's allocator has got it keeps, althou
 from __future__ import annotations
 
 import ctypes
-import re
 import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tokviz.errors import InputError
 from tokviz.film import Film, is_film, open_film
-from tokviz.film.opening import arguments, kind_of, request
+from tokviz.film.choice import CHOICES
+from tokviz.film.opening import is_moving
 from tokviz.images import open_image
 
 READ_PIXELS = 16384 * 28 * 28
@@ -35,11 +34,6 @@ MAX_PICTURES = 8
 """Pictures of one prompt."""
 SOURCES = ","
 """Between the names of several stored examples that one question is about."""
-
-CHOICES = ("frames", "rate", "times")
-"""The ways to choose the frames of a film."""
-MAX_TEXT = 2000
-"""Characters of a list of seconds."""
 
 Shown = Image.Image | Film | list[Image.Image]
 """What a question is about: one picture, a film, or several pictures."""
@@ -92,32 +86,6 @@ class Sent:
         return self
 
 
-def frame_words(choice: Mapping[str, Any]) -> dict[str, str]:
-    """Return a choice of frames as texts, for a link or a form: "8", "0.5", "0,1.5"."""
-    given = {name: value for name, value in choice.items() if value is not None}
-    return {
-        name: ",".join(brief(one) for one in (value if name == "times" else [value]))
-        for name, value in given.items()
-    }
-
-
-def brief(number: float) -> str:
-    """Return a number as the shortest text that reads back as the same: 2, 0.5."""
-    return repr(float(number)).removesuffix(".0")
-
-
-def frame_choice(words: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the choice of frames that texts make, as `frame_words` writes them; {} for none.
-
-    Raises:
-        InputError: more than one choice, or one that cannot be made.
-    """
-    given: dict[str, Any] = {name: words[name] for name in CHOICES if words.get(name)}
-    if "times" in given:
-        given["times"] = re.split(r"[,;\s]+", str(given["times"])[:MAX_TEXT].strip(",; "))
-    return arguments(request(**given)) if given else {}
-
-
 def as_list(shown: Shown) -> list[Image.Image]:
     """Return the pictures, or the frames."""
     if isinstance(shown, Film):
@@ -130,27 +98,14 @@ def given(shown: Shown) -> Any:
     return shown if isinstance(shown, Film) else as_list(shown)
 
 
-def is_film_file(path: str) -> bool:
-    """Return whether a file is an mp4 or webm, or an animation of several frames."""
-    if is_film(path):
-        return True
-    try:
-        with Path(path).open("rb") as file:
-            if kind_of(file.read(64)) != "animation":
-                return False
-        return open_film(path, 1).total > 1
-    except (OSError, InputError):
-        return False  # a still WebP, or a damaged one, which is refused as a picture
-
-
 def sent_of(paths: Sequence[str]) -> Sent:
     """Return what was uploaded; raise InputError for too many, or a film among pictures."""
     if not paths:
         return Sent()
-    if len(paths) == 1 and is_film_file(paths[0]):
+    if len(paths) == 1 and is_moving(paths[0]):
         return Sent(tuple(paths), True)
     check_count(paths)
-    if any(map(is_film_file, paths)):
+    if any(map(is_moving, paths)):
         raise InputError("a film must come alone: ask about it without other pictures.")
     return Sent(tuple(paths))
 

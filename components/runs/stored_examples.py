@@ -15,6 +15,7 @@ from PIL import Image
 
 from tokviz.errors import InputError, TokvizError, TraceError
 from tokviz.film import Film, open_film
+from tokviz.film.choice import CHOICES
 from tokviz.images import open_image, preview_jpeg
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace, open_trace
@@ -23,7 +24,7 @@ from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
 from .lane_request import MAX_LANES
-from .pictures import CHOICES, SOURCES, Sent, Shown, as_list, check_count
+from .pictures import SOURCES, Sent, Shown, as_list, check_count
 from .runs import FULL, KeptRun
 
 log = logging.getLogger(__name__)

@@ -13,13 +13,13 @@ from components.runs.pictures import (
     Pictures,
     Sent,
     as_list,
-    frame_choice,
     given,
 )
 from components.runs.stored_examples import StoredExamples
 from tests.films import clock, write_animation, write_film
 from tokviz.errors import InputError
 from tokviz.film import Film
+from tokviz.film.choice import read_choice
 from tokviz.images import preview_jpeg
 
 SENT, GALLERY = 0, 1
@@ -102,7 +102,7 @@ def test_frames_are_chosen_by_number_by_rate_or_by_times(
     assert Pictures().open(new).times == pytest.approx(seconds)
     assert [item["name"] for item in gallery["items"]] == [f"{one:.1f} s" for one in seconds]
     assert gallery["choice"][0] == how
-    assert frame_choice(dict([gallery["choice"]])) == written
+    assert read_choice(dict([gallery["choice"]])) == written
     assert not said["text"]
 
 
