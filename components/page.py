@@ -91,7 +91,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
         more_maps = maps_panel(site)
         screen = Screen(session, show, compare, numbers, ask)
         asking = wire_ask(site, screen)
-        wire_several(site, screen)
+        wire_several(site, screen, page)
         wire_brush(site, screen)
         comparing = wire_compare(site, screen)
         wire_board(site, screen, board)

@@ -59,7 +59,6 @@ class SeveralPanel:
     "A `components.runs.pictures.Sent`."
     upload: gr.UploadButton
     gallery: Gallery
-    frames: gr.Slider
 
 
 @dataclass

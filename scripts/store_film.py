@@ -69,7 +69,7 @@ def store(assets: Path = ASSETS) -> dict[str, Any]:
     film = tokviz.open_film(assets / FILE, FRAMES)
     with tempfile.TemporaryDirectory() as folder:
         vlm = tokviz.load(save(TINY["qwen2_5_vl"], Path(folder)))
-        vlm.name = "Qwen2.5-VL, tiny, random weights"
+        vlm.name, vlm.reason = "Qwen2.5-VL, tiny, random weights", "as given"
         speak_letters(vlm)
         n = vlm.answer(film, PROMPT, max_new_tokens=1).n
         plans = [None, *(tokviz.plan(name, keep=n // 2) for name in LANES)]

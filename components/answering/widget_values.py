@@ -10,6 +10,8 @@ import plotly.graph_objects as go
 
 import tokviz
 from tokviz.evaluation.same_answer import same_answer
+from tokviz.film import Film
+from tokviz.film.choice import choice_words
 from tokviz.time_ratio import repeats_of
 from tokviz.trace import Trace
 from tokviz.view.charts import layer_chart, probability_chart, time_chart
@@ -98,6 +100,7 @@ def link_words(run: KeptRun, lane: int) -> dict[str, Any]:
         "lane": lane if lane >= 0 else None,
         "model": run.model,
         "run": None if run.stored else "ask",
+        **({} if run.stored or not isinstance(run.image, Film) else choice_words(run.image.chosen)),
     }
 
 

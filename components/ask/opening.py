@@ -31,6 +31,7 @@ from ..share.sharing import note_of
 from ..site import Site
 from ..widgets.notice import notice
 from ..widgets.widget import event_payload
+from .several import linked_film
 
 SEVERAL = "This link is about {count} example pictures, in their order: the model answers now."
 DRAWN_AHEAD = 16
@@ -120,6 +121,8 @@ class OpenHandlers:
         lane, name, lanes = read_lane(query), query["example"], read_compare(query)
         lane, start = FULL if lane is None else lane, read_start(query)
         several = self.several(name)
+        if linked_film(self.site.stored, query):
+            start = start or "ask"
         if several:
             name, start, lane = several[0], start or "ask", FULL
         model = query.get("model", "")

@@ -19,10 +19,11 @@ from ..runs.pictures import Sent, as_list
 from ..screen import MODEL, QUICK, AskPanel, Screen, SeveralPanel, StopButton, run_and_show
 from ..site import Site
 from ..widgets.examples import Examples
+from ..widgets.gallery import Gallery
 from ..widgets.notice import notice
 from ..widgets.safe_upload import SafeImage, SafeUpload
 from .model_picker import model_picker
-from .several import several_pictures, several_upload
+from .several import EMPTY, several_upload
 
 PLACEHOLDER = "Drop or choose a picture"
 
@@ -40,7 +41,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             elem_id="tv-picture",
             buttons=[],
         )
-        gallery, frames = several_pictures()
+        gallery = Gallery(EMPTY, elem_id="tv-several")
         prompt = gr.Textbox(
             run.prompt if run else "",
             label=translated("Your question"),
@@ -59,7 +60,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
             )
         picker = model_picker(site.models)
         examples = Examples(site.stored.value(first["example"]), elem_id="tv-examples")
-        several = SeveralPanel(gr.State(Sent()), several_upload(), gallery, frames)
+        several = SeveralPanel(gr.State(Sent()), several_upload(), gallery)
         trace = SafeUpload(
             translated("Open a trace file"),
             file_types=[".safetensors", ".json", ".npz"],

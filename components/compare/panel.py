@@ -11,6 +11,7 @@ from tokviz.errors import InputError
 from ..answering.links import read_lane, read_query, read_view
 from ..answering.run_request import RunRequest, ask_about, ask_about_shown
 from ..answering.widget_values import charts, explorer
+from ..ask.several import linked_film
 from ..error_text import error_text
 from ..figures.making import saver
 from ..runs.lane_request import LaneRequest, read_lanes
@@ -80,8 +81,11 @@ class CompareHandlers:
         prompt = link.get("prompt") or known
         model = link["model"] if link.get("model") in names else names[0]
         alone = len(examples) == 1
-        asked = source if alone and prompt.strip() == known.strip() else ""
-        images: Any = examples[0].run.image if alone else [one.run.image for one in examples]
+        film = linked_film(self.site.stored, link)
+        asked = source if alone and not film and prompt.strip() == known.strip() else ""
+        images: Any = [one.run.image for one in examples]
+        if alone:
+            images = film or examples[0].run.image
         return ask_about(self.site.settings, images, prompt, model, lanes, asked, source)
 
     def explore(self, session: str, event: gr.EventData) -> tuple[Any, ...]:

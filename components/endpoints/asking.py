@@ -11,7 +11,7 @@ import gradio as gr
 
 from tokviz import METHODS
 from tokviz.errors import InputError
-from tokviz.film.opening import request as frame_request
+from tokviz.film.choice import request as frame_request
 from tokviz.trace import export
 
 from ..answering.answering import answer

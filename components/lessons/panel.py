@@ -1,12 +1,14 @@
 """The sidebar with the lessons: read a step, look at what it shows, have its task checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from ..ask.opening import show_example
+from ..ask.several import SeveralHandlers
 from ..i18n import translated
+from ..runs.pictures import Sent
 from ..runs.runs import FULL, GONE
 from ..screen import QUICK, SKIP, Screen, frame, show_run
 from ..site import Site
@@ -58,6 +60,8 @@ class Work:
     prompt: str
     image: str | None
     "Path of the uploaded picture."
+    several: Sent = field(default_factory=Sent)
+    "Several pictures, or a film, in place of one."
 
 
 class LessonHandlers:
@@ -65,6 +69,7 @@ class LessonHandlers:
 
     def __init__(self, site: Site, lessons: dict[str, Lesson]) -> None:
         self.site, self.lessons = site, lessons
+        self.several = SeveralHandlers(site)
 
     def choose(self, name: str, request: gr.Request) -> tuple[Any, ...]:
         """Open a lesson at its first step."""
@@ -93,15 +98,18 @@ class LessonHandlers:
         """
         lesson = self.lessons.get(name)
         if lesson is None:
-            return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame(), SKIP)
+            return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame(), SKIP, SKIP, SKIP)
         number = min(max(number, 0), len(lesson.steps) - 1)
         step = lesson.steps[number]
         page = (SKIP, SKIP, SKIP, *frame(message=notice()))
+        several: tuple[Any, ...] = (SKIP, SKIP)
         if step.page.get("example"):
             self.site.stops.leave(str(request.session_hash))
-            page = show_example(self.site, str(step.page["example"]), step.lane, step.view)
+            example = str(step.page["example"])
+            page = show_example(self.site, example, step.lane, step.view)
+            several = self.several.of_example(example)
         panel = shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1])
-        return (*panel, *page, {"focus": step.focus, "turn": f"{name} {number}"})
+        return (*panel, *page, {"focus": step.focus, "turn": f"{name} {number}"}, *several)
 
     def begin(
         self,
@@ -110,10 +118,14 @@ class LessonHandlers:
         session: str,
         prompt: str,
         image: str | None,
+        several: Sent,
         request: gr.Request,
     ) -> tuple[Any, ...]:
         """Open a lesson from the menu; what the visitor has now is remembered."""
-        return (*self.choose(name, request), *remembered(kept, Work(session, prompt, image)))
+        return (
+            *self.choose(name, request),
+            *remembered(kept, Work(session, prompt, image, several)),
+        )
 
     def begin_about(
         self,
@@ -121,12 +133,13 @@ class LessonHandlers:
         session: str,
         prompt: str,
         image: str | None,
+        several: Sent,
         event: gr.EventData,
         request: gr.Request,
     ) -> tuple[Any, ...]:
         """Open the lesson about a part of the model that was clicked."""
         name = str(event_payload(event).get("lesson"))
-        return self.begin(name, kept, session, prompt, image, request)
+        return self.begin(name, kept, session, prompt, image, several, request)
 
     def resume(self, kept: Work | None, request: gr.Request) -> tuple[Any, ...]:
         """End the lesson and show again what the visitor had before it."""
@@ -136,11 +149,13 @@ class LessonHandlers:
         self.site.stops.leave(str(request.session_hash))
         if kept is None or run is None or not run.traces:
             page = (SKIP, SKIP, SKIP, *frame(message=notice(GONE, "warn")))
-            return (*closed, *page, {"focus": ""}, button, None)
+            return (*closed, *page, {"focus": ""}, SKIP, SKIP, button, None)
         lane = FULL if FULL in run.traces else min(run.traces)
         back = show_run(run, lane, message=notice("Back at what you had before the lesson."))
         row = self.site.stored.value(run.example)
-        return (*closed, kept.image, kept.prompt, row, *back, {"focus": ""}, button, None)
+        several = self.several.again(kept.several, run.source)
+        work = (kept.image, kept.prompt, row, *back, {"focus": ""}, *several)
+        return (*closed, *work, button, None)
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open the lesson that the page's address names."""
@@ -261,9 +276,10 @@ def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
     panel, teaching = lessons_panel(lessons), LessonHandlers(site, lessons)
     ask = screen.ask
     page_parts = [ask.image, ask.prompt, ask.examples, *screen.outputs, panel.highlight]
-    everything = [*panel.outputs, *page_parts]
+    several = [ask.several.sent, ask.several.gallery]
+    everything = [*panel.outputs, *page_parts, *several]
     resumed = [*everything, panel.resume, panel.kept]
-    before = [panel.kept, screen.session, ask.prompt, ask.image]
+    before = [panel.kept, screen.session, ask.prompt, ask.image, ask.several.sent]
     panel.menu.input(teaching.begin, [panel.menu, *before], resumed, **QUICK)
     screen.show.overlay.lesson(teaching.begin_about, before, resumed, **QUICK)
     panel.resume.click(teaching.resume, panel.kept, resumed, **QUICK)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokviz.errors import TokvizError
+from tokviz.film import Film
 from tokviz.trace import Trace
 from tokviz.view.explorer import find_sinks
 from tokviz.view.page_file import page_html
@@ -22,6 +23,7 @@ from tokviz.view.walk import walk_gif
 from ..answering.links import read_view
 from ..answering.widget_values import charts, explorer
 from ..figures.making import saver
+from ..runs.pictures import SOURCES
 from ..runs.runs import FULL, GONE, KeptRun
 from ..share.sharing import server_functions as sharing_functions
 from ..site import Site
@@ -65,12 +67,29 @@ def figures(wanted: WantedFile) -> bytes:
 
 def code(wanted: WantedFile) -> bytes:
     """Return the Python that makes the numbers shown."""
-    asked = wanted.run.lanes.get(wanted.lane)
-    shown = f"{wanted.run.example}.png" if wanted.run.example else "picture.png"
-    picture = wanted.run.file or shown
+    asked, image = wanted.run.lanes.get(wanted.lane), wanted.run.image
     return recipe(
-        wanted.trace, wanted.view, picture=picture, lane=asked.to_json() if asked else None
+        wanted.trace,
+        wanted.view,
+        picture=files_of(wanted),
+        lane=asked.to_json() if asked else None,
+        frames=image.chosen if isinstance(image, Film) else None,
     ).encode()
+
+
+def files_of(wanted: WantedFile) -> list[str]:
+    """Return the files of a run's pictures, or of its film; names for those that it sent."""
+    run, layout = wanted.run, wanted.trace.layout
+    if run.file:
+        return [run.file]
+    if layout.is_film:
+        return [f"{run.source or 'film'}.mp4"]
+    count = len(layout.sizes)
+    if count == 1:
+        return [f"{run.example or 'picture'}.png"]
+    sources = run.source.split(SOURCES) if run.source else []
+    named = sources if len(sources) == count else [f"picture_{i + 1}" for i in range(count)]
+    return [f"{name}.png" for name in named]
 
 
 def saved_trace(wanted: WantedFile) -> bytes:

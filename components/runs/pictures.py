@@ -9,16 +9,16 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from tokviz.errors import InputError
 from tokviz.film import Film, is_film, open_film
-from tokviz.film.opening import kind_of
+from tokviz.film.choice import CHOICES
+from tokviz.film.opening import is_moving
 from tokviz.images import open_image
 
 READ_PIXELS = 16384 * 28 * 28
@@ -58,6 +58,15 @@ class Sent:
         return bool(self.paths)
 
     @property
+    def choice(self) -> dict[str, Any]:
+        """Which frames of a film are asked for, as arguments of `open_film`."""
+        return {"frames": self.frames, "rate": self.rate, "times": self.times}
+
+    def choosing(self, choice: Mapping[str, Any]) -> Sent:
+        """Return the film with other frames."""
+        return replace(self, **{**dict.fromkeys(CHOICES), **choice})
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The stored example of each path, empty for an uploaded file."""
         return self.examples or ("",) * len(self.paths)
@@ -89,27 +98,14 @@ def given(shown: Shown) -> Any:
     return shown if isinstance(shown, Film) else as_list(shown)
 
 
-def is_film_file(path: str) -> bool:
-    """Return whether a file is an mp4 or webm, or an animation of several frames."""
-    if is_film(path):
-        return True
-    try:
-        with Path(path).open("rb") as file:
-            if kind_of(file.read(64)) != "animation":
-                return False
-        return open_film(path, 1).total > 1
-    except (OSError, InputError):
-        return False  # a still WebP, or a damaged one, which is refused as a picture
-
-
 def sent_of(paths: Sequence[str]) -> Sent:
     """Return what was uploaded; raise InputError for too many, or a film among pictures."""
     if not paths:
         return Sent()
-    if len(paths) == 1 and is_film_file(paths[0]):
+    if len(paths) == 1 and is_moving(paths[0]):
         return Sent(tuple(paths), True)
     check_count(paths)
-    if any(map(is_film_file, paths)):
+    if any(map(is_moving, paths)):
         raise InputError("a film must come alone: ask about it without other pictures.")
     return Sent(tuple(paths))
 
@@ -137,9 +133,7 @@ class Pictures:
             return source
         if isinstance(source, Sent) and source.film:
             with self._places:
-                return open_film(
-                    source.paths[0], source.frames, rate=source.rate, times=source.times
-                )
+                return open_film(source.paths[0], **source.choice)
         if isinstance(source, Sent):
             return self.several(source.paths)
         if isinstance(source, list):

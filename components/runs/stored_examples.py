@@ -15,6 +15,7 @@ from PIL import Image
 
 from tokviz.errors import InputError, TokvizError, TraceError
 from tokviz.film import Film, open_film
+from tokviz.film.choice import CHOICES
 from tokviz.images import open_image, preview_jpeg
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace, open_trace
@@ -23,7 +24,7 @@ from tokviz.view.encode import data_url
 
 from ..widgets.payload_cache import CachedPayload, PayloadCache
 from .lane_request import MAX_LANES
-from .pictures import SOURCES, Shown, as_list, check_count
+from .pictures import SOURCES, Sent, Shown, as_list, check_count
 from .runs import FULL, KeptRun
 
 log = logging.getLogger(__name__)
@@ -130,6 +131,15 @@ class StoredExamples:
             )
         return str(self.assets / example.run.file.removeprefix("assets/"))
 
+    def film(self, name: str) -> Sent:
+        """Return the film of a stored example with its own frames; nothing for any other."""
+        example = self.all.get(name)
+        image = example.run.image if example is not None else None
+        if example is None or not isinstance(image, Film) or not example.run.file:
+            return Sent()
+        file = str(self.assets / example.run.file.removeprefix("assets/"))
+        return Sent((file,), True, examples=(name,)).choosing(image.chosen)
+
     def _read(self, home: Path) -> dict[str, Example]:
         """Return the traces that can be shown; the others are left out and named in the log."""
         listed = {entry["name"]: entry for entry in listed_entries(home / "index.json")}
@@ -169,7 +179,8 @@ class StoredExamples:
         if not entry.get("file"):
             return open_image(full.images[0])
         path = self.assets / entry["file"]
-        return open_film(path, entry.get("frames")) if full.layout.is_film else open_image(path)
+        chosen = {name: entry.get(name) for name in CHOICES}
+        return open_film(path, **chosen) if full.layout.is_film else open_image(path)
 
     def value(self, current: str = "") -> dict[str, Any]:
         """Return the value of the example row; its small pictures are made once."""

@@ -4,8 +4,11 @@ from .widget import Widget
 
 
 class Gallery(Widget):
-    """Small pictures in the order of the prompt. Event: arrange {order: [numbers that stay]}."""
+    """Small pictures in the order of the prompt, or the frames of a film.
+
+    Events: arrange {order: [numbers that stay]}; sample {how, text}: other frames of the film.
+    """
 
     script = "Gallery"
     template = "page/gallery.html"
-    emits = ("arrange",)
+    emits = ("arrange", "sample")

@@ -1,6 +1,7 @@
 """The frames of a film: what each keeps, one alone in the viewer and in every lane, and playing."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from tests.browser.conftest import serve
-from tests.browser.driving import EXPLORER, LANES, explorer, settled
+from tests.browser.driving import EXPLORER, LANES, explorer, settled, token_point
+from tests.view.fakes import stage, tiled_trace
+from tokviz.matrix import Reduction
 from tokviz.trace import open_trace
 
 STORED = Path(__file__).parents[2] / "assets" / "traces"
@@ -26,6 +29,21 @@ def film_url(tmp_path_factory, vlm):
     (home / "traces").mkdir()
     for file in STORED.glob("film*.safetensors"):
         shutil.copy(file, home / "traces")
+    yield from serve(Site(Settings(), StoredExamples(home), Models(load=lambda name: vlm)))
+
+
+@pytest.fixture(scope="module")
+def merged_url(tmp_path_factory, vlm):
+    """A page with a film of two frames, of which a lane merges tokens with one another."""
+    home = tmp_path_factory.mktemp("merged")
+    (home / "traces").mkdir()
+    trace = tiled_trace()
+    trace = replace(trace, layout=trace.layout.timed([(0.0, 0.5), (1.0, 1.5)]))
+    trace.save(home / "traces/film.safetensors")
+    joined = [0, 4, 9]
+    groups = [joined, *([i] for i in range(trace.n) if i not in joined)]
+    stages = (stage(Reduction.from_groups(groups, trace.n), "tome"),)
+    replace(trace, stages=stages).save(home / "traces/film--0-tome.safetensors")
     yield from serve(Site(Settings(), StoredExamples(home), Models(load=lambda name: vlm)))
 
 
@@ -63,3 +81,14 @@ def test_the_film_plays_and_words_stand_in_a_chart_over_its_frames(watched, film
     expect(heads).to_have_count(5)
     page.locator("#tv-explorer .tv-images-chart tbody td").nth(3).click()
     assert explorer(page, "x.painter.only") == 3
+
+
+def test_a_merged_token_shows_its_members_in_all_frames(watched, merged_url):
+    page = watched(merged_url)
+    settled(page, page.get_by_role("button", name="Open in the viewer: tome").click)
+    lit = page.locator("#tv-explorer .tv-images-item.tv-lit")
+    settled(page, lambda: page.mouse.move(*token_point(page, 0)))
+    expect(lit).to_have_count(2)
+    assert explorer(page, "[...x.scene.membersAt(x.view.stage).get(0)]") == [0, 4, 9]
+    settled(page, lambda: page.mouse.move(*token_point(page, 1)))
+    expect(lit).to_have_count(1)

@@ -116,3 +116,16 @@ def test_a_certificate_without_a_set_says_only_that(certificate):
 def certificate():
     """An answer that needs no image."""
     return Certificate("necessary", np.zeros(0, int), False, "yes", "yes", True, 9, 1.0)
+
+
+def test_every_examination_takes_several_pictures(quick, capsys):
+    """They once took one, and `answer` alone took more."""
+    asked = [quick[0], *quick, "--max-new-tokens", "2", "--json"]
+    n = 2 * 36
+    said(capsys, "diagnose", *asked)
+    found = json.loads(said(capsys, "analyse", *asked[:-3], "--json", "--analysis", "attention"))
+    assert np.shape(found["values"])[-1] == n
+    json.loads(said(capsys, "check", *asked, "--analysis", "attention"))
+    budget = json.loads(said(capsys, "search", *asked, "--for", "keep", "--method", "random"))
+    assert budget["total"] == n
+    assert min(map(int, budget["tried"])) == 2, "one token for each picture"

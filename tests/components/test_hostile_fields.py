@@ -145,9 +145,13 @@ def panel_events(site, run, case, folder):
     brush = BrushHandlers(site)
     yield lambda e: several.arrange(Sent(tuple(files)), e), {"order": [1, 0]}
     yield lambda e: several.add(Sent(), None, run.name, e), {"example": example}
+    yield several.picked, {"example": example}
+    film = Sent((str(write_animation(folder / "film.gif", clock(3))),), film=True)
+    for how, text in (("frames", "2"), ("rate", "2"), ("times", "0, 0.1")):
+        yield lambda e: several.sample(film, run.name, e), {"how": how, "text": text}
     yield lambda e: opening.pick(e, REQUEST), {"example": example}
     yield (
-        lambda e: lessons.begin_about(None, run.name, "what ?", None, e, REQUEST),
+        lambda e: lessons.begin_about(None, run.name, "what ?", None, Sent(), e, REQUEST),
         {"lesson": next(iter(named))},
     )
     yield (
@@ -290,8 +294,9 @@ ODD_NUMBERS = [None, -1, 0, 2.5, 33, 10**6, 10**300, float("nan"), float("inf"),
 @pytest.mark.parametrize("number", ODD_NUMBERS)
 def test_numbers_that_are_inputs_are_a_sentence(site, number, caplog, tmp_path):
     film = write_animation(tmp_path / "film.gif", clock(3))
-    found = SeveralHandlers(site).sample(Sent((str(film),), film=True), number)
-    assert found[0] != found[-1] or found[-1]["kind"] == "bad"
+    sent = event({"how": "frames", "text": number})
+    found = SeveralHandlers(site).sample(Sent((str(film),), film=True), "", sent)
+    assert found[-1]["kind"] == "bad"
     picker, asked = PickerHandlers(site), types.SimpleNamespace(headers={}, query_params={})
     assert picker.bound(number, "embedded", asked)[0]["kind"] == "bad"
     given = read_given(frames=number), read_given(rate=number), read_given(times=[number])

@@ -11,7 +11,7 @@ from PIL import Image
 
 import tokviz
 from tests.films import clock, number_of, write_animation, write_film
-from tokviz.film import Film, decode_video, open_film, opening
+from tokviz.film import DEFAULT_FRAMES, Film, decode_video, open_film, opening
 
 RATE = 10
 
@@ -51,7 +51,7 @@ def test_frames_are_chosen_by_rate_or_times_as_well(films):
     assert open_film(films["a.mp4"], rate=2).numbers == (0, 5, 10, 15, 20, 25, 30, 35)
     assert open_film(films["a.mp4"], times=[3.9, 0, 1.04]).numbers == (0, 10, 39)
     assert open_film(films["a.gif"], 1).numbers == (19,)
-    assert len(open_film(films["a.webp"])) == opening.DEFAULT_FRAMES
+    assert len(open_film(films["a.webp"])) == DEFAULT_FRAMES
     assert open_film(films["a.webm"].read_bytes(), 2).numbers == (0, 39)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.films import clock, write_film
 from tokviz.errors import InputError, ModelError
 from tokviz.examine.faithfulness import check_map
 from tokviz.models.runs.extra_forwards import ExtraForwards
@@ -298,21 +297,3 @@ def test_what_cannot_be_swept_is_said_before_a_model_is_loaded(ask, monkeypatch,
     monkeypatch.setattr(running, "Worker", None)
     with pytest.raises(InputError, match=sentence):
         ask(**more)
-
-
-def test_a_folder_of_clips_is_swept_with_so_many_frames_of_each(tmp_path, folder):
-    home = tmp_path / "clips"
-    home.mkdir()
-    for name, start in (("a.mp4", 0), ("b.webm", 5)):
-        codec = "libx264" if name.endswith("mp4") else "libvpx"
-        write_film(home / name, clock(20)[start:], codec=codec)
-    asked = {"prompts": "what happens?", "methods": "uniform", "budgets": "50%"}
-    asked |= {"models": str(folder), "max_new_tokens": 2, "out": tmp_path / "out"}
-    asked["baselines"] = False
-    done = sweep(home, frames=3, **asked)
-    full = [row for row in done.rows if not row["method"]]
-    assert [row["image"][-6:] for row in full] == ["/a.mp4", "b.webm"]
-    assert {row["visual_tokens"] for row in full} == {3 * 36}
-    assert not done.failed
-    again = sweep(home, frames=2, **asked)
-    assert (again.measured, len(again.rows)) == (4, 4)

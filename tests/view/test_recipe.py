@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import tokviz
-from tests.view.fakes import fake_trace, pruned, stage
+from tests.films import clock, write_animation
+from tests.view.fakes import fake_trace, pruned, stage, tiled_trace
 from tokviz.view.recipe import recipe
 
 EVIL = '"); import os; os.abort() #\n{}\\'
@@ -69,6 +70,29 @@ def test_hostile_texts_stay_texts(tmp_path, monkeypatch):
     trace = fake_trace(prompt=EVIL, words=(EVIL,))
     vlm, _ = run(trace, {}, tmp_path, monkeypatch, picture=EVIL)
     assert vlm.asked == (EVIL, EVIL, None)
+
+
+def test_several_pictures_are_asked_about_together(tmp_path, monkeypatch):
+    vlm, _ = run(fake_trace(), {}, tmp_path, monkeypatch, picture=["b.png", EVIL])
+    assert vlm.asked[0] == ["b.png", EVIL]
+
+
+@pytest.mark.parametrize(
+    ("frames", "numbers"),
+    [
+        ({"frames": 2}, (0, 9)),
+        ({"rate": 5.0}, (0, 2, 4, 6, 8)),
+        ({"times": (0.0, 0.31)}, (0, 3)),
+        (None, (0, 2, 5)),
+    ],
+)
+def test_a_film_is_asked_about_with_the_same_frames(tmp_path, monkeypatch, frames, numbers):
+    """Without the choice, as from a file, the times of the frames are in the trace."""
+    film = str(write_animation(tmp_path / "film.gif", clock(10)))
+    trace = tiled_trace()
+    trace = replace(trace, layout=trace.layout.timed([(0.0, 0.2), (0.5, 0.5)]))
+    vlm, _ = run(trace, {}, tmp_path, monkeypatch, picture=film, frames=frames)
+    assert vlm.asked[0].numbers == numbers
 
 
 def renamed(trace, **model):

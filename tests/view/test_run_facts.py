@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.view.fakes import fake_trace, grid_layout, pruned, stage
+from tests.view.fakes import fake_trace, grid_layout, pruned, stage, tiled_trace
 from tokviz.trace.layout import Tile
 from tokviz.view.overlay import overlay_payload, safe_picture
 from tokviz.view.run_facts import facts_line, run_facts, seen_sentence, unseen_share
@@ -36,6 +36,14 @@ def test_the_part_that_is_cut_off_is_a_share_of_the_area(box, share):
         assert seen_sentence(trace) == f"{100 * share:.0f} % of this picture was cropped away"
     else:
         assert seen_sentence(trace) == "saw all of this picture"
+
+
+def test_of_a_film_frames_are_counted_where_two_share_their_tokens():
+    trace = tiled_trace()
+    film = replace(trace, layout=trace.layout.timed([(0.0, 0.5), (1.0, 1.5)]))
+    assert seen_sentence(film) == "saw all of the frames"
+    assert run_facts(film)["parts"]["frames"] == 4
+    assert run_facts(trace)["parts"]["frames"] == 0
 
 
 def test_the_facts_name_model_method_and_what_is_left():

@@ -22,7 +22,8 @@ from tokviz.trace import open_trace
 def add_analyse(command: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     add = command.add_argument
-    add("image", nargs="?", metavar="IMAGE", help="a picture, or a folder of them")
+    what = "pictures in the prompt's order, a film, or a folder for an analysis of many pictures"
+    add("image", nargs="*", metavar="IMAGE", help=what)
     add("--prompt", help="the question")
     add("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     add("--from-trace", metavar="FILE", help="a stored run to look at, in place of a new one")
@@ -62,13 +63,17 @@ def _result(arguments: argparse.Namespace, options: dict[str, Any]) -> Result:
         raise InputError(
             "--from-trace is a finished run: --method and --keep would change nothing."
         )
-    if trace is not None and arguments.image is None:
+    if trace is not None and not arguments.image:
         return tokviz.analyse(arguments.analysis, trace, **options)
-    if arguments.image is None:
+    if not arguments.image:
         raise InputError("give an image, or a stored run with --from-trace.")
     plan = read_methods(arguments)
     folder = "folder" in ANALYSES[arguments.analysis].asks
-    images = arguments.image if folder else shown(arguments, [arguments.image])
+    if folder and len(arguments.image) > 1:
+        raise InputError(
+            f"{arguments.analysis} takes one folder, got {len(arguments.image)} names."
+        )
+    images = arguments.image[0] if folder else shown(arguments, arguments.image)
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     run, prompt = {"trace": trace, "plan": plan}, arguments.prompt
     with counting(arguments, "forward") as progress, plugins_print_on_stderr():

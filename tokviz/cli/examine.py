@@ -52,7 +52,7 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
     check = _command(add_parser("check", help="compare an analysis' map with real removal"))
     check.add_argument("--analysis", required=True, metavar="NAME", help="see: tokviz analyses")
     check.add_argument("--region", action="append", default=[], metavar="X0,Y0,X1,Y1",
-        help="where the map should look, in pixels; may be given several times")  # fmt: skip
+        help="where the map should look, in pixels of the first picture; repeatable")  # fmt: skip
     instead = "also fill tokens (mean, blurred picture, one colour) in place of removing them"
     check.add_argument("--fillings", action="store_true", help=instead)
     check.set_defaults(run=run_check)
@@ -69,7 +69,7 @@ def add_examine(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add = command.add_argument
-    add("image", metavar="IMAGE", help="a picture, or a film")
+    add("image", nargs="+", metavar="IMAGE", help="pictures in the prompt's order, or a film")
     add_film_flags(command)
     add("--prompt", required=True, help="the question")
     add_model_flags(command)
@@ -80,7 +80,7 @@ def _command(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def run_diagnose(arguments: argparse.Namespace) -> None:
     """Print a report on every word."""
-    images = shown(arguments, [arguments.image])
+    images = shown(arguments, arguments.image)
     vlm, trace = _answered(arguments, images, Capture())
     with _answer_is_kept(arguments, trace):
         report = tokviz.diagnose(vlm, images, arguments.prompt, trace=trace)
@@ -90,7 +90,7 @@ def run_diagnose(arguments: argparse.Namespace) -> None:
 def run_check(arguments: argparse.Namespace) -> None:
     """Compare a map with random orders, the centre, and itself without sinks."""
     entry, boxes = ANALYSES[arguments.analysis], [_box(text) for text in arguments.region]
-    image, prompt = shown(arguments, [arguments.image]), arguments.prompt
+    image, prompt = shown(arguments, arguments.image), arguments.prompt
     vlm, trace = _answered(arguments, image)
     with _answer_is_kept(arguments, trace), counting(arguments, "forward") as progress:
         result = vlm.analyse(entry.name, image, prompt, trace=trace)
@@ -226,7 +226,7 @@ def run_search(arguments: argparse.Namespace) -> int:
         raise InputError(f"--limit must be more than 0 seconds, got {arguments.limit}.")
     if arguments.kind == "keep":
         return _search_budget(arguments)
-    images = shown(arguments, [arguments.image])
+    images = shown(arguments, arguments.image)
     vlm, trace = _answered(arguments, images)
     with _answer_is_kept(arguments, trace):
         runs = vlm.further_runs(images, arguments.prompt, trace, arguments.max_new_tokens)
@@ -269,11 +269,14 @@ def certificate_text(found: Certificate, finish: str = "") -> str:
 
 
 def _search_budget(arguments: argparse.Namespace) -> int:
-    images = shown(arguments, [arguments.image])
+    images = shown(arguments, arguments.image)
     vlm = tokviz.load(arguments.model, **load_options(arguments))
     with vlm.guarded():
         prepared = vlm.prepare(images, arguments.prompt)
-    n = prepared.asked.layout.n
+    layout = prepared.asked.layout
+    n, entry = layout.n, tokviz.METHODS[arguments.method]
+    least = len(layout.tiles) if entry.tiles == "each" else 1
+    least = max(least, len(layout.sizes) if entry.images == "each" else 1)
     with until_interrupted() as stop, plugins_print_on_stderr():
 
         def answer_at(budgets: list[int]) -> Sequence[str]:
@@ -283,8 +286,7 @@ def _search_budget(arguments: argparse.Namespace) -> int:
             )
             return [lane.text for lane in lanes]
 
-        keep, tried = smallest_keep(answer_at, n, limit_s=arguments.limit, stop=stop)
-    entry = tokviz.METHODS[arguments.method]
+        keep, tried = smallest_keep(answer_at, n, least=least, limit_s=arguments.limit, stop=stop)
     title = marked_title(entry)
     failed = [budget for budget, holds in tried.items() if not holds]
     text = (

@@ -42,8 +42,13 @@ def shown(arguments: argparse.Namespace, images: Sequence[str]) -> list[Any]:
 
 def film(arguments: argparse.Namespace, source: Any) -> Film:
     """Return the film with the frames that the flags choose."""
+    return open_film(source, **chosen_frames(arguments))
+
+
+def chosen_frames(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what the flags say as arguments of `open_film`."""
     times = None if arguments.times is None else arguments.times.split(",")
-    return open_film(source, arguments.frames, rate=arguments.rate, times=times)
+    return {"frames": arguments.frames, "rate": arguments.rate, "times": times}
 
 
 def standard_input() -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tokviz.cli.film import add_film_flags, chosen_frames
 from tokviz.cli.flags import add_loading_flags, loading
 from tokviz.cli.output import plugins_print_on_stderr
 from tokviz.cli.plans import split
@@ -34,7 +35,7 @@ def add_sweep(command: argparse.ArgumentParser) -> None:
     add("--kind", choices=KINDS, help="how answers are judged where the source does not say")
     add("--objects", metavar="FILE", help="for chair: an object per line, synonyms after commas")
     add("--limit", type=int, metavar="N", help="the first N questions only")
-    add("--frames", type=int, metavar="N", help="frames of each film, 1 to 32 (default: 8)")
+    add_film_flags(command)
     add("--method", action="append", default=[], help="may be repeated, or separated by commas")
     add("--keep", action="append", default=[], help="budgets such as 16,64 or 25%%")
     add(
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         kind=arguments.kind,
         objects=arguments.objects,
         limit=arguments.limit,
-        frames=arguments.frames,
+        **chosen_frames(arguments),
         max_new_tokens=arguments.max_new_tokens,
         faithfulness=arguments.faithfulness,
         baselines=arguments.baselines,

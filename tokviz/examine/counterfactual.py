@@ -238,6 +238,7 @@ def smallest_keep(
     answer_at: Callable[[list[int]], Sequence[str]],
     n: int,
     *,
+    least: int = 1,
     limit_s: float = 60.0,
     same: Callable[[str, str], bool] = same_answer,
     stop: threading.Event | None = None,
@@ -251,6 +252,7 @@ def smallest_keep(
     Args:
         answer_at: budgets -> the method's answers; called with at most BATCH budgets at a time.
         n: number of visual tokens.
+        least: smallest budget that is tried: a method may need one token for each picture.
         limit_s: seconds after which the best budget so far is returned.
         same: when two answers count as equal.
         stop: set it to end the search as if the time were up; answers that were being written
@@ -288,9 +290,9 @@ def smallest_keep(
                 return
             tried.update({k: same(t, before) for k, t in zip(batch, texts, strict=True)})
 
-    attempt(sorted({max(1, n >> i) for i in range(1, n.bit_length())}, reverse=True))
+    attempt(sorted({max(least, n >> i) for i in range(1, n.bit_length())}, reverse=True))
     while not over():
-        failed = max((k for k, holds in tried.items() if not holds), default=0)
+        failed = max((k for k, holds in tried.items() if not holds), default=least - 1)
         good = min(k for k in tried if k > failed)
         between = np.unique(np.linspace(failed, good, BATCH + 2).astype(int)[1:-1])
         fresh = [int(k) for k in between if failed < k < good and k not in tried]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from PIL import Image
 
@@ -26,6 +28,8 @@ class Film:
     "Its file's name, for messages."
     notes: tuple[str, ...] = ()
     "Sentences for the user about how the frames were read."
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    "How the frames were chosen: one of the arguments frames, rate and times of `open_film`."
 
     @property
     def size(self) -> tuple[int, int]:

@@ -7,29 +7,27 @@ read by `tokviz.images`, picture by picture.
 from __future__ import annotations
 
 import json
-import math
 import re
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
-from tokviz.budget import whole_number
 from tokviz.errors import InputError
 from tokviz.extras import how_to_install
 from tokviz.film import decode_video
+from tokviz.film.choice import MAX_FRAMES, arguments, request
 from tokviz.film.film import Film
 from tokviz.images import open_image
 from tokviz.keywords import tells_arguments
 
-MAX_FRAMES = 32
-DEFAULT_FRAMES = 8
 MAX_FILE_BYTES = 64 * 2**20
 MAX_SECONDS = 1_200
 MAX_PIXELS = 9_000_000
@@ -76,6 +74,11 @@ def open_film(
     if isinstance(source, Film):
         return source
     asked = request(frames, rate, times)
+    return replace(_opened(source, asked), chosen=arguments(asked))
+
+
+def _opened(source: Any, asked: dict[str, Any]) -> Film:
+    """Return the frames that a request asks for."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(source), asked)
     if not isinstance(source, (str, Path)):
@@ -96,44 +99,6 @@ def open_film(
         raise InputError(f"{name} cannot be read ({type(error).__name__}).") from error
 
 
-def request(
-    frames: Any = None, rate: Any = None, times: Sequence[Any] | None = None
-) -> dict[str, Any]:
-    """Return which frames are asked for; raise InputError for what cannot be."""
-    if sum(one is not None for one in (frames, rate, times)) > 1:
-        raise InputError("choose frames by one of frames, rate and times.")
-    if rate is not None:
-        return {"rate": _number(rate, "rate", 0.001, 1000.0), "most": MAX_FRAMES}
-    if times is not None:
-        if isinstance(times, (str, bytes, Mapping)) or not 1 <= _length(times) <= MAX_FRAMES:
-            raise InputError(f"times must be 1 to {MAX_FRAMES} numbers of seconds.")
-        return {"times": [_number(time, "each of times", 0.0, 1e6) for time in times]}
-    count = whole_number(DEFAULT_FRAMES if frames is None else frames)
-    if count is None or not 1 <= count <= MAX_FRAMES:
-        raise InputError(f"frames must be 1 to {MAX_FRAMES}, got {str(frames)[:40]}.")
-    return {"count": count}
-
-
-def _length(values: Any) -> int:
-    """Return how many values there are; 0 for what has no length."""
-    try:
-        return len(values)
-    except TypeError:
-        return 0
-
-
-def _number(value: Any, what: str, low: float, high: float) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not low <= number <= high:
-        raise InputError(
-            f"{what} must be a number from {low:g} to {high:g}, got {str(value)[:40]}."
-        )
-    return number
-
-
 def is_film(source: Any) -> bool:
     """Return whether a source is a Film, or the path or bytes of an mp4 or webm file.
 
@@ -152,6 +117,19 @@ def is_film(source: Any) -> bool:
             return kind_of(file.read(64)) in decode_video.CONTAINERS
     except (OSError, ValueError):
         return False
+
+
+def is_moving(path: str | Path) -> bool:
+    """Return whether a file is an mp4 or webm, or an animation of several frames."""
+    if is_film(path):
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            if kind_of(file.read(64)) != "animation":
+                return False
+        return open_film(path, 1).total > 1
+    except (OSError, InputError):
+        return False  # a still WebP, or a damaged one, which is refused as a picture
 
 
 def kind_of(start: bytes) -> str | None:

@@ -16,9 +16,10 @@ from tqdm.auto import tqdm
 
 from tokviz.errors import TokvizError
 from tokviz.models import VLM, load
+from tokviz.sweeps.films import shown
 from tokviz.sweeps.question import digest
 from tokviz.sweeps.row_store import Store
-from tokviz.sweeps.rows import Row
+from tokviz.sweeps.rows import Row, choice_of, images_of
 from tokviz.sweeps.setting import Setting
 from tokviz.sweeps.summary import flipped, turn
 from tokviz.sweeps.worker import Terms
@@ -96,5 +97,6 @@ def _store(
         if not path.exists():
             setting = next(s for s in settings if s.matches(row))
             plan = setting.plan(row["visual_tokens"])
-            trace = vlm.answer([row["image"]], row["prompt"], plan, terms.max_new_tokens)
+            images = shown(images_of(row), choice_of(row))
+            trace = vlm.answer(images, row["prompt"], plan, terms.max_new_tokens)
             store.write(f"{FOLDER}/{path.name}", trace.to_bytes())

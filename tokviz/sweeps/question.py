@@ -7,8 +7,10 @@ import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from tokviz.errors import InputError
+from tokviz.film.choice import CHOICES
 from tokviz.keywords import tells_fields
 from tokviz.text.lines import lines_of
 
@@ -37,7 +39,11 @@ class Question:
     name: str = ""
     "The name in the data set, for the user; it does not identify the question."
     frames: int | None = None
-    "How many frames of a film are shown; None = the default, or pictures."
+    "How many frames of a film are shown; None = the default, or as one of the next two says."
+    rate: float | None = None
+    "Instead: frames per second."
+    times: tuple[float, ...] | None = None
+    "Instead: the frames at these seconds."
 
     def __post_init__(self) -> None:
         """Check the texts; raise InputError."""
@@ -54,13 +60,20 @@ class Question:
         """True if there is a right answer."""
         return self.truth is not None and self.kind != "open"
 
+    @property
+    def choice(self) -> dict[str, Any]:
+        """Which frames of a film are shown, as arguments of `open_film`; {} for the default."""
+        given = {name: getattr(self, name) for name in CHOICES}
+        return {name: value for name, value in given.items() if value is not None}
+
     def digest(self) -> str:
         """Return a hash of the pictures' bytes and of what is asked; file names do not count."""
         asked = {k: v for k, v in asdict(self).items() if k not in ("images", "name")}
         if not self.accepted:
             del asked["accepted"]  # so that older questions keep their hash
-        if self.frames is None:
-            del asked["frames"]
+        for name in CHOICES:
+            if asked[name] is None:
+                del asked[name]
         return digest([[file_digest(path) for path in self.images], asked])
 
 

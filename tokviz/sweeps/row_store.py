@@ -30,7 +30,7 @@ from tokviz.sweeps.rows import COLUMNS, Row
 
 KINDS = {"text": "string", "integer": "int64", "real": "float64", "yes_no": "bool_"}
 """Column.kind -> Arrow type."""
-LATER: dict[str, Any] = {"finish": "", "prefill_share": None}
+LATER: dict[str, Any] = {"finish": "", "prefill_share": None, "more_images": "", "frames": ""}
 """Columns that results of earlier versions do not have; "" there."""
 
 
@@ -145,8 +145,10 @@ def whole_rows(part: Path) -> Iterator[Row]:
         for line in file:
             with contextlib.suppress(ValueError):
                 row = json.loads(line)
-                if line.endswith(b"\n") and isinstance(row, dict) and row.keys() == COLUMNS.keys():
-                    yield row
+                if not line.endswith(b"\n") or not isinstance(row, dict):
+                    continue
+                if row.keys() | LATER.keys() == COLUMNS.keys():
+                    yield LATER | row
 
 
 def read_result(path: Path) -> list[Row]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tokviz.errors import FaultyPlugin, ModelError, TokvizError
+from tokviz.film.choice import choice_words, read_choice
 from tokviz.sweeps.question import Question, digest
 from tokviz.sweeps.setting import Setting
 
@@ -28,7 +30,11 @@ COLUMNS: dict[str, Column] = {
     "key": Column("text", "content hash of everything that determines the row."),
     "question": Column("text", "content hash of pictures, prompt and right answer."),
     "name": Column("text", "name of the question in the data set."),
-    "image": Column("text", "path of the first picture."),
+    "image": Column("text", "path of the first picture, or of the film."),
+    "more_images": Column("text", "further pictures, a JSON list of paths; empty = none."),
+    "frames": Column(
+        "text", "which frames of a film: frames=N, rate=R or times=S,S; empty = 8, or no film."
+    ),
     "prompt": Column("text", "the question."),
     "truth": Column("text", "the right answer, several with bars between; empty = none is known."),
     "kind": Column("text", "how the answer is judged: exact, yes_no, choice, chair or open."),
@@ -116,6 +122,8 @@ def empty_row(key: str, asked: str, question: Question, model: str, setting: Set
         "question": asked,
         "name": question.name,
         "image": question.images[0],
+        "more_images": json.dumps(question.images[1:]) if len(question.images) > 1 else "",
+        "frames": " ".join(f"{how}={text}" for how, text in choice_words(question.choice).items()),
         "prompt": question.prompt,
         "truth": question.truth or "",
         "kind": question.kind,
@@ -126,6 +134,17 @@ def empty_row(key: str, asked: str, question: Question, model: str, setting: Set
         "mitigation_options": option_text(setting.unusual_mitigation),
         "budget": setting.budget,
     }
+
+
+def images_of(row: Row) -> list[str]:
+    """Return the paths of all pictures of a row's question."""
+    return [row["image"], *(json.loads(row["more_images"]) if row["more_images"] else [])]
+
+
+def choice_of(row: Row) -> dict[str, Any]:
+    """Return which frames of a film a row is about, as arguments of `open_film`."""
+    how, _, text = row["frames"].partition("=")
+    return read_choice({how: text})
 
 
 def option_text(options: Mapping[str, Any]) -> str:

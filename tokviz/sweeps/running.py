@@ -71,6 +71,8 @@ def sweep(
     objects: str | Path | None = None,
     limit: int | None = None,
     frames: int | None = None,
+    rate: float | None = None,
+    times: Sequence[float] | None = None,
     max_new_tokens: int = 64,
     faithfulness: bool = False,
     baselines: bool | None = None,
@@ -98,7 +100,10 @@ def sweep(
         objects: for CHAIR, a file with one object per line, synonyms after commas; default every
             object that the questions name.
         limit: use only the first so many questions.
-        frames: how many frames of each film are shown, 1 to 32; default 8.
+        frames: how many frames of each film are shown, 1 to 32; default 8. With this, `rate` or
+            `times` an animated GIF or WebP is a film, too.
+        rate: instead: frames per second.
+        times: instead: the frames at these seconds.
         max_new_tokens: longest answer, 1 to 1024.
         faithfulness: also compare each method's score with the full answer; dozens of forwards
             per question.
@@ -137,7 +142,7 @@ def sweep(
             "a sweep asks about a folder, a table or a list of tokviz.sweeps.question.Question, "
             f"got a list with a {type(strange[0]).__name__}."
         )
-    questions = with_frames(given[:limit], frames)
+    questions = with_frames(given[:limit], frames, rate, times)
     max_new_tokens = check_length(max_new_tokens)
     lines = object_lines(questions) if objects is None else text_lines(Path(objects))
     terms = Terms(max_new_tokens, loading, faithfulness, lines)
@@ -218,7 +223,7 @@ def units_of(asks: Iterable[Ask]) -> Iterator[Unit]:
     """Group questions about the same pictures into units, which share a run of the tower."""
     groups: dict[tuple[Any, ...], list[Ask]] = {}
     for ask in asks:
-        same = (*map(file_digest, ask.question.images), ask.question.frames)
+        same = (*map(file_digest, ask.question.images), *ask.question.choice.items())
         groups.setdefault(same, []).append(ask)
     for group in groups.values():
         for start in range(0, len(group), MAX_ASKS):

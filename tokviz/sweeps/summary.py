@@ -21,7 +21,7 @@ from tokviz.film import is_film, open_film
 from tokviz.images import open_image, preview_jpeg
 from tokviz.mitigation import MITIGATIONS
 from tokviz.reduction import METHODS
-from tokviz.sweeps.rows import Row
+from tokviz.sweeps.rows import Row, images_of
 from tokviz.trace.stages import CUT_OFF
 from tokviz.trace.status import STAND_IN, with_mark
 from tokviz.view.encode import data_url
@@ -257,7 +257,9 @@ def command(row: Row) -> str:
         more += flag("--mitigation", row["mitigation"])
         for pair in row["mitigation_options"].split():
             more += flag("--mitigation-option", pair)
-    words = ["python", "-m", "tokviz", "answer", row["image"], *flag("--prompt", row["prompt"]),
+    if row["frames"]:
+        more.append(f"--{row['frames']}")
+    words = ["python", "-m", "tokviz", "answer", *images_of(row), *flag("--prompt", row["prompt"]),
              *flag("--model", row["model"]), *more, "--trace", "run.safetensors"]  # fmt: skip
     return shlex.join(words)
 

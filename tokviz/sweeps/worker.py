@@ -119,7 +119,7 @@ class Worker:
     def prepare(self, question: Question) -> Prepared:
         """Read the pictures and the prompt."""
         with self.vlm.guarded():
-            return self.vlm.prepare(shown(question), question.prompt)
+            return self.vlm.prepare(shown(question.images, question.choice), question.prompt)
 
     def encode(self, prepared: Prepared, settings: Sequence[Setting]) -> Vision:
         """Run the tower with the signals of every setting that this question allows."""

@@ -20,8 +20,9 @@ def recipe(
     trace: Trace,
     view: Mapping[str, Any] | None = None,
     *,
-    picture: str = "picture.png",
+    picture: str | Sequence[str] = "picture.png",
     lane: Mapping[str, Any] | None = None,
+    frames: Mapping[str, Any] | None = None,
 ) -> str:
     """Return Python source that answers the question again and computes `trace` and `values`.
 
@@ -29,8 +30,9 @@ def recipe(
         trace: the run.
         view: {map, layer, head, words, scaling, fates} as in a link; missing keys have the values
             of a new page.
-        picture: path of the image file.
+        picture: path of the file, or of several in their order.
         lane: {method, keep, options, tokens} with which the run was made, or None.
+        frames: how a film's frames were chosen (`Film.chosen`); None = by their times in `trace`.
 
     Raises:
         InputError: no code can make the run again; the message says why.
@@ -40,7 +42,8 @@ def recipe(
     view = view or {}
     lines = ["import numpy as np", "import tokviz", "from tokviz.view.still import draw", ""]
     lines += [f"vlm = tokviz.load({str(trace.model.get('name', 'embedded'))!r})"]
-    lines += [*_plan(trace, lane), f"trace = vlm.answer({picture!r}, {trace.prompt!r}, plan)"]
+    lines += _shown(trace, picture, frames)
+    lines += [*_plan(trace, lane), f"trace = vlm.answer(shown, {trace.prompt!r}, plan)"]
     lines += ["print(trace.answer)", "", *values_code(trace, view), ""]
     lines += ["for token in np.argsort(-values)[:5]:", *_REPORT, ""]
     fates = ", fates=True" if trace.stages and view.get("fates", True) else ""
@@ -64,6 +67,21 @@ def why_not(trace: Trace, lane: Mapping[str, Any] | None = None) -> str:
 
 
 _REPORT = ["    print(token, values[token], trace.layout.box[token])"]
+
+
+def _shown(
+    trace: Trace, picture: str | Sequence[str], frames: Mapping[str, Any] | None
+) -> list[str]:
+    """Return the lines that name the pictures, or take the frames out of the film."""
+    names = [picture] if isinstance(picture, str) else list(picture)
+    if not trace.layout.is_film:
+        return [f"shown = {(names[0] if len(names) == 1 else names)!r}"]
+    if not frames:
+        seconds = {second for tile in trace.layout.tiles for second in tile.time or ()}
+        frames = {"times": sorted(seconds)}
+    ((how, value),) = frames.items()
+    given = list(map(float, value)) if how == "times" else plain(value)
+    return [f"shown = tokviz.open_film({names[0]!r}, {how}={given!r})"]
 
 
 def _plan(trace: Trace, lane: Mapping[str, Any] | None) -> list[str]:

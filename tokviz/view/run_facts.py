@@ -21,6 +21,7 @@ def seen_sentence(trace: Trace) -> str:
     """Return what the model saw of the picture, such as "12 % of this picture was cropped away"."""
     share, count = unseen_share(trace), len(trace.layout.sizes)
     what = "this picture" if count == 1 else f"these {count} pictures"
+    what = "the frames" if trace.layout.is_film else what
     if share <= 0:
         return f"saw all of {what}"
     percent = "<1 %" if share < 0.005 else f"{100 * share:.0f} %"
@@ -66,14 +67,16 @@ def pipeline_sizes(trace: Trace) -> dict[str, Any]:
     """Return the sizes of the parts from the picture to the answer; None where one is not known.
 
     Returns:
-        {pictures, width, height, grid, patch, tower_layers, tower_width, tokens, hidden, layers,
-        left, text, answer}: sizes in pixels, [rows, cols] of the first tile, and counts of tokens.
+        {pictures, frames, width, height, grid, patch, tower_layers, tower_width, tokens, hidden,
+        layers, left, text, answer}: sizes in pixels, [rows, cols] of the first tile, and counts of
+        tokens. `frames` of a film are counted singly, also where two share tokens; 0 = no film.
     """
     layout, model = trace.layout, trace.model
     width, height = layout.sizes[0] if layout.sizes else (None, None)
     tile = layout.tiles[0] if layout.tiles else None
     return {
         "pictures": len(layout.sizes),
+        "frames": len({second for tile in layout.tiles for second in tile.time or ()}),
         "width": width,
         "height": height,
         "grid": [tile.rows, tile.cols] if tile else None,

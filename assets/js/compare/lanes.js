@@ -55,7 +55,11 @@ export class Lanes {
     const sent = value.plans?.map(planKey).join();
     const reset = sent && ![this.sent, this.plans.map(planKey).join()].includes(sent);
     const relimit = first || value.n !== this.value.n || value.model !== this.value.model;
-    const grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
+    let grown = !first && !value.plans && this.value.n ? value.n / this.value.n : 1;
+    if (grown !== 1 && this.linked) {
+      this.linked = false;
+      grown = 1;
+    }
     this.value = {
       ...value,
       catalogue: value.catalogue || this.value.catalogue, // left out while a run writes
@@ -82,6 +86,8 @@ export class Lanes {
   begin(start) {
     if (this.begun) return;
     this.begun = true;
+    /** A link's budgets are for its own run, which may have other tokens than what is shown first. */
+    this.linked = true;
     this.trigger("compare", {
       plans: start === "compare" ? this.plans : [],
       link: window.location.search,

@@ -13,8 +13,14 @@ const times = (...sizes) => sizes.join(" × ");
 
 /** The size of each part as text; "" where it is not known. */
 const SIZES = {
-  picture: ({ pictures, width, height }) =>
-    pictures > 1 ? t("{count} pictures", { count: pictures }) : width ? times(width, height) : "",
+  picture: ({ pictures, frames, width, height }) => {
+    if (frames) return t("{count} frames", { count: frames });
+    return pictures > 1
+      ? t("{count} pictures", { count: pictures })
+      : width
+        ? times(width, height)
+        : "";
+  },
   patches: ({ grid, patch, tiles }) => {
     if (!grid) return "";
     if (tiles > 1) return t("{count} tiles", { count: tiles });

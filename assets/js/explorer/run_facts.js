@@ -8,6 +8,10 @@ import { t } from "../base/translate.js";
 /** What the model saw of the picture. */
 export const seenText = ({ unseen, parts }) => {
   const one = parts.pictures === 1;
+  if (parts.frames)
+    return unseen
+      ? t("{percent} of the frames was cropped away", { percent: formatPercent(unseen) })
+      : t("saw all of the frames");
   if (!unseen) return one ? t("saw the whole picture") : t("saw all of the pictures");
   const percent = formatPercent(unseen);
   return one

@@ -1,10 +1,12 @@
 /**
  * The uploaded pictures in the order in which the model gets them: moved by dragging, or by the buttons
- * below each; or the frames of a film, in a fixed order.
+ * below each; or the frames of a film, in the order of time, with the form that chooses them. Of a film
+ * that is an example the form stands alone, until other frames are chosen.
  */
 
 import { el, fill, partsOf } from "../base/dom.js";
 import { t } from "../base/translate.js";
+import { FrameChoice } from "./frame_choice.js";
 
 export class Gallery {
   constructor(root, { trigger }) {
@@ -12,15 +14,18 @@ export class Gallery {
     this.box = partsOf(root).box;
     /** The picture that is dragged; -1 = none. */
     this.dragged = -1;
+    this.choice = new FrameChoice((asked) => this.trigger("sample", asked));
   }
 
   load(value) {
     if (!value?.items) return;
     const { items, film } = value;
     this.count = items.length;
-    this.box.hidden = !items.length;
+    this.box.hidden = !items.length && !film;
+    if (film) this.choice.load(value);
     fill(
       this.box,
+      film ? this.choice.node : null,
       ...items.map((item, i) => (film ? this.frame(item) : this.picture(item, i))),
       items.length
         ? el(

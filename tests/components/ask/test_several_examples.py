@@ -21,7 +21,7 @@ from tests.components.fake_vlm import FakeVLM
 from tests.films import clock, write_animation
 from tests.view.fakes import BLUE, RED, fake_trace, picture
 
-SENT, GALLERY, SAID = 1, 2, 4
+SENT, GALLERY, SAID = 1, 2, 3
 LANES_AT, MODEL_AT = 6, -1
 NAMES = ("blue", "red", "green")
 

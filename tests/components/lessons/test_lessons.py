@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import tokviz
+from components.ask.several import EMPTY
 from components.lessons.lesson_files import LessonError, read_lesson, read_lessons
 from components.lessons.panel import LessonHandlers
 from components.lessons.tasks import QUANTITIES, check
+from components.runs.pictures import Sent
 from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
@@ -215,6 +217,8 @@ def test_a_broken_file_leaves_the_other_lessons_alone(tmp_path, caplog):
 
 
 TAB = SimpleNamespace(session_hash="tab")
+SEVERAL = slice(23, 25)
+"""Where a handler's values for the row of pictures are."""
 
 
 @pytest.mark.slow
@@ -230,6 +234,22 @@ def test_steps_are_walked_and_the_ends_hold(site):
         seen.append(place)
     assert [at for at in seen if at[1] == 0] == [[each, 0] for each in names]
     assert place == [names[-1], len(LESSONS[names[-1]].steps) - 1]
+
+
+def test_a_lesson_puts_several_pictures_aside_and_brings_them_back(site):
+    """Else its questions would be about them, not about what the lesson shows."""
+    teaching = LessonHandlers(site, LESSONS)
+    stored, name = site.stored, "11-several-pictures"
+    sent = Sent((stored.picture_file("scene_1"), stored.picture_file("scene_2")))
+    run = stored.all["scene_1"].run.name
+    begun = teaching.begin(name, None, run, "which ?", None, sent, TAB)
+    assert begun[SEVERAL] == (Sent(), EMPTY)
+    film = teaching.go(name, 1, TAB)[SEVERAL]
+    assert not film[0]
+    assert film[1]["choice"] == ["frames", "8"]
+    back = teaching.resume(begun[-1], TAB)
+    assert back[SEVERAL][0] == sent
+    assert len(back[SEVERAL][1]["items"]) == 2
 
 
 @pytest.mark.parametrize("place", [None, ["", 0], ["../x", 3], ["01-visual-tokens", 99]])

@@ -6,6 +6,7 @@ from components.answering.widget_values import explorer, stored_lanes
 from components.runs.runs import FULL
 from components.runs.stored_examples import StoredExamples
 from tokviz.film import Film
+from tokviz.view.recipe import why_not
 
 
 def test_the_stored_film_opens_without_a_model():
@@ -22,3 +23,4 @@ def test_the_stored_film_opens_without_a_model():
     kept = np.bincount(evs.layout.image[evs.reduction.kept], minlength=4)
     assert kept[0] == evs.n // 4
     assert explorer(run) is not None
+    assert "under no name that tokviz.load knows" in why_not(evs)
