@@ -37,6 +37,8 @@ from transformers import (
     Qwen2VLProcessor,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
     Qwen3VLProcessor,
     SiglipVisionConfig,
 )
@@ -315,19 +317,19 @@ def qwen2_5_vl() -> tuple:
     )
 
 
-def qwen3_vl() -> tuple:
+def qwen3_vl(model=Qwen3VLForConditionalGeneration, config=Qwen3VLConfig, **experts) -> tuple:
     """Two tower layers are added behind the first two layers of the language model."""
-    text = {"head_dim": 8, "rope": {"mrope_interleaved": True}}
+    text = {"head_dim": 8, "rope": {"mrope_interleaved": True}, **experts}
     vision = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 48}
     vision |= {"num_position_embeddings": 36, "deepstack_visual_indexes": [0, 2]}
-    return qwen(
-        Qwen3VLForConditionalGeneration,
-        Qwen3VLConfig,
-        Qwen3VLProcessor,
-        text,
-        vision,
-        QWEN_TEMPLATE,
-    )
+    return qwen(model, config, Qwen3VLProcessor, text, vision, QWEN_TEMPLATE)
+
+
+def qwen3_vl_moe() -> tuple:
+    """Two of four experts for each token, in all layers but the second."""
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    experts |= {"mlp_only_layers": [1]}
+    return qwen3_vl(Qwen3VLMoeForConditionalGeneration, Qwen3VLMoeConfig, **experts)
 
 
 SHAPES = ((96, 96), (240, 96), (96, 240), (131, 97))

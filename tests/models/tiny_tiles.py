@@ -24,7 +24,14 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-from tests.models.tiny import Tiny, byte_tokenizer, granite, llava_full, text_sizes
+from tests.models.tiny import (
+    Tiny,
+    byte_tokenizer,
+    granite,
+    llava_full,
+    qwen3_vl_moe,
+    text_sizes,
+)
 from tokviz.models.families.processors import still_images
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
@@ -130,6 +137,7 @@ TINY_TILES: dict[str, Tiny] = {
 TINY_KIN: dict[str, Tiny] = {
     "smolvlm": Tiny(smolvlm, ((70, 150),)),
     "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
+    "qwen3_vl_moe": Tiny(qwen3_vl_moe, ((240, 96),)),
 }
 """Models served by a file above in the main; test_tiles.py tests the promises on them."""
 

@@ -138,6 +138,14 @@ MODELS: dict[str, ModelCard] = Cards(
             ModelCard("Qwen/Qwen3-VL-4B-Instruct", "Qwen3-VL 4B", "qwen3_vl", "4.4 B", 9.1, False),
             ModelCard("Qwen/Qwen3-VL-8B-Instruct", "Qwen3-VL 8B", "qwen3_vl", "8.8 B", 18, False),
             ModelCard(
+                "Qwen/Qwen3-VL-30B-A3B-Instruct",
+                "Qwen3-VL 30B A3B",
+                "qwen3_vl_moe",
+                "31 B",
+                62,
+                False,
+            ),
+            ModelCard(
                 "HuggingFaceTB/SmolVLM-256M-Instruct",
                 "SmolVLM 256M",
                 "idefics3",
