@@ -1,6 +1,10 @@
 """Tiny models of the families with tiles, or with attention in both directions."""
 
 from transformers import (
+    AyaVisionConfig,
+    AyaVisionForConditionalGeneration,
+    AyaVisionProcessor,
+    Cohere2Config,
     Gemma2Config,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -20,6 +24,7 @@ from transformers import (
     SmolVLMProcessor,
 )
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
@@ -126,8 +131,27 @@ def gemma3() -> tuple:
     )
 
 
+def aya_vision() -> tuple:
+    """6 x 6 patches to 3 x 3 tokens; up to six tiles; blocks side by side, windows in between."""
+    names = ("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "TILE", "TILE_GLOBAL")
+    tokenizer = byte_tokenizer("<image>", *names)
+    pixels = GotOcr2ImageProcessorPil(
+        size={"height": 48, "width": 48}, crop_to_patches=True, min_patches=1, max_patches=6
+    )
+    processor = AyaVisionProcessor(
+        pixels, tokenizer, patch_size=8, img_size=48, downsample_factor=2
+    )
+    config = AyaVisionConfig(
+        vision_config=SiglipVisionConfig(**TOWER, patch_size=8, vision_use_head=False),
+        text_config=Cohere2Config(**text_sizes(sliding_window=24, sliding_window_pattern=2)),
+        image_token_index=tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),
+    )
+    return AyaVisionForConditionalGeneration(config), processor
+
+
 SQUASHED = ((96, 96), (240, 96), (96, 240))
 TINY_TILES: dict[str, Tiny] = {
+    "aya_vision": Tiny(aya_vision, ((96, 96), (240, 96), (96, 240), (40, 40))),
     "idefics3": Tiny(idefics3, ((40, 40), (200, 60), (60, 200))),
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),

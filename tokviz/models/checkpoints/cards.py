@@ -4,7 +4,7 @@ Families in the README's order, the smallest checkpoint of each first. Sizes are
 published configurations. The Hub could not be reached, so they were compared with other sources:
 the exact parameter counts in REPORTED, transformers' conversion scripts (LLaVA-OneVision 0.5B,
 LLaVA-NeXT Mistral) and the configurations quoted in other projects' tests (InternVL3, SmolVLM 500M,
-Idefics3). tests/models/test_*_checkpoints.py build them without allocating weights.
+Idefics3, Aya Vision). tests/models/test_*_checkpoints.py build them without allocating weights.
 """
 
 from __future__ import annotations
@@ -213,6 +213,15 @@ MODELS: dict[str, ModelCard] = Cards(
             ModelCard("google/gemma-3-4b-it", "Gemma 3 4B", "gemma3", "4.3 B", 8.6, False, GATED),
             ModelCard(
                 "google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED
+            ),
+            ModelCard(
+                "CohereLabs/aya-vision-8b",
+                "Aya Vision 8B",
+                "aya_vision",
+                "8.6 B",
+                17.3,
+                False,
+                GATED,
             ),
         )
     }
