@@ -13,6 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
+    Glm4vConfig,
+    Glm4vForConditionalGeneration,
+    Glm4vProcessor,
     InternVLConfig,
     InternVLForConditionalGeneration,
     InternVLProcessor,
@@ -42,6 +45,7 @@ from transformers import (
     Qwen3VLProcessor,
     SiglipVisionConfig,
 )
+from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.llava_next.image_processing_pil_llava_next import (
     LlavaNextImageProcessorPil,
@@ -332,10 +336,38 @@ def qwen3_vl_moe() -> tuple:
     return qwen3_vl(Qwen3VLMoeForConditionalGeneration, Qwen3VLMoeConfig, **experts)
 
 
+GLM_MARKS = ("<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>")
+GLM_MARKS += ("<|begin_of_video|>", "<|end_of_video|>")
+
+
+def glm4v() -> tuple:
+    """A convolution joins four patches; norms around attention, part of a head is rotated."""
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 1]}
+    rope |= {"partial_rotary_factor": 0.75}
+    image, video, *ends = range(5, 11)
+    names = ("image_start", "image_end", "video_start", "video_end")
+    vision = {"depth": 4, "num_heads": 4, "patch_size": 8, "hidden_size": 32}
+    vision |= {"intermediate_size": 64, "out_hidden_size": 48, "image_size": 48}
+    text = text_sizes(rope_parameters=rope, num_attention_heads=6, num_key_value_heads=3)
+    config = Glm4vConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=image,
+        video_token_id=video,
+        **{f"{name}_token_id": end for name, end in zip(names, ends, strict=True)},
+    )
+    pixels = Glm4vImageProcessorPil(
+        patch_size=8, size={"shortest_edge": 32 * 32, "longest_edge": 2 * 96 * 96}
+    )
+    processor = still_images(Glm4vProcessor)(pixels, byte_tokenizer(*GLM_MARKS))
+    return Glm4vForConditionalGeneration(config), processor
+
+
 SHAPES = ((96, 96), (240, 96), (96, 240), (131, 97))
 "Square, wide, tall and odd."
 
 TINY: dict[str, Tiny] = {
+    "glm4v": Tiny(glm4v, ((96, 96), (240, 96), (97, 230), (600, 60))),
     "internvl": Tiny(internvl, (*SHAPES, (40, 40))),
     "llava": Tiny(llava, (*SHAPES, (400, 100), (100, 400))),
     "llava_next": Tiny(llava_next, (*SHAPES, (300, 100))),

@@ -1,10 +1,11 @@
-"""A family of somebody else's with parallel decoder blocks: all is tried, and all is answered."""
-
-from importlib import import_module
+"""Parallel decoder blocks, where some signals cannot be had: all is tried, and all is answered."""
 
 import pytest
+import torch
 
 import tokviz
+from tests.models.tiny import shake
+from tests.models.tiny_tiles import TINY_TILES
 from tokviz.errors import MissingSignal
 from tokviz.testing import check_family
 from tokviz.testing.on_families import attempts
@@ -13,11 +14,11 @@ from tokviz.testing.pictures import pictures
 
 @pytest.fixture(scope="module")
 def tiny():
-    """A tiny model of the family, which importing its module registers for these tests alone."""
-    module = import_module("tests.plugins.aya_family")
-    yield module.tiny()
-    for kind in module.AyaVision.model_types:
-        tokviz.FAMILIES.remove(kind)
+    """A tiny Aya Vision as somebody's function gives it: model and processor."""
+    torch.manual_seed(0)
+    model, processor = TINY_TILES["aya_vision"].build()
+    model.generation_config.eos_token_id = None
+    return shake(model), processor
 
 
 @pytest.mark.slow

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 
 @contextmanager
-def hooked(*hooks: Any) -> Iterator[None]:
-    """Remove the hooks with these handles at the end of the context."""
+def hooked(hooks: Iterable[Any]) -> Iterator[None]:
+    """Remove the hooks with these handles at the end of the context.
+
+    A generator installs them one by one, and whatever it raises removes those that are installed.
+    """
+    installed = []
     try:
+        for hook in hooks:
+            installed.append(hook)  # noqa: PERF402 - the generator may raise halfway
         yield
     finally:
-        for hook in hooks:
+        for hook in installed:
             hook.remove()
 
 

@@ -168,7 +168,7 @@ def hooks_of(vlm: VLM) -> dict[str, list[int]]:
 def all_that_there_is(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield every method, mitigation and analysis: each runs, or says why not."""
     for kind, name, call in attempts(vlm, pictures(1)[0]):
-        yield f"{kind} {name} runs, or says why not", partial(runs_or_says_why, call)
+        yield f"{kind} {name} runs, or says why not", partial(runs_or_says_why, vlm, call)
 
 
 def attempts(vlm: VLM, image: Any) -> Iterator[tuple[str, str, Callable[[], Any]]]:
@@ -192,9 +192,11 @@ def attempts(vlm: VLM, image: Any) -> Iterator[tuple[str, str, Callable[[], Any]
         yield "analysis", name, partial(vlm.analyse, name, given, PROMPT, **options)
 
 
-def runs_or_says_why(call: Callable[[], Any]) -> None:
-    """What cannot run here says so in a sentence."""
+def runs_or_says_why(vlm: VLM, call: Callable[[], Any]) -> None:
+    """What cannot run here says so in a sentence, and leaves no hook behind."""
+    before = hooks_of(vlm)
     try:
         call()
     except TokvizError as error:
         kept(len(str(error)) > 20, f"refused without a reason: {str(error)!r}")
+    kept(hooks_of(vlm) == before, "hooks were left on the model")

@@ -22,7 +22,10 @@ def test_the_query_is_the_last_of_the_users_own_words(model, cat):
     prepared = model.prepare(cat, prompt)
     fed = []
     down = model.family.decoder(model.model).layers[stage.layer - 1].mlp.down_proj
-    with torch.no_grad(), hooked(down.register_forward_pre_hook(lambda m, a: fed.append(a[0][0]))):
+    with (
+        torch.no_grad(),
+        hooked([down.register_forward_pre_hook(lambda m, a: fed.append(a[0][0]))]),
+    ):
         model.model(**prepared.inputs)
     active = fed[0] > 0
     row, layout = int(prepared.asked.own_rows[-1]), prepared.asked.layout

@@ -31,7 +31,7 @@ def entering(vlm, cat):
 
     layer = vlm.family.decoder(vlm.model).layers[0]
     vlm.answer(cat, PROMPT, None, 1)  # a model's first answer also looks for sinks
-    with hooked(layer.register_forward_pre_hook(see, with_kwargs=True)):
+    with hooked([layer.register_forward_pre_hook(see, with_kwargs=True)]):
         trace = two_thirds(vlm, cat)
     return trace, found[0]
 
@@ -58,7 +58,7 @@ def with_copies(vlm, cat, states, members):
     handles = [layers[0].register_forward_pre_hook(enter, with_kwargs=True)]
     handles += [attention_of(layer).register_forward_hook(average) for layer in layers]
     prepared = vlm.prepare(cat, PROMPT)
-    with vlm.guarded(), torch.no_grad(), hooked(*handles):
+    with vlm.guarded(), torch.no_grad(), hooked(handles):
         out = vlm.model(**prepared.inputs, position_ids=prepared.positions, logits_to_keep=1)
     return out.logits[0, -1].float().softmax(-1)
 

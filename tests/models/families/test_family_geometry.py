@@ -115,7 +115,7 @@ def test_a_token_moves_when_and_only_when_one_of_its_sources_does(model, tiny):
             return (state, *output[1:]) if isinstance(output, tuple) else state
 
         # before the hook with which transformers records hidden states
-        with hooked(block.register_forward_hook(push, prepend=True)):
+        with hooked([block.register_forward_hook(push, prepend=True)]):
             after, _ = features(model, images)
         moved = np.flatnonzero((after - before).abs().sum(1).numpy())
         assert moved.tolist() == np.flatnonzero((sources.index == patch).any(1)).tolist()

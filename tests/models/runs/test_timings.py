@@ -41,12 +41,13 @@ def clock(vlm, monkeypatch):
         monkeypatch.setattr(home, "reduce", partial(slowly, clock, home.reduce))
     block = vlm.family.tower_layers(vlm.model)[vlm.family.feature_layer(vlm.model)]
     first = vlm.family.decoder(vlm.model).layers[0]
-    with hooked(
+    handles = [
         block.mlp.register_forward_pre_hook(lambda *_: clock.move(TOWER)),
         first.mlp.register_forward_pre_hook(
             lambda module, args: clock.move(READ if args[0].shape[1] > 1 else STEP)
         ),
-    ):
+    ]
+    with hooked(handles):
         yield clock
 
 

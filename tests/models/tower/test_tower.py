@@ -197,7 +197,7 @@ def of_patches(vlm, prepared, change):
     hook = vlm.family.projector(vlm.model).register_forward_hook(
         lambda module, args, output: change(output)
     )
-    with vlm.guarded(), hooked(hook):
+    with vlm.guarded(), hooked([hook]):
         return vlm.family.image_features(vlm.model, prepared.inputs).tokens
 
 

@@ -141,9 +141,12 @@ MODELS: dict[str, ModelCard] = Cards(
                 "Qwen/Qwen3-VL-30B-A3B-Instruct",
                 "Qwen3-VL 30B A3B",
                 "qwen3_vl_moe",
-                "31 B",
+                "31.1 B",
                 62,
                 False,
+            ),
+            ModelCard(
+                "zai-org/GLM-4.1V-9B-Thinking", "GLM-4.1V 9B", "glm4v", "10.3 B", 20.6, False
             ),
             ModelCard(
                 "HuggingFaceTB/SmolVLM-256M-Instruct",

@@ -124,7 +124,7 @@ class Lane:
             self._recording(prefill=True),
             following,
             self.stages.during_prefill(),
-            hooked(*self._entry_hooks()),
+            hooked(self._entry_hooks()),
         ):
             output = self.model(
                 input_ids=input_ids,
@@ -261,7 +261,7 @@ class Lane:
         wanted = self.capture.flow or self.stages.stages or self.stages.eviction
         by_word = None if prefill else self.stages.by_word
         observes = self.capture.attention or (prefill and wanted) or self.editing or by_word
-        with hooked(*handles), observed(self._read_call if observes else None):
+        with hooked(handles), observed(self._read_call if observes else None):
             yield
         if by_word:
             by_word.close()

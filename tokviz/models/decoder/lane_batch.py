@@ -58,7 +58,7 @@ class Batch:
         first = self.lanes[0]
         self.cache.grow()
         self.rows: dict[int, torch.Tensor] = {}
-        with hooked(*self._handles()), observed(self._attend):
+        with hooked(self._handles()), observed(self._attend):
             output = first.model(
                 input_ids=torch.tensor([[lane.ids[-1]] for lane in lanes], device=first.device),
                 # With a mask of four axes the library builds none; `_attend` uses the lanes' own.

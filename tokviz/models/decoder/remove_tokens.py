@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ class DecoderStages(AliveRows):
             rotary: Any = self.decoder.rotary_emb
             handles.append(rotary.register_forward_hook(self.members, with_kwargs=True))
         unmerging = self.unmerged.during_prefill(self.decoder) if self.unmerged else nullcontext()
-        with hooked(*handles, *(self.recorder.hooks() if self.stages else ())), unmerging:
+        with hooked(chain(handles, self.recorder.hooks() if self.stages else ())), unmerging:
             yield
 
     @contextmanager
@@ -166,7 +167,7 @@ class DecoderStages(AliveRows):
             layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
             for i, hook in hooks
         ]
-        with hooked(*handles):
+        with hooked(handles):
             yield
 
     def _window_hooks(self) -> list[tuple[int, Callable[..., Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -58,31 +58,32 @@ class SignalRecorder:
             # [h, text rows, visual tokens] -> summed over tokens, mean over heads and rows
             self.text_mass.append(call.rows(rows)[0][..., local].sum(-1).mean())
 
-    def hooks(self) -> list[Any]:
-        """Install the hooks that the wanted signals need; the caller removes the handles."""
-        layers = self.decoder.layers
-        handles = []
+    def hooks(self) -> Iterator[Any]:
+        """Install the hooks that the wanted signals need, one by one.
+
+        Yields:
+            Their handles, which the caller removes.
+
+        Raises:
+            MissingSignal: a wanted signal does not exist in this model.
+        """
+        layers: Any = self.decoder.layers
         if "llm_text_score" in self.wanted:
-            handles.append(
-                layers[0].register_forward_pre_hook(self._embedded, with_kwargs=True)  # type: ignore
-            )
+            yield layers[0].register_forward_pre_hook(self._embedded, with_kwargs=True)
         if "llm_transition" in self.wanted:
-            first = round(TRANSITION_FROM * len(layers))  # type: ignore[arg-type]
-            for block in layers[first : max(self.stages)]:  # type: ignore[index, misc]
+            first = round(TRANSITION_FROM * len(layers))
+            for block in layers[first : max(self.stages)]:
                 for module in (attention_of(block), block.mlp):
-                    handles += self._transition_hooks(module)
-        if "llm_hidden_before" in self.wanted:
-            handles += [
-                layers[stage - 1].register_forward_pre_hook(self._entered, with_kwargs=True)  # type: ignore
-                for stage in self.stages
-            ]
-        if "llm_shared_neurons" in self.wanted:
-            for stage in self.stages:
-                down = mlp_output(layers[max(stage - 1, 0)])  # type: ignore[index]
+                    yield from self._transition_hooks(module)
+        for stage in self.stages:
+            if "llm_hidden_before" in self.wanted:
+                before = layers[stage - 1]
+                yield before.register_forward_pre_hook(self._entered, with_kwargs=True)
+            if "llm_shared_neurons" in self.wanted:
+                down = mlp_output(layers[max(stage - 1, 0)])
                 if down is None:
                     raise MissingSignal("this model's MLPs have no single output matrix to watch.")
-                handles.append(down.register_forward_pre_hook(self._neurons))
-        return handles
+                yield down.register_forward_pre_hook(self._neurons)
 
     def forget(self, kept: torch.Tensor) -> None:
         """Drop the sums of removed tokens after a stage; `kept` [m'] indexes the visual tokens."""

@@ -62,7 +62,7 @@ class UnmergedRows:
             attention = attention_of(block)
             handles.append(attention.register_forward_pre_hook(self._copy_out, with_kwargs=True))
             handles.append(attention.register_forward_hook(self._take_mean))
-        with hooked(*handles):
+        with hooked(handles):
             yield
 
     def _enter(self, module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple, Kwargs]:

@@ -53,6 +53,11 @@ class AyaVision(Llava):
         vision: Any = model.config.vision_config  # type: ignore[union-attr]
         return one(vision.image_size) // one(vision.patch_size) // self.factor(model)
 
+    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
+        """Return the size of a patch, which the processor gives with its factor."""
+        vision: Any = model.config.vision_config  # type: ignore[union-attr]
+        return [("patch_size", processor.patch_size, one(vision.patch_size) * self.factor(model))]
+
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithPooling:
         """Wrap features; the model takes [tiles, tokens, d]."""
         return BaseModelOutputWithPooling(pooler_output=features.tokens[None])  # type: ignore

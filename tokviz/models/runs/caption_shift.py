@@ -96,7 +96,7 @@ def last_row(loaded: Loaded, prepared: Prepared, features: Features) -> LastRow:
         joining(block).register_forward_pre_hook(keep_joined(i)) for i, block in enumerate(layers)
     ]
     reading = TeacherForcing(loaded, prepared, np.zeros(1, np.int64))
-    with hooked(*handles), observed(keep_looks):
+    with hooked(handles), observed(keep_looks):
         reading.prompt([np.arange(prepared.asked.layout.n)], features)
     seen = torch.stack([looks[i].cpu() for i in range(len(layers))])
     outputs = [joined[i].cpu().view(seen.shape[1], -1) for i in range(len(layers))]

@@ -206,7 +206,7 @@ class ExtraForwards:
 
         with self.loaded.guarded():
             blocks = enumerate(decoder.layers)  # type: ignore[arg-type]
-            with hooked(*(block.register_forward_hook(keep(i)) for i, block in blocks)):
+            with hooked(block.register_forward_hook(keep(i)) for i, block in blocks):
                 self.reading.own_answer([self.all], self._features)
             rows = torch.stack([torch.cat(states[i]) for i in self.layers])
             final = final_norm(decoder)(rows)

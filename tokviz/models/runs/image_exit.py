@@ -62,7 +62,7 @@ class ImageExit(DecoderStages):
             )
             for i in shorter
         ]
-        with hooked(*handles):
+        with hooked(handles):
             yield
 
     def _slide(

@@ -88,6 +88,6 @@ def prompt_statistics(
         layer.register_forward_pre_hook(found.at_input(i), with_kwargs=True)
         for i, layer in enumerate(layers)
     ]
-    with hooked(*handles), observed(found.read_call):
+    with hooked(handles), observed(found.read_call):
         reading.prompt([every], features)
     return found.arrays()

@@ -52,7 +52,7 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
         for number in search.wanted
         if number < len(layers)
     ]
-    with hooked(*handles):
+    with hooked(handles):
         decoder(
             inputs_embeds=loaded.model.get_input_embeddings()(ids),  # type: ignore[operator]
             position_ids=torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1),

@@ -58,7 +58,7 @@ def state_curves(
         layer.register_forward_pre_hook(at_input(i), with_kwargs=True)
         for i, layer in enumerate(layers)
     ]
-    with hooked(*handles):
+    with hooked(handles):
         reading.prompt([every], features)
     numbers = np.array([found[layer] for layer in sorted(found)])  # [l, m, 3]
     return dict(zip(("similarity", "constant", "rank"), np.moveaxis(numbers, -1, 0), strict=True))

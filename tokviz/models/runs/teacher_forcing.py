@@ -167,7 +167,7 @@ class TeacherForcing:
             layers[layer].register_forward_pre_hook(give(mask), with_kwargs=True)  # type: ignore
             for layer, mask in masks.items()
         ]
-        with hooked(*handles):
+        with hooked(handles):
             yield
 
     def own_answer(

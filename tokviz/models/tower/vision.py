@@ -71,7 +71,7 @@ def encode(
     blocks = family.tower_layers(model)
     handles = watch.hooks(blocks, family.projector(model))
     began = time.perf_counter()
-    with hooked(*handles), observed(observer if wanted else None):
+    with hooked(handles), observed(observer if wanted else None):
         features = family.image_features(model, inputs)
     sources = family.sources(model, inputs, layout)
     return Vision(
