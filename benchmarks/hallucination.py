@@ -40,6 +40,8 @@ PAGE = Path(__file__).parents[1] / "docs/hallucination.md"
 SCENES, CHUNK = 100, 25
 SHARES = (1, 4, 9, 18)
 """Budgets: all tokens, a quarter, a ninth, an eighteenth of them."""
+BLIND = 0
+"""In place of a budget: the picture is hidden from the language model altogether."""
 MOST_TOKENS = 96
 OBJECTS = ObjectList.from_lines(f"{name}, {plural(name)}" for name in NAMES)
 
@@ -48,6 +50,8 @@ def said(
     vlm: Any, pairs: Sequence[tuple[Any, str]], keep: int | None, new_tokens: int
 ) -> list[str]:
     """Return the greedy answers to (picture, question) pairs; `keep` None = all visual tokens."""
+    if keep == BLIND:
+        return [blind(vlm, image, text, new_tokens) for image, text in pairs]
     chosen, found = Plan(()) if keep is None else plan(METHOD, keep), []
     for start in range(0, len(pairs), CHUNK):
         with vlm.guarded():
@@ -62,11 +66,17 @@ def said(
     return found
 
 
+def blind(vlm: Any, image: Any, text: str, new_tokens: int) -> str:
+    """Return what is answered without the picture."""
+    hidden = plan(mitigation="blind")
+    return vlm.answer(image, text, hidden, new_tokens, Capture.nothing()).answer.strip()
+
+
 def pope_lines(vlm: Any, count: int, budgets: Sequence[int]) -> Iterator[str]:
     """Yield one row per split and budget, resampled over whole scenes."""
     questions, images = asked(vlm, count, [*SPLITS, PARTNER])
     keys = sorted({(q.image, q.text) for some in questions.values() for q in some})
-    for keep in budgets:
+    for keep in (*budgets, BLIND):
         pairs = [(images[image], text) for image, text in keys]
         texts = said(vlm, pairs, None if keep == budgets[0] else keep, 1)
         told = dict(zip(keys, texts, strict=True))
@@ -78,14 +88,14 @@ def pope_lines(vlm: Any, count: int, budgets: Sequence[int]) -> Iterator[str]:
                 f"{100 * getattr(whole, name):.1f} ({interval([getattr(d, name) for d in draws])})"
                 for name in ("accuracy", "precision", "recall", "f1", "yes_ratio")
             ]
-            yield f"| {split} | {keep} | {policy(keep == budgets[0])} | {' | '.join(cells)} |"
+            yield f"| {split} | {left(keep)} | {policy(keep == budgets[0])} | {' | '.join(cells)} |"
 
 
 def chair_lines(vlm: Any, views: Sequence[Scene], budgets: Sequence[int]) -> Iterator[str]:
     """Yield one row per budget, resampled over scenes."""
     there = [{thing.name for thing in view.things} for view in views]
     picks = np.random.default_rng(0).integers(0, len(views), (RESAMPLES, len(views)))
-    for keep in budgets:
+    for keep in (*budgets, BLIND):
         pairs = [(view.image, DESCRIBE) for view in views]
         texts = said(vlm, pairs, None if keep == budgets[0] else keep, MOST_TOKENS)
         whole = chair(texts, there, OBJECTS)
@@ -95,7 +105,13 @@ def chair_lines(vlm: Any, views: Sequence[Scene], budgets: Sequence[int]) -> Ite
             lambda s: s.chair_i, lambda s: s.chair_s, lambda s: s.recall,
         )  # fmt: skip
         cells = [f"{100 * of(whole):.1f} ({interval([of(d) for d in draws])})" for of in shares]
-        yield f"| {keep} | {policy(keep == budgets[0])} | {whole.mentions} | {' | '.join(cells)} |"
+        kept = f"{left(keep)} | {policy(keep == budgets[0])}"
+        yield f"| {kept} | {whole.mentions} | {' | '.join(cells)} |"
+
+
+def left(keep: int) -> str:
+    """Return a budget as the tables say it."""
+    return str(keep) if keep else "no picture"
 
 
 def policy(whole: bool) -> str:
@@ -119,8 +135,9 @@ def page(vlm: Any, count: int) -> str:
             "",
             f"`python -m benchmarks.hallucination --write` writes this page. Measured on {model}:",
             f"held-out scenes {FIRST} to {FIRST + count - 1}, greedy decoding; with fewer visual",
-            "tokens FasterVLM chooses them. Brackets hold the middle 95 % of 1,000 resamplings of",
-            "whole scenes.",
+            "tokens FasterVLM chooses them. *No picture*: it is hidden from the language model, so",
+            "that the row says what the words alone give. Brackets hold the middle 95 % of 1,000",
+            "resamplings of whole scenes.",
             "What mitigations change is [another page](mitigations.md).",
             "",
             "## POPE",

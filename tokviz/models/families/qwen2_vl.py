@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 
 from tokviz.models.families.family import Family, Inputs, family
-from tokviz.models.families.film_pixels import QwenPixels
+from tokviz.models.families.film_pixels import FilmPixels, QwenPixels
 from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import PATCH, Layout, Tile
 
@@ -30,7 +30,7 @@ class Qwen2VL(Family):
     """A tower without [CLS] for grids of any size, a merger of 2 x 2 patches, M-RoPE."""
 
     film = "A grid per pair of frames; pairs have a time axis in M-RoPE."
-    film_pixels = QwenPixels
+    film_pixels: type[FilmPixels] | None = QwenPixels
     name = "qwen2_vl"
     title = "Qwen2-VL"
     model_types = ("qwen2_vl",)
