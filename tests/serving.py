@@ -23,6 +23,10 @@ IN_PROCESS: dict[str, Any] = {
 raises after 3 s of silence, which a busy machine does not keep; the program does the same."""
 
 
+PATIENT = {"timeout": 60}
+"""How long Gradio's client waits (`httpx_kwargs`); its own 5 s fail on a busy machine."""
+
+
 class Server:
     """A running server."""
 

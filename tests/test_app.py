@@ -11,7 +11,7 @@ from gradio_client import Client, handle_file
 
 import app
 from components.settings import load_options, read_settings
-from tests.serving import ROOT, serving
+from tests.serving import PATIENT, ROOT, serving
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_a_server_that_is_told_to_stop_hands_over_what_it_has(tmp_path):
     """The answer that is being written ends and arrives, who waits is told, status 0, no files."""
     picture = handle_file(ROOT / "assets/examples/scene_1.png")
     with serving("-c", SLOW, TMPDIR=str(tmp_path)) as server:
-        client = Client(server.address, verbose=False)
+        client = Client(server.address, verbose=False, httpx_kwargs=PATIENT)
         jobs = []
         for state in ("PROCESSING", "IN_QUEUE"):
             jobs.append(

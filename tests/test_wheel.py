@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client, handle_file
 
-from tests.serving import ROOT, started
+from tests.serving import PATIENT, ROOT, started
 
 pytestmark = pytest.mark.slow
 MAX_BYTES = 40 * 10**6
@@ -70,7 +70,7 @@ def test_the_page_opens_from_any_folder_and_answers(installed, tmp_path):
     picture = handle_file(ROOT / "assets/examples/scene_1.png")
     env = {**without_checkout(), "TMPDIR": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     with started([str(installed / "tokviz")], tmp_path, env) as server:
-        client = Client(server.address, verbose=False)
+        client = Client(server.address, verbose=False, httpx_kwargs=PATIENT)
         found = client.predict(image=picture, prompt="is there a dog ?", api_name="/answer")
         assert found["full"]["answer"].strip()
         server.process.send_signal(signal.SIGTERM)

@@ -17,7 +17,7 @@ from components.site import Site
 from tests.components.endpoints.conftest import HTTP
 from tests.components.endpoints.test_tools import wait_until
 from tests.models.tiny import llava
-from tests.serving import IN_PROCESS
+from tests.serving import IN_PROCESS, PATIENT
 from tests.view.fakes import BLUE, picture
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ ENDPOINTS = ["/answer", "/answer_stream"]
 
 @pytest.fixture(scope="module")
 def client(tools):
-    return Client(tools.url, verbose=False)
+    return Client(tools.url, verbose=False, httpx_kwargs=PATIENT)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,9 @@ def test_forward_passes_of_a_real_model_stop(asked):
     page = queued(build(site), 9)
     _, url, _ = page.launch(**IN_PROCESS)
     try:
-        job = Client(url, verbose=False).submit(**asked | {"method": ""}, api_name="/answer")
+        job = Client(url, verbose=False, httpx_kwargs=PATIENT).submit(
+            **asked | {"method": ""}, api_name="/answer"
+        )
         assert wait_until(lambda: len(passes) > 3, 60)
         job.cancel()
         after = len(passes)

@@ -8,13 +8,14 @@ import pytest
 from gradio_client import Client, handle_file
 
 from tests.components.endpoints.conftest import HTTP
+from tests.serving import PATIENT
 from tests.view.fakes import BLUE, picture
 from tokviz import catalog
 
 
 @pytest.fixture(scope="module")
 def client(port):
-    return Client(f"http://127.0.0.1:{port}", verbose=False)
+    return Client(f"http://127.0.0.1:{port}", verbose=False, httpx_kwargs=PATIENT)
 
 
 @pytest.fixture(scope="module")

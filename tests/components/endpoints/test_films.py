@@ -8,6 +8,7 @@ from gradio_client import Client, handle_file
 
 from tests.components.endpoints.conftest import call_tool
 from tests.films import clock, number_of, write_animation, write_film
+from tests.serving import PATIENT
 from tokviz.film import Film
 
 
@@ -24,7 +25,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(tools):
-    return Client(tools.url, verbose=False)
+    return Client(tools.url, verbose=False, httpx_kwargs=PATIENT)
 
 
 def numbers(shown):
