@@ -1,4 +1,4 @@
-"""Qwen3-VL with experts: the same tower and deepstack, and a language model that chooses experts.
+"""Qwen3-VL MoE: Qwen3-VL with a language model that chooses experts for each token.
 
 Which experts a token goes through follows from its own state alone, so that removing other tokens
 changes nothing here beyond what it changes in attention.
