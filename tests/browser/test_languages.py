@@ -67,9 +67,7 @@ def test_a_chinese_browser_gets_charts_and_menus_in_chinese(watched, url):
     expect(charts.nth(1)).to_have_text("模型对每个词的把握")
     expect(page.locator(".js-plotly-plot .xtitle").first).to_have_text("层")
     menu = page.locator("#tv-lanes select.tv-method").first
-    expect(menu.locator("option[value=grid]")).to_have_attribute(
-        "title", "保留在网格上均匀分布的 token。"
-    )
+    expect(menu.locator("option[value=uniform]")).to_have_attribute("title", EVEN)
     more = page.locator("#tv-maps")
     more.scroll_into_view_if_needed()
     expect(more.locator("option[value=rollout]")).to_have_text("注意力展开")

@@ -61,7 +61,19 @@ export class History {
     const known = this.cards.some((one) => one.run === card.run);
     if (!known && (payload.origin === "here" || payload.origin === "file"))
       this.cards = [card, ...this.cards].slice(0, MAX_CARDS);
-    this.draw();
+    this.inPlace(() => this.draw());
+  }
+
+  /**
+   * Draw without moving what is read below the cards: a card comes when a run ends. Where the cards
+   * are out of sight above the window, browsers do that by themselves.
+   */
+  inPlace(draw) {
+    const root = this.box.parentElement;
+    const { bottom, height } = root.getBoundingClientRect();
+    draw();
+    const grown = root.getBoundingClientRect().height - height;
+    if (grown && bottom >= 0 && bottom < window.innerHeight / 2) window.scrollBy(0, grown);
   }
 
   /** Change the cards so that it can be undone. */
