@@ -69,11 +69,13 @@ export class History {
    * are out of sight above the window, browsers do that by themselves.
    */
   inPlace(draw) {
-    const root = this.box.parentElement;
-    const { bottom, height } = root.getBoundingClientRect();
+    const { bottom } = this.box.parentElement.getBoundingClientRect();
+    const below = document.querySelector("#tv-compare");
+    const top = () => (below ? below.getBoundingClientRect().top : 0);
+    const before = top();
     draw();
-    const grown = root.getBoundingClientRect().height - height;
-    if (grown && bottom >= 0 && bottom < window.innerHeight / 2) window.scrollBy(0, grown);
+    const moved = top() - before;
+    if (moved && bottom >= 0 && bottom < window.innerHeight / 2) window.scrollBy(0, moved);
   }
 
   /** Change the cards so that it can be undone. */
