@@ -11,6 +11,7 @@ from tokviz.errors import Stopped
 from .answering.answering import PageUpdate, answer
 from .answering.run_request import RunRequest
 from .answering.widget_values import charts, explorer, with_lanes
+from .chart_language import for_reader
 from .error_text import error_text
 from .runs.runs import FULL, KeptRun
 from .site import Site
@@ -142,7 +143,7 @@ def frame(
 ) -> tuple[Any, ...]:
     """Return values for `Screen.outputs`; what is not named stays as it is."""
     stop = SKIP if running is None else gr.Button(interactive=running)
-    return (session, message, overlay, lanes, *figures, stop)
+    return (session, message, overlay, lanes, *map(for_reader, figures), stop)
 
 
 def show_run(

@@ -32,6 +32,7 @@ components.site
 components.runs
 components.settings
 components components.widgets components.setting_readers components.setting_table
+components.chart_language
 components.error_text components.i18n
 tokviz.__main__
 tokviz.cli

@@ -20,7 +20,7 @@ from tokviz.models.checkpoints.placement import Placement
 from tokviz.models.checkpoints.token_bound import CPU_VISUAL_TOKENS
 
 from ..error_text import error_text
-from ..i18n import translated
+from ..i18n import reader_language, told, translated
 from ..runs.models import Models, pinned
 from ..screen import QUICK, SKIP, ModelPicker, Screen
 from ..site import Site
@@ -100,7 +100,8 @@ def line_of(models: Models, name: str, placement: Placement, free: int | None) -
         return name
     needed = needed_bytes(card, placement)
     room = fit(needed, free)
-    parts = [card.title, f"{needed / 1e9:.1f} GB", "" if room == RUNS else room]
+    room = "" if room == RUNS else told(room, reader_language())
+    parts = [card.title, f"{needed / 1e9:.1f} GB", room]
     return " · ".join(filter(None, parts))
 
 
@@ -111,15 +112,17 @@ def card_of(models: Models, name: str) -> ModelCard | None:
 
 def card_html(models: Models, name: str) -> str:
     """Return what is known of a model before it runs, as HTML."""
-    return f'<p class="tv-small">{escape(" ".join(facts(models, name)))}</p>'
+    code = reader_language()
+    said = " ".join(told(fact, code) for fact in facts(models, name))
+    return f'<p class="tv-small">{escape(said)}</p>'
 
 
 def facts(models: Models, name: str) -> list[str]:
     """Return what is known of a model before it runs, in sentences."""
     card, placement = card_of(models, name), models.placement()
-    told = [where(models, name, card)]
+    found = [where(models, name, card)]
     if card is None:
-        return told
+        return found
     if name == "embedded":
         return [card.note]
     needed, free = needed_bytes(card, placement), free_bytes(placement.device)
@@ -127,8 +130,8 @@ def facts(models: Models, name: str) -> list[str]:
     room += number_type(placement)
     if free is not None:
         room += f", {free / 1e9:.1f} GB are free: {fit(needed, free)}"
-    told += [f"{room}.", "Its tower has a [CLS] token." if card.has_cls else "No [CLS] token."]
-    return [*told, card.note] if card.note else told
+    found += [f"{room}.", "Its tower has a [CLS] token." if card.has_cls else "No [CLS] token."]
+    return [*found, card.note] if card.note else found
 
 
 def number_type(placement: Placement) -> str:
@@ -233,8 +236,8 @@ class PickerHandlers:
             self.models.bound_tokens(most)  # type: ignore[arg-type]
         except TokvizError as error:
             return (notice(error_text(error), "bad"), *self.shown(name))
-        told = "From the next question on, the model is loaded again with this bound."
-        return (notice(told), *self.shown(name))
+        said = "From the next question on, the model is loaded again with this bound."
+        return (notice(said), *self.shown(name))
 
     def stop(self, request: gr.Request) -> None:
         """Stop this tab's download."""

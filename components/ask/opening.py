@@ -21,6 +21,7 @@ from ..answering.widget_values import (
     stored_lanes,
 )
 from ..error_text import error_text
+from ..i18n import reader_language
 from ..runs.lane_request import LaneRequest
 from ..runs.pictures import Shown
 from ..runs.runs import FULL, KeptRun
@@ -117,7 +118,7 @@ class OpenHandlers:
         if query.get("shared"):
             return (*self.shared(query["shared"]), SKIP)
         if not query.get("example"):
-            return (SKIP, SKIP, SKIP, *frame(), SKIP)
+            return (SKIP, SKIP, SKIP, *self.first_charts(), SKIP)
         lane, name, lanes = read_lane(query), query["example"], read_compare(query)
         lane, start = FULL if lane is None else lane, read_start(query)
         several = self.several(name)
@@ -135,6 +136,13 @@ class OpenHandlers:
             if several:
                 shown[MESSAGE_AT] = notice(SEVERAL.format(count=len(several)), "busy")
         return (*shown, chosen)
+
+    def first_charts(self) -> tuple[Any, ...]:
+        """Return the frame of the page as it is; its charts anew, where they are not in English."""
+        first = next(iter(self.site.stored.all.values()), None)
+        if first is None or reader_language() == "en":
+            return frame()
+        return frame(figures=charts(first.run, opening_lane(first)))
 
     def several(self, names: str) -> list[str]:
         """Return the names of a link to a run on several example pictures; [] for any other."""

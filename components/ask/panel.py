@@ -45,7 +45,7 @@ def ask_panel(site: Site, first: dict[str, Any]) -> AskPanel:
         prompt = gr.Textbox(
             run.prompt if run else "",
             label=translated("Your question"),
-            placeholder="is there a dog ?",
+            placeholder="Is there a dog?",
             lines=2,
             max_lines=6,
             submit_btn=False,

@@ -32,6 +32,7 @@ from ..answering.blind import Blind, without_picture
 from ..answering.run_request import RunRequest, ask_about_shown
 from ..answering.scored import scored
 from ..answering.widget_values import charts, explorer
+from ..chart_language import for_reader
 from ..error_text import error_text
 from ..figures.making import saver
 from ..runs.lane_request import SMALLER, LaneRequest
@@ -234,7 +235,7 @@ class SweepHandlers:
                 yield found.value("running"), gr.skip()
             if found is not None:
                 chart = found.chart()
-                yield found.value("done"), gr.Plot(chart, visible=chart is not None)
+                yield found.value("done"), gr.Plot(for_reader(chart), visible=chart is not None)
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
             value = found.value("done") if found is not None else strip_value("done")
             yield value | {"error": error_text(error)}, gr.skip()
@@ -247,7 +248,7 @@ class SweepHandlers:
             return strip_value("done", error=GONE), gr.skip()
         run.sweep.criterion = read_criterion(sent.get("held"))
         chart = run.sweep.chart()
-        return run.sweep.value("done"), gr.Plot(chart, visible=chart is not None)
+        return run.sweep.value("done"), gr.Plot(for_reader(chart), visible=chart is not None)
 
     def open_cell(self, event: gr.EventData) -> tuple[Any, ...]:
         """Show one cell's run in the viewer; Compare stays as it is."""

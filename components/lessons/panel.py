@@ -7,7 +7,7 @@ import gradio as gr
 
 from ..ask.opening import show_example
 from ..ask.several import SeveralHandlers
-from ..i18n import translated
+from ..i18n import reader_language, told, translated
 from ..runs.pictures import Sent
 from ..runs.runs import FULL, GONE
 from ..screen import QUICK, SKIP, Screen, frame, show_run
@@ -184,7 +184,9 @@ def shown(lesson: Lesson, number: int, step: LessonStep, *, last: bool) -> tuple
     """Return the panel's values for a step; `last` when no lesson follows this one."""
     task, end = step.task, number == len(lesson.steps) - 1
     kind = task.kind if task else ""
-    button = {"choose": "Check", "number": "Check", "done": "Check what I did"}.get(kind, "Check")
+    code = reader_language()
+    button = told("Check what I did" if kind == "done" else "Check", code)
+    onward = told("Next lesson" if end and not last else "Next", code)
     return (
         gr.Sidebar(open=True),
         [lesson.name, number],
@@ -196,7 +198,7 @@ def shown(lesson: Lesson, number: int, step: LessonStep, *, last: bool) -> tuple
         gr.Button(button, visible=task is not None),
         "",
         gr.Button(interactive=number > 0),
-        gr.Button("Next lesson" if end and not last else "Next", interactive=not (end and last)),
+        gr.Button(onward, interactive=not (end and last)),
     )
 
 

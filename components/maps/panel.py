@@ -18,6 +18,7 @@ from tokviz.view.result_view import OVERVIEW, chosen_array, map_payload, result_
 from ..answering.answering import journaled, stopped_after
 from ..answering.in_thread import Finished
 from ..answering.run_request import ask_about
+from ..chart_language import for_reader
 from ..error_text import error_text
 from ..figures.making import saver
 from ..runs.results import KeptResult, Results
@@ -54,7 +55,7 @@ def maps_value(phase: str = "empty", progress: str = "", error: str = "") -> dic
 
 def shown(value: dict[str, Any], chart: Any = None) -> tuple[Any, Any]:
     """Return both outputs; without a chart its place is closed."""
-    return value, gr.Plot(chart, visible=chart is not None)
+    return value, gr.Plot(for_reader(chart), visible=chart is not None)
 
 
 def with_result(name: str, kept: KeptResult, array: Any = "", page: int = 0) -> tuple[Any, Any]:

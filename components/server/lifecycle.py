@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 import tokviz
 
+from ..i18n import texts_route
 from ..runs.journal import Journal
 from ..runs.stops import Stops
 from ..site import Site
@@ -70,7 +71,11 @@ def app_kwargs(site: Site) -> dict[str, Any]:
         trust_proxy=settings.trust_proxy,
         hosts=served_hosts(settings.server_name, settings.hosts, os.environ),
     )
-    routes = [Route("/healthz", partial(healthz, site.stopping)), site.stored.cache.route()]
+    routes = [
+        Route("/healthz", partial(healthz, site.stopping)),
+        site.stored.cache.route(),
+        texts_route(),
+    ]
     if settings.metrics:
         routes.append(Route("/metrics", partial(metrics, site.journal, settings.metrics)))
     layers = [

@@ -32,6 +32,28 @@ def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
     assert page.evaluate(f"() => JSON.stringify({LANES}.plans)") == lanes
 
 
+def test_the_baselines_run_beside_the_methods_of_a_sweep(watched, url):
+    page = watched(url)
+    strip = page.locator("#tv-strip")
+    while strip.locator("select.tv-method").count() > 1:
+        strip.get_by_role("button", name="Leave").first.click()
+    strip.get_by_label("baseline: a smaller picture").check()
+    strip.get_by_label("baseline: without the picture").check()
+    strip.get_by_role("button", name="Run the sweep").click()
+    said = strip.locator(".tv-sweep-message")
+    expect(said).to_contain_text("Smaller picture:")
+    expect(said).to_contain_text("Without the picture P ")
+    expect(strip.get_by_role("region", name="Budgets of Smaller picture")).to_be_visible()
+    chart = page.locator("#tv-sweep-chart .js-plotly-plot")
+    expect(chart).to_contain_text("without the picture")
+    expect(chart).to_contain_text("Smaller picture")
+    strip.get_by_label("baseline: a smaller picture").uncheck()
+    strip.get_by_label("baseline: without the picture").uncheck()
+    strip.get_by_role("button", name="Run the sweep").click()
+    expect(strip.locator("section h3")).to_have_count(1)
+    expect(said).not_to_contain_text("Without the picture")
+
+
 @pytest.fixture(scope="module")
 def real_url():
     if not (ASSETS / "model" / "config.json").is_file():

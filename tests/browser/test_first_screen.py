@@ -155,47 +155,6 @@ def test_runs_of_a_visit_are_cards(watched, url):
     expect(page.locator("#tv-lanes .tv-lane").nth(1)).to_contain_text("own question")
 
 
-PSEUDO = """() => {
-  const strange = (text) => typeof text === "string" ? `⟦${text}⟧` : undefined;
-  const table = new Proxy({}, {
-    get: (_, text) => strange(text), ownKeys: () => ["x"],
-    getOwnPropertyDescriptor: () => ({ enumerable: true, configurable: true, value: "" }),
-  });
-  Object.defineProperty(globalThis, "__tokvizTexts", { get: () => table, set: () => {} });
-}"""
-"""A language in which every text of the tables stands between brackets."""
-OUTSIDE = """() => {
-  const own = ".tv-word, .tv-question, .tv-historyopen b, .tv-answer, .tv-card span, " +
-    ".tv-detail q, " +
-    ".tv-badge, .tv-facts, .tv-options p, option, h1, kbd, .tv-strip, .tv-board-method, " +
-    ".tv-lane .tv-figures, .tv-laneplan > .tv-small, [data-part=sinkNote], [data-part=notes], " +
-    "[data-part=foot], .tv-facts-line, .tv-tip, .tv-verdict, .tv-status";
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const found = [];
-  while (walker.nextNode()) {
-    const { data, parentElement } = walker.currentNode;
-    if (!/[a-z]{3}/.test(data) || !parentElement.closest(".tv, .tv-header, .tv-title")) continue;
-    if (parentElement.closest(own) || parentElement.closest("script, style")) continue;
-    if (!parentElement.checkVisibility({ visibilityProperty: true })) continue;
-    if (!/[⟦⟧]/.test(data)) found.push(data.trim());
-  }
-  return found;
-}"""
-"""Texts of the page that are not from the tables; names, answers and what the server says apart."""
-
-
-def test_no_text_of_the_widgets_is_outside_the_tables(browser, url):
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.add_init_script(f"({PSEUDO})()")
-    page = context.new_page()
-    page.goto(url)
-    page.wait_for_function("() => window.__tokviz?.explorers.some((x) => x.look && x.scene)")
-    page.locator("#tv-explorer .tv-morebox summary").click()
-    found = page.evaluate(OUTSIDE)
-    context.close()
-    assert not found, "\n".join(found)
-
-
 def test_keys_theme_and_language(watched, url):
     page = watched(url)
     page.keyboard.press("?")

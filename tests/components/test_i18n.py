@@ -9,8 +9,29 @@ from pathlib import Path
 import pytest
 
 from components.answering.widget_values import START_HINT, machine_line
-from components.i18n import LANGUAGES, head_script, plain, tables, told_sentences, translated
+from components.i18n import (
+    LANGUAGES,
+    SAID,
+    head_script,
+    plain,
+    said,
+    table,
+    tables,
+    texts_script,
+    told,
+    told_sentences,
+    translated,
+)
 from components.widgets.widget import ASSETS
+from tests.components.said_texts import (
+    bare,
+    is_said,
+    literals,
+    of_analyses,
+    of_methods,
+    of_parts,
+    raised,
+)
 from tests.view.fakes import fake_trace, pruned, stage
 from tokviz.analysis.declare import GROUPS
 from tokviz.reduction.method import PLACES
@@ -92,6 +113,7 @@ def test_a_label_is_plain_english_in_errors():
 
 def test_the_head_cannot_be_ended_by_a_translation():
     assert "</" not in head_script()
+    assert all(b"</" not in texts_script(code) for code in OTHERS)
 
 
 def lane(*stages, words=("a", " dog", ".")) -> LaneView:
@@ -111,3 +133,55 @@ def test_what_the_server_says_of_a_lane_is_among_the_told_sentences():
     known = set(tables()["de"])
     for text in filter(None, said):
         assert text in known or any(re.fullmatch(one, text) for one in pattern), text
+
+
+def said_keys(code: str) -> set[str]:
+    """Return the server's texts that a language has, with nameless fields."""
+    return {bare(text) for text in said(code)} | {bare(text) for text in tables()[code]}
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_text_that_the_server_may_say_is_there_in_every_language(code):
+    errors = {text for _, text in raised()}
+    wanted = errors | of_analyses() | of_parts() | of_methods()
+    assert len(wanted) > 600
+    missing = sorted(text for text in wanted if bare(text) not in said_keys(code))
+    assert not missing
+
+
+def test_no_translation_is_left_of_a_text_that_has_changed():
+    known = {text.strip() for text in literals()}
+    together = "\n".join(known)
+    left = [text for text in said(OTHERS[0]) if not is_said(text, known, together)]
+    assert not left
+
+
+def test_the_tables_of_what_the_server_says_have_the_same_texts():
+    first, *rest = (set(said(code)) for code in OTHERS)
+    assert all(one == first for one in rest)
+    for code in OTHERS:
+        together = [text for name in SAID for text in table(code, name)]
+        assert len(together) == len(set(together)), "a text stands in two tables"
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_what_the_server_says_keeps_its_fields_and_its_code_names(code):
+    for english, text in said(code).items():
+        assert text.strip(), english
+        assert sorted(FIELD.findall(english)) == sorted(FIELD.findall(text)), english
+        assert text.count("`") == english.count("`"), english
+        assert not {"<", ">"} & set(text) - set(english), "no markup comes from a translation"
+
+
+def test_an_error_is_told_with_its_fields_as_they_are():
+    said_in_english = "cat.png is over 4 MB; send a smaller file."
+    assert told(said_in_english, "de") == "cat.png ist größer als 4 MB; eine kleinere Datei senden."
+    assert told(said_in_english, "en") == said_in_english
+    assert told("<b>never heard</b>", "zh") == "<b>never heard</b>"
+    assert told("3 tokens", "zh") == "3 个 token"
+    assert told("answer tokens", "zh") == "answer tokens"
+
+
+def test_words_of_answers_and_names_of_files_are_never_translated():
+    assert told("“nothing” forced", "de") == "„nothing“ erzwungen"
+    assert told("there is no file nothing.", "de") == "Es gibt keine Datei nothing."

@@ -48,5 +48,5 @@ def test_the_gap_above_the_last_change_is_halved_until_the_smallest_is_found():
 
 
 def test_time_left_is_what_the_rest_takes_at_this_pace():
-    assert time_left(2, 8, 4.0) == "about 12.00 s left"
+    assert time_left(2, 8, 4.0) == "about 12 s left"
     assert time_left(0, 8, 4.0) == time_left(8, 8, 4.0) == ""

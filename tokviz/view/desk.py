@@ -58,7 +58,13 @@ def word_facts(word: Any, layers: int) -> list[list[str]]:
     for control, bits in word.dependence.items():
         name = CONTROL_NAMES.get(control, control)
         title = "how much more probable the picture makes the word than this does; 1× = no help"
-        rows.append([f"likelier than with {name}", f"{times(bits)} ({bits:+.1f} bits)", title])
+        rows.append(
+            [
+                f"likelier than with {name}",
+                f"{times(bits)} ({round(bits, 1) + 0.0:+.1f} bits)",
+                title,
+            ]
+        )
     rows.append(
         ["attention on the picture", percent(word.image_share), "mean over layers and heads"]
     )

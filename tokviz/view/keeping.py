@@ -108,7 +108,7 @@ def keep_chart(
         if there is not None:
             figure.add_scatter(
                 x=[there["keep"]], y=[there["lowest"]], mode="markers+text",
-                text=[f"breaks at {there['keep']}"], textposition="bottom right",
+                text=[f"breaks at {there['keep']}"], textposition="top left", cliponaxis=False,
                 marker={"symbol": "x", "size": 12, "color": colour}, showlegend=False,
                 hovertemplate="here it no longer holds<extra></extra>",
             )  # fmt: skip

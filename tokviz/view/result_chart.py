@@ -72,6 +72,7 @@ def curve(result: Result, trace: Trace, one: Shown, title: str) -> go.Figure:
     columns = columns_of(one, result, trace)
     figure = go.Figure([line(i, name, column) for i, (name, column) in enumerate(columns)])
     figure = style(figure, title, axis_text(one.letters[0]), "")
+    figure.update_layout(meta={"series": one.letters[-1]})
     ticks(figure.update_xaxes, names_along(one.letters[0], len(one.values), result.labels, trace))
     return figure.update_yaxes(rangemode="normal")
 
@@ -86,6 +87,7 @@ def small_multiples(result: Result, trace: Trace, together: list[Shown]) -> go.F
             drawn = line(number, name, column).update(showlegend=place == 0)
             figure.add_trace(drawn, place // 2 + 1, place % 2 + 1)
     figure = style(figure, "", axis_text(together[0].letters[0]), "")
+    figure.update_layout(meta={"series": together[0].letters[-1]})
     figure.update_annotations(font_size=13).update_yaxes(rangemode="normal")
     legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1 + 0.26 / rows}
     return figure.update_layout(height=80 + 190 * rows, margin_t=84, legend=legend, showlegend=True)

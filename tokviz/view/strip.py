@@ -11,7 +11,6 @@ from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace.lane_view import LaneView
-from tokviz.view.lanes import duration
 from tokviz.view.words import compare_words
 
 MAX_CELLS = 10
@@ -93,7 +92,7 @@ def time_left(done: int, total: int, seconds: float) -> str:
     """Return the estimated time left as text; "" if nothing is known yet."""
     if not done or done >= total:
         return ""
-    return f"about {duration(seconds / done * (total - done))} left"
+    return f"about {max(seconds / done * (total - done), 1):.0f} s left"
 
 
 def _tokens(count: int) -> str:

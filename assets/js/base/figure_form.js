@@ -1,5 +1,6 @@
 /** "Figure": what is shown as a file for a paper, at the width of a column or of a page. */
 
+import { told } from "../base/translate.js";
 import { download, el } from "./dom.js";
 import { t } from "./translate.js";
 
@@ -40,7 +41,7 @@ export const figureForm = (server, what, say, choices = []) => {
     const file = await server
       .save_figure(asked)
       .catch(() => ({ error: t("The server did not answer. Try again.") }));
-    if (file.error) return say(file.error, true);
+    if (file.error) return say(told(file.error), true);
     const bytes = Uint8Array.from(atob(file.data), (sign) => sign.charCodeAt(0));
     download(file.name, new Blob([bytes], { type: file.type }));
     say(t("Saved as {name}.", { name: file.name }), false);

@@ -1,7 +1,7 @@
 /** Numbers as text, and names of code in it. */
 
 import { el } from "./dom.js";
-import { t } from "./translate.js";
+import { t, told } from "./translate.js";
 
 export const formatNumber = (value) => {
   if (value === null || !Number.isFinite(value)) return t("no number");
@@ -22,9 +22,11 @@ export const plural = (count, one) => t(`{count} ${one}${count === 1 ? "" : "s"}
 /** A probability, 0 to 1, with three digits after the point. */
 export const formatChance = (value) => (value > 0 && value < 0.0005 ? "<0.001" : value.toFixed(3));
 
-/** The parts of a text in which `names` stand between backticks: as nodes, names as code. */
+/** The parts of a text of the server in which `names` stand between backticks: as nodes, names as code. */
 export const withCode = (text) =>
-  text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
+  told(text)
+    .split("`")
+    .map((part, i) => (i % 2 ? el("code", {}, part) : part));
 
-/** A text without its backticks, where only plain text can stand. */
-export const plainText = (text) => (text || "").replaceAll("`", "");
+/** A text of the server without its backticks, where only plain text can stand. */
+export const plainText = (text) => told(text).replaceAll("`", "");

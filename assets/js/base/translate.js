@@ -1,47 +1,86 @@
 /**
- * The page's texts in the reader's language. The English text is the key; the tables are
- * assets/i18n/*.json, which components/i18n.py puts into the page.
+ * The page's texts in the reader's language. The English text is the key; the tables are in
+ * assets/i18n, which components/i18n.py puts into the page.
  */
 
 /** @returns {Record<string, string>} English -> the reader's language; none for English. */
 const table = () => globalThis.__tokvizTexts || {};
+/** @returns {Record<string, string>} The same for what the server says. */
+const said = () => globalThis.__tokvizSaid || {};
+
+const filled = (text, values) =>
+  text.replace(/\{(\w+)\}/g, (field, name) => (name in values ? String(values[name]) : field));
 
 /**
  * A text in the reader's language.
  * @param {string} english With fields in braces: "{count} tokens".
  * @param {Record<string, string | number>} [values] Of the fields.
  */
-export const t = (english, values = {}) =>
-  (table()[english] ?? english).replace(/\{(\w+)\}/g, (field, name) =>
-    name in values ? String(values[name]) : field,
-  );
+export const t = (english, values = {}) => filled(table()[english] ?? english, values);
 
 /** Marks a text that `t` gets later, so that the test of the tables finds it. */
 export const key = (english) => english;
 
-/** [pattern, English text] of each sentence with fields; made once. @type {[RegExp, string][] | null} */
-let patterns = null;
+/** @param {string} text */
+const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
-const sentencePatterns = () => {
-  patterns ??= (globalThis.__tokvizTold || []).map((english) => {
-    const plain = english.replace(/[.*+?^$()|[\]\\]/g, "\\$&");
-    return [new RegExp(`^${plain.replace(/\{(\w+)\}/g, "(?<$1>.+?)")}$`), english];
-  });
-  return patterns;
+/** Texts that the server says: whole ones by their English text, and those with fields. */
+let known = null;
+
+const knownTexts = () => {
+  if (known) return known;
+  const own = table();
+  const all = {
+    ...Object.fromEntries((globalThis.__tokvizTold || []).map((one) => [one, own[one]])),
+    ...said(),
+  };
+  const { numbers = [] } = globalThis.__tokvizFields || {};
+  const group = (_, name) => `(?<${name}>${numbers.includes(name) ? "[0-9][0-9.,]*" : ".*?"})`;
+  const withFields = Object.keys(all).filter((one) => /\{\w+\}/.test(one));
+  withFields.sort((a, b) => b.length - a.length);
+  known = {
+    whole: new Map(Object.entries(all).map(([english, text]) => [capital(english), text])),
+    patterns: withFields.map((english) => {
+      const plain = capital(english).replace(/[.*+?^$()|[\]\\]/g, "\\$&");
+      return [new RegExp(`^${plain.replace(/\{(\w+)\}/g, group)}$`, "s"), all[english]];
+    }),
+  };
+  return known;
+};
+
+/** A whole text, or one with fields; null when no table has it. @returns {string | null} */
+const lookedUp = (text) => {
+  const { whole, patterns } = knownTexts();
+  const wanted = capital(text);
+  const same = whole.get(wanted);
+  if (same !== undefined) return same;
+  for (const [pattern, other] of patterns) {
+    const found = pattern.exec(wanted);
+    if (!found) continue;
+    // What stands in a field may be a sentence of the tables itself, such as the reason of a refusal.
+    const { verbatim = [] } = globalThis.__tokvizFields || {};
+    const inner = Object.entries(found.groups).map(([name, value]) => [
+      name,
+      verbatim.includes(name) ? value : (lookedUp(value) ?? table()[value] ?? value),
+    ]);
+    return filled(other, Object.fromEntries(inner));
+  }
+  return null;
 };
 
 /**
- * A text that the server wrote, in the reader's language. Its sentences with fields are in
- * assets/i18n/told.json; one that is not there stays English.
+ * A text that the server wrote, in the reader's language: as a whole, or else sentence by sentence.
+ * What no table has stays English.
  * @param {string} text
  */
 export const told = (text) => {
-  if (!text || !Object.keys(table()).length || table()[text]) return t(text || "");
-  for (const [pattern, english] of sentencePatterns()) {
-    const found = pattern.exec(text);
-    if (found) return t(english, found.groups);
-  }
-  return text;
+  if (!text || !Object.keys(table()).length) return text || "";
+  const whole = lookedUp(text) ?? table()[text];
+  if (whole !== undefined) return whole;
+  return text
+    .split(/(?<=[.!?:]) (?=[A-Z“])/)
+    .map((sentence) => lookedUp(sentence) ?? sentence)
+    .join(" ");
 };
 
 /** Attributes of a template that are texts. */

@@ -4,7 +4,7 @@ import { el, fill, partsOf, writeText } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { BoardCell } from "./board_cell.js";
 import { BoardChoice } from "./board_choice.js";
 import { SORTS, sortedRows } from "./board_order.js";
@@ -85,9 +85,9 @@ export class Board {
         ? main(t("Stop"), "tv-stop", () => this.stop())
         : main(t("Fill the board"), "", () => this.run()),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
-      el("span", { class: "tv-small" }, progress || (this.busy ? "" : this.choice.cost())),
+      el("span", { class: "tv-small" }, told(progress) || (this.busy ? "" : this.choice.cost())),
     );
-    const text = error || this.board?.note || "";
+    const text = told(error || this.board?.note);
     writeText(this.parts.message, text);
     this.parts.message.classList.toggle("tv-error", Boolean(error));
   }

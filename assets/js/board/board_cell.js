@@ -3,7 +3,7 @@
 /** @import { Look } from "../base/types.js" */
 
 import { el, fill } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { markedWords } from "../compare/marked_words.js";
 import { Painter } from "../explorer/painter.js";
 import { Scene } from "../explorer/scene.js";
@@ -103,7 +103,7 @@ export class BoardCell {
       ),
       score === null ? null : el("span", { class: "tv-share", style: `--share: ${score}` }),
       cell.state === "changed" ? el("p", { class: "tv-message" }, ...BoardCell.words(cell)) : null,
-      cell.state === "refused" ? el("p", { class: "tv-message" }, cell.text) : null,
+      cell.state === "refused" ? el("p", { class: "tv-message" }, told(cell.text)) : null,
     );
   }
 

@@ -2,7 +2,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
-import { markedTitle, plural } from "../base/text.js";
+import { markedTitle, plainText, plural } from "../base/text.js";
 import { t } from "../base/translate.js";
 import { baselineBoxes, SMALLER } from "../compare/baselines.js";
 
@@ -146,7 +146,7 @@ export class BoardChoice {
       });
       return el(
         "label",
-        { class: "tv-board-method", title: method.summary },
+        { class: "tv-board-method", title: plainText(method.summary) },
         input,
         ` ${markedTitle(method)}`,
       );

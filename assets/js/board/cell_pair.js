@@ -2,7 +2,7 @@
 
 import { el, fill, writeText } from "../base/dom.js";
 import { plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { Painter } from "../explorer/painter.js";
 import { BoardCell } from "./board_cell.js";
 
@@ -82,7 +82,7 @@ export class CellPair {
       el(
         "p",
         { class: "tv-message" },
-        ...(cell.cell.words.length ? BoardCell.words(cell.cell) : [cell.cell.text]),
+        ...(cell.cell.words.length ? BoardCell.words(cell.cell) : [told(cell.cell.text)]),
       ),
     );
   }

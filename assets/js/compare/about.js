@@ -2,12 +2,13 @@
 
 import { el } from "../base/dom.js";
 import { withCode } from "../base/text.js";
+import { told } from "../base/translate.js";
 
 /** Paragraphs of the notes, then a list of what is declared: [what, text] pairs. */
 export function aboutNodes(entry) {
   const paragraphs = (entry.notes || "").split(/\n\s*\n/).filter(Boolean);
   const facts = (entry.about || []).flatMap(([what, text]) => [
-    el("dt", {}, what),
+    el("dt", {}, told(what)),
     el("dd", {}, ...withCode(text)),
   ]);
   return [

@@ -151,7 +151,7 @@ export class LaneColumn {
       this.verdict.textContent = this.status.textContent = "";
       return;
     }
-    if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, lane.error));
+    if (lane.error) fill(this.answer, el("span", { class: "tv-error" }, told(lane.error)));
     else if (lane.words.length) fill(this.answer, ...markedWords(lane.words));
     else this.answer.textContent = lane.text || "…";
     fill(
@@ -162,7 +162,7 @@ export class LaneColumn {
       told(lane.verdict),
     );
     this.verdict.classList.toggle("tv-changed", lane.changed);
-    this.status.textContent = (lane.status || []).join(" ");
+    this.status.textContent = (lane.status || []).map(told).join(" ");
   }
 
   /** The measured figures, and the row of next-word differences where there is one. */
@@ -171,7 +171,7 @@ export class LaneColumn {
     const row = ({ title, name, value, trend, ratio }) =>
       el(
         "tr",
-        { title },
+        { title: told(title) },
         el("th", { scope: "row" }, told(name)),
         el("td", {}, told(value)),
         el("td", { class: trend ? `tv-${trend}` : "" }, told(ratio)),

@@ -203,7 +203,7 @@ export class Lanes {
         layer: pageState.explorers[0]?.view.layer ?? null,
       }),
       (text) => {
-        this.parts.foot.textContent = text;
+        this.parts.foot.textContent = told(text);
       },
     );
   }

@@ -4,7 +4,7 @@
 
 import { el, fill } from "../base/dom.js";
 import { markedTitle, plainText, plural, withCode } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { aboutNodes } from "./about.js";
 import { optionField } from "./option_field.js";
 
@@ -78,9 +78,9 @@ export class PlanForm {
         {
           value: method.name,
           disabled: Boolean(method.missing),
-          title: method.missing || plainText(method.summary),
+          title: told(method.missing) || plainText(method.summary),
         },
-        markedTitle(method) + (method.missing ? ` – ${method.missing}` : ""),
+        markedTitle(method) + (method.missing ? ` – ${told(method.missing)}` : ""),
       );
     const groups = places.map((place) =>
       el(
@@ -136,7 +136,7 @@ export class PlanForm {
             t("stand-in"),
             t("Built from secondary sources: a stand-in for the published method."),
           ),
-      entry.left_out ? badge(...entry.left_out) : null,
+      entry.left_out ? badge(...entry.left_out.map(told)) : null,
     );
     this.badges.title = plainText(entry.summary);
     const paper = /^https:\/\//.test(entry.paper)

@@ -4,8 +4,8 @@ import { el, fill, partsOf } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { BY_HAND } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
-import { markedTitle, plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { markedTitle, plainText, plural } from "../base/text.js";
+import { t, told } from "../base/translate.js";
 import { baselineBoxes, SMALLER } from "./baselines.js";
 import { HeldForm } from "./held_form.js";
 import { markedWords } from "./marked_words.js";
@@ -143,7 +143,9 @@ export class Strip {
           { label: t(place) },
           ...this.catalogue
             .filter((one) => one.where === place)
-            .map((one) => el("option", { value: one.name, title: one.summary }, markedTitle(one))),
+            .map((one) =>
+              el("option", { value: one.name, title: plainText(one.summary) }, markedTitle(one)),
+            ),
         ),
       ),
     );
@@ -160,7 +162,7 @@ export class Strip {
         ? button(t("Stop"), "tv-stop", () => this.stop())
         : button(t("Run the sweep"), "", () => this.run()),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
-      el("span", { class: "tv-small" }, this.shown.progress),
+      el("span", { class: "tv-small" }, told(this.shown.progress)),
       this.shown.run && !this.busy ? this.figures() : null,
     );
   }
@@ -206,14 +208,16 @@ export class Strip {
     strips.classList.toggle("tv-old", this.old);
     message.classList.toggle("tv-error", Boolean(error));
     const lines = methods.map(({ title, conclusion }) =>
-      conclusion ? el("span", { class: "tv-line" }, el("b", {}, `${title}: `), conclusion) : null,
+      conclusion
+        ? el("span", { class: "tv-line" }, el("b", {}, `${title}: `), told(conclusion))
+        : null,
     );
     const done = phase === "done" && !error && methods.length;
     fill(
       message,
-      error || null,
+      told(error) || null,
       done && this.old ? t("About another picture or question. ") : null,
-      done ? el("span", { class: "tv-line" }, `${t("What must hold: ")}${holds}.`) : null,
+      done ? el("span", { class: "tv-line" }, `${t("What must hold: ")}${told(holds)}.`) : null,
       ...(done ? lines : []),
       done && blind ? this.blindLine(blind) : null,
     );
@@ -245,7 +249,7 @@ export class Strip {
   cell(cell, index) {
     const [sign, name] = STATES[cell.state];
     const done = this.shown.phase === "done" && ["holds", "changes"].includes(cell.state);
-    const words = cell.words.length ? markedWords(cell.words) : [cell.text || " "];
+    const words = cell.words.length ? markedWords(cell.words) : [told(cell.text) || " "];
     const p = cell.lowest === null || cell.lowest === undefined ? "" : cell.lowest.toFixed(2);
     return el(
       "li",

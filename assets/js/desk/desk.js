@@ -1,7 +1,7 @@
 /** The hallucination desk: examine an answer, force other words, search tokens, try mitigations. */
 
 import { download, el, fill, partsOf } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { ExaminedWords } from "./examined_words.js";
 import { FurtherRuns } from "./further_runs.js";
 
@@ -72,7 +72,7 @@ export class Desk {
         : main(t("Examine this answer"), "tv-primary", () => this.send("examine")),
       ...(this.case ? saving : []),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
-      el("span", { class: "tv-small" }, progress),
+      el("span", { class: "tv-small" }, told(progress)),
     );
     this.say(error, Boolean(error));
   }
@@ -85,7 +85,7 @@ export class Desk {
   }
 
   say(text, isError) {
-    this.parts.message.textContent = text;
+    this.parts.message.textContent = told(text);
     this.parts.message.hidden = !text;
     this.parts.message.classList.toggle("tv-error", isError);
   }

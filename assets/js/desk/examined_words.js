@@ -3,7 +3,7 @@
 /** @import { Desk } from "./desk.js" */
 
 import { el, fill } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 export class ExaminedWords {
   /** @param {Desk} desk */
@@ -35,7 +35,7 @@ export class ExaminedWords {
         {
           type: "button",
           class: word.flagged ? "tv-deskword tv-flagged" : "tv-deskword",
-          title: word.reason,
+          title: told(word.reason),
           "aria-pressed": String(i === this.chosen),
           onclick: () => {
             this.chosen = i;
@@ -50,9 +50,9 @@ export class ExaminedWords {
       el("h2", {}, t("The answer, word by word")),
       el("p", { class: "tv-question" }, prompt),
       el("p", { class: "tv-deskwords" }, ...words.flatMap((word, i) => [button(word, i), " "])),
-      el("p", {}, flags),
-      el("p", { class: "tv-small" }, how_often),
-      note ? el("p", { class: "tv-small" }, note) : null,
+      el("p", {}, told(flags)),
+      el("p", { class: "tv-small" }, told(how_often)),
+      note ? el("p", { class: "tv-small" }, told(note)) : null,
     );
   }
 
@@ -60,13 +60,18 @@ export class ExaminedWords {
     const { words, forced } = this.desk.case;
     const word = words[this.chosen];
     const rows = word.facts.map(([name, value, title]) =>
-      el("tr", { title }, el("th", { scope: "row" }, name), el("td", {}, value)),
+      el(
+        "tr",
+        { title: told(title) },
+        el("th", { scope: "row" }, told(name)),
+        el("td", {}, told(value)),
+      ),
     );
     const candidates = word.candidates.map((one) => this.candidate(one, word));
     fill(
       this.desk.parts.word,
       el("h2", {}, `“${word.text}”`),
-      el("p", {}, `${word.flagged ? t("Flagged") : t("Not flagged")}: ${word.reason}.`),
+      el("p", {}, `${word.flagged ? t("Flagged") : t("Not flagged")}: ${told(word.reason)}.`),
       this.mapsOf(word),
       el("table", { class: "tv-figures" }, el("tbody", {}, ...rows)),
       el("h2", {}, t("What else it could have said here")),
@@ -89,8 +94,16 @@ export class ExaminedWords {
       el(
         "figure",
         {},
-        el("img", { src: picture, alt: t("{title} for “{word}”", { title, word: word.text }) }),
-        el("figcaption", {}, el("b", {}, title), el("span", { class: "tv-small" }, note)),
+        el("img", {
+          src: picture,
+          alt: t("{title} for “{word}”", { title: told(title), word: word.text }),
+        }),
+        el(
+          "figcaption",
+          {},
+          el("b", {}, told(title)),
+          el("span", { class: "tv-small" }, told(note)),
+        ),
       );
     this.maps.get(key).then((answer) => fill(box, ...(answer?.maps || []).map(figure)));
     return box;

@@ -4,7 +4,7 @@
 
 import { el, fill, scrollToPart } from "../base/dom.js";
 import { formatChance, withCode } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { markedWords } from "../compare/marked_words.js";
 
 /** Kind of search, its button, and the button's title. */
@@ -51,10 +51,10 @@ export class FurtherRuns {
     return el(
       "div",
       { class: "tv-outcome" },
-      el("p", {}, el("b", {}, sentence)),
+      el("p", {}, el("b", {}, told(sentence))),
       picture ? el("img", { src: picture, alt }) : null,
       this.chance(changes),
-      el("p", { class: "tv-small" }, [note, `${spent}.`].filter(Boolean).join(" ")),
+      el("p", { class: "tv-small" }, [told(note), `${told(spent)}.`].filter(Boolean).join(" ")),
       this.openButton(lane),
     );
   }
@@ -72,7 +72,7 @@ export class FurtherRuns {
       el("h2", {}, t("Mitigations")),
       el("div", { class: "tv-button-row" }, button),
       mitigations.length && !desk.busy
-        ? el("p", { class: "tv-mitigation-summary" }, summary)
+        ? el("p", { class: "tv-mitigation-summary" }, told(summary))
         : null,
       ...mitigations.map((run) => this.outcome(run)),
     );
@@ -128,8 +128,8 @@ export class FurtherRuns {
       el(
         "div",
         {},
-        el("p", {}, el("b", {}, title), " ", this.rightness(run)),
-        el("p", { class: changed ? "tv-state tv-changes" : "tv-small" }, verdict),
+        el("p", {}, el("b", {}, told(title)), " ", this.rightness(run)),
+        el("p", { class: changed ? "tv-state tv-changes" : "tv-small" }, told(verdict)),
         summary ? el("p", { class: "tv-small" }, ...withCode(summary)) : null,
       ),
       el("p", { class: "tv-message" }, ...markedWords(words)),
@@ -137,7 +137,7 @@ export class FurtherRuns {
         "div",
         {},
         run.changes ? this.chance(run.changes) : this.forcedChance(run),
-        el("p", { class: "tv-small" }, cost || ""),
+        el("p", { class: "tv-small" }, told(cost)),
         this.openButton(lane),
       ),
     );

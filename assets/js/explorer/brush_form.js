@@ -6,7 +6,7 @@
 import { el, fill } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { markedTitle, plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 /** Sides of the square brush, in tokens. */
 const SIDES = [1, 3, 5];
@@ -167,7 +167,7 @@ export class BrushForm {
   showAnswer(lane) {
     if (lane.error) {
       this.message.classList.remove("tv-hint");
-      fill(this.message, el("span", { class: "tv-error" }, lane.error));
+      fill(this.message, el("span", { class: "tv-error" }, told(lane.error)));
       return;
     }
     this.message.classList.remove("tv-hint");

@@ -3,7 +3,7 @@
 /** @import { MapEntry } from "../base/types.js" */
 /** @import { ViewNumbers } from "./view_numbers.js" */
 
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 /**
  * The maps of a run in the order of the buttons. A map that the run does not have is listed too, with
@@ -22,7 +22,7 @@ export const mapMenu = (scene) => {
       layers: scene.layers,
       heads: scene.headCount,
       help: t("How much of its attention each answer word put on each patch."),
-      why: missing.attention,
+      why: told(missing.attention),
     },
     {
       id: "tam",
@@ -30,7 +30,7 @@ export const mapMenu = (scene) => {
       has: scene.tam,
       layers: 0,
       heads: 0,
-      why: missing.tam,
+      why: told(missing.tam),
       help: t(
         "Token Activation Map: how strongly each patch on its own supports the word, minus what earlier words explain.",
       ),
@@ -40,11 +40,11 @@ export const mapMenu = (scene) => {
       label: isCls ? t("[CLS]") : t("Received"),
       has: scene.tower,
       heads: scene.towerHeadCount,
-      why: missing.tower,
+      why: told(missing.tower),
       layers: scene.tower ? scene.tower.shape[0] : 0,
       help: isCls
         ? t("What the vision tower's [CLS] token attends to, before any question is asked.")
-        : missing.cls,
+        : told(missing.cls),
     },
     {
       id: "phi",
@@ -52,9 +52,10 @@ export const mapMenu = (scene) => {
       has: scene.phi,
       layers: scene.phi ? scene.phi.shape[0] : 0,
       heads: 0,
-      why: missing.phi,
+      why: told(missing.phi),
       help:
-        scene.payload.sink_note || t("Sink statistic: large where a token is an attention sink."),
+        told(scene.payload.sink_note) ||
+        t("Sink statistic: large where a token is an attention sink."),
     },
     ...(scene.score
       ? [

@@ -1,7 +1,7 @@
 /** Links to runs on one's own picture: made only when asked for, listed, and deleted again. */
 
 import { el } from "../base/dom.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 const KEPT = "tokviz-links";
 
@@ -60,7 +60,7 @@ export class OwnLinks {
     const link = await this.server
       .share_run(sent)
       .catch(() => ({ error: t("The server did not answer. Try again.") }));
-    if (link.error) return this.sharing.say(link.error);
+    if (link.error) return this.sharing.say(told(link.error));
     remember([...known(), { ...link, prompt: payload.prompt }]);
     return this.tell(link);
   }

@@ -5,7 +5,7 @@
 import { el, fill, writeText } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
 import { formatNumber } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { Brush } from "./brush.js";
 import { HeadGallery } from "./heads.js";
 import { HoverText } from "./hover_text.js";
@@ -101,7 +101,7 @@ export class ExplorerPanel {
     this.buildStages(payload.stages || []);
     this.buildMessages();
     parts.sinksBox.hidden = !scene.anySink;
-    parts.sinkNote.textContent = payload.sink_note || "";
+    parts.sinkNote.textContent = told(payload.sink_note);
     fill(parts.notes, ...payload.notes.map((note) => el("li", {}, note)));
     parts.canvas.setAttribute(
       "aria-label",

@@ -7,7 +7,7 @@ import { figureForm, packed } from "../base/figure_form.js";
 import { viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
 import { plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { Figure } from "./figure.js";
 import { unitText } from "./legend.js";
 import { OwnLinks } from "./own_links.js";
@@ -256,7 +256,7 @@ export class Sharing {
     const answer = await this.owner.server
       .save_file(wanted)
       .catch(() => ({ error: t("The server did not answer. Try again.") }));
-    if (answer.error) this.say(answer.error);
+    if (answer.error) this.say(told(answer.error));
     return answer.error ? null : answer;
   }
 

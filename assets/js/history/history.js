@@ -39,6 +39,8 @@ export class History {
   constructor(root, { trigger }) {
     this.trigger = trigger;
     this.box = partsOf(root).box;
+    /** Whether Compare is watched. */
+    this.keeps = false;
     /** Newest first. @type {Card[]} */
     this.cards = [];
     /** What undo brings back: the cards before the last change. @type {Card[][]} */
@@ -55,6 +57,7 @@ export class History {
 
   /** The viewer shows a run: one of this visit becomes a card, or its card is marked. */
   shown(/** @type {Payload} */ payload) {
+    this.keepCompareInPlace();
     if (!payload?.facts || !payload.n) return;
     const card = cardOf(payload);
     this.current = card.run;
@@ -62,6 +65,23 @@ export class History {
     if (!known && (payload.origin === "here" || payload.origin === "file"))
       this.cards = [card, ...this.cards].slice(0, MAX_CARDS);
     this.draw();
+  }
+
+  /**
+   * While Compare is in the upper half of the window, what changes above it does not move it: a card
+   * that comes when a run ends, an answer that is shorter. The browser keeps the first thing in sight
+   * in its place, and then takes it from Compare (assets/css/page.css).
+   */
+  keepCompareInPlace() {
+    if (this.keeps) return;
+    const compare = document.querySelector("#tv-compare");
+    this.keeps = Boolean(compare);
+    if (!compare) return;
+    const upper = new IntersectionObserver(
+      (seen) => document.documentElement.classList.toggle("tv-below", seen.at(-1).isIntersecting),
+      { rootMargin: "0px 0px -50% 0px" },
+    );
+    upper.observe(compare);
   }
 
   /** Change the cards so that it can be undone. */

@@ -3,7 +3,7 @@
 import { el, fill, partsOf, writeText } from "../base/dom.js";
 import { figureForm } from "../base/figure_form.js";
 import { pageState } from "../base/page_state.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { optionField } from "../compare/option_field.js";
 import { ResultMap } from "./result_map.js";
 
@@ -12,6 +12,12 @@ const EXACTNESS = {
   sampled: t("sampled: the numbers estimate what is said here"),
   heuristic: t("heuristic: a reading, not a measurement"),
 };
+/** The name of an array and its axes, each in the reader's language: "share: layer × head". */
+const arrayText = (text) =>
+  text
+    .split(": ")
+    .map((part) => part.split(" × ").map(told).join(" × "))
+    .join(": ");
 
 export class Maps {
   constructor(root, { trigger, server }) {
@@ -83,9 +89,9 @@ export class Maps {
         {
           value: entry.name,
           disabled: Boolean(entry.why_not),
-          title: entry.why_not || entry.summary,
+          title: told(entry.why_not || entry.summary),
         },
-        entry.title + (entry.why_not ? t(" (not here)") : ""),
+        told(entry.title) + (entry.why_not ? t(" (not here)") : ""),
       );
     fill(
       this.parts.choice,
@@ -108,14 +114,14 @@ export class Maps {
     const { entry } = this;
     if (!entry) return;
     this.options[name] ||= {};
-    fill(this.parts.about, entry.summary, ...this.paper(entry));
+    fill(this.parts.about, told(entry.summary), ...this.paper(entry));
     fill(
       this.parts.meaning,
       el("b", {}, t("What it means: ")),
-      entry.meaning,
+      told(entry.meaning),
       el("br"),
       el("b", {}, t("What it does not mean: ")),
-      entry.not_meaning,
+      told(entry.not_meaning),
     );
     fill(
       this.parts.options,
@@ -137,7 +143,7 @@ export class Maps {
   }
 
   tellCost(text) {
-    writeText(this.parts.cost, text ? t("Cost: {text}.", { text }) : "");
+    writeText(this.parts.cost, text ? t("Cost: {text}.", { text: told(text) }) : "");
   }
 
   /** Options change what an analysis costs. */
@@ -164,7 +170,7 @@ export class Maps {
         ? main(t("Stop"), "tv-stop", () => this.stop())
         : main(t("Make this map"), "", () => this.make()),
       this.busy ? el("span", { class: "tv-spin", "aria-hidden": "true" }) : null,
-      el("span", { class: "tv-small", "aria-live": "polite" }, this.value.progress),
+      el("span", { class: "tv-small", "aria-live": "polite" }, told(this.value.progress)),
     );
     this.parts.choice.disabled = this.busy;
   }
@@ -181,7 +187,7 @@ export class Maps {
   }
 
   say(text, isError) {
-    writeText(this.parts.message, text);
+    writeText(this.parts.message, told(text));
     this.parts.message.classList.toggle("tv-error", isError);
   }
 
@@ -196,24 +202,27 @@ export class Maps {
   showResult(result) {
     const { parts } = this;
     parts.result.hidden = false;
-    writeText(parts.title, result.title);
+    writeText(parts.title, told(result.title));
     fill(
       parts.said,
-      el("b", {}, result.meaning),
-      ` ${t("Not:")} ${result.not_meaning} (${EXACTNESS[result.exactness] || result.exactness})`,
+      el("b", {}, told(result.meaning)),
+      ` ${t("Not:")} ${told(result.not_meaning)} (${EXACTNESS[result.exactness] || result.exactness})`,
     );
     fill(parts.arrays, this.arrayChoice(result), this.pageChoice(result), this.figures());
     const array = result.arrays.find((one) => one.name === result.array);
-    writeText(parts.arrayMeaning, array?.meaning && array.name !== "result" ? array.meaning : "");
+    writeText(
+      parts.arrayMeaning,
+      array?.meaning && array.name !== "result" ? told(array.meaning) : "",
+    );
     this.map.show(result.map);
     fill(
       parts.numbers,
       ...result.numbers.map(([name, value, meaning]) =>
-        el("tr", { title: meaning }, el("th", {}, name), el("td", {}, value)),
+        el("tr", { title: told(meaning) }, el("th", {}, told(name)), el("td", {}, value)),
       ),
     );
     parts.numbers.hidden = !result.numbers.length;
-    fill(parts.notes, ...result.notes.map((note) => el("li", {}, note)));
+    fill(parts.notes, ...result.notes.map((note) => el("li", {}, told(note))));
     if (result.chart) requestAnimationFrame(() => window.dispatchEvent(new Event("resize")));
   }
 
@@ -222,7 +231,7 @@ export class Maps {
     const select = el(
       "select",
       { "aria-label": t("What is shown of the result"), onchange: () => this.ask(select.value, 0) },
-      ...result.arrays.map((one) => el("option", { value: one.name }, one.text)),
+      ...result.arrays.map((one) => el("option", { value: one.name }, arrayText(one.text))),
     );
     select.value = result.array;
     return el("label", { class: "tv-shows" }, t("Show "), select);
@@ -234,7 +243,7 @@ export class Maps {
     const select = el(
       "select",
       { "aria-label": t("Place"), onchange: () => this.ask(result.array, +select.value) },
-      ...array.pages.map((name, i) => el("option", { value: String(i) }, name)),
+      ...array.pages.map((name, i) => el("option", { value: String(i) }, told(name))),
     );
     select.value = String(result.page);
     return el("label", { class: "tv-shows" }, t("of "), select);

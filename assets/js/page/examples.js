@@ -24,7 +24,7 @@ export class Examples {
           {
             type: "button",
             class: "tv-card",
-            title: item.note || item.prompt,
+            title: told(item.note) || item.prompt,
             onclick: () => this.open(item),
           },
           el("img", { src: item.src, alt: "" }),
