@@ -14,6 +14,8 @@ import tokviz
 from tests.models.test_promises import PROMPT
 
 ROOT = Path(__file__).parents[2]
+BETWEEN_LIBRARIES = "__array__ implementation doesn't accept a copy keyword"
+"""What NumPy 2 says of tensors that a processor of transformers makes arrays of, in its own lines."""
 LIBRARIES = ("transformers", "torch", "tokenizers", "huggingface_hub")
 
 
@@ -42,7 +44,12 @@ def deprecations():
         for name in LIBRARIES:
             logging.getLogger(name).removeHandler(heard)
     kinds = (DeprecationWarning, FutureWarning, PendingDeprecationWarning)
-    found += [f"{one.filename}: {one.message}" for one in caught if issubclass(one.category, kinds)]
+    found += [
+        f"{one.filename}: {one.message}"
+        for one in caught
+        if issubclass(one.category, kinds)
+        and not ("transformers" in one.filename and BETWEEN_LIBRARIES in str(one.message))
+    ]
     found += [line for line in heard.lines if "deprecat" in line.lower()]
 
 

@@ -90,8 +90,5 @@ class AyaVision(Llava):
         return self.projector(model)(squares).flatten(0, 2)
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
-        """Return the patches of each token one after the other, normed as the last layer is."""
-        inner: Any = model.model
-        if self.feature_layer(model) == len(self.tower_layers(model)) - 1:
-            squares = inner.vision_tower.post_layernorm(squares)
+        """Return the patches of each token one after the other; no norm follows the last layer."""
         return squares.flatten(1)

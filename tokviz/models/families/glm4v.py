@@ -33,6 +33,10 @@ class Glm4V(Qwen2VL):
         """Return the placeholder between its start and end tokens."""
         return f"<|begin_of_image|>{processor.image_token}<|end_of_image|>"
 
+    def frames_per_image(self, model: nn.Module) -> int:
+        """Return 1: each frame is a picture of its own."""
+        return 1
+
     def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
         """Return tokens [m, d] behind the convolution after the merger, [m, d]."""
         return self.projector(model)(pre)
