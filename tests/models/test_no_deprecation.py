@@ -15,7 +15,7 @@ from tests.models.test_promises import PROMPT
 
 ROOT = Path(__file__).parents[2]
 BETWEEN_LIBRARIES = "__array__ implementation doesn't accept a copy keyword"
-"""What NumPy 2 says of tensors that a processor of transformers makes arrays of, in its own lines."""
+"""What NumPy 2 says where a processor of transformers makes arrays of tensors, in its own lines."""
 LIBRARIES = ("transformers", "torch", "tokenizers", "huggingface_hub")
 
 
