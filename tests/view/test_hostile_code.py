@@ -40,12 +40,13 @@ MARKUP = "'\"></script><img src=x onerror=alert(1)>"
 CALLS = {
     "tokviz.load", "tokviz.plan", "tokviz.analyse", "tokviz.Reduction.select", "vlm.answer",
     "plan.mitigated", "plan.then", "Plan", "chosen", "draw", "print", "np.argsort",
+    "tokviz.open_film",
 }  # fmt: skip
 METHODS = {"astype", "mean", "sum", "save", "then"}
 """Of what a call or an index gives."""
 NAMES = {
     "tokviz", "np", "vlm", "plan", "trace", "values", "words", "token", "draw", "print", "Plan",
-    "chosen",
+    "chosen", "shown",
 }  # fmt: skip
 MODULES = {"numpy", "tokviz", "tokviz.view.still", "tokviz.plans"}
 KINDS = kinds()
