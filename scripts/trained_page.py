@@ -1,6 +1,7 @@
 """docs/trained.md: trained methods, what each does to tokens, and how to bring in its decisions."""
 
 import csv
+import re
 from pathlib import Path
 
 from scripts.method_pages import table
@@ -16,13 +17,16 @@ EXPORTS = {
     "none": "nothing to export",
 }
 """Value of the column `export` -> the words in the table."""
+NOT_FOUND = "not found"
+"""Value of the column `code` where no official repository could be found."""
 HEAD = """# Trained methods
 
 A trained method cannot run on a model that was not trained for it. This page says what each does to
 the visual tokens, which live method here is nearest to it (the idea alone, on the model as it is),
 and which recipe below writes its decisions to a file. Such a file opens in the page like a trace:
 put the picture in first, then give the file to "Open a trace file". A licence is that of the
-official code; empty = not looked up.
+official code, as its repository stated it when it was read; "none stated" = the repository has
+none.
 
 Written from `docs/trained.tsv` by `make docs`.
 """
@@ -91,7 +95,7 @@ own layer, and what lies beyond the model's last layer is left out with a note.
 
 
 def methods():
-    """Return the rows of the table; raise InputError for a what-if or a form that is unknown."""
+    """Return the rows of the table; raise InputError for one that is unknown or incomplete."""
     with TRAINED.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     for row in rows:
@@ -99,20 +103,40 @@ def methods():
             raise InputError(f"docs/trained.tsv names {row['here']!r}, which is not there.")
         if row["export"] not in EXPORTS:
             raise InputError(f"export must be one of {', '.join(EXPORTS)}, got {row['export']!r}.")
+        check_code(row)
     return rows
+
+
+def check_code(row):
+    """Raise InputError unless a row names a repository and its licence, or that none was found."""
+    if row["code"] == NOT_FOUND:
+        if row["licence"]:
+            raise InputError(f"{row['name']} has a licence in docs/trained.tsv but no repository.")
+    elif not re.fullmatch(r"[\w.-]+/[\w.-]+", row["code"]) or not row["licence"]:
+        raise InputError(
+            f"{row['name']} needs code as owner/name and a licence, or code = {NOT_FOUND!r}, in "
+            f"docs/trained.tsv; got {row['code']!r} and {row['licence']!r}."
+        )
+
+
+def without_code(rows):
+    """Return the sentence on the methods whose repository was not found; "" if there are none."""
+    names = [row["name"] for row in rows if row["code"] == NOT_FOUND]
+    return f"No official repository was found for {', '.join(names)}." if names else ""
 
 
 def cells(row):
     """Return the cells of one method."""
     page = "methods.md" if row["here"] in METHODS else "mitigation_methods.md"
     here = f"[`{row['here']}`]({page}#{row['here']})" if row["here"] else ""
-    code = f"[{row['code']}](https://github.com/{row['code']})" if row["code"] else ""
-    code = f"{code}, {row['licence']}" if row["licence"] else code
+    link = f"[{row['code']}](https://github.com/{row['code']}), {row['licence']}"
+    code = NOT_FOUND if row["code"] == NOT_FOUND else link
     return [row["name"], row["does"], here, EXPORTS[row["export"]], code]
 
 
 def page():
     """Return docs/trained.md."""
     heads = ["Method", "What it does to the visual tokens", "Nearest here", "Export", "Code"]
-    shown = table(heads, [cells(row) for row in methods()])
-    return "\n\n".join(part.strip() for part in (HEAD, shown, RECIPES)) + "\n"
+    rows = methods()
+    parts = (HEAD, table(heads, [cells(row) for row in rows]), without_code(rows), RECIPES)
+    return "\n\n".join(part.strip() for part in parts if part) + "\n"

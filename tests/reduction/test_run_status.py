@@ -80,6 +80,20 @@ def test_layers_placed_on_another_depth_make_the_run_differ(name):
         assert any("18" in why and str(entry.depths[0]) in why for why in found.why)
 
 
+@pytest.mark.parametrize("model", [("qwen2_5_vl", 16), ("qwen2_vl", 28), ("llava", 32)])
+def test_hawk_differs_only_on_another_model_than_its_head_weights_are_for(model):
+    """It was "run differs" on Qwen2.5-VL-7B too; Qwen2-VL-7B has 28 heads, but not these."""
+    assert status("hawk", facts=RunFacts(model=("qwen2_5_vl", 28))).word == AS_PUBLISHED
+    found = status("hawk", facts=RunFacts(model=model))
+    family, heads = model
+    assert found.word == RUN_DIFFERS
+    assert found.why == (
+        "its numbers are for Qwen2.5-VL-7B (qwen2_5_vl with 28 heads), "
+        f"this model is {family} with {heads} heads",
+    )
+    assert status("fastervlm", facts=RunFacts(model=model)).word == AS_PUBLISHED
+
+
 OWN_COUNT = [name for name in PUBLISHED if METHODS[name].own_count]
 
 

@@ -30,7 +30,7 @@ EQUAL = "HAWK's head weights are published for the 28 heads of Qwen2.5-VL-7B; he
     query_aware=True,
     positions="keep",
     several_images=True,
-    differs=("on other models than Qwen2.5-VL-7B all heads weigh the same",),
+    measured_on=("Qwen2.5-VL-7B", "qwen2_5_vl", 28),
 )
 def hawk(signals, keep: int, *, heads: Literal["auto", "equal"] = "auto") -> Reduction:
     """Keep the tokens whose first-layer keys fit the question's queries, in the heads that matter.

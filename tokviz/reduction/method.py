@@ -174,6 +174,8 @@ class Method:
     "Value of `variant` or `version` -> its published position policy, where that is another."
     depths: tuple[int, ...] = ()
     "Layers of the towers or language models whose layers it names; () = its rule fits any depth."
+    measured_on: tuple[str, str, int] | None = None
+    "Model that its fixed numbers are for: name, family, heads per layer; None = for any model."
     rest: str = ""
     "Name of the method that is the other part of the same publication."
     several_images: bool = False
@@ -321,19 +323,16 @@ def reduce(name: str, signals: Mapping[str, Any], keep: int | str, **options: An
             f"own signals, run vlm.answer(image, prompt, tokviz.plan({name!r}, keep=...))."
         )
     checked = Signals(signals)
-    if chosen.missing(set(checked)):
-        lacking = chosen.missing(set(checked))[0]
+    if missing := chosen.missing(set(checked)):
+        lacking = missing[0]
         raise MissingSignal(
             f"{chosen.title} needs the signal {lacking!r}, which was not given: "
             f"{SIGNALS[lacking].meaning if lacking in SIGNALS else 'an unknown signal'}"
         )
     if checked.n is None:
-        cropped = any("crop" in name for name in checked)
-        give = (
-            "crops, one (role, rows, cols, row0, col0) each"
-            if cropped
-            else ("grid, (rows, cols) of the tokens, or index, their numbers")
-        )
+        give = "grid, (rows, cols) of the tokens, or index, their numbers"
+        if any("crop" in name for name in checked):
+            give = "crops, one (role, rows, cols, row0, col0) each"
         raise InputError(
             f"the signals do not say how many tokens there are: {', '.join(checked) or 'none'} may "
             f"count [CLS] or padding. Give {give}."

@@ -79,6 +79,8 @@ class RunFacts:
     "Layers of the model's tower and language_model, by these names; none = as published."
     reached: int | None = None
     "The budget, where as many tokens are left as it allows and it is less than all."
+    model: tuple[str, int] | None = None
+    "Family of the model and heads in a layer of its language model; None = as published."
     why_merged: str | None = None
     "Why attention did not unmerge tokens, for a method that asks for it; empty where it did."
 
@@ -102,6 +104,7 @@ def run_status(
         *entry.differs,
         *settings(entry, options),
         *other_depth(entry, options, facts.layers),
+        *other_model(entry, facts.model),
         *around(entry, entry.published_positions(options), facts),
         *company(entry, facts.chain),
     ]
@@ -165,6 +168,15 @@ def other_depth(entry: Method, options: Mapping[str, Any], layers: Mapping[str, 
         return [f"its stages are spread over {here} layers, published: over {published}"]
     ours, theirs = (", ".join(map(str, stages)) for stages in both)
     return [f"it decides at layer {ours} of {here}, published: {theirs} of {published}"]
+
+
+def other_model(entry: Method, model: tuple[str, int] | None) -> list[str]:
+    """Return that a method's fixed numbers were measured on another model than this one."""
+    if entry.measured_on is None or model is None or model == entry.measured_on[1:]:
+        return []
+    name, *meant = entry.measured_on
+    theirs, ours = ("{} with {} heads".format(*each) for each in (meant, model))
+    return [f"its numbers are for {name} ({theirs}), this model is {ours}"]
 
 
 def around(entry: Method, published: str, facts: RunFacts) -> list[str]:

@@ -81,7 +81,8 @@ def status_text(entry: Any) -> str:
     status = declared_status(entry)
     if status is None:
         return ""
-    best = "at best: " if status.why or getattr(entry, "fallbacks", None) else ""
+    bound = getattr(entry, "fallbacks", None) or getattr(entry, "measured_on", None)
+    best = "at best: " if status.why or bound else ""
     reasons = f": {'; '.join(status.why)}" if status.why else ""
     return f"{best}{status.word}{reasons}"
 

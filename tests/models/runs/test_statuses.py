@@ -4,8 +4,17 @@ import json
 from dataclasses import replace
 
 import pytest
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLProcessor,
+)
 
 import tokviz
+from tests.models import tiny
 from tokviz.errors import TraceError
 from tokviz.reduction.run_status import AS_PUBLISHED, RUN_DIFFERS, STAND_IN
 from tokviz.trace import export, open_trace
@@ -85,6 +94,34 @@ def test_a_mitigations_own_settings_and_the_methods_beside_it_are_told(ask):
     ]
     found = ask("fastervlm", keep=16, mitigation="damro").model["status"][-1]
     assert found["why"] == ["it acted on what FasterVLM had left"]
+
+
+def with_28_heads(name):
+    """A tiny Qwen-VL whose language model has as many heads in a layer as the 7B model."""
+    text = {"hidden_size": 224, "num_attention_heads": 28, "num_key_value_heads": 4}
+    if name == "qwen2_vl":
+        vision = {"embed_dim": 32, "hidden_size": 224, "mlp_ratio": 2}
+        parts = (Qwen2VLForConditionalGeneration, Qwen2VLConfig, Qwen2VLProcessor)
+    else:
+        vision = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 224}
+        vision |= {"window_size": 32, "fullatt_block_indexes": [2]}
+        parts = (Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLConfig, Qwen2_5_VLProcessor)
+    return tokviz.load(tiny.qwen(*parts, text, vision, None))
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("qwen2_5_vl", AS_PUBLISHED), ("qwen2_vl", RUN_DIFFERS)]
+)
+def test_hawk_is_run_as_published_on_the_model_its_head_weights_are_for(cat, name, word):
+    """Its clause was fixed: "on other models than Qwen2.5-VL-7B", on that model too."""
+    plan = tokviz.plan("hawk", keep=4)
+    assert words(with_28_heads(name).answer(cat, "what is this?", plan, 1)) == {"HAWK": word}
+
+
+def test_hawk_on_another_number_of_heads_says_so(ask):
+    (found,) = ask("hawk", keep=16).model["status"]
+    assert found["word"] == RUN_DIFFERS
+    assert "this model is llava with " in found["why"][0]
 
 
 def test_position_ids_and_a_mitigation_are_told(ask):

@@ -329,6 +329,7 @@ class Run:
                 [*entered.records, *self.lane.stages.records()],
                 self.view.total_visual_tokens,
             ),
+            (self.loaded.info["family"], self.loaded.info["heads"]),
         )
 
     def mitigation_record(self) -> MitigationRecord | None:

@@ -30,6 +30,7 @@ def plan_statuses(
     why_merged: str | None = None,
     layers: Mapping[str, int] | None = None,
     reached: Mapping[str, int] | None = None,
+    model: tuple[str, int] | None = None,
 ) -> list[Status]:
     """Return one status for each published method of a plan that decided, and its mitigation's.
 
@@ -43,6 +44,7 @@ def plan_statuses(
         why_merged: why attention did not unmerge tokens, for the method that asks for it.
         layers: of the model's tower and language_model.
         reached: method -> its budget, where that is what is left.
+        model: family of the model and heads in a layer of its language model.
     """
     chain = [step.method for step in plan.steps if step.entry]
     found = []
@@ -58,6 +60,7 @@ def plan_statuses(
             member_positions,
             layers or {},
             (reached or {}).get(step.method),
+            model,
             why,
         )
         found.append(run_status(step.entry, step.options, supplied[step.method], facts))
