@@ -6,6 +6,7 @@ attempt goes to docs/families.jsonl, from which `make docs` writes docs/families
 Ends with an error where something neither ran nor said why in words.
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from scripts.family_page import ROWS, Attempt, read
 from tests.models.tiny import TINY, save
 from tests.models.tiny_tiles import TINY_KIN, TINY_TILES
 from tokviz.errors import TokvizError
+from tokviz.names import unknown
 from tokviz.testing.on_families import attempts
 
 
@@ -44,9 +46,16 @@ def try_all(families: list[str]) -> tuple[list[Attempt], list[str]]:
     return done, failed
 
 
-def main(families: list[str]) -> None:
+def main() -> None:
     """Try everything on all families, or again on those that are named."""
-    families = families or sorted(TINY | TINY_TILES | TINY_KIN)
+    parser = argparse.ArgumentParser(prog="python -m scripts.family_matrix", description=__doc__)
+    every = sorted(TINY | TINY_TILES | TINY_KIN)
+    parser.add_argument(
+        "family", nargs="*", help=f"these again; default: all of {', '.join(every)}"
+    )
+    families = parser.parse_args().family or every
+    if strange := [name for name in families if name not in every]:
+        parser.error(unknown("family", strange[0], every))
     done, failed = try_all(families)
     print("\n".join(failed) or f"{len(done)} attempts, each ran or said why not")
     rows = sorted(
@@ -59,4 +68,4 @@ def main(families: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
