@@ -50,9 +50,7 @@ def main() -> None:
     """Try everything on all families, or again on those that are named."""
     parser = argparse.ArgumentParser(prog="python -m scripts.family_matrix", description=__doc__)
     every = sorted(TINY | TINY_TILES | TINY_KIN)
-    parser.add_argument(
-        "family", nargs="*", help=f"these again; default: all of {', '.join(every)}"
-    )
+    parser.add_argument("family", nargs="*", help=f"these again; default: {' '.join(every)}")
     families = parser.parse_args().family or every
     if strange := [name for name in families if name not in every]:
         parser.error(unknown("family", strange[0], every))
