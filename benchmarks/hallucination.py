@@ -88,7 +88,7 @@ def pope_lines(vlm: Any, count: int, budgets: Sequence[int]) -> Iterator[str]:
                 f"{100 * getattr(whole, name):.1f} ({interval([getattr(d, name) for d in draws])})"
                 for name in ("accuracy", "precision", "recall", "f1", "yes_ratio")
             ]
-            yield f"| {split} | {left(keep)} | {policy(keep == budgets[0])} | {' | '.join(cells)} |"
+            yield f"| {split} | {left(keep)} | {policy(keep, budgets)} | {' | '.join(cells)} |"
 
 
 def chair_lines(vlm: Any, views: Sequence[Scene], budgets: Sequence[int]) -> Iterator[str]:
@@ -105,7 +105,7 @@ def chair_lines(vlm: Any, views: Sequence[Scene], budgets: Sequence[int]) -> Ite
             lambda s: s.chair_i, lambda s: s.chair_s, lambda s: s.recall,
         )  # fmt: skip
         cells = [f"{100 * of(whole):.1f} ({interval([of(d) for d in draws])})" for of in shares]
-        kept = f"{left(keep)} | {policy(keep == budgets[0])}"
+        kept = f"{left(keep)} | {policy(keep, budgets)}"
         yield f"| {kept} | {whole.mentions} | {' | '.join(cells)} |"
 
 
@@ -114,9 +114,11 @@ def left(keep: int) -> str:
     return str(keep) if keep else "no picture"
 
 
-def policy(whole: bool) -> str:
+def policy(keep: int, budgets: Sequence[int]) -> str:
     """Return which position ids the visual tokens had: their own, or as FasterVLM leaves them."""
-    return POLICIES["keep" if whole else tokviz.METHODS[METHOD].positions]
+    if keep == BLIND:
+        return "–"
+    return POLICIES["keep" if keep == budgets[0] else tokviz.METHODS[METHOD].positions]
 
 
 def added(scores: Sequence[ChairScores]) -> ChairScores:
