@@ -88,7 +88,7 @@ def test_the_saved_files_hold_what_is_shown(watched, url, tmp_path):
     path = tmp_path / "run.html"
     path.write_bytes(saved(page, "Web page"))
     page.get_by_role("button", name="Python", exact=True).click()
-    expect(page.locator(".tv-code")).to_contain_text("trace = vlm.answer('square.png'")
+    expect(page.locator(".tv-code")).to_contain_text("shown = 'square.png'")
     opened = page.context.new_page()
     troubles = []
     opened.on("console", lambda m: troubles.append(m.text))
