@@ -1,6 +1,7 @@
 """python -m benchmarks [--write] [--model M] [--only engine|page]: measure, print one table."""
 
 import argparse
+import sys
 from collections.abc import Iterator
 
 from benchmarks import engine, page, table
@@ -10,11 +11,12 @@ NOTE = "One run; ways of answering took turns, the median of the rounds counts."
 
 
 def measured(model: str, only: str | None) -> Iterator[Row]:
-    """Yield the rows of the engine, then those of the page."""
-    if only != "page":
-        yield from engine.rows(model)
-    if only != "engine":
-        yield from page.rows()
+    """Yield the rows of the engine, then those of the page; each is printed once it is measured."""
+    parts = [part for part in ("engine", "page") if only in (None, part)]
+    for part in parts:
+        for row in engine.rows(model) if part == "engine" else page.rows():
+            print(f"{row.what}: {row.value}", file=sys.stderr, flush=True)
+            yield row
 
 
 def main() -> None:

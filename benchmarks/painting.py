@@ -27,6 +27,10 @@ AT_REST = """() => {
   T.paintsBefore = T.paints;
   return still && document.querySelector(".tv-explorer [data-part=canvas]");
 }"""
+IN_SIGHT = """(node) => {
+  node.closest("details")?.setAttribute("open", "");
+  node.scrollIntoView({ block: "center" });
+}"""
 WATCH = """() => {
   if (window.__moves) return;
   const T = window.__tokviz, after = new MessageChannel();
@@ -108,7 +112,7 @@ def drag(
 def place(page: Page, part: str) -> dict[str, float]:
     """Return where a part of the explorer is on the screen."""
     found = page.locator(f".tv-explorer [data-part={part}]").first
-    found.evaluate("(node) => node.scrollIntoView({ block: 'center' })")
+    found.evaluate(IN_SIGHT)
     box = found.bounding_box()
     if box is None:
         raise SystemExit(f"the explorer has no {part} on the screen")
@@ -127,7 +131,7 @@ def show_grid(page: Page, side: int) -> None:
     with TemporaryDirectory() as home:
         path = Path(home) / "grid.safetensors"
         grid_trace(side).save(path)
-        page.locator("#tv-ask > input[type=file]").set_input_files(path)
+        page.locator("#tv-ask > input[accept*=safetensors]").set_input_files(path)
         shown = f"() => window.__tokviz.explorers[0].scene.n === {side * side}"
         page.wait_for_function(shown, timeout=60_000)
 
