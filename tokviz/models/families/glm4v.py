@@ -1,7 +1,7 @@
 """GLM-4.1V: Qwen2-VL's grids and positions; a convolution joins the patches of a visual token.
 
-Films are given frame by frame, as pictures: this family writes a film's visual tokens with the
-placeholder of pictures, each pair of frames with its time behind it, which is not built here.
+A film is given frame by frame, as pictures. The published model reads films in another way: each
+pair of frames becomes one grid, with its time as text behind it. tokviz does not build that prompt.
 """
 
 from __future__ import annotations
