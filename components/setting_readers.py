@@ -131,6 +131,7 @@ READERS: dict[str, Callable[[str, str], Any]] = {
     "TOKVIZ_MAX_VISUAL_TOKENS": whole_number(0, 10**6),
     "TOKVIZ_QUEUE": whole_number(1, 10_000),
     "TOKVIZ_RUNS_MB": whole_number(1, 1_000_000),
+    "TOKVIZ_HEADS_MB": whole_number(0, 1_000_000),
     "TOKVIZ_UPLOAD_MB": whole_number(1, 20),
     "TOKVIZ_UPLOADS_MB": whole_number(50, 1_000_000),
     "TOKVIZ_MAX_SECONDS": whole_number(1, 86_400),

@@ -84,6 +84,13 @@ TABLE = (
         "memory for the runs that are remembered, of all visitors together; the oldest go first",
     ),
     Setting(
+        "TOKVIZ_HEADS_MB",
+        "heads_mb",
+        "`80` where only this machine reaches the page, else `2`",
+        "attention of single heads that one answer keeps; a longer answer has head means only "
+        "(64 words of LLaVA-1.5-7B take 76)",
+    ),
+    Setting(
         "TOKVIZ_UPLOAD_MB",
         "upload_mb",
         "`20`",

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tokviz.capture import HEADS_MB
+
 from .setting_readers import READERS, SettingError
 from .setting_table import TABLE
 
@@ -31,6 +33,8 @@ HOSTED = (
 ALL = "docs/server.md lists all settings."
 PERSONAL_SHARE_HOURS = 168
 """For how long links are kept where only this machine reaches the page, unless it is set."""
+PUBLIC_HEADS_MB = 2
+"""Megabytes of single heads that an answer keeps on a server for others, unless it is set."""
 LOAD_OPTIONS = ("device", "dtype", "bits", "device_map", "max_visual_tokens")
 
 
@@ -47,6 +51,8 @@ class Settings:
     "Room for the uploads of all visitors together; the oldest go first."
     runs_mb: int = 512
     "Memory for the runs of all visitors together; the oldest are forgotten first."
+    heads_mb: int | None = None
+    "Megabytes of single heads that one answer keeps; None = see `single_heads_mb`."
     max_seconds: int = 300
     "A run is stopped after so many seconds; what is there is its answer."
     requests_per_minute: int = 600
@@ -72,6 +78,13 @@ class Settings:
     "Links to visitors' own runs are kept so long; 0 = there are none; None = see `link_hours`."
     personal: bool = False
     "For one person at this machine, who may choose any model."
+
+    @property
+    def single_heads_mb(self) -> int:
+        """Megabytes of single heads that one answer keeps: little on servers for others."""
+        if self.heads_mb is not None:
+            return self.heads_mb
+        return HEADS_MB if self.personal else PUBLIC_HEADS_MB
 
     @property
     def link_hours(self) -> int:

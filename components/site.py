@@ -1,6 +1,7 @@
 """The state that the whole server shares: one `Site`, which every handler gets."""
 
 import os
+import re
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -49,3 +50,14 @@ class Site:
         if not isinstance(name, str):
             return None
         return self.runs.get(name) or self.stored.run(name)
+
+    def lane(self, name: object) -> tuple[KeptRun, int] | None:
+        """Return the run and lane of "<run>:<lane>", as a browser sends it; None = not kept.
+
+        Names of runs cannot be guessed, so whoever sends one may have what belongs to it.
+        """
+        found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", str(name)[:80])
+        run = self.run(found[1]) if found else None
+        if found is None or run is None or int(found[2]) not in run.traces:
+            return None
+        return run, int(found[2])

@@ -6,14 +6,15 @@ Attention rows: `models/decoder/attention_rows.py`; states of the prompt:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tokviz.errors import InputError
 from tokviz.keywords import tells_fields
 
-HEADS_LIMIT_BYTES = 2 * 2**20
-"Rows of single heads are stored only if they fit into this; means over heads always are."
+HEADS_MB = 80
+"Default room for single heads: 64 words of LLaVA-1.5-7B take 76 MB."
 LENS_WORDS = 5
 "Default number of words of the logit lens."
 COSTLY = {
@@ -52,11 +53,23 @@ class Capture:
     "Attention between the blocks of the prompt: the softmax of every row, only as sums."
     states: bool = False
     "Mean states of image and text and the rank of the visual states at each layer's input."
+    heads_mb: float = HEADS_MB
+    """Megabytes of single heads that a trace may hold: once of the language model, once of the
+    vision tower. A longer answer has none; means over heads are always recorded."""
     controls: bool = False
     "The answer scored again with control images: four more forwards after the answer."
     tower_layers: bool = False
     """Received attention in every tower layer: it needs every row of every map, and costs several
     answers on a large picture."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.heads_mb < math.inf:  # NaN is not >= 0 either
+            raise InputError(f"heads_mb must be a number from 0, got {self.heads_mb}.")
+
+    @property
+    def heads_bytes(self) -> int:
+        """Bytes of single heads that a trace may hold."""
+        return int(self.heads_mb * 2**20)
 
     @classmethod
     def nothing(cls) -> Capture:

@@ -70,6 +70,7 @@ def stream(
                         prompt,
                         [all_plans[i] for i in lanes],
                         request.limit,
+                        capture=models.capture,
                         stop=flag,
                     )
                 )
@@ -105,6 +106,8 @@ def stream_in_turn(
 ) -> Generator[list[LaneView]]:
     """Run lanes one after the other; None is the full answer."""
     vlm = models.get(request.model)
-    lanes = vlm.in_turn(given(image), request.prompt, plans, request.limit, capture, flag)
+    lanes = vlm.in_turn(
+        given(image), request.prompt, plans, request.limit, capture or models.capture, flag
+    )
     with closing(lanes):
         yield from lanes

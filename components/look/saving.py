@@ -6,7 +6,6 @@ second of one core, so one is made at a time.
 
 import base64
 import json
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,9 +23,10 @@ from ..answering.links import read_view
 from ..answering.widget_values import charts, explorer
 from ..figures.making import saver
 from ..runs.pictures import SOURCES
-from ..runs.runs import FULL, GONE, KeptRun
+from ..runs.runs import GONE, KeptRun
 from ..share.sharing import server_functions as sharing_functions
 from ..site import Site
+from .layer_rows import layer_reader
 
 BAD = "This file cannot be made: the page asked for something unknown."
 ANIMATION_LOCK = threading.Lock()
@@ -121,14 +121,12 @@ def server_functions(site: Site) -> list[Callable[[Any], dict[str, str]]]:
         """
         if not isinstance(asked, Mapping) or asked.get("kind") not in tuple(FILES):
             return {"error": BAD}
-        found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", str(asked.get("id"))[:80])
-        run = site.run(found[1]) if found else None
-        lane = int(found[2]) if found else FULL
-        if run is None or lane not in run.traces:
+        found = site.lane(asked.get("id"))
+        if found is None:
             return {"error": GONE}
-        return made_file(str(asked["kind"]), WantedFile(run, lane, sent_view(asked.get("view"))))
+        return made_file(str(asked["kind"]), WantedFile(*found, sent_view(asked.get("view"))))
 
-    return [save_file, saver(site), *sharing_functions(site)]
+    return [save_file, layer_reader(site), saver(site), *sharing_functions(site)]
 
 
 def sent_view(sent: Any) -> dict[str, Any]:

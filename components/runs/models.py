@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import tokviz
+from tokviz.capture import Capture
 from tokviz.errors import InputError, ModelError, Stopped
 from tokviz.models.checkpoints.download import STOPPED
 from tokviz.models.checkpoints.placement import Placement, choose_placement
@@ -95,6 +96,7 @@ class Models:
         load: Callable[[str], Any] | None = None,
         options: Mapping[str, Any] | None = None,
         personal: bool = False,
+        capture: Capture | None = None,
     ) -> None:
         """Say what is offered.
 
@@ -104,8 +106,10 @@ class Models:
             options: further arguments of `tokviz.load`, such as device.
             personal: the page is for one person at this machine, who may choose any model of the
                 Hub or a folder, and is told why one cannot be loaded.
+            capture: what the answers of the page record.
         """
         self.personal = personal
+        self.capture = capture or Capture()
         self._places = offered([*places, *smallest_first()] if personal else places)
         self._given = load
         self.options = dict(options or {})

@@ -12,6 +12,8 @@ from typing import Any
 
 import gradio as gr
 
+from tokviz.capture import Capture
+
 from ..ask.opening import draw_all
 from ..endpoints.mcp_tools import answer_tool_calls
 from ..error_text import QuietFormatter
@@ -57,7 +59,12 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
 def site_and_page(settings: Settings, load_options: Mapping[str, Any]) -> tuple[Site, gr.Blocks]:
     """Return a site and its page, not launched."""
     stored = StoredExamples(more=settings.examples)
-    models = Models(settings.models, options=load_options, personal=settings.personal)
+    models = Models(
+        settings.models,
+        options=load_options,
+        personal=settings.personal,
+        capture=Capture(heads_mb=settings.single_heads_mb),
+    )
     site = Site(settings, stored, models)
     return site, queued(build(site, (CLEANUP_INTERVAL_S, MAX_AGE_S)), settings.queue)
 

@@ -106,6 +106,7 @@ def calls(site, run, made):
     maps = {f.__name__: f for f in maps_functions(site)}
     cell, _ = board_functions(site)
     yield viewer["save_file"], {**lane, "kind": "code", "view": view}
+    yield viewer["read_layer"], {**lane, "map": "attention", "layer": 1, "heads": True}
     yield viewer["share_run"], {**lane, "view": view}
     yield viewer["unshare"], {"name": "a" * 32, "key": "b" * 32}
     for more in (

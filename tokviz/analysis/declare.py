@@ -69,11 +69,11 @@ GROUPS = (
 
 SWITCHES: dict[str, str] = {
     "attention": "Capture(attention=True)",
-    "attention_heads": "Capture(attention=True), as long as the single heads fit the size limit",
+    "attention_heads": "Capture(attention=True), as long as the single heads fit its heads_mb",
     "mass": "Capture(attention=True)",
     "cls_attention": "Capture(tower=True) and a tower with a [CLS] token",
     "cls_attention_heads": "Capture(tower=True) and a tower with a [CLS] token, as long as the "
-    "single heads fit the size limit",
+    "single heads fit its heads_mb",
     "received_attention": "Capture(tower=True)",
     "received_layers": "Capture(tower=True)",
     "feature_norm": "Capture(tower=True)",

@@ -21,11 +21,12 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     whole_words      per word {text, content}; content: it is neither a function word nor a sign
     finish           why the answer ended, a key of `tokviz.trace.stages.FINISHES`; "" = not known
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
-    heads            f2 or u1 [t, l, h, n], the same for single heads
+    heads            f2 or u1 [t, l, h, n], the same for single heads; null where they are too many,
+                     a page then asks its server for one layer; head_count is h, 0 = not recorded
     share            f2 [t, l], attention on all visual tokens together
     before           f2 [t, l], attention on the prompt before the image, or null
     tower            f2 [u, n], attention of [CLS] to each patch, or what each patch receives
-    tower_heads      f2 [u, g, n] or null; tower_kind is "cls" or "received"
+    tower_heads      f2 [u, g, n] or null; tower_head_count is g; tower_kind is "cls" or "received"
     tower_layers     the layers that the rows of `tower` are; null = all of them
     tam              f2 [t, n], Token Activation Map of each answer token
     phi              f2 [l, n], sink statistic; sinks u1 [l, n], 1 = attention sink in that layer

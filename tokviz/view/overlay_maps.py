@@ -29,22 +29,23 @@ def attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = dict.fromkeys(
         ("attention", "attention_layers", "heads", "share", "before")
     )
+    fields["head_count"] = 0
     if "attention" not in trace or not trace.t:
         missing["attention"] = NO_ATTENTION
         return fields
     layers = fitting_layers(trace["attention"].shape, ROOM)
     if len(layers) == trace["attention"].shape[1]:
         fields["attention"] = pack_map(trace["attention"], ROOM)
-    elif len(layers):
-        fields["attention"] = pack_map(trace["attention"][:, layers], ROOM)
-        fields["attention_layers"] = layers.tolist()
     else:
-        missing["attention"] = "This run's attention maps are too large for the browser."
+        some = trace["attention"][:, layers]
+        fields["attention"] = pack_map(some, max(ROOM, some.size))
+        fields["attention_layers"] = layers.tolist()
     fields["share"] = pack(image_share(trace), "f2")
     if "mass" in trace:
         fields["before"] = pack(share_before(trace), "f2")
     if "attention_heads" in trace:
         fields["heads"] = pack_map(trace["attention_heads"], ROOM)
+        fields["head_count"] = trace["attention_heads"].shape[2]
     if fields["heads"] is None:
         missing["heads"] = "Single heads were not recorded, or are too large for the browser."
     return fields
@@ -53,14 +54,15 @@ def attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
 def fitting_layers(shape: Sequence[int], room: int) -> np.ndarray:
     """Return the layers of a map [t, l, n] that fit into `room` bytes, evenly spaced, ascending.
 
-    With one byte per number. The second to last layer, with which a view opens, is always included.
+    With one byte per number. The second to last layer, with which a view opens, is always included,
+    even if it does not fit.
     """
     words, count, tokens = shape
     fit = min(room // max(words * tokens, 1), count)
-    if fit in (0, count):
+    if fit == count:
         return np.arange(fit)
     first = max(count - 2, 0)
-    return np.unique(np.linspace(first, 0, fit).round().astype(int))
+    return np.unique(np.linspace(first, 0, max(fit, 1)).round().astype(int))
 
 
 def mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
@@ -90,11 +92,12 @@ def share_before(trace: Trace) -> np.ndarray:
 def tower_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     """Return the vision tower's attention maps; `missing` gets the reasons of null ones."""
     fields: dict[str, Any] = {"tower": None, "tower_heads": None, "tower_kind": "cls"}
-    fields["tower_layers"] = None
+    fields |= {"tower_layers": None, "tower_head_count": 0}
     if "cls_attention" in trace:
         fields["tower"] = pack_map(trace["cls_attention"], ROOM)
         if "cls_attention_heads" in trace:
             fields["tower_heads"] = pack_map(trace["cls_attention_heads"], ROOM)
+            fields["tower_head_count"] = trace["cls_attention_heads"].shape[1]
     elif "received_attention" in trace:
         fields["tower"] = pack_map(trace["received_attention"], ROOM)
         fields["tower_kind"] = "received"

@@ -21,7 +21,7 @@ from tokviz.view.overlay import overlay_payload
 from tokviz.view.script import linked
 
 MAX_BYTES = 5 * 2**20
-SPARE = (("heads", "tower_heads"), ("tam", "phi"))
+SPARE = (("heads", "tower_heads"), ("tam", "phi"), ("attention",))
 """Fields that are left out if a page would be too large, in this order."""
 LOOK = (
     "body { margin: 0; padding: 18px clamp(10px, 2vw, 40px); background: var(--tv-card); } "

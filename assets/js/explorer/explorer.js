@@ -20,6 +20,9 @@ const keepPictures = (payload, before) => {
     if (image.src === undefined) image.src = before?.images[i]?.src ?? null;
 };
 
+/** How long a view rests before numbers are asked for. */
+const ASKING_PAUSE_MS = 120;
+
 export class Explorer {
   constructor(root, { server = {}, trigger = () => {} } = {}) {
     this.root = root;
@@ -48,6 +51,8 @@ export class Explorer {
     this.newest = null;
     /** When the change was made that the next frame draws; 0 = none. */
     this.changedAt = 0;
+    /** Whether the reader has asked for every head of a layer, where they are sent on demand. */
+    this.wantsHeads = false;
     /** The layer that other parts of the page were told of last. */
     this.announcedLayer = -1;
     this.panel = new ExplorerPanel(this);
@@ -112,9 +117,26 @@ export class Explorer {
     this.look = null;
     this.panel.refresh();
     this.paintSoon();
+    this.askSoon();
     if (this.announcedLayer === this.view.layer) return;
     this.announcedLayer = this.view.layer;
     document.dispatchEvent(new CustomEvent("tv-layer"));
+  }
+
+  /**
+   * Ask the server for what the view needs and was not sent, once the view rests: a slider passes
+   * through many layers.
+   */
+  askSoon() {
+    clearTimeout(this.asking);
+    const { scene } = this;
+    if (!this.server.read_layer || !scene?.payload.savable) return;
+    if (!scene.late.missing(this.view, this.wantsHeads).length) return;
+    this.asking = setTimeout(async () => {
+      for (const need of scene.late.missing(this.view, this.wantsHeads))
+        await scene.late.ask(this.server, need);
+      if (this.scene === scene) this.update();
+    }, ASKING_PAUSE_MS);
   }
 
   /** Only the pointer moved. */

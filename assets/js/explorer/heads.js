@@ -24,7 +24,16 @@ export class HeadGallery {
       "aria-label": t("Heads of this layer"),
     });
     this.note = el("p", { class: "tv-small" });
-    fill(owner.parts.gallery, this.title, this.grid, this.note);
+    this.offer = el("button", {
+      type: "button",
+      class: "tv-tool",
+      hidden: true,
+      onclick: () => {
+        owner.wantsHeads = true;
+        owner.update();
+      },
+    });
+    fill(owner.parts.gallery, this.title, this.offer, this.grid, this.note);
     this.tiles = [];
     // Which token each pixel of a small map shows, and for which arrangement that is.
     this.spotKey = "";
@@ -42,9 +51,12 @@ export class HeadGallery {
     const { owner } = this;
     const { scene, view } = owner;
     const maps = scene?.n && owner.painter.cells ? scene.headMaps(view) : null;
-    owner.parts.gallery.style.visibility = maps ? "" : "hidden";
-    if (!maps) return;
-    const map = scene.map(view.map);
+    const map = scene?.map(view.map);
+    const isLate = Boolean(map?.has) && !scene.late.hasHeads(view.map, view.layer);
+    owner.parts.gallery.style.visibility = maps || isLate ? "" : "hidden";
+    this.grid.hidden = this.note.hidden = !maps;
+    this.offer.hidden = !isLate;
+    if (!maps && !isLate) return;
     const { layer } = view;
     writeText(
       this.title,
@@ -52,6 +64,7 @@ export class HeadGallery {
         ? t("Heads of vision tower layer {layer}", { layer })
         : t("Heads of layer {layer}", { layer }),
     );
+    if (isLate) return this.describeOffer(map);
     const order = view.map === "attention" ? t("Most attention on the image") : t("Highest sum");
     const high = formatNumber(maps.range.high);
     writeText(this.note, t("{order} first. One colour scale: 0 to {high}.", { order, high }));
@@ -59,6 +72,17 @@ export class HeadGallery {
     const spots = this.spots();
     for (const [place, head] of maps.heads.entries())
       this.tile(this.tiles[place], head, maps.range.high, spots);
+  }
+
+  /** The heads of this layer were too many to be sent: they come when they are asked for. */
+  describeOffer(map) {
+    const { view, scene, wantsHeads } = this.owner;
+    const trouble = scene.late.trouble(view);
+    this.offer.disabled = wantsHeads;
+    writeText(
+      this.offer,
+      trouble || (wantsHeads ? t("Loading …") : t("Show all {heads} heads", { heads: map.heads })),
+    );
   }
 
   build(count) {

@@ -196,7 +196,7 @@ export class ImageStrip {
     const { owner } = this;
     const { scene, view } = owner;
     if (this.root.hidden || !this.details.open || !scene.attention) return;
-    const key = `${owner.scene.payload.id} ${scene.n} ${scene.words.length} ${view.layer} ${view.head}`;
+    const key = `${owner.scene.payload.id} ${scene.n} ${scene.words.length} ${view.layer} ${view.head} ${scene.late.arrived}`;
     if (this.chartKey === key) return;
     this.chartKey = key;
     const chosen = scene.words.map((_, i) => i).filter((i) => !scene.words[i].special);

@@ -53,14 +53,15 @@ export class Scene extends ViewNumbers {
   scaleRange(values, view) {
     const map = this.map(view.map);
     if (view.common && map.layers > 1) return this.rangeOfAllLayers(view, map.layers);
-    const isOneHead = view.head >= 0 && view.head < map.heads;
+    const isOneHead = view.head < map.heads && this.showsHead(view);
     const heads = isOneHead ? this.headMaps(view) : null;
     return heads ? heads.range : this.range(values, view);
   }
 
   rangeOfAllLayers(view, layers) {
     const words = view.map === "attention" ? this.chosen(view) : "";
-    return this.once(`range ${view.map} ${view.head} ${view.sinks} ${words}`, () => {
+    const { arrived } = this.late;
+    return this.once(`range ${view.map} ${view.head} ${view.sinks} ${words} ${arrived}`, () => {
       const highs = Array.from({ length: layers }, (_, layer) => {
         const other = { ...view, layer };
         return this.range(this.values(other), other).high;
@@ -72,7 +73,7 @@ export class Scene extends ViewNumbers {
   /** Every head of the view's layer: its numbers [n], their sum, and one range for all of them. */
   headMaps(view) {
     const map = this.map(view.map);
-    if (!map?.heads || !map.has) return null;
+    if (!map?.heads || !map.has || !this.late.hasHeads(view.map, view.layer)) return null;
     const words = view.map === "attention" ? this.chosen(view) : "";
     const key = `${view.map} ${view.layer} ${view.sinks} ${words}`;
     if (this.headKey === key) return this.lastHeadMaps;

@@ -82,13 +82,18 @@ export const leadSentence = ({ scene, view, look }) => {
         })
       : "";
     const drawn = scene.drawnLayer(view.layer);
-    const near =
+    const near = [
       drawn === view.layer
         ? ""
         : t(
             " The picture shows layer {layer}: for an answer this long, only some layers are sent.",
             { layer: drawn },
-          );
+          ),
+      view.head >= 0 && !scene.showsHead(view)
+        ? t(" The picture shows the mean of all heads until the head's numbers are here.")
+        : "",
+      scene.late.trouble(view) && ` ${scene.late.trouble(view)}`,
+    ].join("");
     return (
       t(
         "Bright patches are where the model looked while it wrote {words} (layer {layer}, {head}{part}).",

@@ -2,6 +2,7 @@
 
 /** @import { MapEntry, Numbers, Payload, View } from "../base/types.js" */
 
+import { LateRows } from "./late_rows.js";
 import { mapMenu } from "./map_menu.js";
 import { RunArrays } from "./run_arrays.js";
 
@@ -15,8 +16,13 @@ export class ViewNumbers extends RunArrays {
      */
     this.sentLayers = payload.attention_layers || null;
     this.layers = this.countLayers();
-    this.headCount = this.heads ? this.heads.shape[2] : 0;
-    this.towerHeadCount = this.tower_heads ? this.tower_heads.shape[1] : 0;
+    /** Heads that can be shown: those that were sent, or that the server still has. */
+    const kept = (count) => (payload.savable ? count || 0 : 0);
+    this.headCount = this.heads ? this.heads.shape[2] : kept(payload.head_count);
+    this.towerHeadCount = this.tower_heads
+      ? this.tower_heads.shape[1]
+      : kept(payload.tower_head_count);
+    this.late = new LateRows(this);
     /** Share of attention on the image per layer, mean over all words, [l]. */
     this.meanShare = this.shares(null);
     /** @type {MapEntry[]} */
@@ -77,7 +83,7 @@ export class ViewNumbers extends RunArrays {
    * them up again.
    */
   shown(view) {
-    const key = `${view.map} ${view.layer} ${view.head} ${this.chosen(view)} ${this.hasChosenWords(view)}`;
+    const key = `${view.map} ${view.layer} ${view.head} ${this.chosen(view)} ${this.hasChosenWords(view)} ${this.late.arrived}`;
     if (this.shownKey !== key)
       Object.assign(this, { shownKey: key, shownValues: this.values(view) });
     return this.shownValues;
@@ -103,7 +109,9 @@ export class ViewNumbers extends RunArrays {
   /** One row [n] of the vision tower's attention, of a head or (-1) of their mean. */
   towerRow(layer, wanted) {
     const { n } = this;
-    const head = wanted < this.towerHeadCount ? wanted : -1;
+    const late = wanted >= 0 ? this.late.towerHead(layer, wanted) : null;
+    if (late) return late.slice();
+    const head = this.tower_heads && wanted < this.towerHeadCount ? wanted : -1;
     // tower [u, n]: `layer` rows lie before ours.
     if (head < 0) return this.tower.values.slice(layer * n, (layer + 1) * n);
     // tower_heads [u, g, n]: layer · g + head rows lie before ours.
@@ -113,21 +121,33 @@ export class ViewNumbers extends RunArrays {
 
   /** The layer that is drawn for a layer: itself, or the nearest layer that was sent. */
   drawnLayer(layer) {
-    if (!this.sentLayers) return layer;
+    if (!this.sentLayers || this.late.hasMean(layer)) return layer;
     return this.sentLayers.reduce((best, one) =>
       Math.abs(one - layer) < Math.abs(best - layer) ? one : best,
     );
   }
 
-  /** Where the row [n] of a word in a layer begins in attention [t, sent layers, n]. */
-  attentionStart(word, layer) {
+  /** The row [n] of a word in a layer, mean over heads. @returns {Numbers} */
+  attentionRow(word, layer) {
+    const late = this.late.mean(word, layer);
+    if (late) return late;
     const place = this.sentLayers ? this.sentLayers.indexOf(this.drawnLayer(layer)) : layer;
-    return (word * this.attention.shape[1] + place) * this.n;
+    // attention [t, sent layers, n]
+    const start = (word * this.attention.shape[1] + place) * this.n;
+    return this.attention.values.subarray(start, start + this.n);
   }
 
-  /** Where the row [n] of a word in a layer and head begins in heads [t, l, h, n]. */
-  headStart(word, layer, head) {
-    return ((word * this.layers + layer) * this.headCount + head) * this.n;
+  /** The row [n] of a word in a layer and head; null where it was not sent. @returns {Numbers | null} */
+  headRow(word, layer, head) {
+    if (!this.heads) return this.late.head(word, layer, head);
+    // heads [t, l, h, n]
+    const start = ((word * this.layers + layer) * this.headCount + head) * this.n;
+    return this.heads.values.subarray(start, start + this.n);
+  }
+
+  /** Whether a view's numbers are those of its head: not so while the head's rows are on their way. */
+  showsHead(view) {
+    return view.head >= 0 && this.late.hasHeads(view.map, view.layer);
   }
 
   /** Add up the rows [n] of the chosen words in tam [t, n], attention [t, l, n] or heads. */
@@ -135,16 +155,16 @@ export class ViewNumbers extends RunArrays {
     const { n } = this;
     const words = this.chosen(view);
     const weight = this.hasChosenWords(view) ? 1 : 1 / Math.max(words.length, 1);
-    const head = view.head < this.headCount ? view.head : -1;
+    const head = view.head < this.headCount && this.showsHead(view) ? view.head : -1;
     const sum = new Float32Array(n);
     for (const word of words) {
-      const [source, start] =
+      const row =
         view.map === "tam"
-          ? [this.tam, word * n]
+          ? this.tam.values.subarray(word * n, (word + 1) * n)
           : head < 0
-            ? [this.attention, this.attentionStart(word, layer)]
-            : [this.heads, this.headStart(word, layer, head)];
-      for (let i = 0; i < n; i++) sum[i] += weight * source.values[start + i];
+            ? this.attentionRow(word, layer)
+            : this.headRow(word, layer, head);
+      for (let i = 0; i < n; i++) sum[i] += weight * row[i];
     }
     return sum;
   }
@@ -154,10 +174,11 @@ export class ViewNumbers extends RunArrays {
     const map = view.map === "tam" ? "tam" : "attention";
     if (!this.map(map).has) return null;
     const layer = Math.min(view.layer, Math.max(this.layers - 1, 0));
-    return this.words.map((_, word) => {
-      const start = map === "tam" ? word * this.n : this.attentionStart(word, layer);
-      return this[map].values[start + token];
-    });
+    return this.words.map((_, word) =>
+      map === "tam"
+        ? this.tam.values[word * this.n + token]
+        : this.attentionRow(word, layer)[token],
+    );
   }
 
   /**
@@ -177,7 +198,7 @@ export class ViewNumbers extends RunArrays {
   /** Per layer, the share of the image's attention that falls on sinks, [l]. */
   sinkShares(view) {
     if (!this.sinks || !this.attention || !this.anySink) return null;
-    return this.once(`sink shares ${this.chosen(view)}`, () =>
+    return this.once(`sink shares ${this.chosen(view)} ${this.late.arrived}`, () =>
       Array.from({ length: this.layers }, (_, layer) => {
         const values = this.values({ ...view, map: "attention", layer, head: -1 });
         let total = 0;

@@ -29,6 +29,7 @@ WRONG = {
     "TOKVIZ_MAX_VISUAL_TOKENS": ["-1", "many", "1.5", "2000000", "٣"],
     "TOKVIZ_QUEUE": ["0", "many"],
     "TOKVIZ_RUNS_MB": ["0"],
+    "TOKVIZ_HEADS_MB": ["-1", "some"],
     "TOKVIZ_UPLOAD_MB": ["21"],
     "TOKVIZ_UPLOADS_MB": ["49"],
     "TOKVIZ_MAX_SECONDS": ["0"],

@@ -10,7 +10,6 @@ import tokviz
 from tokviz.analysis.attention_rank import effective_rank
 from tokviz.analysis.block_flow import block_mass
 from tokviz.capture import COSTLY, Capture
-from tokviz.models.runs import run as run_module
 from tokviz.models.runs.run import Run
 from tokviz.trace.schema import SCHEMA
 
@@ -71,10 +70,10 @@ def test_single_heads_are_let_go_once_they_are_too_many_to_be_stored(vlm, cat, m
     monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", None)
     full = vlm.answer(cat, PROMPT, max_new_tokens=4)
     token = full["attention_heads"][0].nbytes
-    monkeypatch.setattr(run_module, "HEADS_LIMIT_BYTES", 2 * token)
+    two = Capture(heads_mb=2 * token / 2**20)
     prepared = vlm.prepare(cat, PROMPT)
     with vlm.guarded():
-        run = Run(vlm, prepared, vlm.encode(prepared, [None], Capture()), {}, None, Capture())
+        run = Run(vlm, prepared, vlm.encode(prepared, [None], two), {}, None, two)
         run.start()
         kept = [len(run.lane.attention.heads[0])]
         for _ in range(3):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tokviz.capture import HEADS_LIMIT_BYTES
 from tokviz.models.before.prefill_input import PromptRows
 from tokviz.models.decoder.attention_rows import stacked
 from tokviz.models.decoder.lane import Lane, cache_bytes
@@ -129,11 +128,12 @@ def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.n
     }
 
 
-def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
+def tower_arrays(vision: Vision, heads_bytes: int) -> dict[str, np.ndarray]:
     """Return [CLS] or received attention and norms per visual token and tower layer.
 
-    A token of several patches has the sum of their attention and the mean of their norms; newline
-    tokens have 0. [CLS] attention that a method recorded in only some layers is left out.
+    Heads are left out beyond `heads_bytes`. A token of several patches has the sum of their
+    attention and the mean of their norms; newline tokens have 0. [CLS] attention that a method
+    recorded in only some layers is left out.
     """
     attention, norms = vision.sources.share, vision.sources.mean
 
@@ -147,7 +147,7 @@ def tower_arrays(vision: Vision) -> dict[str, np.ndarray]:
     if "cls_attn" in whole:
         heads = per_token(vision.layers["cls_attn"], attention)
         arrays["cls_attention"] = heads.mean(1).astype(np.float16)
-        if heads.size * 2 <= HEADS_LIMIT_BYTES:
+        if heads.size * 2 <= heads_bytes:
             arrays["cls_attention_heads"] = heads.astype(np.float16)
     elif received := vision.layers.get("recv_attn"):
         arrays["received_attention"] = per_token(received, attention).astype(np.float16)

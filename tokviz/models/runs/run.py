@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tokviz.capture import HEADS_LIMIT_BYTES, Capture
+from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal, TokvizError
 from tokviz.mitigation import EarlyExit, EditedAttention, FewTokens, NoisedImage, ZeroedTokens
 from tokviz.models.answer_text import end_tokens
@@ -134,7 +134,8 @@ class Run:
                 self.picture_seconds = time.perf_counter() - self.began
                 self.prepared, self.picture_note = found.prepared, found.note
                 self.shared = encode(self.loaded, self.prepared, [self.plan], self.capture)
-                self.tower = tower_arrays(self.shared) if self.capture.tower else {}
+                limit = self.capture.heads_bytes
+                self.tower = tower_arrays(self.shared, limit) if self.capture.tower else {}
 
     def read_again(self) -> None:
         """Read the prompt again without the tokens that the method removed in the first pass."""
@@ -205,7 +206,8 @@ class Run:
         """Return the largest number of answer tokens for which single heads are kept."""
         text = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
         n = max(self.prepared.asked.layout.n, 1)
-        return HEADS_LIMIT_BYTES // (2 * n * text.num_hidden_layers * text.num_attention_heads)
+        per_token = 2 * n * text.num_hidden_layers * text.num_attention_heads
+        return self.capture.heads_bytes // per_token
 
     def check_forced(self) -> None:
         """Raise InputError unless all forced tokens are in the vocabulary and no end tokens."""

@@ -53,7 +53,7 @@ def checked_features(loaded: Loaded, prepared: Prepared, trace: Trace) -> Featur
         vision = encode(
             loaded.family, loaded.model, prepared.inputs, prepared.asked.layout, {}, norms
         )
-        found = tower_arrays(vision).get("feature_norm")
+        found = tower_arrays(vision, 0).get("feature_norm")
     if found is not None:
         same = same_pixels(trace, prepared.asked.images)
         check_states(trace, found, loaded.info, same)

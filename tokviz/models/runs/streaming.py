@@ -124,7 +124,7 @@ def lanes(
     with loaded.guarded(), interrupted_by(stop):
         sinks = sink_dims(loaded) if capture.sinks else ()
         shared = shared or encode(loaded, prepared, plans, capture)
-        tower = tower_arrays(shared) if capture.tower else {}
+        tower = tower_arrays(shared, capture.heads_bytes) if capture.tower else {}
     return [
         Run(loaded, prepared, shared, tower, plan, capture, sinks, max_new_tokens) for plan in plans
     ]
