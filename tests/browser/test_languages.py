@@ -62,6 +62,7 @@ def test_no_text_of_the_widgets_is_outside_the_tables(browser, url):
 
 def test_a_chinese_browser_gets_charts_and_menus_in_chinese(watched, url):
     page = watched(url, locale="zh-CN")
+    page.locator("#tv-charts").scroll_into_view_if_needed()
     charts = page.locator(".js-plotly-plot .gtitle")
     expect(charts.nth(0)).to_have_text("每层对图像的注意力")
     expect(charts.nth(1)).to_have_text("模型对每个词的把握")
@@ -78,6 +79,8 @@ def test_a_refusal_is_said_in_the_language_that_was_chosen(watched, url):
     page.keyboard.press("?")
     page.get_by_role("dialog").get_by_label("Español").click()
     expect(page.locator("#tv-ask-go")).to_have_text("Preguntar")
+    page.keyboard.press("Escape")
+    page.locator("#tv-charts").scroll_into_view_if_needed()
     expect(page.locator(".js-plotly-plot .gtitle").first).to_have_text(
         "Atención a la imagen, por capa"
     )

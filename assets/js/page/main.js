@@ -21,6 +21,7 @@ import { Maps } from "../maps/maps.js";
 import { Examples } from "./examples.js";
 import { Gallery } from "./gallery.js";
 import { Highlight } from "./highlight.js";
+import { watchCharts } from "./late_charts.js";
 import { Notice } from "./notice.js";
 import { watchHeader } from "./present.js";
 import { restWhileStill } from "./still_page.js";
@@ -47,4 +48,5 @@ if (!window.__tokviz) {
   window.__tokviz = Object.assign(pageState, widgets, forTests);
   watchHeader();
   restWhileStill();
+  watchCharts();
 }
