@@ -1,7 +1,7 @@
 """The charts of the answer that the viewer shows.
 
-Plotly takes a second of the browser's time, so the charts stand in a closed box, whose content Gradio
-builds when it is opened; the page's script opens it once the reader comes near.
+Plotly takes a second of the browser's time, so the charts stand in a closed box, whose content
+Gradio builds when it is opened; the page's script opens it once the reader comes near.
 """
 
 import gradio as gr

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tokviz.analysis.declare import ANALYSES
@@ -55,12 +56,15 @@ NOT_ON_THE_PAGE = {
 """Path of a module or package -> who reads its errors, since the page's readers do not."""
 
 
-def modules() -> Iterator[tuple[Path, ast.Module]]:
-    """Yield the modules whose texts the page's readers see."""
-    for home in ("components", "tokviz"):
-        for path in sorted((ROOT / home).rglob("*.py")):
-            if not path.relative_to(ROOT).as_posix().startswith(tuple(NOT_ON_THE_PAGE)):
-                yield path, ast.parse(path.read_text("utf-8"))
+@cache
+def modules() -> tuple[tuple[Path, ast.Module], ...]:
+    """Return the modules whose texts the page's readers see."""
+    return tuple(
+        (path, ast.parse(path.read_text("utf-8")))
+        for home in ("components", "tokviz")
+        for path in sorted((ROOT / home).rglob("*.py"))
+        if not path.relative_to(ROOT).as_posix().startswith(tuple(NOT_ON_THE_PAGE))
+    )
 
 
 def template(node: ast.AST) -> str | None:

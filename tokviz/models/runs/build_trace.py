@@ -12,6 +12,7 @@ from tokviz.models.before.prefill_input import PromptRows
 from tokviz.models.decoder.attention_rows import stacked
 from tokviz.models.decoder.lane import Lane, cache_bytes
 from tokviz.models.prepared import Asked
+from tokviz.models.runs.half_precision import half
 from tokviz.models.tower.vision import Vision
 from tokviz.trace import Trace
 from tokviz.trace.stages import StageRecord
@@ -44,10 +45,10 @@ def attention_arrays(
         whole = entered.before.then(lane.stages.reduction_at(layers[0]))
         # [t, l, rows alive] -> visual rows [t, l, m] -> original tokens [t, l, n]
         is_visual = np.isin(alive, entered.visual)
-        means[:, layers] = whole.spread(kept(rows.means)[..., is_visual])
-        mass[:, layers] = kept(rows.mass)[..., : len(asked.blocks)]
+        means[:, layers] = half(whole.spread(kept(rows.means)[..., is_visual]))
+        mass[:, layers] = half(kept(rows.mass)[..., : len(asked.blocks)])
         if fits:
-            single[:, layers] = whole.spread(kept(rows.heads)[..., is_visual])
+            single[:, layers] = half(whole.spread(kept(rows.heads)[..., is_visual]))
     arrays = {"attention": means, "mass": mass}
     return arrays | ({"attention_heads": single} if fits else {})
 
@@ -124,7 +125,7 @@ def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.n
     ]
     return {
         "sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32),
-        "sink_phi": np.stack(phi).astype(np.float16),
+        "sink_phi": half(np.stack(phi)),
     }
 
 
@@ -146,15 +147,15 @@ def tower_arrays(vision: Vision, heads_bytes: int) -> dict[str, np.ndarray]:
     whole = {name for name, layers in vision.layers.items() if len(layers) == vision.blocks}
     if "cls_attn" in whole:
         heads = per_token(vision.layers["cls_attn"], attention)
-        arrays["cls_attention"] = heads.mean(1).astype(np.float16)
+        arrays["cls_attention"] = half(heads.mean(1))
         if heads.size * 2 <= heads_bytes:
-            arrays["cls_attention_heads"] = heads.astype(np.float16)
+            arrays["cls_attention_heads"] = half(heads)
     elif received := vision.layers.get("recv_attn"):
-        arrays["received_attention"] = per_token(received, attention).astype(np.float16)
+        arrays["received_attention"] = half(per_token(received, attention))
         arrays["received_layers"] = np.asarray(sorted(received), np.int32)
     if vision.similarity:
         similarity = per_token(vision.similarity, norms)
-        arrays["cls_similarity"] = similarity.astype(np.float16)
+        arrays["cls_similarity"] = half(similarity)
     if vision.norms:
         arrays["feature_norm"] = per_token(vision.norms, norms).astype(np.float32)
     return arrays

@@ -16,6 +16,7 @@ from tokviz.models.runs.build_trace import (
     over_whole_prompt,
     readout_words,
 )
+from tokviz.models.runs.half_precision import half
 
 TOKEN_CHUNK = 64
 "Visual tokens whose distribution over the whole vocabulary is in memory at once."
@@ -30,7 +31,7 @@ def state_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
     records = lane.prompt_records
     if records.flow:
         count = len(asked.blocks)
-        arrays["flow"] = stacked_layers(records.flow)[:, :count, :count].astype(np.float16)
+        arrays["flow"] = half(stacked_layers(records.flow)[:, :count, :count])
     if records.means:
         arrays["layer_means"] = stacked_layers(records.means)
         ranks = [records.ranks[i] for i in sorted(records.ranks)]
@@ -48,7 +49,7 @@ def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
     spread = over_whole_prompt(lane, entered, asked, cosines.cpu().numpy(), lane.layers - 1)
     arrays = {
         "last_state": prompt[-1].float().cpu().numpy(),
-        "state_similarity": spread[asked.layout.position].T.astype(np.float16),
+        "state_similarity": half(spread[asked.layout.position].T),
     }
     guess = first_guess(lane, entered, asked)
     if guess is not None:
@@ -77,8 +78,8 @@ def lens_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[s
     ids, probability, of_words = (np.stack(one) for one in zip(*found, strict=True))
     return {
         "lens_ids": ids.astype(np.int32),
-        "lens_prob": probability.astype(np.float16),
-        "lens_peak": of_words.max(0).astype(np.float16),
+        "lens_prob": half(probability),
+        "lens_peak": half(of_words.max(0)),
         "lens_peak_layer": of_words.argmax(0).astype(np.uint8),
     }
 
