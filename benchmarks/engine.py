@@ -159,10 +159,18 @@ def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]
         "in turn": in_turn,
     }
     ways |= {name: lambda after=after: stream(after) for name, after in STEPPING.items()}
+    ways["first words"] = lambda: list(vlm.stream([image], PROMPT, plans, 1))
+    ways["first word"] = lambda: list(vlm.stream([image], PROMPT, plans[:1], 1))
     typical = race(ways, rounds)
     what = f"of one answer with all tokens; full, {', '.join(names)} at {keep} tokens"
     for name in STEPPING:
         yield Row(f"4 lanes, {name}", f"{typical[name] / typical['one']:.2f} ×", what)
+    least = 1 + (typical["first words"] - typical["first word"]) / typical["one"]
+    yield Row(
+        "4 lanes, the least possible: their first words, and further ones for nothing",
+        f"{least:.2f} ×",
+        what,
+    )
     ratio = typical["in turn"] / typical["one"]
     yield Row("4 answers one after the other", f"{ratio:.2f} ×", "of one answer with all tokens")
     share = statistics.median(begun) / typical["in turn"]

@@ -98,8 +98,9 @@ def accuracy(rows: Rows, which: str) -> str:
         right, asked = next((getattr(row, which) for row in there if row), (0, 0))
         return (-right / asked if asked else 1.0), names[0]
 
+    alike = groups_of(rows)
     lines = [
-        [shown(names, rows), policy(names), *cells(rows, names, which)]
+        [shown(names, alike), policy(names), *cells(rows, names, which)]
         for names in sorted(lines_of(rows), key=rank)
     ]
     budgets = [f"{share} %, {column}" for share in SHARES for column in COLUMNS]
@@ -141,10 +142,15 @@ def lines_of(rows: Rows) -> list[list[str]]:
     return list(alike.values())
 
 
-def shown(names: Sequence[str], rows: Rows) -> str:
+def groups_of(rows: Rows) -> dict[str, list[list[str]]]:
+    """Return what methods have in common -> the groups of methods that have it in common."""
+    return {"W": same_choice(rows), "figures": same_figures(rows)}
+
+
+def shown(names: Sequence[str], alike: dict[str, list[list[str]]]) -> str:
     """Return a line's methods with what a reader must know: a stand-in, the same W as another."""
     text = ", ".join(map(marked, names))
-    for groups, what in ((same_choice(rows), "W"), (same_figures(rows), "figures")):
+    for what, groups in alike.items():
         others = [o for group in groups if names[0] in group for o in group if o not in names]
         others = [marked(other) for other in others if f"`{other}`" not in text]
         text += f", same {what} as {', '.join(others)}" if others else ""
@@ -154,9 +160,9 @@ def shown(names: Sequence[str], rows: Rows) -> str:
 def same_figures(rows: Rows) -> list[list[str]]:
     """Return the groups of methods that agree in every figure of every budget below 100 %."""
     figures: dict[tuple, list[str]] = {}
+    in_order = sorted(rows.items())
     for name in sorted({method for method, *_ in rows} - {FULL, BLIND}):
-        own = [(key[1:], row) for key, row in sorted(rows.items()) if key[0] == name]
-        own = [(key, row) for key, row in own if key[0] < 100]
+        own = [(key[1:], row) for key, row in in_order if key[0] == name and key[1] < 100]
         if {share for (share, _), _ in own} == {*SHARES} - {100} and not any(
             r.error for _, r in own
         ):
@@ -247,13 +253,13 @@ def difference(share: int, pairs: dict[str, tuple[str, str]]) -> list[str]:
 
 def spent(rows: Rows) -> str:
     """Return what a quarter of the tokens meant for each method."""
-    lines = []
+    lines, alike = [], groups_of(rows)
     for names in lines_of(rows):
         there = (at(rows, names[0], 25, column) for column in COLUMNS)
         row = next((one for one in there if one and not one.error), None)
         if row is not None:
             left = [f"{row.left:.1f}", f"{row.per_layer:.1f}", f"{row.decide_ms:.1f} ms"]
-            lines.append([shown(names, rows), METHODS[names[0]].acts_at, *left])
+            lines.append([shown(names, alike), METHODS[names[0]].acts_at, *left])
     titles = ["Method at 25 %", "Acts", "Left at the end", "Mean per layer", "Decision (median)"]
     return table(titles, lines)
 

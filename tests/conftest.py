@@ -12,7 +12,8 @@ IN_TURN = {"family", "pair", "half_model"}
 SERVED = {"tools"}
 """Fixtures with a server that answers over HTTP; the marker `slow` says the same of one test."""
 EVERY_FAMILY = {"test_promises", "test_film_promises", "test_family_geometry", "test_families"}
-"""Modules whose tests run on every family each time: what each family's own code can break."""
+"""Modules whose tests run on every family each time: what each family's own code can break. Of a
+test's variants, families outside of FOUR_KINDS run the first; all once a week."""
 FOUR_KINDS = {"llava", "llava_onevision", "qwen2_5_vl", "gemma3"}
 """On these all other tests run each time: a tower with [CLS]; tiles with newlines; windows in the
 tower and several position axes; windows in the decoder and two-way prompts."""
@@ -23,12 +24,13 @@ PATIENT_LIMIT_S = 600
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by these markers
 def pytest_collection_modifyitems(items):
     """Mark tests in tests/browser, and tests that walk through every family."""
+    seen: set[tuple[str, str]] = set()
     for item in items:
         if item.path.is_relative_to(BROWSER):
             item.add_marker("browser")
         if IN_TURN & set(item.fixturenames):
             item.add_marker("matrix")
-        if family_of(item) not in {None, *FOUR_KINDS} and item.path.stem not in EVERY_FAMILY:
+        if is_left_to_the_week(item, seen):
             item.add_marker("full_matrix")
         if SERVED & set(item.fixturenames):
             item.add_marker("slow")
@@ -41,6 +43,22 @@ def pytest_collection_modifyitems(items):
 def shipped_model():
     """The model that ships with tokviz; no test may change it."""
     return tokviz.load("embedded")
+
+
+def is_left_to_the_week(item, seen):
+    """Return whether a test is one that another family, or another variant, runs each time.
+
+    Args:
+        item: the test.
+        seen: the tests and families that run already; this one is added.
+    """
+    family, name = family_of(item), f"{item.path}::{getattr(item, 'originalname', item.name)}"
+    if family in {None, *FOUR_KINDS} or item.get_closest_marker("full_matrix"):
+        return False
+    if item.path.stem not in EVERY_FAMILY or (name, family) in seen:
+        return True
+    seen.add((name, family))
+    return False
 
 
 def family_of(item):

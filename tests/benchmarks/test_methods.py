@@ -31,7 +31,14 @@ def a_ninth(made):
     return made.asked[0].prepared.asked.layout.n // 9
 
 
-@pytest.mark.parametrize("name", ["fastervlm", "prumerge", "dymu"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prumerge",
+        pytest.param("fastervlm", marks=pytest.mark.full_matrix),
+        pytest.param("dymu", marks=pytest.mark.full_matrix),
+    ],
+)
 def test_both_policies_answer_as_the_engine_does_alone(vlm, name):
     """Plain removal, a method that leaves a different count for each picture, one that unmerges."""
     made = bench(vlm, 4, name)

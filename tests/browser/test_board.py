@@ -30,7 +30,7 @@ def test_a_board_fills_is_kept_and_becomes_a_figure(watched, url):
     page.set_viewport_size({"width": 390, "height": 844})
     page.wait_for_function(WIDTH_OF_PAIR, arg=[200, 390])
     page.set_viewport_size(WINDOW)
-    nothing_serious(page)
+    nothing_serious(page, "#tv-board")
     with page.expect_download() as download:
         board.locator(".tv-figure-menu summary").click()
         board.get_by_role("button", name="PDF", exact=True).click()

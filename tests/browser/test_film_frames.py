@@ -68,7 +68,7 @@ def test_frames_of_an_example_are_chosen_by_times_and_its_link_asks_about_them(w
     expect(page.get_by_label(WHICH)).to_have_value("0,0.5,1,1.5,2.25,2.75,3.25,3.75")
     typed(page, "0, 1.5; 3")
     expect(frames).to_have_text(["0.0 s", "1.5 s", "3.0 s"])
-    nothing_serious(page)
+    nothing_serious(page, "#tv-ask")
     assert asks(page, vlm, "what now ?").times == (0.0, 1.5, 3.0)
     address = explorer(page, "x.panel.share.address()")
     assert parse_qs(urlsplit(address).query)["times"] == ["0,1.5,3"]

@@ -150,7 +150,7 @@ def test_runs_of_a_visit_are_cards(watched, url):
     expect(cards).to_have_count(2)
     for box in cards.locator("input[type=checkbox]").all():
         box.check()
-    nothing_serious(page)
+    nothing_serious(page, "#tv-history")
     page.get_by_role("button", name="Compare the chosen").click()
     expect(page.locator("#tv-lanes .tv-lane").nth(1)).to_contain_text("own question")
 
@@ -160,7 +160,7 @@ def test_keys_theme_and_language(watched, url):
     page.keyboard.press("?")
     box = page.get_by_role("dialog")
     expect(box).to_contain_text("Move over the tokens")
-    nothing_serious(page)
+    nothing_serious(page, ".tv-display")
     box.get_by_role("radio", name="dark").click()
     expect(page.locator("body.dark")).to_have_count(1)
     box.get_by_label("Deutsch").click()

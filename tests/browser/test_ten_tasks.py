@@ -359,7 +359,7 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     summary = desk.locator(".tv-mitigation-summary")
     expect(summary).to_contain_text(re.compile(r"changes? the answer"))
     page.evaluate("() => document.body.classList.add('dark')")
-    nothing_serious(page)
+    nothing_serious(page, "#tv-desk")
     page.evaluate("() => document.body.classList.remove('dark')")
     first = desk.locator("[data-part=mitigations] .tv-outcome").first  # those that change it lead
     title = first.locator("b").first.inner_text()
@@ -466,5 +466,5 @@ def test_an_open_lesson_has_nothing_serious(person):
     expect(page.locator("#tv-lesson-text")).to_contain_text("1 of")
     for part in ("canvas", "words", "bars"):
         expect(page.locator(f"#tv-explorer [data-part={part}]")).to_be_in_viewport()
-    nothing_serious(page)
+    nothing_serious(page, "#tv-lessons")
     person.press("Lessons")
