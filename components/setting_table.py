@@ -86,9 +86,10 @@ TABLE = (
     Setting(
         "TOKVIZ_HEADS_MB",
         "heads_mb",
-        "`80` where only this machine reaches the page, else `2`",
-        "attention of single heads that one answer keeps; a longer answer has head means only "
-        "(64 words of LLaVA-1.5-7B take 76)",
+        "",
+        "memory for the attention of single heads of one answer, a longer one has head means "
+        "alone; empty = 80 where only this machine reaches the page, else 2 (64 words of "
+        "LLaVA-1.5-7B take 76)",
     ),
     Setting(
         "TOKVIZ_UPLOAD_MB",
