@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .runs.after_first_page import AfterFirstPage
 from .runs.journal import Journal
 from .runs.models import Models
 from .runs.pictures import Pictures
@@ -37,6 +38,8 @@ class Site:
     "Runs that visitors made links to."
     journal: Journal = field(default_factory=Journal)
     "Counts of runs for the operator."
+    later: AfterFirstPage = field(default_factory=AfterFirstPage)
+    "What the server does once the first page is drawn."
     stopping: threading.Event = field(default_factory=threading.Event)
     "Set when the server has to stop."
 

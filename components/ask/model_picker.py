@@ -47,9 +47,9 @@ KEPT = "tokviz-model"
 
 def model_picker(models: Models) -> ModelPicker:
     """Build the list of models and, on a personal page, the card of the chosen one."""
-    first = models.names[0]
+    first, placement = models.names[0], models.known_placement()
     model = gr.Dropdown(
-        choices(models),
+        choices(models, placement),
         value=first,
         label=translated("Model"),
         info=translated(HINT) if models.personal else None,
@@ -58,7 +58,7 @@ def model_picker(models: Models) -> ModelPicker:
         elem_id="tv-model",
     )
     card = gr.HTML(
-        card_html(models, first) if models.personal else "",
+        card_html(models, first, placement) if models.personal else "",
         visible=models.personal,
         elem_id="tv-model-card",
         apply_default_css=False,
@@ -84,20 +84,26 @@ def model_picker(models: Models) -> ModelPicker:
     return ModelPicker(model, card, fetch, stop, most, kept)
 
 
-def choices(models: Models) -> list[tuple[str, str]]:
-    """Return (line, name) of each model; on a personal page a line says whether it fits."""
+def choices(models: Models, placement: Placement | None) -> list[tuple[str, str]]:
+    """Return (line, name) of each model; on a personal page a line says whether it fits.
+
+    Args:
+        models: what is offered.
+        placement: where models are loaded; None = not known yet, then no line says it.
+    """
     if not models.personal:
         return models.choices
-    placement = models.placement()
-    free = free_bytes(placement.device)
+    free = free_bytes(placement.device) if placement else None
     return [(line_of(models, name, placement, free), name) for name in models.names]
 
 
-def line_of(models: Models, name: str, placement: Placement, free: int | None) -> str:
+def line_of(models: Models, name: str, placement: Placement | None, free: int | None) -> str:
     """Return the line of a model in the list, such as "Gemma 3 12B · 49.0 GB · too large"."""
     card = card_of(models, name)
     if card is None:
         return name
+    if placement is None:
+        return card.title
     needed = needed_bytes(card, placement)
     room = fit(needed, free)
     room = "" if room == RUNS else told(room, reader_language())
@@ -110,21 +116,21 @@ def card_of(models: Models, name: str) -> ModelCard | None:
     return tokviz.MODELS.get(pinned(models.place(name))[0])
 
 
-def card_html(models: Models, name: str) -> str:
+def card_html(models: Models, name: str, placement: Placement | None) -> str:
     """Return what is known of a model before it runs, as HTML."""
     code = reader_language()
-    said = " ".join(told(fact, code) for fact in facts(models, name))
+    said = " ".join(told(fact, code) for fact in facts(models, name, placement))
     return f'<p class="tv-small">{escape(said)}</p>'
 
 
-def facts(models: Models, name: str) -> list[str]:
+def facts(models: Models, name: str, placement: Placement | None) -> list[str]:
     """Return what is known of a model before it runs, in sentences."""
-    card, placement = card_of(models, name), models.placement()
-    found = [where(models, name, card)]
-    if card is None:
-        return found
-    if name == "embedded":
+    card = card_of(models, name)
+    if card is not None and name == "embedded":
         return [card.note]
+    found = [where(models, name, card)]
+    if card is None or placement is None:
+        return found
     needed, free = needed_bytes(card, placement), free_bytes(placement.device)
     room = f"{needed / 1e9:.1f} GB of memory for {card.parameters} weights in "
     room += number_type(placement)
@@ -170,6 +176,10 @@ class PickerHandlers:
     def __init__(self, site: Site) -> None:
         self.site, self.models = site, site.models
 
+    def placement(self) -> Placement | None:
+        """Return where models are loaded; None on a public page, which does not say it."""
+        return self.models.placement() if self.models.personal else None
+
     def add(self, place: str, request: gr.Request) -> str:
         """Return the name of a chosen or written model; raises InputError."""
         if place in self.models.names:
@@ -180,19 +190,20 @@ class PickerHandlers:
 
     def choose(self, place: str, request: gr.Request) -> tuple[Any, ...]:
         """Show what is known of a model, and remember it in this browser."""
+        placement = self.placement()
         try:
             name = self.add(place, request)
         except TokvizError as error:
             first = self.models.names[0]
-            return (notice(error_text(error), "bad"), SKIP, *self.shown(first))
-        return (notice(), self.models.place(name), *self.shown(name))
+            return (notice(error_text(error), "bad"), SKIP, *self.shown(first, placement))
+        return (notice(), self.models.place(name), *self.shown(name, placement))
 
-    def shown(self, name: str) -> tuple[Any, Any, Any]:
+    def shown(self, name: str, placement: Placement | None) -> tuple[Any, Any, Any]:
         """Return the list, the card and the button of a model."""
         large = name != "embedded" and not self.models.is_loaded(name)
         fetch = gr.Button(visible=self.models.personal and large)
-        card = card_html(self.models, name) if self.models.personal else ""
-        return gr.Dropdown(choices(self.models), value=name), card, fetch
+        card = card_html(self.models, name, placement) if self.models.personal else ""
+        return gr.Dropdown(choices(self.models, placement), value=name), card, fetch
 
     def recall(self, kept: str, request: gr.Request) -> tuple[Any, ...]:
         """Choose the remembered model; a link that names one comes first. Nothing is loaded."""
@@ -203,7 +214,18 @@ class PickerHandlers:
                 name = self.by_place(kept, request)
             except TokvizError:  # a folder that has gone, or another server's model
                 name = None
-        return self.shown(name or self.models.names[0])
+        return self.shown(name or self.models.names[0], self.models.known_placement())
+
+    def wait(self) -> None:
+        """Return when it can be told what fits into memory, which needs torch."""
+        self.site.later.wait()
+
+    def complete(self, name: str) -> tuple[Any, Any, Any]:
+        """Show of every model whether it fits; which one is chosen stays as it is."""
+        known = name if name in self.models.names else self.models.names[0]
+        placement = self.placement()
+        _, card, fetch = self.shown(known, placement)
+        return gr.Dropdown(choices(self.models, placement)), card, fetch
 
     def by_place(self, place: str, request: gr.Request) -> str:
         """Return the name of the model at a place; raises InputError."""
@@ -222,7 +244,8 @@ class PickerHandlers:
                 for line in self.models.load_with_progress(name, flag):
                     yield (notice(f"Loading the model: {line}.", "busy"), SKIP, SKIP, SKIP)
             done = notice("The model is loaded. Type a question and press Ask.")
-            yield (done, card_html(self.models, name), gr.Button(visible=False), gone())
+            card = card_html(self.models, name, self.placement())
+            yield (done, card, gr.Button(visible=False), gone())
         except Stopped as error:
             yield (notice(error_text(error), "warn"), SKIP, *loading(False))
         except Exception as error:  # noqa: BLE001  the page's edge: logged, and shown as a sentence
@@ -235,9 +258,9 @@ class PickerHandlers:
                 raise InputError(NOT_FROM_AFAR)
             self.models.bound_tokens(most)  # type: ignore[arg-type]
         except TokvizError as error:
-            return (notice(error_text(error), "bad"), *self.shown(name))
+            return (notice(error_text(error), "bad"), *self.shown(name, self.placement()))
         said = "From the next question on, the model is loaded again with this bound."
-        return (notice(said), *self.shown(name))
+        return (notice(said), *self.shown(name, self.placement()))
 
     def stop(self, request: gr.Request) -> None:
         """Stop this tab's download."""
@@ -258,7 +281,10 @@ def wire_picker(site: Site, screen: Screen, page: gr.Blocks) -> None:
     """Connect the list of models."""
     picker, handlers = screen.ask.picker, PickerHandlers(site)
     message = screen.show.notice
-    page.load(handlers.recall, picker.kept, picker.outputs, **QUICK)
+    recalled = page.load(handlers.recall, picker.kept, picker.outputs, **QUICK)
+    if site.models.personal:
+        waited = recalled.then(handlers.wait, None, None, **QUICK)
+        waited.then(handlers.complete, picker.model, picker.outputs, **QUICK)
     picker.model.input(
         handlers.choose, picker.model, [message, picker.kept, *picker.outputs], **QUICK
     )

@@ -114,6 +114,7 @@ class OpenHandlers:
 
     def open_link(self, request: gr.Request) -> tuple[Any, ...]:
         """Open the example that the page's address names; without one nothing changes."""
+        self.site.later.opened()
         query = {str(k): str(v) for k, v in dict(request.query_params).items()}
         if query.get("shared"):
             return (*self.shared(query["shared"]), SKIP)

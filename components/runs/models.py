@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,6 +163,10 @@ class Models:
     def placement(self) -> Placement:
         """Return where models are loaded, and in which numbers."""
         return choose_placement(**placing(self.options))
+
+    def known_placement(self) -> Placement | None:
+        """Return `placement`, or None where it would have to import torch first."""
+        return self.placement() if "torch" in sys.modules else None
 
     def in_memory(self, name: str) -> Any:
         """Return a model that is in memory, or None."""

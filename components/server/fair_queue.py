@@ -166,15 +166,14 @@ class FairQueue(Queue):
 
 def queued(page: Blocks, places: int) -> Blocks:
     """Give a page a fair queue with so many places; return the page."""
-    page.queue(max_size=places, default_concurrency_limit=8)
-    old = page._queue
+    old = page._queue  # `page.queue` would also make the web application anew, as `launch` does
     page._queue = FairQueue(
         live_updates=old.live_updates,
         concurrency_count=old.max_thread_count,
         update_intervals=old.update_intervals,
         max_size=places,
         blocks=page,
-        default_concurrency_limit=old.default_concurrency_limit,
+        default_concurrency_limit=8,
     )
     page._queue.ANALYTICS_MAX_EVENTS = 1
     return page

@@ -1,5 +1,6 @@
 """Start the program: read the settings, prepare the environment, then build and serve the page."""
 
+import gc
 import os
 import sys
 import threading
@@ -26,6 +27,7 @@ def main() -> None:
         check_port(settings.server_name, settings.server_port)
         os.environ["GRADIO_TEMP_DIR"] = upload_folder()
         os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+        gc.disable()  # until the page is served: nearly all that is made until then stays
         # Gradio reads the environment when it is imported, so it must not be before this line.
         import_gradio()
         from .serve import serve  # noqa: PLC0415
@@ -37,6 +39,8 @@ def main() -> None:
     except KeyboardInterrupt:  # before the server was up; later it ends its runs first
         sys.stderr.write("\ntokviz: stopped.\n")
         raise SystemExit(130) from None
+    finally:
+        gc.enable()
 
 
 def reloaded_page() -> Any:

@@ -3,9 +3,9 @@
 import gc
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,6 @@ from .lifecycle import app_kwargs, listen_for_stop, serve_until_stopped
 from .session_memory import remember_little
 from .upload_folder import CLEANUP_INTERVAL_S, MAX_AGE_S, keep_clean
 
-FIRST_PAGE_S = 10.0
-"""Seconds from the start until the code of models is imported."""
 LINE = "%(levelname)s %(name)s: %(message)s"
 
 
@@ -50,6 +48,8 @@ def serve(settings: Settings, load_options: Mapping[str, Any]) -> None:
     clean_uploads(settings, page)
     try:
         launch(site, page)
+        gc.freeze()  # what the start has made stays, so it is not looked through again
+        gc.enable()
         serve_until_stopped(site, page)
     except KeyboardInterrupt:
         page.close(verbose=False)
@@ -99,7 +99,6 @@ def clean_uploads(settings: Settings, page: gr.Blocks) -> None:
 def launch(site: Site, page: gr.Blocks) -> None:
     """Open the server to visitors."""
     settings = site.settings
-    threading.Thread(target=draw_all, args=(site,), daemon=True).start()
     page.launch(
         server_name=settings.server_name,
         server_port=settings.server_port,
@@ -124,16 +123,16 @@ def launch(site: Site, page: gr.Blocks) -> None:
     guard(page.server, settings.connections, settings.trust_proxy)
     remember_little(page)
     answer_tool_calls(page.mcp_server_obj, site)
-    threading.Thread(target=import_models, args=(site.stopping,), daemon=True).start()
+    site.later.start(partial(make_ready, site), site.stopping)
 
 
-def import_models(stopping: threading.Event) -> None:
-    """Import transformers and the code of models, so that the first question need not wait for it.
+def make_ready(site: Site) -> None:
+    """Do what nobody needs for the first page, so that nobody waits for it later.
 
-    Only some seconds after the start: until then the first visitor's page is drawn.
+    These are the payloads of the stored examples, then torch, transformers and the code of models.
     """
-    if stopping.wait(FIRST_PAGE_S):
-        return
     # what fails here fails again for whoever asks, and is told then
+    with suppress(Exception):
+        draw_all(site)
     with suppress(Exception):
         import_module("tokviz.models.load_model")

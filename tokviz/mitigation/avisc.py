@@ -1,14 +1,15 @@
 """AvisC: contrast with what the model says when only tokens that get much attention are left."""
 
+from __future__ import annotations
+
 from functools import partial
 from typing import Annotated
-
-import torch
 
 from tokviz.mitigation.contrasting import subtract
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Contrast, Recipe, ZeroedTokens
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

@@ -1,12 +1,13 @@
 """Blind: what does the model answer without the picture?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Contrast, NoImage, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

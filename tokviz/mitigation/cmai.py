@@ -1,12 +1,13 @@
 """CMAI: hide from each word the visual tokens that get little attention directly or via words."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import torch
+from tokviz.torch_on_use import torch
 
 
 def plausible(logits: torch.Tensor, beta: float) -> torch.Tensor:

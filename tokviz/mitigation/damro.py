@@ -1,8 +1,8 @@
 """DAMRO: subtract what the vision tower's outlier tokens alone would say."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.errors import MissingSignal
 from tokviz.mitigation.contrasting import subtract
@@ -11,6 +11,7 @@ from tokviz.mitigation.recipe import Contrast, FewTokens, Recipe
 from tokviz.options import Range
 from tokviz.reduction.parts.selection import single_head_cls
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 LAYER = -2
 """The tower's second-to-last layer, from which LLaVA takes its features."""

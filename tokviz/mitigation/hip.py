@@ -1,13 +1,14 @@
 """HiP: what if each row attended only to the keys that a tree search finds for it?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.pai import HIDDEN
 from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

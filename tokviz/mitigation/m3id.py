@@ -1,13 +1,14 @@
 """M3ID: add the image's effect on the next word, with a weight that grows along the answer."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
-
-import torch
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Contrast, NoImage, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

@@ -1,12 +1,13 @@
 """MemVR: look at the picture once more in the layer where the next word is uncertain."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Recipe, Retrace
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 WORDS = 10
 

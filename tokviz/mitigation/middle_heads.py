@@ -1,13 +1,14 @@
 """Heads Guided Attention Intervention: middle layers look where their heads agree."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.pai import HIDDEN
 from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

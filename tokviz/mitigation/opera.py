@@ -1,11 +1,12 @@
 """OPERA's over-trust measure: does the answer attend again and again to one of its own words?"""
 
-import math
+from __future__ import annotations
 
-import torch
+import math
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
+from tokviz.torch_on_use import torch
 
 SCALE = 50.0
 UNIT = 1e-7

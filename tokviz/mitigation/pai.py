@@ -1,13 +1,14 @@
 """PAI: raise attention to the image, and contrast with the answer from the text alone."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.contrasting import plausible
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import AttentionEdit, Contrast, NoImage, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 HIDDEN = -1e30
 """Logits below this belong to masked keys."""

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 Rows = Literal["last", "after_image", "all"]
 """Which query rows of a prompt an edit changes; in a decode step it is always the new row."""

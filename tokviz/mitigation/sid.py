@@ -1,13 +1,14 @@
 """SID: contrast with what the model says from the visual tokens that it attends to least."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.contrasting import subtract
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import AttentionEdit, Contrast, EditContext, EditedAttention, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 PUBLISHED_SHARE = 100 / 576
 

@@ -1,13 +1,14 @@
 """VAR: move attention from sinks to the visual tokens that are no sinks."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 from tokviz.options import Range
 from tokviz.sink_dims import sink_threshold
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

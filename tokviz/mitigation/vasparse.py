@@ -1,14 +1,15 @@
 """VASparse's contrast: subtract the logits of the input embedding alone."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
-
-import torch
 
 from tokviz.mitigation.contrasting import plausible
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Contrast, EarlyExit, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 PLAUSIBLE = 0.1
 """Of the second contrast, `relative_top` in the official code."""

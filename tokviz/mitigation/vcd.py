@@ -1,14 +1,15 @@
 """VCD: contrast with the answer to a noised image."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
-
-import torch
 
 from tokviz.mitigation.contrasting import subtract
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import Contrast, NoisedImage, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 STEPS = 1000
 

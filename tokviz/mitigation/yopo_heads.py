@@ -1,12 +1,13 @@
 """YOPO's head mask: heads with little attention to the image get none of it."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.mitigation.declare import mitigation
 from tokviz.mitigation.recipe import AttentionEdit, EditContext, Recipe
 from tokviz.options import Range
+from tokviz.torch_on_use import torch
 
 
 @mitigation(

@@ -1,13 +1,14 @@
 """AgilePruner: attention first, and the more diverse the picture, the wider tokens lie apart."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.selection import cls_score, top_k
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 STEP = 0.01
 

@@ -1,12 +1,13 @@
 """AIM, stage 1: merge similar tokens in rounds that halve their number."""
 
-import torch
+from __future__ import annotations
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts import bipartite
 from tokviz.reduction.parts.grouping import merge_labels
 from tokviz.reduction.parts.selection import joined_heads
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -1,13 +1,14 @@
 """AIM, stage 2: hide visual tokens with a low page rank in the prompt's attention graph."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def page_rank(attention: torch.Tensor, sharpness: float = 10.0, rounds: int = 5) -> torch.Tensor:

@@ -1,12 +1,13 @@
 """ApET: which tokens can a few others not rebuild?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 RIDGE = 1e-5
 

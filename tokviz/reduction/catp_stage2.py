@@ -1,14 +1,15 @@
 """CATP, stage 2: which patches of the example images gain attention between two layers?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -1,14 +1,15 @@
 """CenterCLIP: is one typical token per cluster enough?"""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-import torch
+from typing import Annotated, Literal
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.parts.kmedoids import kmedoids
+from tokviz.torch_on_use import torch
 
 
 def spectral_rows(distances: torch.Tensor, k: int, sigma: float) -> torch.Tensor:

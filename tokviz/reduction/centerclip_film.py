@@ -1,9 +1,10 @@
 """CenterCLIP over frames: is one typical token per cluster of a few frames enough?"""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.centerclip import shifted
@@ -12,6 +13,7 @@ from tokviz.reduction.parts.frames import frames_of
 from tokviz.reduction.parts.kmedoids import kmedoids
 from tokviz.reduction.parts.rows import Rows
 from tokviz.reduction.parts.shares import even_counts
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -1,15 +1,17 @@
 """Centre prior: how good is the guess that the important things are in the middle?"""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.signals import Crop
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from tokviz.errors import FaultyPlugin, InputError, TokvizError
 from tokviz.interruption import Interrupted
 from tokviz.matrix import Reduction
+from tokviz.torch_on_use import torch
 
 if TYPE_CHECKING:
     from tokviz.reduction.method import Method

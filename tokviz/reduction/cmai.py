@@ -1,13 +1,14 @@
 """CMAI: which patches does the text attend to, directly and through other words?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def focus(text_text: torch.Tensor, text_image: torch.Tensor) -> torch.Tensor:

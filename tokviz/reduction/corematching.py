@@ -1,13 +1,14 @@
 """CoreMatching: do important patches activate the same neurons as the question?"""
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
+from typing import Literal
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def shared_neurons(active: torch.Tensor, query: torch.Tensor) -> torch.Tensor:

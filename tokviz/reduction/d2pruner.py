@@ -1,14 +1,15 @@
 """D²Pruner: attention without its bias by position, then tokens that are not alike."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 NO_PRIOR = (
     "The mean attention by position over many pictures (llm_attn_prior) was not given, so the bias "

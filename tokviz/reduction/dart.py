@@ -1,14 +1,15 @@
 """DART: which tokens are least like a few that stand for all the others?"""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-import torch
+from typing import Annotated, Literal
 
 from tokviz.matrix import Reduction
 from tokviz.options import fitted
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 PIVOTS = 4
 """Published number of pivots of the image, and of the text."""

@@ -1,9 +1,10 @@
 """DC²: are some tiles of a large picture so alike that one stands for all of them?"""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -12,6 +13,7 @@ from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.parts.frames import by_place
 from tokviz.reduction.parts.rows import Rows
 from tokviz.reduction.parts.similarity import cosines
+from tokviz.torch_on_use import torch
 
 Groups = list[list[int]]
 """Numbers of crops that become one, the first of them first."""

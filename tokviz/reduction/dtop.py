@@ -1,13 +1,15 @@
 """DToP: which tokens are already classified, so that later layers do not need them?"""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
+from tokviz.torch_on_use import torch
 
 
 def context(probability: torch.Tensor, label: torch.Tensor, count: int) -> torch.Tensor:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import torch
-
 from tokviz.budget import real_number
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -14,6 +12,7 @@ from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 CLIP_L_14_336 = (
     *(0.99609375, 0.97265625, 0.94140625, 0.91015625, 0.87890625, 0.87890625, 0.87890625),

@@ -1,14 +1,15 @@
 """DyVTE: after which layer can all visual tokens be removed without changing the answer?"""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated
-
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts.exits import leave
 from tokviz.reduction.parts.schedules import at_depth
+from tokviz.torch_on_use import torch
 
 
 def is_safe(full: torch.Tensor, exited: torch.Tensor, labels: torch.Tensor) -> bool:

@@ -1,15 +1,17 @@
 """FastVGGT: are samples of later frames enough if the first frame is complete?"""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.parts.destinations import cell_destinations, merge_into
+from tokviz.torch_on_use import torch
 
 
 def destinations(

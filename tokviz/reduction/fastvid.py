@@ -1,9 +1,10 @@
 """FastVID: stretches of similar frames, their best-attended tokens, and anchors for the rest."""
 
+from __future__ import annotations
+
 from typing import Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
@@ -13,6 +14,7 @@ from tokviz.reduction.parts.rows import Rows
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.shares import even_counts
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 STRETCHES, ANCHOR_SHARE, ANCHOR_STEP, OWN_WEIGHT, NEIGHBOURS = 8, 0.4, 4, 0.6, 4
 CUT = {"qwen": 0.84, "llava": 0.9}

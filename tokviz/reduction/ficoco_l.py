@@ -1,14 +1,16 @@
 """FiCoCo-L: filter redundant tokens, correlate them with others, compress them into those."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 PART = 0.998
 """A removed token is added to those above this quantile of its correlations."""

@@ -1,9 +1,10 @@
 """FiCoCo-V: the same three steps as FiCoCo-L, inside the vision tower."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.ficoco_l import relations
@@ -11,6 +12,7 @@ from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.grouping import original_numbers
 from tokviz.reduction.parts.selection import joined_heads, top_k
+from tokviz.torch_on_use import torch
 
 WINDOW = 2
 """Rows and columns of the windows in which one token each is penalised."""

@@ -1,9 +1,9 @@
 """FlowCut: to which patches does information flow, layer after layer?"""
 
+from __future__ import annotations
+
 import math
 from typing import Literal
-
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -11,6 +11,7 @@ from tokviz.reduction.method import Published, Stage, method
 from tokviz.reduction.parts.selection import top_k, tower_layers
 from tokviz.reduction.parts.similarity import unit
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 NO_CLS = (
     "This model has no [CLS] token: the mean query of all patches was used instead of its query, "

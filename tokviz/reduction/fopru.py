@@ -1,13 +1,14 @@
 """FoPru: keep the tokens, or the whole rows of the grid, that the tower attends to most."""
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
+from typing import Literal
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts.selection import received_score, top_k
 from tokviz.reduction.parts.spatial import grid_of
+from tokviz.torch_on_use import torch
 
 
 @method(

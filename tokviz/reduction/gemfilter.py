@@ -1,14 +1,15 @@
 """GemFilter: can early layers find the tokens that a second reading needs?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def pooled(score: torch.Tensor, kernel: int) -> torch.Tensor:

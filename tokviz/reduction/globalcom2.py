@@ -1,9 +1,10 @@
 """GlobalCom²: the thumbnail's scores set each crop's budget, and help to choose inside it."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -11,6 +12,7 @@ from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.crops import CropLayout, crop_scores
 from tokviz.reduction.parts.selection import best_of
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 
 @method(

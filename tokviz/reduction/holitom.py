@@ -1,10 +1,11 @@
 """HoliTom, before the language model: what stands still over a stretch of frames is merged once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
@@ -13,6 +14,7 @@ from tokviz.reduction.parts.frames import by_place, change_since
 from tokviz.reduction.parts.rows import Rows
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.shares import counts_by_ratio
+from tokviz.torch_on_use import torch
 
 NEIGHBOURS = 7
 Window = tuple[int, int]

@@ -1,13 +1,15 @@
 """IWP: which tokens make up the implicit weights of attention without repeating each other?"""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
+from tokviz.torch_on_use import torch
 
 PRUNE = 0.06
 """Share of the depth, early like layer 2 of 32: the published layers are not known."""

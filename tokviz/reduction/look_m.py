@@ -1,9 +1,10 @@
 """LOOK-M: can evicted visual tokens live on inside the entries that stay?"""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.per_head import of_heads
@@ -14,6 +15,7 @@ from tokviz.reduction.parts.cache import (
     per_key_head,
     recent_first,
 )
+from tokviz.torch_on_use import torch
 
 
 @method(

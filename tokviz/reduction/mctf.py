@@ -1,14 +1,16 @@
 """MCTF: merge tokens that are similar, uninformative and of few patches."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
+from tokviz.torch_on_use import torch
 
 Positive = Annotated[float, Range(0.1, 100, 0.1)]
 

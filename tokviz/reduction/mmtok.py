@@ -1,15 +1,17 @@
 """MMTok: which tokens cover both the question's words and the image?"""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.coverage import greedy_cover
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 
 @method(

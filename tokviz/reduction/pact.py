@@ -1,8 +1,8 @@
 """PACT: remove unimportant tokens, then merge duplicates."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
@@ -10,6 +10,7 @@ from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 
 def bounded_peaks(distances: torch.Tensor, cutoff: float) -> tuple[torch.Tensor, torch.Tensor]:

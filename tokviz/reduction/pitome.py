@@ -1,14 +1,15 @@
 """PiToMe: protect patches that are unlike all others, and merge groups of similar patches."""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-import torch
+from typing import Annotated, Literal, TypeAlias
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.tome import tome
+from tokviz.torch_on_use import torch
 
 
 def energy(
@@ -27,7 +28,7 @@ def energy(
     return torch.where(cosines >= margin, above, below).mean(1)
 
 
-Pairs = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Pairs: TypeAlias = "tuple[torch.Tensor, torch.Tensor, torch.Tensor]"
 """Tokens that are merged away, tokens that they may join, tokens that stay as they are."""
 
 

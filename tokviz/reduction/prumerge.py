@@ -1,9 +1,10 @@
 """LLaVA-PruMerge: keep patches whose [CLS] attention is an outlier, merge the rest into them."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.options import fitted
@@ -11,6 +12,7 @@ from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import joined_heads, single_head_cls, top_k
 from tokviz.reduction.parts.similarity import cosines
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 NEIGHBOURS = 32
 

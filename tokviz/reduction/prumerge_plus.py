@@ -1,14 +1,16 @@
 """LLaVA-PruMerge+: PruMerge, with an even sample of the image beside the outliers."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.prumerge import NEIGHBOURS, attention_and_keys, merge_around, outliers
+from tokviz.torch_on_use import torch
 
 
 @method(

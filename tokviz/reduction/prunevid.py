@@ -1,9 +1,10 @@
 """PruneVid, before the language model: scenes, their still places, and groups of similar tokens."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
@@ -13,6 +14,7 @@ from tokviz.reduction.parts.rows import Rows
 from tokviz.reduction.parts.scenes import Scene, joined_scenes, runs_of
 from tokviz.reduction.parts.shares import counts_by_ratio
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 NEIGHBOURS = 7
 SMALL = 14

@@ -1,13 +1,15 @@
 """PruneVid, inside the language model: each frame keeps what the question's words attend to."""
 
+from __future__ import annotations
+
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.shares import counts_by_ratio
+from tokviz.torch_on_use import torch
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

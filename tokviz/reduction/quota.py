@@ -1,16 +1,17 @@
 """QuoTA: how many tokens does each frame deserve for this question?"""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.parts.frames import by_place
 from tokviz.reduction.parts.rows import Rows
+from tokviz.torch_on_use import torch
 
 SCALE, POWER = 100.0, 2
 """A frame's weight is (100 x its score) squared; the scale cancels out in the shares."""
@@ -95,4 +96,4 @@ def resize(rows: Rows, tokens: np.ndarray, grid: tuple[int, int], to: tuple[int,
 def along(length: int, new: int) -> np.ndarray:
     """Return the shares of the old places in each new one along an axis, [new, length]."""
     each = torch.eye(length)[None]  # [1, length, length]: one channel per old place
-    return F.interpolate(each, size=new, mode="linear")[0].T.numpy()
+    return torch.nn.functional.interpolate(each, size=new, mode="linear")[0].T.numpy()

@@ -1,9 +1,10 @@
 """Recoverable Compression: tokens that the tower finds unimportant are kept for the question."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.options import fitted
@@ -12,6 +13,7 @@ from tokviz.reduction.parts.local_outliers import count_outliers
 from tokviz.reduction.parts.question import tokens_and_text
 from tokviz.reduction.parts.selection import joined_heads, single_head_cls, top_k
 from tokviz.reduction.parts.similarity import cosines, unit
+from tokviz.torch_on_use import torch
 
 VISUAL, REST, MERGED = 20, 10, 32
 TEXT_WEIGHT = 50.0

@@ -1,11 +1,12 @@
 """Relevance map: an oracle that keeps the tokens which matter for the known answer."""
 
-import torch
+from __future__ import annotations
 
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from tokviz.budget import whole_number
 from tokviz.errors import InputError, MissingSignal
 from tokviz.names import unknown
 from tokviz.reduction.signal_table import CALLABLE, CROPS, SIGNALS, Signal
+from tokviz.torch_on_use import torch
 
 ROLES = {"thumb": "thumbnail", "global": "thumbnail", "crop": "tile", "image": "whole"}
 """Other names of a crop's role."""

@@ -1,8 +1,8 @@
 """SnapKV: which tokens do the last rows of the prompt attend to, head by head?"""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-import torch
+from typing import Annotated, Literal
 
 from tokviz.matrix import Reduction
 from tokviz.options import within
@@ -14,6 +14,7 @@ from tokviz.reduction.parts.cache import (
     pooled,
     recent_first,
 )
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -1,9 +1,10 @@
 """Soft many-to-many: can a patch be divided among several output tokens?"""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.options import fitted
@@ -11,6 +12,7 @@ from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import token_sizes
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 ANCHORS = 2
 

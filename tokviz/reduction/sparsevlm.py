@@ -1,9 +1,10 @@
 """SparseVLM: the words of the question choose the patches."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
@@ -12,6 +13,7 @@ from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.density import density_peaks
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 RECYCLED, PER_CLUSTER, HEADS = 0.3, 10, 14
 PUBLISHED = {

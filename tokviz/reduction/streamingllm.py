@@ -1,12 +1,13 @@
 """StreamingLLM: are the first few tokens and the latest ones enough?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.cache import ONCE, ONLY_VISUAL, keep_per_head
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -1,11 +1,12 @@
 """TidalDecode: does each new token attend to the same few tokens in all layers?"""
 
-import torch
+from __future__ import annotations
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Stage, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def attend(logits: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -1,13 +1,14 @@
 """ToDRE, stage 2: remove the image once the text hardly attends to it."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts.exits import leave
 from tokviz.reduction.parts.schedules import at_layer, clamped
+from tokviz.torch_on_use import torch
 
 
 def exit_layer(mass: torch.Tensor, start: int, threshold: float) -> int | None:

@@ -1,13 +1,14 @@
 """ToFu: does merging hurt less when the mean keeps the length of its longest member?"""
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
+from typing import Literal
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.tome import tome
+from tokviz.torch_on_use import torch
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -1,14 +1,15 @@
 """ToMe: can similar patches be averaged, layer by layer, without training?"""
 
-from typing import Annotated, Literal
+from __future__ import annotations
 
-import torch
+from typing import Annotated, Literal
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import bipartite, schedules
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers, token_sizes
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -1,13 +1,14 @@
 """tomesd: merge tokens only for attention, and restore all of them afterwards."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts.destinations import cell_destinations, merge_into
 from tokviz.reduction.parts.spatial import grid_of
+from tokviz.torch_on_use import torch
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

@@ -1,13 +1,14 @@
 """TransPrune: do important tokens change more in a layer?"""
 
-from typing import Literal
+from __future__ import annotations
 
-import torch
+from typing import Literal
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def transition(

@@ -1,15 +1,17 @@
 """VFlowOpt: remove tokens with little attention, but keep a summary of every region."""
 
+from __future__ import annotations
+
 import math
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 SHARES = (0.1166, 0.2651, 0.7233)
 THRESHOLDS = (39.26, 34.76, 28.68)

@@ -1,13 +1,14 @@
 """VFlowOpt, inside the language model: two stages by the vision tower's importance map."""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def last_token_fidelity(full: torch.Tensor, reduced: torch.Tensor) -> float:

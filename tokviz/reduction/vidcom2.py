@@ -1,12 +1,13 @@
 """VidCom²: which frames are unlike the film, and which tokens are unlike their frame?"""
 
+from __future__ import annotations
+
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts.frames import frames_of, members
+from tokviz.torch_on_use import torch
 
 TEMPERATURE = 0.01
 WIDTHS = tuple(2.0**k for k in range(-3, 2))
@@ -44,7 +45,7 @@ def vidcom2(signals, keep: int) -> Reduction:
     frame = torch.as_tensor(frames_of(signals), device=features.device)
     count = int(frame.max()) + 1
     sizes = torch.bincount(frame, minlength=count)
-    unit = F.normalize(features, dim=-1)
+    unit = torch.nn.functional.normalize(features, dim=-1)
     centres = torch.zeros(count, unit.shape[1], device=unit.device).index_add_(0, frame, unit)
     centres = centres / sizes.clamp(min=1)[:, None]
     to_film, to_frame = likeness(unit, unit.mean(0)), likeness(unit, centres[frame])

@@ -1,15 +1,17 @@
 """VisionTrim, before the language model: dominant tokens, and complements chosen by the text."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.errors import MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.selection import top_k
 from tokviz.reduction.parts.spatial import grid_of
+from tokviz.torch_on_use import torch
 
 ROUNDS, WINDOW, PLACE_WEIGHT = 3, 1, 0.5
 

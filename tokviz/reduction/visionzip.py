@@ -1,15 +1,17 @@
 """VisionZip: keep the patches that [CLS] attends to, and merge the rest into a few tokens."""
 
+from __future__ import annotations
+
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import cls_score, top_k
 from tokviz.reduction.parts.similarity import cosines
+from tokviz.torch_on_use import torch
 
 
 @method(

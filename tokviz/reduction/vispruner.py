@@ -1,14 +1,16 @@
 """VisPruner: half of the budget by [CLS] attention, half for patches unlike all others."""
 
+from __future__ import annotations
+
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Published, Range, method
 from tokviz.reduction.parts.selection import cls_score, top_k
 from tokviz.reduction.parts.similarity import unit
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -1,12 +1,13 @@
 """VL-Cache: how many visual tokens does each layer need for the text after the image?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.cache import ONLY_VISUAL, keep_per_head, per_key_head, recent_first
+from tokviz.torch_on_use import torch
 
 LEAST = 0.01
 """Smallest share of the tokens that a layer keeps."""

@@ -1,11 +1,12 @@
 """VTC-CLS: does the [CLS] attention of many layers choose better than that of one?"""
 
-import torch
+from __future__ import annotations
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import method
 from tokviz.reduction.parts.selection import cls_score, in_tower, top_k, tower_layers
+from tokviz.torch_on_use import torch
 
 
 @method(

@@ -1,13 +1,14 @@
 """VTW: is everything that the image says in the text after half of the layers?"""
 
-from typing import Annotated
+from __future__ import annotations
 
-import torch
+from typing import Annotated
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, Stage, method
 from tokviz.reduction.parts import schedules
 from tokviz.reduction.parts.exits import leave
+from tokviz.torch_on_use import torch
 
 
 def _schedule(n: int, keep: int, layers: int, **options):

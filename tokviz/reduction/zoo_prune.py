@@ -1,14 +1,16 @@
 """ZOO-Prune: keep tokens to which the projector is sensitive and that are not similar."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.method import Range, method
 from tokviz.reduction.parts.similarity import cosines
+from tokviz.torch_on_use import torch
 
 
 @method(
@@ -50,7 +52,6 @@ def zoo_prune(
     return Reduction.select(order, len(raw), score=scaled, order=order)
 
 
-@torch.no_grad()
 def sensitivity(
     project: Callable[[torch.Tensor], torch.Tensor],
     features: torch.Tensor,
@@ -66,9 +67,10 @@ def sensitivity(
         step: length of a step.
     """
     total = torch.zeros(len(features), device=features.device)
-    for direction in step * directions:
-        change = project(features + direction) - project(features - direction)
-        total += change.float().norm(dim=1) / (2 * step)
+    with torch.no_grad():
+        for direction in step * directions:
+            change = project(features + direction) - project(features - direction)
+            total += change.float().norm(dim=1) / (2 * step)
     return total / len(directions)
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-import torch
-
 from tokviz.errors import ModelError
+from tokviz.torch_on_use import torch
 
 DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")
 

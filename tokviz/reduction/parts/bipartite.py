@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from tokviz.errors import InputError
 from tokviz.reduction.parts.similarity import unit
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 
 @dataclass(frozen=True)

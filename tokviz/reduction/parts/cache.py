@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.per_head import GONE, of_heads
+from tokviz.torch_on_use import torch
 
 ONLY_VISUAL = "it chooses among visual tokens, text stays: the publication lets all rows compete"
 ONCE = "the cache is shortened once, after the prefill, and grows again with the answer"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import torch
+from tokviz.torch_on_use import torch
 
 
 def density_peaks(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.reduction.parts import bipartite
 from tokviz.reduction.parts.grouping import merge_labels, original_numbers
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 
 def cell_destinations(

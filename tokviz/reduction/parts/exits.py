@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from tokviz.matrix import Reduction
 from tokviz.reduction.parts.selection import top_k
+from tokviz.torch_on_use import torch
 
 
 def leave(score: torch.Tensor, keep: int, everything: bool, notes: tuple[str, ...] = ()):

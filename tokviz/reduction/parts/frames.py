@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from tokviz.reduction.parts.crops import CropLayout
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 
 def frames_of(signals: Signals) -> np.ndarray:
@@ -56,7 +55,7 @@ def change_since(
     """
     at = before(signals, back)
     other = features[torch.as_tensor(at.clip(0), device=features.device)]
-    change = 1 - F.cosine_similarity(features, other, dim=-1)
+    change = 1 - torch.nn.functional.cosine_similarity(features, other, dim=-1)
     return np.where(at >= 0, change.cpu().numpy(), np.float32(new))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
 
 from tokviz.matrix import Reduction
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 
 def token_sizes(signals: Signals) -> torch.Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
+
+from tokviz.torch_on_use import torch
 
 
 def kkz_start(x: torch.Tensor, distances: torch.Tensor, k: int) -> torch.Tensor:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from tokviz.errors import InputError
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 NO_CLIP_TEXT = "There is no CLIP text encoder: text_llm and feats_post were compared."
 

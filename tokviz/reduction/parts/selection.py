@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from tokviz.errors import MissingSignal
 from tokviz.reduction.signal_table import SIGNALS
 from tokviz.reduction.signals import Signals
+from tokviz.torch_on_use import torch
 
 NO_CLS = "This model has no [CLS] token: the mean attention that each patch receives was used."
 CLS_ROW = "The received attention is missing: the [CLS] attention was used."
 LLAVA_LAYERS = 24
 """Layers of CLIP ViT-L/14-336, the tower that published layer numbers refer to."""
 
-Scored = tuple[torch.Tensor, tuple[str, ...]]
+Scored: TypeAlias = "tuple[torch.Tensor, tuple[str, ...]]"
 """A score [n] and notes about the fallbacks that were used."""
 
 
