@@ -20,6 +20,7 @@ COPY app.py README.md LICENSE ./
 COPY assets/ assets/
 COPY components/ components/
 COPY tokviz/ tokviz/
+RUN python -m compileall -q components tokviz
 
 USER 1000
 EXPOSE 7860

@@ -68,6 +68,7 @@ tokviz.registry tokviz.sink_dims tokviz.time_ratio
 tokviz.array_input tokviz.budget tokviz.interruption tokviz.keywords tokviz.text
 tokviz.errors tokviz.extras tokviz.git_lfs tokviz.load_options tokviz.method_filters tokviz.names
 tokviz.notebook_display tokviz.old_paths tokviz.progress tokviz.shipped_files
+tokviz.torch_on_use
 """.strip().splitlines()
 ]
 """From the top down; units in one line do not import each other."""
@@ -80,6 +81,9 @@ SOURCES = sorted(
 FACADE = Path("tokviz/__init__.py")
 LOADED_ON_USE = {"torch", "captum"}
 """What an analysis may import inside a function, and nowhere else."""
+ON_USE = "tokviz.torch_on_use"
+"""Where torch comes from in a file that is imported for its declarations, too."""
+DECLARED = ("tokviz.mitigation", "tokviz.reduction")
 NUMPY_ONLY = {
     "tokviz.errors",
     "tokviz.evaluation",
@@ -165,7 +169,8 @@ def is_module(name):
 
 def packages_of(path, in_functions=True):
     """Top-level names of what a file imports from outside the project and the standard library."""
-    tops = {name.split(".")[0] for name in imports_of(ROOT / path, in_functions=in_functions)}
+    names = imports_of(ROOT / path, in_functions=in_functions)
+    tops = {"torch" if name == ON_USE else name.split(".")[0] for name in names}
     return tops - set(sys.stdlib_module_names) - {"tokviz", "components", "app"}
 
 
@@ -231,6 +236,10 @@ def check_libraries(path):
         assert "transformers" not in packages, f"{path}: only tokviz/models/ talks to transformers"
     if unit == "tokviz.view":
         assert "torch" not in packages, f"{path}: a view draws arrays"
+    if unit in DECLARED:
+        at_once = imports_of(ROOT / path, for_types=False, in_functions=False)
+        torch = [name for name in at_once if name.split(".")[0] == "torch"]
+        assert not torch, f"{path}: from {ON_USE} import torch, so that lists need not wait for it"
     if unit in NUMPY_ONLY:
         assert packages <= {"numpy", "safetensors"}, path
     if unit == "tokviz.analysis":
@@ -284,6 +293,18 @@ def test_the_check_sees_what_an_analysis_loads_at_once(tmp_path, monkeypatch):
         check_libraries(at_once)
     with pytest.raises(AssertionError):
         check_libraries(other)
+
+
+def test_the_check_sees_torch_in_a_file_that_declares_a_method(tmp_path, monkeypatch):
+    (tmp_path / "tokviz/reduction").mkdir(parents=True)
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    at_once, on_use = (Path(f"tokviz/reduction/{name}.py") for name in ("a", "b"))
+    (tmp_path / at_once).write_text("import torch.nn.functional as F\n")
+    (tmp_path / on_use).write_text(f"from {ON_USE} import torch\n")
+    check_libraries(on_use)
+    assert "torch" in packages_of(on_use)
+    with pytest.raises(AssertionError, match="lists need not wait for it"):
+        check_libraries(at_once)
 
 
 def test_the_page_imports_its_own_files_by_relative_names():

@@ -160,7 +160,7 @@ def _mitigation(mitigation: Any) -> dict[str, Any]:
 
 def _status(entry: Any) -> dict[str, Any] | None:
     """Return the best word that a run of it can earn, with reasons; None for a baseline."""
-    # the module needs torch, which the help of the commands does not
+    # the module needs all methods, which the help of the commands does not
     status = import_module("tokviz.reduction.run_status").declared_status(entry)
     return status.as_json() if status else None
 

@@ -23,6 +23,10 @@ class OnUse(ModuleType):
             raise AttributeError(f"module {self.__name__!r} on use has no attribute {name!r}")
         return getattr(import_module(self.__name__), name)
 
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        """Pickle as the name of the module."""
+        return import_module, (self.__name__,)
+
 
 if TYPE_CHECKING:
     import torch as torch

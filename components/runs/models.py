@@ -25,9 +25,15 @@ log = logging.getLogger(__name__)
 
 PLACING = ("device", "dtype", "device_map", "bits")
 MAX_LOADED = 2
+IMPORTING = "importing PyTorch and transformers"
 POLL_INTERVAL_S = 0.2
 """Seconds between two checks of how far loading is."""
 _BY_KEY: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
+
+
+def code_of_models() -> Callable[..., Any]:
+    """Return `tokviz.load`; the first call imports torch, transformers and the code of models."""
+    return tokviz.load
 
 
 def _find(key: str) -> "Models":
@@ -259,9 +265,12 @@ class Models:
     def _load(self, place: str, stop: Stop | None) -> Any:
         if self._given is not None:
             return self._given(place)
+        if "load" not in vars(tokviz):
+            self._progress = IMPORTING
+        load = code_of_models()
         name, revision = pinned(place)
         options = self.options | ({"revision": revision} if revision else {})
-        return tokviz.load(name, progress=self._report, stop=stop, **options)
+        return load(name, progress=self._report, stop=stop, **options)
 
     def _report(self, line: str) -> None:
         self._progress = line

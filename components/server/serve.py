@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ..error_text import QuietFormatter
 from ..i18n import translations
 from ..page import build, theme
 from ..runs.journal import JsonLines
-from ..runs.models import Models, check_placement
+from ..runs.models import Models, check_placement, code_of_models
 from ..runs.stored_examples import StoredExamples
 from ..settings import Settings
 from ..site import Site
@@ -135,4 +134,4 @@ def make_ready(site: Site) -> None:
     with suppress(Exception):
         draw_all(site)
     with suppress(Exception):
-        import_module("tokviz.models.load_model")
+        code_of_models()

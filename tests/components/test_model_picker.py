@@ -1,5 +1,6 @@
 """The list of models: what a person at this machine may choose, and what a visitor may not."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from components.ask import model_picker
 from components.ask.model_picker import PickerHandlers
 from components.ask.panel import AskHandlers
+from components.runs import after_first_page
 from components.runs.models import Models, photograph_hint
 from components.runs.stored_examples import StoredExamples
 from components.settings import Settings, read_settings
@@ -66,7 +68,9 @@ def test_a_personal_page_lists_known_models_with_the_smallest_first(handlers, mo
     assert names[:2] == ("embedded", SMALLEST)
     assert set(names) == set(MODELS)
     monkeypatch.setattr(model_picker, "free_bytes", lambda device: 20e9)
-    lines = {name: line for line, name in model_picker.choices(handlers.models)}
+    lines = {
+        name: line for line, name in model_picker.choices(handlers.models, handlers.placement())
+    }
     assert lines[SMALLEST] == "SmolVLM 256M · 1.0 GB"
     assert lines["google/gemma-3-4b-it"] == "Gemma 3 4B · 17.2 GB · tight"
     assert lines["google/gemma-3-12b-it"] == "Gemma 3 12B · 49.0 GB · too large"
@@ -80,6 +84,42 @@ def test_a_card_says_what_a_model_needs_before_it_is_downloaded(handlers, monkey
                   "9.0 GB are free", "No [CLS] token.", "Its licence"):  # fmt: skip
         assert words in shown[CARD]
     assert shown[BUTTON].visible
+
+
+def test_until_torch_is_there_the_list_names_models_and_says_nothing_of_memory(
+    handlers, monkeypatch
+):
+    monkeypatch.setattr(handlers.models, "known_placement", lambda: None)
+    shown, card, button = handlers.recall("google/gemma-3-12b-it", asked_by())
+    lines = {name: line for line, name in shown.choices}
+    assert lines["google/gemma-3-12b-it"] == "Gemma 3 12B"
+    assert card == '<p class="tv-small">To be downloaded, about 24.5 GB.</p>'
+    assert button.visible
+    monkeypatch.setattr(model_picker, "free_bytes", lambda device: 20e9)
+    handlers.wait()  # there is no work to wait for
+    shown, card, _ = handlers.complete("google/gemma-3-12b-it")
+    lines = {name: line for line, name in shown.choices}
+    assert lines["google/gemma-3-12b-it"] == "Gemma 3 12B · 49.0 GB · too large"
+    assert "value" not in shown.constructor_args  # which model is chosen stays as it is
+    assert "49.0 GB of memory" in card
+
+
+def test_what_fits_is_told_when_torch_was_imported(handlers, monkeypatch):
+    monkeypatch.setattr(after_first_page, "DRAWING_S", 0)
+    done = threading.Event()
+    handlers.site.later.start(done.set, threading.Event())
+    handlers.site.later.opened()
+    handlers.wait()
+    assert done.is_set()
+
+
+def test_nothing_begins_on_a_server_that_stops(handlers):
+    begun, stopping = threading.Event(), threading.Event()
+    stopping.set()
+    handlers.site.later.start(begun.set, stopping)
+    handlers.site.later.opened()
+    handlers.wait()
+    assert not begun.is_set()
 
 
 def test_what_cannot_be_downloaded_from_here_is_said(handlers, monkeypatch):

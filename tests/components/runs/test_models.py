@@ -3,6 +3,7 @@
 import logging
 import math
 import threading
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import load_file
@@ -54,6 +55,22 @@ def test_the_list_shows_the_card_of_a_known_model_and_the_name_of_another():
     assert labels[0] == f"Embedded model · {size} · [CLS] · tested: run"
     assert labels[1].startswith("Gemma 3 4B · 4.3 B weights, 8.6 GB · no [CLS] · tested: config")
     assert labels[2] == "org/name"
+
+
+def test_visitors_hear_that_the_code_of_models_is_imported_first(monkeypatch):
+    told = threading.Event()
+
+    def imported(name):
+        assert told.wait(10)
+        return lambda *args, **options: SimpleNamespace()
+
+    monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.01)
+    monkeypatch.delattr(tokviz, "load", raising=False)
+    monkeypatch.setattr(tokviz, "__getattr__", imported)
+    coming = Models().load_with_progress("embedded")
+    assert next(coming) == "importing PyTorch and transformers"
+    told.set()
+    assert not list(coming)
 
 
 def test_visitors_hear_how_far_loading_is_and_then_the_error(monkeypatch):
