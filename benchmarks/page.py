@@ -10,6 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -51,31 +53,77 @@ def rows() -> Iterator[Row]:
 def cold_start(browser: Browser) -> Iterator[Row]:
     """Start the server in a fresh process and open the page as soon as it answers, in turns with
     a process that only imports Gradio."""
-    alone, up, drawn = zip(*(start_once(browser) for _ in range(STARTS)), strict=True)
-    ratios = [page / bare for page, bare in zip(drawn, alone, strict=True)]
+    starts = [start_once(browser) for _ in range(STARTS)]
+    drawn, ratios = (
+        [start.drawn for start in starts],
+        [start.drawn / start.bare for start in starts],
+    )
+    up, bare = (
+        statistics.median(getattr(start, name) for start in starts) for name in ("up", "bare")
+    )
     how = (
         f"fresh process, no model yet, until the canvas is drawn; median of {STARTS}, "
-        f"{min(drawn):.1f} to {max(drawn):.1f} s; it answers after {statistics.median(up):.1f} s"
+        f"{min(drawn):.1f} to {max(drawn):.1f} s; it answers after {up:.1f} s"
     )
     yield Row("cold start to first overlay", f"{statistics.median(drawn):.1f} s", how)
     how = (
-        f"the same over a process that only imports gradio ({statistics.median(alone):.1f} s), "
+        f"the same over a process that only imports gradio ({bare:.1f} s), "
         f"in turns; median of {STARTS}, {min(ratios):.2f} to {max(ratios):.2f}"
     )
     yield Row("cold start / import gradio", f"{statistics.median(ratios):.2f} x", how)
+    ratios = [start.server_cpu / start.bare_cpu for start in starts if start.server_cpu]
+    if ratios:
+        bare = statistics.median(start.bare_cpu for start in starts)
+        how = (
+            f"the server's over that of a process that only imports gradio ({bare:.1f} s), both "
+            f"without the browser; median of {STARTS}, {min(ratios):.2f} to {max(ratios):.2f}"
+        )
+        yield Row("cold start / import gradio, processor time", f"{statistics.median(ratios):.2f} x", how)
 
 
-def start_once(browser: Browser) -> tuple[float, float, float]:
-    """Return the seconds of `import gradio`, of the server's first answer, of the first overlay."""
-    began = time.perf_counter()
+@dataclass
+class Start:
+    """The seconds of one start and of `import gradio` just before it."""
+
+    bare: float
+    "Until a process that only imports gradio has ended."
+    up: float
+    "Until the server answers."
+    drawn: float
+    "Until the first overlay is drawn."
+    bare_cpu: float
+    "Processor time of the process that only imports gradio."
+    server_cpu: float | None
+    "Processor time of the server until the overlay is drawn; None where it is not known."
+
+
+def start_once(browser: Browser) -> Start:
+    """Import gradio in one process, then start the server in another and open its page."""
+    began, used = time.perf_counter(), children_cpu()
     subprocess.run([sys.executable, "-c", "import gradio"], check=True)
-    alone = time.perf_counter() - began
+    bare, bare_cpu = time.perf_counter() - began, children_cpu() - used
     with tempfile.TemporaryDirectory() as empty:
         began = time.perf_counter()
-        with served(HF_HOME=empty) as address:
+        with started(HF_HOME=empty) as (address, process):
             up = time.perf_counter() - began
             visit(browser, address)
-            return alone, up, time.perf_counter() - began
+            drawn = time.perf_counter() - began
+            return Start(bare, up, drawn, bare_cpu, cpu_of(process.pid))
+
+
+def children_cpu() -> float:
+    """Return the processor time of all child processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def cpu_of(pid: int) -> float | None:
+    """Return the processor time of a process that runs; None on systems other than Linux."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.is_file():
+        return None
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def warm(browser: Browser) -> Iterator[Row]:
@@ -113,6 +161,13 @@ def find_chromium() -> str | None:
 @contextmanager
 def served(**more: str) -> Iterator[str]:
     """Run app.py on a free port with further settings; yield its address once it answers."""
+    with started(**more) as (address, _):
+        yield address
+
+
+@contextmanager
+def started(**more: str) -> Iterator[tuple[str, subprocess.Popen]]:
+    """As `served`; yield the process, too."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -121,22 +176,22 @@ def served(**more: str) -> Iterator[str]:
     process = subprocess.Popen([sys.executable, "app.py"], env=os.environ | settings | more)
     try:
         await_answer(process, address)
-        yield address
+        yield address, process
     finally:
         process.terminate()
         process.wait(20)
 
 
 def await_answer(process: subprocess.Popen, address: str) -> None:
-    """Wait until the page answers; raise SystemExit when it does not."""
+    """Wait until the server answers; raise SystemExit when it does not."""
     began = time.monotonic()
     while time.monotonic() - began < START_SECONDS:
         if process.poll() is not None:
             raise SystemExit(f"app.py ended with status {process.returncode}")
         try:
-            urlopen(address, timeout=2).close()
+            urlopen(f"{address}healthz", timeout=2).close()
         except (URLError, OSError):
-            time.sleep(0.3)
+            time.sleep(0.05)
         else:
             return
     raise SystemExit(f"app.py did not answer within {START_SECONDS} s")
