@@ -1,4 +1,4 @@
-"""The program as `make run` starts it, with a page that tells which modules are imported."""
+"""The program as `make run` starts it, with pages that tell what is imported."""
 
 from contextlib import AbstractContextManager
 
@@ -9,7 +9,7 @@ from tests.serving import Server, serving
 HEAVY = {"torch", "transformers", "tokenizers", "captum", "scipy", "av"}
 """What the first screen needs nothing of."""
 PROGRAM = """
-import sys, threading
+import gc, sys, threading
 from components.server import launch
 real = launch.import_gradio
 
@@ -24,6 +24,7 @@ def import_gradio():
     def with_modules(site):
         kwargs = own(site)
         kwargs["routes"].append(Route("/modules", lambda _: JSONResponse(sorted(sys.modules))))
+        kwargs["routes"].append(Route("/collects", lambda _: JSONResponse(gc.isenabled())))
         return kwargs
 
     serve.app_kwargs = with_modules
