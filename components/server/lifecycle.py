@@ -25,6 +25,7 @@ from ..runs.journal import Journal
 from ..runs.stops import Stops
 from ..site import Site
 from .chosen_language import ChosenLanguage
+from .frontend_files import FrontendFiles
 from .hosts import served_hosts
 from .mcp_messages import McpMessages
 from .odd_requests import OddRequests, wrong_body
@@ -83,6 +84,7 @@ def app_kwargs(site: Site) -> dict[str, Any]:
         Middleware(RequestLimits, limits=limits),
         Middleware(OddRequests),
         Middleware(ChosenLanguage),
+        Middleware(FrontendFiles),
     ]
     if settings.mcp:
         layers.append(Middleware(McpMessages))
