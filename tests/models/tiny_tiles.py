@@ -37,6 +37,7 @@ from tests.models.tiny import (
     qwen3_vl_moe,
     text_sizes,
 )
+from tests.models.tiny_packed import KIN_PACKED, TINY_PACKED
 from tokviz.models.families.processors import still_images
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
@@ -155,6 +156,7 @@ TINY_TILES: dict[str, Tiny] = {
     "idefics3": Tiny(idefics3, ((40, 40), (200, 60), (60, 200))),
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
+    **TINY_PACKED,
 }
 """Family -> its tiny model, for the tests of every family."""
 
@@ -162,6 +164,7 @@ TINY_KIN: dict[str, Tiny] = {
     "smolvlm": Tiny(smolvlm, ((70, 150),)),
     "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
     "qwen3_vl_moe": Tiny(qwen3_vl_moe, ((240, 96),)),
+    **KIN_PACKED,
 }
 """Models served by a file above in the main; test_tiles.py tests the promises on them."""
 

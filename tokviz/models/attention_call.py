@@ -44,6 +44,18 @@ class AttentionCall:
             self.scaling, self.causal, self.softcap, self.sinks,
         )  # fmt: skip
 
+    def within(self, part: slice) -> AttentionCall:
+        """Return the call of one part of the sequence, where a block mask lets it see itself only.
+
+        Args:
+            part: rows of queries and keys, which are the same.
+        """
+        query, key, value = (x[:, :, part] for x in (self.query, self.key, self.value))
+        return AttentionCall(
+            self.module, query, key, value, None,
+            self.scaling, self.causal, self.softcap, self.sinks,
+        )  # fmt: skip
+
     @property
     def plain(self) -> bool:
         """True where a row is the softmax of scaled, masked products: what SDPA computes."""

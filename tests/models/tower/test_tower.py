@@ -117,7 +117,8 @@ def hiding(vlm, dead):
             part = joint[seen[layer] : seen[layer] + tokens]
             seen[layer] += tokens
             sees = ~part.view(len(key), 1, 1, -1)
-            attention_mask = sees | ~sees.any(-1, keepdim=True)  # a window of dead ones only
+            sees = sees | ~sees.any(-1, keepdim=True)  # a window of dead ones only
+            attention_mask = sees if attention_mask is None else sees & (attention_mask == 0)
         return attention_forward(module, query, key, value, attention_mask, **more)
 
     return attend

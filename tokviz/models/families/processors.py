@@ -18,6 +18,8 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file, is_torchvision_available
 
+from tokviz.models.families.pixtral_processor import PixtralProcessor
+
 
 def load_processor(path: str, config: PretrainedConfig, revision: str | None = None) -> Any:
     """Load the processor of a checkpoint; without torchvision for still images only.
@@ -27,11 +29,19 @@ def load_processor(path: str, config: PretrainedConfig, revision: str | None = N
         config: the checkpoint's config.
         revision: branch, tag or commit on the Hub.
     """
+    if not is_torchvision_available() and has_rows(config):
+        return PixtralProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
     if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
         return AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
     plain = still_images(kind, film_settings(path, revision))
     return plain.from_pretrained(path, revision=revision, trust_remote_code=False)
+
+
+def has_rows(config: Any) -> bool:
+    """Return whether a checkpoint's processor is Pixtral's, with breaks between rows of tokens."""
+    tower = getattr(getattr(config, "vision_config", None), "model_type", None)
+    return tower == "pixtral" and config.model_type in ("llava", "mistral3")
 
 
 def film_settings(path: str, revision: str | None = None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -66,6 +67,11 @@ class TowerObserver:
         layer = self.layer_of.get(id(call.module))
         if layer is None:
             return
+        for part in images_apart(call, self.spans):
+            self.record(layer, part)
+
+    def record(self, layer: int, call: AttentionCall) -> None:
+        """Record a call of one image, one window, or a batch of rows."""
         for name, layers in self.wanted.items():
             if layer not in layers:
                 continue  # maps and column sums cost time: compute them only in wanted layers
@@ -113,6 +119,20 @@ class TowerObserver:
         if name == "full_attn":
             return call.rows(torch.arange(call.query.shape[2], device=call.query.device))
         return {"q": call.query, "k": call.key, "v": call.value}[name]
+
+
+def images_apart(call: AttentionCall, spans: Sequence[int] | None) -> list[AttentionCall]:
+    """Return a call over all images of a packed tower as one call per image; others as they are.
+
+    Args:
+        call: of a tower's attention. Pixtral's has all images in one call, and a mask that hides
+            them from each other; Qwen's has one call per image or window.
+        spans: the patches of each image, in order; None = images are rows of a batch.
+    """
+    if spans is None or call.mask is None or call.key.shape[2] != sum(spans):
+        return [call]
+    ends = np.cumsum(spans).tolist()
+    return [call.within(slice(end - span, end)) for end, span in zip(ends, spans, strict=True)]
 
 
 def batched(calls: Sequence[AttentionCall]) -> AttentionCall:

@@ -125,6 +125,8 @@ def _tower_rows(
     lengths = family.image_patches(model, inputs)
     follow = family.tower_follow(model, inputs, kwargs)
     starts = np.cumsum([0, *lengths]) if lengths else None
+    if lengths:
+        states = states.flatten(0, -2)  # Qwen's towers give [p, d], Pixtral's [1, p, d]
     for tokens, keep in tiles:
         index = shared.sources.leaving(tokens)
         if starts is None:

@@ -172,22 +172,29 @@ class BlockCalls:
             biases = [row.key_bias() for row in group]
             self.bias = torch.cat(biases)[None] if packed else torch.stack(biases)
         self.seen = 0
-        self.ends = np.cumsum([len(row.states) for row in group])
+        self.ends = np.cumsum([len(row.states) for row in group]).tolist()
+        self.begins = [0, *self.ends[:-1]]
 
     def __call__(self, call: AttentionCall) -> torch.Tensor | None:
         """Add the call to its rows; if tokens were merged, return the output with the bias."""
         output = None
+        blocks = call.mask if self.packed else None  # hides the rows of one call from each other
         if self.bias is not None:
-            last = self.seen + call.key.shape[2] if self.packed else None
             # [b, keys] -> [b, 1, 1, keys]: added to the logits of every head and query.
             # Packed rows attend one after the other: `seen` counts the keys of earlier calls.
-            mask = self.bias[:, None, None, self.seen : last].to(call.query.dtype)
-            call.mask = mask
+            bias = self.bias[:, None, None, self.seen :][..., : call.key.shape[2]]
+            bias = bias.to(call.query.dtype)
+            call.mask = bias if blocks is None else blocks + bias
             output, _ = sdpa_attention_forward(
-                call.module, call.query, call.key, call.value, mask,
+                call.module, call.query, call.key, call.value, call.mask,
                 scaling=call.scaling, is_causal=False,
             )  # fmt: skip
-        if self.packed:
+        if blocks is not None:
+            for row, begin, end in zip(self.group, self.begins, self.ends, strict=True):
+                row.calls.append(call.within(slice(begin, end)))
+                if self.bias is not None:
+                    row.calls[-1].mask = bias[..., begin:end]
+        elif self.packed:
             # `ends` are the ends of the rows in the sequence; a window lies within one row
             owner = int(np.searchsorted(self.ends, self.seen, side="right"))
             self.group[owner].calls.append(call)

@@ -1,0 +1,84 @@
+"""Tiny models of the families with Pixtral's tower."""
+
+from PIL import Image
+from transformers import (
+    LightOnOcrConfig,
+    LightOnOcrForConditionalGeneration,
+    LightOnOcrProcessor,
+    Ministral3Config,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    MistralConfig,
+    PixtralVisionConfig,
+    Qwen3Config,
+)
+from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+
+from tests.models.tiny import Tiny, byte_tokenizer, text_sizes
+from tokviz.models.families.pixtral_processor import PixtralProcessor
+
+ROWS = {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"}
+WIDE = {"head_dim": 8}
+
+
+def tower(patch: int = 4) -> PixtralVisionConfig:
+    """Four layers with four heads."""
+    return PixtralVisionConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        patch_size=patch,
+        image_size=48,
+    )
+
+
+def pixels(patch: int = 4) -> PixtralImageProcessorPil:
+    """Pictures of whole patches, 48 pixels on their longest side; pixels mix with none beyond."""
+    return PixtralImageProcessorPil(
+        size={"longest_edge": 48}, patch_size=patch, resample=Image.Resampling.BOX
+    )
+
+
+def mistral3(text=MistralConfig, **more) -> tuple:
+    """Patches of 4 x 4 pixels, four to a token, up to 6 x 6 tokens; breaks between the rows."""
+    tokenizer = byte_tokenizer(*ROWS.values())
+    config = Mistral3Config(
+        vision_config=tower(),
+        text_config=text(**text_sizes(**WIDE), sliding_window=None, **more),
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
+        tie_word_embeddings=False,
+    )
+    processor = PixtralProcessor(pixels(), tokenizer, patch_size=4, spatial_merge_size=2)
+    return Mistral3ForConditionalGeneration(config), processor
+
+
+def ministral3() -> tuple:
+    """Its queries grow with their position, here from the 16th on."""
+    rope = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 16.0}
+    rope |= {"original_max_position_embeddings": 16, "llama_4_scaling_beta": 0.5}
+    return mistral3(Ministral3Config, rope_parameters=rope)
+
+
+def lighton_ocr() -> tuple:
+    """The same tower; pictures are whole patches, and an odd row or column of them is left out."""
+    tokenizer = byte_tokenizer(*ROWS.values(), **ROWS)
+    config = LightOnOcrConfig(
+        vision_config=tower(),
+        text_config=Qwen3Config(**text_sizes(**WIDE)),
+        image_token_id=tokenizer.image_token_id,
+        tie_word_embeddings=False,
+    )
+    processor = LightOnOcrProcessor(pixels(), tokenizer, patch_size=4, spatial_merge_size=2)
+    return LightOnOcrForConditionalGeneration(config), processor
+
+
+SIZES = ((48, 48), (120, 48), (31, 97), (200, 20))
+TINY_PACKED: dict[str, Tiny] = {
+    "lighton_ocr": Tiny(lighton_ocr, (*SIZES[:3], (140, 31))),
+    "mistral3": Tiny(mistral3, SIZES),
+}
+"""Family -> its tiny model, for the tests of every family."""
+
+KIN_PACKED: dict[str, Tiny] = {"ministral3": Tiny(ministral3, SIZES[1:2])}
+"""Mistral 3 around another decoder."""
