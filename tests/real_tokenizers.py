@@ -2,16 +2,20 @@
 
 `mistral` is the sentencepiece vocabulary of Mistral 7B (and, but for its words, of Llama 2), out of
 the package mistral-common; `byte_level` is trained here the way GPT-2's, Llama 3's and Qwen's were.
+`tekken` is the beginning of the vocabulary of Pixtral and Mistral 3, with their special tokens.
 """
 
+import json
 from functools import cache
 from pathlib import Path
 
 import mistral_common
+from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import BertTokenizer, LlamaTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import SentencePieceExtractor
+from transformers.integrations.mistral import convert_tekken_tokenizer
 
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
 TEXTS = [
@@ -36,6 +40,25 @@ def mistral() -> LlamaTokenizer:
     )  # fmt: skip
     tokenizer.add_special_tokens({"pad_token": "<pad>", "additional_special_tokens": ["<image>"]})
     return tokenizer
+
+
+def tekken(folder: Path) -> PreTrainedTokenizerFast:
+    """Pixtral's byte-level BPE with its first 4,000 entries, of which the others are made.
+
+    Args:
+        folder: for the shortened file.
+    """
+    file = Path(mistral_common.__file__).parent / "data" / "tekken_240911.json"
+    whole = json.loads(file.read_text(encoding="utf-8"))
+    names = Tekkenizer.DEPRECATED_SPECIAL_TOKENS
+    short = {
+        "config": whole["config"] | {"num_vocab_tokens": 4000, "default_vocab_size": 5000},
+        "vocab": whole["vocab"][:4000],
+        "special_tokens": [{**one, "token_str": str(one["token_str"].value)} for one in names],
+    }
+    made = folder / "tekken.json"
+    made.write_text(json.dumps(short), encoding="utf-8")
+    return convert_tekken_tokenizer(str(made), chat_template="")
 
 
 def byte_level() -> PreTrainedTokenizerFast:

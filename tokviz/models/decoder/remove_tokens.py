@@ -317,6 +317,8 @@ class DecoderStages(AliveRows):
             if self.windows and layer in self.windows.layers:
                 out["attention_mask"] = self.windows.packed(alive)
             packed = torch.arange(len(alive), device=alive.device)[None]
+            if out.get("position_ids") is not None:  # Ministral 3 scales its queries by them
+                out["position_ids"] = packed.expand_as(out["position_ids"])
             out["position_embeddings"] = self.rotary(hidden, packed, layer)
         elif out.get("position_embeddings") is not None:
             cos, sin = out["position_embeddings"]  # [1, rows, d_head] each

@@ -30,7 +30,7 @@ from tokviz.prompts import check_prompt
 def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     """Turn images, or a film, and prompt into model inputs, positions and a layout."""
     film, opened = open_all(images)
-    prompt = check_prompt(prompt, loaded.tokenizer.all_special_tokens)
+    prompt = check_prompt(prompt, special_tokens(loaded.tokenizer).values())
     inputs = on_device(loaded, process(loaded, opened, prompt, film))
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
     layout = place(loaded, inputs, opened, film)
@@ -115,6 +115,16 @@ def film_rows(tokenizer: Any, text: str, ids: np.ndarray, visual: np.ndarray) ->
     return np.arange(begin + int(differs[0]), first) if len(differs) else np.zeros(0, np.int64)
 
 
+def special_tokens(tokenizer: Any) -> dict[int, str]:
+    """Return the tokens that a tokenizer reads as commands; the roles it names are a few of them.
+
+    Pixtral's tokenizer, for one, names begin and end of a text, and has [IMG] beside them.
+    """
+    added = tokenizer.added_tokens_decoder.items()
+    named = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    return {**{i: str(token) for i, token in added if token.special}, **dict(named)}
+
+
 def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
     """Find the text that the processor adds around visual tokens: tile names, image markers.
 
@@ -131,7 +141,7 @@ def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray
     """
     if not len(visual):
         return np.zeros(0, np.int32)
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special = special_tokens(tokenizer).keys()
     special -= {getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
     touching = np.isin(ids, list(special))
     first, last = int(visual[0]), int(visual[-1])

@@ -1,0 +1,207 @@
+"""What is special about Pixtral's tower: all pictures in one sequence, row ends in the prompt."""
+
+import importlib
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+from transformers.models.pixtral import image_processing_pil_pixtral
+from transformers.utils import is_torchvision_available
+
+import tokviz
+from tests.models import test_promises as promises
+from tests.models import tiny
+from tests.models.test_promises import pictures
+from tests.models.tiny_packed import ROWS, TINY_PACKED
+from tests.models.tower.test_tower import encoded, first_two, tiles_of  # noqa: F401
+from tests.real_tokenizers import tekken
+from tokviz.capture import Capture
+from tokviz.errors import InputError
+from tokviz.models.families.pixtral_processor import PixtralProcessor
+from tokviz.models.tower.vision import encode
+from tokviz.testing.on_families import check_generate, plan_of
+
+pytestmark = pytest.mark.matrix
+
+PROMPT = "what is this?"
+INSTRUCT = (
+    "{{ bos_token }}{% for m in messages %}[INST]{% for c in m.content %}{% if c.type == 'image' %}"
+    "[IMG]{% else %}{{ c.text }}{% endif %}{% endfor %}[/INST]{% endfor %}"
+)
+
+
+@pytest.fixture(params=sorted(TINY_PACKED))
+def packed(request, checkpoint):
+    return tokviz.load(checkpoint(request.param))
+
+
+def towers(vlm, shown):
+    """One run of the tower over pictures, everything recorded, and its prompt."""
+    prepared = vlm.prepare(shown, PROMPT)
+    wanted = dict.fromkeys(("recv_attn", "full_attn", "k"))
+    with vlm.guarded():
+        layout = prepared.asked.layout
+        return encode(vlm.family, vlm.model, prepared.inputs, layout, wanted, norms=True), prepared
+
+
+def test_pictures_in_one_sequence_are_told_apart(packed, cat):
+    """Every signal of a picture among others is that of the picture alone."""
+    shown = pictures(cat, 3)
+    together, prepared = towers(packed, shown)
+    lengths = packed.family.image_patches(packed.model, prepared.inputs)
+    ends = np.cumsum(lengths)
+    for picture, end, length in zip(shown, ends, lengths, strict=True):
+        alone, _ = towers(packed, [picture])
+        own = slice(end - length, end)
+        for name, axes in (("recv_attn", (1,)), ("full_attn", (2, 3)), ("k", (2,))):
+            for layer, value in alone.layers[name].items():
+                among = together.layers[name][layer]
+                for axis in axes:
+                    among = among.narrow(axis, own.start, length)
+                assert torch.allclose(among, value, atol=1e-5), (name, layer)
+        for layer, norms in alone.norms.items():
+            assert torch.allclose(together.norms[layer][:, own], norms, rtol=1e-4)
+
+
+def test_merging_in_the_tower_tells_pictures_apart(packed, cat, first_two):  # noqa: F811
+    """The bias of merged tokens is added to the mask that hides the pictures from each other."""
+    shown = pictures(cat, 3)
+    tokens, parts = [], []
+    for group in (shown, *([one] for one in shown)):
+        prepared = packed.prepare(group, PROMPT)
+        tiles = [(own, len(own) - 1) for own, _ in tiles_of(prepared)]
+        shared = packed.encode(prepared, [], Capture())
+        made = encoded(packed, prepared, first_two, tiles, shared).features.tokens
+        (parts if len(group) == 1 else tokens).append(made)
+    assert torch.allclose(tokens[0], torch.cat(parts), atol=1e-4)
+
+
+def test_a_break_follows_every_row_and_stays_when_its_row_is_removed(checkpoint, cat):
+    vlm = tokviz.load(checkpoint("mistral3"))
+    shown = pictures(cat, 2)
+    trace = vlm.answer(shown, PROMPT, tokviz.plan("divprune", keep=3), 3)
+    layout, words = trace.layout, list(trace.prompt_tokens)
+    last = layout.col == np.array([tile.cols - 1 for tile in layout.tiles])[layout.tile]
+    end = last & (layout.row == np.array([tile.rows - 1 for tile in layout.tiles])[layout.tile])
+    after = np.array(words)[layout.position + 1]
+    assert set(after[end]) == {"[IMG_END]"}
+    assert set(after[last & ~end]) == {"[IMG_BREAK]"}
+    assert set(after[~last]) == {"[IMG]"}
+    assert trace.kv_lengths[0] == len(words) - layout.n + 3 + trace.t - 1
+
+
+def test_a_picture_without_a_whole_token_is_refused_in_words(packed, cat):
+    thin = Image.new("RGB", (700, 20))
+    if packed.family.name == "mistral3":  # its processor makes whole tokens of every picture
+        assert packed.visual_tokens(thin) == 6
+        return
+    with pytest.raises(InputError, match="700 x 20 pixels gives LightOnOCR no visual token"):
+        packed.prepare(thin, PROMPT)
+    with pytest.raises(InputError, match="700 x 20"):
+        packed.answer([cat, thin], PROMPT)
+
+
+@pytest.mark.parametrize("policy", ["keep", "repack"])
+def test_ministral_counts_the_positions_of_what_is_left_when_they_are_renumbered(
+    checkpoint, cat, policy, every_third
+):
+    """Its queries are scaled by their position: in prefill as in the steps that follow."""
+    vlm = tokviz.load(checkpoint("ministral3"))
+    again = promises.test_cached_decoding_after_pruning_inside_equals_recomputation
+    again(vlm, cat, policy, every_third)
+
+
+# -- the processor --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """transformers' own class; what its file imports beside it stands in another file too."""
+    place = "transformers.models.pixtral"
+    if not is_torchvision_available():
+        stand_in = ModuleType(f"{place}.image_processing_pixtral")
+        resized = image_processing_pil_pixtral.get_resize_output_image_size
+        stand_in.get_resize_output_image_size = resized
+        monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    yield importlib.import_module(f"{place}.processing_pixtral").PixtralProcessor
+    sys.modules.pop(f"{place}.processing_pixtral")
+
+
+@pytest.mark.parametrize("merge", [1, 2])
+def test_our_processor_writes_what_transformers_own_one_writes(theirs, cat, tmp_path, merge):
+    _, processor = tiny.TINY["mistral3"].build()
+    parts = {"image_processor": processor.image_processor, "tokenizer": processor.tokenizer}
+    ours, own = (
+        kind(**parts, patch_size=4, spatial_merge_size=merge, chat_template=INSTRUCT)
+        for kind in (PixtralProcessor, theirs)
+    )
+    text = "[IMG]a[IMG]b[IMG]?"
+    made, expected = (
+        one(images=pictures(cat, 3), text=text, return_tensors="pt") for one in (ours, own)
+    )
+    assert list(made) == list(expected)
+    assert all(torch.equal(made[name], expected[name]) for name in made)
+    ours.save_pretrained(tmp_path / "ours")
+    own.save_pretrained(tmp_path / "own")
+    for file in ("processor_config.json", "chat_template.jinja"):
+        assert (tmp_path / "ours" / file).read_text() == (tmp_path / "own" / file).read_text()
+
+
+# -- a real tokenizer, large pictures, 16 bits ----------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def real(request, tmp_path_factory):
+    """Mistral 3 with the words and the special tokens of the published ones."""
+    folder = tmp_path_factory.mktemp("tekken")
+
+    def build():
+        model, processor = tiny.TINY["mistral3"].build()
+        processor.tokenizer = tekken(folder)
+        return with_words(model, processor)
+
+    saved = tiny.save(tiny.Tiny(build, ()), folder / "model")
+    return tokviz.load(saved, dtype=request.param)
+
+
+def with_words(model, processor):
+    """A model whose embeddings and placeholders are those of its processor's tokenizer."""
+    tokenizer = processor.tokenizer
+    made = PixtralProcessor(
+        processor.image_processor, tokenizer, 4, 2, chat_template=INSTRUCT, **ROWS
+    )
+    model.config.image_token_index = made.image_token_id
+    model.resize_token_embeddings(len(tokenizer))
+    return model, made
+
+
+def test_with_the_published_words_every_promise_holds(real, cat):
+    assert real.processor.image_token_ids == [10, 12, 13]
+    question = "What is in the picture, don't guess: 1990 or 日本?"
+    prepared = real.prepare(pictures(cat, 3), question)
+    asked = prepared.asked
+    assert real.tokenizer.decode(asked.prompt_ids[asked.own_rows]) == question
+    assert asked.prompt_ids.tolist().count(real.tokenizer.bos_token_id) == 1
+    for place in ("nowhere", "before", "tower", "language_model"):
+        check_generate(real, prepared, plan_of(place, asked.layout.n))
+    with pytest.raises(InputError, match=r"\[IMG\]"):
+        real.prepare(cat, "what is [IMG] here?")
+
+
+def test_a_picture_of_twelve_megapixels_gives_what_the_processor_says(real):
+    large = Image.fromarray(data.chelsea()).resize((4000, 3000))
+    real.processor.image_processor.size = {"longest_edge": 240}
+    try:
+        prepared = real.prepare([large, large.resize((300, 4000))], PROMPT)
+        assert [(tile.rows, tile.cols) for tile in prepared.asked.layout.tiles] == [
+            (23, 30),
+            (30, 3),
+        ]
+        assert prepared.asked.layout.tiles[0].box == (0, 0, 4000, 3000)
+        check_generate(real, prepared, plan_of("tower", prepared.asked.layout.n))
+    finally:
+        real.processor.image_processor.size = {"longest_edge": 48}
