@@ -5,6 +5,8 @@ from transformers import (
     LightOnOcrConfig,
     LightOnOcrForConditionalGeneration,
     LightOnOcrProcessor,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
     Ministral3Config,
     Mistral3Config,
     Mistral3ForConditionalGeneration,
@@ -73,10 +75,25 @@ def lighton_ocr() -> tuple:
     return LightOnOcrForConditionalGeneration(config), processor
 
 
+def pixtral() -> tuple:
+    """A visual token for each of up to 6 x 6 patches of 8 x 8 pixels."""
+    tokenizer = byte_tokenizer(*ROWS.values())
+    config = LlavaConfig(
+        vision_config=tower(8),
+        text_config=MistralConfig(**text_sizes(**WIDE), sliding_window=None),
+        image_token_index=tokenizer.convert_tokens_to_ids("[IMG]"),
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+    )
+    processor = PixtralProcessor(pixels(8), tokenizer, patch_size=8)
+    return LlavaForConditionalGeneration(config), processor
+
+
 SIZES = ((48, 48), (120, 48), (31, 97), (200, 20))
 TINY_PACKED: dict[str, Tiny] = {
     "lighton_ocr": Tiny(lighton_ocr, (*SIZES[:3], (140, 31))),
     "mistral3": Tiny(mistral3, SIZES),
+    "pixtral": Tiny(pixtral, SIZES),
 }
 """Family -> its tiny model, for the tests of every family."""
 

@@ -90,7 +90,8 @@ def _given(pair: tuple[nn.Module, Any], asked: Mapping[str, Any], clip: str | Pa
         raise ModelError(
             f"{used[0]} cannot be set for a model that is already loaded: load it with {used[0]}."
         )
-    family = family_of(kind)
+    tower = getattr(getattr(model.config, "vision_config", None), "model_type", None)  # type: ignore
+    family = family_of(kind, tower=tower)
     try:
         model = without_wrapper(before_compiling(model))
         check_whole(model)

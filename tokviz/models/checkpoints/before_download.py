@@ -23,7 +23,13 @@ from huggingface_hub.errors import (
 )
 
 from tokviz.errors import ModelError
-from tokviz.models.checkpoints.checkpoint import NO_CONFIG, family_of, no_weights, read_config
+from tokviz.models.checkpoints.checkpoint import (
+    NO_CONFIG,
+    family_of,
+    no_weights,
+    read_config,
+    tower_type,
+)
 from tokviz.models.checkpoints.download import refusal, remote_files
 
 REFUSED = (HFValidationError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError)
@@ -49,7 +55,7 @@ def look_before_download(
         config = remote_config(name, revision)
         if config is None:
             return
-        family_of(config["model_type"], "auto_map" in config)
+        family_of(config["model_type"], "auto_map" in config, tower_type(config))
         files = remote_files(name, revision)
     except REFUSED as error:
         raise ModelError(refusal(error, revision)) from error

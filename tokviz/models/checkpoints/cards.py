@@ -124,6 +124,9 @@ MODELS: dict[str, ModelCard] = Cards(
                 1.8,
                 False,
             ),
+            ModelCard(
+                "mistral-community/pixtral-12b", "Pixtral 12B", "pixtral", "12.7 B", 25.4, False
+            ),
             ModelCard("OpenGVLab/InternVL3-1B-hf", "InternVL3 1B", "internvl", "938 M", 1.9, True),
             ModelCard("OpenGVLab/InternVL3-2B-hf", "InternVL3 2B", "internvl", "2.1 B", 4.2, True),
             ModelCard("Qwen/Qwen2-VL-2B-Instruct", "Qwen2-VL 2B", "qwen2_vl", "2.2 B", 4.5, False),
@@ -147,6 +150,25 @@ MODELS: dict[str, ModelCard] = Cards(
             ),
             ModelCard(
                 "zai-org/GLM-4.1V-9B-Thinking", "GLM-4.1V 9B", "glm4v", "10.3 B", 20.6, False
+            ),
+            ModelCard(
+                "mistralai/Ministral-3-3B-Instruct-2512-BF16",
+                "Ministral 3 3B",
+                "mistral3",
+                "3.8 B",
+                7.7,
+                False,
+            ),
+            ModelCard(
+                "mistralai/Mistral-Small-3.1-24B-Instruct-2503",
+                "Mistral Small 3.1",
+                "mistral3",
+                "24.0 B",
+                48,
+                False,
+            ),
+            ModelCard(
+                "lightonai/LightOnOCR-1B-1025", "LightOnOCR 1B", "lighton_ocr", "1.0 B", 2, False
             ),
             ModelCard(
                 "HuggingFaceTB/SmolVLM-256M-Instruct",

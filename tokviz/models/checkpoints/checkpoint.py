@@ -7,7 +7,7 @@ A repository's own code (`auto_map`) is never run.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,16 @@ READ = (".safetensors", ".json", ".model", ".jinja", ".txt")
 NO_CONFIG = "there is no config.json: this is not a checkpoint of transformers."
 
 
-def family_of(model_type: str, own_code: bool = False) -> Family:
+def family_of(model_type: str, own_code: bool = False, tower: object = None) -> Family:
     """Return the family of a config's model_type, or raise ModelError.
 
     Args:
         model_type: the value in the config.
         own_code: the checkpoint has code of its own (auto_map).
+        tower: the model_type of its vision_config, see `Family.model_types`.
     """
+    if f"{model_type}+{tower}" in FAMILIES:
+        return FAMILIES[f"{model_type}+{tower}"]
     if model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         code = " It has code of its own (auto_map), which tokviz never runs." * own_code
@@ -47,11 +50,17 @@ def check_folder(folder: str) -> Family:
     """
     check_pointers(Path(folder))
     config = read_config(Path(folder) / "config.json")
-    family = family_of(config["model_type"], "auto_map" in config)
+    family = family_of(config["model_type"], "auto_map" in config, tower_type(config))
     if not weight_bytes(folder):
         found = sorted(file.name for kind in PICKLES for file in Path(folder).glob(kind))
         raise ModelError(no_weights(found))
     return family
+
+
+def tower_type(config: Mapping[str, Any]) -> object:
+    """Return the model_type of a config's vision_config, None where it names none."""
+    vision = config.get("vision_config")
+    return vision.get("model_type") if isinstance(vision, dict) else None
 
 
 def no_weights(others: Sequence[str]) -> str:

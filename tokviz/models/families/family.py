@@ -49,7 +49,8 @@ class Family(ProcessorCalls, ABC):
     name: str = ""
     title: str = ""
     model_types: tuple[str, ...] = ()
-    "Values of config.model_type that this file serves."
+    """Values of config.model_type that this file serves; "llava+pixtral" is llava's models whose
+    vision_config is of the type pixtral, which another file may serve than the others."""
     film: str = "Frame by frame, as pictures."
     "How a film becomes visual tokens, for lists of families."
     bare_prompt: bool = False

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import nn
 from transformers.models.pixtral.modeling_pixtral import generate_block_attention_mask
 
-from tokviz.errors import InputError
+from tokviz.errors import InputError, ModelError
 from tokviz.models.families.family import Family, Inputs
 from tokviz.models.families.llava import covered
 from tokviz.models.families.qwen2_vl import numbered, stretched_layout
@@ -29,6 +29,15 @@ from tokviz.trace.layout import Layout
 
 class PackedTower(Family):
     """A family with Pixtral's tower and a projector that joins `side` x `side` patches."""
+
+    def check_model(self, model: nn.Module) -> None:
+        """Raise ModelError for checkpoints that make visual tokens of several tower layers."""
+        super().check_model(model)
+        layers = getattr(model.config, "vision_feature_layer", -1)
+        if not isinstance(layers, int):
+            raise ModelError(
+                f"it joins the tower layers {layers}, and {self.title}'s projector takes one."
+            )
 
     def tower(self, model: nn.Module) -> Any:
         """Return the tower."""
@@ -49,8 +58,8 @@ class PackedTower(Family):
     def feature_layer(self, model: nn.Module) -> int:
         """Return the tower layer whose output becomes the features."""
         count = len(self.tower_layers(model))
-        chosen = getattr(model.config, "vision_feature_layer", -1)
-        chosen = chosen[-1] if isinstance(chosen, (list, tuple)) else chosen
+        chosen: Any = getattr(model.config, "vision_feature_layer", -1)
+        # hidden_states[i] is the output of block i - 1
         return (chosen if chosen >= 0 else count + 1 + chosen) - 1
 
     def bound_tokens(self, model: nn.Module, processor: Any, most: int) -> bool:
