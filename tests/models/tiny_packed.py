@@ -57,7 +57,7 @@ def mistral3(text=MistralConfig, **more) -> tuple:
 
 def ministral3() -> tuple:
     """Its queries grow with their position, here from the 16th on."""
-    rope = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 16.0}
+    rope = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 128.0}
     rope |= {"original_max_position_embeddings": 16, "llama_4_scaling_beta": 0.5}
     return mistral3(Ministral3Config, rope_parameters=rope)
 

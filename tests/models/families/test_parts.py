@@ -99,7 +99,7 @@ NAMED = {
     "deit": "its vision tower DeiTModel has a distillation token among its patches",
     "vitmae": "its vision tower ViTMAEModel has an order of patches that is drawn at random",
     "siglip2": "its vision tower Siglip2VisionModel has further inputs beside the picture",
-    "pixtral": "its vision_feature_select_strategy is 'default', which leaves out a patch of Pixtral",
+    "pixtral": "its vision_feature_select_strategy is 'default', which leaves out a patch",
     "registers": "its vision tower Dinov2WithRegistersModel has 4 register tokens",
 }
 
