@@ -42,7 +42,15 @@ PAIRS = {
     ("cache", 1),
 }
 """Each place and each number of images at least once; one image in the tower cuts most tiles."""
-WITH_TILES = ("aya_vision", "idefics3", "internvl", "llava_next", "llava_onevision", "smolvlm")
+WITH_TILES = (
+    "aya_vision",
+    "cohere2_vision",
+    "idefics3",
+    "internvl",
+    "llava_next",
+    "llava_onevision",
+    "smolvlm",
+)
 
 
 def pictures(cat, count):

@@ -16,6 +16,9 @@ from transformers import (
     Glm4vConfig,
     Glm4vForConditionalGeneration,
     Glm4vProcessor,
+    Glm46VConfig,
+    Glm46VForConditionalGeneration,
+    Glm46VProcessor,
     InternVLConfig,
     InternVLForConditionalGeneration,
     InternVLProcessor,
@@ -340,7 +343,9 @@ GLM_MARKS = ("<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>")
 GLM_MARKS += ("<|begin_of_video|>", "<|end_of_video|>")
 
 
-def glm4v() -> tuple:
+def glm4v(
+    model=Glm4vForConditionalGeneration, config=Glm4vConfig, processor=Glm4vProcessor
+) -> tuple:
     """A convolution joins four patches; norms around attention, part of a head is rotated."""
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 1]}
     rope |= {"partial_rotary_factor": 0.75}
@@ -349,7 +354,7 @@ def glm4v() -> tuple:
     vision = {"depth": 4, "num_heads": 4, "patch_size": 8, "hidden_size": 32}
     vision |= {"intermediate_size": 64, "out_hidden_size": 48, "image_size": 48}
     text = text_sizes(rope_parameters=rope, num_attention_heads=6, num_key_value_heads=3)
-    config = Glm4vConfig(
+    config = config(
         text_config=text,
         vision_config=vision,
         image_token_id=image,
@@ -359,8 +364,12 @@ def glm4v() -> tuple:
     pixels = Glm4vImageProcessorPil(
         patch_size=8, size={"shortest_edge": 32 * 32, "longest_edge": 2 * 96 * 96}
     )
-    processor = still_images(Glm4vProcessor)(pixels, byte_tokenizer(*GLM_MARKS))
-    return Glm4vForConditionalGeneration(config), processor
+    return model(config), still_images(processor)(pixels, byte_tokenizer(*GLM_MARKS))
+
+
+def glm46v() -> tuple:
+    """The same under the names of GLM-4.6V."""
+    return glm4v(Glm46VForConditionalGeneration, Glm46VConfig, Glm46VProcessor)
 
 
 SHAPES = ((96, 96), (240, 96), (96, 240), (131, 97))

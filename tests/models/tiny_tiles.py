@@ -5,6 +5,12 @@ from transformers import (
     AyaVisionForConditionalGeneration,
     AyaVisionProcessor,
     Cohere2Config,
+    Cohere2VisionConfig,
+    Cohere2VisionForConditionalGeneration,
+    Cohere2VisionProcessor,
+    DeepseekVLConfig,
+    DeepseekVLForConditionalGeneration,
+    DeepseekVLProcessor,
     Gemma2Config,
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -23,6 +29,9 @@ from transformers import (
     SmolVLMForConditionalGeneration,
     SmolVLMProcessor,
 )
+from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
+    DeepseekVLImageProcessorPil,
+)
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
@@ -32,12 +41,14 @@ from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImag
 from tests.models.tiny import (
     Tiny,
     byte_tokenizer,
+    glm46v,
     granite,
     llava_full,
     qwen3_vl_moe,
     text_sizes,
 )
 from tests.models.tiny_packed import KIN_PACKED, TINY_PACKED
+from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
 from tokviz.models.families.processors import still_images
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
@@ -150,9 +161,42 @@ def aya_vision() -> tuple:
     return AyaVisionForConditionalGeneration(config), processor
 
 
+def cohere2_vision() -> tuple:
+    """Aya Vision's tower and decoder with a norm between tower and projector; up to six tiles."""
+    names = ("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>")
+    roles = ("boi_token", "eoi_token", "image_token", "img_line_break_token")
+    tokenizer = byte_tokenizer(*names, **dict(zip(roles, names, strict=True)))
+    pixels = Cohere2VisionImageProcessor(size={"height": 48, "width": 48}, max_patches=6)
+    pixels.patch_size = 3
+    config = Cohere2VisionConfig(
+        vision_config=SiglipVisionConfig(**TOWER, patch_size=8, vision_use_head=False),
+        text_config=Cohere2Config(**text_sizes(sliding_window=24, sliding_window_pattern=2)),
+        image_token_id=tokenizer.image_token_id,
+        alignment_intermediate_size=64,
+    )
+    made = Cohere2VisionForConditionalGeneration(config)
+    return made, Cohere2VisionProcessor(pixels, tokenizer)
+
+
+def deepseek_vl() -> tuple:
+    """6 x 6 patches of a picture that is padded to a square."""
+    tokenizer = byte_tokenizer(image_token="<image>")
+    config = DeepseekVLConfig(
+        vision_config=SiglipVisionConfig(**TOWER, patch_size=8, vision_use_head=False),
+        text_config=LlamaConfig(**text_sizes()),
+        image_token_id=tokenizer.image_token_id,
+        tie_word_embeddings=False,
+    )
+    pixels = DeepseekVLImageProcessorPil(size={"height": 48, "width": 48})
+    processor = DeepseekVLProcessor(pixels, tokenizer, num_image_tokens=36)
+    return DeepseekVLForConditionalGeneration(config), processor
+
+
 SQUASHED = ((96, 96), (240, 96), (96, 240))
 TINY_TILES: dict[str, Tiny] = {
     "aya_vision": Tiny(aya_vision, ((96, 96), (240, 96), (96, 240), (40, 40))),
+    "cohere2_vision": Tiny(cohere2_vision, ((96, 96), (240, 96), (96, 240), (40, 40))),
+    "deepseek_vl": Tiny(deepseek_vl, ((96, 96), (240, 96), (97, 240), (300, 120))),
     "idefics3": Tiny(idefics3, ((40, 40), (200, 60), (60, 200))),
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
@@ -161,6 +205,7 @@ TINY_TILES: dict[str, Tiny] = {
 """Family -> its tiny model, for the tests of every family."""
 
 TINY_KIN: dict[str, Tiny] = {
+    "glm46v": Tiny(glm46v, ((240, 96),)),
     "smolvlm": Tiny(smolvlm, ((70, 150),)),
     "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
     "qwen3_vl_moe": Tiny(qwen3_vl_moe, ((240, 96),)),

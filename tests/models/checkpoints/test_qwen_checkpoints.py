@@ -121,6 +121,7 @@ PUBLISHED = {
         },
     },
 }
+PUBLISHED["zai-org/GLM-4.6V-Flash"] = PUBLISHED["zai-org/GLM-4.1V-9B-Thinking"]
 """What config.json of each checkpoint says of its sizes."""
 
 

@@ -59,6 +59,25 @@ AYA = {
     "alignment_intermediate_size": 28672,
     "downsample_factor": 2,
 }
+COMMAND = {
+    "text_config": sizes(12288, 36864, 64, 96, 8, model_type="cohere2", vocab_size=256000),
+    "vision_config": {
+        "model_type": "siglip_vision_model",
+        **so400m(512, 16),
+        "vision_use_head": False,
+    },
+    "alignment_intermediate_size": 36864,
+    "downsample_factor": 2,
+}
+DEEPSEEK = {
+    "text_config": sizes(2048, 5632, 24, 16, model_type="llama", vocab_size=102400),
+    "vision_config": {
+        "model_type": "siglip_vision_model",
+        **sizes(1024, 4096, 24, 16, image_size=384, patch_size=16),
+        "vision_use_head": False,
+    },
+    "tie_word_embeddings": False,
+}
 SMALL, MIDDLE = sizes(576, 1536, 30, 9, 3), sizes(960, 2560, 32, 15, 5)
 GEMMA = sizes(2048, 16384, 18, 8, 1, model_type="gemma")
 GEMMA2 = sizes(2304, 9216, 26, 8, 4, model_type="gemma2")
@@ -81,6 +100,8 @@ PUBLISHED = {
     "google/gemma-3-4b-it": (gemma3(2560, 10240, 34, 8, 4), 256),
     "google/gemma-3-12b-it": (gemma3(3840, 15360, 48, 16, 8), 256),
     "CohereLabs/aya-vision-8b": (AYA, 169),
+    "CohereLabs/command-a-vision-07-2025": (COMMAND, 256),
+    "deepseek-community/deepseek-vl-1.3b-chat": (DEEPSEEK, 576),
 }
 """What config.json of each checkpoint says of its sizes, and visual tokens per tile."""
 
@@ -100,9 +121,15 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     assert family.feature_layer(model) == len(family.tower_layers(model)) - 1
     assert len(family.decoder(model).layers) == config.get_text_config().num_hidden_layers
     windows = {"google/paligemma2-3b-mix-224": 13, "google/gemma-3-4b-it": 29}
-    windows |= {"google/gemma-3-12b-it": 40, "CohereLabs/aya-vision-8b": 24}
+    windows |= {
+        "google/gemma-3-12b-it": 40,
+        "CohereLabs/aya-vision-8b": 24,
+        "CohereLabs/command-a-vision-07-2025": 48,
+    }
     assert len(sliding_layers(family.decoder(model))) == windows.get(name, 0)
     vision = config.vision_config
     side = vision.image_size // vision.patch_size
-    joined = {"gemma3": 4, "aya_vision": 2}.get(card.family) or getattr(config, "scale_factor", 1)
+    joined = {"gemma3": 4, "aya_vision": 2, "cohere2_vision": 2}.get(card.family) or getattr(
+        config, "scale_factor", 1
+    )
     assert (side // joined) ** 2 == tokens

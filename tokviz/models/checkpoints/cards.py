@@ -151,6 +151,15 @@ MODELS: dict[str, ModelCard] = Cards(
             ModelCard(
                 "zai-org/GLM-4.1V-9B-Thinking", "GLM-4.1V 9B", "glm4v", "10.3 B", 20.6, False
             ),
+            ModelCard("zai-org/GLM-4.6V-Flash", "GLM-4.6V Flash", "glm4v", "10.3 B", 20.6, False),
+            ModelCard(
+                "deepseek-community/deepseek-vl-1.3b-chat",
+                "DeepSeek-VL 1.3B",
+                "deepseek_vl",
+                "2.0 B",
+                3.9,
+                False,
+            ),
             ModelCard(
                 "mistralai/Ministral-3-3B-Instruct-2512-BF16",
                 "Ministral 3 3B",
@@ -245,6 +254,15 @@ MODELS: dict[str, ModelCard] = Cards(
                 "aya_vision",
                 "8.6 B",
                 17.3,
+                False,
+                GATED,
+            ),
+            ModelCard(
+                "CohereLabs/command-a-vision-07-2025",
+                "Command A Vision",
+                "cohere2_vision",
+                "112.0 B",
+                224,
                 False,
                 GATED,
             ),

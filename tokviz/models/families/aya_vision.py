@@ -70,10 +70,7 @@ class AyaVision(Llava):
         sizes, side = [image.size for image in images], self.side(model)
         made: list[Tile] = []
         for image, size in enumerate(sizes):
-            tiles = tiled(processor.image_processor, image, size, side, MANY)
-            # one tile is the whole picture, and no thumbnail is added
-            single = tiled(processor.image_processor, image, size, side, side * side)
-            made += tiles if len(tiles) > 2 else single
+            made += tiled(processor.image_processor, image, size, side, MANY)
         return square_tiles(made, np.flatnonzero(ids == self.image_token_id(model)), sizes)
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:

@@ -1,4 +1,4 @@
-"""GLM-4.1V: Qwen2-VL's grids and positions; a convolution joins the patches of a visual token.
+"""GLM-4.1V and 4.6V: Qwen2-VL's grids and positions; a convolution joins the patches of a visual token.
 
 A film is given frame by frame, as pictures. The published model reads films in another way: each
 pair of frames becomes one grid, with its time as text behind it. tokviz does not build that prompt.
@@ -27,7 +27,7 @@ class Glm4V(Qwen2VL):
     film_pixels = None
     name = "glm4v"
     title = "GLM-4.1V"
-    model_types = ("glm4v",)
+    model_types = ("glm4v", "glm46v")
 
     def image_mark(self, processor: Any) -> str:
         """Return the placeholder between its start and end tokens."""

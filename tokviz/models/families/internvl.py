@@ -118,14 +118,29 @@ def tiled(processor: Any, image: int, size: tuple[int, int], side: int, tokens: 
         side: rows and columns of tokens in a tile.
         tokens: number of its visual tokens.
     """
-    width, height = size
-    whole = (0.0, 0.0, float(width), float(height))
     if tokens == side * side:
-        return [Tile(image, side, side, whole)]
+        return cut_into(image, size, side, 1, 1)
     target = processor.size["height"], processor.size["width"]
     cols, rows = get_optimal_tiled_canvas(
-        (height, width), target, processor.min_patches, processor.max_patches
+        size[::-1], target, processor.min_patches, processor.max_patches
     )
+    return cut_into(image, size, side, cols, rows)
+
+
+def cut_into(image: int, size: tuple[int, int], side: int, cols: int, rows: int) -> list[Tile]:
+    """Return equal tiles row by row, and the whole image behind them if there are several.
+
+    Args:
+        image: its number.
+        size: (width, height) of the original image.
+        side: rows and columns of tokens in a tile.
+        cols: tiles in a row.
+        rows: rows of tiles.
+    """
+    width, height = size
+    whole = (0.0, 0.0, float(width), float(height))
+    if cols * rows == 1:
+        return [Tile(image, side, side, whole)]
     w, h = width / cols, height / rows
     tiles = [
         Tile(image, side, side, (c * w, r * h, (c + 1) * w, (r + 1) * h), "tile")

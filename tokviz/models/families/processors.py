@@ -13,11 +13,12 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
-from transformers import AutoProcessor, PretrainedConfig
+from transformers import AutoProcessor, AutoTokenizer, Cohere2VisionProcessor, PretrainedConfig
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file, is_torchvision_available
 
+from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
 from tokviz.models.families.pixtral_processor import PixtralProcessor
 
 
@@ -31,6 +32,8 @@ def load_processor(path: str, config: PretrainedConfig, revision: str | None = N
     """
     if not is_torchvision_available() and has_rows(config):
         return PixtralProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
+    if not is_torchvision_available() and config.model_type == "cohere2_vision":
+        return with_pixels(path, Cohere2VisionProcessor, Cohere2VisionImageProcessor, revision)
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
     if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
         return AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
@@ -42,6 +45,23 @@ def has_rows(config: Any) -> bool:
     """Return whether a checkpoint's processor is Pixtral's, with breaks between rows of tokens."""
     tower = getattr(getattr(config, "vision_config", None), "model_type", None)
     return tower == "pixtral" and config.model_type in ("llava", "mistral3")
+
+
+def with_pixels(path: str, kind: Any, pixels: Any, revision: str | None) -> Any:
+    """Load a checkpoint's processor around another image processor than the one that it names.
+
+    Args:
+        path: a Hub id or a local folder.
+        kind: the processor's class; its parts are an image processor and a tokenizer.
+        pixels: the image processor's class.
+        revision: branch, tag or commit on the Hub.
+    """
+    from_files = (pixels, AutoTokenizer)
+    parts = [
+        one.from_pretrained(path, revision=revision, trust_remote_code=False) for one in from_files
+    ]
+    settings, _ = kind.get_processor_dict(path, revision=revision)
+    return kind.from_args_and_dict(parts, settings)
 
 
 def film_settings(path: str, revision: str | None = None) -> dict[str, Any]:
