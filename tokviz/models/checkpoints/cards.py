@@ -261,7 +261,7 @@ MODELS: dict[str, ModelCard] = Cards(
                 "CohereLabs/command-a-vision-07-2025",
                 "Command A Vision",
                 "cohere2_vision",
-                "112.0 B",
+                "111.9 B",
                 224,
                 False,
                 GATED,

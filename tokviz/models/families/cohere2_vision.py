@@ -31,7 +31,7 @@ class Cohere2Vision(AyaVision):
         return len(self.tower_layers(model)) - 1
 
     def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
-        """Return the side of a tile in tokens, which the processor has under the name of patches."""
+        """Return the side of a tile in tokens, which the processor calls a patch size."""
         return [("patch_size", processor.patch_size, self.side(model))]
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:

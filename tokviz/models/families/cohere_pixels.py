@@ -1,8 +1,8 @@
 """How Command A Vision cuts a picture into tiles, and its image processor without torchvision.
 
-transformers has this processor for torchvision alone. It differs from that of GOT-OCR 2 and InternVL,
-which comes with Pillow too, in the canvas: the smallest one that the picture fits without being
-scaled down, or, of a picture too large for all, the one that scales it down least.
+transformers has this processor for torchvision alone. It differs from that of GOT-OCR 2 and
+InternVL, which comes with Pillow too, in the canvas: the smallest one that the picture fits without
+being scaled down, or, of a picture too large for all, the one that scales it down least.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""GLM-4.1V and 4.6V: Qwen2-VL's grids and positions; a convolution joins the patches of a visual token.
+"""GLM-4.1V and 4.6V: Qwen2-VL's grids and positions; a convolution joins a token's patches.
 
 A film is given frame by frame, as pictures. The published model reads films in another way: each
 pair of frames becomes one grid, with its time as text behind it. tokviz does not build that prompt.
