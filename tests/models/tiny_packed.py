@@ -38,7 +38,7 @@ def tower(patch: int = 4) -> PixtralVisionConfig:
 def pixels(patch: int = 4) -> PixtralImageProcessorPil:
     """Pictures of whole patches, 48 pixels on their longest side; pixels mix with none beyond."""
     return PixtralImageProcessorPil(
-        size={"longest_edge": 48}, patch_size=patch, resample=Image.Resampling.BOX
+        size={"longest_edge": 48}, patch_size=patch, resample=Image.Resampling.NEAREST
     )
 
 
