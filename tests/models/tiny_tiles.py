@@ -47,6 +47,7 @@ from tests.models.tiny import (
     qwen3_vl_moe,
     text_sizes,
 )
+from tests.models.tiny_gemma4 import KIN_GEMMA4, TINY_GEMMA4
 from tests.models.tiny_packed import KIN_PACKED, TINY_PACKED
 from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
 from tokviz.models.families.processors import still_images
@@ -200,6 +201,7 @@ TINY_TILES: dict[str, Tiny] = {
     "idefics3": Tiny(idefics3, ((40, 40), (200, 60), (60, 200))),
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
+    **TINY_GEMMA4,
     **TINY_PACKED,
 }
 """Family -> its tiny model, for the tests of every family."""
@@ -209,6 +211,7 @@ TINY_KIN: dict[str, Tiny] = {
     "smolvlm": Tiny(smolvlm, ((70, 150),)),
     "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
     "qwen3_vl_moe": Tiny(qwen3_vl_moe, ((240, 96),)),
+    **KIN_GEMMA4,
     **KIN_PACKED,
 }
 """Models served by a file above in the main; test_tiles.py tests the promises on them."""

@@ -34,15 +34,19 @@ class AttentionCall:
         self.mask, self.causal, self.softcap, self.sinks = mask, causal, softcap, sinks
         self.scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         self.edits: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.counted: torch.Tensor | None = None
+        "Float [b, q], 1 for queries that `received` counts and 0 for padding; None = all count."
 
     def of(self, number: int) -> AttentionCall:
         """Return the call of one element of the batch."""
         one = slice(number, number + 1)
         mask = self.mask if self.mask is None or len(self.mask) == 1 else self.mask[one]
-        return AttentionCall(
+        alone = AttentionCall(
             self.module, self.query[one], self.key[one], self.value[one], mask,
             self.scaling, self.causal, self.softcap, self.sinks,
         )  # fmt: skip
+        alone.counted = None if self.counted is None else self.counted[one]
+        return alone
 
     def within(self, part: slice) -> AttentionCall:
         """Return the call of one part of the sequence, where a block mask lets it see itself only.
@@ -163,6 +167,11 @@ class AttentionCall:
         """Return the attention that each key receives, mean over heads and queries, [b, k]."""
         total = torch.zeros(self.key.shape[0], self.key.shape[2], device=self.key.device)
         count = self.query.shape[2]
+        if self.counted is not None:
+            for chunk in torch.arange(count, device=self.key.device).split(ROW_CHUNK):
+                weight = self.counted[:, None, chunk, None]  # [b, 1, rows, 1]
+                total += (self.rows(chunk) * weight).sum(2).mean(1)
+            return total / self.counted.sum(1, keepdim=True)
         if self.half_free:
             for query in self.query.split(ROW_CHUNK, 2):
                 total += self._half_sums(query)
@@ -222,6 +231,17 @@ class AttentionCall:
             return None
         # with a cache the q queries are the last of the k positions: [k] > [rows, 1] -> [rows, k]
         return torch.arange(keys, device=rows.device) > rows[:, None] + (keys - queries)
+
+
+def seen_keys(mask: torch.Tensor, batch: int) -> torch.Tensor:
+    """Return which keys the last query of each row sees, float [b, k].
+
+    Args:
+        mask: [1 or b, 1, q, k], bool or additive.
+        batch: b.
+    """
+    last = mask[:, 0, -1]
+    return (last if last.dtype == torch.bool else last == 0).float().expand(batch, -1)
 
 
 def explicit_attention(call: AttentionCall) -> torch.Tensor:

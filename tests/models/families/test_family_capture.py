@@ -66,14 +66,16 @@ def test_tower_signals_equal_eager_maps(model, cat, eager):
         copy, seen = eager
         family.image_features(copy, prepared.inputs)
     skip = int(family.has_cls(copy))
-    spans = torch.tensor(family.image_patches(copy, prepared.inputs) or [])
-    queries = spans.repeat_interleave(spans) if len(spans) else vision.sources.patches + skip
+    spans = torch.tensor(family.image_patches(copy, prepared.inputs) or [], dtype=torch.long)
+    queries = spans.repeat_interleave(spans)
     assert bool(vision.layers["cls_attn"]) == bool(skip)
     for number, layer in enumerate(family.tower_layers(copy)):
         maps = maps_of(seen, layer)
         full = whole_map(maps)
         assert (vision.layers["full_attn"][number] - full).abs().max() < 1e-5
-        received = (full.sum(2).mean(1) / queries)[:, skip:]
+        counted = (full > 0).any(1).any(1).float()  # what no query sees is padding
+        total = (full * counted[:, None, :, None]).sum(2).mean(1)
+        received = (total / (queries if len(spans) else counted.sum(1, keepdim=True)))[:, skip:]
         assert (vision.layers["recv_attn"][number] - received).abs().max() < 1e-5
         if skip:
             cls = vision.layers["cls_attn"][number]

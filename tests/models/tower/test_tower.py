@@ -81,7 +81,10 @@ def encoded(vlm, prepared, step, tiles, shared):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_tower_run_by_hand_is_the_librarys(model, cat, count):
-    """Bit for bit with one image; several tiles, a window order and deepstack included."""
+    """Bit for bit with one image; several tiles, a window order and deepstack included.
+
+    Gemma 4 averages patches by a product of matrices, which sums in an order of its own.
+    """
     prepared = model.prepare(pictures(cat, count), PROMPT)
     tiles = tiles_of(prepared)
     shared = model.encode(prepared, [], Capture())
@@ -94,7 +97,8 @@ def test_the_tower_run_by_hand_is_the_librarys(model, cat, count):
         strict=True,
     )
     for ours, theirs in pairs:
-        assert torch.equal(ours, theirs[order]) or count > 1
+        rounded = count > 1 or model.family.name == "gemma4"
+        assert torch.equal(ours, theirs[order]) or rounded
         assert torch.allclose(ours, theirs[order], atol=1e-5)
 
 
@@ -118,7 +122,10 @@ def hiding(vlm, dead):
             seen[layer] += tokens
             sees = ~part.view(len(key), 1, 1, -1)
             sees = sees | ~sees.any(-1, keepdim=True)  # a window of dead ones only
-            attention_mask = sees if attention_mask is None else sees & (attention_mask == 0)
+            if attention_mask is not None:  # pictures of one sequence, or padding
+                given = attention_mask
+                sees = sees & (given if given.dtype == torch.bool else given == 0)
+            attention_mask = sees
         return attention_forward(module, query, key, value, attention_mask, **more)
 
     return attend
@@ -243,19 +250,23 @@ def test_a_method_inside_the_tower_runs_on_a_picture_that_is_scaled_down(scaled,
 
 
 def test_a_merged_twin_weighs_as_much_as_both(model, cat, first_two):
-    """Of two equal tokens one is merged away: with a key bias of log 2 no other token notices."""
-    if model.family.image_patches(model.model, model.prepare(cat, PROMPT).inputs):
-        pytest.skip("rotary towers turn twins by different angles")
+    """Of two equal tokens one is merged away: with a key bias of log 2 no other token notices.
+
+    In rotary towers both are given the angles of the first.
+    """
     prepared = model.prepare(cat, PROMPT)
     tiles = tiles_of(prepared)
     shared = model.encode(prepared, [], Capture())
     states, given = shared.entered
     states, skip = states.clone(), int(model.family.has_cls(model.model))
+    angles = tuple(one.clone() for one in given.get("position_embeddings") or ())
     index, patches = shared.sources.index, shared.sources.patches
     for tokens, _ in tiles:
-        row, twins = index[tokens[0], 0] // patches, skip + index[tokens[:2]] % patches
-        states[row, twins[1]] = states[row, twins[0]]
-    shared.entered = (states, given)
+        row, twins = index[tokens[0], 0] // patches, index[tokens[:2]] % patches
+        for values, ahead in [(states, skip), *((one, 0) for one in angles)]:
+            own = values if values.ndim == 2 else values[row]
+            own[ahead + twins[1]] = own[ahead + twins[0]]
+    shared.entered = (states, given | ({"position_embeddings": angles} if angles else {}))
     fewer = [(tokens, keep - 1) for tokens, keep in tiles]
     merged = encoded(model, prepared, first_two, fewer, shared).features.tokens
     alone = encoded(model, prepared, Step("tome", 1), tiles, shared).features.tokens

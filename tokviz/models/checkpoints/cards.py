@@ -249,6 +249,10 @@ MODELS: dict[str, ModelCard] = Cards(
                 "google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED
             ),
             ModelCard(
+                "google/gemma-4-26B-A4B-it", "Gemma 4 26B A4B", "gemma4", "25.8 B", 51.6, False
+            ),
+            ModelCard("google/gemma-4-31B-it", "Gemma 4 31B", "gemma4", "31.3 B", 62.5, False),
+            ModelCard(
                 "CohereLabs/aya-vision-8b",
                 "Aya Vision 8B",
                 "aya_vision",

@@ -275,8 +275,8 @@ class Family(ProcessorCalls, ABC):
     ) -> dict[str, torch.Tensor]:
         """Return the blocks' further inputs per patch, [all patches, ...] each.
 
-        They are reduced with the patches. Only for towers that run all images as one sequence
-        (`image_patches`).
+        They are reduced with the patches. Where the images are rows of a batch: [rows, patches,
+        ...]; a tower whose mask hides padding is reduced only if this has what says which is.
 
         Args:
             model: the model.

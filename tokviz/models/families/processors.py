@@ -108,7 +108,16 @@ def still_images(
     body = {"get_attributes": classmethod(parts), "video_processor": video}
     if inspect.signature(kind).parameters["video_processor"].default is inspect.Parameter.empty:
         body["__init__"] = _without_video(kind.__init__)
-    return type(kind.__name__, (kind,), body)
+    return type(kind.__name__, (kind, WithoutVideo), body)
+
+
+class WithoutVideo(ProcessorMixin):
+    """Behind a processor class whose __init__ hands its parts on by their names."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Leave out the video processor."""
+        kwargs.pop("video_processor", None)
+        super().__init__(*args, **kwargs)
 
 
 def _without_video(start: Any) -> FunctionType:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tokviz.models.attention_call import AttentionCall
+from tokviz.models.attention_call import AttentionCall, seen_keys
 from tokviz.models.families.family import Family
 
 TOWER_SIGNALS = ("cls_attn", "cls_logits", "recv_attn", "full_attn", "q", "k", "v")
@@ -67,6 +67,9 @@ class TowerObserver:
         layer = self.layer_of.get(id(call.module))
         if layer is None:
             return
+        if self.spans is None and call.mask is not None:
+            # padding: no patch sees it, and what it would see itself does not count
+            call.counted = seen_keys(call.mask, len(call.query))
         for part in images_apart(call, self.spans):
             self.record(layer, part)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -85,16 +84,17 @@ def encode_reduced(
             f"{step.title} cannot run here: it compares patches with the [CLS] token, and the "
             f"vision tower of {family.title} has none."
         )
-    if shared.entered[1].get("attention_mask") is not None:  # type: ignore[index]
+    lengths = family.image_patches(model, inputs)
+    follow = family.tower_follow(model, inputs, shared.entered[1])  # type: ignore[index]
+    if shared.entered[1].get("attention_mask") is not None and not follow:  # type: ignore[index]
         raise InputError(
             "the processor padded this picture and the vision tower hides the padding, which "
             "reduction inside the tower cannot do yet. Choose a method that acts before or inside "
             "the language model."
         )
-    packed = family.image_patches(model, inputs) is not None
     layers = family.feature_layer(model) + 1
     rows = []
-    for (tokens, keep), states, follow, units in _tower_rows(family, model, inputs, shared, tiles):
+    for (tokens, keep), states, own, units in _tower_rows(shared, lengths, follow, tiles):
         tile = layout.tiles[layout.tile[tokens[0]]]
         try:
             stages = step.entry.stages(len(tokens), keep, layers, **step.options)  # type: ignore[union-attr]
@@ -107,23 +107,20 @@ def encode_reduced(
             ) from error
         by_layer = {stage.layer: stage for stage in stages}
         skip = int(family.has_cls(model))
-        rows.append(TowerRow(states, skip, units, follow, (tile.rows, tile.cols), by_layer))
-    run = TowerRun(family, model, step, rows, packed)
+        rows.append(TowerRow(states, skip, units, own, (tile.rows, tile.cols), by_layer))
+    run = TowerRun(family, model, step, rows, packed=lengths is not None)
     run.run()
     return _encoded(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
 
 
 def _tower_rows(
-    family: Family,
-    model: nn.Module,
-    inputs: Inputs,
     shared: Vision,
+    lengths: list[int] | None,
+    follow: Mapping[str, torch.Tensor],
     tiles: Sequence[tuple[np.ndarray, int]],
-) -> Iterator[tuple[tuple[np.ndarray, int], torch.Tensor, Mapping[str, Any], torch.Tensor]]:
+) -> Iterator[tuple[tuple[np.ndarray, int], torch.Tensor, dict[str, torch.Tensor], torch.Tensor]]:
     """Yield, tile by tile: (tokens, keep), the states [p, d], follow, and units [u, k]."""
-    states, kwargs = shared.entered  # type: ignore[misc]
-    lengths = family.image_patches(model, inputs)
-    follow = family.tower_follow(model, inputs, kwargs)
+    states, _ = shared.entered  # type: ignore[misc]
     starts = np.cumsum([0, *lengths]) if lengths else None
     if lengths:
         states = states.flatten(0, -2)  # Qwen's towers give [p, d], Pixtral's [1, p, d]
@@ -133,7 +130,7 @@ def _tower_rows(
             row = int(index[0, 0]) // shared.sources.patches
             # flat patch numbers run over all rows; units count within a row
             begin, own = row * shared.sources.patches, states[row]
-            rest = {}
+            rest = {name: value[row] for name, value in follow.items()}
         else:
             row = int(np.searchsorted(starts, index[0, 0], side="right")) - 1
             begin, end = int(starts[row]), int(starts[row + 1])

@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tokviz.matrix import Reduction
 from tokviz.models.attention import observed
-from tokviz.models.attention_call import AttentionCall
+from tokviz.models.attention_call import AttentionCall, seen_keys
 from tokviz.models.clock import now
 from tokviz.models.families.family import Family
 from tokviz.models.tower.record_signals import TOWER_SIGNALS, TowerObserver
@@ -107,8 +107,9 @@ class TowerRun:
     def attend(self, layer: int, rows: Sequence[TowerRow]) -> None:
         """Run a block's attention half; every row keeps its attention calls."""
         for group in self.groups(rows):
+            join = torch.cat if self.packed else torch.stack
             names = group[0].follow
-            follow = {name: torch.cat([row.follow[name] for row in group]) for name in names}
+            follow = {name: join([row.follow[name] for row in group]) for name in names}
             for row in group:
                 row.calls = []
             with observed(BlockCalls(group, self.packed)):
@@ -177,14 +178,16 @@ class BlockCalls:
 
     def __call__(self, call: AttentionCall) -> torch.Tensor | None:
         """Add the call to its rows; if tokens were merged, return the output with the bias."""
-        output = None
-        blocks = call.mask if self.packed else None  # hides the rows of one call from each other
+        output, given = None, call.mask
+        blocks = given if self.packed else None  # hides the rows of one call from each other
+        if given is not None and not self.packed:
+            call.counted = seen_keys(given, len(call.query))
         if self.bias is not None:
             # [b, keys] -> [b, 1, 1, keys]: added to the logits of every head and query.
             # Packed rows attend one after the other: `seen` counts the keys of earlier calls.
             bias = self.bias[:, None, None, self.seen :][..., : call.key.shape[2]]
             bias = bias.to(call.query.dtype)
-            call.mask = bias if blocks is None else blocks + bias
+            call.mask = bias if given is None else added(given, bias)
             output, _ = sdpa_attention_forward(
                 call.module, call.query, call.key, call.value, call.mask,
                 scaling=call.scaling, is_causal=False,
@@ -203,3 +206,10 @@ class BlockCalls:
             for number, row in enumerate(self.group):
                 row.calls.append(call.of(number))
         return output
+
+
+def added(mask: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Return a mask, bool or additive, with a bias of the keys that it lets through."""
+    if mask.dtype == torch.bool:
+        return bias.expand(mask.shape).masked_fill(~mask, float("-inf"))
+    return mask + bias
