@@ -27,8 +27,8 @@ from tokviz.models.runs.teacher_forcing import TeacherForcing
 class LastRow:
     """What the heads did for the last row of a prompt."""
 
-    outputs: torch.Tensor
-    "[l, h, d], before the heads are joined."
+    outputs: list[torch.Tensor]
+    "For each layer [h, d], before the heads are joined; in Gemma 4 layers differ in d."
     looks: torch.Tensor
     "[l, h], attention to the visual tokens."
 
@@ -53,8 +53,11 @@ def shifted_heads(
         raise InputError("under the caption the images give another number of visual tokens.")
     told, own = (last_row(loaded, one, features) for one in (other, prepared))
     chosen = heads_that_look(told.looks - own.looks, shift.heads)
-    vectors = shift.alpha * (told.outputs - own.outputs) * chosen[..., None]
-    return ShiftedHeads(loaded.family.decoder(loaded.model), list(vectors))
+    vectors = [
+        shift.alpha * (more - plain) * heads[:, None]
+        for more, plain, heads in zip(told.outputs, own.outputs, chosen, strict=True)
+    ]
+    return ShiftedHeads(loaded.family.decoder(loaded.model), vectors)
 
 
 def heads_that_look(more: torch.Tensor, share: float) -> torch.Tensor:
@@ -100,4 +103,4 @@ def last_row(loaded: Loaded, prepared: Prepared, features: Features) -> LastRow:
         reading.prompt([np.arange(prepared.asked.layout.n)], features)
     seen = torch.stack([looks[i].cpu() for i in range(len(layers))])
     outputs = [joined[i].cpu().view(seen.shape[1], -1) for i in range(len(layers))]
-    return LastRow(torch.stack(outputs), seen)
+    return LastRow(outputs, seen)

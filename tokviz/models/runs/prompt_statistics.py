@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,10 @@ class Statistics:
     def arrays(self) -> dict[str, np.ndarray]:
         """Return everything as numpy arrays, layers first."""
         order = sorted(self.received)
+        norms = self.value_norm
+        # Gemma 4's layers differ in their heads of keys; each number divides the heads of queries
+        heads = lcm(*(len(one) for one in norms.values()))
+        norms = {i: one.repeat_interleave(heads // len(one), 0) for i, one in norms.items()}
 
         def stacked(found: dict[int, torch.Tensor]) -> np.ndarray:
             return torch.stack([found[layer].cpu() for layer in order]).numpy()
@@ -65,7 +70,7 @@ class Statistics:
         return {
             "received": stacked(self.received),
             "even": stacked(self.even),
-            "value_norm": stacked(self.value_norm),
+            "value_norm": stacked(norms),
             "state_max": stacked({i: one.values for i, one in self.largest.items()}),
             "state_dim": stacked({i: one.indices for i, one in self.largest.items()}),
             "state_median": stacked(self.median),
