@@ -1,4 +1,4 @@
-"""Tiny models of the families with Pixtral's tower."""
+"""Tiny models of the families whose tower has all pictures in one sequence, in raster order."""
 
 from PIL import Image
 from transformers import (
@@ -11,8 +11,14 @@ from transformers import (
     Mistral3Config,
     Mistral3ForConditionalGeneration,
     MistralConfig,
+    PaddleOCRVLConfig,
+    PaddleOCRVLForConditionalGeneration,
+    PaddleOCRVLProcessor,
     PixtralVisionConfig,
     Qwen3Config,
+)
+from transformers.models.paddleocr_vl.image_processing_pil_paddleocr_vl import (
+    PaddleOCRVLImageProcessorPil,
 )
 from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
 
@@ -89,10 +95,39 @@ def pixtral() -> tuple:
     return LlavaForConditionalGeneration(config), processor
 
 
+def paddleocr_vl() -> tuple:
+    """Its own packed tower: patches of 8 x 8 pixels, four to a token; M-RoPE."""
+    names = {"image_token": "<|IMAGE_PLACEHOLDER|>"}
+    marks = ("<|IMAGE_START|>", "<|IMAGE_END|>")
+    tokenizer = byte_tokenizer(*names.values(), *marks, **names)
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+    start, end = tokenizer.convert_tokens_to_ids(list(marks))
+    config = PaddleOCRVLConfig(
+        text_config=text_sizes(**WIDE, rope_parameters=rope),
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "image_size": 48,
+            "patch_size": 8,
+        },
+        image_token_id=tokenizer.image_token_id,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+        tie_word_embeddings=False,
+    )
+    images = PaddleOCRVLImageProcessorPil(
+        patch_size=8, size={"shortest_edge": 32 * 32, "longest_edge": 96 * 96}
+    )
+    return PaddleOCRVLForConditionalGeneration(config), PaddleOCRVLProcessor(images, tokenizer)
+
+
 SIZES = ((48, 48), (120, 48), (31, 97), (200, 20))
 TINY_PACKED: dict[str, Tiny] = {
     "lighton_ocr": Tiny(lighton_ocr, (*SIZES[:3], (140, 31))),
     "mistral3": Tiny(mistral3, SIZES),
+    "paddleocr_vl": Tiny(paddleocr_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
     "pixtral": Tiny(pixtral, SIZES),
 }
 """Family -> its tiny model, for the tests of every family."""

@@ -1,4 +1,4 @@
-"""Configurations of published checkpoints with Pixtral's tower, on a device without memory."""
+"""Configurations of published checkpoints with packed towers, on a device without memory."""
 
 import pytest
 import torch
@@ -43,6 +43,14 @@ PUBLISHED = {
         "text_config": text("qwen3", 1024, 3072, 28, 16, 8, words=151936),
         "vision_config": tower(14, 1540),
     },
+    "PaddlePaddle/PaddleOCR-VL": {
+        "text_config": {
+            **sizes(1024, 3072, 18, 16, 2, head_dim=128, vocab_size=103424),
+            "tie_word_embeddings": False,
+        },
+        "vision_config": sizes(1152, 4304, 27, 16, image_size=384, patch_size=14),
+        "tie_word_embeddings": False,
+    },
 }
 """What config.json of each checkpoint says of its sizes."""
 
@@ -57,9 +65,17 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     family.check_model(model)
     assert family.name == card.family
     count = sum(parameter.numel() for parameter in model.parameters())
-    assert f"{count / 1e9:.1f} B" == card.parameters
+    written = f"{count / 1e9:.1f} B" if count > 1e9 else f"{count / 1e6:.0f} M"
+    assert written == card.parameters
     assert 2 * count / 1e9 == pytest.approx(card.memory_gb, rel=0.06)
     assert family.has_cls(model) is card.has_cls is False
-    assert family.feature_layer(model) == len(family.tower_layers(model)) - 1 == 23
+    assert family.feature_layer(model) == len(family.tower_layers(model)) - 1
     assert len(family.decoder(model).layers) == config.get_text_config().num_hidden_layers
-    assert family.side(model) == (1 if card.family == "pixtral" else 2)
+    joined = 1 if card.family == "pixtral" else 4
+    assert family.project(model, pre_of(model, joined)).shape == (3, config.text_config.hidden_size)
+
+
+def pre_of(model, joined):
+    """Three visual tokens before the projector, without memory."""
+    width = joined * model.config.vision_config.hidden_size
+    return torch.empty(3, width, dtype=torch.bfloat16, device="meta")

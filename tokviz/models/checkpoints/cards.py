@@ -180,6 +180,9 @@ MODELS: dict[str, ModelCard] = Cards(
                 "lightonai/LightOnOCR-1B-1025", "LightOnOCR 1B", "lighton_ocr", "1.0 B", 2, False
             ),
             ModelCard(
+                "PaddlePaddle/PaddleOCR-VL", "PaddleOCR-VL", "paddleocr_vl", "906 M", 1.8, False
+            ),
+            ModelCard(
                 "HuggingFaceTB/SmolVLM-256M-Instruct",
                 "SmolVLM 256M",
                 "idefics3",

@@ -114,13 +114,8 @@ class Gemma4(Family):
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
         """Return the square of patches of each token."""
         side: Any = model.config.vision_config.pooling_kernel_size  # type: ignore[union-attr]
-        rows, patches = inputs["image_position_ids"].shape[:2]
-        width = self.grids(model, inputs)[layout.tile, 1] * side
-        down, right = np.divmod(np.arange(side * side), side)
-        row = layout.row.astype(np.int64)[:, None] * side + down
-        col = layout.col.astype(np.int64)[:, None] * side + right
-        index = layout.tile.astype(np.int64)[:, None] * patches + row * width[:, None] + col
-        return Sources(index, rows, patches)
+        length = inputs["image_position_ids"].shape[1]
+        return Sources.squares(layout, self.grids(model, inputs) * side, side, length)
 
     def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
         """Return the mean of each square, scaled and standardized as the tower does it.

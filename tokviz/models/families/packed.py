@@ -101,14 +101,7 @@ class PackedTower(Family):
 
     def sources(self, model: nn.Module, inputs: Inputs, layout: Layout) -> Sources:
         """Return the square of patches of each token."""
-        side, grids = self.side(model), self.grids(model, inputs)
-        first = np.cumsum([0, *grids.prod(1)])
-        down, right = np.divmod(np.arange(side * side), side)
-        row = layout.row.astype(np.int64)[:, None] * side + down
-        col = layout.col.astype(np.int64)[:, None] * side + right
-        # every picture is one tile
-        index = first[layout.tile][:, None] + row * grids[layout.tile, 1:] + col
-        return Sources(index, 1, int(first[-1]))
+        return Sources.squares(layout, self.grids(model, inputs), self.side(model))
 
     def pre_features(self, flat: torch.Tensor, sources: Sources) -> torch.Tensor:
         """Return the joined states of each token's patches, [n, side * side * d_v]."""

@@ -59,6 +59,27 @@ class Sources:
         return cls(index, len(layout.tiles), patches)
 
     @classmethod
+    def squares(
+        cls, layout: Layout, grids: np.ndarray, side: int, length: int | None = None
+    ) -> Sources:
+        """Return the sources for images of any shape whose patches are in raster order.
+
+        Args:
+            layout: every image is one tile.
+            grids: int64 [images, 2], rows and columns of patches of each image.
+            side: a token is computed from side x side patches.
+            length: patches of a tower row, each of which begins with an image; None = all images
+                follow each other in one row.
+        """
+        counts = grids.prod(1) if length is None else np.full(len(grids), length)
+        first = np.cumsum([0, *counts])
+        down, right = np.divmod(np.arange(side * side), side)
+        row = layout.row.astype(np.int64)[:, None] * side + down
+        col = layout.col.astype(np.int64)[:, None] * side + right
+        index = first[layout.tile][:, None] + row * grids[layout.tile, 1:] + col
+        return cls(index, 1 if length is None else len(grids), length or int(first[-1]))
+
+    @classmethod
     def itself(cls, n: int) -> Sources:
         """Return the sources for values that are per token already."""
         return cls(np.arange(n)[:, None], 1, n)
