@@ -49,6 +49,7 @@ WITH_TILES = (
     "internvl",
     "llava_next",
     "llava_onevision",
+    "ovis2",
     "smolvlm",
 )
 

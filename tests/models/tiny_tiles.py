@@ -48,6 +48,7 @@ from tests.models.tiny import (
     text_sizes,
 )
 from tests.models.tiny_gemma4 import KIN_GEMMA4, TINY_GEMMA4
+from tests.models.tiny_ovis2 import TINY_OVIS2
 from tests.models.tiny_packed import KIN_PACKED, TINY_PACKED
 from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
 from tokviz.models.families.processors import still_images
@@ -202,6 +203,7 @@ TINY_TILES: dict[str, Tiny] = {
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
     **TINY_GEMMA4,
+    **TINY_OVIS2,
     **TINY_PACKED,
 }
 """Family -> its tiny model, for the tests of every family."""

@@ -78,6 +78,17 @@ DEEPSEEK = {
     },
     "tie_word_embeddings": False,
 }
+OVIS = {
+    "text_config": sizes(896, 4864, 24, 14, 2, model_type="qwen2", vocab_size=151936),
+    "vision_config": {
+        **sizes(1024, 2816, 24, 8, image_size=448, patch_size=14),
+        "vocab_size": 65536,
+        "hidden_stride": 2,
+    },
+    "hidden_size": 896,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
 SMALL, MIDDLE = sizes(576, 1536, 30, 9, 3), sizes(960, 2560, 32, 15, 5)
 GEMMA = sizes(2048, 16384, 18, 8, 1, model_type="gemma")
 GEMMA2 = sizes(2304, 9216, 26, 8, 4, model_type="gemma2")
@@ -102,6 +113,7 @@ PUBLISHED = {
     "CohereLabs/aya-vision-8b": (AYA, 169),
     "CohereLabs/command-a-vision-07-2025": (COMMAND, 256),
     "deepseek-community/deepseek-vl-1.3b-chat": (DEEPSEEK, 576),
+    "thisisiron/Ovis2-1B-hf": (OVIS, 256),
 }
 """What config.json of each checkpoint says of its sizes, and visual tokens per tile."""
 
@@ -129,7 +141,6 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     assert len(sliding_layers(family.decoder(model))) == windows.get(name, 0)
     vision = config.vision_config
     side = vision.image_size // vision.patch_size
-    joined = {"gemma3": 4, "aya_vision": 2, "cohere2_vision": 2}.get(card.family) or getattr(
-        config, "scale_factor", 1
-    )
+    joined = {"gemma3": 4, "aya_vision": 2, "cohere2_vision": 2, "ovis2": 2}.get(card.family)
+    joined = joined or getattr(config, "scale_factor", 1)
     assert (side // joined) ** 2 == tokens

@@ -83,7 +83,8 @@ def encoded(vlm, prepared, step, tiles, shared):
 def test_the_tower_run_by_hand_is_the_librarys(model, cat, count):
     """Bit for bit with one image; several tiles, a window order and deepstack included.
 
-    Gemma 4 averages patches by a product of matrices, which sums in an order of its own.
+    Gemma 4 averages patches by a product of matrices, which sums in an order of its own; in Ovis 2
+    the states lie in memory channels first, by which sums round differently.
     """
     prepared = model.prepare(pictures(cat, count), PROMPT)
     tiles = tiles_of(prepared)
@@ -97,7 +98,7 @@ def test_the_tower_run_by_hand_is_the_librarys(model, cat, count):
         strict=True,
     )
     for ours, theirs in pairs:
-        rounded = count > 1 or model.family.name == "gemma4"
+        rounded = count > 1 or model.family.name in ("gemma4", "ovis2")
         assert torch.equal(ours, theirs[order]) or rounded
         assert torch.allclose(ours, theirs[order], atol=1e-5)
 

@@ -160,6 +160,7 @@ MODELS: dict[str, ModelCard] = Cards(
                 3.9,
                 False,
             ),
+            ModelCard("thisisiron/Ovis2-1B-hf", "Ovis2 1B", "ovis2", "1.1 B", 2.3, False),
             ModelCard(
                 "mistralai/Ministral-3-3B-Instruct-2512-BF16",
                 "Ministral 3 3B",

@@ -116,9 +116,7 @@ class Lane:
             row_inputs: further inputs of the model with one entry per row, such as token types.
         """
         began = time.perf_counter()
-        images = None
-        if len(features.tokens):
-            images = self.family.encoded(self.model, input_ids, features)
+        images = self.family.shown(self.model, input_ids, features)
         following = self.family.during_prefill(self.model, self.stages)
         with (
             self._recording(prefill=True),

@@ -194,6 +194,12 @@ class Family(ProcessorCalls, ABC):
         """Run the tower and the projector."""
         return Features(torch.cat(list(self.tower_outputs(model, inputs).pooler_output)))
 
+    def shown(
+        self, model: nn.Module, ids: torch.Tensor, features: Features
+    ) -> dict[str, Any] | None:
+        """Return `encoded`, or None for a prompt without placeholders."""
+        return self.encoded(model, ids, features) if len(features.tokens) else None
+
     def encoded(self, model: nn.Module, ids: torch.Tensor, features: Features) -> dict[str, Any]:
         """Return features as the model's argument mm_encoder_outputs.
 

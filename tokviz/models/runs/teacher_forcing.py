@@ -83,8 +83,8 @@ class TeacherForcing:
             for name, value in given.items()
             if value.shape == given["input_ids"].shape and name != "attention_mask"
         }
-        if len(kept[0]):
-            inputs["mm_encoder_outputs"] = self.family.encoded(self.loaded.model, ids, features)  # type: ignore[assignment]
+        seen = features if len(kept[0]) else Features(features.tokens[:0])
+        inputs["mm_encoder_outputs"] = self.family.shown(self.loaded.model, ids, seen)  # type: ignore
         positions = torch.cat([self.prepared.positions[..., row] for row in rows], -2)
         cache, places = DynamicCache(), torch.stack(rows)
         with changed or nullcontext(), self.masked(self.prompt_masks(places)):
