@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
+from transformers import PreTrainedTokenizerFast
 from transformers.models.pixtral import image_processing_pil_pixtral
 from transformers.utils import is_torchvision_available
 
@@ -18,7 +19,7 @@ from tests.models import tiny
 from tests.models.test_promises import pictures
 from tests.models.tiny_packed import ROWS, TINY_PACKED
 from tests.models.tower.test_tower import encoded, first_two, tiles_of  # noqa: F401
-from tests.real_tokenizers import tekken
+from tests.real_tokenizers import byte_level, tekken
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.families.pixtral_processor import PixtralProcessor
@@ -155,37 +156,52 @@ def test_our_processor_writes_what_transformers_own_one_writes(theirs, cat, tmp_
 # -- a real tokenizer, large pictures, 16 bits ----------------------------------------------------
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+@pytest.fixture(
+    scope="module",
+    params=["mistral3-float32", "mistral3-bfloat16", "lighton_ocr-float32", "lighton_ocr-bfloat16"],
+)
 def real(request, tmp_path_factory):
-    """Mistral 3 with the words and the special tokens of the published ones."""
-    folder = tmp_path_factory.mktemp("tekken")
+    """Mistral 3 with the words of the published ones; LightOnOCR with merges trained here."""
+    name, dtype = request.param.split("-")
+    folder = tmp_path_factory.mktemp("words")
 
     def build():
-        model, processor = tiny.TINY["mistral3"].build()
-        processor.tokenizer = tekken(folder)
-        return with_words(model, processor)
+        model, processor = tiny.TINY[name].build()
+        words = tekken(folder) if name == "mistral3" else qwens()
+        made = type(processor)(
+            processor.image_processor,
+            words,
+            patch_size=4,
+            spatial_merge_size=2,
+            chat_template=INSTRUCT,
+        )
+        model.config.image_token_id = made.image_token_id
+        model.resize_token_embeddings(len(words))
+        return model, made
 
     saved = tiny.save(tiny.Tiny(build, ()), folder / "model")
-    return tokviz.load(saved, dtype=request.param)
+    return tokviz.load(saved, dtype=dtype)
 
 
-def with_words(model, processor):
-    """A model whose embeddings and placeholders are those of its processor's tokenizer."""
-    tokenizer = processor.tokenizer
-    made = PixtralProcessor(
-        processor.image_processor, tokenizer, 4, 2, chat_template=INSTRUCT, **ROWS
+def qwens():
+    """A byte-level tokenizer with merges that knows the roles that LightOnOCR asks for."""
+    return PreTrainedTokenizerFast(
+        tokenizer_object=byte_level().backend_tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        extra_special_tokens=ROWS,
     )
-    model.config.image_token_index = made.image_token_id
-    model.resize_token_embeddings(len(tokenizer))
-    return model, made
 
 
-def test_with_the_published_words_every_promise_holds(real, cat):
-    assert real.processor.image_token_ids == [10, 12, 13]
+def test_with_real_words_every_promise_holds(real, cat):
+    if real.family.name == "mistral3":
+        assert real.processor.image_token_ids == [10, 12, 13]
     question = "What is in the picture, don't guess: 1990 or 日本?"
     prepared = real.prepare(pictures(cat, 3), question)
     asked = prepared.asked
     assert real.tokenizer.decode(asked.prompt_ids[asked.own_rows]) == question
+    assert len(asked.own_rows) < len(question.encode())
     assert asked.prompt_ids.tolist().count(real.tokenizer.bos_token_id) == 1
     for place in ("nowhere", "before", "tower", "language_model"):
         check_generate(real, prepared, plan_of(place, asked.layout.n))
@@ -194,15 +210,19 @@ def test_with_the_published_words_every_promise_holds(real, cat):
 
 
 def test_a_picture_of_twelve_megapixels_gives_what_the_processor_says(real):
+    """30 x 23 tokens; LightOnOCR's pictures are whole patches, and one row of them is left over."""
     large = Image.fromarray(data.chelsea()).resize((4000, 3000))
-    real.processor.image_processor.size = {"longest_edge": 240}
+    images = real.processor.image_processor
+    before, images.size = images.size, {"longest_edge": 240}
     try:
         prepared = real.prepare([large, large.resize((300, 4000))], PROMPT)
-        assert [(tile.rows, tile.cols) for tile in prepared.asked.layout.tiles] == [
-            (23, 30),
-            (30, 3),
+        tiles = prepared.asked.layout.tiles
+        exact = real.family.name == "mistral3"
+        assert [(tile.rows, tile.cols) for tile in tiles] == [
+            (23 if exact else 22, 30),
+            (30, 3 if exact else 2),
         ]
-        assert prepared.asked.layout.tiles[0].box == (0, 0, 4000, 3000)
+        assert tiles[0].box == (0, 0, 4000, 3000 if exact else pytest.approx(3000 * 44 / 45))
         check_generate(real, prepared, plan_of("tower", prepared.asked.layout.n))
     finally:
-        real.processor.image_processor.size = {"longest_edge": 48}
+        images.size = before
