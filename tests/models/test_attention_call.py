@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tokviz.models.attention_call import AttentionCall
+from tokviz.models.attention_call import AttentionCall, seen_keys
 
 HEADS, KEY_HEADS, QUERIES, KEYS, WIDTH = 4, 2, 3, 5, 8
 SCALE = 0.3
@@ -48,3 +48,21 @@ def test_rows_and_the_last_row_are_the_masked_softmax(tensors, kind):
     torch.testing.assert_close(call.rows(torch.tensor([0, 2])), expected[:, :, [0, 2]])
     torch.testing.assert_close(call.last_row(), expected[0, :, -1])
     assert call.last_products() is None
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_padding_counts_neither_as_keys_nor_as_queries_of_received_attention(tensors, additive):
+    """As of the patches alone, without the two that fill the second of two rows up."""
+    query, key, value = (torch.cat([one, one]).repeat(1, 1, 2, 1)[:, :, :5] for one in tensors)
+    seen = torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    seen[1, ..., 3:] = False
+    mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo().min) if additive else seen
+    mask = mask.expand(-1, -1, 5, -1)
+    call = AttentionCall(torch.nn.Identity(), query, key, value, mask, SCALE, False)
+    call.counted = seen_keys(mask, 2)
+    assert call.counted.tolist() == [[1.0] * 5, [1.0] * 3 + [0.0] * 2]
+    for row, patches in ((0, 5), (1, 3)):
+        alone = call.of(row).within(slice(0, patches)).received()
+        torch.testing.assert_close(call.received()[row, :patches], alone[0])
+        torch.testing.assert_close(call.of(row).received()[0, :patches], alone[0])
+    assert not call.received()[1, 3:].any()

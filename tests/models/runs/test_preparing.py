@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from tokenizers import AddedToken
 
 import tokviz
 from tokviz.capture import Capture
 from tokviz.models.answer_text import AnswerText
 from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND, own_rows
-from tokviz.models.runs.preparing import asked_layers
+from tokviz.models.runs.preparing import asked_layers, special_tokens
 from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.plans import Step
 from tokviz.reduction import METHODS
@@ -76,6 +77,19 @@ def test_received_attention_is_summed_in_the_layer_that_is_read_only(checkpoint,
     assert set(shared.layers["recv_attn"]) == {len(vlm.family.tower_layers(vlm.model)) - 2}
     asked = asked_layers(vlm, [tokviz.plan("mctf", keep=9)], Capture.nothing())
     assert asked == {}
+
+
+def test_every_special_token_of_a_tokenizer_is_refused_in_a_prompt(checkpoint, cat):
+    """Pixtral's names none but begin and end; [IMG] is one that it was given beside them."""
+    vlm = tokviz.load(checkpoint("llava"))
+    vlm.tokenizer.add_tokens(
+        [AddedToken("[IMG]", special=True), AddedToken("[WORD]")], special_tokens=False
+    )
+    assert "[IMG]" not in vlm.tokenizer.all_special_tokens
+    with pytest.raises(tokviz.InputError, match=r"\[IMG\]"):
+        vlm.prepare(cat, "what is [IMG]?")
+    assert "[WORD]" not in special_tokens(vlm.tokenizer).values()
+    assert vlm.prepare(cat, "what is [WORD]?").asked.layout.n == 36
 
 
 def test_a_layer_that_is_not_there_is_an_error_and_not_another_layer(vlm, cat):
