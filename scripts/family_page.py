@@ -25,7 +25,7 @@ says in which words. Whether an answer is any good is another question ([accurac
 python -m scripts.family_matrix
 ```
 
-tries everything again (13 minutes on a core shared with other work) and writes one line per
+tries everything again (18 minutes on a core shared with other work) and writes one line per
 attempt to [families.jsonl](families.jsonl); `make docs` writes this page from those lines."""
 REAL_HEAD = """The tables above are of tiny models with random weights. The makers of tokviz have
 no published weights to run. Whoever has them tries the promises of a family (the answer is that of

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from skimage import data
 from transformers import PreTrainedTokenizerFast
+from transformers.image_utils import SizeDict
 from transformers.models.pixtral import image_processing_pil_pixtral
 from transformers.utils import is_torchvision_available
 
@@ -21,7 +22,7 @@ from tests.models.tiny_packed import ROWS, TINY_PACKED
 from tests.models.tower.test_tower import encoded, first_two, tiles_of  # noqa: F401
 from tests.real_tokenizers import byte_level, tekken
 from tokviz.capture import Capture
-from tokviz.errors import InputError
+from tokviz.errors import InputError, ModelError
 from tokviz.models.families.pixtral_processor import PixtralProcessor
 from tokviz.models.tower.vision import encode
 from tokviz.testing.on_families import check_generate, plan_of
@@ -105,6 +106,23 @@ def test_a_picture_without_a_whole_token_is_refused_in_words(packed, cat):
         packed.prepare(thin, PROMPT)
     with pytest.raises(InputError, match="700 x 20"):
         packed.answer([cat, thin], PROMPT)
+
+
+def test_a_processor_of_other_sizes_is_named(cat):
+    model, processor = tiny.TINY["mistral3"].build()
+    processor.spatial_merge_size = 1
+    vlm = tokviz.load((tiny.shake(model), processor))
+    with pytest.raises(ModelError, match="spatial_merge_size is 1 in the processor and 2 by the"):
+        vlm.prepare(cat, PROMPT)
+
+
+def test_a_size_of_height_and_width_can_be_bounded(checkpoint, cat):
+    vlm = tokviz.load(checkpoint("mistral3"))
+    vlm.processor.image_processor.size = SizeDict(height=48, width=48)
+    whole = vlm.visual_tokens(cat)
+    assert not vlm.family.bound_tokens(vlm.model, vlm.processor, 36)
+    assert vlm.family.bound_tokens(vlm.model, vlm.processor, 10)
+    assert vlm.visual_tokens(cat) <= 9 < whole
 
 
 @pytest.mark.parametrize("policy", ["keep", "repack"])

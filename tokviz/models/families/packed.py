@@ -66,10 +66,18 @@ class PackedTower(Family):
         """Lower the longest side to which a picture is resized."""
         images = processor.image_processor
         longest = max(isqrt(most), 1) * self.tower(model).patch_size * self.side(model)
-        if longest >= images.size.longest_edge:
+        size = images.size
+        if longest >= (size.longest_edge or max(size.height, size.width)):
             return False
         images.size = replace(images.size, longest_edge=longest)
         return True
+
+    def settings(self, model: nn.Module, processor: Any) -> list[tuple[str, Any, Any]]:
+        """Return the sizes of a patch and of a visual token."""
+        return [
+            ("patch_size", processor.patch_size, self.tower(model).patch_size),
+            ("spatial_merge_size", processor.spatial_merge_size, self.side(model)),
+        ]
 
     # -- patches and tokens -------------------------------------------------------------------
 
