@@ -7,6 +7,7 @@ import tokviz
 from tests.models.decoder.test_mitigating import differ, lane_logits
 from tokviz.capture import Capture
 from tokviz.mitigation import MITIGATIONS, AttentionEdit, Recipe, mitigation
+from tokviz.models.families.family import Features
 from tokviz.plans import plan
 
 pytestmark = pytest.mark.matrix
@@ -53,12 +54,19 @@ def test_mitigations_run_on_what_pruning_left_in_every_family(model, cat, name):
 
 
 def test_without_its_image_the_prompt_is_plain_text_in_every_family(model, cat):
+    """In Ovis 2 the marks around an image stay what they are with one: visual words."""
     prepared = model.prepare(cat, PROMPT)
     _, run = lane_logits(model, prepared, plan(mitigation="m3id"), new=1)
     ids = prepared.inputs["input_ids"]
     alone = ids[ids != model.family.image_token_id(model.model)][None]
     mask, positions = torch.ones_like(alone), run.contrast.lane.positions
     with torch.inference_mode():
-        read = model.model(input_ids=alone, attention_mask=mask, position_ids=positions)
+        nothing = Features(torch.zeros(0, model.info["hidden_size"]))
+        read = model.model(
+            input_ids=alone,
+            attention_mask=mask,
+            position_ids=positions,
+            mm_encoder_outputs=model.family.shown(model.model, alone, nothing),
+        )
     theirs = read.logits[0, -1]
     torch.testing.assert_close(run.contrast.lane.logits, theirs.float(), atol=1e-3, rtol=1e-3)
