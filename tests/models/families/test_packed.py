@@ -174,9 +174,17 @@ def test_our_processor_writes_what_transformers_own_one_writes(theirs, cat, tmp_
 # -- a real tokenizer, large pictures, 16 bits ----------------------------------------------------
 
 
+WEEKLY = pytest.mark.full_matrix
+
+
 @pytest.fixture(
     scope="module",
-    params=["mistral3-float32", "mistral3-bfloat16", "lighton_ocr-float32", "lighton_ocr-bfloat16"],
+    params=[
+        "mistral3-float32",
+        pytest.param("mistral3-bfloat16", marks=WEEKLY),
+        pytest.param("lighton_ocr-float32", marks=WEEKLY),
+        "lighton_ocr-bfloat16",
+    ],
 )
 def real(request, tmp_path_factory):
     """Mistral 3 with the words of the published ones; LightOnOCR with merges trained here."""
