@@ -20,7 +20,11 @@ class Observer {
 /** The bridge of the linked script in a world with as much of a browser as loading it takes. */
 const loaded = () => {
   const text = execFileSync(PYTHON, ["-c", LINK], { encoding: "utf-8" });
-  const document = { addEventListener: nothing, documentElement: {} };
+  const document = {
+    addEventListener: nothing,
+    documentElement: {},
+    getElementById: () => null,
+  };
   const window = {
     requestAnimationFrame: nothing,
     cancelAnimationFrame: nothing,
