@@ -62,11 +62,15 @@ def ask_about_shown(
         prompt: the question.
         model: name of the model.
         lanes: the lanes besides the full answer.
-        upload: path of a picture, or a `Sent`, to use instead of the shown one.
+        upload: path of a picture, or a `Sent`, to use instead of the shown one. The picture box
+            also holds the picture of an example that a lesson opened: that is no upload.
     """
     shown = site.run(session)
+    examples = site.stored.with_picture(upload) if isinstance(upload, str) else []
+    if shown is not None and shown.source in examples:
+        upload = None
     if upload or shown is None:
-        source = upload.source if isinstance(upload, Sent) else ""
+        source = upload.source if isinstance(upload, Sent) else next(iter(examples), "")
         return ask_about(site.settings, upload, prompt, model, lanes, source=source)
     same = shown.prompt.strip() == (prompt or "").strip()
     example = shown.example if same else ""

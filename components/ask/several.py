@@ -142,7 +142,8 @@ class SeveralHandlers:
     def first(self, image: str | None, session: str, other_than: str) -> Sent:
         """Return the one picture that the next question would be about, or none."""
         if image:
-            return Sent((image,))
+            names = self.site.stored.with_picture(image)
+            return Sent((image,), examples=tuple(names[:1])) if other_than not in names else Sent()
         run = self.site.run(session)
         if run is None or run.source in ("", other_than) or run.source not in self.site.stored.all:
             return Sent()

@@ -1,5 +1,6 @@
 """The sidebar with the lessons: read a step, look at what it shows, have its task checked."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,18 +8,23 @@ import gradio as gr
 
 from ..ask.opening import show_example
 from ..ask.several import SeveralHandlers
-from ..i18n import reader_language, told, translated
+from ..i18n import reader_language, translated
 from ..runs.pictures import Sent
 from ..runs.runs import FULL, GONE
 from ..screen import QUICK, SKIP, Screen, frame, show_run
 from ..site import Site
 from ..widgets.highlight import Highlight
 from ..widgets.notice import notice
+from ..widgets.section_title import TRANSLATE
 from ..widgets.widget import event_payload
 from .lesson_files import Lesson, LessonStep, read_lessons
-from .tasks import check
+from .lesson_languages import LessonTexts, Translations, read_translations
+from .tasks import Task, check
 
 CHOOSE = "Choose a lesson"
+STEP = "{number} of {count}: {title}"
+MENU_AT, TEXT_AT = 2, 3
+"""Places of the menu and the text in `LessonsPanel.outputs`."""
 
 
 @dataclass
@@ -67,9 +73,16 @@ class Work:
 class LessonHandlers:
     """The handlers that need the site and its lessons."""
 
-    def __init__(self, site: Site, lessons: dict[str, Lesson]) -> None:
-        self.site, self.lessons = site, lessons
+    def __init__(
+        self, site: Site, lessons: dict[str, Lesson], translations: Translations | None = None
+    ) -> None:
+        self.site, self.texts = site, LessonTexts(lessons, translations or {})
         self.several = SeveralHandlers(site)
+
+    @property
+    def lessons(self) -> dict[str, Lesson]:
+        """The lessons in the reader's language."""
+        return self.texts.all()
 
     def choose(self, name: str, request: gr.Request) -> tuple[Any, ...]:
         """Open a lesson at its first step."""
@@ -78,7 +91,8 @@ class LessonHandlers:
     def move(self, place: list[Any], by: int, request: gr.Request) -> tuple[Any, ...]:
         """Go some steps on or back."""
         name, number = place or ["", 0]
-        lesson, names = self.lessons.get(name), list(self.lessons)
+        lessons = self.lessons
+        lesson, names = lessons.get(name), list(lessons)
         if lesson and number + by == len(lesson.steps) and name != names[-1]:
             return self.go(names[names.index(name) + 1], 0, request)
         return self.go(name, number + by, request)
@@ -91,12 +105,19 @@ class LessonHandlers:
         """Go a step on, after the last one to the next lesson."""
         return self.move(place, 1, request)
 
-    def go(self, name: str, number: int, request: gr.Request) -> tuple[Any, ...]:
+    def go(self, name: str, number: int, request: gr.Request, given: str = "") -> tuple[Any, ...]:
         """Show a step and set the page as it says; an unknown lesson changes nothing.
 
         A step with an example stops a run that is still writing.
+
+        Args:
+            name: the lesson's.
+            number: of the step, from 0.
+            request: whose page it is.
+            given: an answer to the step's task that was there before: see `answers`.
         """
-        lesson = self.lessons.get(name)
+        lessons = self.lessons
+        lesson = lessons.get(name)
         if lesson is None:
             return (*[SKIP] * 11, SKIP, SKIP, SKIP, *frame(), SKIP, SKIP, SKIP)
         number = min(max(number, 0), len(lesson.steps) - 1)
@@ -106,9 +127,10 @@ class LessonHandlers:
         if step.page.get("example"):
             self.site.stops.leave(str(request.session_hash))
             example = str(step.page["example"])
-            page = show_example(self.site, example, step.lane, step.view)
+            shown_run = show_example(self.site, example, step.lane, step.view)
+            page = (self.site.stored.picture_of(example), *shown_run[1:])
             several = self.several.of_example(example)
-        panel = shown(lesson, number, step, last=lesson.name == list(self.lessons)[-1])
+        panel = self.shown(lesson, number, step, given, last=name == list(lessons)[-1])
         return (*panel, *page, {"focus": step.focus, "turn": f"{name} {number}"}, *several)
 
     def begin(
@@ -162,7 +184,20 @@ class LessonHandlers:
         query = dict(request.query_params)
         number = str(query.get("step", "1"))
         at = int(number) - 1 if number.isdecimal() and len(number) < 4 else 0
-        return self.go(str(query.get("lesson", "")), at, request)
+        return self.go(str(query.get("lesson", "")), at, request, str(query.get("given", "")))
+
+    def open_page(self, request: gr.Request) -> tuple[Any, ...]:
+        """Put menu and overview into the reader's language, and open the address' lesson."""
+        opened = list(self.open_link(request))
+        if reader_language() == "en":
+            return tuple(opened)
+        name = opened[MENU_AT]
+        opened[MENU_AT] = gr.Dropdown(
+            self.texts.menu(), value=name if isinstance(name, str) else None
+        )
+        if not isinstance(name, str):
+            opened[TEXT_AT] = self.texts.overview()
+        return tuple(opened)
 
     def check(self, place: list[Any], session: str, chosen: str | None, number: Any) -> str:
         """Say whether the step's task is done."""
@@ -171,8 +206,34 @@ class LessonHandlers:
         task = lesson.steps[at].task if lesson and 0 <= at < len(lesson.steps) else None
         if task is None:
             return ""
-        done, text = check(task, self.site.run(session), chosen if task.choices else number)
+        given = chosen if task.choices else number
+        done, text = check(task, self.site.run(session), given, self.texts.say)
         return f"{'✅' if done else '➡️'} {text}"
+
+    def shown(
+        self, lesson: Lesson, number: int, step: LessonStep, given: str = "", *, last: bool
+    ) -> tuple[Any, ...]:
+        """Return the panel's values for a step; `last` when no lesson follows this one."""
+        task, end, say = step.task, number == len(lesson.steps) - 1, self.texts.say
+        kind = task.kind if task else ""
+        button = say("Check what I did") if kind == "done" else say("Check")
+        onward = say("Next lesson") if end and not last else say("Next")
+        heading = say(STEP, number=number + 1, count=len(lesson.steps), title=step.title)
+        ask = f"**{say('Task.')}** {task.ask}" if task else ""
+        chosen, typed = answers(task, given)
+        return (
+            gr.Sidebar(open=True),
+            [lesson.name, number],
+            lesson.name,
+            f"### {heading}\n\n{step.text}",
+            gr.Markdown(ask, visible=task is not None),
+            gr.Radio(list(task.choices) if task else [], value=chosen, visible=kind == "choose"),
+            gr.Number(typed, visible=kind == "number"),
+            gr.Button(button, visible=task is not None),
+            "",
+            gr.Button(interactive=number > 0),
+            gr.Button(onward, interactive=not (end and last)),
+        )
 
 
 def remembered(kept: Work | None, now: Work) -> tuple[Any, Any]:
@@ -180,35 +241,27 @@ def remembered(kept: Work | None, now: Work) -> tuple[Any, Any]:
     return gr.Button(visible=True), now if kept is None else kept
 
 
-def shown(lesson: Lesson, number: int, step: LessonStep, *, last: bool) -> tuple[Any, ...]:
-    """Return the panel's values for a step; `last` when no lesson follows this one."""
-    task, end = step.task, number == len(lesson.steps) - 1
-    kind = task.kind if task else ""
-    code = reader_language()
-    button = told("Check what I did" if kind == "done" else "Check", code)
-    onward = told("Next lesson" if end and not last else "Next", code)
-    return (
-        gr.Sidebar(open=True),
-        [lesson.name, number],
-        lesson.name,
-        f"### {number + 1} of {len(lesson.steps)}: {step.title}\n\n{step.text}",
-        gr.Markdown(f"**Task.** {task.ask}" if task else "", visible=task is not None),
-        gr.Radio(list(task.choices) if task else [], value=None, visible=kind == "choose"),
-        gr.Number(None, visible=kind == "number"),
-        gr.Button(button, visible=task is not None),
-        "",
-        gr.Button(interactive=number > 0),
-        gr.Button(onward, interactive=not (end and last)),
-    )
+def answers(task: Task | None, given: str) -> tuple[str | None, float | None]:
+    """Return what was chosen and what was typed, as the page wrote it into its address.
+
+    Args:
+        task: the task of the step.
+        given: the number of the choice, from 1, or the number that was typed; "" = no answer yet.
+    """
+    choices = task.choices if task else ()
+    if choices:
+        known = {str(i): choice for i, choice in enumerate(choices, start=1)}
+        return known.get(given), None
+    found = re.fullmatch(r"-?[0-9]{1,9}([.][0-9]{1,9})?", given)
+    return None, float(given) if found else None
 
 
-def lessons_panel(lessons: dict[str, Lesson]) -> LessonsPanel:
-    """Build the sidebar."""
-    menu = [(f"{lesson.title} ({lesson.minutes} min)", name) for name, lesson in lessons.items()]
+def lessons_panel(texts: LessonTexts) -> LessonsPanel:
+    """Build the sidebar, in English; `open_page` puts it into the reader's language."""
     with gr.Sidebar(
         position="right", open=False, width="min(26rem, 92vw)", elem_id="tv-lessons"
     ) as side:
-        gr.Markdown("## Lessons")
+        gr.HTML("<h2>Lessons</h2>", elem_id="tv-lessons-title", js_on_load=TRANSLATE)
         resume = gr.Button(
             translated("Back to my work"),
             visible=False,
@@ -217,8 +270,10 @@ def lessons_panel(lessons: dict[str, Lesson]) -> LessonsPanel:
             elem_id="tv-resume",
         )
         place = gr.State(["", 0])
-        choose = gr.Dropdown(menu, value=None, label=translated(CHOOSE), elem_id="tv-lesson-menu")
-        text = gr.Markdown(overview(lessons), elem_id="tv-lesson-text")
+        choose = gr.Dropdown(
+            texts.menu(), value=None, label=translated(CHOOSE), elem_id="tv-lesson-menu"
+        )
+        text = gr.Markdown(texts.overview(), elem_id="tv-lesson-text")
         ask = gr.Markdown(visible=False, elem_id="tv-lesson-ask")
         choices = gr.Radio(
             [], label=translated("Your answer"), visible=False, elem_id="tv-lesson-choices"
@@ -248,34 +303,14 @@ def lessons_panel(lessons: dict[str, Lesson]) -> LessonsPanel:
     )  # fmt: skip
 
 
-def overview(lessons: dict[str, Lesson]) -> str:
-    """Return what stands there before a lesson is chosen: for learners and for teachers."""
-    total = sum(lesson.minutes for lesson in lessons.values())
-    rows = [
-        f"{number}. {lesson.title}: **{lesson.minutes} min**, {lesson.needs}"
-        for number, lesson in enumerate(lessons.values(), start=1)
-    ]
-    return "\n".join(
-        [
-            "Short lessons with something to find out or to do in each. All of them use the small "
-            "model that comes with tokviz. What you have on the page now is kept: “Back to my "
-            "work” shows it again.",
-            "",
-            f"**For teachers.** {len(lessons)} lessons, {total} minutes together. Each learner "
-            "needs a browser; one laptop without network can serve a class. **Present** enlarges "
-            "the page for a projector.",
-            "",
-            *rows,
-        ]
-    )
-
-
 def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
     """Add the sidebar and connect it."""
-    lessons = read_lessons(site.stored.assets / "lessons")
+    home = site.stored.assets / "lessons"
+    lessons = read_lessons(home)
     if not lessons:
         return
-    panel, teaching = lessons_panel(lessons), LessonHandlers(site, lessons)
+    teaching = LessonHandlers(site, lessons, read_translations(home, lessons))
+    panel = lessons_panel(teaching.texts)
     ask = screen.ask
     page_parts = [ask.image, ask.prompt, ask.examples, *screen.outputs, panel.highlight]
     several = [ask.several.sent, ask.several.gallery]
@@ -287,6 +322,6 @@ def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
     panel.resume.click(teaching.resume, panel.kept, resumed, **QUICK)
     panel.back.click(teaching.back, panel.place, everything, **QUICK)
     panel.onward.click(teaching.onward, panel.place, everything, **QUICK)
-    page.load(teaching.open_link, None, everything, **QUICK)
+    page.load(teaching.open_page, None, everything, **QUICK)
     given = [panel.place, screen.session, panel.choices, panel.number]
     panel.check.click(teaching.check, given, panel.verdict, **QUICK)

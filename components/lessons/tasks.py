@@ -79,19 +79,22 @@ QUANTITIES: dict[str, Callable[[Trace, Mapping[str, int]], float]] = {
 """Name -> (trace, where) -> number; shares and probabilities in per cent."""
 
 
-def check(task: Task, run: KeptRun | None, given: Any) -> tuple[bool, str]:
+def check(
+    task: Task, run: KeptRun | None, given: Any, say: Callable[[str], str] = str
+) -> tuple[bool, str]:
     """Return whether a task is done, and what to say.
 
     Args:
         task: the task.
         run: the run that the visitor sees.
         given: the chosen text, the typed number, or nothing for something to do.
+        say: gives the reader's language to what is said here; the task's own texts have it.
     """
     if task.kind == "done" and run is not None and run.stored:
-        return False, f"{NOT_YOURS} {task.hint}".strip()
+        return False, f"{say(NOT_YOURS)} {task.hint}".strip()
     if _is_right(task, run, given):
-        return True, f"Right. {task.why}".strip()
-    return False, f"Not yet. {task.hint}".strip()
+        return True, f"{say('Right.')} {task.why}".strip()
+    return False, f"{say('Not yet.')} {task.hint}".strip()
 
 
 def _is_right(task: Task, run: KeptRun | None, given: Any) -> bool:

@@ -7,6 +7,7 @@ them. `python -m scripts.store_examples` makes them.
 
 import logging
 from dataclasses import dataclass, field
+from filecmp import cmp
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,22 @@ class StoredExamples:
                 "this example has no picture file here, so it cannot stand beside others."
             )
         return str(self.assets / example.run.file.removeprefix("assets/"))
+
+    def picture_of(self, name: str) -> str | None:
+        """Return the path of an example's picture; None for a film, or without a file."""
+        try:
+            return self.picture_file(name)
+        except InputError:
+            return None
+
+    def with_picture(self, path: str) -> list[str]:
+        """Return the examples whose picture a file is: Gradio's copies have the same name."""
+        name = Path(path).name
+        if not Path(path).is_file():
+            return []
+        found = [one for one, example in self.all.items() if Path(example.run.file).name == name]
+        own = {one: self.picture_of(one) for one in found}
+        return [one for one, file in own.items() if file and cmp(file, path, shallow=False)]
 
     def film(self, name: str) -> Sent:
         """Return the film of a stored example with its own frames; nothing for any other."""

@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.data_classes import ImageData
+from gradio.processing_utils import save_file_to_cache
 
 from .file_inputs import check_path, refuse_address
 
 
 class SafeImage(gr.Image):
-    """gr.Image whose value in a handler is the path of the upload, unopened, or None."""
+    """gr.Image whose value in a handler is the path of the upload, unopened, or None.
+
+    A handler sets it to a path. That file is copied as it is: Gradio would refuse one that lies
+    beside an installed package, and write others anew.
+    """
 
     is_template = True
     "Tells gradio to draw it as the component that it extends."
@@ -27,6 +33,12 @@ class SafeImage(gr.Image):
             return None
         check_path(payload.path)
         return str(payload.path)
+
+    def postprocess(self, value: Any) -> ImageData | None:
+        if value is None:
+            return None
+        copy = save_file_to_cache(value, self.GRADIO_CACHE)
+        return ImageData(path=copy, orig_name=Path(copy).name)
 
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None

@@ -7,6 +7,8 @@ export const pageState = {
   lanes: [],
   /** The picture of the prompt that is shown alone; -1 = all of them. */
   image: -1,
+  /** The step of the lesson that is open, as "name number"; empty = none. */
+  lesson: "",
   /** Pictures drawn since the page was opened. */
   paints: 0,
   /** Milliseconds from a change of the view to the end of drawing, of the last picture. */

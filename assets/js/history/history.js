@@ -5,6 +5,7 @@
 
 /** @import { Payload } from "../base/types.js" */
 
+import { restoreAddress, takeKept } from "../base/another_language.js";
 import { el, fill, partsOf, scrollToPart } from "../base/dom.js";
 import { t } from "../base/translate.js";
 
@@ -46,6 +47,10 @@ export class History {
     /** What undo brings back: the cards before the last change. @type {Card[][]} */
     this.before = [];
     this.current = "";
+    this.takeOver();
+    document.addEventListener("tv-leaving", (event) =>
+      this.leave(/** @type {CustomEvent} */ (event).detail),
+    );
     document.addEventListener("tv-shown", (event) =>
       this.shown(/** @type {CustomEvent} */ (event).detail.payload),
     );
@@ -53,6 +58,25 @@ export class History {
 
   load() {
     this.draw();
+  }
+
+  /** Hand the cards, and the shown run where it is one of them, to the page in another language. */
+  leave(kept) {
+    kept.cards = this.cards;
+    const shown = this.cards.find((card) => card.run === this.current);
+    if (shown) kept.shown = { run: shown.run, lane: shown.lane };
+  }
+
+  /** Take over what the page in another language left, and show its run when the page is there. */
+  takeOver() {
+    const kept = takeKept();
+    if (!kept) return;
+    this.cards = kept.cards || [];
+    const arrived = () => {
+      if (kept.lesson) restoreAddress(kept);
+      if (kept.shown) setTimeout(() => this.trigger("open", kept.shown));
+    };
+    document.addEventListener(kept.lesson ? "tv-lesson" : "tv-shown", arrived, { once: true });
   }
 
   /** The viewer shows a run: one of this visit becomes a card, or its card is marked. */

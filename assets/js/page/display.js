@@ -3,6 +3,7 @@
  * opens too.
  */
 
+import { loadAgain } from "../base/another_language.js";
 import { el, fill } from "../base/dom.js";
 import { key, t } from "../base/translate.js";
 
@@ -103,7 +104,7 @@ const languageField = () => {
   const { names, language, kept } = globalThis.__tokvizLanguages || { names: {} };
   const choose = (code) => () => {
     store(code, kept);
-    window.location.reload();
+    loadAgain();
   };
   return el(
     "fieldset",

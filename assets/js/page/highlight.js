@@ -1,5 +1,7 @@
 /** What a step of a lesson speaks of: the page scrolls to it and frames it until the next step. */
 
+import { pageState } from "../base/page_state.js";
+
 /** Name in a lesson file -> part of the page; components/lessons/lesson_files.py has the same names. */
 const PARTS = {
   picture: "#tv-explorer .tv-frame",
@@ -23,6 +25,8 @@ const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matche
 
 export class Highlight {
   load(value) {
+    pageState.lesson = value?.turn || "";
+    if (value?.turn) document.dispatchEvent(new CustomEvent("tv-lesson"));
     document.querySelector(`.${FRAMED}`)?.classList.remove(FRAMED);
     const part = value?.focus && document.querySelector(PARTS[value.focus] || null);
     if (!part) return;

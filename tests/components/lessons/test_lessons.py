@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 import tokviz
-from components.ask.several import EMPTY
+from components.answering.run_request import ask_about_shown
+from components.ask.several import EMPTY, SeveralHandlers
 from components.lessons.lesson_files import LessonError, read_lesson, read_lessons
-from components.lessons.panel import LessonHandlers
+from components.lessons.panel import LessonHandlers, Work
 from components.lessons.tasks import QUANTITIES, check
 from components.runs.pictures import Sent
 from components.runs.runs import FULL, KeptRun
@@ -217,6 +219,8 @@ def test_a_broken_file_leaves_the_other_lessons_alone(tmp_path, caplog):
 
 
 TAB = SimpleNamespace(session_hash="tab")
+BOX = 11
+"""Where a handler's value for the picture box is."""
 SEVERAL = slice(23, 25)
 """Where a handler's values for the row of pictures are."""
 
@@ -250,6 +254,44 @@ def test_a_lesson_puts_several_pictures_aside_and_brings_them_back(site):
     back = teaching.resume(begun[-1], TAB)
     assert back[SEVERAL][0] == sent
     assert len(back[SEVERAL][1]["items"]) == 2
+
+
+def test_the_picture_box_shows_the_picture_that_a_lesson_opens(site):
+    """It was left empty, although the step's question is about that picture."""
+    teaching = LessonHandlers(site, LESSONS)
+    box = teaching.choose("01-visual-tokens", TAB)[BOX]
+    assert Path(box).name == "scene_2.png"
+    assert teaching.go("11-several-pictures", 1, TAB)[BOX] is None  # a film is no picture
+    site.runs.put(KeptRun(None, "what ?", "m", {FULL: fake_trace()}, name="mine"))
+    assert (
+        teaching.resume(Work("mine", "what ?", "/uploads/own.png"), TAB)[BOX] == "/uploads/own.png"
+    )
+
+
+def test_the_example_in_the_picture_box_is_no_upload(site, tmp_path):
+    """Gradio gives back a copy of it; a question about it is about the example, as without it."""
+    copy = shutil.copy(site.stored.picture_file("scene_2"), tmp_path)
+    shown = site.stored.all["scene_2"].run
+    asked = ask_about_shown(site, shown.name, shown.prompt, "embedded", upload=str(copy))
+    assert (asked.example, asked.source) == ("scene_2", "scene_2")
+    assert asked.image is shown.image
+    other = site.stored.all["scene_1"].run.name
+    about = ask_about_shown(site, other, "why ?", "embedded", upload=str(copy))
+    assert (about.image, about.example, about.source) == (str(copy), "", "scene_2")
+    own = tmp_path / "own" / "scene_2.png"  # the visitor's own file, under the same name
+    own.parent.mkdir()
+    own.write_bytes(b"another picture")
+    mine = ask_about_shown(site, shown.name, "why ?", "embedded", upload=str(own))
+    assert (mine.image, mine.source) == (str(own), "")
+    gone = ask_about_shown(site, shown.name, "why ?", "embedded", upload=str(tmp_path / "gone"))
+    assert gone.source == ""
+
+
+def test_an_example_in_the_picture_box_stands_first_in_a_row_of_pictures(site, tmp_path):
+    copy = str(shutil.copy(site.stored.picture_file("scene_2"), tmp_path))
+    event = SimpleNamespace(_data={"example": "scene_1"})
+    _, sent, *_ = SeveralHandlers(site).add(Sent(), copy, "", event)
+    assert sent.source == "scene_2,scene_1"
 
 
 @pytest.mark.parametrize("place", [None, ["", 0], ["../x", 3], ["01-visual-tokens", 99]])
