@@ -55,7 +55,8 @@ NAMES = (*GLYPHS, *SHAPES)
 """Every name that a scene can hold, emoji things first."""
 
 IRREGULAR = {"mouse": "mice", "fish": "fish", "butterfly": "butterflies",
-             "strawberry": "strawberries", "bus": "buses", "snowman": "snowmen"}  # fmt: skip
+             "strawberry": "strawberries", "bus": "buses", "fox": "foxes",
+             "snowman": "snowmen"}  # fmt: skip
 
 
 def plural(name: str) -> str:

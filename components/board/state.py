@@ -11,6 +11,7 @@ from tokviz.evaluation.same_answer import same_answer
 from tokviz.reduction.taxonomy import taxonomy
 from tokviz.trace.status import marked_title
 from tokviz.view.lanes import duration
+from tokviz.view.numbers import percent
 from tokviz.view.strip import time_left
 from tokviz.view.word_prob import (
     AnswerWord,
@@ -85,7 +86,10 @@ class Board:
         named = ", ".join(words[w].text for w in picked[:8])
         return BoardTable(
             [marked_title(METHODS[self.asked.rows[row]]) for row in order],
-            [f"{keep} tokens ({keep / n:.0%})" if n else str(keep) for keep in self.asked.budgets],
+            [
+                f"{keep} token{'s' * (keep != 1)} ({percent(keep / n)})" if n else str(keep)
+                for keep in self.asked.budgets
+            ],
             texts,
             f"P: mean probability of {named} in the full answer; [new] and −lost words below",
         )

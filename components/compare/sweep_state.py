@@ -11,6 +11,7 @@ import tokviz
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace.status import marked_title
 from tokviz.view.keeping import Criterion, judged, keep_chart
+from tokviz.view.numbers import percent
 from tokviz.view.strip import cell, ladder, smallest, time_left
 from tokviz.view.word_prob import (
     AnswerWord,
@@ -155,7 +156,7 @@ def _cell(
 ) -> dict[str, Any]:
     """Return one cell: as in `strip.cell`, with what is known of the full answer's words."""
     if one is None:
-        share = f"{keep / n:.0%}"
+        share = percent(keep / n)
         return {"keep": keep, "share": share, "state": "waiting", "text": "", "words": []}
     shown = cell(keep, n, one.view, full)
     if shown["state"] not in ("holds", "changes"):

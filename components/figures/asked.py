@@ -14,6 +14,7 @@ import numpy as np
 from tokviz.budget import real_number
 from tokviz.errors import InputError
 from tokviz.trace import Trace
+from tokviz.view.numbers import percent
 from tokviz.view.paper import FORMATS, WIDTHS
 
 from ..runs.runs import GONE, KeptRun
@@ -120,7 +121,7 @@ def caption_of(run: KeptRun, trace: Trace, what: str, lane: int | None = None) -
     ]
     lost = cropped_share(trace)
     if lost > 0.005:
-        parts.append(f"{lost:.0%} of the picture was cropped away before the model saw it")
+        parts.append(f"{percent(lost)} of the picture was cropped away before the model saw it")
     return ". ".join(part.rstrip(".") for part in parts if part) + "."
 
 

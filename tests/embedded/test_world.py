@@ -7,7 +7,7 @@ import pytest
 
 from embedded.labels import scene_example
 from embedded.questions import KINDS, ask_existence, missing_partners, questions
-from embedded.things import NAMES, PARTNER, PLACES
+from embedded.things import NAMES, PARTNER, PLACES, plural
 from embedded.world import CELL, SIDE, scene
 
 pytestmark = pytest.mark.slow
@@ -25,6 +25,14 @@ def test_a_known_scene_stays_as_it_was():
         ("tiger", "top center"), ("ghost", "middle left"), ("pumpkin", "bottom left"),
         ("circle", "bottom right"),
     ]  # fmt: skip
+
+
+def test_plurals_are_english():
+    """Names that end in a hiss have "es"; the world once asked how many "foxs" there are."""
+    found = {name: plural(name) for name in NAMES}
+    assert found["fox"] == "foxes"
+    hissing = [text for name, text in found.items() if name.endswith(("s", "x", "z", "ch", "sh"))]
+    assert all(text.endswith("es") or text == "fish" for text in hissing), hissing
 
 
 def test_splits_share_no_scene():

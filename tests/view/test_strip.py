@@ -24,13 +24,13 @@ def test_a_cell_stays_changes_waits_or_says_why_not():
     assert cell(9, 36, lane("a", done=False), "a dog")["state"] == "running"
     refused = cell(9, 36, lane(error="needs [CLS]"), "a dog")
     assert (refused["state"], refused["text"], refused["share"]) == (
-        "refused", "needs [CLS]", "25%",
+        "refused", "needs [CLS]", "25 %",
     )  # fmt: skip
 
 
 def test_the_smallest_keep_is_the_one_above_every_change():
     said = smallest(cells(k36="holds", k18="holds", k9="changes", k4="holds", k2="changes"))
-    assert said.startswith("Smallest keep that holds the answer: 18 tokens (50%); at 9 it changes.")
+    assert said.startswith("Smallest keep that holds the answer: 18 tokens (50 %); at 9")
     assert "comes back at 4" in said
     only = smallest(cells(k36="holds", k18="changes"))
     assert only == "Only all 36 tokens hold the answer; at 18 it changes."

@@ -151,8 +151,8 @@ def strongest(
         what = f"{trace.prompt_tokens[row]!r}" if token is None else f"visual token {token}"
         layer = int(massive[:, row].argmax())
         said.append(
-            f"Row {row} ({what}, {GROUPS[group[row]]}): over the threshold in {rate[row]:.0%} of "
-            f"all heads; its largest state value is {massive[layer, row]:,.0f} times the median, "
-            f"at the input of layer {layer}."
+            f"Row {row} ({what}, {GROUPS[group[row]]}): over the threshold in "
+            f"{100 * rate[row]:.0f} % of all heads; its largest state value is "
+            f"{massive[layer, row]:,.0f} times the median, at the input of layer {layer}."
         )
     return tuple(said) or ("No row is over the threshold in any head.",)

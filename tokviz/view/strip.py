@@ -11,6 +11,7 @@ from typing import Any
 
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.trace.lane_view import LaneView
+from tokviz.view.numbers import percent
 from tokviz.view.words import compare_words
 
 MAX_CELLS = 10
@@ -41,7 +42,7 @@ def cell(keep: int, n: int, lane: LaneView, full: str | None) -> dict[str, Any]:
     Returns:
         {keep, share, state, text, words}: state is waiting, running, holds, changes, or refused.
     """
-    shown = {"keep": keep, "share": f"{keep / n:.0%}", "text": lane.text[:SHORT], "words": []}
+    shown = {"keep": keep, "share": percent(keep / n), "text": lane.text[:SHORT], "words": []}
     if lane.error:
         return shown | {"state": "refused", "text": lane.error}
     if not lane.done or full is None:
@@ -70,7 +71,7 @@ def smallest(cells: Sequence[dict[str, Any]]) -> str:
     if not above:
         text = "The answer changes at every budget that was tried"
         return text + (f", except at {_list(below)} tokens." if below else ".")
-    text = f"Smallest keep that holds the answer: {_tokens(above[0])} ({above[0] / n:.0%})"
+    text = f"Smallest keep that holds the answer: {_tokens(above[0])} ({percent(above[0] / n)})"
     if above == [n]:
         text = f"Only all {n} tokens hold the answer"
     text += f"; at {failing[-1]} it changes."

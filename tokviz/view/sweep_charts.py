@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from tokviz.time_ratio import TimeRatio, time_ratio
 from tokviz.view.charts import INK, escape, style
+from tokviz.view.numbers import percent
 
 PALETTE = ("#440154", "#21918c", "#b8860b", "#3b528b", "#5ec962", "#c2452d", "#7d8590", "#8b5fbf")
 """Lines also differ by DASHES and SYMBOLS, without colour."""
@@ -141,9 +142,10 @@ def bars(points: Sequence[Point]) -> dict:
 
 def hover(p: Point) -> str:
     """Return the hover text of a point."""
+    value, low, high = (percent(x, 1) for x in (p.quality.value, p.quality.low, p.quality.high))
     return (
-        f"{escape(p.series)} {escape(p.budget)}: {p.quality.value:.1%} "
-        f"({p.quality.low:.1%} to {p.quality.high:.1%}, {p.questions} questions)<br>"
+        f"{escape(p.series)} {escape(p.budget)}: {value} ({low} to {high}, {p.questions} questions)"
+        "<br>"
         f"{p.tokens_left:.0f} tokens, {p.seconds:.3f} s to the first token"
     )
 

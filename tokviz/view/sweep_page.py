@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html import escape
 from urllib.parse import urlencode
 
+from tokviz.view.numbers import percent
 from tokviz.view.sweep_charts import Point, over_budget, over_time, pareto
 
 STYLE = """
@@ -118,11 +119,11 @@ def table(points: Sequence[Point]) -> str:
             p.budget,
             f"{p.tokens_left:.1f}",
             str(p.questions),
-            f"{p.quality.value:.1%}",
-            f"{p.quality.low:.1%} to {p.quality.high:.1%}",
+            percent(p.quality.value, 1),
+            f"{percent(p.quality.low, 1)} to {percent(p.quality.high, 1)}",
             f"{p.seconds:.3f} s",
             of_full(p, full),
-            "" if p.prefill_share is None else f"{p.prefill_share:.0%}",
+            "" if p.prefill_share is None else percent(p.prefill_share),
             f"{p.seconds_total:.3f} s",
             f"{p.kv_bytes / 1e6:.2f} MB",
             *(f"{dict(p.details)[name]:.4g}" if name in dict(p.details) else "" for name in names),

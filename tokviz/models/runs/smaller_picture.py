@@ -11,6 +11,7 @@ from tokviz.errors import InputError
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.preparing import prepare
+from tokviz.models.runs.run_notes import count_of
 from tokviz.plans import Step
 from tokviz.reduction.method import check_keep
 from tokviz.trace.layout import Layout
@@ -46,8 +47,8 @@ def smaller(loaded: Loaded, prepared: Prepared, step: Step) -> Smaller:
         few = f"{least} of this picture at every size"
         few = few if least == n else f"at least {least} of this picture, however small it is"
         raise InputError(
-            f"{step.title} cannot leave {keep} visual tokens here: this model makes {few}. Choose "
-            "a larger budget, or a method that removes tokens."
+            f"{step.title} cannot leave {count_of(keep, 'visual token')} here: this model makes "
+            f"{few}. Choose a larger budget, or a method that removes tokens."
         )
     for _ in range(TRIES):
         middle = (low + high) / 2
