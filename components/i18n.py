@@ -1,9 +1,11 @@
 """The page's texts in several languages. The English text is the key; assets/i18n has the others.
 
 assets/i18n/<language>/page.json holds what the scripts and components say; charts.json,
-analyses.json, methods.json and messages.json hold what the server says: the library itself speaks
-English, and what it said is translated where it is shown (assets/js/base/translate.js; charts,
-which Gradio draws, in `told`). Fields in braces stand for what differs: a name, a number.
+analyses.json, methods.json, notes.json and messages.json hold what the server says: the library
+itself speaks English, and what it said is translated where it is shown
+(assets/js/base/translate.js; charts, which Gradio draws, in `told`). Fields in braces stand for
+what differs: a name, a number. options.json has the names and choices of options, by their names in
+code: words as short as "cut" mean something else elsewhere.
 
 Gradio shows a component's label in the language of the browser, which `gr.I18n` knows. The other
 texts of a language are a script of its own, which only a page in that language asks for.
@@ -30,10 +32,13 @@ LANGUAGES = {"en": "English", "de": "Deutsch", "zh": "中文", "es": "Español"}
 """Code -> the language's own name."""
 KEPT = "tokviz-language"
 """Under which name the browser keeps the chosen language, also as a cookie for the charts."""
-SAID = ("charts", "analyses", "methods", "messages")
+SAID = ("charts", "analyses", "methods", "notes", "messages")
 """Tables of texts that the server says; the scripts' own are in `page`."""
 NUMBERS = ("count", "number")
 """Fields that hold numbers only, so that a text as short as "{count} tokens" fits no other."""
+LISTED = ("why",)
+"""Fields that may hold several reasons in a row, with REASONS between."""
+REASONS = "; "
 VERBATIM = ("text", "words", "word", "truth", "before", "after", "name", "names", "question")
 """Fields that hold words of pictures, prompts, answers and files: they are never translated."""
 FIELD = re.compile(r"\\\{(\w+)\\\}")
@@ -102,12 +107,27 @@ def told(text: str, code: str) -> str:
     for pattern, other in _patterns(code):
         found = pattern.fullmatch(text)
         if found:
-            fields = {
-                name: value if name in VERBATIM else told(value, code)
-                for name, value in found.groupdict().items()
-            }
+            fields = {name: _field(name, value, code) for name, value in found.groupdict().items()}
             return filled(other, fields)
     return text
+
+
+def _field(name: str, value: str, code: str) -> str:
+    """Return what stands in a field of a text in a language."""
+    if name in VERBATIM:
+        return value
+    return _reasons(value, code) if name in LISTED else told(value, code)
+
+
+def _reasons(text: str, code: str) -> str:
+    """Return a row of reasons in a language; a reason may hold what stands between two itself."""
+    parts = text.split(REASONS)
+    for count in range(len(parts), 0, -1):
+        first = REASONS.join(parts[:count])
+        if told(first, code) != first:
+            break
+    rest = REASONS.join(parts[count:])  # an unknown reason stays as it is
+    return REASONS.join([told(first, code), *([_reasons(rest, code)] if rest else [])])
 
 
 def filled(text: str, fields: Mapping[str, str]) -> str:
@@ -136,7 +156,13 @@ def texts_script(code: str) -> bytes:
         "__tokvizTexts": tables()[code],
         "__tokvizSaid": said(code),
         "__tokvizTold": told_sentences(),
-        "__tokvizFields": {"numbers": NUMBERS, "verbatim": VERBATIM},
+        "__tokvizOptions": table(code, "options"),
+        "__tokvizFields": {
+            "numbers": NUMBERS,
+            "verbatim": VERBATIM,
+            "listed": LISTED,
+            "between": REASONS,
+        },
     }
     text = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
     return f"Object.assign(globalThis, {text});\n".encode()

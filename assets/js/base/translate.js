@@ -58,14 +58,29 @@ const lookedUp = (text) => {
     const found = pattern.exec(wanted);
     if (!found) continue;
     // What stands in a field may be a sentence of the tables itself, such as the reason of a refusal.
-    const { verbatim = [] } = globalThis.__tokvizFields || {};
-    const inner = Object.entries(found.groups).map(([name, value]) => [
-      name,
-      verbatim.includes(name) ? value : (lookedUp(value) ?? table()[value] ?? value),
-    ]);
+    const { verbatim = [], listed = [] } = globalThis.__tokvizFields || {};
+    const told = (name, value) => {
+      if (verbatim.includes(name)) return value;
+      return listed.includes(name) ? reasons(value) : (lookedUp(value) ?? table()[value] ?? value);
+    };
+    const inner = Object.entries(found.groups).map(([name, value]) => [name, told(name, value)]);
     return filled(other, Object.fromEntries(inner));
   }
   return null;
+};
+
+/** A row of reasons; a reason may hold what stands between two itself. @param {string} text */
+const reasons = (text) => {
+  const { between = "; " } = globalThis.__tokvizFields || {};
+  const parts = text.split(between);
+  for (let count = parts.length; count > 0; count -= 1) {
+    const first = lookedUp(parts.slice(0, count).join(between));
+    if (first === null) continue;
+    const rest = parts.slice(count).join(between);
+    return rest ? first + between + reasons(rest) : first;
+  }
+  const [own, ...more] = parts; // of a plugin, say: it stays as it is
+  return more.length ? own + between + reasons(more.join(between)) : own;
 };
 
 /**
@@ -81,6 +96,18 @@ export const told = (text) => {
     .split(/(?<=[.!?:]) (?=[A-Z“])/)
     .map((sentence) => lookedUp(sentence) ?? sentence)
     .join(" ");
+};
+
+/**
+ * The name of an option or of one of its choices in the reader's language, and its name in code where
+ * that is another: notes, links and files know it by that.
+ * @param {string} name
+ * @returns {[string, string]} The second is empty where it adds nothing.
+ */
+export const optionName = (name) => {
+  const known = (globalThis.__tokvizOptions || {})[name];
+  if (known === undefined) return [name.replaceAll("_", " "), ""];
+  return [known, known.toLowerCase() === name.toLowerCase() ? "" : name];
 };
 
 /** Attributes of a template that are texts. */

@@ -1,11 +1,19 @@
 /** Form fields for the options of methods and mitigations. */
 
 import { el } from "../base/dom.js";
+import { optionName } from "../base/translate.js";
+
+/** A choice as one text: choices stay code in English. */
+const choiceText = (choice) => {
+  if (!globalThis.__tokvizOptions) return String(choice);
+  return optionName(String(choice)).filter(Boolean).join(" · ");
+};
 
 /** One option from the registry as a labelled field; `values` holds what was set. */
 export const optionField = (option, values, changed) => {
   const value = values[option.name] ?? option.default;
-  const label = option.name.replaceAll("_", " ");
+  const [said, code] = optionName(option.name);
+  const label = el("span", {}, said, code ? el("code", {}, code) : null);
   const set = (next) => {
     values[option.name] = next;
     changed();
@@ -14,7 +22,9 @@ export const optionField = (option, values, changed) => {
     const select = el(
       "select",
       { onchange: () => set(option.choices[select.selectedIndex]) },
-      ...option.choices.map((choice) => el("option", { value: String(choice) }, String(choice))),
+      ...option.choices.map((choice) =>
+        el("option", { value: String(choice) }, choiceText(choice)),
+      ),
     );
     select.value = String(value);
     return el("label", { class: "tv-option" }, label, select);
@@ -39,16 +49,16 @@ const numberField = (option, label, value, set) => {
   const whole = option.type === "int";
   const slides = ranged && (!whole || option.high - option.low <= 1000);
   const step = option.step ?? (whole ? 1 : ranged ? (option.high - option.low) / 100 : "any");
-  const shown = el("b", {}, value === null ? "auto" : String(value));
+  const shown = el("b", {}, value === null ? choiceText("auto") : String(value));
   const input = el("input", {
     type: slides && option.default !== null ? "range" : "number",
     step: String(step),
     min: ranged ? String(option.low) : null,
     max: ranged ? String(option.high) : null,
-    placeholder: "auto",
+    placeholder: choiceText("auto"),
     oninput: () => {
       const next = input.value === "" ? null : +input.value;
-      shown.textContent = next === null ? "auto" : String(next);
+      shown.textContent = next === null ? choiceText("auto") : String(next);
       set(next);
     },
   });
