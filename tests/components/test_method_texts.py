@@ -81,13 +81,13 @@ def test_every_option_and_choice_has_its_name(code):
 def test_all_that_is_declared_of_a_method_is_told(code):
     for method in METHODS.values():
         for what, text in about(method):
-            assert what in NAMES or told(what, code) != what or code == "es", what
             official = what == "Official code" and text.startswith(method.code or "?")
             same = what in NAMES or (official and not text.endswith("none stated"))
             assert same or told(text, code) != text, (method.name, text)
         for row in method.published:
             for text in (row.budget, row.source):
-                assert told(text, code) != text, text
+                same = code == "es" and text.endswith(" tokens")  # the word is the same
+                assert same or told(text, code) != text, text
     for badge in LEFT_OUT.values():
         assert all(told(text, code) != text for text in badge)
 
