@@ -130,6 +130,36 @@ def _reasons(text: str, code: str) -> str:
     return REASONS.join([told(first, code), *([_reasons(rest, code)] if rest else [])])
 
 
+SENTENCES = re.compile(r"(?<=[.!?:]) (?=[A-Z“])")
+"""Where a text of several sentences is cut, as assets/js/base/translate.js cuts it."""
+
+
+def retold(text: str, code: str) -> str:
+    """Return what the server says in a language: as a whole, or else sentence by sentence.
+
+    As in the browser, the first letter of a sentence may be a capital one that its table has not.
+    """
+    return " ".join(_sentence(one, code) for one in _cut(text, code))
+
+
+def _cut(text: str, code: str) -> list[str]:
+    return [text] if _sentence(text, code) != text else SENTENCES.split(text)
+
+
+def _sentence(text: str, code: str) -> str:
+    whole = told(text, code)
+    if whole != text or not text:
+        return whole
+    small = text[0].lower() + text[1:]
+    other = told(small, code)
+    return other[0].upper() + other[1:] if other != small else text
+
+
+def phrase(english: str, code: str, **fields: Any) -> str:
+    """Return a text of the tables in a language; its fields stay as they are."""
+    return filled(told(english, code), {name: str(value) for name, value in fields.items()})
+
+
 def filled(text: str, fields: Mapping[str, str]) -> str:
     """Return a text with its fields filled in."""
     return re.sub(r"\{(\w+)\}", lambda field: fields[field[1]], text)
@@ -138,10 +168,9 @@ def filled(text: str, fields: Mapping[str, str]) -> str:
 @cache
 def _patterns(code: str) -> list[tuple[re.Pattern[str], str]]:
     """Return the texts with fields as patterns, those with most fixed letters first."""
-    keys = sorted((key for key in said(code) if "{" in key), key=len, reverse=True)
-    return [
-        (re.compile(FIELD.sub(as_group, re.escape(key)), re.S), said(code)[key]) for key in keys
-    ]
+    known = {**{one: tables()[code][one] for one in told_sentences()}, **said(code)}
+    keys = sorted((key for key in known if "{" in key), key=len, reverse=True)
+    return [(re.compile(FIELD.sub(as_group, re.escape(key)), re.S), known[key]) for key in keys]
 
 
 def as_group(field: re.Match[str]) -> str:
@@ -149,14 +178,30 @@ def as_group(field: re.Match[str]) -> str:
     return f"(?P<{field[1]}>{'[0-9][0-9.,]*' if field[1] in NUMBERS else '.*?'})"
 
 
+def saved_page_texts(code: str) -> dict[str, Any]:
+    """Return what gives a saved page its texts, without those of the menus of methods."""
+    names = ("charts", "analyses", "messages")
+    shown = {english: text for name in names for english, text in table(code, name).items()}
+    languages = {"__tokvizLanguages": {"names": {}, "language": code}}
+    return {**_page_texts(code), "__tokvizSaid": shown, **languages}
+
+
 @cache
 def texts_script(code: str) -> bytes:
     """Return the script that gives a page its texts in a language."""
     given = {
-        "__tokvizTexts": tables()[code],
+        **_page_texts(code),
         "__tokvizSaid": said(code),
-        "__tokvizTold": told_sentences(),
         "__tokvizOptions": table(code, "options"),
+    }
+    text = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
+    return f"Object.assign(globalThis, {text});\n".encode()
+
+
+def _page_texts(code: str) -> dict[str, Any]:
+    return {
+        "__tokvizTexts": tables()[code],
+        "__tokvizTold": told_sentences(),
         "__tokvizFields": {
             "numbers": NUMBERS,
             "verbatim": VERBATIM,
@@ -164,8 +209,6 @@ def texts_script(code: str) -> bytes:
             "between": REASONS,
         },
     }
-    text = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
-    return f"Object.assign(globalThis, {text});\n".encode()
 
 
 @cache

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from tokviz.errors import TokvizError
 from tokviz.view.case_page import case_page
 
 from ..error_text import error_text
+from ..i18n import reader_language, retold
 from ..runs.runs import FULL, GONE, KeptRun
 from ..site import Site
 from .cases import case_value, word_pictures
@@ -64,7 +66,9 @@ def case_file(run: KeptRun, kind: Any) -> dict[str, str]:
         if kind == "trace":
             data, file, media = run.traces[FULL].to_bytes(), "case.safetensors", OCTETS
         else:
-            page = case_page(illustrated(run), run.traces[FULL])
+            code = reader_language()
+            say = partial(retold, code=code)
+            page = case_page(illustrated(run), run.traces[FULL], say, code)
             data, file, media = page.encode(), "case.html", "text/html"
     except TokvizError as error:
         return {"error": error_text(error)}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..i18n import LANGUAGES, filled, reader_language, told
+from ..i18n import LANGUAGES, phrase, reader_language
 from .lesson_files import Lesson, LessonStep, read_lessons
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,7 @@ class LessonTexts:
 
     def say(self, english: str, **fields: Any) -> str:
         """Return a text of the panel in the reader's language; its fields stay as they are."""
-        text = told(english, reader_language())
-        return filled(text, {name: str(value) for name, value in fields.items()})
+        return phrase(english, reader_language(), **fields)
 
     def menu(self) -> list[tuple[str, str]]:
         """Return the choices of the menu."""

@@ -22,6 +22,7 @@ from tokviz.view.walk import walk_gif
 from ..answering.links import read_view
 from ..answering.widget_values import charts, explorer
 from ..figures.making import saver
+from ..i18n import reader_language, saved_page_texts
 from ..runs.pictures import SOURCES
 from ..runs.runs import GONE, KeptRun
 from ..share.sharing import server_functions as sharing_functions
@@ -48,8 +49,11 @@ class WantedFile:
 
 
 def page(wanted: WantedFile) -> bytes:
-    """Return the lane as one web page."""
-    return page_html(explorer(wanted.run, wanted.lane, wanted.view)).encode()
+    """Return the lane as one web page, in the reader's language."""
+    code = reader_language()
+    texts = saved_page_texts(code) if code != "en" else None
+    shown = explorer(wanted.run, wanted.lane, wanted.view)
+    return page_html(shown, texts=texts, language=code).encode()
 
 
 def animation(wanted: WantedFile) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -28,34 +28,41 @@ figure { display: inline-block; margin: 0 16px 8px 0; } figcaption { font-size: 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
 
 
-def case_page(case: Mapping[str, Any], trace: Trace) -> str:
+Say = Callable[[str], str]
+"""Gives a text of this page in the reader's language; words of pictures and answers stay."""
+
+
+def case_page(case: Mapping[str, Any], trace: Trace, say: Say = str, language: str = "en") -> str:
     """Return the page of a case.
 
     Args:
         case: the desk's value: prompt, answer, note, flags, how_often, words, forced, found,
             mitigations.
         trace: the run whose answer was examined.
+        say: gives the texts in the reader's language.
+        language: that language, as in HTML's `lang`.
 
     Raises:
         InputError: larger than 5 MB.
     """
     parts = [
         f"<h1>{escape(str(case['prompt']))}</h1>",
-        *(_image(_jpeg(trace.images[0]), "the picture") if trace.images else ()),
-        f"<p><b>Answer:</b> {_answer(case['words'])}{escape(cut_off(trace.finish))}</p>",
-        f'<p class="fine">{escape(case["flags"])} {escape(case["how_often"])} '
-        f"{escape(str(case.get('note', '')))}</p>",
-        "<h2>Word by word</h2>",
-        *map(_word, case["words"]),
-        *_section("Another word was forced", case["forced"], _outcome),
-        *_section("Which tokens the answer depends on", case["found"], _proof),
-        *_section("Mitigations", case["mitigations"], _outcome),
-        f'<p class="fine">The model {escape(seen_sentence(trace))}.</p>',
-        *(f'<p class="fine">{escape(said)}</p>' for said in made_by(trace)),
+        *(_image(_jpeg(trace.images[0]), say("the picture")) if trace.images else ()),
+        f"<p><b>{escape(say('Answer:'))}</b> {_answer(case['words'])} "
+        f"{escape(say(cut_off(trace.finish).strip()))}</p>",
+        f'<p class="fine">{escape(say(case["flags"]))} {escape(say(case["how_often"]))} '
+        f"{escape(say(str(case.get('note', ''))))}</p>",
+        f"<h2>{escape(say('Word by word'))}</h2>",
+        *(_word(one, say) for one in case["words"]),
+        *_section("Another word was forced", case["forced"], _outcome, say),
+        *_section("Which tokens the answer depends on", case["found"], _proof, say),
+        *_section("Mitigations", case["mitigations"], _outcome, say),
+        f'<p class="fine">{escape(say(f"The model {seen_sentence(trace)}."))}</p>',
+        *(f'<p class="fine">{escape(say(one))}</p>' for one in made_by(trace)),
     ]
     title = escape(f"tokviz case: {case['prompt']}"[:120])
     text = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<!doctype html><html lang="{escape(language)}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>"
@@ -65,8 +72,8 @@ def case_page(case: Mapping[str, Any], trace: Trace) -> str:
     return text
 
 
-def _section(title: str, items: Sequence[Mapping[str, Any]], show: Any) -> list[str]:
-    return [f"<h2>{escape(title)}</h2>", *map(show, items)] if items else []
+def _section(title: str, items: Sequence[Mapping[str, Any]], show: Any, say: Say) -> list[str]:
+    return [f"<h2>{escape(say(title))}</h2>", *(show(one, say) for one in items)] if items else []
 
 
 def _answer(words: Sequence[Mapping[str, Any]]) -> str:
@@ -74,46 +81,51 @@ def _answer(words: Sequence[Mapping[str, Any]]) -> str:
     return " ".join(f"<mark>{text}</mark>" if flagged else text for text, flagged in texts)
 
 
-def _word(word: Mapping[str, Any]) -> str:
+def _word(word: Mapping[str, Any], say: Say) -> str:
     rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(value)}</td><td>{escape(title)}</td></tr>"
+        f"<tr><th>{escape(say(name))}</th><td>{escape(say(value))}</td>"
+        f"<td>{escape(say(title))}</td></tr>"
         for name, value, title in word["facts"]
     )
     others = ", ".join(
-        f"{escape(one['text'].strip() or '(space)')} {one['probability']:.3f}"
+        f"{escape(one['text'].strip() or say('(space)'))} {one['probability']:.3f}"
         for one in word["candidates"]
     )
     sign = "⚑ " if word["flagged"] else ""
     opened = " open" if word["flagged"] else ""
     return (
         f"<details{opened}><summary>{sign}<b>{escape(word['text'])}</b>: "
-        f"{escape(word['reason'])}</summary><table>{rows}</table>"
-        f"<p>Candidates: {others}</p>{''.join(map(_map, word.get('maps', ())))}</details>"
+        f"{escape(say(word['reason']))}</summary><table>{rows}</table>"
+        f"<p>{escape(say('Candidates:'))} {others}</p>"
+        f"{''.join(_map(one, say) for one in word.get('maps', ()))}</details>"
     )
 
 
-def _map(one: Mapping[str, str]) -> str:
-    caption = f"{escape(one['title'])}: {escape(one['note'])}"
-    return f"<figure>{''.join(_image(one['picture'], one['title']))}<figcaption>{caption}</figcaption></figure>"  # noqa: E501
+def _map(one: Mapping[str, str], say: Say) -> str:
+    title = say(one["title"])
+    picture = "".join(_image(one["picture"], title))
+    caption = f"{escape(title)}: {escape(say(one['note']))}"
+    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
-def _outcome(one: Mapping[str, Any]) -> str:
+def _outcome(one: Mapping[str, Any], say: Say) -> str:
     tags = {"added": "ins", "removed": "del"}
     words = []
     for word in one["words"]:
         tag, text = tags.get(word["mark"]), escape(word["text"])
         words.append(f"<{tag}>{text}</{tag}>" if tag else text)
-    cost = f' <span class="fine">{escape(one["cost"])}</span>' if one.get("cost") else ""
-    right = {True: " It is right.", False: " It is wrong.", None: ""}[one.get("right")]
+    cost = f' <span class="fine">{escape(say(one["cost"]))}</span>' if one.get("cost") else ""
+    right = {True: "It is right.", False: "It is wrong.", None: ""}[one.get("right")]
+    verdict = f"{say(one['verdict'])} {say(right)}".strip()
     return (
-        f"<p><b>{escape(one['title'])}</b> ({escape(one['verdict'])}{right}{cost})<br>"
-        f"{' '.join(words)}</p>"
+        f"<p><b>{escape(say(one['title']))}</b> ({escape(verdict)}{cost})<br>{' '.join(words)}</p>"
     )
 
 
-def _proof(found: Mapping[str, Any]) -> str:
-    texts = " ".join(escape(found[name]) for name in ("said", "note", "spent"))
-    return f"<p>{texts}</p>" + "".join(_image(found["picture"], "what was left of the picture"))
+def _proof(found: Mapping[str, Any], say: Say) -> str:
+    texts = " ".join(escape(say(found[name])) for name in ("said", "note", "spent"))
+    picture = _image(found["picture"], say("what was left of the picture"))
+    return f"<p>{texts}</p>{''.join(picture)}"
 
 
 def _image(url: str, name: str) -> list[str]:

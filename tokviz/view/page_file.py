@@ -28,14 +28,23 @@ LOOK = (
     ".tv-question, .tv-words { max-height: none; }"
 )
 """A page of its own may be as long as the question and the answer are."""
+USE_TEXTS = 'Object.assign(globalThis, JSON.parse(document.getElementById("texts").textContent));\n'
+"""Runs before the scripts, which look up some of their texts as they are read."""
 
 
-def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:
+def page_html(
+    payload: Mapping[str, Any],
+    room: int | None = None,
+    texts: Mapping[str, Any] | None = None,
+    language: str = "en",
+) -> str:
     """Return the page of a payload of `overlay_payload`.
 
     Args:
         payload: the run.
         room: largest number of bytes of the page; None = MAX_BYTES.
+        texts: global names of the scripts -> their values, for a page in another language.
+        language: what the page says its language is, as in HTML's `lang`.
 
     Raises:
         InputError: the run does not fit even without its single heads.
@@ -47,7 +56,7 @@ def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:
             if payload.get(name) is not None:
                 payload[name] = None
                 payload["missing"][name] = "Left out to keep this file small."
-        text = _page(payload)
+        text = _page(payload, texts or {}, language)
         if len(text.encode()) <= room:
             return text
     raise InputError(
@@ -55,9 +64,9 @@ def page_html(payload: Mapping[str, Any], room: int | None = None) -> str:
     )
 
 
-def _page(payload: Mapping[str, Any]) -> str:
+def _page(payload: Mapping[str, Any], texts: Mapping[str, Any], language: str) -> str:
     css = (ASSETS / "css" / "tokviz.css").read_text("utf-8")
-    script = linked("page/offline.js")
+    script = f"{USE_TEXTS if texts else ''}{linked('page/offline.js')}"
     body = (ASSETS / "js" / "explorer/explorer.html").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
@@ -65,15 +74,19 @@ def _page(payload: Mapping[str, Any]) -> str:
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     title = html.escape(f"tokviz: {payload['prompt']}"[:120])
-    data = json.dumps(payload, allow_nan=False).replace("<", "\\u003c")
+    data = _as_json("run", payload) + (_as_json("texts", texts) if texts else "")
     return (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{html.escape(language)}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{css}\n{LOOK}</style>\n</head>\n<body>\n{body}\n"
-        f'<script type="application/json" id="run">{data}</script>\n'
-        f"<script>{script}</script>\n</body>\n</html>\n"
+        f"{data}<script>{script}</script>\n</body>\n</html>\n"
     )
+
+
+def _as_json(name: str, value: Mapping[str, Any]) -> str:
+    data = json.dumps(value, allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{data}</script>\n'
 
 
 def save_page(trace: Trace, path: str | Path, **shown: Any) -> None:

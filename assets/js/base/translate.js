@@ -39,6 +39,7 @@ const knownTexts = () => {
   const withFields = Object.keys(all).filter((one) => /\{\w+\}/.test(one));
   withFields.sort((a, b) => b.length - a.length);
   known = {
+    exact: all,
     whole: new Map(Object.entries(all).map(([english, text]) => [capital(english), text])),
     patterns: withFields.map((english) => {
       const plain = capital(english).replace(/[.*+?^$()|[\]\\]/g, "\\$&");
@@ -50,9 +51,9 @@ const knownTexts = () => {
 
 /** A whole text, or one with fields; null when no table has it. @returns {string | null} */
 const lookedUp = (text) => {
-  const { whole, patterns } = knownTexts();
+  const { exact, whole, patterns } = knownTexts();
   const wanted = capital(text);
-  const same = whole.get(wanted);
+  const same = exact[text] ?? whole.get(wanted);
   if (same !== undefined) return same;
   for (const [pattern, other] of patterns) {
     const found = pattern.exec(wanted);
