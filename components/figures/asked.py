@@ -16,11 +16,17 @@ from tokviz.errors import InputError
 from tokviz.trace import Trace
 from tokviz.view.numbers import percent
 from tokviz.view.paper import FORMATS, WIDTHS
+from tokviz.view.paper.sheet import has_chinese
 
+from ..i18n import phrase, reader_language, retold
 from ..runs.runs import GONE, KeptRun
 from ..site import Site
 
 BAD = "this figure cannot be made: the page asked for something unknown."
+LEFT = "Method: {methods}, {left} of {n} visual tokens"
+CROPPED = "{share} of the picture was cropped away before the model saw it"
+STOPS = ("。", "")
+"""What ends a sentence of a Chinese caption, and what stands between two."""
 MAX_LABEL = 120
 MAX_NUMBER = float(np.finfo(np.float32).max)
 
@@ -110,19 +116,27 @@ def cropped_share(trace: Trace) -> float:
 
 def caption_of(run: KeptRun, trace: Trace, what: str, lane: int | None = None) -> str:
     """Return the caption: question, answer, model, method, budget, and what was not seen."""
+    code = figure_language()
     methods = " then ".join(dict.fromkeys(stage.method for stage in trace.stages))
-    left = f"{trace.reduction.m} of {trace.n} visual tokens"
+    n, lost = trace.n, cropped_share(trace)
     parts = [
-        what,
-        f"Question: “{run.prompt}”",
-        f"Answer: “{trace.answer}”" if lane is not None else "",
-        f"Model: {trace.source or run.model}",
-        f"Method: {methods}, {left}" if methods else f"All {trace.n} visual tokens",
+        retold(what, code),
+        phrase("Question: “{prompt}”", code, prompt=run.prompt),
+        phrase("Answer: “{answer}”", code, answer=trace.answer) if lane is not None else "",
+        phrase("Model: {model}", code, model=trace.source or run.model),
+        phrase(LEFT, code, methods=methods, left=trace.reduction.m, n=n)
+        if methods
+        else phrase("All {n} visual tokens", code, n=n),
+        phrase(CROPPED, code, share=percent(lost)) if lost > 0.005 else "",
     ]
-    lost = cropped_share(trace)
-    if lost > 0.005:
-        parts.append(f"{percent(lost)} of the picture was cropped away before the model saw it")
-    return ". ".join(part.rstrip(".") for part in parts if part) + "."
+    stop, gap = STOPS if code == "zh" else (".", " ")
+    return gap.join(part.rstrip(".。") + stop for part in parts if part)
+
+
+def figure_language() -> str:
+    """Return the reader's language, or English where no font here has its letters."""
+    code = reader_language()
+    return code if code != "zh" or has_chinese() else "en"
 
 
 def file_name(run: KeptRun, what: str, asked: Asked) -> str:

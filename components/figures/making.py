@@ -29,6 +29,8 @@ from tokviz.view.run_names import run_name
 from tokviz.view.words import compare_words, text_tokens
 
 from ..answering.widget_values import charts
+from ..chart_language import in_language
+from ..i18n import phrase, told
 from ..runs.runs import FULL, GONE, KeptRun
 from ..site import Site
 from .asked import (
@@ -36,6 +38,7 @@ from .asked import (
     Asked,
     array,
     caption_of,
+    figure_language,
     file_name,
     label,
     lane_of_id,
@@ -114,7 +117,8 @@ def result_map(site: Site, asked: Asked) -> Made:
     chosen = [r for r in whole_numbers(asked.sent.get("rows")) if 0 <= r < len(values)]
     mean = np.nanmean(values[chosen] if chosen else values, 0)
     low, high = min(0.0, float(np.nanmin(mean))), float(np.nanmax(mean))
-    panel = ViewPanel(kept.trace, mean, low, high, label=kept.result.title)
+    title = told(kept.result.title, figure_language())
+    panel = ViewPanel(kept.trace, mean, low, high, label=title)
     run = KeptRun(None, kept.trace.prompt, "")
     caption = caption_of(run, kept.trace, kept.result.meaning, FULL) if asked.caption else ""
     name = file_name(run, f"{lane_text(kept.trace)} {kept.result.name}", asked)
@@ -138,9 +142,12 @@ def lanes(site: Site, asked: Asked) -> Made:
         for i, values in zip(numbers, maps, strict=True)
     ]
     across = 2 if asked.width == "column" else 4
-    what = f"Attention in layer {layer}" if looked and layer is not None else ""
+    code = figure_language()
+    what = phrase("What became of each token", code)
+    if looked and layer is not None:
+        what = phrase("Attention in layer {layer}", code, layer=layer)
     main = full or run.traces[numbers[0]]
-    caption = caption_of(run, main, what or "What became of each token") if asked.caption else ""
+    caption = caption_of(run, main, what) if asked.caption else ""
     name = file_name(
         run, f"compare {len(panels)} lanes {'attention' if looked else 'fates'}", asked
     )
@@ -179,7 +186,10 @@ def board(site: Site, asked: Asked) -> Made:
         ]
         for row, texts in zip(numbers, table.texts, strict=True)
     ]
-    drawn = BoardFigure(table.rows, table.columns, cells)
+    code = figure_language()
+    drawn = BoardFigure(
+        [told(row, code) for row in table.rows], [told(one, code) for one in table.columns], cells
+    )
     caption = ""
     if asked.caption and full is not None:
         caption = caption_of(run, full, table.caption, FULL)
@@ -215,8 +225,9 @@ def chart(site: Site, asked: Asked) -> Made:
         caption = drawn.layout.title.text or ""
     if drawn is None:
         raise InputError("there is no such chart of this run.")
-    told = caption_of(run, trace, caption, FULL) if asked.caption and trace is not None else ""
-    return (lambda: chart_figure(drawn, width, told)), file_name(run, what, asked)
+    below = caption_of(run, trace, caption, FULL) if asked.caption and trace is not None else ""
+    shown = in_language(drawn, figure_language())
+    return (lambda: chart_figure(shown, width, below)), file_name(run, what, asked)
 
 
 KINDS: Mapping[str, Callable[[Site, Asked], Made]] = {
@@ -233,7 +244,7 @@ def panel_of(
 ) -> ViewPanel:
     """Return the picture of one lane: a map on a common scale, or what became of the tokens."""
     if values is not None:
-        return ViewPanel(trace, values, 0.0, high, label=text)
+        return ViewPanel(trace, values, 0.0, high, label=told(text, figure_language()))
     whole = trace.reduction
     return ViewPanel(trace, fate=whole.fate, group=whole.group)
 
@@ -265,7 +276,10 @@ def lane_text(trace: Trace) -> str:
 
 def lane_title(trace: Trace) -> str:
     """Return the title of a lane: its methods and the tokens that are left."""
-    name = run_name(trace)
+    code = figure_language()
+    name = told(run_name(trace), code)
     name = name[:1].upper() + name[1:]
     whole, left = trace.whole_n, trace.reduction.m
-    return f"{name}, {left} of {whole}" if trace.stages or whole > left else f"{name}, {whole}"
+    if trace.stages or whole > left:
+        return phrase("{name}, {count} of {number}", code, name=name, count=left, number=whole)
+    return f"{name}, {whole}"

@@ -1,6 +1,7 @@
 """Every text of the page's scripts and templates is there in every language."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -14,7 +15,9 @@ from components.i18n import (
     SAID,
     head_script,
     plain,
+    retold,
     said,
+    saved_page_texts,
     table,
     tables,
     texts_script,
@@ -186,3 +189,27 @@ def test_an_error_is_told_with_its_fields_as_they_are():
 def test_words_of_answers_and_names_of_files_are_never_translated():
     assert told("“nothing” forced", "de") == "„nothing“ erzwungen"
     assert told("there is no file nothing.", "de") == "Es gibt keine Datei nothing."
+
+
+def test_a_text_of_several_sentences_is_told_sentence_by_sentence():
+    stopped = "It was cut off at the limit of tokens: there may have been more."
+    said = retold(f"The answer changed: 1 new, 2 gone. {stopped}", "de")
+    assert said.startswith("Die Antwort hat sich geändert: 1 neu, 2 weg. Sie wurde")
+    assert retold("All tokens", "de") == "Alle Token"
+    assert retold("Never heard of it. Nor of this.", "es") == "Never heard of it. Nor of this."
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_what_the_stored_examples_say_is_told(code):
+    index = json.loads((ASSETS / "traces" / "index.json").read_text("utf-8"))
+    for entry in index:
+        for text in filter(None, (entry.get("note"), entry.get("tag"))):
+            assert told(text, code) != text, text
+            assert entry.get("truth", "") in told(text, code) or text == entry.get("tag")
+
+
+def test_a_saved_page_has_its_own_texts_without_those_of_the_menus():
+    given = saved_page_texts("de")
+    assert given["__tokvizTexts"]["Legend"] == "Legende"
+    assert given["__tokvizLanguages"]["language"] == "de"
+    assert len(json.dumps(given)) < len(texts_script("de"))

@@ -97,3 +97,15 @@ def test_scales_run_from_nothing_to_the_highest():
     assert colours(np.array([0.0, 1.0])).tolist() == [[68, 1, 84], [253, 231, 37]]
     with pytest.raises(InputError):
         scaled(values, "wild")
+
+
+def test_a_page_may_have_its_texts_in_another_language():
+    """They are there before the scripts, some of which look texts up as they are read."""
+    texts = {"__tokvizTexts": {"Legend": "Legende </script>"}}
+    page = page_html(overlay_payload(fake_trace(), "x"), texts=texts, language="de")
+    assert '<html lang="de">' in page
+    assert "Legende \\u003c/script>" in page
+    assert page.index('id="texts"') < page.index("Object.assign(globalThis, JSON.parse")
+    plain = page_html(overlay_payload(fake_trace(), "x"))
+    assert 'id="texts"' not in plain
+    assert '<html lang="en">' in plain

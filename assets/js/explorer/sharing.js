@@ -130,17 +130,27 @@ export class Sharing {
     const { scene, view, values, range } = this.owner;
     const look = this.owner.look || this.owner.compose();
     const map = scene.map(view.map);
-    const layer = map?.layers ? `, layer ${view.layer}` : "";
-    const head = map?.heads && view.head >= 0 ? `, head ${view.head}` : "";
+    const layer = map?.layers ? view.layer : null;
+    const head = map?.heads && view.head >= 0 ? view.head : null;
     const chosen = [...view.words].map((word) => scene.words[word]?.text).filter(Boolean);
     const words = chosen.length ? `, ${chosen.slice(0, 4).join(" ")}` : "";
-    const shown = look.norm ? `${view.map}${layer}${head}${words}` : "fates";
+    const place = [
+      layer === null ? "" : `, layer ${layer}`,
+      head === null ? "" : `, head ${head}`,
+    ].join("");
+    const said = [
+      look.norm ? unitText(map, view.scaling) : "",
+      look.norm && layer !== null ? t("layer {layer}", { layer }) : "",
+      look.norm && head !== null ? t("head {label}", { label: head }) : "",
+    ];
+    // the name of the file is English in every language
+    const shown = look.norm ? `${view.map}${place}${words}` : "fates";
     return {
       values: look.norm ? packed(values, Float32Array) : null,
       low: range.low,
       high: range.high,
       scaling: view.scaling,
-      label: look.norm ? `${unitText(map, view.scaling)}${layer}${head}` : "",
+      label: said.filter(Boolean).join(", "),
       roles: look.roles ? packed(look.roles, Uint8Array) : null,
       groups: look.groups ? packed(look.groups, Int32Array) : null,
       name: shown,

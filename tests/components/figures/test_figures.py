@@ -5,6 +5,7 @@ import base64
 import numpy as np
 import pytest
 
+from components.figures import asked
 from components.figures.making import KINDS, saver
 from components.runs.runs import FULL, KeptRun
 from components.site import Site
@@ -88,3 +89,28 @@ def test_anything_else_is_a_sentence(site, run, sent):
 
 def test_every_kind_is_named_on_the_page():
     assert set(KINDS) == {"view", "map", "lanes", "board", "chart"}
+
+
+@pytest.mark.parametrize(
+    ("code", "fonts", "said"),
+    [
+        ("de", True, "Frage: „"),
+        ("es", False, "Pregunta: «"),
+        ("zh", True, "问题：“"),
+        ("zh", False, "Question: “"),
+    ],
+)
+def test_a_caption_is_in_the_readers_language_where_a_font_has_its_letters(
+    run, monkeypatch, code, fonts, said
+):
+    monkeypatch.setattr(asked, "reader_language", lambda: code)
+    monkeypatch.setattr(asked, "has_chinese", lambda: fonts)
+    lane = next(number for number in run.traces if number != FULL)
+    trace = run.traces[lane]
+    caption = asked.caption_of(run, trace, "What became of each token", lane)
+    assert said in caption
+    assert run.prompt in caption
+    assert trace.answer in caption
+    assert f"{trace.reduction.m}" in caption
+    english = "What became of each token"
+    assert (english in caption) is (said == "Question: “")

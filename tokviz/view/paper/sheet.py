@@ -37,6 +37,8 @@ FALLBACKS = (
     "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS", "Noto Sans",
 )  # fmt: skip
 """Fonts that are looked for, the first for Latin, Greek and Cyrillic."""
+CHINESE = ("Noto Sans CJK", "WenQuanYi", "Arial Unicode")
+"""Beginnings of the names of those that have Chinese letters."""
 LOCK = threading.Lock()
 """Held while a figure is made."""
 
@@ -92,6 +94,13 @@ def installed(names: tuple[str, ...]) -> tuple[str, ...]:
     manager = import_module("matplotlib.font_manager").fontManager
     there = {font.name for font in manager.ttflist}
     return tuple(name for name in names if name in there) or names[:1]
+
+
+def has_chinese() -> bool:
+    """Return whether this machine has a font with Chinese letters that figures look for."""
+    if find_spec("matplotlib") is None:
+        return False
+    return any(font.startswith(CHINESE) for font in installed(FALLBACKS))
 
 
 def new_figure(width: float, height: float) -> Any:
