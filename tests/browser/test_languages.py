@@ -97,3 +97,32 @@ def test_an_english_page_asks_for_no_texts(browser, url):
     page.wait_for_function("() => window.__tokviz?.explorers.some((x) => x.look && x.scene)")
     assert not [one for one in asked if "/texts/" in one]
     page.context.close()
+
+
+OUTSIDE_THEIR_BOX = """() => {
+  const page = document.documentElement;
+  const found = page.scrollWidth > page.clientWidth ? [`page ${page.scrollWidth}`] : [];
+  for (const box of document.querySelectorAll(".tv-lane, .tv-options, .tv-sweep, .tv-board")) {
+    const { right } = box.getBoundingClientRect();
+    for (const node of box.querySelectorAll("select, button, label, input, summary, dd, p")) {
+      if (!node.checkVisibility({ visibilityProperty: true })) continue;
+      const own = node.getBoundingClientRect();
+      if (own.right > right + 1 && !node.closest(".tv-scroll, table"))
+        found.push(`${box.className}: ${node.outerHTML.slice(0, 90)}`);
+    }
+  }
+  return found;
+}"""
+"""Parts that reach beyond the lane, the form or the page that they are in."""
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "zh-CN", "es-ES"])
+@pytest.mark.parametrize("width", [390, 1366])
+def test_longer_words_stay_in_their_boxes(watched, url, locale, width):
+    """In Spanish a menu was wider than a phone; in German the options left their lane."""
+    page = watched(url, locale=locale)
+    page.set_viewport_size({"width": width, "height": 844})
+    for form in page.locator("#tv-lanes details.tv-options > summary").all():
+        form.click()
+    page.wait_for_timeout(100)
+    assert page.evaluate(OUTSIDE_THEIR_BOX) == []
