@@ -109,3 +109,29 @@ def test_several_reasons_in_a_row_are_all_told(code):
     said = told(f"CATP: stand-in: {first}; {second}; my own reason.", code)
     for part in (told(first, code), told(second, code), "my own reason"):
         assert part in said
+
+
+RUN_REASONS = [
+    "cls_token = False, published: True",
+    "layer = 3, by hand, not by the method's own rule",
+    "its numbers are for LLaVA (llama with 32 heads), this model is qwen2 with 14 heads",
+    "position ids: keep, published: repack",
+    "its budget of 16 was reached, published: the image decides how many stay",
+    "2 images, where the publication decides on one",
+    "a visual token is several patches of the tower here, taken together",
+    "the method's other part, apet_stage, was not run",
+    "it decided on what fastervlm had left",
+    "it acted on what fastv had left",
+    "recv_attn was read in place of cls_attn",
+    "it decides at layer 5 of 12, published: 13 of 32",
+]
+"""What runs on other models and with other settings say (tokviz/reduction/run_status.py)."""
+
+
+@pytest.mark.parametrize("code", OTHERS)
+@pytest.mark.parametrize("reason", RUN_REASONS)
+def test_what_makes_a_run_differ_is_told(code, reason):
+    english = re.compile(r"\b(published|publication|layer|budget|decides|other part|had left)\b")
+    assert told(reason, code) != reason
+    said = told(f"X: decision as published, run differs: {reason}.", code)
+    assert not english.search(said.replace("layer =", "")), said

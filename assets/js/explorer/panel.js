@@ -102,7 +102,7 @@ export class ExplorerPanel {
     this.buildMessages();
     parts.sinksBox.hidden = !scene.anySink;
     parts.sinkNote.textContent = told(payload.sink_note);
-    fill(parts.notes, ...payload.notes.map((note) => el("li", {}, note)));
+    fill(parts.notes, ...payload.notes.map((note) => el("li", {}, told(note))));
     parts.canvas.setAttribute(
       "aria-label",
       t(
