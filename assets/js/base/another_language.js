@@ -46,7 +46,7 @@ const store = (/** @type {Kept} */ kept) => {
   }
 };
 
-/** Load the page again; "tv-leaving" asks its parts for what shall last. */
+/** Load the page again; "tv-leaving" asks its parts for what has to last. */
 export const loadAgain = () => {
   /** @type {Kept} */
   const kept = { search: window.location.search, lesson: Boolean(pageState.lesson) };
