@@ -13,14 +13,17 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import attending_layers
 from tokviz.plans import Plan, Step, chosen
 from tokviz.testing.on_families import (
     check_generate,
     generated,
     hooks_of,
-    masked,
+    layer_by_layer,
     plan_of,
+    reference_of,
     run_plan,
+    without,
 )
 from tokviz.testing.pictures import PROMPT, WORDS
 from tokviz.trace.layout import NEWLINE, PATCH
@@ -122,8 +125,16 @@ def test_removing_before_the_language_model_equals_masking(model, asked, share, 
     n = prepared.asked.layout.n
     kept = np.random.default_rng(count).permutation(n)[: max(1, int(share * n))]
     logits, run = run_plan(model, prepared, chosen(Reduction.select(kept, n)))
-    assert torch.allclose(logits[0], masked(model, prepared, kept), atol=1e-4)
+    assert torch.allclose(logits[0], without(model, prepared, kept), atol=1e-4)
     assert run.lane.length == len(prepared.asked.prompt_ids) - n + len(kept)
+
+
+def without_from_layer(vlm, prepared, kept, layer):
+    """The last row's logits when only the kept visual tokens enter `layer`: the reference."""
+    if reference_of(vlm) != "masking":
+        return layer_by_layer(vlm, prepared, {layer: np.sort(kept)})[-1]
+    dead = np.delete(prepared.asked.layout.position, kept)
+    return masked_from_layer(vlm, prepared, torch.as_tensor(dead), layer)
 
 
 def masked_from_layer(vlm, prepared, dead, layer):
@@ -155,14 +166,14 @@ def test_removing_inside_the_language_model_equals_masking_from_that_layer(
     prepared = asked(model, count, template)
     logits, run = run_plan(model, prepared, tokviz.plan("fastv", keep=12, positions="keep"))
     (layer, done, _), *_ = run.lane.stages.done
-    dead = np.delete(prepared.asked.layout.position, done.kept)
-    reference = masked_from_layer(model, prepared, torch.as_tensor(dead), layer)
+    reference = without_from_layer(model, prepared, done.kept, layer)
     assert torch.allclose(logits[0], reference, atol=1e-4)
     full = len(prepared.asked.prompt_ids)
-    cached = [one.get_seq_length() for one in run.lane.cache.layers]
-    assert cached[0] - cached[-1] == prepared.asked.layout.n - 12
-    assert cached[layer - 1] >= full > cached[layer]
-    held = [one.keys.shape[-2] for one in run.lane.cache.layers]
+    attending = attending_layers(run.lane.decoder)
+    cached = {i: run.lane.cache.layers[i].get_seq_length() for i in attending}
+    assert cached[attending[0]] - cached[attending[-1]] == prepared.asked.layout.n - 12
+    assert all((length >= full) == (i < layer) for i, length in cached.items())
+    held = {i: run.lane.cache.layers[i].keys.shape[-2] for i in attending}
     for one, window in sliding_layers(run.lane.decoder).items():
         cached[one] = min(cached[one], window - 1)
     assert held == cached
@@ -176,13 +187,12 @@ def test_in_bfloat16_removing_equals_masking_within_its_rounding(half_model, ask
     if place == "before":
         kept = np.arange(0, n, 2)
         logits, _ = run_plan(half_model, prepared, chosen(Reduction.select(kept, n)))
-        reference = masked(half_model, prepared, kept)
+        reference = without(half_model, prepared, kept)
     else:
         plan = tokviz.plan("fastv", keep=12, positions="keep")
         logits, run = run_plan(half_model, prepared, plan)
         (layer, done, _), *_ = run.lane.stages.done
-        dead = torch.as_tensor(np.delete(prepared.asked.layout.position, done.kept))
-        reference = masked_from_layer(half_model, prepared, dead, layer).float()
+        reference = without_from_layer(half_model, prepared, done.kept, layer).float()
     assert (logits[0] - reference).abs().max() < 0.1 * reference.std()
 
 

@@ -41,6 +41,10 @@ from transformers import (
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLProcessor,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
+    Qwen3_5MoeConfig,
+    Qwen3_5MoeForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
     Qwen3VLMoeConfig,
@@ -339,6 +343,26 @@ def qwen3_vl_moe() -> tuple:
     return qwen3_vl(Qwen3VLMoeForConditionalGeneration, Qwen3VLMoeConfig, **experts)
 
 
+def qwen3_5(model=Qwen3_5ForConditionalGeneration, config=Qwen3_5Config, **experts) -> tuple:
+    """Every third of six decoder layers has attention, the others linear attention."""
+    kinds = ["linear_attention", "linear_attention", "full_attention"] * 2
+    text = {"num_hidden_layers": 6, "layer_types": kinds, "head_dim": 16}
+    text |= {"linear_key_head_dim": 8, "linear_value_head_dim": 12}
+    text |= {"linear_num_key_heads": 2, "linear_num_value_heads": 4}
+    rope = {"mrope_interleaved": True, "partial_rotary_factor": 0.5}
+    text |= {"rope": rope, **experts}
+    vision = {"hidden_size": 32, "intermediate_size": 64, "out_hidden_size": 48}
+    vision |= {"num_position_embeddings": 36}
+    return qwen(model, config, Qwen3VLProcessor, text, vision, QWEN_TEMPLATE)
+
+
+def qwen3_5_moe() -> tuple:
+    """Two of four experts for each token, and one for all."""
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    experts |= {"shared_expert_intermediate_size": 24}
+    return qwen3_5(Qwen3_5MoeForConditionalGeneration, Qwen3_5MoeConfig, **experts)
+
+
 GLM_MARKS = ("<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>")
 GLM_MARKS += ("<|begin_of_video|>", "<|end_of_video|>")
 
@@ -383,6 +407,7 @@ TINY: dict[str, Tiny] = {
     "llava_onevision": Tiny(llava_onevision, (*SHAPES, (34, 34), (140, 136))),
     "qwen2_vl": Tiny(qwen2_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
     "qwen2_5_vl": Tiny(qwen2_5_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
+    "qwen3_5": Tiny(qwen3_5, ((96, 96), (240, 96), (97, 230), (600, 60))),
     "qwen3_vl": Tiny(qwen3_vl, ((96, 96), (240, 96), (97, 230), (600, 60))),
 }
 """Family -> its tiny model."""

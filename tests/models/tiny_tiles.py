@@ -44,6 +44,7 @@ from tests.models.tiny import (
     glm46v,
     granite,
     llava_full,
+    qwen3_5_moe,
     qwen3_vl_moe,
     text_sizes,
 )
@@ -212,6 +213,7 @@ TINY_KIN: dict[str, Tiny] = {
     "glm46v": Tiny(glm46v, ((240, 96),)),
     "smolvlm": Tiny(smolvlm, ((70, 150),)),
     "paligemma2": Tiny(paligemma2, SQUASHED[:1]),
+    "qwen3_5_moe": Tiny(qwen3_5_moe, ((240, 96),)),
     "qwen3_vl_moe": Tiny(qwen3_vl_moe, ((240, 96),)),
     **KIN_GEMMA4,
     **KIN_PACKED,

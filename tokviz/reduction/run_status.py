@@ -83,6 +83,8 @@ class RunFacts:
     "Family of the model and heads in a layer of its language model; None = as published."
     why_merged: str | None = None
     "Why attention did not unmerge tokens, for a method that asks for it; empty where it did."
+    moved: str | None = None
+    "Where it decides instead, as a clause, in a model with layers without attention."
 
 
 def run_status(
@@ -194,6 +196,8 @@ def around(entry: Method, published: str, facts: RunFacts) -> list[str]:
         )
     if facts.why_merged:
         found.append(f"attention read each merged token once: {facts.why_merged}")
+    if facts.moved:
+        found.append(facts.moved)
     if facts.images > 1 and not entry.several_images:
         found.append(f"{facts.images} images, where the publication decides on one")
     reads_patches = entry.place == "tower" or OF_TOWER & {*entry.needs, *entry.fallbacks.values()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,9 @@ from tokviz.capture import Capture
 from tokviz.errors import TokvizError
 from tokviz.matrix import Reduction
 from tokviz.models import VLM
+from tokviz.models.families.layer_kinds import layers_without_attention
+from tokviz.models.families.parts import final_norm
+from tokviz.models.hooks import hooked
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.run import Run
 from tokviz.plans import Plan, Step, chosen
@@ -39,7 +42,7 @@ def promises(vlm: VLM) -> Iterator[tuple[str, Callable[[], None]]]:
                 f"{said}, keeping every token ({place}) equals generate() to the bit",
                 partial(equals_generate, vlm, prepared, place),
             )
-        yield f"{said}, removing equals masking", partial(equals_masking, vlm, prepared)
+        yield f"{said}, removing equals {reference_of(vlm)}", partial(equals_masking, vlm, prepared)
     yield "the model is untouched afterwards", partial(untouched, vlm)
 
 
@@ -89,6 +92,82 @@ def generated(vlm: VLM, prepared: Prepared, **changes: Any) -> Any:
         )  # fmt: skip
 
 
+def reference_of(vlm: VLM) -> str:
+    """Return what removal is compared with, in words.
+
+    A state that sums up all tokens cannot leave out a masked one, so layers without attention are
+    compared with the same layers on a shorter sequence.
+    """
+    hybrid = layers_without_attention(vlm.family.decoder(vlm.model))
+    return "a shorter sequence, layer by layer" if hybrid else "masking"
+
+
+def without(vlm: VLM, prepared: Prepared, left: np.ndarray) -> torch.Tensor:
+    """Return the last prompt row's logits [v] without the other visual tokens: the reference.
+
+    Args:
+        vlm: the model.
+        prepared: the question.
+        left: the visual tokens that stay.
+    """
+    if reference_of(vlm) == "masking":
+        return masked(vlm, prepared, left)
+    return layer_by_layer(vlm, prepared, {0: left})[-1]
+
+
+def layer_by_layer(
+    vlm: VLM,
+    prepared: Prepared,
+    left: Mapping[int, np.ndarray],
+    written: Sequence[int] = (),
+    repack: bool = False,
+) -> torch.Tensor:
+    """Return logits [1 + written, v] of a causal decoder called block by block, with no cache.
+
+    Args:
+        vlm: the model.
+        prepared: the question.
+        left: decoder layer -> the visual tokens that enter it; the others leave the sequence.
+        written: tokens of the answer that follow the prompt.
+        repack: rows are numbered anew from the first layer on before which a token leaves.
+    """
+    decoder: Any = vlm.family.decoder(vlm.model)
+    rows = len(prepared.asked.prompt_ids) + len(written)
+    entering: list[torch.Tensor] = []
+    hook = decoder.layers[0].register_forward_pre_hook(
+        lambda module, args, kwargs: entering.append(args[0] if args else kwargs["hidden_states"]),
+        with_kwargs=True,
+    )
+    with vlm.guarded():
+        with hooked([hook]):
+            vlm.model(**prepared.inputs, position_ids=prepared.positions)
+        ids = torch.tensor([list(written)], dtype=torch.long, device=vlm.device)
+        states = torch.cat([entering[0], decoder.embed_tokens(ids)], 1)
+        last = prepared.positions[..., -1:]
+        ahead = torch.arange(1, len(written) + 1, device=last.device)
+        positions = torch.cat([prepared.positions, last + ahead], -1)
+        positions = positions[1:] if positions.ndim == 3 else positions
+        alive = np.arange(rows)
+        for layer, block in enumerate(decoder.layers):
+            if layer in left:
+                dead = np.delete(prepared.asked.layout.position, left[layer])
+                place = torch.as_tensor(np.flatnonzero(~np.isin(alive, dead)), device=vlm.device)
+                states, positions = states[:, place], positions[..., place]
+                alive = alive[place.cpu().numpy()]
+                if repack:
+                    positions = torch.arange(len(alive), device=vlm.device)[None]
+            rotation = vlm.family.rotary(decoder, states, positions, layer)
+            states = block(
+                states,
+                position_embeddings=rotation,
+                attention_mask=None,
+                position_ids=None,
+                past_key_values=None,
+            )
+        states = final_norm(decoder)(states[:, -1 - len(written) :])
+        return vlm.family.word_logits(vlm.model, states)[0]
+
+
 def masked(vlm: VLM, prepared: Prepared, left: np.ndarray) -> torch.Tensor:
     """Return the last prompt row's logits [v] at full length, other visual tokens masked.
 
@@ -129,12 +208,12 @@ def equals_generate(vlm: VLM, ready: Callable[[], Prepared], place: str) -> None
 
 
 def equals_masking(vlm: VLM, ready: Callable[[], Prepared]) -> None:
-    """Half of the tokens taken out give the logits of a full prompt in which they are masked."""
+    """Half of the tokens taken out give the logits of the reference, see `reference_of`."""
     prepared = ready()
     n = prepared.asked.layout.n
     left = np.sort(np.random.default_rng(1).permutation(n)[: max(1, n // 2)])
     (ours, *_), _ = run_plan(vlm, prepared, chosen(Reduction.select(left, n)))
-    theirs = masked(vlm, prepared, left)
+    theirs = without(vlm, prepared, left)
     far, near = float((ours - theirs).abs().max()), rounding(vlm, theirs)
     kept(far < near, f"logits differ by up to {far:.3g}, at most {near:.2g} is rounding")
 

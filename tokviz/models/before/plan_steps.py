@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.before.hybrid_stages import hybrid_stages
 from tokviz.models.before.part_by_part import split_budget, with_newlines
 from tokviz.models.before.part_signals import part_signals
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
@@ -162,7 +163,14 @@ class PlanSteps(TokensLeft):
         m, keep = self.whole.m, self.budget(step)
         if len(self.layout.sizes) > 1 and "llm_image" not in step.entry.optional:  # type: ignore
             self.notes.append(f"{step.title} decides on the tokens of all images together.")
-        return [] if keep == m else step.entry.stages(m, keep, layers, **step.options)  # type: ignore
+        if keep == m:
+            return []
+        entry: Method = step.entry  # type: ignore[assignment]
+        published = entry.stages(m, keep, layers, **step.options)
+        stages, moved = hybrid_stages(entry, published, self.family.decoder(self.model))
+        if moved:
+            self.moved[step.method] = moved
+        return stages
 
     def ready_stages(self, step: Step, layers: int) -> list[Stage]:
         """Return the stages of ready decisions; those beyond the last layer are left out and noted.

@@ -23,6 +23,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows, sliding_layers
 from tokviz.models.families.family import Family, Features
+from tokviz.models.families.layer_kinds import layers_without_attention
 from tokviz.models.prepared import Asked, Prepared
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
@@ -76,6 +77,8 @@ class PrefillInput:
     "True where merged tokens were given their members' positions."
     one_patch_each: bool
     "True where each visual token is one patch of the tower."
+    moved: dict[str, str]
+    "Method -> where it decides instead, where layers have no attention."
     why_merged: str | None
     "Why attention did not unmerge tokens; empty where it did, None where no method asks for it."
 
@@ -169,6 +172,7 @@ def make_prefill_input(
         plan_steps.supplied,
         stages.members is not None,
         plan_steps.one_patch_each,
+        plan_steps.moved,
         why_merged,
     )
 
@@ -235,8 +239,7 @@ def cache_eviction(
         plan_steps.notes.append(f"{step.title} decides on the tokens of all images together.")
     if keep == plan_steps.whole.m:
         return None
-    layers: Any = stages.decoder.layers
-    return CacheEviction(step, keep, stages, len(layers), sliding_layers(stages.decoder))
+    return CacheEviction(step, keep, stages, stages.decoder)
 
 
 def member_positions(
@@ -276,6 +279,8 @@ def why_not_unmerged(plan_steps: PlanSteps, plan: Plan, repack: bool) -> str | N
         return f"{plan.mitigation.label} acts on the merged tokens"
     if plan_steps.features.extra:
         return "this model adds features of the tower's layers in later layers"
+    if layers_without_attention(family.decoder(plan_steps.model)):
+        return "this model has layers without attention, which read a merged token once"
     sliding = sliding_layers(family.decoder(plan_steps.model))
     if sliding and (whole.group < 0).any():
         return "newline tokens went, and this model has sliding windows"

@@ -52,6 +52,8 @@ class TokensLeft:
         "[m, k] original tokens whose positions each token that is left has; None = its own."
         self.scores: dict[str, np.ndarray] = {}
         "Method -> the score that it gave to each original token, NaN where it gave none."
+        self.moved: dict[str, str] = {}
+        "Method -> where it decides instead, in a decoder with layers without attention."
         self.notes: list[str] = []
         "Sentences about how the plan was carried out."
 

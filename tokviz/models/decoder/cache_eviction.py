@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
@@ -23,6 +24,13 @@ from tokviz.matrix import Reduction
 from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
+from tokviz.models.decoder.windows import sliding_layers
+from tokviz.models.families.layer_kinds import (
+    attending_layers,
+    layers_without_attention,
+    listed,
+    named_layers,
+)
 from tokviz.per_head import PerHead
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -37,23 +45,23 @@ SPARSE_BELOW = 0.01
 class CacheEviction:
     """One method's decisions about the cache of every layer, and the cut that follows."""
 
-    def __init__(
-        self, step: Step, keep: int, rows: AliveRows, layers: int, windows: Mapping[int, int]
-    ) -> None:
+    def __init__(self, step: Step, keep: int, rows: AliveRows, decoder: nn.Module) -> None:
         """Begin with nothing decided.
 
         Args:
             step: the step of the plan.
             keep: its budget in visual tokens.
             rows: which rows are alive in each layer.
-            layers: of the language model.
-            windows: decoder layer -> its sliding window, for layers that have one.
+            decoder: the text decoder; a method counts those of its layers that have attention.
         """
-        self.step, self.keep, self.rows, self.layers = step, keep, rows, layers
+        self.step, self.keep, self.rows = step, keep, rows
+        self.layers = attending_layers(decoder)
+        self.without, self.windows = layers_without_attention(decoder), sliding_layers(decoder)
         self.entry = step.entry
         options = step.options
-        stages = self.entry.stages(len(rows.visual_at_start), keep, layers, **options)  # type: ignore[union-attr]
-        self.stages: dict[int, Stage] = {stage.layer: stage for stage in stages}
+        visual, count = len(rows.visual_at_start), len(self.layers)
+        stages = self.entry.stages(visual, keep, count, **options)  # type: ignore[union-attr]
+        self.stages: dict[int, Stage] = {self.layers[stage.layer]: stage for stage in stages}
         self.waiting: dict[int, dict[str, Any]] = {}
         "Decoder layer -> its signals, until every layer has been read."
         self.decided: dict[int, Reduction] = {}
@@ -61,7 +69,6 @@ class CacheEviction:
         "Decoder layer -> int64 [g, keys], which of the rows alive there each key head still holds."
         self.seconds: dict[int, float] = {}
         self.supplied: set[str] = set()
-        self.windows = windows
 
     def read_call(self, layer: int, call: AttentionCall) -> None:
         """Decide about one layer from its attention call of the prefill, or keep its signals."""
@@ -88,9 +95,8 @@ class CacheEviction:
         entry: Any = self.entry
         asked = {*entry.needs, *entry.optional}
         given = {name: CACHE_SUPPLIERS[name](call, visual) for name in asked & {*CACHE_SUPPLIERS}}
-        given |= {
-            n: v for n, v in {"layer": layer, "num_layers": self.layers}.items() if n in asked
-        }
+        place = {"layer": self.layers.index(layer), "num_layers": len(self.layers)}
+        given |= {n: v for n, v in place.items() if n in asked}
         return {**given, "index": torch.arange(len(visual))}
 
     def decide(self, layer: int, signals: Mapping[str, Any]) -> Reduction:
@@ -177,11 +183,16 @@ class CacheEviction:
     def notes(self) -> list[str]:
         """Sentences for the reader."""
         title = self.entry.title  # type: ignore[union-attr]
-        if not self.windows:
-            return []
-        return [
-            f"{title} left the caches of {len(self.windows)} layers with a sliding window whole."
-        ]
+        found = []
+        if self.windows:
+            count = len(self.windows)
+            found.append(f"{title} left the caches of {count} layers with a sliding window whole.")
+        if self.without:
+            found.append(
+                f"{title} shortened the caches of {listed(self.layers)} only: "
+                f"{named_layers(self.without)}, whose state has no tokens that could be evicted."
+            )
+        return found
 
 
 def mixed(

@@ -28,6 +28,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.retracing import Retracing
 from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
+from tokviz.models.families.layer_kinds import cached_tensors
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.trace.schema import BLOCKS
@@ -316,8 +317,10 @@ class Lane:
 
 
 def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
-    """Return the bytes of a cache's keys and values, and the rows of each layer."""
-    tensors: list[tuple[torch.Tensor, torch.Tensor]]
-    tensors = [(layer.keys, layer.values) for layer in cache.layers]  # type: ignore[misc]
-    total = sum(keys.nbytes + values.nbytes for keys, values in tensors)
-    return total, [keys.shape[-2] for keys, _ in tensors]
+    """Return the bytes of what a cache holds, and the rows of each layer.
+
+    A layer without attention has no rows; the bytes of its state count.
+    """
+    total = sum(one.nbytes for layer in cache.layers for one in cached_tensors(layer))
+    rows = [getattr(layer, "keys", None) for layer in cache.layers]
+    return total, [0 if keys is None else keys.shape[-2] for keys in rows]

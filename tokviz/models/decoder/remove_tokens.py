@@ -310,7 +310,9 @@ class DecoderStages(AliveRows):
             # [axes of M-RoPE or none, 1, rows] -> [..., rows alive]
             out["position_ids"] = out["position_ids"][..., alive]
         mask = out.get("attention_mask")
-        if mask is not None:
+        if mask is not None and mask.ndim == 2:  # of a layer without attention, [1, rows]
+            out["attention_mask"] = mask[:, alive]
+        elif mask is not None:
             # [1, 1, q, k]: queries first, then keys; one index for both would take the diagonal
             out["attention_mask"] = mask[:, :, alive][..., alive]
         if self.repacks:

@@ -14,10 +14,13 @@ from typing import Any
 from torch import nn
 
 from tokviz.errors import ModelError
+from tokviz.models.families.layer_kinds import MIXERS, layers_without_attention
 
-FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm")
+FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "embedding_norm")
+INPUT_NORMS = ("input_layernorm", "operator_norm")
 ATTENTIONS = ("self_attn", "attention")
-MLP_OUTPUTS = ("down_proj", "fc2", "dense_4h_to_h")
+MLPS = ("mlp", "feed_forward")
+MLP_OUTPUTS = ("down_proj", "fc2", "dense_4h_to_h", "w2")
 ATTENTION_KINDS = ("full_attention", "sliding_attention")
 """Types of layers, as configs name them, in which every token attends to those before it."""
 CACHES = ("past_key_values", "layer_past")
@@ -37,8 +40,13 @@ def final_norm(decoder: nn.Module) -> nn.Module:
 
 
 def attention_of(block: nn.Module) -> nn.Module:
-    """Return the attention module of a decoder layer."""
+    """Return the attention module of a decoder layer; None in a layer without attention."""
     return named(block, ATTENTIONS)
+
+
+def mlp_of(block: nn.Module) -> nn.Module:
+    """Return the MLP of a decoder layer, None where it is under no known name."""
+    return named(block, MLPS)
 
 
 def enter_attention(block: Any, states: Any) -> Any:
@@ -48,7 +56,7 @@ def enter_attention(block: Any, states: Any) -> Any:
         block: a decoder layer.
         states: [b, rows, d].
     """
-    norm = getattr(block, "input_layernorm", None)
+    norm = named(block, INPUT_NORMS)
     return states if norm is None else norm(states)
 
 
@@ -65,10 +73,13 @@ def queries_keys(attend: Any, states: Any) -> tuple[Any, Any] | None:
     found = []
     for name in "qk":
         matrix: Any = getattr(attend, f"{name}_proj", None)
-        norm: Any = getattr(attend, f"{name}_norm", None)
+        norm: Any = named(attend, (f"{name}_norm", f"{name}_layernorm"))
         if matrix is None:
             return None
         made = matrix(states)
+        if name == "q" and _gated(attend):
+            # [rows, h x 2 d]: each head's query, then the gate of its output (Qwen3.5)
+            made = made.view(len(states), -1, 2, attend.head_dim)[:, :, 0].flatten(1)
         # OLMo norms all heads together, Qwen3 and Gemma 3 each head
         together = norm is not None and norm.weight.shape[-1] == made.shape[-1]
         made = norm(made) if together else made
@@ -77,9 +88,15 @@ def queries_keys(attend: Any, states: Any) -> tuple[Any, Any] | None:
     return found[0], found[1]
 
 
+def _gated(attend: Any) -> bool:
+    """Return whether the matrix of the queries also makes a gate for each head's output."""
+    joins = named(attend, ("o_proj", "out_proj"))
+    return joins is not None and attend.q_proj.out_features == 2 * joins.in_features
+
+
 def mlp_output(block: nn.Module) -> nn.Module | None:
     """Return the last matrix of a layer's MLP; None where there is none or several (experts)."""
-    return named(getattr(block, "mlp", None), MLP_OUTPUTS)
+    return named(mlp_of(block), MLP_OUTPUTS)
 
 
 def cache_of(given: dict[str, Any]) -> Any:
@@ -115,7 +132,8 @@ def check_decoder(decoder: nn.Module) -> None:
     if lacking:
         raise ModelError(
             f"its decoder {type(decoder).__name__} has {lacking}. Decoders with rotary positions "
-            "and attention in every layer work (Llama, Qwen, Mistral, Gemma, Phi, OLMo and such)."
+            "work whose layers are attention (Llama, Qwen, Mistral, Gemma, Phi, OLMo and such), "
+            "linear attention as in Qwen3.5, or a short convolution as in LFM2."
         )
 
 
@@ -137,21 +155,25 @@ def _lacking(decoder: nn.Module) -> str | None:
     layers: Any = getattr(decoder, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers):
         return "no list of layers under the name `layers`"
+    without = layers_without_attention(decoder)
     for number, block in enumerate(layers):
-        if not isinstance(attention_of(block), nn.Module):
+        if number not in without and not isinstance(attention_of(block), nn.Module):
             return f"a layer without attention (layer {number}, {type(block).__name__})"
         after = hasattr(block, "post_attention_layernorm")
         after = after and hasattr(block, "post_feedforward_layernorm")
-        if not hasattr(block, "input_layernorm") and not after:
+        if named(block, INPUT_NORMS) is None and not after:
             return (
                 f"a layer whose norms have unknown names (layer {number}, {type(block).__name__})"
             )
+    if len(without) == len(layers):
+        return "no layer with attention"
     if final_norm(decoder) is None:
         return "no final norm under a known name"
     if not hasattr(decoder, "rotary_emb"):
         return "no rotary positions (`rotary_emb`)"
     kinds = getattr(decoder.config, "layer_types", None) or ()
-    if other := next((kind for kind in kinds if kind not in ATTENTION_KINDS), None):
+    known = (*ATTENTION_KINDS, *MIXERS)
+    if other := next((kind for kind in kinds if kind not in known), None):
         return f"layers of the type {other}"
     return None
 

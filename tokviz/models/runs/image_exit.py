@@ -75,9 +75,10 @@ class ImageExit(DecoderStages):
 
     def _fit(self, module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
         mask = kwargs.get("attention_mask")
-        # The library builds one mask for all layers by the cache of layer 0. If that cache is
-        # already short (layer 0 is the exit), the mask fits.
-        if mask is None or mask.shape[-1] < self.length:
+        # The library builds one mask for all layers by the cache of the first with attention. If
+        # that cache is already short (the exit is at or before that layer), the mask fits. A
+        # layer without attention has no mask over keys.
+        if mask is None or mask.ndim == 2 or mask.shape[-1] < self.length + mask.shape[-2]:
             return args, kwargs
         new = torch.arange(self.length, mask.shape[-1], device=mask.device)
         return args, {**kwargs, "attention_mask": mask[..., torch.cat([self.alive, new])]}

@@ -332,6 +332,7 @@ class Run:
                 self.view.total_visual_tokens,
             ),
             (self.loaded.info["family"], self.loaded.info["heads"]),
+            entered.moved,
         )
 
     def mitigation_record(self) -> MitigationRecord | None:

@@ -31,6 +31,7 @@ def plan_statuses(
     layers: Mapping[str, int] | None = None,
     reached: Mapping[str, int] | None = None,
     model: tuple[str, int] | None = None,
+    moved: Mapping[str, str] | None = None,
 ) -> list[Status]:
     """Return one status for each published method of a plan that decided, and its mitigation's.
 
@@ -45,6 +46,7 @@ def plan_statuses(
         layers: of the model's tower and language_model.
         reached: method -> its budget, where that is what is left.
         model: family of the model and heads in a layer of its language model.
+        moved: method -> where it decides instead, where layers have no attention.
     """
     chain = [step.method for step in plan.steps if step.entry]
     found = []
@@ -62,6 +64,7 @@ def plan_statuses(
             (reached or {}).get(step.method),
             model,
             why,
+            (moved or {}).get(step.method),
         )
         found.append(run_status(step.entry, step.options, supplied[step.method], facts))
     if plan.mitigation:

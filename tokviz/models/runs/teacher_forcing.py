@@ -23,6 +23,7 @@ from tokviz.models.attention import Observer, observed
 from tokviz.models.decoder.answer_rules import AnswerRules, answer_rules
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import whole_cache
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.not_finite import check_finite
@@ -86,7 +87,7 @@ class TeacherForcing:
         seen = features if len(kept[0]) else Features(features.tokens[:0])
         inputs["mm_encoder_outputs"] = self.family.shown(self.loaded.model, ids, seen)  # type: ignore
         positions = torch.cat([self.prepared.positions[..., row] for row in rows], -2)
-        cache, places = DynamicCache(), torch.stack(rows)
+        cache, places = whole_cache(self.family.decoder(self.model)), torch.stack(rows)
         with changed or nullcontext(), self.masked(self.prompt_masks(places)):
             output = self.model(
                 **inputs,

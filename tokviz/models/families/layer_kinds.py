@@ -1,0 +1,90 @@
+"""Decoder layers without attention: what they have instead, and what follows from it.
+
+Hybrid decoders (Qwen3.5, LFM2) mix the tokens of most layers by linear attention or by a short
+convolution. Such a layer has no softmax map and no keys; its cache is a state of fixed size that
+sums up all tokens read so far. So a token that is removed before the layer never reaches its state,
+and one that has been read cannot be taken out again or hidden from the tokens that follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+MIXERS = {"linear_attention": "linear_attn", "conv": "conv"}
+"""Type of a layer, as configs name it -> the module that mixes its tokens."""
+WORDS = {"linear_attention": "linear attention", "conv": "a short convolution"}
+"""Type of a layer -> what it has instead of attention."""
+
+
+def layers_without_attention(decoder: nn.Module) -> dict[int, str]:
+    """Return layer -> what it has instead of attention, a value of WORDS; {} in most decoders."""
+    kinds = getattr(decoder.config, "layer_types", None) or ()
+    layers: Any = decoder.layers
+    return {
+        number: WORDS[kind]
+        for number, (kind, block) in enumerate(zip(kinds, layers, strict=False))
+        if kind in MIXERS and hasattr(block, MIXERS[kind])
+    }
+
+
+def attending_layers(decoder: nn.Module) -> list[int]:
+    """Return the numbers of the layers with attention, ascending."""
+    without = layers_without_attention(decoder)
+    return [i for i in range(len(decoder.layers)) if i not in without]  # type: ignore[arg-type]
+
+
+def by_kind(without: Mapping[int, str]) -> dict[str, list[int]]:
+    """Return what layers have instead of attention -> those layers, ascending."""
+    found: dict[str, list[int]] = {}
+    for layer, kind in sorted(without.items()):
+        found.setdefault(kind, []).append(layer)
+    return found
+
+
+def listed(layers: Iterable[int]) -> str:
+    """Return "layer 3" or "layers 0-2, 4"."""
+    runs: list[list[int]] = []
+    for layer in sorted(layers):
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+    several = len(parts) > 1 or any("-" in part for part in parts)
+    return f"layer{'s' * several} {', '.join(parts)}"
+
+
+def named_layers(without: Mapping[int, str]) -> str:
+    """Return "layers 0-2, 4 are linear attention", one clause per kind."""
+    return "; ".join(
+        f"{listed(layers)} {'is' if len(layers) == 1 else 'are'} {kind}"
+        for kind, layers in by_kind(without).items()
+    )
+
+
+def whole_cache(decoder: nn.Module) -> DynamicCache:
+    """Return an empty cache that keeps every key, also those outside a sliding window.
+
+    Layers without attention keep their state.
+    """
+    if not layers_without_attention(decoder):
+        return DynamicCache()
+    cache: Any = DynamicCache(config=decoder.config)  # type: ignore[arg-type]
+    for number, layer in enumerate(cache.layers):
+        if isinstance(layer, DynamicSlidingWindowLayer):
+            cache.layers[number] = DynamicLayer()
+    return cache
+
+
+def cached_tensors(layer: Any) -> list[torch.Tensor]:
+    """Return what one layer of a cache holds: keys and values, or its states."""
+    states = [getattr(layer, name, {}) for name in ("conv_states", "recurrent_states")]
+    held = [getattr(layer, "keys", None), getattr(layer, "values", None)]
+    held += [state for of in states for state in of.values()]
+    return [one for one in held if one is not None]
