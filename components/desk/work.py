@@ -18,6 +18,7 @@ from tokviz.errors import InputError
 from tokviz.examine.counterfactual import Certificate, find_tokens
 from tokviz.examine.diagnosis import Report, diagnose
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import mean_over_layers
 from tokviz.trace.status import marked_title
 from tokviz.view.desk import candidates
 from tokviz.view.word_effects import token_probabilities
@@ -163,7 +164,7 @@ def searched(
 
 def maps_of(trace: Trace) -> list[np.ndarray]:
     """Return importance maps [n] to begin the search from: attention, Token Activation Map."""
-    attention = trace["attention"].astype(np.float32).mean((0, 1))
+    attention = mean_over_layers(trace["attention"].astype(np.float32).mean(0), 0)
     tam = analyse("tam", trace).values.sum(0)
     return [np.nan_to_num(one) for one in (attention, tam)]
 

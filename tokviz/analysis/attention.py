@@ -7,6 +7,7 @@ from tokviz.analysis.pick import check_index
 from tokviz.analysis.result import Part, Result
 from tokviz.errors import MissingSignal
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attention_layer, mean_over_layers
 
 
 @analysis(
@@ -23,7 +24,8 @@ from tokviz.trace import Trace
 def attention(trace: Trace, *, layer: int | None = None, head: int | None = None) -> Result:
     """Show the attention of each answer token to each visual token.
 
-    Without a layer the mean over all layers is taken, without a head the mean over heads. Rows are
+    Without a layer the mean over all layers that have attention is taken, without a head the mean
+    over heads; layers without attention are NaN in `share`. Rows are
     shares of the row's whole attention, so that they add up to the share that the image gets.
     Attention on a merged token is shared among its members; removed tokens get 0.
     """
@@ -35,8 +37,8 @@ def attention(trace: Trace, *, layer: int | None = None, head: int | None = None
     else:
         raise MissingSignal("this trace holds head means only; leave `head` empty.")
     if layer is None:
-        values = per_layer.mean(1)
+        values = mean_over_layers(per_layer, 1)
     else:
-        values = per_layer[:, check_index("layer", layer, per_layer.shape[1])]
+        values = per_layer[:, attention_layer(trace, layer, per_layer.shape[1])]
     share = Part(per_layer.sum(2), "t l", "share of the attention that falls on the image")
     return Result(values, "t n", {"share": share}, {"t": trace.pieces})

@@ -7,6 +7,7 @@ float32 with the usual tolerance), so the smooth effective rank is given beside 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated
 
 import numpy as np
@@ -16,6 +17,7 @@ from tokviz.analysis.result import Part, Result, number
 from tokviz.analysis.supplied import Maps, whole_map
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import layer_gaps
 
 SPARED = 3
 """First layers that are never skipped."""
@@ -68,21 +70,26 @@ def attention_rank(
 ) -> Result:
     """Measure the rank and the effective rank of each layer's attention.
 
-    Of more than `most_rows` rows, evenly spaced ones are used. `visual` is the effective rank of
-    the visual tokens' states, where the run recorded it. `order` ranks the layers by their rank,
-    the first to skip is 0; layers 0 to 2 and the last come at its end, since the official code
-    never skips them. The method gamma_mod takes such layers as its option `skip`; a note names the
-    lowest half of those that may be skipped.
+    Of more than `most_rows` rows, evenly spaced ones are used. `visual` is the effective rank
+    of the visual tokens' states, where the run recorded it. `order` ranks the layers by their
+    rank, the first to skip is 0; layers 0 to 2 and the last come at its end, since the official
+    code never skips them, and so do layers without attention, which have no rank (NaN). The
+    method gamma_mod takes such layers as its option `skip`; a note names the lowest half of
+    those that may be skipped.
     """
     rows = len(trace.prompt_tokens) + max(trace.t - 1, 0)
     taken = np.unique(np.linspace(0, rows - 1, min(rows, most_rows)).astype(int))
     found = []
+    gaps = layer_gaps(trace)
     for layer in range(int(trace.model["layers"])):
+        if layer in gaps:
+            found.append((np.nan, np.nan))
+            continue
         whole = whole_map(maps, layer, rows)
         # [h, rows, rows] -> [h, taken, taken]: the same rows as queries and as keys
         found.append(attention_ranks(whole[:, taken[:, None], taken]))
     ranks, effective = np.array(found).reshape(-1, 2).T
-    order, skip = skipping(ranks)
+    order, skip = skipping(ranks, gaps)
     parts = {
         "order": Part(order, "l", "place of the layer, 0 = the first one to skip"),
         "effective": Part(effective, "l", "effective rank of the maps, mean over heads"),
@@ -95,18 +102,19 @@ def attention_rank(
     return Result(ranks, "l", parts, notes=notes)
 
 
-def skipping(ranks: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def skipping(ranks: np.ndarray, gaps: Container[int] = ()) -> tuple[np.ndarray, list[int]]:
     """Return the place of each layer [l] in the order of skipping, and the layers to skip.
 
     Args:
         ranks: [l], the rank of each layer.
+        gaps: layers without attention, which come at the end like those that are never skipped.
 
     Returns:
         0 = the lowest rank among layers that may be skipped, equal ranks by layer; and the lower
         half of these layers, ascending.
     """
     last = len(ranks) - 1
-    may = [layer for layer in range(len(ranks)) if SPARED <= layer < last]
+    may = [layer for layer in range(len(ranks)) if SPARED <= layer < last and layer not in gaps]
     spared = [layer for layer in range(len(ranks)) if layer not in may]
     by_rank = sorted(may, key=lambda layer: (ranks[layer], layer))
     place = np.empty(len(ranks), np.int64)

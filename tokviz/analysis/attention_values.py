@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tokviz.analysis.declare import analysis
-from tokviz.analysis.pick import check_index
 from tokviz.analysis.result import Part, Result
 from tokviz.analysis.supplied import plain
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attention_layer, mean_over_layers
 
 
 @analysis(
@@ -53,9 +53,9 @@ def attention_values(
         weighted = trace["attention"].astype(np.float32) * length.mean(1)
         notes = ("The trace has no single heads: the head mean was weighted by the mean length.",)
     if layer is None:
-        values = weighted.mean(1)
+        values = mean_over_layers(weighted, 1)
     else:
-        values = weighted[:, check_index("layer", layer, weighted.shape[1])]
+        values = weighted[:, attention_layer(trace, layer, weighted.shape[1])]
     parts = {
         "by_layer": Part(weighted, "t l n", "the same in each layer"),
         "length": Part(length.mean(1), "l n", "length of each value, mean over key heads"),

@@ -5,11 +5,11 @@ from typing import Annotated
 import numpy as np
 
 from tokviz.analysis.declare import analysis
-from tokviz.analysis.pick import check_index
 from tokviz.analysis.result import Part, Result
 from tokviz.analysis.sinks import sink_mask
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attention_layer, mean_over_layers
 
 
 @analysis(
@@ -44,9 +44,9 @@ def attention_without_sinks(
     whole, left = attention.sum(2, keepdims=True), others.sum(2, keepdims=True)
     given = np.where(left > 0, others * (whole / np.maximum(left, 1e-30)), attention)
     if layer is None:
-        values = given.mean(1)
+        values = mean_over_layers(given, 1)
     else:
-        values = given[:, check_index("layer", layer, given.shape[1])]
+        values = given[:, attention_layer(trace, layer, given.shape[1])]
     parts = {
         "by_layer": Part(given, "t l n", "the same in each layer"),
         "moved": Part((whole - left)[..., 0], "t l", "share of the row that lay on visual sinks"),

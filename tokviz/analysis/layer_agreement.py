@@ -29,8 +29,13 @@ def agreement_matrix(maps: np.ndarray, measure: Measure = "spearman", k: int = 1
         k: for the overlap.
 
     Returns:
-        float64 [l, l], 1 on the diagonal; NaN where a map is constant.
+        float64 [l, l], 1 on the diagonal; NaN where a map is constant, or a layer has no map.
     """
+    gaps = np.isnan(maps).any(1)
+    if gaps.any():
+        out = np.full((len(maps), len(maps)), np.nan)
+        out[np.ix_(~gaps, ~gaps)] = agreement_matrix(maps[~gaps], measure, k)
+        return out
     if measure == "spearman":
         # Pearson of the ranks, all pairs in one product: [l, n] @ [n, l]
         ranks = np.array([average_ranks(m) for m in maps]).reshape(len(maps), -1)

@@ -9,6 +9,7 @@ from tokviz.analysis.declare import analysis
 from tokviz.analysis.result import Part, Result
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import layer_gaps
 
 
 @analysis(
@@ -29,12 +30,23 @@ def layer_needs(trace: Trace, *, part: Annotated[float, Range(0.1, 0.99, 0.01)] 
     """Count how many image tokens hold most of the image attention in each layer.
 
     Attention is averaged over the answer and sorted; the count is of the largest tokens that
-    together have `part` of the sum. `entropy` says how even it is: 0 = one token, 1 = all equal.
+    together have `part` of the sum; layers without attention are NaN. `entropy` says how even it
+    is: 0 = one token, 1 = all equal.
     """
     attention = trace["attention"].astype(np.float32)
     mean = attention.mean(0) if len(attention) else attention.sum(0)
+    gaps = list(layer_gaps(trace, attention.shape[1]))
+
+    def counted(values: np.ndarray) -> np.ndarray:
+        """Count; NaN in layers without attention."""
+        found = tokens_for_mass(values, part)
+        if gaps:
+            found = found.astype(np.float64)
+            found[..., gaps] = np.nan
+        return found
+
     parts = {
         "entropy": Part(entropy(mean), "l", "evenness of the image attention"),
-        "tokens": Part(tokens_for_mass(attention, part), "t l", "the count for each answer token"),
+        "tokens": Part(counted(attention), "t l", "the count for each answer token"),
     }
-    return Result(tokens_for_mass(mean, part), "l", parts, {"t": trace.pieces})
+    return Result(counted(mean), "l", parts, {"t": trace.pieces})

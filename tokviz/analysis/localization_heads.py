@@ -9,6 +9,7 @@ from tokviz.analysis.pick import check_index
 from tokviz.analysis.result import Part, Result, number
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attending
 from tokviz.trace.layout import PATCH
 
 THRESHOLD = 0.001
@@ -50,6 +51,8 @@ def localization_heads(
     if not trace.t:
         return Result(np.zeros(trace.n, np.float32), "n", notes=("There is no answer token.",))
     heads = trace["attention_heads"][check_index("token", token, trace.t)].astype(np.float32)
+    depth, own = len(heads), attending(trace, len(heads))
+    heads = heads[own]
     layers, count, _ = heads.shape
     total = heads.sum(-1).ravel()
     counts = looking(total, variant)
@@ -59,11 +62,21 @@ def localization_heads(
     order = np.argsort(entropy, kind="stable")[:top]
     order = order[np.isfinite(entropy[order])]
     shown = heads.reshape(layers * count, -1)[order]
-    names = ", ".join(f"layer {one // count} head {one % count}" for one in order)
+    names = ", ".join(f"layer {own[one // count]} head {one % count}" for one in order)
+
+    def by_head(values: np.ndarray) -> np.ndarray:
+        """Return [l, h]; NaN in layers without attention."""
+        table = values.reshape(layers, count)
+        if layers == depth:
+            return table
+        whole = np.full((depth, count), np.nan)
+        whole[own] = table
+        return whole
+
     parts = {
-        "entropy": Part(entropy.reshape(layers, count), "l h", "spatial entropy, inf = not looked"),
-        "share": Part(total.reshape(layers, count), "l h", "attention to the image"),
-        "looks": Part(counts.reshape(layers, count), "l h", "True for heads past the elbow"),
+        "entropy": Part(by_head(entropy), "l h", "spatial entropy, inf = not looked"),
+        "share": Part(by_head(total), "l h", "attention to the image"),
+        "looks": Part(by_head(counts), "l h", "True for heads past the elbow"),
         "heads": number(len(order), "heads that are shown"),
     }
     values = shown.mean(0) if len(order) else np.zeros(trace.n, np.float32)

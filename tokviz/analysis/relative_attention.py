@@ -8,12 +8,12 @@ from typing import Annotated
 import numpy as np
 
 from tokviz.analysis.declare import analysis
-from tokviz.analysis.pick import check_index
 from tokviz.analysis.result import Part, Result, number
 from tokviz.analysis.supplied import plain
 from tokviz.errors import InputError
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attending, attention_layer
 
 GENERAL = "Write a general description of the image."
 PUBLISHED = 14 / 32
@@ -43,16 +43,20 @@ def relative_attention(
 ) -> Result:
     """Divide the attention of each answer token by that of a general prompt's last row.
 
-    `general` is that prompt. Both are head means of one layer, by default layer 14 of 32 as in the
-    official code, at the same share of the depth. Tokens that draw attention whatever is asked are
-    high in both and fall out. The official code takes the row that chooses the first answer token
-    and ends both prompts with "Answer the question using a single word or phrase."; here all answer
-    tokens are shown, and the prompts are as given. A token without any attention in the general
-    prompt is divided by the smallest positive number.
+    `general` is that prompt. Both are head means of one layer, by default layer 14 of 32 as in
+    the official code, at the same share of the depth (the nearest layer with attention). Tokens
+    that draw attention whatever is asked are high in both and fall out. The official code takes
+    the row that chooses the first answer token and ends both prompts with "Answer the question
+    using a single word or phrase."; here all answer tokens are shown, and the prompts are as
+    given. A token without any attention in the general prompt is divided by the smallest
+    positive number.
     """
     layers = trace["attention"].shape[1]
-    chosen = round(PUBLISHED * layers) if layer is None else layer
-    chosen = min(chosen, layers - 1) if layer is None else check_index("layer", chosen, layers)
+    if layer is None:
+        near, wanted = attending(trace, layers), min(round(PUBLISHED * layers), layers - 1)
+        chosen = int(min(near, key=lambda one: abs(one - wanted)))
+    else:
+        chosen = attention_layer(trace, layer, layers)
     base = plain(general_attention(general))
     if base.shape != (layers, trace.n):
         raise InputError(f"general_attention must be [{layers}, {trace.n}], got {base.shape}.")

@@ -19,6 +19,7 @@ from tokviz.analysis.supplied import plain
 from tokviz.errors import InputError
 from tokviz.options import Range
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import mean_over_layers
 
 GROUPS = ("first row", "delimiters", "visual tokens", "other text")
 """Rows of the prompt apart: delimiters are punctuation, line ends, control tokens and marks."""
@@ -57,15 +58,17 @@ def sink_statistics(
     the others. `massive` is the largest |h| of a state over the layer's median |h|; its paper calls
     a state massive if that is above 1,000 and the value itself above 100. Groups are shown apart:
     the first row, delimiters, visual tokens, other text. Few rows see the last rows of the prompt,
-    themselves among them, so a high rate there says little.
+    themselves among them, so a high rate there says little. Layers without attention are NaN.
     """
     found = {name: plain(array) for name, array in prompt_statistics().items()}
     received, even = found["received"], found["even"]
     rows = len(trace["prompt_ids"])
     if received.ndim != 3 or received.shape[2] != rows:
         raise InputError(f"received must be [layers, heads, {rows}], got {received.shape}.")
-    over = received > threshold  # [l, h, s]
-    by_layer, rate = over.mean(1), over.mean((0, 1))
+    # [l, h, s]; layers without attention are NaN and count nowhere
+    over = np.where(np.isnan(received), np.nan, received > threshold)
+    by_layer = over.mean(1)
+    rate = mean_over_layers(by_layer, 0)
     ratio = received.mean(1) / np.maximum(even, 1e-12)
     value = found["value_norm"].mean(1)
     massive = found["state_max"] / np.maximum(found["state_median"], 1e-12)[:, None]

@@ -19,6 +19,7 @@ from tokviz.errors import MissingSignal
 from tokviz.options import Range
 from tokviz.sink_dims import sink_threshold
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import layer_gaps
 
 FIRST_LAYER = 2
 
@@ -108,6 +109,7 @@ def _attention_parts(trace: Trace, mask: np.ndarray, phi: np.ndarray) -> dict[st
     visual = phi[:, trace.layout.position]
     pairs = zip(visual, attention.mean(0), strict=True) if len(attention) else ()
     agreement = np.array([spearman(a, b) for a, b in pairs] or np.full(len(mask), np.nan))
+    agreement[list(layer_gaps(trace, len(mask)))] = np.nan
     return {
         "share": Part(
             share.mean(0) if len(share) else np.zeros(len(mask)),
@@ -128,6 +130,7 @@ def head_parts(
     portion, total = sink_share(heads, mask), heads.sum(-1)
     centric = (total >= least_mass) & (portion <= rho)
     often = centric.mean(0) if len(centric) else np.zeros(centric.shape[1:])
+    often = np.where(np.isnan(total).all(0), np.nan, often) if len(centric) else often
     return {
         "non_sink_ratio": Part(
             np.where(total > 0, 1 - portion, np.nan),

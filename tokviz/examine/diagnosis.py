@@ -29,6 +29,7 @@ from tokviz.errors import MissingSignal
 from tokviz.keywords import tells_arguments
 from tokviz.shipped_files import ASSETS
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import mean_over_layers
 from tokviz.trace.schema import CONTROLS
 from tokviz.trace.stages import CUT_OFF_WORDS
 
@@ -171,7 +172,7 @@ def report_of(trace: Trace, bits: np.ndarray, decided: np.ndarray) -> Report:
         decided: [t], from `decided_layers`.
     """
     maps = analyse("tam", trace)
-    shares = trace["mass"][..., 1].astype(np.float64).mean((1, 2))
+    shares = mean_over_layers(trace["mass"][..., 1].astype(np.float64).mean(2), 1)
     sinks = _sink_shares(trace)
     words = []
     for number, (start, stop) in enumerate(trace.word_spans):
@@ -288,4 +289,4 @@ def _sink_shares(trace: Trace) -> np.ndarray | None:
     if "sink_phi" not in trace or not len(trace["sink_dims"]):
         return None
     mask = sink_mask(trace)[0]
-    return sink_share(trace["attention"].astype(np.float64), mask).mean(1)
+    return mean_over_layers(sink_share(trace["attention"].astype(np.float64), mask), 1)

@@ -65,6 +65,9 @@ class AttentionEdit:
     first_layer: int = 2
     "Layers before this one are not edited."
     last_layer_only: bool = False
+    hides: bool = False
+    "True = hidden tokens must not be read at all: a model that also reads them in layers without "
+    "attention cannot run it."
     needs_sinks: bool = False
     "True = the edit reads `phi`; a model without sink dimensions cannot run it."
 

@@ -41,7 +41,9 @@ def sid(
     steps per token.
     """
     contrast = Contrast(
-        EditedAttention(AttentionEdit(LeastAttended(layer, count), rows="all", first_layer=0)),
+        EditedAttention(
+            AttentionEdit(LeastAttended(layer, count), rows="all", first_layer=0, hides=True)
+        ),
         lambda own, other, step: subtract(own, other, alpha, beta),
     )
     return Recipe(contrast=contrast if alpha > 0 else None)

@@ -18,9 +18,11 @@ from tokviz.models.answer_text import AnswerText, control_ids, word_marks
 from tokviz.models.checkpoints.known_pictures import KnownPictures
 from tokviz.models.clip_text import ClipBeside
 from tokviz.models.families.family import Family
+from tokviz.models.families.layer_kinds import by_kind, layers_without_attention
 from tokviz.models.model_lock import ModelLock
 from tokviz.models.model_state import ModelState
 from tokviz.text.whole import whole_text
+from tokviz.trace.layer_gaps import FACT
 
 NO_TOKENIZER = (
     "the processor has no tokenizer: load both with AutoProcessor.from_pretrained, from a folder "
@@ -93,6 +95,7 @@ class Loaded:
             "family": self.family.name,
             "layers": config.num_hidden_layers,
             "heads": config.num_attention_heads,
+            **self._without_attention,
             "hidden_size": config.hidden_size,
             "tower_layers": len(self.family.tower_layers(self.model)),
             "feature_layer": self.family.feature_layer(self.model),
@@ -114,6 +117,12 @@ class Loaded:
         """Return an empty answer text, to which token ids are added one at a time."""
         controls = control_ids(self.tokenizer, self.processor, self.model)
         return AnswerText(self.tokenizer, self.word_marks, controls)
+
+    @cached_property
+    def _without_attention(self) -> dict[str, dict[str, list[int]]]:
+        """The fact that names layers without attention; {} where all have it."""
+        kinds = by_kind(layers_without_attention(self.family.decoder(self.model)))
+        return {FACT: kinds} if kinds else {}
 
     @cached_property
     def _parameters(self) -> int:

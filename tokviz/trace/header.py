@@ -15,6 +15,7 @@ import numpy as np
 from tokviz.errors import TraceError
 from tokviz.matrix import FATES, Reduction
 from tokviz.per_head import PerHead
+from tokviz.trace.layer_gaps import FACT
 from tokviz.trace.layout import KINDS, Layout, Tile
 from tokviz.trace.limits import (
     MAX_AREA,
@@ -88,6 +89,10 @@ def read_model(value: Any) -> dict[str, Any]:
     for name in ("whole_tokens", "forced"):
         if name in model:
             whole(model[name], name, 1, MAX_SIDE)
+    for kind, layers in mapping(model.get(FACT) or {}, FACT, MAX_LAYERS).items():
+        text(kind, f"each name in {FACT}")
+        for layer in listed(layers, FACT, MAX_LAYERS):
+            whole(layer, f"each layer of {FACT}", 0, int(model.get("layers") or MAX_LAYERS) - 1)
     if "has_cls" in model and not isinstance(model["has_cls"], bool):
         raise TraceError("has_cls must be true or false.")
     for status in listed(model.get("status") or (), "status", MAX_STAGES):

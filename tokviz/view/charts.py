@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import layer_gaps
 from tokviz.view.overlay_maps import image_share
 from tokviz.view.words import trace_words
 
@@ -70,7 +71,9 @@ def sink_share(trace: Trace, sinks: np.ndarray) -> np.ndarray:
     """Return [l], the share of the image attention that falls on sinks, mean over the answer."""
     attention = np.nan_to_num(trace["attention"].astype(np.float32)).mean(0)
     total = attention.sum(1)
-    return (attention * sinks).sum(1) / np.where(total > 0, total, 1)
+    share = (attention * sinks).sum(1) / np.where(total > 0, total, 1)
+    share[list(layer_gaps(trace, len(share)))] = np.nan
+    return share
 
 
 def probability_chart(trace: Trace) -> go.Figure:

@@ -14,6 +14,7 @@ from tokviz.errors import TokvizError
 from tokviz.evaluation.same_answer import same_answer
 from tokviz.mitigation import EarlyExit
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import mean_over_layers
 from tokviz.view.lanes import cut_off, duration
 from tokviz.view.numbers import percent
 from tokviz.view.run_names import mitigation_name
@@ -159,7 +160,8 @@ def word_maps(tokens: Sequence[int], trace: Trace) -> list[dict[str, str]]:
     """
     found = []
     if "attention" in trace:
-        values = np.nan_to_num(trace["attention"][list(tokens)].astype(np.float32)).mean(1).sum(0)
+        rows = trace["attention"][list(tokens)].astype(np.float32)
+        values = np.nan_to_num(mean_over_layers(rows, 1)).sum(0)
         found.append(("Where it looked", "attention, mean of all layers", values))
     try:
         values = np.nan_to_num(analyse("tam", trace).values[list(tokens)].sum(0))

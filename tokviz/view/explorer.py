@@ -89,7 +89,7 @@ def sink_before(trace: Trace) -> str:
     if "mass" not in trace or not trace.t or not trace.n:
         return ""
     share = share_before(trace).mean(0)
-    layer, count = int(share.argmax()), int(trace["token_position"].min())
+    layer, count = int(np.nan_to_num(share).argmax()), int(trace["token_position"].min())
     even = count / len(trace.prompt_tokens)
     if not 0 < MUCH * even < share[layer]:
         return ""

@@ -9,6 +9,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.attention import observed
 from tokviz.models.decoder.windows import sliding_layers
+from tokviz.models.families.layer_kinds import attending_layers
 from tokviz.models.runs.run import Run
 from tokviz.trace import open_trace
 
@@ -63,8 +64,8 @@ def test_evicting_equals_hiding_head_by_head(model, cat):
     evicted = started(model, prepared, tokviz.plan("snapkv", keep=n // 3))
     whole = started(model, prepared, None)
     assert torch.equal(evicted.lane.logits, whole.lane.logits)  # the prefill is the full one
-    windowed = sliding_layers(evicted.lane.decoder)
-    assert set(evicted.lane.stages.eviction.held) == set(range(evicted.lane.layers)) - {*windowed}
+    windowed, own = sliding_layers(evicted.lane.decoder), attending_layers(evicted.lane.decoder)
+    assert set(evicted.lane.stages.eviction.held) == set(own) - {*windowed}
     for _ in range(3):
         whole.lane.ids[:] = evicted.lane.ids
         with model.guarded():

@@ -8,6 +8,7 @@ from tests.models.decoder.test_mitigating import differ, lane_logits
 from tokviz.capture import Capture
 from tokviz.mitigation import MITIGATIONS, AttentionEdit, Recipe, mitigation
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import attending_layers, layers_without_attention
 from tokviz.plans import plan
 
 pytestmark = pytest.mark.matrix
@@ -34,7 +35,7 @@ def test_edited_rows_are_the_models_own_in_every_family(model, cat, same):
     plain, _ = lane_logits(model, prepared, None, new=3)
     ours, run = lane_logits(model, prepared, plan(mitigation="same"), new=3)
     assert differ(ours, plain) < 2e-3 * max(float(step.abs().max()) for step in plain)
-    assert set(run.lane.editing.memory) == set(range(run.lane.layers))
+    assert set(run.lane.editing.memory) == set(attending_layers(run.lane.decoder))
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,10 @@ def test_mitigations_run_on_what_pruning_left_in_every_family(model, cat, name):
     chosen = plan("uniform", keep=max(n // 2, 1)).mitigated(name, **options)
     if name == "damro" and not model.info["has_cls"]:
         with pytest.raises(tokviz.MissingSignal, match=r"needs a vision tower with a \[CLS\]"):
+            model.answer(cat, PROMPT, chosen, 2)
+        return
+    if name == "sid" and layers_without_attention(model.family.decoder(model.model)):
+        with pytest.raises(tokviz.MissingSignal, match="hides tokens from attention"):
             model.answer(cat, PROMPT, chosen, 2)
         return
     trace = model.answer(cat, PROMPT, chosen, 2, Capture(tower=False))

@@ -11,6 +11,7 @@ from tests.models.test_promises import pictures
 from tokviz.capture import Capture
 from tokviz.models.attention import observed
 from tokviz.models.attention_call import AttentionCall
+from tokviz.models.families.layer_kinds import attending_layers, by_kind, layers_without_attention
 from tokviz.models.tower.vision import encode
 
 PROMPT = "what is this?"
@@ -89,11 +90,17 @@ def test_rows_that_chose_the_answer_equal_eager_maps(model, cat, eager):
     copy, seen = eager
     with torch.inference_mode():
         copy(**prepared.inputs, position_ids=prepared.positions)
+    gaps = layers_without_attention(model.family.decoder(copy))
+    assert trace.model.get("without_attention", {}) == by_kind(gaps)
     for number, layer in enumerate(model.family.decoder(copy).layers):
+        if number in gaps:
+            assert np.isnan(trace["attention"][:, number]).all()
+            assert np.isnan(trace["mass"][:, number]).all()
+            continue
         row = maps_of(seen, layer)[0][0, :, -1].numpy()
         captured = trace["attention"][0, number].astype(np.float32)
         assert np.abs(captured - row.mean(0)[trace.layout.position]).max() < 1e-3
-    shares = trace["mass"].astype(np.float32).sum(-1)
+    shares = np.delete(trace["mass"], list(gaps), 1).astype(np.float32).sum(-1)
     assert np.abs(shares - 1).max() < 4e-3
 
 
@@ -140,8 +147,9 @@ def test_rows_of_a_padded_prompt_equal_eager_ones(model, cat, eager):
         copy(**batch)
     real = batch["attention_mask"].bool()
     assert not real.all()
-    layers = [model.family.decoder(one).layers for one in (model.model, copy)]
-    for own, other in zip(*layers, strict=True):
+    decoders = [model.family.decoder(one) for one in (model.model, copy)]
+    for layer in attending_layers(decoders[0]):
+        own, other = (one.layers[layer] for one in decoders)
         ours = next(calls[id(module)] for module in own.modules() if id(module) in calls)
         theirs = maps_of(seen, other)[0]
         ours, theirs = (maps.movedim(1, 2)[real] for maps in (ours, theirs))

@@ -9,9 +9,10 @@ import tokviz
 from tests.models.test_promises import chosen
 from tokviz.analysis.exit_layer import divergence
 from tokviz.analysis.relevance import carry_back, weighted
-from tokviz.errors import InputError
+from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import attending_layers
 from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.whole_maps import joined_map
 
@@ -29,6 +30,11 @@ def further(model, image):
 def again(model, cat):
     """Further runs on one question, for each family in turn."""
     return further(model, cat)
+
+
+def attending(runs):
+    """The layers with attention of a model."""
+    return attending_layers(runs.loaded.family.decoder(runs.loaded.model))
 
 
 def own_log(runs):
@@ -92,14 +98,18 @@ def test_the_search_of_vtw_reads_the_next_token_of_a_run_that_leaves_there(model
 def test_cutting_the_text_off_to_the_last_layer_equals_leaving(again):
     """Two ways to the same end: real removal inside the model, and a mask."""
     count = len(again.layers)
-    for layer in (1, count - 1):
+    layers = [i for i in (1, count - 1) if {*range(i, count)} <= {*attending(again)}]
+    if 1 not in layers:
+        with pytest.raises(MissingSignal, match="layer 1 is .*: it has no attention map"):
+            again.knockout(range(1, count))
+    for layer in layers:
         left = again.exits(layer)[1].sum()
         assert again.knockout(range(layer, count)) == pytest.approx(left, abs=1e-4)
 
 
 def test_maps_hold_the_rows_that_were_captured(again):
     trace, s = again.trace, len(again.trace.prompt_tokens)
-    for layer in again.layers:
+    for layer in attending(again):
         whole = again.maps(layer)
         assert whole.shape[1:] == (s + trace.t - 1,) * 2
         assert np.abs(whole.sum(-1) - 1).max() < 1e-5
@@ -133,9 +143,10 @@ def test_the_model_is_untouched(again):
         return [(id(m), *m._forward_hooks, *m._forward_pre_hooks) for m in model.modules()]
 
     before, modules = logits(), hooks()
+    first = attending(again)[0]
     again.exits(1)
-    again.knockout(range(1))
-    again.gradients(0, 0)
+    again.knockout(range(first, first + 1))
+    again.gradients(first, 0)
     again.score([np.arange(2)])
     assert torch.equal(before, logits())
     assert modules == hooks()
@@ -218,13 +229,15 @@ def test_the_statistics_of_the_prompt_are_those_of_whole_maps(model, cat):
     found, rows = again.prompt_statistics(), len(trace.prompt_tokens)
     heads = found["received"].shape[1]
     assert found["received"].shape == (len(again.layers), heads, rows)
-    for layer in (0, len(again.layers) - 1):
+    own = attending(again)
+    for layer in (own[0], own[-1]):
         whole = again.maps(layer)[:, :rows, :rows]
         sees = (whole > 0).any(0)
         assert np.allclose(found["received"][layer], whole.sum(1) / sees.sum(0), atol=1e-5)
         even = (sees / sees.sum(1, keepdims=True)).sum(0) / sees.sum(0)
         assert np.allclose(found["even"][layer], even, atol=1e-5)
-    assert (found["value_norm"] > 0).all()
+    assert (found["value_norm"][own] > 0).all()
+    assert np.isnan(np.delete(found["received"], own, 0)).all()
     result = model.analyse("sink_statistics", cat, trace=trace)
     assert result.values.shape == (rows,)
     assert np.isfinite(result["massive"].values).all()

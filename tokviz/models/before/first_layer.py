@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tokviz.errors import MissingSignal
+from tokviz.models.families.layer_kinds import layers_without_attention
 from tokviz.models.families.parts import attention_of, enter_attention, queries_keys
 
 FIRST_LAYER_SIGNALS = ("llm_first_queries", "llm_first_keys")
@@ -24,6 +25,11 @@ def first_layer_signals(
     Returns:
         The signals llm_first_queries and llm_first_keys; each key head once per query head.
     """
+    if kind := layers_without_attention(decoder).get(0):
+        raise MissingSignal(
+            f"the language model's first layer is {kind}: it has no queries and keys of attention. "
+            "Choose another method."
+        )
     layer = decoder.layers[0]  # type: ignore[index]
     attend = attention_of(layer)
     weight = next(attend.parameters())

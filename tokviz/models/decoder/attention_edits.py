@@ -10,10 +10,15 @@ from typing import Any
 
 import torch
 
-from tokviz.errors import ModelError
+from tokviz.errors import MissingSignal, ModelError
 from tokviz.mitigation import AttentionEdit, EditContext
 from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.families.layer_kinds import (
+    attending_layers,
+    layers_without_attention,
+    named_layers,
+)
 from tokviz.options import within
 
 
@@ -24,6 +29,15 @@ class Editing:
         """Args: `stages` of the lane; `width` of the language model."""
         self.edit, self.stages, self.width = edit, stages, width
         self.layers = len(stages.decoder.layers)  # type: ignore[arg-type]
+        self.without = layers_without_attention(stages.decoder)
+        self.last = attending_layers(stages.decoder)[-1]
+        "The last layer that has attention."
+        if edit.hides and self.without:
+            raise MissingSignal(
+                "this mitigation hides tokens from attention, and in this model "
+                f"{named_layers(self.without)}: such a layer reads every token, hidden or not. "
+                "Choose another mitigation."
+            )
         if not edit.last_layer_only:
             why = f"the language model has {self.layers} layers"
             within("first_layer", edit.first_layer, 0, self.layers - 1, why)
@@ -47,7 +61,7 @@ class Editing:
         """
         if layer < self.edit.first_layer and not self.edit.last_layer_only:
             return
-        if self.edit.last_layer_only and layer != self.layers - 1:
+        if self.edit.last_layer_only and layer != self.last:
             return
         # bool [rows alive], then one False per answer token: [keys]. A cache with a sliding window
         # has dropped the oldest keys, so only the last ones count.
@@ -72,7 +86,13 @@ class Editing:
         """Say in how many layers attention was edited."""
         if not self.edited:
             return f"{title} edited no attention in this answer: what follows is the plain one."
-        return f"{title} edited attention in {len(self.edited)} of {len(self.seen)} layers."
+        done = f"{title} edited attention in {len(self.edited)} of {len(self.seen)} layers"
+        if not self.without:
+            return f"{done}."
+        return (
+            f"{done} that have attention; it cannot edit the others, which read the picture too: "
+            f"{named_layers(self.without)}."
+        )
 
     def rows(self, alive: torch.Tensor, queries: int, prefill: bool) -> torch.Tensor:
         """Return the query rows that the edit changes, ascending."""

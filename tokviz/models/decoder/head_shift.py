@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -33,10 +33,9 @@ def joining(block: nn.Module) -> nn.Module:
 class ShiftedHeads:
     """Vectors for the heads of each layer, bound to one lane."""
 
-    def __init__(self, decoder: nn.Module, vectors: Sequence[torch.Tensor]) -> None:
-        """Args: the text decoder, and for each layer [h, d], zeros for heads that stay."""
-        self.decoder = decoder
-        self.vectors = dict(enumerate(vectors))
+    def __init__(self, decoder: nn.Module, vectors: Mapping[int, torch.Tensor]) -> None:
+        """Args: the text decoder; layer with attention -> [h, d], zeros for heads that stay."""
+        self.decoder, self.vectors = decoder, vectors
         chosen = {layer: int(each.any(-1).sum()) for layer, each in self.vectors.items()}
         self.chosen = {layer: count for layer, count in chosen.items() if count}
         "Layer -> heads that are shifted."

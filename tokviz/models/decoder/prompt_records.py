@@ -86,6 +86,11 @@ def mean(states: torch.Tensor) -> torch.Tensor:
     return states.mean(0) if len(states) else states.new_zeros(states.shape[1])
 
 
-def stacked_layers(layers: dict[int, torch.Tensor]) -> np.ndarray:
-    """Return the recorded tensors of all layers as one array [l, ...], float32."""
-    return torch.stack([layers[i] for i in sorted(layers)]).float().cpu().numpy()
+def stacked_layers(layers: dict[int, torch.Tensor], count: int) -> np.ndarray:
+    """Return the tensors of `count` layers as one array [l, ...], float32; NaN where there is none.
+
+    Attention is recorded in the layers that have it.
+    """
+    nothing = torch.full_like(next(iter(layers.values())), torch.nan, dtype=torch.float32)
+    found = [layers.get(i, nothing).float().cpu() for i in range(count)]
+    return torch.stack(found).numpy()

@@ -13,7 +13,7 @@ from tokviz.errors import ModelError
 from tokviz.mitigation import Retrace
 from tokviz.mitigation.memvr import uncertainty, with_picture
 from tokviz.mitigation.middle_heads import in_depth
-from tokviz.models.families.parts import final_norm
+from tokviz.models.families.parts import final_norm, mlp_of
 from tokviz.models.loaded import Loaded
 from tokviz.options import within
 
@@ -60,9 +60,9 @@ class Retracing:
         handles = []
         for number in range(self.first + 1, min(self.last, self.layers - 1)):
             block, following = self.decoder.layers[number], self.decoder.layers[number + 1]  # type: ignore[index]
-            mlp = getattr(following, "mlp", None)
+            mlp = mlp_of(following)
             if not isinstance(mlp, nn.Module):
-                raise ModelError("this model's layers have no MLP under the name `mlp`.")
+                raise ModelError("this model's layers have no MLP under a known name.")
             handles.append(block.register_forward_hook(self._read_out(number)))
             handles.append(mlp.register_forward_hook(self._mix(number + 1)))
         return handles

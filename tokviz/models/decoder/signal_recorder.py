@@ -11,7 +11,7 @@ from torch import nn
 from tokviz.errors import MissingSignal
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.decoder.alive import AliveRows
-from tokviz.models.families.parts import attention_of, mlp_output
+from tokviz.models.families.parts import attention_of, mlp_of, mlp_output
 from tokviz.reduction.transprune import transition
 
 TRANSITION_FROM = 6 / 32
@@ -73,7 +73,7 @@ class SignalRecorder:
         if "llm_transition" in self.wanted:
             first = round(TRANSITION_FROM * len(layers))
             for block in layers[first : max(self.stages)]:
-                for module in (attention_of(block), block.mlp):
+                for module in (attention_of(block), mlp_of(block)):
                     yield from self._transition_hooks(module)
         for stage in self.stages:
             if "llm_hidden_before" in self.wanted:

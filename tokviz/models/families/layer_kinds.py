@@ -14,7 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import (
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionLayer,
+)
 
 MIXERS = {"linear_attention": "linear_attn", "conv": "conv"}
 """Type of a layer, as configs name it -> the module that mixes its tokens."""
@@ -79,7 +83,24 @@ def whole_cache(decoder: nn.Module) -> DynamicCache:
     for number, layer in enumerate(cache.layers):
         if isinstance(layer, DynamicSlidingWindowLayer):
             cache.layers[number] = DynamicLayer()
+        elif isinstance(layer, LinearAttentionLayer):
+            cache.layers[number] = StatesOfTheirOwn(layer.number_of_states)
     return cache
+
+
+class StatesOfTheirOwn(LinearAttentionLayer):
+    """Every new state is a tensor of its own, so that a gradient can pass through the one before.
+
+    The library writes a new state into the memory of the old one, which autograd refuses.
+    """
+
+    def update_recurrent_state(
+        self, recurrent_states: torch.Tensor, state_idx: int = 0, **kwargs: Any
+    ) -> torch.Tensor:
+        """Take the new state [b, h, d_k, d_v]."""
+        self.is_recurrent_states_initialized[state_idx] = True
+        self.recurrent_states[state_idx] = recurrent_states
+        return recurrent_states
 
 
 def cached_tensors(layer: Any) -> list[torch.Tensor]:

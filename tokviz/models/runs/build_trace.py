@@ -24,17 +24,21 @@ def attention_arrays(
 ) -> dict[str, np.ndarray]:
     """Return attention, attention_heads and mass over the original visual tokens.
 
-    Attention on a merged token is split among its members by their weight. Single heads are
+    Attention on a merged token is split among its members by their weight. Layers without
+    attention are NaN. Single heads are
     allocated only if they fit the size limit.
     """
     n, rows = asked.layout.n, lane.attention
     if rows is None or not rows.steps or not t:
         return {}
-    heads = rows.mass[0][0].shape[0]
+    heads = next(iter(rows.mass.values()))[0].shape[0]
     fits = t <= rows.most
     single = np.zeros((t, lane.layers, heads, n) if fits else 0, np.float16)
     means = np.zeros((t, lane.layers, n), np.float16)
     mass = np.zeros((t, lane.layers, heads, len(asked.blocks)), np.float16)
+    for layer in set(range(lane.layers)) - set(rows.means):  # layers without attention
+        means[:, layer] = mass[:, layer] = np.nan
+        single[:, layer if fits else slice(0)] = np.nan
     for layers in rows.alike(sorted(rows.means)):
 
         def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:

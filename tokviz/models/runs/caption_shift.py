@@ -16,6 +16,7 @@ from tokviz.models.attention import observed
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.decoder.head_shift import ShiftedHeads, joining
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import attending_layers
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
@@ -25,7 +26,7 @@ from tokviz.models.runs.teacher_forcing import TeacherForcing
 
 @dataclass(frozen=True)
 class LastRow:
-    """What the heads did for the last row of a prompt."""
+    """What the heads did for the last row of a prompt, in the l layers that have attention."""
 
     outputs: list[torch.Tensor]
     "For each layer [h, d], before the heads are joined; in Gemma 4 layers differ in d."
@@ -57,7 +58,8 @@ def shifted_heads(
         shift.alpha * (more - plain) * heads[:, None]
         for more, plain, heads in zip(told.outputs, own.outputs, chosen, strict=True)
     ]
-    return ShiftedHeads(loaded.family.decoder(loaded.model), vectors)
+    decoder = loaded.family.decoder(loaded.model)
+    return ShiftedHeads(decoder, dict(zip(attending_layers(decoder), vectors, strict=True)))
 
 
 def heads_that_look(more: torch.Tensor, share: float) -> torch.Tensor:
@@ -77,7 +79,8 @@ def heads_that_look(more: torch.Tensor, share: float) -> torch.Tensor:
 def last_row(loaded: Loaded, prepared: Prepared, features: Features) -> LastRow:
     """Read a prompt with all its visual tokens and return what its last row's heads did."""
     family, model = loaded.family, loaded.model
-    layers: list[nn.Module] = list(family.decoder(model).layers)  # type: ignore[arg-type]
+    decoder: Any = family.decoder(model)
+    own = attending_layers(decoder)
     visual = torch.as_tensor(prepared.asked.layout.position.astype(np.int64))
     joined: dict[int, torch.Tensor] = {}
     looks: dict[int, torch.Tensor] = {}
@@ -95,12 +98,10 @@ def last_row(loaded: Loaded, prepared: Prepared, features: Features) -> LastRow:
             places = visual.to(row.device) - (len(prepared.asked.prompt_ids) - row.shape[-1])
             looks[layer] = row[:, places[places >= 0]].sum(-1).float()
 
-    handles = [
-        joining(block).register_forward_pre_hook(keep_joined(i)) for i, block in enumerate(layers)
-    ]
+    handles = [joining(decoder.layers[i]).register_forward_pre_hook(keep_joined(i)) for i in own]
     reading = TeacherForcing(loaded, prepared, np.zeros(1, np.int64))
     with hooked(handles), observed(keep_looks):
         reading.prompt([np.arange(prepared.asked.layout.n)], features)
-    seen = torch.stack([looks[i].cpu() for i in range(len(layers))])
-    outputs = [joined[i].cpu().view(seen.shape[1], -1) for i in range(len(layers))]
+    seen = torch.stack([looks[i].cpu() for i in own])
+    outputs = [joined[i].cpu().view(seen.shape[1], -1) for i in own]
     return LastRow(outputs, seen)

@@ -15,9 +15,10 @@ import torch
 
 from tokviz.analysis.blocks import Score
 from tokviz.capture import Capture
-from tokviz.errors import InputError
+from tokviz.errors import InputError, MissingSignal
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import layers_without_attention, named_layers
 from tokviz.models.families.parts import final_norm
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
@@ -218,9 +219,21 @@ class ExtraForwards:
         """Return the softmax map of prompt and answer in one decoder layer, [h, q, q]."""
         if layer not in self.layers:
             raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
+        self._check_attention([layer])
         with self.loaded.guarded():
             parts = [call.rows(all_rows(call)) for call in self._calls[layer]]
             return joined_map(parts).cpu().numpy()
+
+    def _check_attention(self, layers: Iterable[int]) -> None:
+        """Raise MissingSignal where a layer has no attention, with all such layers of the model."""
+        without = layers_without_attention(self.loaded.family.decoder(self.loaded.model))
+        asked = [layer for layer in layers if layer in without]
+        if asked:
+            raise MissingSignal(
+                f"layer {asked[0]} is {without[asked[0]]}: it has no attention map. In this model "
+                f"{named_layers(without)}. What needs the attention of one layer can name another; "
+                "what follows attention through every layer cannot be computed here."
+            )
 
     @cached_property
     def _calls(self) -> dict[int, list[AttentionCall]]:
@@ -236,6 +249,7 @@ class ExtraForwards:
 
     def knockout(self, layers: range) -> float:
         """Return the own answer's log-probability when no text row attends to the image there."""
+        self._check_attention(layers)
         visual = torch.as_tensor(self.trace.layout.position.astype(np.int64))
 
         def cut(call: AttentionCall) -> torch.Tensor | None:

@@ -9,6 +9,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.models.attention import observed
 from tokviz.models.attention_call import AttentionCall
+from tokviz.models.decoder.prompt_records import stacked_layers
 from tokviz.models.families.family import Features
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
@@ -26,19 +27,24 @@ class OtherPrompts:
         self.all = np.arange(trace.n)
 
     def general_attention(self, prompt: str) -> np.ndarray:
-        """Return the last row's attention to the visual tokens, mean over heads, [l, n]."""
+        """Return the last row's attention to the visual tokens, mean over heads, [l, n].
+
+        NaN in layers without attention.
+        """
         with self.loaded.guarded():
             other, features = self._asked(prompt)
             visual = torch.as_tensor(other.layout.position.astype(np.int64))
-            found: list[torch.Tensor] = []
+            found: dict[int, torch.Tensor] = {}
 
             def keep(call: AttentionCall) -> None:
-                if getattr(call.module, "layer_idx", None) is not None:
-                    found.append(call.last_row().mean(0)[visual.to(call.key.device)].cpu())
+                layer = getattr(call.module, "layer_idx", None)
+                if layer is not None:
+                    found[layer] = call.last_row().mean(0)[visual.to(call.key.device)].cpu()
 
             with observed(keep):
                 other.prompt([self.all], features)
-            return torch.stack(found).numpy()
+            layers = self.loaded.family.decoder(self.loaded.model).layers
+            return stacked_layers(found, len(layers))  # type: ignore[arg-type]
 
     def reworded(self, prompt: str) -> float:
         """Return the log-probability of the run's own answer under that prompt."""

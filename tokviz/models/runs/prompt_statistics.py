@@ -11,6 +11,7 @@ from torch import nn
 
 from tokviz.models.attention import observed
 from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
+from tokviz.models.decoder.prompt_records import stacked_layers
 from tokviz.models.families.family import Features
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
@@ -57,20 +58,20 @@ class Statistics:
         return hook
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return everything as numpy arrays, layers first."""
-        order = sorted(self.received)
+        """Return everything as numpy arrays, layers first; attention is NaN where none is."""
+        count = len(self.largest)
         norms = self.value_norm
         # Gemma 4's layers differ in their heads of keys; each number divides the heads of queries
         heads = lcm(*(len(one) for one in norms.values()))
         norms = {i: one.repeat_interleave(heads // len(one), 0) for i, one in norms.items()}
 
         def stacked(found: dict[int, torch.Tensor]) -> np.ndarray:
-            return torch.stack([found[layer].cpu() for layer in order]).numpy()
+            return torch.stack([found[layer].cpu() for layer in range(count)]).numpy()
 
         return {
-            "received": stacked(self.received),
-            "even": stacked(self.even),
-            "value_norm": stacked(norms),
+            "received": stacked_layers(self.received, count),
+            "even": stacked_layers(self.even, count),
+            "value_norm": stacked_layers(norms, count),
             "state_max": stacked({i: one.values for i, one in self.largest.items()}),
             "state_dim": stacked({i: one.indices for i, one in self.largest.items()}),
             "state_median": stacked(self.median),

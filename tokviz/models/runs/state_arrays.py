@@ -31,9 +31,9 @@ def state_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
     records = lane.prompt_records
     if records.flow:
         count = len(asked.blocks)
-        arrays["flow"] = half(stacked_layers(records.flow)[:, :count, :count])
+        arrays["flow"] = half(stacked_layers(records.flow, lane.layers)[:, :count, :count])
     if records.means:
-        arrays["layer_means"] = stacked_layers(records.means)
+        arrays["layer_means"] = stacked_layers(records.means, lane.layers)
         ranks = [records.ranks[i] for i in sorted(records.ranks)]
         arrays["visual_rank"] = np.array(ranks, np.float32)
     return arrays
