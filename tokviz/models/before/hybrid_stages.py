@@ -53,17 +53,10 @@ def hybrid_stages(
     if not without or not stages:
         return list(stages), ""
     needs, last = set(entry.needs), max(stage.layer for stage in stages)
-    blind = {i: kind for i, kind in without.items() if i >= stages[0].layer}
-    if entry.effect in ("mask", "decode") and blind:
-        raise MissingSignal(
-            f"{entry.title} hides tokens that stay in the sequence, and {named_layers(blind)}: "
-            "such a layer reads every token of the sequence, hidden or not. Choose a method that "
-            "removes tokens."
-        )
     if needs & EVERY and (lacking := {i: k for i, k in without.items() if i < last}):
         raise MissingSignal(
             f"{entry.title} reads the attention of all layers before its stage, and "
-            f"{named_layers(lacking)}, without attention. Choose another method."
+            f"{named_layers(lacking)}: there is no attention map. Choose another method."
         )
     count = len(decoder.layers)  # type: ignore[arg-type]
     fits = reads_attention(needs, without)
@@ -71,15 +64,22 @@ def hybrid_stages(
     if not places:
         raise MissingSignal(
             f"{entry.title} reads the attention of two layers in a row, and in this model no two "
-            f"such layers have attention: {named_layers(without)}. Choose another method."
+            f"neighbours have it: {named_layers(without)}. Choose another method."
         )
     moved = [nearest(stage.layer, places) if stage.layer else 0 for stage in stages]
+    blind = {i: kind for i, kind in without.items() if i >= moved[0]}
+    if entry.effect in ("mask", "decode") and blind:
+        raise MissingSignal(
+            f"{entry.title} hides tokens that stay in the sequence, and {named_layers(blind)}: "
+            "such a layer reads every token of the sequence, hidden or not. Choose a method that "
+            "removes tokens."
+        )
     if moved == [stage.layer for stage in stages]:
         return list(stages), ""
     if entry.effect == "bypass":
         raise MissingSignal(
-            f"{entry.title} chooses layer by layer which tokens pass by, by the attention of that "
-            f"layer, and {named_layers(without)}, without attention. Choose another method."
+            f"{entry.title} chooses at single layers, by their attention, which tokens pass by, "
+            f"and {named_layers(without)}: there is no attention map. Choose another method."
         )
     # stages that meet at one layer become one, with the budget of the last of them
     merged = {layer: stage.keep for layer, stage in zip(moved, stages, strict=True)}

@@ -90,8 +90,11 @@ class StageState:
         call = self.recorder.calls.get(self.layer - back)
         if call is None:
             raise MissingSignal(f"there is no layer {back} before layer {self.layer}.")
-        rows = self.rows.rows_at(self.layer - back)
-        return call, torch.searchsorted(rows, self.rows.visual)
+        return call, self.columns(back)
+
+    def columns(self, back: int = 1) -> torch.Tensor:
+        """Return where the visual tokens lie among the rows that entered `back` layers before."""
+        return torch.searchsorted(self.rows.rows_at(self.layer - back), self.rows.visual)
 
     def last_attention(self, back: int) -> torch.Tensor:
         """Return the last row's attention to the visual tokens, `back` layers before, [h, m]."""
@@ -144,8 +147,7 @@ class StageState:
 
     def hidden_before(self) -> torch.Tensor:
         """Return the states of the visual tokens that entered the previous layer, [m, d]."""
-        _, columns = self.before()
-        return self.recorder.entered[columns]  # type: ignore[index]
+        return self.recorder.entered[self.columns()]  # type: ignore[index]
 
     def text_score(self) -> torch.Tensor:
         """Return how much each text row is about the image, [text rows], from input embeddings.
