@@ -1,4 +1,4 @@
-"""Configurations of published Qwen-VL and GLM-V checkpoints, on a device without memory."""
+"""Configurations of published Qwen and GLM-V checkpoints, on a device without memory."""
 
 import numpy as np
 import pytest
@@ -19,6 +19,13 @@ WINDOWS |= {"window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31]}
 DEEP = {"model_type": "qwen3_vl", "depth": 24, "hidden_size": 1024, "intermediate_size": 4096}
 DEEP |= {"num_heads": 16, "patch_size": 16, "deepstack_visual_indexes": [5, 11, 17]}
 ROPE3 = {"rope_type": "default", "mrope_interleaved": True, "mrope_section": [24, 20, 20]}
+
+
+ROPE35 = {"rope_type": "default", "mrope_interleaved": True, "mrope_section": [11, 11, 10]}
+ROPE35 |= {"rope_theta": 10000000, "partial_rotary_factor": 0.25}
+LINEAR = {"linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128}
+LINEAR |= {"full_attention_interval": 4, "head_dim": 256, "rope_parameters": ROPE35}
+FLAT = {"depth": 12, "hidden_size": 768, "intermediate_size": 3072, "num_heads": 12}
 
 
 def text(width, inner, layers, heads, groups, words, **more):
@@ -92,6 +99,64 @@ PUBLISHED = {
             "hidden_size": 1152,
             "intermediate_size": 4304,
             "deepstack_visual_indexes": [8, 16, 24],
+            "out_hidden_size": 2048,
+        },
+    },
+    "Qwen/Qwen3.5-0.8B": {
+        "text_config": text(
+            1024,
+            3584,
+            24,
+            8,
+            2,
+            248320,
+            linear_num_value_heads=16,
+            tie_word_embeddings=True,
+            **LINEAR,
+        ),
+        "vision_config": {**FLAT, "out_hidden_size": 1024},
+        "tie_word_embeddings": True,
+    },
+    "Qwen/Qwen3.5-4B": {
+        "text_config": text(
+            2560,
+            9216,
+            32,
+            16,
+            4,
+            248320,
+            linear_num_value_heads=32,
+            tie_word_embeddings=True,
+            **LINEAR,
+        ),
+        "vision_config": {
+            "depth": 24,
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_heads": 16,
+            "out_hidden_size": 2560,
+        },
+        "tie_word_embeddings": True,
+    },
+    "Qwen/Qwen3.5-35B-A3B": {
+        "text_config": {
+            "hidden_size": 2048,
+            "num_hidden_layers": 40,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "vocab_size": 248320,
+            "linear_num_value_heads": 32,
+            "moe_intermediate_size": 512,
+            "shared_expert_intermediate_size": 512,
+            "num_experts": 256,
+            "num_experts_per_tok": 8,
+            **LINEAR,
+        },
+        "vision_config": {
+            "depth": 27,
+            "hidden_size": 1152,
+            "intermediate_size": 4304,
+            "num_heads": 16,
             "out_hidden_size": 2048,
         },
     },

@@ -148,6 +148,11 @@ MODELS: dict[str, ModelCard] = Cards(
                 62,
                 False,
             ),
+            ModelCard("Qwen/Qwen3.5-0.8B", "Qwen3.5 0.8B", "qwen3_5", "0.9 B", 1.7, False),
+            ModelCard("Qwen/Qwen3.5-4B", "Qwen3.5 4B", "qwen3_5", "4.5 B", 9.1, False),
+            ModelCard(
+                "Qwen/Qwen3.5-35B-A3B", "Qwen3.5 35B A3B", "qwen3_5_moe", "35.1 B", 70, False
+            ),
             ModelCard(
                 "zai-org/GLM-4.1V-9B-Thinking", "GLM-4.1V 9B", "glm4v", "10.3 B", 20.6, False
             ),
