@@ -21,6 +21,8 @@ Fields (arrays as in `encode.pack`; letters as in `trace.SCHEMA`, p panes, k sta
     whole_words      per word {text, content}; content: it is neither a function word nor a sign
     finish           why the answer ended, a key of `tokviz.trace.stages.FINISHES`; "" = not known
     attention        f2 or u1 [t, l, n], mean over heads; null with a reason in `missing`
+    gaps             layers of the language model without attention, number -> what they have
+                     instead; null = all have it. Their maps and shares are NaN
     heads            f2 or u1 [t, l, h, n], the same for single heads; null where they are too many,
                      a page then asks its server for one layer; head_count is h, 0 = not recorded
     share            f2 [t, l], attention on all visual tokens together

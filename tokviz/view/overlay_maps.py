@@ -9,6 +9,7 @@ import numpy as np
 
 from tokviz.analysis.cls_attention import layers_of
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attending, layer_gaps
 from tokviz.trace.schema import BLOCKS
 from tokviz.view.encode import pack, pack_map
 from tokviz.view.words import text_tokens
@@ -27,14 +28,17 @@ NO_CLS = (
 def attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     """Return attention, single heads and shares; `missing` gets the reason of each null map."""
     fields: dict[str, Any] = dict.fromkeys(
-        ("attention", "attention_layers", "heads", "share", "before")
+        ("attention", "attention_layers", "gaps", "heads", "share", "before")
     )
     fields["head_count"] = 0
     if "attention" not in trace or not trace.t:
         missing["attention"] = NO_ATTENTION
         return fields
-    layers = fitting_layers(trace["attention"].shape, ROOM)
-    if len(layers) == trace["attention"].shape[1]:
+    words, count, tokens = trace["attention"].shape
+    own = attending(trace, count)
+    layers = own[fitting_layers((words, len(own), tokens), ROOM)]
+    fields["gaps"] = gaps_of(trace, count)
+    if len(layers) == count:
         fields["attention"] = pack_map(trace["attention"], ROOM)
     else:
         some = trace["attention"][:, layers]
@@ -49,6 +53,17 @@ def attention_fields(trace: Trace, missing: dict[str, str]) -> dict[str, Any]:
     if fields["heads"] is None:
         missing["heads"] = "Single heads were not recorded, or are too large for the browser."
     return fields
+
+
+def gaps_of(trace: Trace, count: int) -> dict[str, str] | None:
+    """Return the layers without attention as JSON has them, number -> kind; None for no such layer.
+
+    Args:
+        trace: the run.
+        count: layers of its maps.
+    """
+    gaps = {str(layer): kind for layer, kind in layer_gaps(trace, count).items()}
+    return gaps or None
 
 
 def fitting_layers(shape: Sequence[int], room: int) -> np.ndarray:
@@ -73,6 +88,7 @@ def mean_fields(trace: Trace, sinks: np.ndarray | None) -> dict[str, Any]:
     return {
         "words": [{"text": trace.answer, "lead": False, "special": False, "part": False}],
         "attention": pack_map(mean, ROOM),
+        "gaps": gaps_of(trace, mean.shape[1]),
         "sinks": None if sinks is None else pack(sinks, "u1"),
     }
 

@@ -45,6 +45,7 @@
  * @property {boolean} [letterbox] Whether the page can ask again about a padded picture.
  * @property {Partial<AskedView>} [view]
  * @property {number[]} [attention_layers] The layers whose attention was sent; none means all.
+ * @property {Record<string, string> | null} [gaps] Layers without attention -> what they have instead.
  * @property {number} [head_count] Heads whose rows were recorded, even if they were not sent.
  * @property {number} [tower_head_count] The same of the vision tower.
  * @property {"cls" | "received"} [tower_kind]

@@ -52,7 +52,8 @@ export class HeadGallery {
     const { scene, view } = owner;
     const maps = scene?.n && owner.painter.cells ? scene.headMaps(view) : null;
     const map = scene?.map(view.map);
-    const isLate = Boolean(map?.has) && !scene.late.hasHeads(view.map, view.layer);
+    const isGap = Boolean(scene?.gap(view.map, view.layer));
+    const isLate = Boolean(map?.has) && !isGap && !scene.late.hasHeads(view.map, view.layer);
     owner.parts.gallery.style.visibility = maps || isLate ? "" : "hidden";
     this.grid.hidden = this.note.hidden = !maps;
     this.offer.hidden = !isLate;

@@ -83,6 +83,7 @@ export class LateRows {
   missing(view, gallery) {
     const { map, layer } = view;
     const needs = [];
+    if (this.scene.gap(map, layer)) return needs;
     const sent = this.scene.sentLayers;
     if (map === "attention" && sent && !sent.includes(layer))
       needs.push({ map, layer, heads: false });

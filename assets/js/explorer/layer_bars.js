@@ -6,7 +6,7 @@
 
 import { el, fill, writeAttribute, writeText } from "../base/dom.js";
 import { formatPercent } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 
 export class LayerBars {
   /**
@@ -51,7 +51,7 @@ export class LayerBars {
     if (!layers) return;
     const shares = view.map === "attention" ? scene.shares(view) : null; // [l]
     const onSinks = shares && scene.sinkShares(view); // [l], of what is on the image
-    const highest = shares ? Math.max(...shares, 0.01) : 1;
+    const highest = shares ? Math.max(...[...shares].filter(Number.isFinite), 0.01) : 1;
     this.draw(layers, shares, onSinks, highest);
     const name = view.map === "tower" ? t("Vision tower layer") : t("Layer");
     const numbers = view.map === "tower" ? scene.payload.tower_layers : null;
@@ -76,7 +76,7 @@ export class LayerBars {
    */
   beforeImage(view, scene) {
     const before = scene.shares(view, scene.before);
-    return before
+    return before && Number.isFinite(before[view.layer])
       ? t(" Layer {layer} puts {share} on the tokens before the image.", {
           layer: view.layer,
           share: formatPercent(before[view.layer]),
@@ -87,9 +87,10 @@ export class LayerBars {
   /** The layer above the bars, and the same for screen readers. */
   describe(name, layer, last, shares, numbers) {
     const { bars, layerLabel } = this.parts;
-    const share = shares
-      ? t(", {share} of the attention on the image", { share: formatPercent(shares[layer]) })
-      : "";
+    const share =
+      shares && Number.isFinite(shares[layer])
+        ? t(", {share} of the attention on the image", { share: formatPercent(shares[layer]) })
+        : "";
     writeAttribute(bars, "aria-valuemin", 0);
     writeAttribute(bars, "aria-valuemax", last);
     writeAttribute(bars, "aria-valuenow", layer);
@@ -123,14 +124,23 @@ export class LayerBars {
     const key = JSON.stringify([layers, shares && Array.from(shares), onSinks]);
     if (this.drawnKey === key) return;
     this.drawnKey = key;
+    const { scene, view } = this.owner;
     Array.from(bars.children).forEach((bar, i) => {
-      const height = shares ? (100 * shares[i]) / highest : 45;
-      bar.title = shares
-        ? t("layer {layer}: {share} of the attention is on the image", {
-            layer: i,
-            share: formatPercent(shares[i]),
-          })
-        : t("layer {layer}", { layer: i });
+      const gap = scene.gap(view.map, i);
+      const height = gap ? 0 : shares ? (100 * shares[i]) / highest : 45;
+      bar.classList.toggle("tv-gap", Boolean(gap));
+      if (gap)
+        bar.title = t("layer {layer} is {kind}: it has no attention map", {
+          layer: i,
+          kind: told(gap),
+        });
+      else
+        bar.title = shares
+          ? t("layer {layer}: {share} of the attention is on the image", {
+              layer: i,
+              share: formatPercent(shares[i]),
+            })
+          : t("layer {layer}", { layer: i });
       bar.firstChild.style.height = `${height}%`;
       bar.lastChild.style.height = onSinks ? `${height * onSinks[i]}%` : "0";
     });

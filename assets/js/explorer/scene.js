@@ -74,6 +74,7 @@ export class Scene extends ViewNumbers {
   headMaps(view) {
     const map = this.map(view.map);
     if (!map?.heads || !map.has || !this.late.hasHeads(view.map, view.layer)) return null;
+    if (this.gap(view.map, view.layer)) return null;
     const words = view.map === "attention" ? this.chosen(view) : "";
     const key = `${view.map} ${view.layer} ${view.sinks} ${words}`;
     if (this.headKey === key) return this.lastHeadMaps;

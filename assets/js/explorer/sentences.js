@@ -1,7 +1,7 @@
 /** The sentence above the picture, which says what it shows. */
 
 import { formatPercent, plural } from "../base/text.js";
-import { t } from "../base/translate.js";
+import { t, told } from "../base/translate.js";
 import { seenText } from "./run_facts.js";
 
 /** The sentence for a view of what became of the tokens. */
@@ -74,6 +74,15 @@ export const leadSentence = ({ scene, view, look }) => {
       { keep: view.keep, n: scene.n },
     );
   if (look.roles) return fateSentence(scene, look.roles, view.stage);
+  const gap = scene.gap(view.map, view.layer);
+  if (gap)
+    return t("Layer {layer} is {kind}: it has no attention map. Layers that have one: {layers}.", {
+      layer: view.layer,
+      kind: told(gap),
+      layers: Array.from({ length: scene.layers }, (_, i) => i)
+        .filter((i) => !scene.gaps[i])
+        .join(", "),
+    });
   if (view.map === "attention") {
     const share = scene.shares(view);
     const part = share

@@ -74,5 +74,6 @@ const startLayer = (view, scene, asked, keepLayer) => {
   // For attention the layer that puts most of it on the image; for other maps the layer before the
   // last, from which LLaVA takes the tower's features.
   if (view.map !== "attention" || !scene.meanShare) return Math.max(layers - 2, 0);
-  return scene.meanShare.indexOf(Math.max(...scene.meanShare));
+  const known = [...scene.meanShare].filter(Number.isFinite); // not so in layers without attention
+  return Math.max(scene.meanShare.indexOf(Math.max(...known)), 0);
 };

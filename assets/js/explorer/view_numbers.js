@@ -15,6 +15,8 @@ export class ViewNumbers extends RunArrays {
      * some are sent.
      */
     this.sentLayers = payload.attention_layers || null;
+    /** Layers without attention -> what they have instead. @type {Record<string, string>} */
+    this.gaps = payload.gaps || {};
     this.layers = this.countLayers();
     /** Heads that can be shown: those that were sent, or that the server still has. */
     const kept = (count) => (payload.savable ? count || 0 : 0);
@@ -97,8 +99,8 @@ export class ViewNumbers extends RunArrays {
   values(view) {
     const { n } = this;
     const map = this.map(view.map);
-    if (!map?.has || !n) return new Float32Array(n).fill(NaN);
-    const layer = Math.min(view.layer, Math.max(map.layers - 1, 0));
+    const layer = Math.min(view.layer, Math.max((map?.layers || 0) - 1, 0));
+    if (!map?.has || !n || this.gap(view.map, layer)) return new Float32Array(n).fill(NaN);
     if (view.map === "attention" || view.map === "tam") return this.sumOverWords(view, layer);
     if (view.map === "tower") return this.towerRow(layer, view.head);
     // score [n] has one row, phi [l, n] one per layer.
@@ -119,9 +121,14 @@ export class ViewNumbers extends RunArrays {
     return this.tower_heads.values.slice(start, start + n);
   }
 
+  /** What a layer has instead of attention; empty where a map has numbers in it. */
+  gap(map, layer) {
+    return (map === "attention" && this.gaps[layer]) || "";
+  }
+
   /** The layer that is drawn for a layer: itself, or the nearest layer that was sent. */
   drawnLayer(layer) {
-    if (!this.sentLayers || this.late.hasMean(layer)) return layer;
+    if (!this.sentLayers || this.late.hasMean(layer) || this.gaps[layer]) return layer;
     return this.sentLayers.reduce((best, one) =>
       Math.abs(one - layer) < Math.abs(best - layer) ? one : best,
     );
@@ -174,6 +181,7 @@ export class ViewNumbers extends RunArrays {
     const map = view.map === "tam" ? "tam" : "attention";
     if (!this.map(map).has) return null;
     const layer = Math.min(view.layer, Math.max(this.layers - 1, 0));
+    if (this.gap(map, layer)) return null;
     return this.words.map((_, word) =>
       map === "tam"
         ? this.tam.values[word * this.n + token]
@@ -183,7 +191,7 @@ export class ViewNumbers extends RunArrays {
 
   /**
    * A field [t, l] as its mean over the chosen words, [l]; by default the share of attention that is
-   * on the image. `view` null means all words.
+   * on the image. `view` null means all words. NaN in layers without attention.
    */
   shares(view, field = this.share) {
     if (!field) return null;

@@ -28,7 +28,7 @@ export const walkFrames = (scene) => {
     frames.push({ stage: at, layer: null });
   });
   for (let layer = 0; layer < (scene.attention ? scene.layers : 0); layer++) {
-    if (scene.drawnLayer(layer) !== layer) continue;
+    if (scene.drawnLayer(layer) !== layer || scene.gaps[layer]) continue;
     stages.forEach((stage, i) => {
       if (inside(stage) && stage.layer <= layer) at = i;
     });

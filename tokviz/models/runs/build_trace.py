@@ -25,8 +25,7 @@ def attention_arrays(
     """Return attention, attention_heads and mass over the original visual tokens.
 
     Attention on a merged token is split among its members by their weight. Layers without
-    attention are NaN. Single heads are
-    allocated only if they fit the size limit.
+    attention are NaN. Single heads are allocated only if they fit the size limit.
     """
     n, rows = asked.layout.n, lane.attention
     if rows is None or not rows.steps or not t:
@@ -38,7 +37,8 @@ def attention_arrays(
     mass = np.zeros((t, lane.layers, heads, len(asked.blocks)), np.float16)
     for layer in set(range(lane.layers)) - set(rows.means):  # layers without attention
         means[:, layer] = mass[:, layer] = np.nan
-        single[:, layer if fits else slice(0)] = np.nan
+        if fits:
+            single[:, layer] = np.nan
     for layers in rows.alike(sorted(rows.means)):
 
         def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:
