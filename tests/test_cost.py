@@ -3,6 +3,7 @@ import pytest
 from tokviz.cost import (
     LLAVA_7B,
     Shape,
+    cost_of,
     layer_cost,
     prefill_share,
     run_share,
@@ -133,3 +134,10 @@ def test_attention_over_every_place_costs_as_much_as_with_nothing_merged():
     assert run_share([record], 4, shape, unmerged=True) == pytest.approx(
         (whole - 3 * 2 * 32) / whole
     )
+
+
+def test_layers_without_attention_have_no_term_of_pairs():
+    shape = Shape(layers=2, width=4, mlp=8, linear=frozenset({0}))
+    # 10 rows: 4 x 10 x 16 + 3 x 10 x 32 in both, 2 x 100 x 4 in layer 1 alone
+    assert cost_of([10, 10], shape) == 2 * (640 + 960) + 800
+    assert share([10, 5], 10, shape) == pytest.approx((1600 + 1000) / 4000)

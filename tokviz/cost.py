@@ -3,7 +3,8 @@
 One layer over n tokens costs 4 n D^2 (four attention matrices) + 2 n^2 D (scores and values)
 + 3 n D m (a gated MLP of width m), in multiplications. FastV, SparseVLM, PyramidDrop and TransPrune
 publish percentages that count only the visual tokens; the real computation includes the text, so it
-saves less. This is theory; times are measured separately.
+saves less. A layer without attention (linear attention, a convolution) has no term n^2; its own
+matrices are counted as four. This is theory; times are measured separately.
 """
 
 from __future__ import annotations
@@ -26,22 +27,36 @@ class Shape:
     "D, hidden size."
     mlp: int
     "m, intermediate size of the MLP."
+    linear: frozenset[int] = frozenset()
+    "Layers without attention."
 
 
 LLAVA_7B = Shape(32, 4096, 11008)
 """The language model of the published percentages."""
 
 
-def layer_cost(tokens: float, shape: Shape, places: float | None = None) -> float:
+def layer_cost(
+    tokens: float, shape: Shape, places: float | None = None, attends: bool = True
+) -> float:
     """Return the multiplications of one decoder layer over `tokens` rows.
 
     Args:
         tokens: rows.
         shape: sizes of the language model.
         places: rows inside attention, where each token stands at several places (DyMU).
+        attends: whether the layer has attention.
     """
     d, m, attended = shape.width, shape.mlp, tokens if places is None else places
-    return 4 * attended * d * d + 2 * attended * attended * d + 3 * tokens * d * m
+    pairs = 2 * attended * attended * d if attends else 0
+    return 4 * attended * d * d + pairs + 3 * tokens * d * m
+
+
+def cost_of(counts: Sequence[float], shape: Shape) -> float:
+    """Return the multiplications of layers over so many rows each, [l]."""
+    return sum(
+        layer_cost(rows, shape, attends=layer not in shape.linear)
+        for layer, rows in enumerate(counts)
+    )
 
 
 def tokens_per_layer(n: int, stages: Sequence[Stage], layers: int) -> list[int]:
@@ -68,8 +83,8 @@ def share(counts: Sequence[float], n: int, shape: Shape, text: int = 0) -> float
         shape: sizes of the language model.
         text: other rows of the prompt; 0 = the convention of the published percentages.
     """
-    return sum(layer_cost(count + text, shape) for count in counts) / (
-        len(counts) * layer_cost(n + text, shape)
+    return cost_of([count + text for count in counts], shape) / cost_of(
+        [n + text] * len(counts), shape
     )
 
 

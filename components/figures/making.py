@@ -10,6 +10,7 @@ import numpy as np
 
 from tokviz.errors import InputError, TokvizError
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import gap_sentence
 from tokviz.view.paper import (
     FORMATS,
     BoardFigure,
@@ -131,6 +132,8 @@ def lanes(site: Site, asked: Asked) -> Made:
     looked, layer = asked.sent.get("pictures") == "looked", asked.sent.get("layer")
     numbers = sorted(run.traces)
     layer = layer if type(layer) is int and layer >= 0 else None
+    if looked and layer is not None and (said := gap_sentence(run.traces[numbers[0]], layer)):
+        raise InputError(said)
     maps = [attention_of(run.traces[i], layer) if looked else None for i in numbers]
     high, full = highest(maps), run.traces.get(FULL)
     panels = [

@@ -54,7 +54,8 @@ HEADER: dict[str, tuple[str, str]] = {
         "object",
         "name, family, layers, heads, dtype, device ... as far as they are known; status: of each "
         "published method, and of the mitigation, {name, word, why}: how close the run came to its "
-        "publication.",
+        "publication; without_attention: what layers have instead (linear attention, a short "
+        "convolution) -> their numbers.",
     ),
     "prompt_tokens": ("list of texts [s]", "tokens of the whole prompt; their number is s."),
     "answer_tokens": (
@@ -95,8 +96,15 @@ HEADER: dict[str, tuple[str, str]] = {
         "total with each shared step counted as the median of the steps taken alone. The last "
         "three only where they apply.",
     ),
-    "kv_bytes": ("integer", "bytes of keys and values in the cache at the end; 0 = not measured."),
-    "kv_lengths": ("list of integers", "rows in the cache of each decoder layer; may be []."),
+    "kv_bytes": (
+        "integer",
+        "bytes of keys and values in the cache at the end, and of the states of layers without "
+        "attention; 0 = not measured.",
+    ),
+    "kv_lengths": (
+        "list of integers",
+        "rows in the cache of each decoder layer, 0 in layers without attention; may be [].",
+    ),
     "notes": ("list of texts", "sentences for the reader."),
     "finish": (
         "text",
@@ -132,7 +140,10 @@ SCHEMA: dict[str, Field] = {
     "token_kind": Field("n", "u1", f"0..2 = {', '.join(KINDS)}."),
     "token_position": Field("n", "i4", "index of each visual token in prompt_ids."),
     "attention": Field(
-        "t l n", "f2", "mean over heads of the attention of the row that chose answer token t."
+        "t l n",
+        "f2",
+        "mean over heads of the attention of the row that chose answer token t; NaN in layers "
+        "without attention (hybrid decoders), as in the arrays below.",
     ),
     "attention_heads": Field("t l h n", "f2", "the same for each head."),
     "mass": Field(
@@ -189,7 +200,7 @@ SCHEMA: dict[str, Field] = {
         "l b b",
         "f2",
         "attention of the rows of each block on each block, mean over rows and heads; NaN for "
-        "blocks whose rows were not recorded.",
+        "blocks whose rows were not recorded, and in layers without attention.",
     ),
     "lens_ids": Field(
         "l n w", "i4", "words that the logit lens reads after each layer, most probable first."

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tokviz.matrix import Reduction
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import attending
 from tokviz.view.fates import PLACES, tokens_left
 from tokviz.view.run_facts import facts_line
 from tokviz.view.run_names import stage_name
@@ -45,11 +46,11 @@ def walk_frames(trace: Trace) -> list[Frame]:
             frames.append(Frame(at, None))
     layers = trace["attention"].shape[1] if "attention" in trace else 0
     inside = [(i, s) for i, s in enumerate(trace.stages) if s.place in IN_LAYERS]
-    for layer in range(layers):
+    for layer in attending(trace, layers).tolist():
         at = max([at, *(i for i, s in inside if s.layer is not None and s.layer <= layer)])
         frames.append(Frame(at, layer))
-    if not layers:
-        frames += [Frame(i, None) for i, _ in inside]
+    # without attention, or behind the last layer that has it
+    frames += [Frame(i, None) for i, _ in inside if not layers or i > at]
     step = -(-len(frames) // MAX_FRAMES)
     return frames if step == 1 else [*frames[:-1:step], frames[-1]]
 

@@ -34,10 +34,10 @@ export const walkFrames = (scene) => {
     });
     frames.push({ stage: at, layer });
   }
-  if (!scene.attention)
-    stages.forEach((stage, i) => {
-      if (inside(stage)) frames.push({ stage: i, layer: null });
-    });
+  // Those of a run without attention, and those behind the last layer that has it.
+  stages.forEach((stage, i) => {
+    if (inside(stage) && (!scene.attention || i > at)) frames.push({ stage: i, layer: null });
+  });
   return frames;
 };
 

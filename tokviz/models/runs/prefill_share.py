@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokviz.cost import Shape, layer_cost, run_share
+from tokviz.cost import Shape, cost_of, run_share
+from tokviz.models.families.layer_kinds import layers_without_attention
 
 if TYPE_CHECKING:
     from tokviz.models.runs.run import Run
@@ -13,14 +14,16 @@ if TYPE_CHECKING:
 def prefill_share(run: Run) -> dict[str, float]:
     """Return the share over the visual tokens alone, and over the whole prompt."""
     config = run.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
-    shape = Shape(config.num_hidden_layers, config.hidden_size, config.intermediate_size)
+    layers = config.num_hidden_layers
+    linear = frozenset(layers_without_attention(run.lane.decoder))
+    shape = Shape(layers, config.hidden_size, config.intermediate_size, linear)
     records = [*run.prefill_input.records, *run.lane.stages.records()]
     n = run.prepared.asked.layout.n
     text, unmerged = len(run.prepared.asked.prompt_ids) - n, bool(run.lane.stages.unmerged)
     whole = run.view.total_visual_tokens  # a smaller picture has fewer tokens from the start
 
     def compared(rows: int) -> float:
-        part = layer_cost(n + rows, shape) / layer_cost(whole + rows, shape)
+        part = cost_of([n + rows] * layers, shape) / cost_of([whole + rows] * layers, shape)
         return part * run_share(records, n, shape, rows, unmerged)
 
     return {"visual_tokens": compared(0), "whole_prompt": compared(text)}
