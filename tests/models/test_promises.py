@@ -50,6 +50,7 @@ WITH_TILES = (
     "cohere2_vision",
     "idefics3",
     "internvl",
+    "lfm2_vl",
     "llava_next",
     "llava_onevision",
     "ovis2",

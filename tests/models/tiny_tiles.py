@@ -20,10 +20,15 @@ from transformers import (
     Idefics3Config,
     Idefics3ForConditionalGeneration,
     Idefics3Processor,
+    Lfm2Config,
+    Lfm2VlConfig,
+    Lfm2VlForConditionalGeneration,
+    Lfm2VlProcessor,
     LlamaConfig,
     PaliGemmaConfig,
     PaliGemmaForConditionalGeneration,
     PaliGemmaProcessor,
+    Siglip2VisionConfig,
     SiglipVisionConfig,
     SmolVLMConfig,
     SmolVLMForConditionalGeneration,
@@ -52,6 +57,7 @@ from tests.models.tiny_gemma4 import KIN_GEMMA4, TINY_GEMMA4
 from tests.models.tiny_ovis2 import TINY_OVIS2
 from tests.models.tiny_packed import KIN_PACKED, TINY_PACKED
 from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
+from tokviz.models.families.lfm2_pixels import Lfm2Pixels
 from tokviz.models.families.processors import still_images
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4}
@@ -195,12 +201,37 @@ def deepseek_vl() -> tuple:
     return DeepseekVLForConditionalGeneration(config), processor
 
 
+def lfm2_vl() -> tuple:
+    """Up to six tiles of 6 x 6 patches and a thumbnail of its own shape; four layers of six mix
+    their rows by a convolution, the last one too.
+    """
+    names = [f"<|img_row_{row}_col_{col}|>" for row in range(1, 7) for col in range(1, 7)]
+    ends = ("<|image_start|>", "<|image_end|>", "<|img_thumbnail|>")
+    pixels = Lfm2Pixels(
+        encoder_patch_size=8, tile_size=48, min_image_tokens=4, max_image_tokens=12, max_tiles=6
+    )
+    kinds = ["conv", "conv", "full_attention", "conv", "full_attention", "conv"]
+    text = text_sizes(num_hidden_layers=6, layer_types=kinds, block_auto_adjust_ff_dim=False)
+    tower = TOWER | {"patch_size": 8, "num_patches": 16, "vision_use_head": False}
+    del tower["image_size"]
+    config = Lfm2VlConfig(
+        vision_config=Siglip2VisionConfig(**tower),
+        text_config=Lfm2Config(**text),
+        image_token_id=4,
+        projector_hidden_size=64,
+        tie_word_embeddings=False,
+    )
+    processor = Lfm2VlProcessor(pixels, byte_tokenizer(*ends, *names))
+    return Lfm2VlForConditionalGeneration(config), processor
+
+
 SQUASHED = ((96, 96), (240, 96), (96, 240))
 TINY_TILES: dict[str, Tiny] = {
     "aya_vision": Tiny(aya_vision, ((96, 96), (240, 96), (96, 240), (40, 40))),
     "cohere2_vision": Tiny(cohere2_vision, ((96, 96), (240, 96), (96, 240), (40, 40))),
     "deepseek_vl": Tiny(deepseek_vl, ((96, 96), (240, 96), (97, 240), (300, 120))),
     "idefics3": Tiny(idefics3, ((40, 40), (200, 60), (60, 200))),
+    "lfm2_vl": Tiny(lfm2_vl, ((60, 60), (240, 96), (96, 240), (131, 97), (300, 60))),
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
     **TINY_GEMMA4,

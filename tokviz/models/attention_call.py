@@ -164,7 +164,10 @@ class AttentionCall:
         return products.reshape(self.query.shape[1], -1)
 
     def received(self) -> torch.Tensor:
-        """Return the attention that each key receives, mean over heads and queries, [b, k]."""
+        """Return the attention that each key receives, mean over heads and queries, [b, k].
+
+        Padding, which no query sees, is no query either.
+        """
         total = torch.zeros(self.key.shape[0], self.key.shape[2], device=self.key.device)
         count = self.query.shape[2]
         if self.counted is not None:

@@ -17,7 +17,7 @@ from tokviz.models.runs.run import Run
 from tokviz.reduction import METHODS, Stage
 from tokviz.testing.on_families import layer_by_layer, run_plan
 
-HYBRID = ("qwen3_5",)
+HYBRID = ("lfm2_vl", "qwen3_5")
 
 
 @pytest.fixture(scope="module", params=HYBRID)

@@ -244,6 +244,13 @@ class Family(ProcessorCalls, ABC):
         """
         return None
 
+    def tower_lengths(self, model: nn.Module, inputs: Inputs) -> list[int] | None:
+        """Return the patches of each row of the tower's batch that are no padding.
+
+        None: no row is padded, or padding takes part like any patch.
+        """
+        return None
+
     @abstractmethod
     def layout(
         self, model: nn.Module, processor: Any, inputs: Inputs, images: Sequence[Image.Image]

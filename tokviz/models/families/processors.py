@@ -13,12 +13,19 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
-from transformers import AutoProcessor, AutoTokenizer, Cohere2VisionProcessor, PretrainedConfig
+from transformers import (
+    AutoProcessor,
+    AutoTokenizer,
+    Cohere2VisionProcessor,
+    Lfm2VlProcessor,
+    PretrainedConfig,
+)
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils import cached_file, is_torchvision_available
 
 from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
+from tokviz.models.families.lfm2_pixels import Lfm2Pixels
 from tokviz.models.families.pixtral_processor import PixtralProcessor
 
 
@@ -35,6 +42,8 @@ def load_processor(path: str, config: PretrainedConfig, revision: str | None = N
     if not is_torchvision_available() and config.model_type == "cohere2_vision":
         return with_pixels(path, Cohere2VisionProcessor, Cohere2VisionImageProcessor, revision)
     kind: Any = PROCESSOR_MAPPING.get(type(config), None)
+    if kind is Lfm2VlProcessor and not is_torchvision_available():
+        return with_pixels(path, kind, Lfm2Pixels, revision)
     if kind is None or is_torchvision_available() or "video_processor" not in kind.get_attributes():
         return AutoProcessor.from_pretrained(path, revision=revision, trust_remote_code=False)
     plain = still_images(kind, film_settings(path, revision))
@@ -61,6 +70,7 @@ def with_pixels(path: str, kind: Any, pixels: Any, revision: str | None) -> Any:
         one.from_pretrained(path, revision=revision, trust_remote_code=False) for one in from_files
     ]
     settings, _ = kind.get_processor_dict(path, revision=revision)
+    settings.setdefault("chat_template", parts[1].chat_template)
     return kind.from_args_and_dict(parts, settings)
 
 

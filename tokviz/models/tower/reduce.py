@@ -84,9 +84,10 @@ def encode_reduced(
             f"{step.title} cannot run here: it compares patches with the [CLS] token, and the "
             f"vision tower of {family.title} has none."
         )
-    lengths = family.image_patches(model, inputs)
+    lengths, real = family.image_patches(model, inputs), family.tower_lengths(model, inputs)
     follow = family.tower_follow(model, inputs, shared.entered[1])  # type: ignore[index]
-    if shared.entered[1].get("attention_mask") is not None and not follow:  # type: ignore[index]
+    masked = shared.entered[1].get("attention_mask") is not None  # type: ignore[index]
+    if masked and not follow and real is None:
         raise InputError(
             "the processor padded this picture and the vision tower hides the padding, which "
             "reduction inside the tower cannot do yet. Choose a method that acts before or inside "
@@ -94,7 +95,7 @@ def encode_reduced(
         )
     layers = family.feature_layer(model) + 1
     rows = []
-    for (tokens, keep), states, own, units in _tower_rows(shared, lengths, follow, tiles):
+    for (tokens, keep), states, own, units in _tower_rows(shared, lengths, real, follow, tiles):
         tile = layout.tiles[layout.tile[tokens[0]]]
         try:
             stages = step.entry.stages(len(tokens), keep, layers, **step.options)  # type: ignore[union-attr]
@@ -116,10 +117,14 @@ def encode_reduced(
 def _tower_rows(
     shared: Vision,
     lengths: list[int] | None,
+    real: list[int] | None,
     follow: Mapping[str, torch.Tensor],
     tiles: Sequence[tuple[np.ndarray, int]],
 ) -> Iterator[tuple[tuple[np.ndarray, int], torch.Tensor, dict[str, torch.Tensor], torch.Tensor]]:
-    """Yield, tile by tile: (tokens, keep), the states [p, d], follow, and units [u, k]."""
+    """Yield, tile by tile: (tokens, keep), the states [p, d], follow, and units [u, k].
+
+    `real`: the patches of each row that are not padding.
+    """
     states, _ = shared.entered  # type: ignore[misc]
     starts = np.cumsum([0, *lengths]) if lengths else None
     if lengths:
@@ -129,7 +134,8 @@ def _tower_rows(
         if starts is None:
             row = int(index[0, 0]) // shared.sources.patches
             # flat patch numbers run over all rows; units count within a row
-            begin, own = row * shared.sources.patches, states[row]
+            # padding is hidden from the patches: without it they are the same
+            begin, own = row * shared.sources.patches, states[row][: real[row] if real else None]
             rest = {name: value[row] for name, value in follow.items()}
         else:
             row = int(np.searchsorted(starts, index[0, 0], side="right")) - 1
