@@ -81,7 +81,7 @@ LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope
 LATENT |= {"v_head_dim": 8, "num_key_value_heads": 6, "first_k_dense_replace": 4}
 """Keys and values through one narrow matrix, which is all that the cache holds."""
 REFUSED = {
-    "lfm2": (lambda: Lfm2Config(**sizes(), layer_types=["conv", "full_attention"] * 2), None),
+    "lfm2": (lambda: Lfm2Config(**sizes(), layer_types=["conv"] * 4), None),
     "qwen3_next": (lambda: Qwen3NextConfig(**sizes(num_experts=4), **HYBRID), None),
     "pixtral": (None, lambda: PixtralVisionConfig(intermediate_size=64, **SIDE)),
     "minimax": (lambda: MiniMaxConfig(**sizes(num_local_experts=2), **HYBRID), None),
@@ -92,7 +92,7 @@ REFUSED = {
     "registers": (None, lambda: Dinov2WithRegistersConfig(mlp_ratio=2, **SIDE)),
 }
 NAMED = {
-    "lfm2": "its decoder Lfm2Model has a layer without attention .layer 0",
+    "lfm2": "its decoder Lfm2Model has no layer with attention",
     "qwen3_next": "its decoder Qwen3NextModel has a layer without attention .layer 0",
     "minimax": "its decoder MiniMaxModel has layers of the type linear_attention",
     "deepseek_v2": "its decoder DeepseekV2Model rotates queries and keys in another way",

@@ -99,6 +99,7 @@ def test_the_tower_run_by_hand_is_the_librarys(model, cat, count):
     )
     for ours, theirs in pairs:
         rounded = count > 1 or model.family.name in ("gemma4", "ovis2")
+        rounded = rounded or padding_of(model, prepared)
         assert torch.equal(ours, theirs[order]) or rounded
         assert torch.allclose(ours, theirs[order], atol=1e-5)
 
@@ -132,6 +133,11 @@ def hiding(vlm, dead):
     return attend
 
 
+def padding_of(vlm, prepared):
+    """The patches of each tower row that are no padding, where the tower hides padding."""
+    return vlm.family.tower_lengths(vlm.model, prepared.inputs)
+
+
 def hidden_with(vlm, prepared, full, stay):
     """Per tower row, bool [tokens, CLS included]: the patches of visual tokens that do not stay."""
     sources, skip = full.sources, int(vlm.family.has_cls(vlm.model))
@@ -140,6 +146,8 @@ def hidden_with(vlm, prepared, full, stay):
     dead = torch.zeros(sources.rows, skip + sources.patches, dtype=torch.bool)
     gone = sources.leaving(np.flatnonzero(patch)).flatten()
     dead[gone // sources.patches, skip + gone % sources.patches] = True
+    for row, length in enumerate(padding_of(vlm, prepared) or ()):
+        dead[row, skip + length :] = True
     return dead
 
 
@@ -154,7 +162,8 @@ def test_removing_inside_the_tower_equals_masking_from_that_layer(
     _, run = run_plan(model, prepared, Plan((replace(every_third, keep=keep),)))
     stay, entering = run.prefill_input.prompt_rows.before.position, run.prefill_input.features
     dead = hidden_with(model, prepared, full, stay)
-    assert 0.5 < dead.float().mean() < 0.75 or model.family.name.startswith("llava")
+    padded = padding_of(model, prepared)
+    assert 0.5 < dead.float().mean() < 0.75 or padded or model.family.name.startswith("llava")
     monkeypatch.setitem(AttentionInterface._global_mapping, NAME, hiding(model, list(dead)))
     with model.guarded():
         masked = model.family.image_features(model.model, prepared.inputs)
