@@ -53,6 +53,15 @@ def gemma3(*text):
     return {"text_config": sizes(*text, **more), "vision_config": vision}
 
 
+KINDS = ["full_attention" if i in (2, 5, 8, 10, 12, 14) else "conv" for i in range(16)]
+LFM2 = {
+    "text_config": sizes(
+        1024, 6656, 16, 16, 8, model_type="lfm2", vocab_size=65536, layer_types=KINDS
+    ),
+    "vision_config": sizes(
+        768, 3072, 12, 12, model_type="siglip2_vision_model", patch_size=16, vision_use_head=False
+    ),
+}
 AYA = {
     "text_config": sizes(4096, 14336, 32, 32, 8, model_type="cohere2", vocab_size=256000),
     "vision_config": {"model_type": "siglip_vision_model", **so400m(364), "vision_use_head": False},
@@ -114,6 +123,7 @@ PUBLISHED = {
     "CohereLabs/command-a-vision-07-2025": (COMMAND, 256),
     "deepseek-community/deepseek-vl-1.3b-chat": (DEEPSEEK, 576),
     "thisisiron/Ovis2-1B-hf": (OVIS, 256),
+    "LiquidAI/LFM2-VL-450M": (LFM2, 256),
 }
 """What config.json of each checkpoint says of its sizes, and visual tokens per tile."""
 
@@ -140,7 +150,9 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     }
     assert len(sliding_layers(family.decoder(model))) == windows.get(name, 0)
     vision = config.vision_config
-    side = vision.image_size // vision.patch_size
-    joined = {"gemma3": 4, "aya_vision": 2, "cohere2_vision": 2, "ovis2": 2}.get(card.family)
+    side = getattr(vision, "image_size", 512) // vision.patch_size  # LFM2-VL's tiles
+    joined = {
+        "gemma3": 4, "aya_vision": 2, "cohere2_vision": 2, "ovis2": 2, "lfm2_vl": 2,
+    }.get(card.family)  # fmt: skip
     joined = joined or getattr(config, "scale_factor", 1)
     assert (side // joined) ** 2 == tokens

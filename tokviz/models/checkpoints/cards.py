@@ -279,6 +279,7 @@ MODELS: dict[str, ModelCard] = Cards(
                 False,
                 GATED,
             ),
+            ModelCard("LiquidAI/LFM2-VL-450M", "LFM2-VL 450M", "lfm2_vl", "451 M", 0.9, False),
         )
     }
 )
