@@ -105,7 +105,7 @@ def run_status(
     differs = [
         *entry.differs,
         *settings(entry, options),
-        *other_depth(entry, options, facts.layers),
+        *([] if facts.moved else other_depth(entry, options, facts.layers)),
         *other_model(entry, facts.model),
         *around(entry, entry.published_positions(options), facts),
         *company(entry, facts.chain),

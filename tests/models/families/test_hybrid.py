@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 from transformers import DynamicCache
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 import tokviz
 from tests.models.test_promises import PROMPT, pictures
+from tests.models.tiny import QWEN_MARKS, QWEN_TEMPLATE, qwen3_5, shake
+from tests.real_tokenizers import byte_level
 from tokviz.capture import Capture
 from tokviz.models.attention import observed
 from tokviz.models.before.hybrid_stages import hybrid_stages
@@ -15,7 +18,13 @@ from tokviz.models.families.parts import attention_of, enter_attention, queries_
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.run import Run
 from tokviz.reduction import METHODS, Stage
-from tokviz.testing.on_families import layer_by_layer, run_plan
+from tokviz.testing.on_families import (
+    check_generate,
+    layer_by_layer,
+    plan_of,
+    rounding,
+    run_plan,
+)
 
 HYBRID = ("lfm2_vl", "qwen3_5")
 
@@ -167,14 +176,48 @@ def test_a_method_decides_where_the_layer_that_it_reads_has_attention(hybrid, ca
     assert [stage.layer for stage in trace.stages] == [want]
     if want != 2:
         (status,) = trace.model["status"]
-        assert any(f"it decides before layer {want}, not layer 2" in why for why in status["why"])
-        assert any(f"decides before layer {want}, not" in note for note in trace.notes)
+        said = f"it decides before layer {want} of {len(decoder.layers)}, not layer 2"
+        assert any(said in why for why in status["why"])
+        assert any(said in note for note in trace.notes)
     for method, step in {"fastv": -1, "pyramiddrop": 0}.items():
         entry = METHODS[method]
         stages, _ = hybrid_stages(entry, entry.stages(40, 10, len(decoder.layers)), decoder)
         assert stages
         assert all(stage.layer + step in own for stage in stages)
         assert stages[-1].keep == entry.stages(40, 10, len(decoder.layers))[-1].keep
+
+
+@pytest.mark.slow
+def test_a_photograph_of_12_megapixels_and_a_tokenizer_with_merges_in_bfloat16(cat):
+    """As a user has it: 16 bits, hundreds of visual tokens, words of several letters and bytes."""
+    tokenizer = byte_level()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", *QWEN_MARKS]})
+    model, processor = qwen3_5()
+    model.resize_token_embeddings(len(tokenizer))
+    for name, mark in zip(
+        ("image", "video", "vision_start", "vision_end"), QWEN_MARKS, strict=True
+    ):
+        setattr(model.config, f"{name}_token_id", tokenizer.convert_tokens_to_ids(mark))
+    pixels = Qwen2VLImageProcessorPil(
+        patch_size=8, size={"shortest_edge": 1024, "longest_edge": 400 * 400}
+    )
+    processor = type(processor)(pixels, tokenizer, chat_template=QWEN_TEMPLATE)
+    torch.manual_seed(0)
+    vlm = tokviz.load((shake(model).to(torch.bfloat16), processor))
+    question = "what is in the picture? naïve café, 日本語"
+    prepared = vlm.prepare(cat.resize((4000, 3000)), question)
+    own = prepared.asked.prompt_ids[prepared.asked.own_rows]
+    assert tokenizer.decode(own) == question
+    n = prepared.asked.layout.n
+    assert n > 500
+    for place in ("nowhere", "before", "language_model", "cache"):
+        check_generate(vlm, prepared, plan_of(place, n))
+    for policy in ("keep", "repack"):
+        logits, run = run_plan(vlm, prepared, tokviz.plan("fastv", keep=n // 4, positions=policy))
+        ids, repack = run.lane.ids[: len(logits) - 1], policy == "repack"
+        want = layer_by_layer(vlm, prepared, left_at(run), ids, repack).float()
+        for ours, theirs in zip(logits, want, strict=True):
+            assert (ours - theirs).abs().max() < rounding(vlm, theirs)
 
 
 REFUSED = {

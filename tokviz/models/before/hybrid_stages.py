@@ -84,7 +84,7 @@ def hybrid_stages(
     # stages that meet at one layer become one, with the budget of the last of them
     merged = {layer: stage.keep for layer, stage in zip(moved, stages, strict=True)}
     return [Stage(layer, keep) for layer, keep in sorted(merged.items())], clause(
-        without, [stage.layer for stage in stages], sorted(merged)
+        without, [stage.layer for stage in stages], sorted(merged), count
     )
 
 
@@ -100,10 +100,12 @@ def nearest(layer: int, places: Sequence[int]) -> int:
     return next((place for place in places if place >= layer), places[-1])
 
 
-def clause(without: dict[int, str], published: Sequence[int], ours: Sequence[int]) -> str:
-    """Return where a method decides instead, and why."""
+def clause(
+    without: dict[int, str], published: Sequence[int], ours: Sequence[int], count: int
+) -> str:
+    """Return where a method decides instead in a model of so many layers, and why."""
     kinds = " and ".join(dict.fromkeys(without.values()))
     return (
-        f"it decides before {listed(ours)}, not {listed(published)}: of the layers that it reads, "
-        f"some are {kinds} and have no attention"
+        f"it decides before {listed(ours)} of {count}, not {listed(published)}: of the layers that "
+        f"it reads, some are {kinds} and have no attention"
     )
