@@ -80,7 +80,8 @@ def steps_trace():
     return Trace(
         prompt="is there a dog ?", answer="yes .",
         model={"name": "toy", "layers": 2, "heads": 2, "hidden_size": 8, "tower_layers": 3,
-               "feature_layer": 1, "positions": ["keep"], "prefill_share": {"whole_prompt": 0.5}},
+               "feature_layer": 1, "positions": ["keep"], "prefill_share": {"whole_prompt": 0.5},
+               "without_attention": {"linear attention": [0]}},
         layout=layout, prompt_tokens=tuple("abcdefgh"), answer_tokens=("yes", " ."),
         arrays=layout_arrays(layout)
         | {"attention": np.ones((2, 2, 6), np.float16), "sink_phi": np.ones((2, 8), np.float16)},
