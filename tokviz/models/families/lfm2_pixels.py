@@ -90,7 +90,7 @@ def whole_size(settings: Any, height: int, width: int) -> tuple[int, int]:
     return tall, wide
 
 
-class Settings(ImagesKwargs, total=False):
+class PixelSettings(ImagesKwargs, total=False):
     """What the processor can be asked for beside the usual; see `Lfm2Pixels`."""
 
     downsample_factor: int
@@ -109,7 +109,7 @@ class Settings(ImagesKwargs, total=False):
 class Lfm2Pixels(PilBackend):
     """From pictures to padded rows of patches; the defaults are those of the library's class."""
 
-    valid_kwargs = Settings
+    valid_kwargs = PixelSettings
     model_input_names = ["pixel_values", "pixel_attention_mask", "spatial_shapes"]
     downsample_factor = 2
     do_image_splitting = True
