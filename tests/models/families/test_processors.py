@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 from PIL import Image
 from transformers import Qwen2VLConfig, Qwen2VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -11,8 +12,10 @@ from transformers.utils import is_torchvision_available
 
 import tokviz
 from tests.films import film_of, noise_film
-from tests.models.tiny import byte_tokenizer
+from tests.models.tiny import byte_tokenizer, save
+from tests.models.tiny_tiles import TINY_TILES
 from tokviz.models.families.film_pixels import QwenPixels
+from tokviz.models.families.lfm2_pixels import Lfm2Pixels, cut_of
 from tokviz.models.families.processors import film_settings, load_processor, still_images
 
 TEMPLATE = (
@@ -86,3 +89,50 @@ def test_qwen2_5_vl_makes_the_published_number_of_tokens(frames, size, tokens):
     values = QwenPixels(film, SimpleNamespace(image_processor=part, video_processor=None)).values()
     assert int(values["video_grid_thw"].prod()) // 4 == tokens
     assert values["pixel_values_videos"].shape == (4 * tokens, 3 * 2 * 14 * 14)
+
+
+# -- LFM2-VL, whose processor transformers has for torchvision alone ------------------------------
+
+PUBLISHED = {
+    "image_processor_type": "Lfm2VlImageProcessorFast",
+    "processor_class": "Lfm2VlProcessor",
+    "crop_size": None,
+    "device": None,
+    "do_convert_rgb": None,
+    "encoder_patch_size": 8,
+    "max_image_tokens": 12,
+    "max_num_patches": 48,
+    "max_tiles": 6,
+    "min_image_tokens": 4,
+    "resample": 2,
+    "size": {"height": 512, "width": 512},
+    "tile_size": 48,
+}
+"""Names as in the published preprocessor_config.json, sizes of the tiny model."""
+
+
+@pytest.mark.skipif(is_torchvision_available(), reason="here the library's own class loads")
+def test_the_pixels_of_lfm2_vl_load_from_a_published_checkpoints_files(tmp_path, cat):
+    folder = save(TINY_TILES["lfm2_vl"], tmp_path)
+    want = tokviz.load(folder).prepare(cat, "what?").inputs
+    (folder / "processor_config.json").write_text('{"processor_class": "Lfm2VlProcessor"}')
+    (folder / "preprocessor_config.json").write_text(json.dumps(PUBLISHED))
+    found = tokviz.load(folder).prepare(cat, "what?").inputs
+    assert all(torch.equal(found[name], value) for name, value in want.items())
+
+
+@pytest.mark.parametrize(
+    ("size", "cut"),
+    [
+        ((512, 512), (1, 1, 512, 512)),
+        ((100, 100), (1, 1, 256, 256)),  # at least 64 tokens
+        ((1000, 400), (1, 1, 320, 800)),  # under twice 256 tokens' pixels: not cut
+        ((4000, 3000), (2, 3, 416, 576)),
+        ((1600, 400), (1, 4, 256, 1024)),
+        ((1000, 3000), (3, 1, 864, 288)),
+    ],
+)
+def test_a_picture_is_cut_as_lfm2_vl_was_taught(size, cut):
+    """512-pixel tiles, two to ten; a thumbnail of at most 256 tokens of 32 pixels."""
+    width, height = size
+    assert cut_of(Lfm2Pixels(), height, width) == cut
