@@ -32,6 +32,9 @@ test("a view opens on a layer with attention, and the walk passes by the others"
   const opened = defaultView();
   startView(opened, scene, {}, false);
   assert.equal(opened.layer, 2);
+  const kept = { ...defaultView(), layer: 0 }; // as it is while the answer is written
+  startView(kept, scene, {}, true);
+  assert.equal(kept.layer, 2);
   assert.deepEqual(
     walkFrames(scene).map((frame) => frame.layer),
     [null, 1, 2],

@@ -70,7 +70,8 @@ export const startView = (view, scene, asked, keepLayer) => {
 const startLayer = (view, scene, asked, keepLayer) => {
   const layers = scene.map(view.map)?.layers || 0;
   if (Number.isInteger(asked)) return Math.max(0, Math.min(asked, layers - 1));
-  if (keepLayer && view.layer < layers) return view.layer;
+  const isKept = keepLayer && view.layer < layers && !scene.gap(view.map, view.layer);
+  if (isKept) return view.layer;
   // For attention the layer that puts most of it on the image; for other maps the layer before the
   // last, from which LLaVA takes the tower's features.
   if (view.map !== "attention" || !scene.meanShare) return Math.max(layers - 2, 0);
