@@ -1,5 +1,7 @@
 """Further runs on one question agree with the run itself, with eager attention and each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -79,6 +81,18 @@ def test_leaving_before_the_first_layer_is_having_no_image(again):
     removed = again.controls()["removed"]
     chosen = removed[np.arange(again.trace.t), again.trace["answer_ids"]]
     assert np.log(chosen.astype(np.float64)).sum() == pytest.approx(none, abs=1e-3)
+
+
+def test_an_answer_longer_than_the_picture_is_scored_without_it(vlm, cat):
+    """The library's mask fits the short cache of layer 0, also where it is as wide as the prompt."""
+    plan = tokviz.plan("fastv", keep=36)
+    plan = replace(plan, steps=(), forced=tuple(range(40, 80)))
+    trace = vlm.answer(cat, PROMPT, plan, 40)
+    assert trace.t == 40 > trace.n
+    with vlm.guarded():
+        runs = ExtraForwards(vlm, vlm.prepare(cat, PROMPT), trace)
+    none = runs.score([np.arange(0)])[0]
+    assert runs.exits(0)[1].sum() == pytest.approx(none, abs=1e-3)
 
 
 def test_the_search_of_vtw_reads_the_next_token_of_a_run_that_leaves_there(model, cat, again):
