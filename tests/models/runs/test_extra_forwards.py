@@ -84,7 +84,7 @@ def test_leaving_before_the_first_layer_is_having_no_image(again):
 
 
 def test_an_answer_longer_than_the_picture_is_scored_without_it(vlm, cat):
-    """The library's mask fits the short cache of layer 0, also where it is as wide as the prompt."""
+    """The library's mask fits the short cache of layer 0, also where it is as wide as a prompt."""
     plan = tokviz.plan("fastv", keep=36)
     plan = replace(plan, steps=(), forced=tuple(range(40, 80)))
     trace = vlm.answer(cat, PROMPT, plan, 40)
