@@ -90,7 +90,7 @@ def whole_size(settings: Any, height: int, width: int) -> tuple[int, int]:
     return tall, wide
 
 
-class PixelSettings(ImagesKwargs, total=False):
+class PixelSettings(ImagesKwargs, total=False):  # type: ignore[call-arg]
     """What the processor can be asked for beside the usual; see `Lfm2Pixels`."""
 
     downsample_factor: int
@@ -153,7 +153,7 @@ class Lfm2Pixels(PilBackend):
                 values.append(np.pad(rows, [(0, most - len(rows)), (0, 0)]))
                 masks.append(np.arange(most) < len(rows))
                 shapes.append([side // patch for side in part.shape[-2:]])
-        data = {
+        data: dict[str, Any] = {
             "pixel_values": torch.as_tensor(np.stack(values), dtype=torch.float32),
             "pixel_attention_mask": torch.as_tensor(np.stack(masks)).int(),
             "spatial_shapes": torch.as_tensor(shapes),

@@ -114,7 +114,8 @@ class Lfm2VL(SiglipBlocks):
             if len(boxes) > 1 and settings.use_thumbnail:
                 parts.append(((0.0, 0.0, float(width), float(height)), "thumbnail"))
             for box, role in parts:
-                tiles.append(Tile(number, *shapes[len(tiles)], box, role))
+                rows, cols = shapes[len(tiles)]
+                tiles.append(Tile(number, rows, cols, box, role))
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         return square_tiles(tiles, np.flatnonzero(is_visual), [image.size for image in images])
 

@@ -33,7 +33,7 @@ class Qwen2VL(Family):
     film_pixels: type[FilmPixels] | None = QwenPixels
     name = "qwen2_vl"
     title = "Qwen2-VL"
-    model_types = ("qwen2_vl",)
+    model_types: tuple[str, ...] = ("qwen2_vl",)
 
     def positions(self, model: nn.Module, inputs: Inputs) -> torch.Tensor:
         """Return plain, time, height and width positions, [4, 1, s]."""

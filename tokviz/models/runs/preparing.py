@@ -141,7 +141,7 @@ def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray
     """
     if not len(visual):
         return np.zeros(0, np.int32)
-    special = special_tokens(tokenizer).keys()
+    special = set(special_tokens(tokenizer))
     special -= {getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
     touching = np.isin(ids, list(special))
     first, last = int(visual[0]), int(visual[-1])
