@@ -34,6 +34,7 @@ def try_all(families: list[str]) -> tuple[list[Attempt], list[str]]:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             vlm = tokviz.load(save((TINY | TINY_TILES | TINY_KIN)[family], Path(folder)))
+        vlm.name = "the tiny model"  # refusals name it, and a folder of this machine says nothing
         for kind, name, call in attempts(vlm, image):
             try:
                 call()
