@@ -33,6 +33,8 @@ from .menu import analysis_menu, asked_cost
 from .work import Wanted, analysed, from_run_alone, wanted
 
 STOPPED = "Stopped: nothing of this analysis was kept."
+MAX_PAGE = 2**31
+"""What a browser asks for is sent back to it, and JSON holds no larger number for sure."""
 
 
 @dataclass
@@ -169,7 +171,8 @@ class MapsHandlers:
             return shown(maps_value("done", error="This result is no longer kept. Make it again."))
         page = sent.get("page")
         page = page if isinstance(page, int) and not isinstance(page, bool) else 0
-        return with_result(str(sent["result"]), kept, sent.get("name"), max(page, 0))
+        page = min(max(page, 0), MAX_PAGE)
+        return with_result(str(sent["result"]), kept, sent.get("name"), page)
 
 
 def _plan(run: KeptRun, lane: int) -> Any:

@@ -111,6 +111,8 @@ def test_a_curve_comes_as_a_chart_and_other_arrays_can_be_chosen(site, run):
     sent = {"result": shown["id"], "name": "image", "page": 0}
     again, _ = handlers.show(types.SimpleNamespace(_data=sent))
     assert again["result"]["array"] == "image"
+    far, _ = handlers.show(types.SimpleNamespace(_data=sent | {"page": 10**40}))
+    assert far["result"]["page"] < 2**53
     gone, _ = handlers.show(types.SimpleNamespace(_data={"result": "x"}))
     assert "no longer kept" in gone["error"]
 
