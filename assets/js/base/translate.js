@@ -106,7 +106,7 @@ export const told = (text) => {
  * @returns {[string, string]} The second is empty where it adds nothing.
  */
 export const optionName = (name) => {
-  const known = (globalThis.__tokvizOptions || {})[name];
+  const known = globalThis.__tokvizOptions?.[name];
   if (known === undefined) return [name.replaceAll("_", " "), ""];
   return [known, known.toLowerCase() === name.toLowerCase() ? "" : name];
 };
