@@ -10,9 +10,8 @@ from tokenizers import AddedToken
 from tests.chat_forms import FORMS
 from tests.models.test_answer_text import model_with
 from tests.real_tokenizers import REAL
-from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND
-
-pytestmark = pytest.mark.matrix
+from tokviz.models.answer_text import AnswerText
+from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND, own_rows
 
 PICTURE = Image.new("RGB", (96, 96), "red")
 PROMPTS = [
@@ -35,6 +34,32 @@ QUESTION_FIRST = (
 TEMPLATES = {"none": None, "llava": LLAVA, "mistral": MISTRAL, "first": QUESTION_FIRST}
 
 
+class Letters:
+    """A tokenizer for which every letter is a token, and which tells no offsets."""
+
+    def decode(self, ids, skip_special_tokens=False):
+        return "".join(map(chr, ids))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "whole", "visual", "found", "notes"),
+    [
+        ("is it", "##User:is it A:", (0, 1), "is it", (BY_SPELLING,)),
+        ("a", "a:##a b", (2, 3), "a", (BY_SPELLING,)),
+        ("what", "##User:is it A:", (0, 1), "User:is it A:", (NOT_FOUND,)),
+        ("it", "it##it it", (2, 3), "it", (BY_SPELLING,)),
+    ],
+    ids=["in a chat", "also before the image", "not there", "twice"],
+)
+def test_the_users_words_are_found_behind_the_image(prompt, whole, visual, found, notes):
+    ids = np.array([ord(letter) for letter in whole])
+    text = AnswerText(Letters(), "word_level", frozenset())
+    rows, told = own_rows(Letters(), str, prompt, ids, np.array(visual), text)
+    assert "".join(whole[row] for row in rows) == found
+    assert int(rows[0]) == whole.index(found, visual[-1] + 1)
+    assert told == notes
+
+
 @pytest.fixture(scope="module", params=sorted(REAL))
 def vlm(request):
     return model_with(REAL[request.param]())
@@ -49,6 +74,7 @@ def spelled(asked, tokenizer):
     return tokenizer.decode(asked.prompt_ids[asked.own_rows]).strip()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("template", sorted(TEMPLATES))
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_own_rows_spell_the_question(vlm, template, prompt, monkeypatch):
@@ -77,6 +103,7 @@ def spoken(request):
     return vlm, FORMS[name]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("prompt", ["what is it?", "user", "日本 🔥?", "a\nb", "Assistant: no"])
 def test_own_rows_spell_the_question_in_every_familys_form(spoken, prompt):
     vlm, _ = spoken
@@ -85,6 +112,7 @@ def test_own_rows_spell_the_question_in_every_familys_form(spoken, prompt):
     assert asked.notes == ()
 
 
+@pytest.mark.matrix
 def test_an_answer_ends_at_any_of_the_familys_end_tokens(spoken):
     """They are in the generation config, and need not be the end token of config or tokenizer."""
     vlm, form = spoken
@@ -113,6 +141,7 @@ def generated(vlm):
     return out[0, inputs["input_ids"].shape[1] :].tolist()
 
 
+@pytest.mark.matrix
 def test_a_tokenizer_without_offsets_is_read_by_its_spelling(vlm, monkeypatch):
     monkeypatch.setattr(type(vlm.tokenizer), "is_fast", False)
     asked = vlm.prepare(PICTURE, "what is in the picture?").asked
@@ -123,6 +152,7 @@ def test_a_tokenizer_without_offsets_is_read_by_its_spelling(vlm, monkeypatch):
     assert vlm.unknown_words("what is it") == []
 
 
+@pytest.mark.matrix
 def test_a_template_may_change_the_letter_case(vlm, monkeypatch):
     lower = LLAVA.replace("| trim", "| trim | lower")
     monkeypatch.setattr(vlm.processor, "chat_template", lower)
@@ -133,6 +163,7 @@ def test_a_template_may_change_the_letter_case(vlm, monkeypatch):
         assert own_notes(asked) == (() if fast else (BY_SPELLING,))
 
 
+@pytest.mark.matrix
 def test_words_that_are_not_found_are_told(vlm, monkeypatch):
     upper = LLAVA.replace("| trim", "| replace('i', 'o')")
     monkeypatch.setattr(vlm.processor, "chat_template", upper)

@@ -1,13 +1,10 @@
 """What the tower records: every layer where the page looks, else those that a method reads."""
 
-import numpy as np
 import pytest
 from tokenizers import AddedToken
 
 import tokviz
 from tokviz.capture import Capture
-from tokviz.models.answer_text import AnswerText
-from tokviz.models.runs.own_words import BY_SPELLING, NOT_FOUND, own_rows
 from tokviz.models.runs.preparing import asked_layers, special_tokens
 from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.plans import Step
@@ -20,32 +17,6 @@ READERS = sorted(
     if entry.place == "before"
     and {*entry.needs, *entry.optional, *entry.fallbacks.values()} & set(TOWER_SIGNALS)
 )
-
-
-class Letters:
-    """A tokenizer for which every letter is a token, and which tells no offsets."""
-
-    def decode(self, ids, skip_special_tokens=False):
-        return "".join(map(chr, ids))
-
-
-@pytest.mark.parametrize(
-    ("prompt", "whole", "visual", "found", "notes"),
-    [
-        ("is it", "##User:is it A:", (0, 1), "is it", (BY_SPELLING,)),
-        ("a", "a:##a b", (2, 3), "a", (BY_SPELLING,)),
-        ("what", "##User:is it A:", (0, 1), "User:is it A:", (NOT_FOUND,)),
-        ("it", "it##it it", (2, 3), "it", (BY_SPELLING,)),
-    ],
-    ids=["in a chat", "also before the image", "not there", "twice"],
-)
-def test_the_users_words_are_found_behind_the_image(prompt, whole, visual, found, notes):
-    ids = np.array([ord(letter) for letter in whole])
-    text = AnswerText(Letters(), "word_level", frozenset())
-    rows, told = own_rows(Letters(), str, prompt, ids, np.array(visual), text)
-    assert "".join(whole[row] for row in rows) == found
-    assert int(rows[0]) == whole.index(found, visual[-1] + 1)
-    assert told == notes
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])
