@@ -30,6 +30,8 @@ def test_what_is_no_whole_number(value):
 
 def test_shares():
     assert tokens_of("50%", 576) == 288
+    assert [tokens_of("25%", n) for n in (49, 50, 51, 55)] == [12, 12, 13, 14]  # the nearest count
+    assert tokens_of("33.3%", 576) == 192
     assert tokens_of(" 0.1% ".strip(), 576) == 1
     assert check_budget("50.0%") == "50%"
     for wrong in ("0%", "101%", "-5%", "%", "five%"):

@@ -32,3 +32,15 @@ def test_a_flag_is_forgotten_with_its_run():
         with stops.run(str(number)):
             assert stops.running == 1
     assert not stops.stop("9")
+
+
+def test_the_end_of_an_older_run_leaves_the_newer_ones_flag():
+    """A stop still reaches the run that goes on."""
+    stops = Stops()
+    older = stops.run("me")
+    older.__enter__()
+    with stops.run("me") as newer:
+        older.__exit__(None, None, None)
+        assert stops.stop("me")
+        assert newer.is_set()
+    assert not stops.running

@@ -17,6 +17,8 @@ from tokviz.plans import Plan
 PROMPT = "what is this?"
 TOWER, DECIDE, READ, STEP = 10.0, 1.0, 1000.0, 0.25
 "Seconds that the clock moves per pass of the tower, decision, prompt read and token read."
+CUT = 100.0
+"Seconds that it moves where a picture is cut into patches, in tests that say so."
 
 
 class Clock:
@@ -91,6 +93,15 @@ def test_a_method_in_the_tower_is_charged_for_its_own_pass_through_it(vlm, cat, 
     assert decided >= DECIDE
     assert trace.timings["encode"] == TOWER
     assert trace.timings["first_token"] == TOWER + decided + READ
+
+
+def test_a_method_in_the_tower_is_charged_for_the_patches_before_its_first_block(vlm, cat, clock):
+    """They are made once for all lanes, and every lane would need them."""
+    patches = vlm.model.model.vision_tower.embeddings
+    with hooked([patches.register_forward_pre_hook(lambda *_: clock.move(CUT))]):
+        times = vlm.answer(cat, PROMPT, tokviz.plan("tome", keep=12), 1).timings
+    assert times["encode"] == CUT + TOWER
+    assert times["first_token"] == CUT + TOWER + times["decide"] + READ
 
 
 def test_a_prompt_that_is_read_twice_costs_both_readings(vlm, cat, clock):

@@ -11,6 +11,8 @@ def test_weighted_means_and_lowest_representatives():
     np.testing.assert_allclose(r.matrix(), [[0, 1, 0, 0], [0.25, 0, 0.75, 0]])
     assert r.position.tolist() == [1, 2]
     assert r.fate.tolist() == [1, 0, 1, 2]
+    other = merge_labels(label, torch.ones(4), torch.tensor([5, 2, 7, 0]))
+    assert other.position.tolist() == [1, 0]
 
 
 def test_sizes_of_a_shared_token_are_divided():

@@ -28,6 +28,7 @@ def test_one_layer_has_no_inside():
 
 def test_equal_steps_on_a_log_scale():
     assert geometric(576, 72, (1 / 3, 2 / 3, 1)) == [288, 144, 72]
+    assert geometric(1000, 729, (1 / 3, 2 / 3, 1)) == [900, 810, 729]  # 810 is 809.999... in floats
 
 
 def test_equal_steps_on_a_straight_line():
