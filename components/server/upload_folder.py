@@ -2,7 +2,9 @@
 
 Gradio deletes what its upload fields have taken in. It forgets what an upload that broke off, or a
 tool of an MCP client, has left behind (its delete_cache looks at its own list, not at the folder),
-and has no limit for all files together; so the whole folder is looked through here.
+and has no limit for all files together; so the whole folder is looked through here. How large one
+file may be, and how much one address may send in a minute, is in `request_limits`; how many pixels
+a picture may have, in `tokviz.images`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The input of the prefill: text rows and the visual tokens that the earlier steps kept."""
+"""The input of the prefill: text rows, the visual tokens that are left, and position ids."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ attention call, and the method decides at once; a method that compares layers (`
 decides at the end. Then keys and values of evicted tokens are cut out of the cache, for each key
 head its own, so memory is really freed and every later token attends to what is left. Text stays.
 Keys keep the positions at which they were read. Layers with a sliding window keep their cache: it
-is short already, and the library counts its rows.
+is short already, and the library counts its rows. Methods that remove tokens while the prompt is
+read leave a short cache too: see `tokviz.models.decoder.remove_tokens`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One answer being written: the prefill, the decode steps, and what is recorded on the way."""
+"""One answer being written: prefill, decode steps, what is recorded, and its KV cache in bytes."""
 
 from __future__ import annotations
 
