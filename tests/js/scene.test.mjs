@@ -39,6 +39,23 @@ test("a head of the vision tower is the row of its layer and head", () => {
   near(scene.values(view({ map: "tower", layer: 1 })), [6, 7, 8, 9, 10, 11]);
 });
 
+test("heads are in the order of their sums, of equal ones the lower head first", () => {
+  const rows = [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0];
+  const scene = new Scene(
+    run({ tower: f4(rows.slice(0, 6), [1, 6]), tower_heads: f4(rows, [1, 3, 6]) }),
+  );
+  const { heads, range } = scene.headMaps(view({ map: "tower" }));
+  assert.deepEqual(
+    heads.map(({ head, mass }) => [head, mass]),
+    [
+      [1, 12],
+      [0, 4],
+      [2, 4],
+    ],
+  );
+  assert.deepEqual(range, { low: 0, high: 2 });
+});
+
 test("of a layer that was not sent the nearest one is drawn", () => {
   const share = f4(Array(15).fill(0.5), [3, 5]);
   const scene = new Scene(run({ attention_layers: [1, 4], share }));

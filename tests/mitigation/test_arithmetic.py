@@ -178,6 +178,7 @@ def test_memvr_mixes_in_the_picture_at_the_mean_size_of_the_output():
 def test_vcd_moves_the_answer():
     own, other = torch.tensor([2, 1.5, 0, -2]), torch.tensor([2, 0.5, 0.5, -2])
     assert plausible(own, 0.1).tolist() == [True, True, True, False]
+    assert plausible(own, 1.0).sum() == 1  # the best one is always plausible
     close(subtract(own, other, 1, 0.1)[:3], [2, 2.5, -0.5])
     close(subtract(own, other, 1, 0.1).softmax(-1), [0.366192, 0.603749, 0.030059, 0])
     assert torch.equal(subtract(own, other, 0, 0), own)

@@ -74,3 +74,14 @@ def test_without_sections_the_run_says_what_it_did(checkpoint, cat, name):
     told = trace.model["status"][0]
     assert told["word"] == "decision as published, run differs"
     assert any("its centre's position" in reason for reason in told["why"])
+
+
+def test_a_later_method_leaves_each_merged_token_its_own_members(checkpoint, cat):
+    vlm = tokviz.load(checkpoint("qwen2_vl"))
+    first = int(vlm.prepare(cat, PROMPT).asked.layout.position[0])
+    merged = tokviz.plan("ppe", keep=8)
+    both = merged.then(tokviz.plan("divprune", keep=5, positions="keep"))
+    kept = vlm.answer(cat, PROMPT, both, 1).stages[1].reduction.position
+    assert kept.tolist() != list(range(5))
+    for ours, before in zip(rotated(vlm, cat, both), rotated(vlm, cat, merged), strict=True):
+        torch.testing.assert_close(ours[first : first + 5], before[first + kept])

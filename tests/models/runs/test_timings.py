@@ -128,6 +128,16 @@ def test_every_lane_of_a_stream_fulfils_the_identity_on_the_real_clock(vlm, cat)
         assert_identity(lane.trace)
 
 
+def test_the_time_alone_has_the_steps_together_as_long_as_those_alone(vlm, cat, clock):
+    """The tower, the decisions and the prompt are in it as well."""
+    *_, lanes = vlm.stream(cat, PROMPT, [None, DIVPRUNE], 5, together_after=2, strict=True)
+    for trace, decided in zip((lane.trace for lane in lanes), (0, DECIDE), strict=True):
+        seconds = trace.timings
+        assert seconds["shared"] > 0
+        assert seconds["first_token"] == TOWER + decided + READ
+        assert seconds["total_alone"] == seconds["first_token"] + (trace.t - 1) * STEP
+
+
 def assert_identity(trace):
     """Check the sums of `tokviz.models.runs.timings` on a trace alone."""
     seconds = trace.timings
