@@ -41,6 +41,7 @@ def test_the_smallest_keep_is_the_one_above_every_change():
 
 def test_the_gap_above_the_last_change_is_halved_until_the_smallest_is_found():
     assert next_budget(cells(k36="holds", k18="holds", k9="changes", k4="holds")) == 13
+    assert next_budget(cells(k36="holds", k13="changes", k15="holds")) == 14
     assert next_budget(cells(k36="holds", k13="changes", k14="holds")) is None
     assert next_budget(cells(k36="holds", k1="holds")) is None
     assert next_budget(cells(k36="changes", k1="changes")) is None

@@ -7,6 +7,7 @@ import tokviz
 from tokviz.models.before.part_by_part import split_budget
 from tokviz.reduction import METHODS
 from tokviz.reduction.method import IMAGES, TILES
+from tokviz.trace.layout import PATCH
 
 PROMPT = "what is this?"
 
@@ -49,6 +50,21 @@ def test_official_equal_shares_per_crop_and_a_decision_over_all_crops(tiled, cat
     assert any("from each crop separately" in note for note in alike.notes)
     free = tiled.answer(cat, PROMPT, tokviz.plan("divprune", keep=3 * crops), 2)
     assert len(set(np.bincount(free.layout.tile[free.reduction.kept]).tolist())) > 1
+
+
+@pytest.mark.parametrize("first", [None, "divprune"])
+def test_newlines_are_no_tokens_of_a_crop(checkpoint, cat, first):
+    """A newline lies in the tile of the token before it; the tower says nothing of it."""
+    vlm = tokviz.load(checkpoint("llava_next"))
+    layout = vlm.prepare(cat, PROMPT).asked.layout
+    patch = layout.kind == PATCH
+    assert 0 < patch.sum() < layout.n
+    plan = tokviz.plan("fastervlm", keep=12)
+    plan = tokviz.plan(first, keep=40).then(plan) if first else plan
+    *before, stage = vlm.answer(cat, PROMPT, plan, 1).stages
+    tokens = before[0].reduction.position if before else np.arange(layout.n)
+    assert np.isnan(stage.reduction.score[~patch[tokens]]).all()
+    assert patch[tokens[stage.reduction.position]].sum() == 12
 
 
 def test_a_crop_is_decided_as_if_it_were_alone(tiled, cat):
