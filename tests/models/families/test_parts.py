@@ -59,6 +59,8 @@ def neox():
     return {name: value for name, value in sizes().items() if name != "num_key_value_heads"}
 
 
+HYBRID = {"layer_types": ["linear_attention", "full_attention"] * 2}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2}
 DECODERS = {
     "phi": lambda: PhiConfig(**sizes()),
     "olmo2": lambda: Olmo2Config(**sizes()),
@@ -76,13 +78,11 @@ TOWERS = {
         intermediate_size=64, **{**SIDE, "image_size": [48, 48], "patch_size": [8, 8]}
     ),
 }
-HYBRID = {"layer_types": ["linear_attention", "full_attention"] * 2}
 LATENT = {"kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8}
 LATENT |= {"v_head_dim": 8, "num_key_value_heads": 6, "first_k_dense_replace": 4}
 """Keys and values through one narrow matrix, which is all that the cache holds."""
 REFUSED = {
     "lfm2": (lambda: Lfm2Config(**sizes(), layer_types=["conv"] * 4), None),
-    "qwen3_next": (lambda: Qwen3NextConfig(**sizes(num_experts=4), **HYBRID), None),
     "pixtral": (None, lambda: PixtralVisionConfig(intermediate_size=64, **SIDE)),
     "minimax": (lambda: MiniMaxConfig(**sizes(num_local_experts=2), **HYBRID), None),
     "deepseek_v2": (lambda: DeepseekV2Config(**sizes(**LATENT)), None),
@@ -93,7 +93,6 @@ REFUSED = {
 }
 NAMED = {
     "lfm2": "its decoder Lfm2Model has no layer with attention",
-    "qwen3_next": "its decoder Qwen3NextModel has a layer without attention .layer 0",
     "minimax": "its decoder MiniMaxModel has layers of the type linear_attention",
     "deepseek_v2": "its decoder DeepseekV2Model rotates queries and keys in another way",
     "deit": "its vision tower DeiTModel has a distillation token among its patches",
@@ -185,6 +184,16 @@ def test_queries_and_keys_before_the_rotation_are_those_of_the_layer(config, cat
         query, key = (one[None] for one in queries_keys(attend, states))
         turned = apply_rotary_pos_emb(query, key, *seen["position_embeddings"])
     torch.testing.assert_close(turned, (call.query, call.key))
+
+
+@pytest.mark.parametrize("place", ["nowhere", "before", "language_model"])
+def test_a_hybrid_decoder_keeps_every_token_as_generate_does(cat, place):
+    """Qwen3-Next's states are read as Qwen3.5's are, whose removal test_hybrid.py proves."""
+    vlm = tokviz.load(build(Qwen3NextConfig(**sizes(**EXPERTS), **HYBRID)))
+    prepared = vlm.prepare([cat], "what is this?")
+    check_generate(vlm, prepared, plan_of(place, prepared.asked.layout.n))
+    trace = vlm.answer([cat], "what is this?", tokviz.plan("fastv", keep=12), 2)
+    assert np.isnan(trace["attention"]).all((0, 2)).tolist() == [True, False, True, False]
 
 
 def test_a_cache_without_keys_of_each_head_is_left_whole_with_a_sentence(cat):

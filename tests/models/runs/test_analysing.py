@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 SCENE, PROMPT = THING.picture, f"where is the {THING.name} ?"
 OTHER = next(one.picture for one in shown_once() if one.picture != SCENE)
 SMALL = {
-    "shapley": {"side": 12}, "leave_out": {"side": 12}, "integrated_gradients": {"steps": 2},
+    "shapley": {"side": 12}, "leave_out": {"side": 12}, "integrated_gradients": {"steps": 4},
     "attention_rank": {"most_rows": 64},
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from tokviz.errors import ModelError
-from tokviz.models.families.layer_kinds import MIXERS, layers_without_attention
+from tokviz.models.families.layer_kinds import layers_without_attention
 
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "embedding_norm")
 INPUT_NORMS = ("input_layernorm", "operator_norm")
@@ -172,9 +172,9 @@ def _lacking(decoder: nn.Module) -> str | None:
     if not hasattr(decoder, "rotary_emb"):
         return "no rotary positions (`rotary_emb`)"
     kinds = getattr(decoder.config, "layer_types", None) or ()
-    known = (*ATTENTION_KINDS, *MIXERS)
-    if other := next((kind for kind in kinds if kind not in known), None):
-        return f"layers of the type {other}"
+    for number, kind in enumerate(kinds):
+        if kind not in ATTENTION_KINDS and number not in without:
+            return f"layers of the type {kind}"
     return None
 
 
