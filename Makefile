@@ -9,7 +9,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 DEV    := $(VENV)/.ready-dev
-JOBS   ?= 2
+# One more than the two cores that this is meant for: tests wait for servers and pages half of the time.
+JOBS   ?= 3
 # Biome and tsc look at assets/js; the page itself needs no node.
 NODE_READY := node_modules/.ready
 # 20,000 files would be compiled, of which few are ever imported; Python compiles those when they are,

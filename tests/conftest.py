@@ -1,5 +1,6 @@
 """Markers that follow from where a test stands and what it asks for."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def pytest_collection_modifyitems(items):
         patient = item.get_closest_marker("browser") or item.get_closest_marker("slow")
         if patient and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(PATIENT_LIMIT_S))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """Look seldom for garbage among the million objects that ten thousand tests hold."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(scope="session")
