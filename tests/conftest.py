@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items):
         patient = item.get_closest_marker("browser") or item.get_closest_marker("slow")
         if patient and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(PATIENT_LIMIT_S))
+    # long ones first, so that no worker has one left when the others have nothing to do
+    items.sort(key=lambda item: [not item.get_closest_marker(kind) for kind in ("browser", "slow")])
 
 
 @pytest.hookimpl(trylast=True)

@@ -229,12 +229,20 @@ def test_task_2_find_the_sink_and_what_it_takes(person, tmp_path):
     assert person.clicks <= 3
 
 
+WATCH_EDGE = """() => {
+  const edge = document.querySelector(".tv-edge");
+  new MutationObserver(() => { window.__edgeSeen ||= !edge.hidden; }).observe(
+    edge, { attributes: true });
+}"""
+"""Remembers that the short notice at the window's edge was shown: a quick run takes it away again."""
+
+
 def test_task_3_compare_three_methods_at_a_quarter(person):
     page, n = person.page, stored(description()).n
     lanes = page.locator("#tv-lanes .tv-lane")
     person.choose(lanes.nth(2).locator("select.tv-method"), "divprune")
+    page.evaluate(WATCH_EDGE)
     person.press("Compare")
-    expect(page.locator(".tv-edge")).to_be_visible()  # the notice itself is far up
     for number, method in ((1, "fastervlm"), (2, "divprune"), (3, "fastv")):
         lane = lanes.nth(number)
         expect(lane.locator("select.tv-method")).to_have_value(method)
@@ -243,6 +251,7 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
         expect(lane.locator(".tv-verdict")).not_to_be_empty()
         expect(lane.locator(".tv-legend")).to_contain_text(f"kept {n // 4}")
         expect(lane.locator(".tv-legend")).to_contain_text(f"pruned {n - n // 4}")
+    assert page.evaluate("() => window.__edgeSeen")  # the notice itself is far up
     kept = page.evaluate(
         "() => window.__tokviz.lanes[0].columns.slice(1).map((c) => Array.from(c.picture.scene.fatesAt(null)))"  # noqa: E501
     )
