@@ -1,8 +1,9 @@
 """Models of true size with random weights, built from published configurations, and what they cost.
 
-python -m benchmarks.true_size [--rounds N]: no download is needed. The time of a forward pass does
-not depend on the weights' values; the words that come out mean nothing. Counted is processor time,
-since other programs move wall time; all ways take turns, and medians are shown with their range.
+python -m benchmarks.true_size [--rounds N] [--only NAME]: no download is needed. The time of a
+forward pass does not depend on the weights' values; the words that come out mean nothing. Counted
+is processor time, since other programs move wall time; all ways take turns, and medians are shown
+with their range.
 """
 
 from __future__ import annotations
@@ -14,66 +15,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    Idefics3Config,
-    Idefics3ForConditionalGeneration,
-    Idefics3Processor,
-    LlamaConfig,
-    PreTrainedTokenizerFast,
-)
-from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 
-import tokviz
 from benchmarks.engine import no_end_tokens
+from benchmarks.true_size_models import qwen3_vl_2b, smolvlm_256m
 from tokviz.capture import Capture
 from tokviz.models.runs.sink_search import search_sinks
 
 PROMPT = "Describe the image."
 NEW_TOKENS = 24
-SIZES = {"5 tiles": (1024, 1024), "17 tiles": (2048, 2048)}
+TILES = {"5 tiles": (1024, 1024), "17 tiles": (2048, 2048)}
 """Pictures for SmolVLM: 2 x 2 and 4 x 4 tiles of 512 pixels, and one of the whole."""
-
-
-def smolvlm_256m() -> Any:
-    """Return SmolVLM-256M in its true size (256,484,928 parameters) with random weights."""
-    marks = ["<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
-    marks += [f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)]
-    tokenizer = byte_tokenizer(marks)
-    config = Idefics3Config(
-        vision_config={
-            "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
-            "num_attention_heads": 12, "image_size": 512, "patch_size": 16,
-        },
-        text_config=LlamaConfig(
-            vocab_size=49280, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
-            num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192,
-        ),
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
-        scale_factor=4,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    images = Idefics3ImageProcessorPil(
-        size={"longest_edge": 2048}, max_image_size={"longest_edge": 512}
-    )
-    processor = Idefics3Processor(images, tokenizer, image_seq_len=64)
-    return tokviz.load((Idefics3ForConditionalGeneration(config), processor))
-
-
-def byte_tokenizer(marks: list[str]) -> PreTrainedTokenizerFast:
-    """Return a byte-level tokenizer without merges, for which every text has an encoding."""
-    special = ["<unk>", "<s>", "</s>", "<pad>", "<image>", *marks]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: number for number, token in enumerate(special + alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="<unk>", bos_token="<s>", eos_token="</s>",
-        pad_token="<pad>", additional_special_tokens=special[4:],
-    )  # fmt: skip
+CASES: dict[str, tuple[Callable[[], Any], dict[str, tuple[int, int]]]] = {
+    "SmolVLM-256M": (smolvlm_256m, TILES),
+    "Qwen3-VL-2B, every third layer": (qwen3_vl_2b, {"1080p": (1920, 1080)}),
+}
+"""Model -> how it is built, and the sizes of pictures in pixels."""
 
 
 def picture(size: tuple[int, int]) -> Image.Image:
@@ -110,27 +67,37 @@ def race(found: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[flo
     return seconds
 
 
-def lines(rounds: int) -> Iterator[str]:
-    """Measure; yield one line for each way and size of picture."""
-    vlm = smolvlm_256m()
-    yield f"SmolVLM-256M in true size, random weights: {vlm.info['parameters']:,} parameters"
+def lines(rounds: int, only: str = "") -> Iterator[str]:
+    """Measure; yield one line for each model, way and size of picture."""
+    for name, (build, sizes) in CASES.items():
+        chosen = {size: pixels for size, pixels in sizes.items() if only in f"{name}, {size}"}
+        if not chosen:
+            continue
+        vlm = build()
+        yield f"{name}, random weights: {vlm.info['parameters']:,} parameters"
+        for size, pixels in chosen.items():
+            yield from measured(vlm, size, picture(pixels), rounds)
+
+
+def measured(vlm: Any, size: str, image: Image.Image, rounds: int) -> Iterator[str]:
+    """Measure one model on one picture; yield one line for each way."""
     with no_end_tokens(vlm):
-        for size, pixels in SIZES.items():
-            image = picture(pixels)
-            vlm.sink_dims  # noqa: B018  searched once per model, timed apart
-            times = race(ways(vlm, image), rounds)
-            base = statistics.median(times["nothing recorded"])
-            for name, seconds in times.items():
-                ratios = sorted(one / base for one in seconds)
-                typical = statistics.median(ratios)
-                yield (
-                    f"{size}, {name}: {typical * base:.2f} s of processor time, {typical:.2f} × "
-                    f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
-                )
+        vlm.sink_dims  # noqa: B018  searched once per model, timed apart
+        times = race(ways(vlm, image), rounds)
+    base = statistics.median(times["nothing recorded"])
+    for name, seconds in times.items():
+        ratios = sorted(one / base for one in seconds)
+        typical = statistics.median(ratios)
+        yield (
+            f"{size}, {name}: {typical * base:.2f} s of processor time, {typical:.2f} × "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.true_size", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    for line in lines(parser.parse_args().rounds):
+    parser.add_argument("--only", default="", help="part of a model's name or a picture's size")
+    given = parser.parse_args()
+    for line in lines(given.rounds, given.only):
         print(line, flush=True)

@@ -276,6 +276,8 @@ class Reduction:
                 f"{list(values.shape)}."
             )
         if self.is_selection:
+            if np.array_equal(self.cols, np.arange(self.n)):
+                return values
             out = np.zeros((*values.shape[:-1], self.n), np.float32)
             out[..., self.cols] = values
             return out

@@ -7,6 +7,8 @@ a shorter input, and therefore a shorter KV cache.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,13 @@ class AliveRows:
     def rows_at(self, layer: int) -> torch.Tensor:
         """Return the rows that entered a layer, ascending."""
         return self.rows_in.get(layer, self.every_row)
+
+    def alike(self, layers: Iterable[int]) -> list[list[int]]:
+        """Return decoder layers in groups; in a group, the same rows of the prompt are alive."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for layer in layers:
+            found[id(self.rows_in.get(layer))].append(layer)
+        return list(found.values())
 
     def local(self) -> torch.Tensor:
         """Return where the visual tokens lie among the rows that are alive, [m]."""

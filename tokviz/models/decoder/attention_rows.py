@@ -8,7 +8,6 @@ mass on each block of the prompt are kept; single heads are kept while they are 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -76,7 +75,7 @@ class AttentionRows:
             rows: float32 [l, h, keys], softmax over prompt and answer.
             written: tokens of the answer among the keys.
         """
-        parts = self.alike(layers)
+        parts = self.stages.alike(layers)
         if len(parts) == 1:  # with sliding windows, equal caches may come from different rows
             self._take(layers, rows, written)
             return
@@ -112,17 +111,11 @@ class AttentionRows:
         if self.steps > self.most + 1:  # the step that ends an answer writes no token
             self.heads.clear()
 
-    def alike(self, layers: Iterable[int]) -> list[list[int]]:
-        """Return decoder layers in groups; in a group, the same rows of the prompt are alive."""
-        found: dict[int, list[int]] = defaultdict(list)
-        for layer in layers:
-            found[id(self.stages.rows_in.get(layer))].append(layer)
-        return list(found.values())
-
 
 def stacked(
     kept: dict[int, list[torch.Tensor]], layers: list[int], t: int, device: torch.device
 ) -> torch.Tensor:
     """Return the values of some layers for the first t tokens, [t, l, ...]."""
-    parts = [torch.stack(kept[layer][:t]).to(device) for layer in layers]
-    return torch.stack(parts, 1)
+    every = [value.to(device) for layer in layers for value in kept[layer][:t]]
+    # [l * t, ...] -> [t, l, ...]; one copy of what may be megabytes
+    return torch.stack(every).unflatten(0, (len(layers), t)).transpose(0, 1)

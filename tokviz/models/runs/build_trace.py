@@ -39,7 +39,7 @@ def attention_arrays(
         means[:, layer] = mass[:, layer] = np.nan
         if fits:
             single[:, layer] = np.nan
-    for layers in rows.alike(sorted(rows.means)):
+    for layers in lane.stages.alike(sorted(rows.means)):
 
         def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:
             return stacked(of, layers, t, lane.device).cpu().numpy()
@@ -48,13 +48,20 @@ def attention_arrays(
         alive = lane.stages.rows_at(layers[0]).cpu().numpy()
         whole = entered.before.then(lane.stages.reduction_at(layers[0]))
         # [t, l, rows alive] -> visual rows [t, l, m] -> original tokens [t, l, n]
-        is_visual = np.isin(alive, entered.visual)
-        means[:, layers] = half(whole.spread(kept(rows.means)[..., is_visual]))
+        visual = as_slice(np.flatnonzero(np.isin(alive, entered.visual)))
+        means[:, layers] = half(whole.spread(kept(rows.means)[..., visual]))
         mass[:, layers] = half(kept(rows.mass)[..., : len(asked.blocks)])
         if fits:
-            single[:, layers] = half(whole.spread(kept(rows.heads)[..., is_visual]))
+            single[:, layers] = half(whole.spread(kept(rows.heads)[..., visual]))
     arrays = {"attention": means, "mass": mass}
     return arrays | ({"attention_heads": single} if fits else {})
+
+
+def as_slice(numbers: np.ndarray) -> np.ndarray | slice:
+    """Return ascending numbers as a slice if they follow each other: it is read without a copy."""
+    if len(numbers) and numbers[-1] - numbers[0] + 1 == len(numbers):
+        return slice(int(numbers[0]), int(numbers[-1]) + 1)
+    return numbers
 
 
 def over_whole_prompt(
@@ -123,14 +130,14 @@ def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.n
     """Return sink_dims and sink_phi; no array if the model has no sink dimensions."""
     if not lane.recorded.phi:
         return {}
-    phi = [
-        over_whole_prompt(lane, entered, asked, values.cpu().numpy(), layer)
-        for layer, values in sorted(lane.recorded.phi.items())
-    ]
-    return {
-        "sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32),
-        "sink_phi": half(np.stack(phi)),
-    }
+    recorded = sorted(lane.recorded.phi)
+    phi = np.zeros((len(recorded), len(asked.prompt_ids)), np.float16)
+    for layers in lane.stages.alike(recorded):
+        values = torch.stack([lane.recorded.phi[layer].to(lane.device) for layer in layers], -1)
+        # [rows alive, l] -> [s, l]
+        placed = over_whole_prompt(lane, entered, asked, values.cpu().numpy(), layers[0])
+        phi[np.searchsorted(recorded, layers)] = half(placed.T)
+    return {"sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32), "sink_phi": phi}
 
 
 def tower_arrays(vision: Vision, heads_bytes: int) -> dict[str, np.ndarray]:
