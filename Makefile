@@ -38,7 +38,7 @@ check: $(DEV)  ## the quick loop: style, types, and the tests without browser an
 	@$(MAKE) --no-print-directory -j2 --output-sync=line lint quick-tests
 
 quick-tests:
-	$(PYTEST) -q -m "not browser and not slow and not matrix and not full_matrix"
+	$(PYTEST) -q -m "not browser and not slow and not matrix and not weekly"
 
 test-all: $(DEV)  ## every test and every combination, which takes much longer
 	$(PYTEST) -m ""

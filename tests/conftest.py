@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items):
         if IN_TURN & set(item.fixturenames):
             item.add_marker("matrix")
         if is_left_to_the_week(item, seen):
-            item.add_marker("full_matrix")
+            item.add_marker("weekly")
         if SERVED & set(item.fixturenames):
             item.add_marker("slow")
         patient = item.get_closest_marker("browser") or item.get_closest_marker("slow")
@@ -64,7 +64,7 @@ def is_left_to_the_week(item, seen):
         seen: the tests and families that run already; this one is added.
     """
     family, name = family_of(item), f"{item.path}::{getattr(item, 'originalname', item.name)}"
-    if family in {None, *FOUR_KINDS} or item.get_closest_marker("full_matrix"):
+    if family in {None, *FOUR_KINDS} or item.get_closest_marker("weekly"):
         return False
     if item.path.stem not in EVERY_FAMILY or (name, family) in seen:
         return True

@@ -42,7 +42,7 @@ def test_scores_name_the_layers_of_the_model():
     assert "attention without sinks" in agreement.scores_of(12, True)
 
 
-@pytest.mark.full_matrix
+@pytest.mark.weekly
 def test_every_analysis_of_the_table_has_a_number_for_each_token(shipped_model):
     """The last layer, and the sinks of this model among them."""
     view, question = next(agreement.place_questions(shipped_model, 1))

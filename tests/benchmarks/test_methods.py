@@ -35,8 +35,8 @@ def a_ninth(made):
     "name",
     [
         "prumerge",
-        pytest.param("fastervlm", marks=pytest.mark.full_matrix),
-        pytest.param("dymu", marks=pytest.mark.full_matrix),
+        pytest.param("fastervlm", marks=pytest.mark.weekly),
+        pytest.param("dymu", marks=pytest.mark.weekly),
     ],
 )
 def test_both_policies_answer_as_the_engine_does_alone(vlm, name):

@@ -14,6 +14,7 @@ from tests.browser.driving import EXPLORER, LANES
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.weekly
 def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
     page = watched(url)
     strip = page.locator("#tv-strip")
@@ -61,6 +62,7 @@ def real_url():
     yield from serve(Site(Settings(), StoredExamples(), Models()))
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_a_real_mistake_is_examined_forced_and_saved(watched, real_url):
     page = watched(real_url, "?example=mistake_1")

@@ -36,6 +36,7 @@ def finished(page, prompt: str) -> None:
     page.wait_for_function(script, arg=prompt)
 
 
+@pytest.mark.weekly
 def test_the_main_job(watched, real_url):
     page = watched(real_url)
     (view,) = held_out(1)

@@ -142,7 +142,7 @@ def test_every_image_and_tile_has_its_tokens_in_place(watched, url, tmp_path):
     expect(page.locator("#tv-explorer [data-part=token]")).to_contain_text("tile 2 of image 2")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.weekly)])
 def test_axe_finds_nothing_serious(watched, url, theme):
     """First screen with the brush open; four answered lanes with open forms; small; presented."""
     page = watched(url, f"?__theme={theme}")

@@ -58,6 +58,7 @@ def typed(page, text):
     page.get_by_label(WHICH).press("Enter")
 
 
+@pytest.mark.weekly
 def test_frames_of_an_example_are_chosen_by_times_and_its_link_asks_about_them(watched, url, vlm):
     page = watched(url)
     frames = page.locator("#tv-several figcaption")

@@ -111,7 +111,7 @@ def opened(page):
     "text",
     [
         pytest.param(" ".join(CORPUS.values()), id="all"),
-        *(pytest.param(v, id=k, marks=pytest.mark.full_matrix) for k, v in CORPUS.items()),
+        *(pytest.param(v, id=k, marks=pytest.mark.weekly) for k, v in CORPUS.items()),
     ],
 )
 def test_no_text_of_a_trace_runs(guarded, hostile, tmp_path, text):

@@ -31,6 +31,7 @@ def switch(page, language: str) -> None:
     page.wait_for_function("() => window.__tokviz?.explorers.some((x) => x.look && x.scene)")
 
 
+@pytest.mark.weekly
 def test_switching_the_language_keeps_the_step_and_the_answer(watched, shipped):
     page = watched(shipped, "?lesson=02-attention&step=1")
     text, choices = page.locator("#tv-lesson-text"), page.locator("#tv-lesson-choices")

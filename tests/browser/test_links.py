@@ -136,6 +136,7 @@ def compared(page) -> None:
     )
 
 
+@pytest.mark.weekly
 def test_a_link_opened_after_a_restart_shows_exactly_this(browser, servers):
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(WAIT)

@@ -167,6 +167,7 @@ def test_a_lane_opens_in_the_big_picture(watched, url):
     expect(page.locator("#tv-explorer .tv-tip")).to_contain_text("pruned (FasterVLM")
 
 
+@pytest.mark.weekly
 def test_a_link_opens_the_same_view(page, watched, url):
     settled(page, page.locator("#tv-explorer .tv-word").nth(2).click)
     settled(page, page.locator("#tv-explorer [data-layer='1']").click)
@@ -179,6 +180,7 @@ def test_a_link_opens_the_same_view(page, watched, url):
     assert explorer(again, "[...x.view.words]") == [2]
 
 
+@pytest.mark.weekly
 def test_a_trace_is_saved_and_opened_without_a_model(watched, url, tmp_path):
     page = watched(url)
     page.locator(".tv-menu summary").click()
@@ -210,6 +212,7 @@ def test_a_broken_picture_gets_a_sentence_and_the_next_one_works(watched, url):
     answered(page, "blue")
 
 
+@pytest.mark.weekly
 def test_hostile_texts_are_shown_and_not_run(watched, url, tmp_path):
     evil = '<img src=x onerror="window.hacked=1"><script>window.hacked=2</script>'
     page = watched(url)

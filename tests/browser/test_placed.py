@@ -147,6 +147,7 @@ def guarded(tmp_path_factory) -> Iterator[str]:
     yield from serve(site, app_kwargs=app_kwargs(site))
 
 
+@pytest.mark.weekly
 def test_the_page_works_in_a_frame_of_another_site(browser, guarded, tmp_path):
     with listening(framing(guarded)) as port:
         context = browser.new_context(viewport={"width": 1440, "height": 900})

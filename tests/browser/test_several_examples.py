@@ -36,6 +36,7 @@ def url(tmp_path_factory, vlm):
     yield from serve(Site(Settings(), StoredExamples(home), Models(load=lambda name: vlm)))
 
 
+@pytest.mark.weekly
 def test_a_link_to_a_question_about_two_examples_asks_it_again(watched, url, vlm):
     page = watched(url)
     page.get_by_role("button", name="Ask about this picture too: is it blue ?").click()

@@ -241,7 +241,7 @@ def sendable(found, sent):
         raise AssertionError(f"{error}: {sent!r:.300}") from error
 
 
-@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.full_matrix)])
+@pytest.mark.parametrize("share", [8, pytest.param(1, marks=pytest.mark.weekly)])
 def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch, caplog):
     monkeypatch.setattr(making, "saved", lambda make, format: b"drawn elsewhere")
     for function, right in calls(site, run, made):
@@ -251,7 +251,7 @@ def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch,
     assert not caplog.records
 
 
-@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.full_matrix)])
+@pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.weekly)])
 def test_events_return_a_sentence(site, run, made, case, share, caplog, tmp_path):
     every = [*events(site, run, made), *panel_events(site, run, case, tmp_path)]
     for handler, right in every:

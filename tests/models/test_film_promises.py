@@ -34,7 +34,7 @@ TAKES_FILM |= {"qwen3_5", "qwen3_5_moe", "smolvlm"}
 
 
 FAMILIES = [
-    pytest.param(name, marks=() if name in TAKES_FILM | {"llava"} else pytest.mark.full_matrix)
+    pytest.param(name, marks=() if name in TAKES_FILM | {"llava"} else pytest.mark.weekly)
     for name in sorted(TINY | TINY_KIN)
 ]
 """Families that get frames as pictures are tried on one of them, and all by `make test-all`."""
@@ -78,9 +78,7 @@ def test_removing_inside_the_language_model_equals_masking_from_that_layer(model
     assert torch.allclose(logits[0], reference, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "method", ["tome", pytest.param("relevance", marks=pytest.mark.full_matrix)]
-)
+@pytest.mark.parametrize("method", ["tome", pytest.param("relevance", marks=pytest.mark.weekly)])
 def test_the_model_is_untouched_after_a_film(model, asked, film, method):
     modules = {key: id(module) for key, module in model.model.named_modules()}
     before, at_rest = generated(model, asked).logits, hooks_of(model)

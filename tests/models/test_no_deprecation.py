@@ -65,6 +65,7 @@ def test_loading_and_running_any_family_uses_nothing_deprecated(checkpoint, fami
     assert found == []
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_neither_the_commands_nor_the_page_begin_with_a_deprecation():
     """At import, too: the page's packages among them, as far as tokviz's own lines call them."""

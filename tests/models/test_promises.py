@@ -90,7 +90,7 @@ def combinations():
     """Places x numbers of images: every family walks PAIRS; the rest waits for `make test-all`."""
     for place in ("nowhere", "before", "tower", "language_model", "cache"):
         for count, name in zip((1, 2, 3), COUNTS, strict=True):
-            marks = () if (place, count) in PAIRS else pytest.mark.full_matrix
+            marks = () if (place, count) in PAIRS else pytest.mark.weekly
             yield pytest.param(place, count, count == 2, id=f"{place}-{name}", marks=marks)
 
 

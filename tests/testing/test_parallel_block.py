@@ -21,6 +21,7 @@ def tiny():
     return shake(model), processor
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_everything_is_tried_on_parallel_blocks_and_nothing_is_broken(tiny):
     """Attention and MLP read the same norm there: a signal between the two does not exist."""

@@ -90,7 +90,7 @@ def test_the_cache_is_as_short_as_the_budget_says(model, cat):
     assert any("sliding window" in note for note in trace.notes) == bool(windowed)
 
 
-@pytest.mark.full_matrix
+@pytest.mark.weekly
 def test_in_bfloat16_it_runs_and_the_prefill_is_the_full_one(half_model, cat):
     prepared = half_model.prepare(cat, PROMPT)
     plan = tokviz.plan("look_m", keep=prepared.asked.layout.n // 4)

@@ -45,7 +45,7 @@ def test_a_generator_of_hooks_that_fails_takes_the_installed_ones_away():
     assert len(removed) == 1
 
 
-@pytest.mark.full_matrix
+@pytest.mark.weekly
 def test_every_method_analysis_and_mitigation_runs_or_says_why_not(experts):
     for said, check in all_that_there_is(experts):
         try:

@@ -174,7 +174,7 @@ def test_our_processor_writes_what_transformers_own_one_writes(theirs, cat, tmp_
 # -- a real tokenizer, large pictures, 16 bits ----------------------------------------------------
 
 
-WEEKLY = pytest.mark.full_matrix
+WEEKLY = pytest.mark.weekly
 
 
 @pytest.fixture(

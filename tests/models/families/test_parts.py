@@ -153,7 +153,7 @@ def test_with_another_decoder_removing_equals_masking(decoder, cat):
     assert torch.allclose(logits[0], masked(decoder, prepared, kept), atol=2e-4)
 
 
-@pytest.mark.parametrize("repack", ["keep", pytest.param("repack", marks=pytest.mark.full_matrix)])
+@pytest.mark.parametrize("repack", ["keep", pytest.param("repack", marks=pytest.mark.weekly)])
 def test_every_method_inside_another_decoder_runs_or_says_why_not(decoder, cat, repack):
     prepared = decoder.prepare([cat], "what is this?")
     inside = [n for n, entry in METHODS.items() if entry.place in ("language_model", "cache")]
@@ -225,7 +225,7 @@ def test_with_another_tower_every_box_is_where_its_token_looks(tower):
     prove(tower, [Image.new("RGB", (131, 97), GREY)], 0)
 
 
-@pytest.mark.full_matrix
+@pytest.mark.weekly
 def test_every_method_behind_another_tower_runs_or_says_why_not(tower, cat, tmp_path):
     before = [name for name, entry in METHODS.items() if entry.place != "language_model"]
     plans = [tokviz.plan(name, keep=12) for name in before]

@@ -50,7 +50,7 @@ def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat, asked):  #
     square(vlm, KIN[name])
 
 
-@pytest.mark.full_matrix
+@pytest.mark.weekly
 def test_a_kindred_model_keeps_the_promises_in_bfloat16(kin, checkpoint, cat, asked):  # noqa: F811
     half = tokviz.load(checkpoint(kin[0]), dtype="bfloat16")
     prepared = asked(half, 2, True)
@@ -66,7 +66,7 @@ def test_a_padded_prompt_of_a_kindred_model_gives_eager_rows(kin, checkpoint, ca
     capture.test_rows_of_a_padded_prompt_equal_eager_ones(kin[1], cat, eager)
 
 
-@pytest.mark.full_matrix
+@pytest.mark.weekly
 def test_further_runs_of_a_kindred_model_agree_with_each_other(kin, cat):
     """Soft caps, windows that a prefix is exempt from, tiles."""
     runs = extra_forwards.further(kin[1], cat)

@@ -115,7 +115,7 @@ def test_a_soft_cap_gives_what_the_librarys_own_attention_gives_to_the_bit(check
     ("name", "few"),
     [
         ("gemma3", {"fastvggt"}),
-        pytest.param("idefics3", {"fastvggt", "tomesd"}, marks=pytest.mark.full_matrix),
+        pytest.param("idefics3", {"fastvggt", "tomesd"}, marks=pytest.mark.weekly),
     ],
 )
 @pytest.mark.matrix

@@ -22,6 +22,8 @@ SMALL = {
     "shapley": {"side": 12}, "leave_out": {"side": 12}, "integrated_gradients": {"steps": 4},
     "attention_rank": {"most_rows": 64},
 }  # fmt: skip
+MANY_FORWARDS = {"knockout", "integrated_gradients", "leave_word_out", "exit_layer", "relevance"}
+"""These take seconds each; on tiny models they run every time, in tests of their own."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,10 @@ def stored(embedded, tmp_path_factory):
     return open_trace(file)
 
 
-@pytest.mark.parametrize("name", sorted(ANALYSES))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.weekly] * (n in MANY_FORWARDS)) for n in sorted(ANALYSES)],
+)
 def test_every_analysis_runs_on_the_embedded_model(name, embedded, stored):
     images = [SCENE, OTHER] if "folder" in ANALYSES[name].asks else SCENE
     if "decode_sets" in ANALYSES[name].needs:  # a run whose words choose their own sets
