@@ -283,10 +283,13 @@ class Reduction:
             return out
         weight = np.abs(self.weights)
         share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
-        flat = values.reshape(int(np.prod(values.shape[:-1])), self.m)
-        out = np.zeros((len(flat), self.n), np.float32)
-        np.add.at(out.T, self.cols, (flat[:, self.rows] * share).T)
-        return out.reshape(*values.shape[:-1], self.n)
+        by_source = np.argsort(self.cols, kind="stable")
+        sources, starts = np.unique(self.cols[by_source], return_index=True)
+        out = np.zeros((*values.shape[:-1], self.n), np.float32)
+        if len(sources):
+            parts = values[..., self.rows[by_source]] * share[by_source].astype(np.float32)
+            out[..., sources] = np.add.reduceat(parts, starts, -1)
+        return out
 
     # -- combining ----------------------------------------------------------------------------
 

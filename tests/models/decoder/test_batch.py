@@ -119,6 +119,23 @@ def test_cache_sizes_on_the_way_are_those_of_a_lane_alone(vlm, prepared):
     assert seen[None] == seen[2]
 
 
+def test_a_lane_holds_no_memory_of_keys_that_the_batch_holds(vlm, prepared, monkeypatch):
+    """A slice without columns keeps the memory of all of them."""
+    held, step = [], Batch.step
+
+    def looked_at(batch, lanes):
+        step(batch, lanes)
+        kept = [
+            t for lane in lanes for layer in lane.cache.layers for t in (layer.keys, layer.values)
+        ]
+        held.append(max(one.untyped_storage().nbytes() for one in kept))
+
+    monkeypatch.setattr(Batch, "step", looked_at)
+    both(vlm, prepared, [None, tokviz.plan("divprune", keep=12)])
+    assert held
+    assert not any(held)
+
+
 def test_lanes_that_change_attention_or_have_a_second_run_step_alone(vlm, prepared):
     plans = [None, tokviz.plan("fastervlm", keep=9)]
     plans += [Plan().mitigated("pai"), Plan().mitigated("m3id")]

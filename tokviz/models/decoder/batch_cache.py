@@ -20,6 +20,8 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 
+from tokviz.models.decoder.growing_tensor import GrowingTensor
+
 
 @dataclass
 class CachedKeys:
@@ -50,17 +52,18 @@ class BatchLayer(CacheLayerMixin):
         # no lane may keep its tensors: memory would hold every cache twice
         self.keys = torch.cat([part.keys for part in parts], -2)  # type: ignore[misc]
         self.values = torch.cat([part.values for part in parts], -2)  # type: ignore[misc]
+        self.more_keys, self.more_values = GrowingTensor(), GrowingTensor()
         self.is_initialized = True
-        for part in parts:
-            part.keys, part.values = part.keys[..., :0, :], part.values[..., :0, :]  # type: ignore
+        for part in parts:  # a slice without columns would keep the memory of all of them
+            part.keys, part.values = empty_like(part.keys), empty_like(part.values)  # type: ignore
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append one column per lane, from [lanes, h, 1, d]; return all columns."""
         # [lanes, h, 1, d] -> [1, h, lanes, d]: one new column per lane, after all others
-        self.keys = torch.cat([self.keys, key_states.transpose(0, 2)], -2)
-        self.values = torch.cat([self.values, value_states.transpose(0, 2)], -2)
+        self.keys = self.more_keys.append(self.keys, key_states.transpose(0, 2))
+        self.values = self.more_values.append(self.values, value_states.transpose(0, 2))
         return self.keys, self.values
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -213,6 +216,11 @@ class BatchCache(Cache):
         self.slots = self.slots[self.slots != slot]
         for layer, columns in zip(self.joined, self.columns, strict=True):
             layer.keys, layer.values = layer.of(left[id(columns)])
+
+
+def empty_like(one: torch.Tensor) -> torch.Tensor:
+    """Return a tensor [..., 0, d] of its own memory."""
+    return one.new_empty((*one.shape[:-2], 0, one.shape[-1]))
 
 
 def can_share(cache: DynamicCache) -> bool:

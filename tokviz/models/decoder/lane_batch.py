@@ -126,7 +126,10 @@ class Batch:
         if self.lanes[0].capture.attention:
             hidden = columns.hidden.to(query.device)
             # [1, h, lanes, columns] -> [h, lanes, columns], softmax over each lane's own columns
-            self.rows[layer] = one.softmax(one.all_logits()[0].masked_fill_(hidden, -torch.inf))
+            rows = one.softmax(one.all_logits()[0].masked_fill_(hidden, -torch.inf))
+            self.rows[layer] = rows
+            # the rows are there, so SDPA would compute them a second time; [lanes, 1, h, d]
+            return one.output(rows[None]).transpose(0, 1)
         if not call.plain:
             return explicit_attention(one).transpose(0, 1)
         # heads that share keys go in as further queries, so that no key is copied
