@@ -53,6 +53,7 @@ WITH_TILES = (
     "lfm2_vl",
     "llava_next",
     "llava_onevision",
+    "minicpmv4_6",
     "ovis2",
     "smolvlm",
 )

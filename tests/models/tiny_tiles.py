@@ -54,6 +54,7 @@ from tests.models.tiny import (
     text_sizes,
 )
 from tests.models.tiny_gemma4 import KIN_GEMMA4, TINY_GEMMA4
+from tests.models.tiny_minicpm import FORMS_MINICPM, KIN_MINICPM, TINY_MINICPM
 from tests.models.tiny_ovis2 import TINY_OVIS2
 from tests.models.tiny_packed import KIN_PACKED, TINY_PACKED
 from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
@@ -235,6 +236,7 @@ TINY_TILES: dict[str, Tiny] = {
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
     **TINY_GEMMA4,
+    **TINY_MINICPM,
     **TINY_OVIS2,
     **TINY_PACKED,
 }
@@ -247,6 +249,7 @@ TINY_KIN: dict[str, Tiny] = {
     "qwen3_5_moe": Tiny(qwen3_5_moe, ((240, 96),)),
     "qwen3_vl_moe": Tiny(qwen3_vl_moe, ((240, 96),)),
     **KIN_GEMMA4,
+    **KIN_MINICPM,
     **KIN_PACKED,
 }
 """Models served by a file above in the main; test_tiles.py tests the promises on them."""
@@ -254,5 +257,6 @@ TINY_KIN: dict[str, Tiny] = {
 TINY_FORMS: dict[str, Tiny] = {
     "granite_vision": Tiny(granite, ((240, 96),)),
     "llava_full": Tiny(llava_full, ((131, 97),)),
+    **FORMS_MINICPM,
 }
 """Checkpoints of a family whose features are taken from the tower in another way."""

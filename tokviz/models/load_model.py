@@ -71,7 +71,7 @@ def load(
     most = token_bound(max_visual_tokens, placement.device)
     model, processor, family, notes = load_parts(source, placement, revision, progress, stop)
     vlm = VLM(model, processor, family, str(source), placement.reason, clip)
-    vlm.notes = notes
+    vlm.notes = (*vlm.notes, *notes)
     place = EMBEDDED if str(source) == "embedded" else Path(source)
     vlm.known_pictures = read_known_pictures(place, vlm.info.get("tower_width", 0))
     if most and family.bound_tokens(model, processor, most):

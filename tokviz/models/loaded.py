@@ -63,7 +63,7 @@ class Loaded:
         self.found_sink_dims: tuple[int, ...] | None = None
         "The sink dimensions once they have been searched for, see `runs/sink_search.py`."
         self.state = ModelState(model)
-        self.notes: tuple[str, ...] = ()
+        self.notes = family.notes(model)
         "Sentences about this model that hold for every run of it."
         self.known_pictures: KnownPictures | None = None
         "What the pictures look like that it learned from; None = not known."

@@ -98,6 +98,27 @@ OVIS = {
     "vocab_size": 151936,
     "tie_word_embeddings": True,
 }
+MINICPM = {
+    "text_config": sizes(
+        1024,
+        3584,
+        24,
+        8,
+        2,
+        model_type="qwen3_5_text",
+        vocab_size=248094,
+        head_dim=256,
+        linear_num_key_heads=16,
+        linear_num_value_heads=16,
+        linear_key_head_dim=128,
+        linear_value_head_dim=128,
+        tie_word_embeddings=True,
+    ),
+    "vision_config": so400m(980),
+    "insert_layer_id": 6,
+    "image_size": 1120,
+    "tie_word_embeddings": True,
+}
 SMALL, MIDDLE = sizes(576, 1536, 30, 9, 3), sizes(960, 2560, 32, 15, 5)
 GEMMA = sizes(2048, 16384, 18, 8, 1, model_type="gemma")
 GEMMA2 = sizes(2304, 9216, 26, 8, 4, model_type="gemma2")
@@ -124,6 +145,7 @@ PUBLISHED = {
     "deepseek-community/deepseek-vl-1.3b-chat": (DEEPSEEK, 576),
     "thisisiron/Ovis2-1B-hf": (OVIS, 256),
     "LiquidAI/LFM2-VL-450M": (LFM2, 256),
+    "openbmb/MiniCPM-V-4.6": (MINICPM, 64),
 }
 """What config.json of each checkpoint says of its sizes, and visual tokens per tile."""
 
@@ -150,9 +172,12 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     }
     assert len(sliding_layers(family.decoder(model))) == windows.get(name, 0)
     vision = config.vision_config
-    side = getattr(vision, "image_size", 512) // vision.patch_size  # LFM2-VL's tiles
+    # of LFM2-VL's tiles and MiniCPM-V's slices, which their processors cut
+    length = {"lfm2_vl": 512, "minicpmv4_6": 448}.get(card.family, getattr(vision, "image_size", 0))
+    side = length // vision.patch_size
     joined = {
         "gemma3": 4, "aya_vision": 2, "cohere2_vision": 2, "ovis2": 2, "lfm2_vl": 2,
+        "minicpmv4_6": 4,
     }.get(card.family)  # fmt: skip
     joined = joined or getattr(config, "scale_factor", 1)
     assert (side // joined) ** 2 == tokens

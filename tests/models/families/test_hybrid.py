@@ -26,7 +26,7 @@ from tokviz.testing.on_families import (
     run_plan,
 )
 
-HYBRID = ("lfm2_vl", "qwen3_5")
+HYBRID = ("lfm2_vl", "minicpmv4_6", "qwen3_5")
 
 
 @pytest.fixture(scope="module", params=HYBRID)
@@ -76,14 +76,18 @@ def mixers(decoder):
 
 @pytest.mark.parametrize("policy", ["keep", "repack"])
 def test_every_step_equals_the_layers_on_the_shorter_sequence(hybrid, cat, blind, policy):
-    """The reference calls block by block, with no cache: prompt and answer in one sequence."""
+    """The reference calls block by block, with no cache: prompt and answer in one sequence.
+
+    Linear attention step by step and in one piece rounds differently: within generate() and one
+    forward of transformers by up to 2e-4 on these models, and more the longer the prompt is.
+    """
     prepared = hybrid.prepare(pictures(cat, 2), PROMPT)
     logits, run = run_plan(hybrid, prepared, tokviz.plan(blind, keep=5, positions=policy))
     left, ids = left_at(run), run.lane.ids[: len(logits) - 1]
     assert [len(one) for one in left.values()] == [9, 3]  # every third of 9, three
     want = layer_by_layer(hybrid, prepared, left, ids, repack=policy == "repack")
     for step, (ours, theirs) in enumerate(zip(logits, want, strict=True)):
-        assert torch.allclose(ours, theirs, atol=1e-4), step
+        assert torch.allclose(ours, theirs, atol=5e-4), step
     whole = layer_by_layer(hybrid, prepared, {}, ids)
     assert not torch.allclose(logits[0], whole[0], atol=1e-2)
 

@@ -38,6 +38,7 @@ REPORTED = {
     "google/paligemma-3b-mix-224": 2_923_466_480,
     "google/gemma-3-4b-it": 4_300_079_472,
     "google/gemma-3-12b-it": 12_187_325_040,
+    "openbmb/MiniCPM-V-4.6": 1_300_428_016,
 }
 """Parameters of the real weights, from public code and logs of people who loaded them."""
 
@@ -279,6 +280,7 @@ MODELS: dict[str, ModelCard] = Cards(
                 False,
                 GATED,
             ),
+            ModelCard("openbmb/MiniCPM-V-4.6", "MiniCPM-V 4.6", "minicpmv4_6", "1.3 B", 2.6, False),
             ModelCard("LiquidAI/LFM2-VL-450M", "LFM2-VL 450M", "lfm2_vl", "451 M", 0.9, False),
         )
     }

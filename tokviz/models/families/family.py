@@ -19,11 +19,11 @@ from torch import nn
 from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from tokviz.errors import InputError
 from tokviz.film import Film
 from tokviz.models.families.parts import check_decoder, check_rotation
 from tokviz.models.families.processor_calls import ProcessorCalls
 from tokviz.models.families.sources import Sources
+from tokviz.models.families.tower_blocks import TowerBlocks
 from tokviz.registry import Registry
 from tokviz.trace.layout import Layout
 
@@ -43,7 +43,7 @@ class Features(NamedTuple):
     "Each [n, d]: further features, added to the states after the first decoder layers (deepstack)."
 
 
-class Family(ProcessorCalls, ABC):
+class Family(ProcessorCalls, TowerBlocks, ABC):
     """Everything that differs between families of models. It has no state: pass the model in."""
 
     name: str = ""
@@ -62,6 +62,10 @@ class Family(ProcessorCalls, ABC):
         check_decoder(decoder)
         row = torch.zeros(1, 1, 1, device=next(decoder.parameters()).device)
         check_rotation(decoder, self.rotary(decoder, row, row[0].long(), 0))
+
+    def notes(self, model: nn.Module) -> tuple[str, ...]:
+        """Return what whoever reads a run of this model needs to know, in sentences."""
+        return ()
 
     # -- the language model -------------------------------------------------------------------
 
@@ -169,10 +173,6 @@ class Family(ProcessorCalls, ABC):
     def has_cls(self, model: nn.Module) -> bool:
         """Return whether token 0 of the tower is a [CLS] token."""
 
-    @abstractmethod
-    def feature_layer(self, model: nn.Module) -> int:
-        """Return the tower layer (from 0) whose output becomes the features."""
-
     def projector(self, model: nn.Module) -> nn.Module:
         """Return the module that maps tower features to the language model's width."""
         return model.model.multi_modal_projector  # type: ignore[union-attr, return-value]
@@ -266,65 +266,6 @@ class Family(ProcessorCalls, ABC):
         step = self.frames_per_image(model)
         times = [(part[0], part[-1]) for part in grouped(film.times, step)]
         return self.layout(model, processor, inputs, film.frames[::step]).timed(times)
-
-    # -- the tower block by block, for reducing inside it --------------------------------------
-
-    def tower_refusal(self, model: nn.Module, layout: Layout, sources: Sources) -> str | None:
-        """Return why no method can act inside the tower on this prompt; None if one can."""
-        why = None
-        if type(self).tower_attend is Family.tower_attend:
-            why = f"{self.title} has no reduction inside the vision tower yet"
-        elif sources.weight is not None and len(self.tower_joins(model)) > 1:
-            why = (
-                f"{self.title} scales the tokens of such a large image down after the vision "
-                "tower, and this checkpoint joins the outputs of several tower layers into a "
-                "token: tokviz cannot reduce inside the tower with both yet. A smaller image is "
-                "not scaled down"
-            )
-        return why and f"{why}. Choose a method that acts before or inside the language model."
-
-    def tower_follow(
-        self, model: nn.Module, inputs: Inputs, given: Mapping[str, Any]
-    ) -> dict[str, torch.Tensor]:
-        """Return the blocks' further inputs per patch, [all patches, ...] each.
-
-        They are reduced with the patches. Where the images are rows of a batch: [rows, patches,
-        ...]; a tower whose mask hides padding is reduced only if this has what says which is.
-
-        Args:
-            model: the model.
-            inputs: the processor's output.
-            given: keyword arguments of the library's call of the first block.
-        """
-        return {}
-
-    def tower_joins(self, model: nn.Module) -> list[int]:
-        """Return the tower layers whose outputs are concatenated to the features.
-
-        -1 = the input of the first layer. Most checkpoints use one layer.
-        """
-        return [self.feature_layer(model)]
-
-    def tower_leave(self, model: nn.Module, squares: torch.Tensor) -> torch.Tensor:
-        """Return the projector's input [m, d_pre] from the feature layer's states [m, k, d_v].
-
-        k = patches of a visual token, in the order of `Sources.index`.
-        """
-        return squares.flatten(1)
-
-    def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
-        """Return further features [m, d] (deepstack) from a layer's states [m, k, d_v]."""
-        return []
-
-    def tower_attend(
-        self, model: nn.Module, layer: int, states: torch.Tensor, follow: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """Return the states [b, tokens, d] after a block's attention and residual add."""
-        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
-
-    def tower_mlp(self, model: nn.Module, layer: int, states: torch.Tensor) -> torch.Tensor:
-        """Return the states after the block's MLP and residual add (its second half)."""
-        raise InputError(f"{self.title} has no reduction inside the vision tower yet.")
 
 
 def grouped(items: Sequence[T], size: int) -> list[Sequence[T]]:

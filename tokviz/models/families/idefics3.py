@@ -22,6 +22,7 @@ from PIL import Image
 from torch import nn
 
 from tokviz.models.families.family import Inputs, family
+from tokviz.models.families.llava import Box
 from tokviz.models.families.siglip import SiglipBlocks
 from tokviz.models.families.sources import Sources
 from tokviz.trace.layout import PATCH, Layout, Tile
@@ -142,6 +143,22 @@ def tiled_layout(
         made.append(Tile(image, side, side, whole, "thumbnail" if own else "whole"))
         own = []
     return square_tiles(made, position, sizes)
+
+
+def equal_parts(size: tuple[int, int], rows: int, cols: int) -> list[Box]:
+    """Return the boxes of equal parts of a picture, row by row, in its pixels.
+
+    Args:
+        size: (width, height) of the picture.
+        rows: rows of parts.
+        cols: parts in a row.
+    """
+    w, h = size[0] / cols, size[1] / rows
+    return [
+        (col * w, row * h, (col + 1) * w, (row + 1) * h)
+        for row in range(rows)
+        for col in range(cols)
+    ]
 
 
 def square_tiles(

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 
 from tokviz.models.families.family import Inputs, family
-from tokviz.models.families.idefics3 import square_tiles
+from tokviz.models.families.idefics3 import equal_parts, square_tiles
 from tokviz.models.families.lfm2_pixels import cut_of
 from tokviz.models.families.siglip import SiglipBlocks
 from tokviz.models.families.sources import Sources
@@ -104,12 +104,7 @@ class Lfm2VL(SiglipBlocks):
         tiles: list[Tile] = []
         for number, (width, height) in enumerate(image.size for image in images):
             cut = cut_of(settings, height, width)
-            w, h = width / cut.cols, height / cut.rows
-            boxes = [
-                (col * w, row * h, (col + 1) * w, (row + 1) * h)
-                for row in range(cut.rows)
-                for col in range(cut.cols)
-            ]
+            boxes = equal_parts((width, height), cut.rows, cut.cols)
             parts = [(box, "tile" if len(boxes) > 1 else "whole") for box in boxes]
             if len(boxes) > 1 and settings.use_thumbnail:
                 parts.append(((0.0, 0.0, float(width), float(height)), "thumbnail"))

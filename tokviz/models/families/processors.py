@@ -28,6 +28,9 @@ from tokviz.models.families.cohere_pixels import Cohere2VisionImageProcessor
 from tokviz.models.families.lfm2_pixels import Lfm2Pixels
 from tokviz.models.families.pixtral_processor import PixtralProcessor
 
+VIDEO = {"num_frames": 8, "fps": 1, "slice_mode": False, "downsample_mode": "16x"}
+"""Settings of films that are read where a checkpoint has none of its own."""
+
 
 def load_processor(path: str, config: PretrainedConfig, revision: str | None = None) -> Any:
     """Load the processor of a checkpoint; without torchvision for still images only.
@@ -113,21 +116,35 @@ def still_images(
     def parts(cls: type[ProcessorMixin]) -> list[str]:
         return [part for part in kind.get_attributes() if part != "video_processor"]
 
-    # chat templates read these two even where no video is given
-    video = SimpleNamespace(**{"num_frames": 8, "fps": 1, **(film or {})})
+    # chat templates read the first two even where no video is given, MiniCPM-V's class the others
+    video = SimpleNamespace(**VIDEO | (film or {}))
     body = {"get_attributes": classmethod(parts), "video_processor": video}
-    if inspect.signature(kind).parameters["video_processor"].default is inspect.Parameter.empty:
+    if "video_processor" in kind.get_attributes()[:-1]:
+        body["__init__"] = _video_amid(kind)
+    elif inspect.signature(kind).parameters["video_processor"].default is inspect.Parameter.empty:
         body["__init__"] = _without_video(kind.__init__)
     return type(kind.__name__, (kind, WithoutVideo), body)
 
 
 class WithoutVideo(ProcessorMixin):
-    """Behind a processor class whose __init__ hands its parts on by their names."""
+    """Behind a processor class whose __init__ hands its parts on, the video processor as None."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Leave out the video processor."""
         kwargs.pop("video_processor", None)
-        super().__init__(*args, **kwargs)
+        super().__init__(*(part for part in args if part is not None), **kwargs)
+
+
+def _video_amid(kind: Any) -> Any:
+    """Return an __init__ without the video processor that `kind` has before its tokenizer."""
+
+    # the names count: transformers reads them from the code object
+    def __init__(  # noqa: N807
+        self: Any, image_processor: Any, tokenizer: Any, chat_template: Any = None
+    ) -> None:
+        kind.__init__(self, image_processor, None, tokenizer, chat_template=chat_template)
+
+    return __init__
 
 
 def _without_video(start: Any) -> FunctionType:
