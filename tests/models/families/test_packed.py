@@ -25,6 +25,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError, ModelError
 from tokviz.models.families.pixtral_processor import PixtralProcessor
 from tokviz.models.tower.vision import encode
+from tokviz.reduction import vflowopt
 from tokviz.testing.on_families import check_generate, plan_of
 
 pytestmark = pytest.mark.matrix
@@ -48,6 +49,24 @@ def towers(vlm, shown):
     with vlm.guarded():
         layout = prepared.asked.layout
         return encode(vlm.family, vlm.model, prepared.inputs, layout, wanted, norms=True), prepared
+
+
+@pytest.mark.parametrize("name", ["mistral3", "minicpmv4_6"])
+def test_grey_levels_of_a_picture_among_others_are_its_own(checkpoint, cat, monkeypatch, name):
+    """A tower that takes all pictures as one sequence says of no picture which pixels are its."""
+    given = []
+
+    def entropies(signals):
+        given.append({one for one in ("pixels", "patch_entropy") if one in signals})
+        return vflowopt.signals_entropy(signals)
+
+    monkeypatch.setattr(vflowopt, "signals_entropy", vflowopt.patch_entropy, raising=False)
+    monkeypatch.setattr(vflowopt, "patch_entropy", entropies)
+    vlm = tokviz.load(checkpoint(name))
+    shown = [cat.resize((48, 48)), Image.new("RGB", (48, 48), "white")]
+    vlm.answer(shown, PROMPT, tokviz.plan("vflowopt", keep=4, entropy=0.5), 1)
+    assert given
+    assert all(one == {"patch_entropy"} for one in given)
 
 
 def test_pictures_in_one_sequence_are_told_apart(packed, cat):

@@ -77,12 +77,15 @@ def text_embeddings(state: TokensLeft) -> torch.Tensor:
 def grey_signals(state: TokensLeft, part: TokenPart) -> dict[str, Any]:
     """Return the pixels that the tower saw, or what the picture says of each token's grey levels.
 
-    A whole grid of one tile has pixels of its own where the processor gives one picture per tile.
+    A whole grid of one tile has pixels of its own where the processor gives one picture per tile,
+    which a tower that takes all of them as one sequence does not tell apart.
     """
     now = state.whole.position[part.tokens]
-    tile, pixels = state.layout.tiles[part.tiles[0]], state.prepared.inputs.get("pixel_values")
+    inputs = state.prepared.inputs
+    tile, pixels = state.layout.tiles[part.tiles[0]], inputs.get("pixel_values")
     whole = len(part.tiles) == 1 and len(now) == tile.rows * tile.cols
-    if pixels is not None and pixels.ndim == 4 and whole:
+    joint = state.family.image_patches(state.model, inputs) is not None
+    if pixels is not None and pixels.ndim == 4 and whole and not joint:
         return {"pixels": pixels[int(state.vision.sources.row[now[0]])].float()}
     return {"patch_entropy": box_entropies(state.prepared.asked, now)}
 
