@@ -53,6 +53,7 @@ from tests.models.tiny import (
     qwen3_vl_moe,
     text_sizes,
 )
+from tests.models.tiny_deepseek import TINY_DEEPSEEK
 from tests.models.tiny_gemma4 import KIN_GEMMA4, TINY_GEMMA4
 from tests.models.tiny_minicpm import FORMS_MINICPM, KIN_MINICPM, TINY_MINICPM
 from tests.models.tiny_ovis2 import TINY_OVIS2
@@ -235,6 +236,7 @@ TINY_TILES: dict[str, Tiny] = {
     "lfm2_vl": Tiny(lfm2_vl, ((60, 60), (240, 96), (96, 240), (131, 97), (300, 60))),
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
+    **TINY_DEEPSEEK,
     **TINY_GEMMA4,
     **TINY_MINICPM,
     **TINY_OVIS2,

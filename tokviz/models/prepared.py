@@ -18,6 +18,9 @@ from tokviz.trace.schema import BLOCKS
 MANY = 4
 """Images of a prompt above which their stored previews have half the side."""
 
+PIXELS = "pixel_values"
+"""Part of the names of inputs that hold pixels."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -68,7 +71,6 @@ class Prepared:
     "CLIP's text side, where the model has one."
 
     @property
-    def pixels_name(self) -> str:
-        """The name of the pixels among the inputs."""
-        film = "pixel_values_videos"
-        return film if film in self.inputs else "pixel_values"
+    def pixels(self) -> dict[str, torch.Tensor]:
+        """The pixels among the inputs, by their names; two where a model has two towers."""
+        return {name: value for name, value in self.inputs.items() if PIXELS in name}

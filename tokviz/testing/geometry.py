@@ -85,7 +85,8 @@ def features(vlm: VLM, image: Any) -> tuple[torch.Tensor, Prepared]:
         image: what `VLM.prepare` takes: a picture, several, or a film.
     """
     prepared = vlm.prepare(image, "what?")
-    with vlm.guarded(), torch.inference_mode(), computed_by(nothing):
+    alone = vlm.family.tower_alone(vlm.model)
+    with vlm.guarded(), torch.inference_mode(), computed_by(nothing), alone:
         return vlm.family.image_features(vlm.model, prepared.inputs).tokens, prepared
 
 

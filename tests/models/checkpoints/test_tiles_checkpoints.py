@@ -87,6 +87,12 @@ DEEPSEEK = {
     },
     "tie_word_embeddings": False,
 }
+HYBRID = {
+    "text_config": sizes(4096, 11008, 30, 32, model_type="llama", vocab_size=102400),
+    "vision_config": DEEPSEEK["vision_config"],
+    "high_res_vision_config": {"model_type": "sam_vision_model"},  # SAM-B, the default
+    "tie_word_embeddings": False,
+}
 OVIS = {
     "text_config": sizes(896, 4864, 24, 14, 2, model_type="qwen2", vocab_size=151936),
     "vision_config": {
@@ -143,6 +149,7 @@ PUBLISHED = {
     "CohereLabs/aya-vision-8b": (AYA, 169),
     "CohereLabs/command-a-vision-07-2025": (COMMAND, 256),
     "deepseek-community/deepseek-vl-1.3b-chat": (DEEPSEEK, 576),
+    "deepseek-community/deepseek-vl-7b-chat": (HYBRID, 576),
     "thisisiron/Ovis2-1B-hf": (OVIS, 256),
     "LiquidAI/LFM2-VL-450M": (LFM2, 256),
     "openbmb/MiniCPM-V-4.6": (MINICPM, 64),

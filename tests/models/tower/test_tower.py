@@ -262,13 +262,14 @@ def test_a_method_inside_the_tower_runs_on_a_picture_that_is_scaled_down(scaled,
 def test_a_merged_twin_weighs_as_much_as_both(model, cat, first_two):
     """Of two equal tokens one is merged away: with a key bias of log 2 no other token notices.
 
-    In rotary towers both are given the angles of the first.
+    In rotary towers both are given the angles of the first, beside another tower its states too.
     """
     prepared = model.prepare(cat, PROMPT)
     tiles = tiles_of(prepared)
     shared = model.encode(prepared, [], Capture())
     states, given = shared.entered
     states, skip = states.clone(), int(model.family.has_cls(model.model))
+    shared.pre = shared.pre.clone()
     angles = tuple(one.clone() for one in given.get("position_embeddings") or ())
     index, patches = shared.sources.index, shared.sources.patches
     for tokens, _ in tiles:
@@ -276,6 +277,7 @@ def test_a_merged_twin_weighs_as_much_as_both(model, cat, first_two):
         for values, ahead in [(states, skip), *((one, 0) for one in angles)]:
             own = values if values.ndim == 2 else values[row]
             own[ahead + twins[1]] = own[ahead + twins[0]]
+        shared.pre[int(tokens[1])] = shared.pre[int(tokens[0])]
     shared.entered = (states, given | ({"position_embeddings": angles} if angles else {}))
     fewer = [(tokens, keep - 1) for tokens, keep in tiles]
     merged = encoded(model, prepared, first_two, fewer, shared).features.tokens

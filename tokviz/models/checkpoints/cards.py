@@ -166,6 +166,14 @@ MODELS: dict[str, ModelCard] = Cards(
                 3.9,
                 False,
             ),
+            ModelCard(
+                "deepseek-community/deepseek-vl-7b-chat",
+                "DeepSeek-VL 7B",
+                "deepseek_vl_hybrid",
+                "7.3 B",
+                14.7,
+                False,
+            ),
             ModelCard("thisisiron/Ovis2-1B-hf", "Ovis2 1B", "ovis2", "1.1 B", 2.3, False),
             ModelCard(
                 "mistralai/Ministral-3-3B-Instruct-2512-BF16",

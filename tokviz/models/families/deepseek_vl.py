@@ -1,7 +1,7 @@
 """DeepSeek-VL: the picture is padded to a square; a SigLIP tower, one visual token per patch.
 
-Its largest side is resized to that of the tower, and the rest is filled on both sides. (The 7B
-checkpoint has a second tower beside this one, the type `deepseek_vl_hybrid`, which is not served.)
+Its largest side is resized to that of the tower, and the rest is filled on both sides. The 7B
+checkpoint has a second tower beside this one: `deepseek_vl_hybrid.py`.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class DeepSeekVL(SiglipBlocks):
         """Return the length of an image in tokens."""
         return [("num_image_tokens", processor.num_image_tokens, self.side(model) ** 2)]
 
+    def padded_to(self, model: nn.Module, processor: Any) -> int:
+        """Return the side of the square to which a picture is resized and padded, in pixels."""
+        return one(model.config.vision_config.image_size)  # type: ignore[union-attr]
+
     def side(self, model: nn.Module) -> int:
         """Return how many rows and columns of tokens a picture has."""
         vision: Any = model.config.vision_config  # type: ignore[union-attr]
@@ -73,8 +77,8 @@ class DeepSeekVL(SiglipBlocks):
         """Return one square grid per picture, which begins and ends outside of it."""
         is_visual = inputs["input_ids"][0].cpu().numpy() == self.image_token_id(model)
         vision: Any = model.config.vision_config  # type: ignore[union-attr]
-        side, length = self.side(model), one(vision.image_size)
-        part = side * one(vision.patch_size) / length
+        side, length = self.side(model), self.padded_to(model, processor)
+        part = side * one(vision.patch_size) / one(vision.image_size)
         sizes, least = [image.size for image in images], processor.image_processor.min_size
         boxes = [covered(square_around(size, length, least), part, part) for size in sizes]
         return grid_layout(is_visual, sizes, (side, side), boxes)

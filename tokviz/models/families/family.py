@@ -177,6 +177,14 @@ class Family(ProcessorCalls, TowerBlocks, ABC):
         """Return the module that maps tower features to the language model's width."""
         return model.model.multi_modal_projector  # type: ignore[union-attr, return-value]
 
+    def projector_input(self, args: tuple[Any, ...]) -> torch.Tensor:
+        """Return what `pre_features` gets of one call of the projector, rows [any, d_pre].
+
+        Args:
+            args: the arguments of the call.
+        """
+        return args[0].reshape(-1, args[0].shape[-1])
+
     def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
         """Return the projected states, [m, d_pre] (see `pre_features`) -> [m, d]."""
         return self.projector(model)(pre[None])[0]

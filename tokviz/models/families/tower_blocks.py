@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -65,6 +66,17 @@ class TowerBlocks:
         k = patches of a visual token, in the order of `Sources.index`.
         """
         return squares.flatten(1)
+
+    def tower_beside(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor | None:
+        """Return the last columns of the projector's inputs [n, d_pre] that another tower made.
+
+        `tower_leave` gives the columns before them. None = there is no other tower.
+        """
+        return None
+
+    def tower_alone(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Return a context in which another tower gives zeros, for proofs of places."""
+        return nullcontext()
 
     def tower_deep(self, model: nn.Module, layer: int, squares: torch.Tensor) -> list[torch.Tensor]:
         """Return further features [m, d] (deepstack) from a layer's states [m, k, d_v]."""

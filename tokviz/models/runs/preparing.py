@@ -16,7 +16,7 @@ from tokviz.film import Film, is_film, open_film
 from tokviz.images import open_image
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
-from tokviz.models.prepared import Asked, Prepared
+from tokviz.models.prepared import PIXELS, Asked, Prepared
 from tokviz.models.runs.chat_template import render, template_notes
 from tokviz.models.runs.own_words import own_rows
 from tokviz.models.runs.processing import place, process
@@ -77,7 +77,7 @@ def on_device(loaded: Loaded, batch: Mapping[str, Any]) -> dict[str, torch.Tenso
     dtype: Any = loaded.model.dtype  # the first floating one: rounded weights are integers
     return {
         name: value.to(loaded.device, dtype)
-        if value.is_floating_point() and name.startswith("pixel_values")
+        if value.is_floating_point() and PIXELS in name
         else value.to(loaded.device)  # seconds per frame pair stay exact
         for name, value in batch.items()
         if isinstance(value, torch.Tensor)

@@ -183,8 +183,8 @@ class Run:
         if isinstance(branch, EarlyExit):
             return None
         if isinstance(branch, NoisedImage):
-            name = self.prepared.pixels_name
-            return self.lane_with({name: branch.noise(self.prepared.inputs[name])})
+            noised = {name: branch.noise(one) for name, one in self.prepared.pixels.items()}
+            return self.lane_with(noised)
         if isinstance(branch, (EditedAttention, ZeroedTokens)):
             return same_tokens_lane(self.loaded, self.prefill_input, branch)
         picked: list[int] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -177,15 +177,22 @@ def joined(name: str, parts: list[torch.Tensor], spans: list[int] | None) -> tor
 class TowerHooks:
     """Records states during one run of the tower, by hooks on its modules."""
 
-    def __init__(self, skip: int, joins: Sequence[int], norms: bool) -> None:
+    def __init__(
+        self,
+        skip: int,
+        joins: Sequence[int],
+        norms: bool,
+        taken: Callable[[tuple[Any, ...]], torch.Tensor],
+    ) -> None:
         """Describe what to record.
 
         Args:
             skip: [CLS] tokens in front of the patches, 0 or 1.
             joins: the layers whose [CLS] state is recorded, see `Family.tower_joins`.
             norms: record every patch's norm after every layer, and its cosine with [CLS].
+            taken: the arguments of the projector's call -> its input, `Family.projector_input`.
         """
-        self.skip, self.joins, self.record_norms = skip, joins, norms
+        self.skip, self.joins, self.record_norms, self.taken = skip, joins, norms, taken
         self.pre: list[torch.Tensor] = []
         "Inputs of the projector, one per call, [tokens, d_v]."
         self.first: dict[int, torch.Tensor] = {}
@@ -230,4 +237,4 @@ class TowerHooks:
             self.first[layer] = state[:, : self.skip]
 
     def _at_projector(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        self.pre.append(args[0].reshape(-1, args[0].shape[-1]))
+        self.pre.append(self.taken(args))

@@ -14,8 +14,8 @@ from torch import nn
 
 from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
+from tokviz.models.apply_reduction import apply_reduction
 from tokviz.models.families.family import Family, Features, Inputs
-from tokviz.models.families.sources import Sources
 from tokviz.models.tower.blending import blended
 from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.row import TowerRow
@@ -111,7 +111,7 @@ def encode_reduced(
         rows.append(TowerRow(states, skip, units, own, (tile.rows, tile.cols), by_layer))
     run = TowerRun(family, model, step, rows, packed=lengths is not None)
     run.run()
-    return _encoded(family, model, run, shared.sources, [tokens for tokens, _ in tiles])
+    return _encoded(family, model, run, shared, [tokens for tokens, _ in tiles])
 
 
 def _tower_rows(
@@ -149,7 +149,7 @@ def _encoded(
     family: Family,
     model: nn.Module,
     run: TowerRun,
-    sources: Sources,
+    shared: Vision,
     tokens: Sequence[np.ndarray],
 ) -> Encoded:
     """Return the tokens after the last layer, in raster order within each tile."""
@@ -159,11 +159,16 @@ def _encoded(
         for row, order in zip(run.rows, orders, strict=True)
     ]
     pairs = list(zip(run.rows, places, strict=True))
-    if sources.weight is None:
+    if shared.sources.weight is None:
         pre = family.tower_leave(model, torch.cat([run.squares(row)[at] for row, at in pairs]))
+        beside = family.tower_beside(model, shared.pre)
+        if beside is not None:
+            rows = zip(pairs, tokens, strict=True)
+            made = [apply_reduction(beside[own], row.whole)[at] for (row, at), own in rows]
+            pre = torch.cat([pre, torch.cat(made)], -1)
         made = family.project(model, pre)
     else:
-        pre, made = blended(family, model, run.rows, tokens, sources)
+        pre, made = blended(family, model, run.rows, tokens, shared.sources)
         # place within each tile -> place among the tokens of all tiles
         at = torch.cat([at + begin for at, begin in zip(places, begins(places), strict=True)])
         pre, made = pre[at], made[at]

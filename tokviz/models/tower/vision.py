@@ -67,7 +67,8 @@ def encode(
         norms: record every patch's norm after every layer, and its cosine with [CLS].
     """
     observer = TowerObserver(family, model, wanted, family.image_patches(model, inputs))
-    watch = TowerHooks(int(observer.has_cls), family.tower_joins(model), norms)
+    skip, joins = int(observer.has_cls), family.tower_joins(model)
+    watch = TowerHooks(skip, joins, norms, family.projector_input)
     blocks = family.tower_layers(model)
     handles = watch.hooks(blocks, family.projector(model))
     began = time.perf_counter()
