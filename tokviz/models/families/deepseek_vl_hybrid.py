@@ -8,6 +8,7 @@ two tokens up and to the left, one down and to the right.
 
 What tokviz shows of the tower, and what acts inside it, is SigLIP's. SAM gives no attention maps;
 its states pass beside every reduction, and a merged token gets the mean of its members' ones.
+A token's state before the projector is both halves.
 """
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ class DeepSeekVLHybrid(DeepSeekVL):
     def image_features(self, model: nn.Module, inputs: Inputs) -> Features:
         """Run both towers and the projector; a stop acts between SAM's layers, too."""
         layers: Any = model.model.high_res_vision_model.vision_encoder.layers  # type: ignore
-        handles = (one.register_forward_pre_hook(lambda *_: check_stop()) for one in layers)
-        with hooked(handles):
+        with hooked(layer.register_forward_pre_hook(lambda *_: check_stop()) for layer in layers):
             return super().image_features(model, inputs)
 
     # -- two states of each place -------------------------------------------------------------

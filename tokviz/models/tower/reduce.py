@@ -163,9 +163,11 @@ def _encoded(
         pre = family.tower_leave(model, torch.cat([run.squares(row)[at] for row, at in pairs]))
         beside = family.tower_beside(model, shared.pre)
         if beside is not None:
-            rows = zip(pairs, tokens, strict=True)
-            made = [apply_reduction(beside[own], row.whole)[at] for (row, at), own in rows]
-            pre = torch.cat([pre, torch.cat(made)], -1)
+            left = [
+                apply_reduction(beside[own], row.whole)[at]
+                for (row, at), own in zip(pairs, tokens, strict=True)
+            ]
+            pre = torch.cat([pre, torch.cat(left)], -1)
         made = family.project(model, pre)
     else:
         pre, made = blended(family, model, run.rows, tokens, shared.sources)
