@@ -16,16 +16,24 @@ class ChatForm:
     "Special tokens that the template writes."
     ends: tuple[str, ...]
     "Tokens that end an answer, as in generation_config.json; mostly several."
+    numbered: str = ""
+    "The template with words before every image."
+    question_first: str = ""
+    "The template with the text before the images."
 
 
 def form(before_turn, image, text, after_turn, special, ends=()):
     """One turn: what stands before it, an image, the text, and what stands after it."""
-    parts = (
-        "{% for m in messages %}" + before_turn + "{% for c in m.content %}"
-        "{% if c.type == 'image' %}" + image + "{% else %}" + text + "{% endif %}{% endfor %}"
-        "{% endfor %}" + after_turn
-    )
-    return ChatForm(parts, special, ends)
+
+    def template(picture, order=""):
+        return (
+            "{% for m in messages %}" + before_turn + "{% for c in m.content" + order + " %}"
+            "{% if c.type == 'image' %}" + picture + "{% else %}" + text + "{% endif %}{% endfor %}"
+            "{% endfor %}" + after_turn
+        )
+
+    numbered, first = template("Picture {{ loop.index }}: " + image), template(image, " | reverse")
+    return ChatForm(template(image), special, ends, numbered, first)
 
 
 CHATML = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|vision_start|>", "<|vision_end|>")
@@ -76,3 +84,70 @@ FORMS = {
     ),
     "mistral": form("[INST] ", "<image>\n", PLAIN, " [/INST]", ("[INST]", "[/INST]"), ("</s>",)),
 }  # fmt: skip
+
+# -- the families that were added last, with the marks that their processors look for --------------
+
+CHAT = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+USER_TURN = "<|im_start|>{{ m.role }}\n"
+COHERE_TURN = "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>"
+COHERE_NEXT = "<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"
+ROLES = "You look at pictures and answer in everyday words.\n\n"
+
+LATER_FORMS = {
+    "gemma4": form(
+        "{{ bos_token }}<|turn>{{ m.role }}\n", "\n\n<|image|>\n\n", TRIMMED,
+        "<turn|>\n<|turn>model\n<|channel>thought\n<channel|>",
+        ("<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|think|>", "<|tool_response>"),
+        ("<eos>", "<turn|>", "<|tool_response>"),
+    ),
+    "paddleocr_vl": form(
+        "{{ cls_token }}User: ", "<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>", PLAIN,
+        "\nAssistant:\n", ("<|begin_of_sentence|>", "<|end_of_sentence|>"), ("</s>",),
+    ),
+    "cohere2_vision": form(
+        "{{ bos_token }}" + COHERE_TURN, "<|IMG_PATCH|>", PLAIN, COHERE_NEXT + "<|START_RESPONSE|>",
+        (*COHERE, "<|START_RESPONSE|>", "<|END_RESPONSE|>"), ("<|END_OF_TURN_TOKEN|>",),
+    ),
+    "aya_vision": form(
+        COHERE_TURN, "<image>", PLAIN, COHERE_NEXT, COHERE, ("<|END_OF_TURN_TOKEN|>",)
+    ),
+    "deepseek_vl": form(
+        ROLES + "User: ", "<image_placeholder>", PLAIN, "\n\nAssistant:", (),
+        ("<｜end▁of▁sentence｜>",),
+    ),
+    "ovis2": form(USER_TURN, "<image>\n", PLAIN, ASSISTANT, CHAT, ("<|im_end|>", "<|endoftext|>")),
+    "glm4v": form(
+        "[gMASK]<sop><|{{ m.role }}|>\n", "<|begin_of_image|><|image|><|end_of_image|>", PLAIN,
+        "<|assistant|>\n",
+        ("[gMASK]", "<sop>", "<|user|>", "<|assistant|>", "<|observation|>", "<|endoftext|>"),
+        ("<|endoftext|>", "<|user|>", "<|observation|>"),
+    ),
+    "granite_vision": form(
+        "<|system|>\n" + ROLES.strip() + "\n<|{{ m.role }}|>\n", "<image>\n", PLAIN,
+        "\n<|assistant|>\n", (), ("<|end_of_text|>",),
+    ),
+    "qwen3_vl": form(
+        USER_TURN, "<|vision_start|><|image_pad|><|vision_end|>", PLAIN, ASSISTANT, CHAT,
+        ("<|im_end|>", "<|endoftext|>"),
+    ),
+    "qwen3_5": form(
+        USER_TURN, "<|vision_start|><|image_pad|><|vision_end|>", PLAIN, ASSISTANT + "<think>\n",
+        CHAT, ("<|im_end|>", "<|endoftext|>"),
+    ),
+    "lfm2_vl": form(
+        "{{ bos_token }}" + USER_TURN, "<image>", PLAIN, ASSISTANT, CHAT, ("<|im_end|>",)
+    ),
+    "lighton_ocr": form(
+        "<|im_start|>system<|im_end|>\n" + USER_TURN, "<|image_pad|>", PLAIN, ASSISTANT, CHAT,
+        ("<|im_end|>", "<|endoftext|>"),
+    ),
+    "mistral3": form(
+        "{{ bos_token }}[SYSTEM_PROMPT]" + ROLES.strip() + "[/SYSTEM_PROMPT][INST]", "[IMG]", PLAIN,
+        "[/INST]", ("[INST]", "[/INST]"), ("</s>",),
+    ),
+    "pixtral": form(
+        "{{ bos_token }}[INST]", "[IMG]", PLAIN, "[/INST]", ("[INST]", "[/INST]"), ("</s>",)
+    ),
+    "llava": form("{{ m.role | upper }}: ", "<image>\n", PLAIN, " ASSISTANT:", (), ("</s>",)),
+}  # fmt: skip
+"""Family -> its form."""

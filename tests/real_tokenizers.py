@@ -26,14 +26,15 @@ TEXTS = [
 
 
 @cache
-def _mistral() -> dict:
+def mistral_pieces() -> dict:
+    """Its vocabulary, merges and further facts."""
     folder = Path(mistral_common.__file__).parent / "data"
     return SentencePieceExtractor(str(folder / "tokenizer.model.v1")).extract(BPE)
 
 
 def mistral() -> LlamaTokenizer:
     """Mistral 7B's, with Llama's decoder."""
-    read = _mistral()
+    read = mistral_pieces()
     tokenizer = LlamaTokenizer(
         vocab=read["vocab"], merges=read["merges"], unk_token="<unk>", bos_token="<s>",
         eos_token="</s>",

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import tokviz
+from tests.fakes import six_token_trace
+from tests.real_tokenizers import MARKS, REAL
 from tokviz.analysis.sink_statistics import GROUPS, groups_of, is_delimiter, value_ratio
 from tokviz.errors import InputError
 
@@ -47,15 +51,27 @@ def test_groups_are_shown_apart(found, toy):
 
 
 @pytest.mark.parametrize(
-    ("token", "wanted"),
+    ("text", "wanted"),
     [
-        (".", True), ("<s>", True), ("<|im_end|>", True), ("Ċ", True), ("Ġ,", True), ("▁", True),
-        ("<0x0A>", True), ("▁dog", False), ("Ġthe", False), ("7", False), ("ß", False),
-        ("!?", True), ("Ġ猫", False),
+        (".", True), ("<s>", True), ("<|im_end|>", True), ("\n", True), (" ,", True), (" ", True),
+        (" dog", False), ("7", False), ("ß", False), ("!?", True), (" 猫", False), ("，", True),
+        ("[INST]", True), ("[/INST]", True), ("[gMASK]", True), ("[", True), ("[a b]", False),
     ],
 )  # fmt: skip
-def test_delimiters_have_no_letters_or_are_in_angle_brackets(token, wanted):
-    assert is_delimiter(token) == wanted
+def test_delimiters_have_no_letters_or_are_in_brackets(text, wanted):
+    assert is_delimiter(text) == wanted
+
+
+@pytest.mark.parametrize("kind", sorted(REAL))
+def test_delimiters_are_told_by_what_tokens_spell(kind):
+    """Fullwidth commas were words, and bytes of a letter delimiters, as vocabularies write them."""
+    tokenizer = REAL[kind]()
+    for text, wanted in ((" dog", False), ("猫é", False), ("，", True), ("\n", True)):
+        tokens = tokenizer.tokenize(text)
+        prompt = ("<s>", *["<image>"] * 6, *tokens)
+        trace = replace(six_token_trace(), prompt_tokens=prompt, word_marks=MARKS[kind])
+        found = groups_of(trace)[7:] == GROUPS.index("delimiters")
+        assert found.tolist() == [wanted] * len(tokens), text
 
 
 def test_a_layer_without_sinks_has_no_ratio():

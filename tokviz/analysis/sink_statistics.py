@@ -8,6 +8,7 @@ needs to know in which dimensions a model marks its sinks, so they work in every
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
@@ -25,6 +26,7 @@ GROUPS = ("first row", "delimiters", "visual tokens", "other text")
 """Rows of the prompt apart: delimiters are punctuation, line ends, control tokens and marks."""
 SHOWN = 5
 """Rows that the notes name."""
+CONTROL = re.compile(r"<.+>|\[/?\w+\]")
 
 
 @analysis(
@@ -101,7 +103,7 @@ def sink_statistics(
 def groups_of(trace: Trace) -> np.ndarray:
     """Return the index in GROUPS of each row of the prompt, int64 [s]."""
     marked = trace["mark_rows"] if "mark_rows" in trace else np.zeros(0, np.int64)
-    bare = [is_delimiter(token) for token in trace.prompt_tokens]
+    bare = [is_delimiter(text) for text in trace.prompt_texts]
     group = np.where(bare, GROUPS.index("delimiters"), GROUPS.index("other text"))
     group[marked] = GROUPS.index("delimiters")
     group[trace.layout.position] = GROUPS.index("visual tokens")
@@ -109,13 +111,12 @@ def groups_of(trace: Trace) -> np.ndarray:
     return group
 
 
-def is_delimiter(token: str) -> bool:
-    """Return True for a token without letters and digits, or in angle brackets."""
-    text = token.strip()
-    control = text.startswith("<") and text.endswith(">")
-    # U+0120, U+010A and the like are letters by which byte-level tokenizers write blanks
-    plain_text = text.translate({ord(c): None for c in "ĠĊĉ▁"})
-    return control or not any(letter.isalnum() for letter in plain_text)
+def is_delimiter(text: str) -> bool:
+    """Return True for a token's text without letters and digits, or with brackets around it.
+
+    Control tokens have them: <|im_end|>, [INST].
+    """
+    return bool(CONTROL.fullmatch(text.strip())) or not any(map(str.isalnum, text))
 
 
 def by_group(
@@ -147,11 +148,12 @@ def strongest(
 ) -> tuple[str, ...]:
     """Return a sentence for each of the rows with the highest rates, if there are any."""
     best = [row for row in np.argsort(-rate, kind="stable")[:SHOWN] if rate[row] > 0]
+    texts = trace.prompt_texts
     number_of = {int(row): token for token, row in enumerate(trace.layout.position)}
     said = []
     for row in best:
         token = number_of.get(int(row))
-        what = f"{trace.prompt_tokens[row]!r}" if token is None else f"visual token {token}"
+        what = f"{texts[row]!r}" if token is None else f"visual token {token}"
         layer = int(massive[:, row].argmax())
         said.append(
             f"Row {row} ({what}, {GROUPS[group[row]]}): over the threshold in "

@@ -63,6 +63,19 @@ def _spaced(pieces: Sequence[str], marks: str) -> list[str]:
     ]
 
 
+def spelled_whole(pieces: Sequence[str]) -> list[str]:
+    """Return the text of each token; a part of a character has the text of the token that ends it.
+
+    Args:
+        pieces: the text that each token adds, as `spelled` gives it: "" for such a part.
+    """
+    texts, ahead = [], ""
+    for piece in reversed(pieces):
+        ahead = piece or ahead
+        texts.append(ahead)
+    return texts[::-1]
+
+
 def character_spans(pieces: Sequence[str], alone: Iterable[int] = ()) -> list[Span]:
     """Group tokens whose characters are one: [start, stop) per group, covering every token.
 

@@ -24,7 +24,7 @@ from tokviz.names import unknown
 from tokviz.notebook_display import made
 from tokviz.text.token_bytes import guess_marks, spelled
 from tokviz.text.whole import whole_text, whole_texts
-from tokviz.text.words import exact_pieces, word_spans
+from tokviz.text.words import exact_pieces, spelled_whole, word_spans
 from tokviz.trace import trace_io
 from tokviz.trace.check_arrays import check_arrays
 from tokviz.trace.layout import Layout
@@ -187,6 +187,11 @@ class Trace:
         """The text of each prompt token; a character of several tokens is in the last one."""
         marks = self.word_marks or guess_marks(self.prompt_tokens)
         return tuple(spelled(self.prompt_tokens, marks))
+
+    @property
+    def prompt_texts(self) -> list[str]:
+        """What to call each prompt token; a part of a character is called by the whole one."""
+        return spelled_whole(self.prompt_pieces)
 
     @cached_property
     def word_spans(self) -> list[tuple[int, int]]:

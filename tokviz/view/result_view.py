@@ -136,7 +136,8 @@ def names_along(letter: str, count: int, labels: Mapping[str, Any], trace: Trace
     if len(labels.get(letter, ())) == count:
         return [str(name) for name in labels[letter]]
     if letter == "s" and count == len(trace.prompt_tokens):
-        return [f"{row} {token}" for row, token in enumerate(trace.prompt_tokens)]
+        texts = enumerate(trace.prompt_texts)
+        return [f"{row} {text.strip(' ')}".replace("\n", "⏎") for row, text in texts]
     return [str(number) for number in range(count)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,8 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     write = partial(render, loaded, images=len(opened), film=film is not None)
     text = loaded.answer_text()
     rows, notes = own_rows(loaded.tokenizer, write, prompt, ids, layout.position, text)
-    marks = mark_rows(loaded.tokenizer, ids, layout.position)
+    chat = chat_marks(loaded, write(prompt))
+    marks = mark_rows(loaded.tokenizer, ids, layout.position, chat)
     if film is not None:
         marks = np.union1d(marks, film_rows(loaded.tokenizer, write(prompt), ids, layout.position))
         notes = (*film_notes(loaded, film), *notes)
@@ -125,23 +126,42 @@ def special_tokens(tokenizer: Any) -> dict[int, str]:
     return {**{i: str(token) for i, token in added if token.special}, **dict(named)}
 
 
-def mark_rows(tokenizer: Any, ids: np.ndarray, visual: np.ndarray) -> np.ndarray:
+def chat_marks(loaded: Loaded, text: str) -> set[int]:
+    """Return the special tokens of a prompt that have nothing to do with its pictures.
+
+    Mistral's [INST] and Cohere's turns stand right before a picture and are none of its marks.
+
+    Args:
+        loaded: the model.
+        text: the whole prompt text with placeholders for pictures.
+    """
+    family = loaded.family
+    marks = [family.image_mark, *([family.film_mark] if family.film_pixels else [])]
+    for mark in marks:
+        text = text.replace(mark(loaded.processor), "")
+    return set(loaded.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def mark_rows(
+    tokenizer: Any, ids: np.ndarray, visual: np.ndarray, chat: Collection[int] = ()
+) -> np.ndarray:
     """Find the text that the processor adds around visual tokens: tile names, image markers.
 
     This is everything between the first and the last visual token (the user's words are never
-    there), and the special tokens directly next to these two, except begin- and end-of-text.
+    there), and the special tokens directly next to these two, except those of the chat.
 
     Args:
         tokenizer: the tokenizer.
         ids: [s], the prompt.
         visual: [n], rows of the visual tokens, ascending.
+        chat: special tokens that begin and end texts and turns.
 
     Returns:
         int32 [y], ascending.
     """
     if not len(visual):
         return np.zeros(0, np.int32)
-    special = set(special_tokens(tokenizer))
+    special = set(special_tokens(tokenizer)).difference(chat)
     special -= {getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad", "unk")}
     touching = np.isin(ids, list(special))
     first, last = int(visual[0]), int(visual[-1])

@@ -1,0 +1,176 @@
+"""Families that were added last, each with its kind of tokenizer, template and end tokens."""
+
+import unicodedata
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+import tokviz
+from tests.chat_forms import LATER_FORMS
+from tests.models.test_promises import pictures
+from tests.models.tiny_words import save
+from tokviz.analysis.tam import explained_items
+from tokviz.capture import Capture
+from tokviz.errors import InputError
+from tokviz.matrix import Reduction
+from tokviz.models.runs.preparing import special_tokens
+from tokviz.plans import Plan
+from tokviz.reduction import METHODS, method
+from tokviz.testing.on_families import check_generate, generated, plan_of
+from tokviz.view.words import token_words
+
+pytestmark = pytest.mark.matrix
+
+EACH_TIME = {"gemma4", "paddleocr_vl", "cohere2_vision", "deepseek_vl"}
+"""One family of each kind of tokenizer; the others once a week."""
+WEEKLY = pytest.mark.full_matrix
+ANSWER = "Giraffe 🔥 in 1990, don't: 日本 né 👨\u200d👩\u200d👧 x"
+READ = ["Giraffe", "🔥", "in", "1990", ",", "don't", ":", "né", "👨\u200d👩\u200d👧", "x"]
+QUESTIONS = [
+    "what is it?", "\n what is it?", "...what?", "'quoted' words", "don't", "1990?", "日本 🔥?",
+    "ne\u0301 é", "user", "Assistant: no", "a\n\nb", "▁under", "<b>bold</b>", "<think> aloud",
+    "ﬁne №5 ①", "İstanbul", "<0x41>", "\u200bx", "[multimodal] a", "{{ bos }}", "is it a dog ?",
+]  # fmt: skip
+COMMANDS = ("<image>", "<|im_end|>", "<|image_pad|>", "</s>")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=() if name in EACH_TIME else WEEKLY)
+        for name in sorted(LATER_FORMS)
+    ],
+)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def spoken(name, tmp_path_factory):
+    """A tiny model with its family's kind of words, loaded from its folder."""
+    return tokviz.load(save(name, tmp_path_factory.mktemp(name)))
+
+
+def ids_of(vlm, text):
+    return tuple(vlm.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def composed(text):
+    """What tokenizers make of a text that they compose, or write ▁ for blanks of."""
+    return unicodedata.normalize("NFC", text).replace("▁", " ").strip()
+
+
+def test_an_answer_is_shown_in_whole_letters_and_words(spoken, cat):
+    ids = ids_of(spoken, ANSWER)
+    before = ""
+    plan = Plan((), forced=ids)
+    length, capture = len(ids), Capture.nothing()
+    for lanes in spoken.stream(cat, "what is it?", [plan], length, capture):
+        view = lanes[0]
+        assert "\ufffd" not in view.text
+        assert view.text.startswith(before)
+        assert "".join(view.tokens) == view.text
+        before = view.text
+    trace = view.trace
+    assert trace.answer == spoken.tokenizer.decode(ids).strip() == ANSWER
+    again = tokviz.open_trace(trace.to_bytes())
+    for one in (trace, again):
+        assert "".join(one.answer_tokens) == "".join(one.pieces) == ANSWER
+        words = ["".join(one.pieces[a:b]).strip() for a, b in one.word_spans]
+        assert [word for word in words if not set(word) & set("日本")] == READ
+        assert "".join(word for word in words if set(word) & set("日本")) == "日本"
+        chips = [chip["text"] for chip in token_words(one.pieces, one.answer_marks)]
+        assert not any("\ufffd" in text for text in (*chips, *one.prompt_pieces))
+        assert {"🔥", "👨\u200d👩\u200d👧"} <= set(chips)
+
+
+def test_noise_is_written_as_bytes(spoken, cat):
+    """A random model writes halves of letters, end tokens and rows beyond the vocabulary."""
+    with ending(spoken, None):
+        trace = spoken.answer(cat, "where?", max_new_tokens=24)
+    assert trace.t == 24
+    assert "".join(trace.answer_tokens) == trace.answer
+    texts = [text for row in trace.candidate_tokens for text in row]
+    texts += [trace.answer, *trace.words.values(), *trace.prompt_pieces]
+    assert not any("\ufffd" in text for text in texts)
+    assert tokviz.open_trace(trace.to_bytes()).pieces == trace.pieces
+
+
+@pytest.mark.parametrize(
+    ("form", "shown"), [("template", 1), ("numbered", 3), ("question_first", 2)]
+)
+def test_the_users_words_are_found_by_their_place(spoken, name, cat, monkeypatch, form, shown):
+    monkeypatch.setattr(spoken.processor, "chat_template", getattr(LATER_FORMS[name], form))
+    for question in QUESTIONS:
+        asked = spoken.prepare(pictures(cat, shown), question).asked
+        said = spoken.tokenizer.decode(asked.prompt_ids[asked.own_rows])
+        assert composed(said) == composed(question)
+        assert asked.notes == (), question
+
+
+def test_what_a_tokenizer_reads_as_a_command_is_refused(spoken, cat):
+    marks = {spoken.family.image_mark(spoken.processor), *COMMANDS}
+    marks |= set(special_tokens(spoken.tokenizer).values())
+    for mark in marks:
+        for question in (mark, f"{mark}what is it?", f"what is {mark} here?"):
+            with pytest.raises(InputError, match="reads as a command"):
+                spoken.prepare(cat, question)
+
+
+def test_keeping_every_token_is_generate_with_the_familys_end_tokens(spoken, name, cat):
+    prepared = spoken.prepare(cat, "What is it, don't guess: 1990 or 日本?")
+    check_generate(spoken, prepared, plan_of("before", prepared.asked.layout.n), Capture.nothing())
+    ends = spoken.tokenizer.convert_tokens_to_ids(list(LATER_FORMS[name].ends))
+    assert spoken.model.generation_config.eos_token_id == ends
+    with ending(spoken, None):
+        ids = written(spoken, prepared)
+    last = next(i for i in range(1, len(ids)) if ids[i] not in ids[:i])
+    with ending(spoken, [*ends, ids[last]]):
+        trace = spoken.answer(cat, prepared.asked.prompt, None, len(ids), Capture.nothing())
+    assert trace.finish == "end"
+    assert trace["answer_ids"].tolist() == ids[:last]
+    assert not set(trace.answer_tokens) & set(LATER_FORMS[name].special)
+
+
+def written(vlm, prepared):
+    """What transformers' own generate() writes."""
+    return generated(vlm, prepared).sequences[0, len(prepared.asked.prompt_ids) :].tolist()
+
+
+@contextmanager
+def ending(vlm, ends):
+    settings = vlm.model.generation_config
+    before, settings.eos_token_id = settings.eos_token_id, ends
+    yield
+    settings.eos_token_id = before
+
+
+@pytest.fixture
+def text_given():
+    """What a method gets as the question's embeddings, run after run."""
+    given = []
+
+    def decide(signals, keep):
+        given.append(signals["text_llm"])
+        return Reduction.select(np.arange(keep), len(signals["feats_post"]))
+
+    needs = ("feats_post", "text_llm")
+    method("reads-text", title="reads text", place="before", needs=needs)(decide)
+    yield given
+    METHODS.remove("reads-text")
+
+
+def test_maps_and_methods_read_the_users_words(spoken, cat, text_given):
+    question = "Is it a dog, don't guess: 日本?"
+    trace = spoken.answer(cat, question, tokviz.plan("reads-text", keep=4), 2)
+    items = explained_items(trace)
+    own = trace["own_rows"]
+    assert items.rows[: items.prompt].tolist() == own.tolist()
+    read = tokviz.analyse("tam", trace).labels["p"]
+    assert composed("".join(read)) == question
+    words = torch.from_numpy(trace["prompt_ids"][own].astype(np.int64))
+    expected = spoken.model.get_input_embeddings()(words)
+    assert text_given
+    assert all(torch.equal(text, expected) for text in text_given)
