@@ -17,8 +17,7 @@ from tokviz.view.words import trace_words
 
 TEXTS = [
     "a 🔥 grill", "日本 ok", "né", "की कीमत", "👨\u200d👩\u200d👧 x", "Giraffe", "1990", "don't",
-    "ไม่มีแมว", "two  spaces\nand a line", "🇩🇪🇫🇷", "<loc0100> <box>",
-]  # fmt: skip
+    "ไม่มีแมว", "two  spaces\nand a line", "🇩🇪🇫🇷", "<loc0100> <box>",]  # fmt: skip
 KINDS = {**REAL, "bytes": byte_tokenizer}
 
 
@@ -97,6 +96,41 @@ def test_candidates_bring_their_space(kind):
         said.add(token)
     assert "".join(said.candidates(0, ids[:1])) == "a"
     assert said.candidates(1, ids[1:2])[0].startswith(" ")
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_blanks_at_the_beginning_stay_while_a_letter_is_incomplete(kind):
+    """Sentencepiece decoders take off one of them: it came and went with every byte."""
+    tokenizer = KINDS[kind]()
+    ids = tokenizer("   ΐ 🇩🇪", add_special_tokens=False)["input_ids"]
+    said = AnswerText(tokenizer, word_marks(tokenizer), frozenset())
+    for token in ids:
+        before = said.text
+        said.add(token)
+        assert said.text.startswith(before)
+    said.close()
+    assert said.text == tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_candidate_that_ends_a_letter_is_that_letter(kind):
+    """The last byte of an emoji was listed as a byte, beside a chip with the emoji."""
+    tokenizer = KINDS[kind]()
+    said = AnswerText(tokenizer, word_marks(tokenizer), frozenset(range(5)))
+    ids = tokenizer("a ΐ b", add_special_tokens=False)["input_ids"]
+    other = tokenizer("a", add_special_tokens=False)["input_ids"][-1]
+    for token in ids:
+        said.add(token)
+    said.close()
+    pieces = list(said.pieces)
+    listed = [said.candidates(at, [token, other]) for at, token in enumerate(ids)]
+    assert [one for (one, _), piece in zip(listed, pieces, strict=True) if piece] == [
+        piece for piece in pieces if piece
+    ]
+    assert {text.strip() for _, text in listed} == {"a"}
+    assert all(
+        text.startswith("\\x") for (text, _), piece in zip(listed, pieces, strict=True) if not piece
+    )
 
 
 def model_with(tokenizer, name="llava"):

@@ -273,7 +273,10 @@ def save(name: str, folder: Path) -> Path:
     model, processor = built(name, folder)
     tokenizer, form = processor.tokenizer, LATER_FORMS[name]
     processor.chat_template = form.template
-    model.resize_token_embeddings(len(tokenizer) + PADDED, mean_resizing=False)
+    rows = len(tokenizer) + PADDED
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    if hasattr(model.config, "vocab_size"):  # Ovis names it twice
+        model.config.vocab_size = rows
     tiny.shake(model)
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids(list(form.ends))
     model.save_pretrained(folder / "model")

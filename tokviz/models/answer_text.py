@@ -90,9 +90,9 @@ class AnswerText:
         # None: rows of the head beyond the vocabulary, which is padded in many checkpoints
         known = [token for token in tokens if token is not None]
         data = b"".join(token_bytes(token, self.word_marks) for token in known)
-        if data[:1] == b" " and not text.startswith(" "):
-            data = data[1:]  # the decoder removes the space before the first word
-        return shown(decoder.decode(data, final=whole))
+        # some decoders remove the space before the first word; there may be more behind it
+        removed = len(text.lstrip(" ")) - len(text) + len(data) - len(data.lstrip(b" "))
+        return shown(decoder.decode(data[max(removed, 0) :], final=whole))
 
     def token_text(self, token: int) -> str:
         """Return the text of a single token; a control token's name."""
@@ -102,14 +102,16 @@ class AnswerText:
     def candidates(self, at: int, tokens: Sequence[int]) -> list[str]:
         """Return the text that each token would add to the answer at one place, with its space."""
         before = [i for i in self.ids[max(at - CONTEXT, 0) : at] if i not in self.control_ids]
-        start = self.tokenizer.decode(before) if before else ""
-        return [self._candidate(before, start, int(token)) for token in tokens]
+        start = self.decode(before, whole=False)
+        waiting = self.decode(before) != start  # bytes of an incomplete character
+        return [self._candidate(before, start, waiting, int(token)) for token in tokens]
 
-    def _candidate(self, before: Sequence[int], start: str, token: int) -> str:
+    def _candidate(self, before: Sequence[int], start: str, waiting: bool, token: int) -> str:
         if before and token not in self.control_ids:
-            text = self.tokenizer.decode([*before, token])
-            if text.startswith(start) and "\ufffd" not in text:
-                return text[len(start) :]
+            text = self.decode([*before, token])
+            added = text[len(start) :]
+            if text.startswith(start) and not (waiting and added.startswith("\\x")):
+                return added
         return self.token_text(token)
 
 
