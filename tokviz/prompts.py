@@ -50,11 +50,16 @@ def check_prompt(text: str, special: Iterable[str] = ()) -> str:
     found = SPECIAL.search(text)
     token = found.group() if found else next((s for s in special if s and s in text), None)
     if token:
-        raise InputError(
-            f"the prompt holds {token[:40]!r}, which this kind of model reads as a command "
-            "and not as text. Write it another way."
-        )
+        raise InputError(is_command(token))
     return text
+
+
+def is_command(token: str) -> str:
+    """Return the sentence about a special token in a prompt."""
+    return (
+        f"the prompt holds {token[:40]!r}, which this kind of model reads as a command "
+        "and not as text. Write it another way."
+    )
 
 
 def _is_text(character: str) -> bool:

@@ -2,20 +2,22 @@
 
 import unicodedata
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from tokenizers import AddedToken
 
 import tokviz
 from tests.chat_forms import LATER_FORMS
 from tests.models.test_promises import pictures
-from tests.models.tiny_words import save
+from tests.models.tiny_words import byte_tokenizer_of, save
 from tokviz.analysis.tam import explained_items
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.models.runs.preparing import special_tokens
+from tokviz.models.runs.preparing import checked, special_tokens
 from tokviz.plans import Plan
 from tokviz.reduction import METHODS, method
 from tokviz.testing.on_families import check_generate, generated, plan_of
@@ -111,12 +113,32 @@ def test_the_users_words_are_found_by_their_place(spoken, name, cat, monkeypatch
 
 
 def test_what_a_tokenizer_reads_as_a_command_is_refused(spoken, cat):
-    marks = {spoken.family.image_mark(spoken.processor), *COMMANDS}
-    marks |= set(special_tokens(spoken.tokenizer).values())
-    for mark in marks:
+    named = sorted(special_tokens(spoken.tokenizer).values(), key=len)  # Mistral's have a thousand
+    for mark in [spoken.family.image_mark(spoken.processor), *COMMANDS, *named[:40], *named[-5:]]:
         for question in (mark, f"{mark}what is it?", f"what is {mark} here?"):
             with pytest.raises(InputError, match="reads as a command"):
                 spoken.prepare(cat, question)
+
+
+@pytest.mark.parametrize(
+    ("like", "named", "typed"),
+    [
+        ("cohere2_vision", "<KEY>", "what is <\u212aEY>?"),
+        ("qwen3_vl", "<KEY>", "<\u212aEY>"),
+        ("gemma4", "<two▁words>", "<two words> here?"),
+    ],
+)
+def test_a_command_that_a_tokenizer_makes_of_other_letters_is_refused(like, named, typed):
+    """Tokenizers that compose letters, or write ▁ for blanks, find some tokens only after that."""
+    tokenizer = byte_tokenizer_of(like)()
+    processor = SimpleNamespace(image_token="[picture]")
+    loaded = SimpleNamespace(tokenizer=tokenizer, processor=processor)
+    assert checked(loaded, f" {typed}") == typed
+    tokenizer.add_tokens([AddedToken(named, special=True, normalized=True)], special_tokens=True)
+    # a placeholder is replaced wherever it stands, be it a special token or not
+    for question in (typed, "what is [picture]?"):
+        with pytest.raises(InputError, match="reads as a command"):
+            checked(loaded, question)
 
 
 def test_keeping_every_token_is_generate_with_the_familys_end_tokens(spoken, name, cat):
@@ -162,11 +184,12 @@ def text_given():
     METHODS.remove("reads-text")
 
 
-def test_maps_and_methods_read_the_users_words(spoken, cat, text_given):
+def test_maps_and_methods_read_the_users_words(spoken, name, cat, text_given):
     question = "Is it a dog, don't guess: 日本?"
     trace = spoken.answer(cat, question, tokviz.plan("reads-text", keep=4), 2)
     items = explained_items(trace)
-    own = trace["own_rows"]
+    own, marks = trace["own_rows"], trace.arrays.get("mark_rows", ())
+    assert not {trace.prompt_tokens[row] for row in marks} & set(LATER_FORMS[name].special)
     assert items.rows[: items.prompt].tolist() == own.tolist()
     read = tokviz.analyse("tam", trace).labels["p"]
     assert composed("".join(read)) == question

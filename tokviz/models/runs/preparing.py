@@ -24,13 +24,16 @@ from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.plans import Plan, Step
-from tokviz.prompts import check_prompt
+from tokviz.prompts import check_prompt, is_command
+
+PLACES = ("image", "video", "audio")
+"""What processors replace by the tokens of a picture or film, wherever it stands."""
 
 
 def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     """Turn images, or a film, and prompt into model inputs, positions and a layout."""
     film, opened = open_all(images)
-    prompt = check_prompt(prompt, special_tokens(loaded.tokenizer).values())
+    prompt = checked(loaded, prompt)
     inputs = on_device(loaded, process(loaded, opened, prompt, film))
     ids = inputs["input_ids"][0].cpu().numpy().astype(np.int32)
     layout = place(loaded, inputs, opened, film)
@@ -52,6 +55,26 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     return Prepared(
         asked, inputs, loaded.family.positions(loaded.model, inputs), own, clip=loaded.clip
     )
+
+
+def checked(loaded: Loaded, prompt: str) -> str:
+    """Return the checked prompt, all of which the model reads as text.
+
+    Some tokenizers look for special tokens in the normalised text, where other letters, or blanks,
+    may have become one: the prompt's own tokens say so.
+
+    Raises:
+        InputError: see `check_prompt`.
+    """
+    tokenizer, special = loaded.tokenizer, special_tokens(loaded.tokenizer)
+    places = (getattr(loaded.processor, f"{kind}_token", None) for kind in PLACES)
+    prompt = check_prompt(prompt, [*special.values(), *filter(None, places)])
+    special.pop(tokenizer.unk_token_id, None)  # what it has no word for is no command
+    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    token = next((special[i] for i in ids if i in special), None)
+    if token:
+        raise InputError(is_command(token))
+    return prompt
 
 
 def open_all(images: Any) -> tuple[Film | None, list[Image.Image]]:
