@@ -11,22 +11,23 @@ from tokenizers import AddedToken
 
 import tokviz
 from tests.chat_forms import LATER_FORMS
-from tests.models.test_promises import pictures
-from tests.models.tiny_words import byte_tokenizer_of, save
+from tests.models.tiny_words import PADDED, WORDS, byte_tokenizer_of, save
 from tokviz.analysis.tam import explained_items
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.models.answer_text import AnswerText, word_marks
 from tokviz.models.runs.preparing import checked, special_tokens
 from tokviz.plans import Plan
 from tokviz.reduction import METHODS, method
 from tokviz.testing.on_families import check_generate, generated, plan_of
+from tokviz.text.words import word_spans
 from tokviz.view.words import token_words
 
 pytestmark = pytest.mark.matrix
 
-EACH_TIME = {"gemma4", "paddleocr_vl", "cohere2_vision", "deepseek_vl"}
-"""One family of each kind of tokenizer; the others once a week."""
+EACH_TIME = {"paddleocr_vl", "deepseek_vl"}
+"""Families with few visual tokens, of sentencepiece and of bytes; the others once a week."""
 WEEKLY = pytest.mark.full_matrix
 ANSWER = "Giraffe 🔥 in 1990, don't: 日本 né 👨\u200d👩\u200d👧 x"
 READ = ["Giraffe", "🔥", "in", "1990", ",", "don't", ":", "né", "👨\u200d👩\u200d👧", "x"]
@@ -55,8 +56,15 @@ def spoken(name, tmp_path_factory):
     return tokviz.load(save(name, tmp_path_factory.mktemp(name)))
 
 
-def ids_of(vlm, text):
-    return tuple(vlm.tokenizer(text, add_special_tokens=False)["input_ids"])
+@pytest.fixture(scope="module")
+def small(cat):
+    """count -> as many small pictures."""
+    sizes = ((48, 48), (60, 48), (48, 64))
+    return lambda count: [cat.resize(size) for size in sizes[:count]]
+
+
+def ids_of(tokenizer, text):
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def composed(text):
@@ -64,12 +72,40 @@ def composed(text):
     return unicodedata.normalize("NFC", text).replace("▁", " ").strip()
 
 
-def test_an_answer_is_shown_in_whole_letters_and_words(spoken, cat):
-    ids = ids_of(spoken, ANSWER)
+@pytest.mark.parametrize("kind", sorted(WORDS))
+def test_tokens_of_every_kind_spell_whole_letters_and_words(kind):
+    """Noise too: halves of letters, special tokens, rows of the head beyond the vocabulary."""
+    tokenizer = byte_tokenizer_of(kind)()
+    noise = np.random.default_rng(0).integers(len(tokenizer) + PADDED, size=(4, 16)).tolist()
+    for ids in (ids_of(tokenizer, ANSWER), *noise):
+        said = AnswerText(tokenizer, word_marks(tokenizer), frozenset())
+        for at, token in enumerate(ids):
+            before = said.text
+            said.add(token)
+            assert said.text.startswith(before)
+            assert not any("\ufffd" in text for text in (said.text, *said.candidates(at, [token])))
+        said.close()
+        assert said.text.startswith(before)
+        assert "".join(said.pieces) == said.text
+        if ids not in noise:
+            assert said.text == ANSWER
+            assert words_of(said.pieces, word_spans(said.pieces)) == READ
+
+
+def words_of(pieces, spans):
+    """The words in which tokens are shown, Chinese ones joined: of these every token is one."""
+    words = ["".join(pieces[a:b]).strip() for a, b in spans]
+    chinese = [word for word in words if set(word) & set("日本")]
+    assert "".join(chinese) == "日本"
+    return [word for word in words if word not in chinese]
+
+
+def test_an_answer_is_shown_in_whole_letters_and_words(spoken, small):
+    ids = ids_of(spoken.tokenizer, ANSWER)
     before = ""
     plan = Plan((), forced=ids)
     length, capture = len(ids), Capture.nothing()
-    for lanes in spoken.stream(cat, "what is it?", [plan], length, capture):
+    for lanes in spoken.stream(small(1), "what is it?", [plan], length, capture):
         view = lanes[0]
         assert "\ufffd" not in view.text
         assert view.text.startswith(before)
@@ -80,18 +116,16 @@ def test_an_answer_is_shown_in_whole_letters_and_words(spoken, cat):
     again = tokviz.open_trace(trace.to_bytes())
     for one in (trace, again):
         assert "".join(one.answer_tokens) == "".join(one.pieces) == ANSWER
-        words = ["".join(one.pieces[a:b]).strip() for a, b in one.word_spans]
-        assert [word for word in words if not set(word) & set("日本")] == READ
-        assert "".join(word for word in words if set(word) & set("日本")) == "日本"
+        assert words_of(one.pieces, one.word_spans) == READ
         chips = [chip["text"] for chip in token_words(one.pieces, one.answer_marks)]
         assert not any("\ufffd" in text for text in (*chips, *one.prompt_pieces))
         assert {"🔥", "👨\u200d👩\u200d👧"} <= set(chips)
 
 
-def test_noise_is_written_as_bytes(spoken, cat):
+def test_noise_is_written_as_bytes(spoken, small):
     """A random model writes halves of letters, end tokens and rows beyond the vocabulary."""
     with ending(spoken, None):
-        trace = spoken.answer(cat, "where?", max_new_tokens=24)
+        trace = spoken.answer(small(1), "where?", None, 24, Capture.nothing())
     assert trace.t == 24
     assert "".join(trace.answer_tokens) == trace.answer
     texts = [text for row in trace.candidate_tokens for text in row]
@@ -103,21 +137,21 @@ def test_noise_is_written_as_bytes(spoken, cat):
 @pytest.mark.parametrize(
     ("form", "shown"), [("template", 1), ("numbered", 3), ("question_first", 2)]
 )
-def test_the_users_words_are_found_by_their_place(spoken, name, cat, monkeypatch, form, shown):
+def test_the_users_words_are_found_by_their_place(spoken, name, small, monkeypatch, form, shown):
     monkeypatch.setattr(spoken.processor, "chat_template", getattr(LATER_FORMS[name], form))
     for question in QUESTIONS:
-        asked = spoken.prepare(pictures(cat, shown), question).asked
+        asked = spoken.prepare(small(shown), question).asked
         said = spoken.tokenizer.decode(asked.prompt_ids[asked.own_rows])
         assert composed(said) == composed(question)
         assert asked.notes == (), question
 
 
-def test_what_a_tokenizer_reads_as_a_command_is_refused(spoken, cat):
+def test_what_a_tokenizer_reads_as_a_command_is_refused(spoken, small):
     named = sorted(special_tokens(spoken.tokenizer).values(), key=len)  # Mistral's have a thousand
     for mark in [spoken.family.image_mark(spoken.processor), *COMMANDS, *named[:40], *named[-5:]]:
         for question in (mark, f"{mark}what is it?", f"what is {mark} here?"):
             with pytest.raises(InputError, match="reads as a command"):
-                spoken.prepare(cat, question)
+                spoken.prepare(small(1), question)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +175,8 @@ def test_a_command_that_a_tokenizer_makes_of_other_letters_is_refused(like, name
             checked(loaded, question)
 
 
-def test_keeping_every_token_is_generate_with_the_familys_end_tokens(spoken, name, cat):
-    prepared = spoken.prepare(cat, "What is it, don't guess: 1990 or 日本?")
+def test_keeping_every_token_is_generate_with_the_familys_end_tokens(spoken, name, small):
+    prepared = spoken.prepare(small(1), "What is it, don't guess: 1990 or 日本?")
     check_generate(spoken, prepared, plan_of("before", prepared.asked.layout.n), Capture.nothing())
     ends = spoken.tokenizer.convert_tokens_to_ids(list(LATER_FORMS[name].ends))
     assert spoken.model.generation_config.eos_token_id == ends
@@ -150,7 +184,7 @@ def test_keeping_every_token_is_generate_with_the_familys_end_tokens(spoken, nam
         ids = written(spoken, prepared)
     last = next(i for i in range(1, len(ids)) if ids[i] not in ids[:i])
     with ending(spoken, [*ends, ids[last]]):
-        trace = spoken.answer(cat, prepared.asked.prompt, None, len(ids), Capture.nothing())
+        trace = spoken.answer(small(1), prepared.asked.prompt, None, len(ids), Capture.nothing())
     assert trace.finish == "end"
     assert trace["answer_ids"].tolist() == ids[:last]
     assert not set(trace.answer_tokens) & set(LATER_FORMS[name].special)
@@ -184,9 +218,9 @@ def text_given():
     METHODS.remove("reads-text")
 
 
-def test_maps_and_methods_read_the_users_words(spoken, name, cat, text_given):
+def test_maps_and_methods_read_the_users_words(spoken, name, small, text_given):
     question = "Is it a dog, don't guess: 日本?"
-    trace = spoken.answer(cat, question, tokviz.plan("reads-text", keep=4), 2)
+    trace = spoken.answer(small(1), question, tokviz.plan("reads-text", keep=4), 2)
     items = explained_items(trace)
     own, marks = trace["own_rows"], trace.arrays.get("mark_rows", ())
     assert not {trace.prompt_tokens[row] for row in marks} & set(LATER_FORMS[name].special)
