@@ -5,7 +5,7 @@ import pytest
 
 import tokviz
 from tests.films import film_of, noise_film
-from tokviz.models.runs.asked_frames import letter_token, yes
+from tokviz.models.runs.asked_frames import letter_tokens, yes
 from tokviz.reduction import METHODS
 from tokviz.trace.layout import PATCH
 
@@ -48,8 +48,8 @@ def test_quota_asks_the_model_about_each_frame_alone(checkpoint, family):
     trace = vlm.answer(film, "what?", tokviz.plan("quota", keep="50%"), 2)
     score = trace.stages[0].reduction.score
     first = vlm.prepare(film, "what?")
-    letter = letter_token(vlm)
-    alone = [yes(vlm, image, "what?", letter) for image in first.asked.images]
+    letters = letter_tokens(vlm)
+    alone = [yes(vlm, image, "what?", letters) for image in first.asked.images]
     shown = trace.layout.kind == PATCH  # of newlines the decision has no score
     assert score[shown] == pytest.approx(np.array(alone)[trace.layout.image][shown], abs=1e-5)
     assert 0 < trace.reduction.m <= trace.n / 2

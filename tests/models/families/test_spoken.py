@@ -17,6 +17,7 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.answer_text import AnswerText, word_marks
+from tokviz.models.runs.asked_frames import letter_tokens
 from tokviz.models.runs.preparing import checked, special_tokens
 from tokviz.plans import Plan
 from tokviz.reduction import METHODS, method
@@ -173,6 +174,16 @@ def test_a_command_that_a_tokenizer_makes_of_other_letters_is_refused(like, name
     for question in (typed, "what is [picture]?"):
         with pytest.raises(InputError, match="reads as a command"):
             checked(loaded, question)
+
+
+@pytest.mark.parametrize(
+    ("like", "tokens"),
+    [("deepseek_vl", ["A", "ĠA"]), ("paddleocr_vl", ["A", "▁A"]), ("llava", ["▁A"])],
+)
+def test_the_letter_a_is_read_with_and_without_a_space_before_it(like, tokens):
+    """Behind "Assistant:" DeepSeek-VL answers " A", and only "A" was read there."""
+    loaded = SimpleNamespace(tokenizer=byte_tokenizer_of(like)())
+    assert loaded.tokenizer.convert_ids_to_tokens(letter_tokens(loaded)) == tokens
 
 
 def test_keeping_every_token_is_generate_with_the_familys_end_tokens(spoken, name, small):

@@ -56,9 +56,9 @@ def asked_yes(loaded: Loaded, prepared: Prepared) -> np.ndarray:
     Raises:
         MissingSignal: the model's tokenizer has no token for the letter A.
     """
-    layout, letter = prepared.asked.layout, letter_token(loaded)
+    layout, letters = prepared.asked.layout, letter_tokens(loaded)
     pictures = {number: picture_of(prepared, number) for number in range(len(layout.tiles))}
-    scores = np.array([yes(loaded, p, prepared.asked.prompt, letter) for p in pictures.values()])
+    scores = np.array([yes(loaded, p, prepared.asked.prompt, letters) for p in pictures.values()])
     return scores[layout.tile].astype(np.float32)
 
 
@@ -73,23 +73,35 @@ def picture_of(prepared: Prepared, tile: int) -> Image.Image:
     return picture.crop(box) if box[0] < box[2] and box[1] < box[3] else picture
 
 
-def yes(loaded: Loaded, picture: Image.Image, question: str, letter: int) -> float:
-    """Return the probability of the letter A after one picture and the question about it."""
+def yes(loaded: Loaded, picture: Image.Image, question: str, letters: list[int]) -> float:
+    """Return the probability of the letter A after one picture and the question about it.
+
+    Args:
+        loaded: the model.
+        picture: the frame or tile.
+        question: the user's.
+        letters: tokens of the letter, of `letter_tokens`.
+    """
     with loaded.guarded():
         prepared = prepare(loaded, picture, QUESTION.format(question))
         features = encode(loaded, prepared, [None], Capture.nothing()).features
         reading = TeacherForcing(loaded, prepared, np.zeros(1))
         logits = reading.prompt([np.arange(prepared.asked.layout.n)], features).logits[0]
-        return float(logits.float().softmax(-1)[letter])
+        return float(logits.float().softmax(-1)[letters].sum())
 
 
-def letter_token(loaded: Loaded) -> int:
-    """Return the id of the token A at the beginning of an answer."""
+def letter_tokens(loaded: Loaded) -> list[int]:
+    """Return the ids of the tokens that write the letter A at the beginning of an answer.
+
+    Behind "Assistant:" an answer begins with a space, behind a line break it does not.
+    """
     tokenizer = loaded.tokenizer
-    ids = tokenizer.encode("A", add_special_tokens=False)
-    if len(ids) != 1 or tokenizer.decode(ids).strip().upper() != "A":
+    written = [tokenizer.encode(text, add_special_tokens=False) for text in ("A", " A")]
+    alone = (ids[0] for ids in written if len(ids) == 1)
+    found = [int(i) for i in alone if tokenizer.decode([i]).strip().upper() == "A"]
+    if not found:
         raise MissingSignal(
             "QuoTA asks the model about each frame with A for yes, and this model's tokenizer has "
             "no token for the letter A. Choose another method for films, such as dycoke."
         )
-    return int(ids[0])
+    return list(dict.fromkeys(found))
