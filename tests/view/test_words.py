@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
+from tests.fakes import six_token_trace
+from tests.real_tokenizers import MARKS, REAL
 from tokviz.evaluation import same_answer
+from tokviz.view.result_view import names_along
 from tokviz.view.words import compare_words, token_words, verdict
 
 
@@ -79,3 +84,16 @@ def test_words_are_marked_exactly_when_the_answer_is_not_the_same():
 
 def test_a_glued_word_is_a_changed_word():
     assert [w["mark"] for w in compare_words("dogs", "dog")] == ["removed", "added"]
+
+
+@pytest.mark.parametrize("kind", sorted(REAL))
+def test_rows_of_the_prompt_are_named_by_what_they_spell(kind):
+    """Axes of charts named them as the vocabulary does: "Ġdog", "Îĺ", "<0x90>"."""
+    tokens = REAL[kind]().tokenize("a dog ΐ\n")
+    trace = six_token_trace()
+    prompt = (*trace.prompt_tokens[:7], *tokens)
+    trace = replace(trace, prompt_tokens=prompt, word_marks=MARKS[kind])
+    named = names_along("s", len(prompt), {}, trace)
+    assert named[:2] == ["0 <bos>", "1 <image>"]
+    texts = [name.partition(" ")[2] for name in named[7:]]
+    assert "".join(dict.fromkeys(texts)) == "adogΐ⏎"
