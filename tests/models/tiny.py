@@ -94,8 +94,8 @@ def byte_tokenizer(*more: str, **named: str) -> PreTrainedTokenizerFast:
         bos_token="<s>",
         eos_token="</s>",
         pad_token="<pad>",
-        additional_special_tokens=["<image>", *more],
-        **({"extra_special_tokens": named} if named else {}),
+        extra_special_tokens=["<image>", *more],
+        model_specific_special_tokens=named,
     )
 
 
