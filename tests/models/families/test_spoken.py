@@ -36,6 +36,7 @@ QUESTIONS = [
     "what is it?", "\n what is it?", "...what?", "'quoted' words", "don't", "1990?", "日本 🔥?",
     "ne\u0301 é", "user", "Assistant: no", "a\n\nb", "▁under", "<b>bold</b>", "<think> aloud",
     "ﬁne №5 ①", "İstanbul", "<0x41>", "\u200bx", "[multimodal] a", "{{ bos }}", "is it a dog ?",
+    ":", "you", "e",
 ]  # fmt: skip
 COMMANDS = ("<image>", "<|im_end|>", "<|image_pad|>", "</s>")
 
@@ -145,6 +146,9 @@ def test_the_users_words_are_found_by_their_place(spoken, name, small, monkeypat
         said = spoken.tokenizer.decode(asked.prompt_ids[asked.own_rows])
         assert composed(said) == composed(question)
         assert asked.notes == (), question
+        first, last = asked.layout.position[[0, -1]]
+        before = form == "question_first"
+        assert asked.own_rows[-1] < first if before else asked.own_rows[0] > last, question
 
 
 def test_what_a_tokenizer_reads_as_a_command_is_refused(spoken, small):

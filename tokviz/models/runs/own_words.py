@@ -98,7 +98,8 @@ def _rows_in(flat: np.ndarray, found: np.ndarray, ids: np.ndarray) -> np.ndarray
 
     The model's prompt has more or fewer tokens than `flat`, so the rows are shifted.
     """
-    for rows in (found + len(ids) - len(flat), found, *_further(flat, found, ids)):
+    begin = int(ids[0] != flat[0])  # a <bos> was added
+    for rows in (found + len(ids) - len(flat), found + begin, *_further(flat, found, ids)):
         inside = rows[0] >= 0 and rows[-1] < len(ids)
         if inside and np.array_equal(ids[rows], flat[found]):
             return rows
