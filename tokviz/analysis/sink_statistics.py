@@ -27,6 +27,7 @@ GROUPS = ("first row", "delimiters", "visual tokens", "other text")
 SHOWN = 5
 """Rows that the notes name."""
 CONTROL = re.compile(r"<.+>|\[/?\w+\]")
+"""How control tokens are written."""
 
 
 @analysis(

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.matrix
 
 EACH_TIME = {"paddleocr_vl", "deepseek_vl"}
 """Families with few visual tokens, of sentencepiece and of bytes; the others once a week."""
-WEEKLY = pytest.mark.full_matrix
+WEEKLY = pytest.mark.weekly
 ANSWER = "Giraffe 🔥 in 1990, don't: 日本 né 👨\u200d👩\u200d👧 x"
 READ = ["Giraffe", "🔥", "in", "1990", ",", "don't", ":", "né", "👨\u200d👩\u200d👧", "x"]
 QUESTIONS = [
