@@ -57,6 +57,8 @@ def why(entry: Analysis, run: KeptRun, trace: Trace) -> str:
     recorded = "attention" in trace
     if "sink_phi" in entry.needs and "sink_phi" not in trace and recorded:
         return NO_SINKS
+    if said := entry.lacks_rows(trace):
+        return said
     if (entry.asks or entry.missing(trace)) and run.image is None:
         return NO_PICTURE
     return ""

@@ -13,7 +13,8 @@ from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.family import Features
-from tokviz.models.families.layer_kinds import attending_layers, layers_without_attention
+from tokviz.models.families.layer_kinds import layers_without_attention
+from tokviz.models.families.shared_keys import caching_layers, owners
 from tokviz.plans import Plan, Step, chosen
 from tokviz.testing.on_families import (
     check_generate,
@@ -171,7 +172,7 @@ def test_removing_inside_the_language_model_equals_masking_from_that_layer(
     reference = without_from_layer(model, prepared, done.kept, layer)
     assert torch.allclose(logits[0], reference, atol=1e-4)
     full = len(prepared.asked.prompt_ids)
-    attending = attending_layers(run.lane.decoder)
+    attending = caching_layers(run.lane.decoder)
     cached = {i: run.lane.cache.layers[i].get_seq_length() for i in attending}
     assert cached[attending[0]] - cached[attending[-1]] == prepared.asked.layout.n - 12
     assert all((length >= full) == (i < layer) for i, length in cached.items())
@@ -208,11 +209,12 @@ def plans_that_leave_nothing(name):
 
 
 def answered_or_refused(model, image, plan, new):
-    """Answer; None where the plan follows attention through layers that have none."""
-    hybrid = bool(layers_without_attention(model.family.decoder(model.model)))
+    """Answer; None where the plan follows maps of the prompt through layers that have none."""
+    decoder = model.family.decoder(model.model)
+    hybrid = layers_without_attention(decoder) or owners(decoder)
     if not hybrid or plan.steps[0].method != "relevance":
         return model.answer(image, PROMPT, plan, new)
-    with pytest.raises(tokviz.MissingSignal, match=r"layer \d+ is .*: it has no attention map"):
+    with pytest.raises(tokviz.MissingSignal, match=r"layer \d+ (is .*: it has no|computes only)"):
         model.answer(image, PROMPT, plan, new)
     return None
 

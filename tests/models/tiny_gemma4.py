@@ -1,6 +1,7 @@
-"""Tiny models of Gemma 4's large checkpoints."""
+"""Tiny models of Gemma 4: like the large checkpoints, with experts, and like E2B and E4B."""
 
 from transformers import (
+    Gemma4AudioConfig,
     Gemma4AudioFeatureExtractor,
     Gemma4Config,
     Gemma4ForConditionalGeneration,
@@ -28,8 +29,11 @@ def gemma4(**more) -> tuple:
     vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "head_dim": 8}
     vision |= {"num_attention_heads": 4, "num_key_value_heads": 4, "patch_size": 4}
     vision |= {"position_embedding_size": 512, "standardize": True}
+    vision |= more.pop("vision", {})
+    audio = more.pop("audio_config", None)
     config = Gemma4Config(
-        text_config=Gemma4TextConfig(**text, **more),
+        text_config=Gemma4TextConfig(**{**text, **more}),
+        audio_config=audio,
         vision_config=Gemma4VisionConfig(**vision),
         **{f"{role}_id": getattr(tokenizer, f"{role}_id") for role in ROLES[:5]},
         eoa_token_index=tokenizer.eoa_token_id,
@@ -38,8 +42,9 @@ def gemma4(**more) -> tuple:
     )
     model = Gemma4ForConditionalGeneration(config)
     tower = model.model.vision_tower
-    tower.std_bias.fill_(0.1)
-    tower.std_scale.fill_(0.3)
+    if tower.config.standardize:
+        tower.std_bias.fill_(0.1)
+        tower.std_scale.fill_(0.3)
     pixels = Gemma4ImageProcessorPil(patch_size=4, max_soft_tokens=140)
     parts = Gemma4AudioFeatureExtractor(), pixels, tokenizer
     return model, still_images(Gemma4Processor)(*parts)
@@ -51,7 +56,20 @@ def gemma4_experts() -> tuple:
     return gemma4(enable_moe_block=True, **experts)
 
 
-TINY_GEMMA4 = {"gemma4": Tiny(gemma4, ((96, 96), (240, 96), (97, 230)))}
+def gemma4_e2b() -> tuple:
+    """Nine layers, of which the last three read the keys of layers 4 and 5; an audio tower."""
+    shared = {"num_hidden_layers": 9, "num_kv_shared_layers": 3, "use_double_wide_mlp": True}
+    shared |= {"layer_types": ["sliding_attention", "sliding_attention", "full_attention"] * 3}
+    shared |= {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": 300}
+    shared |= {"use_bidirectional_attention": None, "attention_k_eq_v": False}
+    sound = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    sound |= {"subsampling_conv_channels": [8, 4], "output_proj_dims": 32}
+    tower = {"standardize": False, "use_clipped_linears": True}
+    return gemma4(**shared, vision=tower, audio_config=Gemma4AudioConfig(**sound))
+
+
+SHAPES = ((96, 96), (240, 96), (97, 230))
+TINY_GEMMA4 = {"gemma4": Tiny(gemma4, SHAPES), "gemma4_e2b": Tiny(gemma4_e2b, SHAPES)}
 """For the tests of every family."""
 KIN_GEMMA4 = {"gemma4_experts": Tiny(gemma4_experts, ((240, 96),))}
 """The checkpoint with experts."""

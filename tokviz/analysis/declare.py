@@ -12,6 +12,7 @@ from tokviz.names import did_you_mean
 from tokviz.options import Option, check_options, read_off
 from tokviz.registry import Registry
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import LAST_ROW
 from tokviz.trace.layout import Layout
 from tokviz.trace.schema import SCHEMA
 
@@ -100,6 +101,13 @@ SWITCHES: dict[str, str] = {
 """Array of a trace -> the switch of `Capture`, or the kind of model, that records the array."""
 
 
+OF_EVERY_ROW = {
+    "readout", "readout_ids", "state_similarity", "own_guess", "layer_means", "visual_rank",
+    "lens_ids", "lens_prob", "lens_peak", "lens_peak_layer",
+}  # fmt: skip
+"""Arrays of a trace that need the states of every row of the prompt in every layer."""
+
+
 @dataclass(frozen=True)
 class Size:
     """What the cost of further runs depends on."""
@@ -167,6 +175,8 @@ class Analysis:
     def why_not(self, trace: Trace | None, given: Mapping[str, Any] | None = None) -> str:
         """Return one sentence saying what is missing and which run would give it, "" if nothing."""
         for name in self.missing(trace):
+            if said := self.lacks_rows(trace):
+                return said
             what = SCHEMA[name].meaning.rstrip(".")
             run = SWITCHES.get(name, "this array recorded")
             return (
@@ -181,6 +191,17 @@ class Analysis:
                     f"{self.call}"
                 )
         return ""
+
+    def lacks_rows(self, trace: Trace | None) -> str:
+        """Return why no run of this model gives what is missing, "" where one may."""
+        last = (trace.model.get(LAST_ROW) if trace is not None else None) or ()
+        if not last or not OF_EVERY_ROW.intersection(self.missing(trace)):
+            return ""
+        return (
+            f"{self.title} reads states of every row of the prompt in every layer, and this model "
+            f"has none from layer {last[0]} on: those layers read the keys of earlier ones and "
+            "compute only the last row. Choose another analysis."
+        )
 
     @property
     def call(self) -> str:

@@ -19,10 +19,11 @@ from tokviz.models.checkpoints.known_pictures import KnownPictures
 from tokviz.models.clip_text import ClipBeside
 from tokviz.models.families.family import Family
 from tokviz.models.families.layer_kinds import by_kind, layers_without_attention
+from tokviz.models.families.shared_keys import owners
 from tokviz.models.model_lock import ModelLock
 from tokviz.models.model_state import ModelState
 from tokviz.text.whole import whole_text
-from tokviz.trace.layer_gaps import FACT
+from tokviz.trace.layer_gaps import FACT, LAST_ROW
 
 NO_TOKENIZER = (
     "the processor has no tokenizer: load both with AutoProcessor.from_pretrained, from a folder "
@@ -95,7 +96,7 @@ class Loaded:
             "family": self.family.name,
             "layers": config.num_hidden_layers,
             "heads": config.num_attention_heads,
-            **self._without_attention,
+            **self._unusual_layers,
             "hidden_size": config.hidden_size,
             "tower_layers": len(self.family.tower_layers(self.model)),
             "feature_layer": self.family.feature_layer(self.model),
@@ -119,10 +120,11 @@ class Loaded:
         return AnswerText(self.tokenizer, self.word_marks, controls)
 
     @cached_property
-    def _without_attention(self) -> dict[str, dict[str, list[int]]]:
-        """The fact that names layers without attention; {} where all have it."""
-        kinds = by_kind(layers_without_attention(self.family.decoder(self.model)))
-        return {FACT: kinds} if kinds else {}
+    def _unusual_layers(self) -> dict[str, Any]:
+        """The facts that name layers without attention or with the last row only; {} mostly."""
+        decoder = self.family.decoder(self.model)
+        kinds, shared = by_kind(layers_without_attention(decoder)), sorted(owners(decoder))
+        return ({FACT: kinds} if kinds else {}) | ({LAST_ROW: shared} if shared else {})
 
     @cached_property
     def _parameters(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from tokviz.errors import TraceError
 from tokviz.matrix import FATES, Reduction
 from tokviz.per_head import PerHead
-from tokviz.trace.layer_gaps import FACT
+from tokviz.trace.layer_gaps import FACT, LAST_ROW
 from tokviz.trace.layout import KINDS, Layout, Tile
 from tokviz.trace.limits import (
     MAX_AREA,
@@ -93,6 +93,8 @@ def read_model(value: Any) -> dict[str, Any]:
         text(kind, f"each name in {FACT}")
         for layer in listed(layers, FACT, MAX_LAYERS):
             whole(layer, f"each layer of {FACT}", 0, int(model.get("layers") or MAX_LAYERS) - 1)
+    for layer in listed(model.get(LAST_ROW) or (), LAST_ROW, MAX_LAYERS):
+        whole(layer, f"each layer of {LAST_ROW}", 0, int(model.get("layers") or MAX_LAYERS) - 1)
     if "has_cls" in model and not isinstance(model["has_cls"], bool):
         raise TraceError("has_cls must be true or false.")
     for status in listed(model.get("status") or (), "status", MAX_STAGES):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FACT = "without_attention"
 """The fact about a model that names these layers: what they have instead -> their numbers."""
+LAST_ROW = "last_row_only"
+"""The fact that names layers which compute only the last row of a prompt (Gemma 4 E2B, E4B)."""
 
 
 def layer_gaps(trace: Trace, count: int | None = None) -> dict[int, str]:

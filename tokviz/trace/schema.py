@@ -55,7 +55,9 @@ HEADER: dict[str, tuple[str, str]] = {
         "name, family, layers, heads, dtype, device ... as far as they are known; status: of each "
         "published method, and of the mitigation, {name, word, why}: how close the run came to its "
         "publication; without_attention: what layers have instead (linear attention, a short "
-        "convolution) -> their numbers.",
+        "convolution) -> their numbers; last_row_only: numbers of the layers that read the keys of "
+        "earlier ones and compute only the last row of a prompt: their attention is that of the "
+        "rows that chose a word, and their sink_phi that of the layer whose keys they read.",
     ),
     "prompt_tokens": ("list of texts [s]", "tokens of the whole prompt; their number is s."),
     "answer_tokens": (

@@ -9,11 +9,15 @@ from tokviz.errors import ModelError
 from tokviz.models import MODELS
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.decoder.windows import sliding_layers
+from tokviz.models.families.shared_keys import owners, whole_prompt_layers
 
 pytestmark = pytest.mark.matrix
 
 TOWER = sizes(1152, 4304, 27, 16, 16, head_dim=72, patch_size=16, standardize=True)
 EXPERTS = {"enable_moe_block": True, "num_experts": 128, "top_k_experts": 8}
+
+
+SMALL_TOWER = sizes(768, 3072, 16, 12, 12, head_dim=64, patch_size=16, use_clipped_linears=True)
 
 
 def text(*of, **more):
@@ -22,7 +26,19 @@ def text(*of, **more):
     return sizes(*of, model_type="gemma4_text", sliding_window=1024, **{**own, **more})
 
 
+def shared(*of, every, last, **more):
+    """A decoder whose last layers share keys; every so manieth layer attends to all tokens."""
+    kinds = ["sliding_attention"] * (every - 1) + ["full_attention"]
+    kinds = {"layer_types": kinds * (of[2] // every), "num_kv_shared_layers": last}
+    kinds |= {"hidden_size_per_layer_input": 256, "attention_k_eq_v": False}
+    return text(*of, **{**kinds, "sliding_window": 512, **more})
+
+
 PUBLISHED = {
+    "google/gemma-4-E2B-it": shared(
+        1536, 6144, 35, 8, 1, every=5, last=20, use_double_wide_mlp=True
+    ),
+    "google/gemma-4-E4B-it": shared(2560, 10240, 42, 8, 2, every=6, last=18),
     "google/gemma-4-26B-A4B-it": text(
         2816, 2112, 30, 16, 8, num_global_key_value_heads=2, moe_intermediate_size=704, **EXPERTS
     ),
@@ -32,7 +48,10 @@ PUBLISHED = {
 
 
 def built(decoder):
-    config = AutoConfig.for_model("gemma4", text_config=decoder, vision_config=TOWER)
+    parts = {"vision_config": TOWER}
+    if decoder["num_kv_shared_layers"]:  # these have an audio tower, too, of the default sizes
+        parts = {"vision_config": SMALL_TOWER, "audio_config": {"model_type": "gemma4_audio"}}
+    config = AutoConfig.for_model("gemma4", text_config=decoder, **parts)
     with torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16)
     return model, family_of(config.model_type)
@@ -47,13 +66,17 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     assert 2 * count / 1e9 == pytest.approx(card.memory_gb, rel=0.06)
     assert family.has_cls(model) is card.has_cls is False
     assert family.feature_layer(model) == len(family.tower_layers(model)) - 1
-    layers = len(family.decoder(model).layers)
-    assert len(sliding_layers(family.decoder(model))) == layers * 5 // 6
+    family.check_model(model)
+    decoder = family.decoder(model)
+    own = len(decoder.layers) - PUBLISHED[name]["num_kv_shared_layers"]
+    every = 5 if "E2B" in name else 6
+    assert len(sliding_layers(decoder)) == own - own // every
+    assert whole_prompt_layers(decoder) == own
+    assert set(owners(decoder).values()) == (
+        {own - 2, own - 1} if own < len(decoder.layers) else set()
+    )
 
 
-def test_a_checkpoint_whose_last_layers_share_keys_is_refused_in_words():
-    decoder = text(1536, 6144, 35, 8, 1, num_kv_shared_layers=20, hidden_size_per_layer_input=256)
-    decoder["layer_types"] = [*["sliding_attention"] * 4, "full_attention"] * 7
-    model, family = built(decoder)
-    with pytest.raises(ModelError, match="last 20 decoder layers read the keys of earlier ones"):
-        family.check_model(model)
+def test_gemma_3n_is_refused_in_words():
+    with pytest.raises(ModelError, match="MobileNetV5 of the package timm.* Choose Gemma 4 E2B"):
+        family_of("gemma3n")

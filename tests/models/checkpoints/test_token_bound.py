@@ -16,6 +16,7 @@ FIXED = {"llava", "paligemma", "gemma3", "deepseek_vl", "deepseek_vl_hybrid"}
 MOST = {"internvl": 27, "llava_next": 120, "llava_onevision": 24, "idefics3": 48, "qwen2_vl": 20,
         "qwen2_5_vl": 20, "qwen3_vl": 20, "qwen3_5": 20, "glm4v": 20, "aya_vision": 27,
         "mistral3": 17, "lighton_ocr": 17, "pixtral": 17, "cohere2_vision": 27, "gemma4": 70,
+        "gemma4_e2b": 70,
         "paddleocr_vl": 20, "ovis2": 27, "lfm2_vl": 40, "minicpmv4_6": 30}  # fmt: skip
 
 

@@ -7,6 +7,7 @@ A `PlanSteps` begins with every visual token, encoded once for all lanes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,12 +16,14 @@ import torch.nn.functional as F
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
 from tokviz.models.apply_reduction import apply_reduction
+from tokviz.models.before.early_stages import early_stages
 from tokviz.models.before.hybrid_stages import hybrid_stages
 from tokviz.models.before.part_by_part import split_budget, with_newlines
 from tokviz.models.before.part_signals import part_signals
 from tokviz.models.before.tokens_left import TokenPart, TokensLeft
 from tokviz.models.clock import now
 from tokviz.models.families.family import Features
+from tokviz.models.families.shared_keys import owners, removing_layers
 from tokviz.models.families.sources import Sources
 from tokviz.models.tower.reduce import Encoded, encode_reduced
 from tokviz.models.tower.vision import Vision
@@ -166,8 +169,12 @@ class PlanSteps(TokensLeft):
         if keep == m:
             return []
         entry: Method = step.entry  # type: ignore[assignment]
-        published = entry.stages(m, keep, layers, **step.options)
-        stages, moved = hybrid_stages(entry, published, self.family.decoder(self.model))
+        decoder = self.family.decoder(self.model)
+        published = partial(entry.stages, m, keep, **step.options)
+        if owners(decoder):
+            stages, moved = early_stages(entry, published, decoder)
+        else:
+            stages, moved = hybrid_stages(entry, published(layers), decoder)
         if moved:
             self.moved[step.method] = moved
         return stages
@@ -184,13 +191,19 @@ class PlanSteps(TokensLeft):
                 f"the decisions of {step.title} are for {first.n} visual tokens, and {self.whole.m}"
                 " enter the language model here."
             )
-        beyond = [layer for layer, _ in step.inside if layer >= layers]
-        if beyond:
+        usable = removing_layers(self.family.decoder(self.model))
+        beyond = [layer for layer, _ in step.inside if layer >= usable]
+        decided = f"{step.title} decided before layer {', '.join(map(str, beyond))}, and"
+        if beyond and usable < layers:
             self.notes.append(
-                f"{step.title} decided before layer {', '.join(map(str, beyond))}, and this "
-                f"language model has {layers} layers: that was not carried out."
+                f"{decided} in this model tokens can leave before the first {usable} layers only: "
+                "that was not carried out."
             )
-        return [Stage(layer, done.m) for layer, done in step.inside if layer < layers]
+        elif beyond:
+            self.notes.append(
+                f"{decided} this language model has {layers} layers: that was not carried out."
+            )
+        return [Stage(layer, done.m) for layer, done in step.inside if layer < usable]
 
     def decide(self, step: Step, keep: int) -> Reduction:
         """Run the method on each image or crop, and join the decisions into one reduction."""

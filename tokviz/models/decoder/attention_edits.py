@@ -96,8 +96,10 @@ class Editing:
 
     def rows(self, alive: torch.Tensor, queries: int, prefill: bool) -> torch.Tensor:
         """Return the query rows that the edit changes, ascending."""
-        first = {"last": queries - 1, "after_image": after_image(alive), "all": 0}
-        start = first[self.edit.rows] if prefill else 0
+        # the queries of a prompt are its last rows: all of them, or one (see `shared_keys`)
+        after = after_image(alive) - (len(alive) - queries)
+        first = {"last": queries - 1, "after_image": after, "all": 0}
+        start = max(first[self.edit.rows], 0) if prefill else 0
         return torch.arange(start, queries, device=alive.device)
 
     def context(
@@ -111,14 +113,15 @@ class Editing:
     ) -> EditContext:
         """Return the description of some query rows of a call that the edit gets."""
         columns = torch.arange(len(image), device=image.device)
-        text = torch.arange(
-            after_image(image) if not written else 0, call.query.shape[2], device=image.device
-        )
+        queries = call.query.shape[2]
+        before = 0 if written else len(image) - queries  # rows of the prompt that are no queries
+        first = 0 if written else max(after_image(image) - before, 0)
+        text = torch.arange(first, queries, device=image.device)
         return EditContext(
             layer=layer,
             image=image,
             answer=columns >= len(image) - written,
-            visual_rows=image.new_zeros(len(rows)) if written else image[rows],
+            visual_rows=image.new_zeros(len(rows)) if written else image[rows + before],
             prefill=not written,
             phi=phi if self.edit.needs_sinks else None,
             width=self.width,

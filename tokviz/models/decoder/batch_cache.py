@@ -152,7 +152,7 @@ class BatchCache(Cache):
 
         Args:
             caches: one per lane.
-            cached: per lane, the keys of each layer.
+            cached: per lane, the keys of each layer that has its own, the first ones.
             windows: decoder layer -> its window in tokens, of the layers that have one.
             device: the device of the masks.
         """
@@ -169,7 +169,8 @@ class BatchCache(Cache):
             if key not in known:
                 known[key] = Columns(parts, window, device)
             self.columns.append(known[key])
-        layers = zip(*(cache.layers for cache in caches), strict=True)
+        own = (cache.layers[: len(self.columns)] for cache in caches)
+        layers = zip(*own, strict=True)
         self.joined = [BatchLayer(parts) for parts in layers]  # type: ignore[arg-type]
         super().__init__(layers=list(self.joined))
         self.row_bytes = [
@@ -203,9 +204,8 @@ class BatchCache(Cache):
 
     def give_back(self, slot: int) -> None:
         """Remove a lane from the joined cache and write its keys to its own cache."""
-        for own, layer, columns in zip(
-            self.caches[slot].layers, self.joined, self.columns, strict=True
-        ):
+        held = self.caches[slot].layers[: len(self.columns)]
+        for own, layer, columns in zip(held, self.joined, self.columns, strict=True):
             mine = columns.of(slot)
             if isinstance(own, DynamicSlidingWindowLayer):
                 own.cumulative_length += self.steps
@@ -223,6 +223,7 @@ def empty_like(one: torch.Tensor) -> torch.Tensor:
     return one.new_empty((*one.shape[:-2], 0, one.shape[-1]))
 
 
-def can_share(cache: DynamicCache) -> bool:
-    """Return whether every layer of a cache is of a kind that `BatchCache` can join."""
-    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
+def can_share(cache: DynamicCache, own: int) -> bool:
+    """Return whether the first `own` layers of a cache are of kinds that `BatchCache` can join."""
+    known = (DynamicLayer, DynamicSlidingWindowLayer)
+    return all(type(layer) in known for layer in cache.layers[:own])

@@ -27,11 +27,11 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.layer_kinds import (
-    attending_layers,
     layers_without_attention,
     listed,
     named_layers,
 )
+from tokviz.models.families.shared_keys import caching_layers, owners
 from tokviz.per_head import PerHead
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -56,8 +56,9 @@ class CacheEviction:
             decoder: the text decoder; a method counts those of its layers that have attention.
         """
         self.step, self.keep, self.rows = step, keep, rows
-        self.layers = attending_layers(decoder)
+        self.layers = caching_layers(decoder)
         self.without, self.windows = layers_without_attention(decoder), sliding_layers(decoder)
+        self.shared = owners(decoder)
         self.entry = step.entry
         options = step.options
         visual, count = len(rows.visual_at_start), len(self.layers)
@@ -115,6 +116,8 @@ class CacheEviction:
             if done.heads is not None:
                 self.cut(layer, cache.layers[layer], done.heads)
             self.seconds[layer] += now(self.rows.visual_at_start.device) - began
+        shared = self.shared.items()
+        self.held |= {layer: self.held[own] for layer, own in shared if own in self.held}
 
     def decide_together(self) -> None:
         """Decide about the layers whose method compares them."""
@@ -192,6 +195,11 @@ class CacheEviction:
             found.append(
                 f"{title} shortened the caches of {listed(self.layers)} only: "
                 f"{named_layers(self.without)}, whose state has no tokens that could be evicted."
+            )
+        if self.shared:
+            found.append(
+                f"{title} shortened the caches of {listed(self.decided)}; {listed(self.shared)} "
+                "have none of their own and read those of earlier layers."
             )
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -30,6 +31,7 @@ from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.layer_kinds import cached_tensors
 from tokviz.models.families.parts import final_norm
+from tokviz.models.families.shared_keys import whole_prompt_layers
 from tokviz.models.hooks import hooked
 from tokviz.trace.schema import BLOCKS
 
@@ -76,7 +78,11 @@ class Lane:
             heads_of: largest number of answer tokens for which single heads are kept.
             changing: adds something to outputs of an MLP, or of heads.
         """
-        self.family, self.model, self.stages, self.capture = family, model, stages, capture
+        self.family, self.model, self.stages = family, model, stages
+        self.last_row_only = stages.owners
+        "Layers that compute the last row of a prompt only -> the layer whose keys they read."
+        # the states of the other rows, which lens and statistics read, do not exist there
+        self.capture = replace(capture, lens=0, states=False) if self.last_row_only else capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
         self.decoder = family.decoder(model)
         self.layers = len(self.decoder.layers)  # type: ignore[arg-type]
@@ -86,7 +92,7 @@ class Lane:
         self.device = positions.device
         which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
         block = torch.as_tensor(which, device=self.device)
-        self.prompt_records = PromptRecords(capture, stages, block)
+        self.prompt_records = PromptRecords(self.capture, stages, block)
         self.attention = AttentionRows(stages, block, heads_of) if capture.attention else None
         self.editing, self.keeps_entry, self.changing = editing, keeps_entry, changing
         self.entering: torch.Tensor | None = None
@@ -181,7 +187,7 @@ class Lane:
         """True if this lane cannot step in one forward with other lanes."""
         own = (self.editing, self.changing, self.stages.unmerged, self.stages.by_word)
         alone = self.keeps_entry or any(one is not None for one in own)
-        return alone or not can_share(self.cache)
+        return alone or not can_share(self.cache, whole_prompt_layers(self.decoder))
 
     def leave(self) -> None:
         """Leave the batch, so that the lane's own cache holds its keys again."""
@@ -279,7 +285,7 @@ class Lane:
             self.editing.apply(call, layer, len(self.ids), phi)
         if not self.in_prefill and self.stages.by_word:
             self.stages.by_word.choose(layer, call)
-        if self.in_prefill:
+        if self.in_prefill and layer not in self.last_row_only:
             self.stages.recorder.read_call(call)
             self.prompt_records.read_call(layer, call)
             if self.stages.eviction:
@@ -313,7 +319,10 @@ class Lane:
         ]
 
     def _keep_phi(self, layer: int, states: torch.Tensor) -> None:
-        self.recorded.phi[layer] = sink_phi(states, self.sink_dims)
+        # a layer that shares keys reads those made of the states that entered their owner
+        own = self.last_row_only.get(layer)
+        phi = self.recorded.phi
+        phi[layer] = sink_phi(states, self.sink_dims) if own is None else phi[own]
 
 
 def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:

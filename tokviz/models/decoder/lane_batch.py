@@ -32,6 +32,7 @@ from tokviz.models.decoder.batch_cache import BatchCache, Columns
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.parts import final_norm
+from tokviz.models.families.shared_keys import owners, whole_prompt_layers
 from tokviz.models.hooks import hooked
 
 Hook = Callable[[nn.Module, tuple, dict[str, Any]], tuple[tuple, dict[str, Any]]]
@@ -42,6 +43,8 @@ class Batch:
 
     def __init__(self) -> None:
         self.lanes: list[Lane] = []
+        self.owners: dict[int, int] = {}
+        "Layer -> the earlier layer whose keys it reads."
         self.close()
 
     def step(self, lanes: Sequence[Lane]) -> None:
@@ -83,7 +86,8 @@ class Batch:
         for one in list(self.lanes):
             self.leave(one)
         first = lanes[0]
-        cached = [[lane.cached_keys(layer) for layer in range(lane.layers)] for lane in lanes]
+        self.owners, own = owners(first.decoder), whole_prompt_layers(first.decoder)
+        cached = [[lane.cached_keys(layer) for layer in range(own)] for lane in lanes]
         self.cache = BatchCache(
             [lane.cache for lane in lanes], cached, sliding_layers(first.decoder), first.device
         )
@@ -107,7 +111,11 @@ class Batch:
     def cache_size(self, lane: Lane) -> tuple[int, list[int]]:
         """Return the bytes that a lane's keys and values take, and its rows per layer."""
         slot = self.slots[id(lane)]
-        return self.cache.bytes(slot), self.cache.lengths(slot)
+        return self.cache.bytes(slot), self.cache.lengths(slot) + [0] * len(self.owners)
+
+    def columns_of(self, layer: int) -> Columns:
+        """Return the columns that a layer reads: its own, or those of the layer it shares with."""
+        return self.cache.columns[self.owners.get(layer, layer)]
 
     # -- attention --------------------------------------------------------------------------------
 
@@ -117,7 +125,7 @@ class Batch:
         if layer is None:
             return None
         # query [lanes, h, 1, d] -> [1, h, lanes, d]: the lanes become queries of one sequence
-        columns, query = self.cache.columns[layer], call.query.transpose(0, 2)
+        columns, query = self.columns_of(layer), call.query.transpose(0, 2)
         sees = columns.sees.to(query.device)
         one = AttentionCall(
             call.module, query, call.key, call.value, sees[None, None], call.scaling, False,
@@ -149,7 +157,8 @@ class Batch:
         """Give each lane its attention rows of this step: its own columns, in order."""
         layers: dict[int, list[int]] = {}
         by_id: dict[int, Columns] = {}
-        for layer, columns in enumerate(self.cache.columns):
+        for layer in range(self.lanes[0].layers):
+            columns = self.columns_of(layer)
             layers.setdefault(id(columns), []).append(layer)
             by_id[id(columns)] = columns
         for key, members in layers.items():

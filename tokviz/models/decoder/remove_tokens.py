@@ -8,7 +8,7 @@ numbered by their index in the sequence that entered layer 0 (`tokviz.models.dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import chain
 from typing import Any
@@ -26,10 +26,12 @@ from tokviz.models.decoder.masks import prompt_mask, step_mask
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.sets_by_word import SetsByWord
 from tokviz.models.decoder.signal_recorder import SignalRecorder
+from tokviz.models.decoder.slicing import cut, sliced
 from tokviz.models.decoder.stage_signals import StageState
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows
 from tokviz.models.families.parts import cache_of
+from tokviz.models.families.shared_keys import following, owners, whole_prompt_layers
 from tokviz.models.hooks import hooked
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -107,6 +109,11 @@ class DecoderStages(AliveRows):
         if self.effect == "decode" and step and step.options.get("anew", True):
             self.by_word = SetsByWord(self.stages, visual, length)
         self.windows, self.cap = windows, cap
+        self.owners = owners(decoder)
+        self.readers = {
+            own: [i for i, of in self.owners.items() if of == own] for own in self.owners.values()
+        }
+        "Layer -> the later layers that read its keys."
         self.rotary: Rotary = rotary or (
             lambda hidden, positions, layer: decoder.rotary_emb(hidden, positions)  # type: ignore
         )
@@ -136,14 +143,10 @@ class DecoderStages(AliveRows):
     @contextmanager
     def during_prefill(self) -> Iterator[None]:
         """Install the hooks for one prefill."""
-        layers = self.decoder.layers
-        first = min(self.stages, default=len(layers))  # type: ignore[arg-type]
+        whole = whole_prompt_layers(self.decoder)
         hooks = list(self.windows.before_prefill().items()) if self.windows else []
-        hooks += [(i, self._before(i)) for i in range(first, len(layers) if self.stages else 0)]  # type: ignore
-        handles = [
-            layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
-            for i, hook in hooks
-        ]
+        hooks += [(i, self._before(i)) for i in range(min(self.stages, default=whole), whole)]
+        handles = self._installed(hooks)
         if self.members:
             rotary: Any = self.decoder.rotary_emb
             handles.append(rotary.register_forward_hook(self.members, with_kwargs=True))
@@ -158,17 +161,19 @@ class DecoderStages(AliveRows):
         Without these three a decode step needs no hook, since the caches are already short.
         """
         hooks = self._window_hooks()
+        own = [i for i in self.rows_in if i not in self.owners]
         if self.effect in ("mask", "decode"):
-            hooks += [(i, self._hide(i)) for i in self.rows_in]
+            hooks += [(i, self._hide(i)) for i in own]
         elif self.repacks:
-            hooks += [(i, self._shift(self.moved_at(i), i)) for i in self.rows_in]
-        layers = self.decoder.layers
-        handles = [
-            layers[i].register_forward_pre_hook(hook, with_kwargs=True)  # type: ignore[index]
-            for i, hook in hooks
-        ]
-        with hooked(handles):
+            hooks += [(i, self._shift(self.moved_at(i), i)) for i in own]
+        with hooked(self._installed(hooks)):
             yield
+
+    def _installed(self, hooks: Sequence[tuple[int, Callable[..., Any]]]) -> list[Any]:
+        """Install pre-hooks of layers; layers that share keys follow those that own them."""
+        layers: Any = self.decoder.layers
+        handles = [layers[i].register_forward_pre_hook(hook, with_kwargs=True) for i, hook in hooks]
+        return [*handles, *following(self.decoder)] if hooks and self.owners else handles
 
     def _window_hooks(self) -> list[tuple[int, Callable[..., Any]]]:
         """Return the hooks of the layers with a window; none if no layer's cache lacks a row."""
@@ -232,12 +237,12 @@ class DecoderStages(AliveRows):
             if layer in self.stages and len(self.visual):
                 hidden = self._restore(hidden)
                 hidden = self._carry_out(layer, hidden, self._sliced(full, hidden, layer))
-            self.rows_in[layer] = self.alive
+            self.rows_in |= dict.fromkeys((layer, *self.readers.get(layer, ())), self.alive)
             kwargs = self._sliced(full, hidden, layer)
             if self.effect == "mask" and self.done:
                 given, hides = kwargs.get("attention_mask"), self._hidden_rows(layer)
                 kwargs["attention_mask"] = prompt_mask(self.length, hides, given)
-            return (hidden, *args[1:]), kwargs
+            return (hidden, *(cut(one, self.alive, self.length) for one in args[1:])), kwargs
 
         return hook
 
@@ -303,28 +308,14 @@ class DecoderStages(AliveRows):
 
     def _sliced(self, kwargs: Kwargs, hidden: torch.Tensor, layer: int) -> Kwargs:
         """Remove the entries of rows that are not alive from a layer's keyword arguments."""
-        if len(self.alive) == self.length:
-            return dict(kwargs)
-        alive, out = self.alive, dict(kwargs)
-        if out.get("position_ids") is not None:
-            # [axes of M-RoPE or none, 1, rows] -> [..., rows alive]
-            out["position_ids"] = out["position_ids"][..., alive]
-        mask = out.get("attention_mask")
-        if mask is not None and mask.ndim == 2:  # of a layer without attention, [1, rows]
-            out["attention_mask"] = mask[:, alive]
-        elif mask is not None:
-            # [1, 1, q, k]: queries first, then keys; one index for both would take the diagonal
-            out["attention_mask"] = mask[:, :, alive][..., alive]
-        if self.repacks:
+        alive, out = self.alive, sliced(kwargs, self.alive, self.length)
+        if self.repacks and len(alive) < self.length:
             if self.windows and layer in self.windows.layers:
                 out["attention_mask"] = self.windows.packed(alive)
             packed = torch.arange(len(alive), device=alive.device)[None]
             if out.get("position_ids") is not None:  # Ministral 3 scales its queries by them
                 out["position_ids"] = packed.expand_as(out["position_ids"])
             out["position_embeddings"] = self.rotary(hidden, packed, layer)
-        elif out.get("position_embeddings") is not None:
-            cos, sin = out["position_embeddings"]  # [1, rows, d_head] each
-            out["position_embeddings"] = (cos[..., alive, :], sin[..., alive, :])
         return out
 
     def _hide(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:

@@ -24,6 +24,7 @@ from tokviz.models.families.parts import (
     queries_keys,
     without_cache,
 )
+from tokviz.models.families.shared_keys import removing_layers
 from tokviz.reduction.corematching import shared_neurons
 from tokviz.reduction.sparsevlm import rope_bias, text_score
 
@@ -213,7 +214,7 @@ def _text_attention(state: StageState, columns: str) -> torch.Tensor:
 SUPPLIERS: dict[str, Callable[[StageState], Any]] = {
     "index": lambda s: s.rows.index,
     "layer": lambda s: s.layer,
-    "num_layers": lambda s: len(s.decoder.layers),
+    "num_layers": lambda s: removing_layers(s.decoder),
     "llm_attn_last": lambda s: s.last_attention(1),
     "llm_attn_last_before": lambda s: s.last_attention(2),
     "llm_peek_last": lambda s: s.next_call().rows(s.last())[0, :, 0][:, s.local],

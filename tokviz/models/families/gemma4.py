@@ -2,9 +2,10 @@
 
 The processor resizes a picture to as many whole tokens as the budget allows, in its own shape, and
 fills the row of patches up to the budget; the tower hides what was filled. In the language model
-the tokens of a picture attend to each other in both directions, in layers with a sliding window
-only. The large checkpoints are served. In E2B and E4B the last layers have no keys of their own: of
-a prompt they compute one row alone, so there is nothing of the picture in them to look into.
+of the large checkpoints the tokens of a picture attend to each other in both directions, in layers
+with a sliding window only. In E2B and E4B they do not; their last layers read the keys of earlier
+ones (`shared_keys.py`), and every layer has an input of its own for each token, which leaves with
+the token. A merged token keeps that of its representative. Their audio tower is not used.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from PIL import Image
 from torch import nn
 from transformers.masking_utils import create_bidirectional_mask
 
-from tokviz.errors import ModelError
 from tokviz.models.families.family import Family, Inputs, family
 from tokviz.models.families.qwen2_vl import stretched_layout
 from tokviz.models.families.sources import Sources
@@ -35,18 +35,6 @@ class Gemma4(Family):
     name = "gemma4"
     title = "Gemma 4"
     model_types = ("gemma4",)
-
-    def check_model(self, model: nn.Module) -> None:
-        """Raise ModelError for checkpoints whose layers share keys, or have inputs of their own."""
-        super().check_model(model)
-        config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
-        if config.num_kv_shared_layers or config.hidden_size_per_layer_input:
-            raise ModelError(
-                f"its last {config.num_kv_shared_layers} decoder layers read the keys of earlier "
-                "ones and compute only the last row of a prompt (Gemma 4 E2B and E4B), which "
-                "tokviz cannot look into yet. Choose a checkpoint whose layers have their own, "
-                "such as google/gemma-4-26B-A4B-it."
-            )
 
     def cap_logits(self, model: nn.Module, logits: torch.Tensor) -> torch.Tensor:
         """Return the logits as the model caps them: c tanh(x / c)."""

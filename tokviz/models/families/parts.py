@@ -155,6 +155,8 @@ def _lacking(decoder: nn.Module) -> str | None:
     layers: Any = getattr(decoder, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers):
         return "no list of layers under the name `layers`"
+    if getattr(decoder.config, "altup_num_inputs", None):
+        return "several versions of every state side by side (AltUp, Gemma 3n)"
     without = layers_without_attention(decoder)
     for number, block in enumerate(layers):
         if number not in without and not isinstance(attention_of(block), nn.Module):

@@ -82,7 +82,7 @@ def over_whole_prompt(
 
 def readout_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[str, np.ndarray]:
     """Return readout [q, k] and its word ids: the states times the head's rows of k words."""
-    if not lane.recorded.states:
+    if not lane.recorded.states or lane.last_row_only:
         return {}
     words = readout_words(lane, entered, asked, t)
     weight = lane.family.head_weight(lane.model)[torch.as_tensor(words.astype(np.int64))]

@@ -20,6 +20,7 @@ from tokviz.models.attention_call import AttentionCall
 from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import layers_without_attention, named_layers
 from tokviz.models.families.parts import final_norm
+from tokviz.models.families.shared_keys import whole_prompt_layers
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
@@ -220,6 +221,7 @@ class ExtraForwards:
         if layer not in self.layers:
             raise InputError(f"layer must be 0 to {len(self.layers) - 1}, got {layer}.")
         self._check_attention([layer])
+        self._check_whole([layer])
         with self.loaded.guarded():
             parts = [call.rows(all_rows(call)) for call in self._calls[layer]]
             return joined_map(parts).cpu().numpy()
@@ -233,6 +235,18 @@ class ExtraForwards:
                 f"layer {asked[0]} is {without[asked[0]]}: it has no attention map. In this model "
                 f"{named_layers(without)}. What needs the attention of one layer can name another; "
                 "what follows attention through every layer cannot be computed here."
+            )
+
+    def _check_whole(self, layers: Iterable[int]) -> None:
+        """Raise MissingSignal where a layer computes only the last row of the prompt."""
+        whole = whole_prompt_layers(self.loaded.family.decoder(self.loaded.model))
+        asked = [layer for layer in layers if layer >= whole]
+        if asked:
+            raise MissingSignal(
+                f"layer {asked[0]} computes only the last row of a prompt: in this model the "
+                f"layers from {whole} on read the keys of earlier ones, and there is no map or "
+                "state of the other rows. What needs one layer can name an earlier one; what "
+                "follows all rows through every layer cannot be computed here."
             )
 
     @cached_property
@@ -269,11 +283,13 @@ class ExtraForwards:
 
     def prompt_statistics(self) -> dict[str, np.ndarray]:
         """Return what each row of the prompt draws and is, see ASKS; one forward of the prompt."""
+        self._check_whole(self.layers)
         with self.loaded.guarded():
             return prompt_statistics(self.reading, self.all, self._features)
 
     def state_curves(self) -> dict[str, np.ndarray]:
         """Return how alike the prompt's rows are by layer, see ASKS; one forward of the prompt."""
+        self._check_whole(self.layers)
         with self.loaded.guarded():
             return state_curves(self.reading, self.all, self._features)
 
@@ -295,6 +311,7 @@ class ExtraForwards:
 
     def gradients(self, layer: int, token: int) -> np.ndarray:
         """Return the gradient of one answer token's log-probability by a layer's map, [h, q, q]."""
+        self._check_whole([layer])
         return self.slopes.gradients(layer, token)
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ import torch
 
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
+from tokviz.models.decoder.masks import as_bool
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
+from tokviz.models.families.shared_keys import whole_prompt_layers
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
 from tokviz.reduction import Stage
@@ -48,22 +51,44 @@ class ImageExit(DecoderStages):
     def in_prompt(self) -> Iterator[None]:
         """Remove the visual tokens before the layer during the prefill."""
         following = self.reading.family.during_prefill(self.reading.model, self)
-        with following, self.during_prefill():
+        with following, self.during_prefill(), hooked(self._blinding(0)):
             yield
 
     @contextmanager
     def in_answer(self) -> Iterator[None]:
         """Shorten the masks to the shorter caches while the answer's tokens are read."""
-        layers, windows = self.decoder.layers, sliding_layers(self.decoder)
-        shorter = range(self.layer, len(layers) if self.stages else 0)  # type: ignore[arg-type]
-        handles = [
-            layers[i].register_forward_pre_hook(  # type: ignore[index]
-                partial(self._slide, windows[i]) if i in windows else self._fit, with_kwargs=True
-            )
-            for i in shorter
+        windows = sliding_layers(self.decoder)
+        whole = whole_prompt_layers(self.decoder)
+        hooks = [
+            (i, partial(self._slide, windows[i]) if i in windows else self._fit)
+            for i in range(self.layer, whole if self.stages else 0)
         ]
-        with hooked(handles):
+        new = self.reading.answer.shape[1] - 1
+        with hooked(chain(self._installed(hooks), self._blinding(new))):
             yield
+
+    def _blinding(self, new: int) -> Iterator[Any]:
+        """Hide the image in the layers after the exit whose keys an earlier layer made of it.
+
+        Args:
+            new: tokens of the answer among the keys.
+        """
+        layers: Any = self.decoder.layers
+        hide = partial(self._blind, self.length + new)
+        for layer, owner in self.owners.items():
+            if owner < self.layer <= layer:
+                yield layers[layer].register_forward_pre_hook(hide, with_kwargs=True)
+
+    def _blind(
+        self, keys: int, module: Any, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict]:
+        rows = (args[0] if args else kwargs["hidden_states"]).shape[1]
+        place = torch.arange(keys, device=self.visual_at_start.device)
+        given = kwargs.get("attention_mask")
+        # [keys] against the last rows [rows, 1] -> [1, 1, rows, keys]
+        sees = (place <= place[-rows:, None])[None, None] if given is None else as_bool(given)
+        sees = sees.index_fill(-1, self.visual_at_start, False)
+        return args, {**kwargs, "attention_mask": sees}
 
     def _slide(
         self, window: int, module: Any, args: tuple, kwargs: dict[str, Any]

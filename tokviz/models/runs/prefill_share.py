@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokviz.cost import Shape, cost_of, run_share
 from tokviz.models.families.layer_kinds import layers_without_attention
+from tokviz.models.families.shared_keys import whole_prompt_layers
 
 if TYPE_CHECKING:
     from tokviz.models.runs.run import Run
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def prefill_share(run: Run) -> dict[str, float]:
     """Return the share over the visual tokens alone, and over the whole prompt."""
     config = run.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
-    layers = config.num_hidden_layers
+    layers = whole_prompt_layers(run.lane.decoder)  # the others compute one row in any case
     linear = frozenset(layers_without_attention(run.lane.decoder))
     shape = Shape(layers, config.hidden_size, config.intermediate_size, linear)
     records = [*run.prefill_input.records, *run.lane.stages.records()]

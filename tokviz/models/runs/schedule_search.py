@@ -21,6 +21,7 @@ import numpy as np
 
 from tokviz.capture import Capture
 from tokviz.errors import InputError
+from tokviz.models.families.shared_keys import removing_layers
 from tokviz.models.loaded import Loaded
 from tokviz.models.runs.streaming import answer
 from tokviz.plans import Plan, plan
@@ -89,7 +90,7 @@ def search_vflowopt(
     counts = {n for _, n in full}
     if len(counts) > 1:
         raise InputError(f"the samples must have equally many visual tokens, got {sorted(counts)}.")
-    layers, (n,) = loaded.info["layers"], counts
+    layers, (n,) = removing_layers(loaded.family.decoder(loaded.model)), counts
     rng = np.random.default_rng(seed)
     tried: list[tuple[Settings, float]] = []
     for number in range(calls):

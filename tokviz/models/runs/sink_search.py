@@ -52,16 +52,20 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
         for number in search.wanted
         if number < len(layers)
     ]
+    # with inputs of each layer, the decoder would have to search its vocabulary for the embeddings
+    by_id = bool(getattr(decoder.config, "hidden_size_per_layer_input", 0))
+    embed: Any = loaded.model.get_input_embeddings()  # type: ignore[operator]
+    read = {"input_ids": ids} if by_id else {"inputs_embeds": embed(ids)}
     with hooked(handles):
         decoder(
-            inputs_embeds=loaded.model.get_input_embeddings()(ids),  # type: ignore[operator]
+            **read,
             position_ids=torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1),
             use_cache=False,
         )
     for prompt in range(len(ids)):
         search.begin_prompt()
-        for layer, read in states.items():
-            search.add(layer, read[prompt])
+        for layer, entered in states.items():
+            search.add(layer, entered[prompt])
     return search.dims()
 
 

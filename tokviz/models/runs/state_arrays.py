@@ -44,13 +44,13 @@ def final_arrays(lane: Lane, entered: PromptRows, asked: Asked, t: int) -> dict[
     if not lane.recorded.states:
         return {}
     prompt = lane.recorded.states[0]
+    last = {"last_state": prompt[-1].float().cpu().numpy()}
+    if lane.last_row_only:
+        return last
     chosen = torch.stack([state[-1] for state in lane.recorded.states[:t]]) if t else prompt[:0]
     cosines = unit(prompt.float()) @ unit(chosen.float()).T  # [rows alive, t]
     spread = over_whole_prompt(lane, entered, asked, cosines.cpu().numpy(), lane.layers - 1)
-    arrays = {
-        "last_state": prompt[-1].float().cpu().numpy(),
-        "state_similarity": half(spread[asked.layout.position].T),
-    }
+    arrays = {**last, "state_similarity": half(spread[asked.layout.position].T)}
     guess = first_guess(lane, entered, asked)
     if guess is not None:
         arrays["own_guess"] = np.full(len(asked.own_rows), -1, np.int32)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from tokviz.models.decoder.answer_rules import AnswerRules, answer_rules
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
 from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import whole_cache
+from tokviz.models.families.shared_keys import following
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.not_finite import check_finite
@@ -159,16 +161,17 @@ class TeacherForcing:
     @contextmanager
     def masked(self, masks: Mapping[int, torch.Tensor]) -> Iterator[None]:
         """Replace the library's masks of decoder layers by these."""
-        layers = self.family.decoder(self.model).layers
+        decoder = self.family.decoder(self.model)
+        layers: Any = decoder.layers
 
         def give(mask: torch.Tensor) -> Any:
             return lambda module, args, kwargs: (args, {**kwargs, "attention_mask": mask})
 
         handles = [
-            layers[layer].register_forward_pre_hook(give(mask), with_kwargs=True)  # type: ignore
+            layers[layer].register_forward_pre_hook(give(mask), with_kwargs=True)
             for layer, mask in masks.items()
         ]
-        with hooked(handles):
+        with hooked(chain(handles, following(decoder) if masks else ())):
             yield
 
     def own_answer(

@@ -1,0 +1,86 @@
+"""Decoder layers that read the keys and values of an earlier layer, and what follows from it.
+
+In Gemma 4 E2B and E4B the last layers have no keys of their own. Each reads those of the last layer
+before them that has its type of attention, full or with a sliding window: here called its owner. No
+later layer needs what these layers make of a prompt, so of a prompt they compute the last row only,
+which chooses the first word. A token that is removed before the owners is in no later layer, and
+leaves one cache per owner, not one per layer; after an owner no token can be removed any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from tokviz.models.families.layer_kinds import attending_layers
+
+Kwargs = dict[str, Any]
+ROTATION = "position_embeddings"
+"""The argument of a decoder layer with the rotation of its rows."""
+
+
+def owners(decoder: nn.Module) -> dict[int, int]:
+    """Return decoder layer -> the earlier layer whose keys it reads; {} in most decoders."""
+    config: Any = decoder.config
+    modes = getattr(config, "kv_sharing_modes", None) or ()
+    found: dict[int, int] = {}
+    stored: dict[str, int] = {}
+    for layer, mode in enumerate(modes):
+        if mode == "store":
+            stored[config.layer_types[layer]] = layer
+        elif mode == "reuse":
+            found[layer] = stored[config.layer_types[layer]]
+    return found
+
+
+def whole_prompt_layers(decoder: nn.Module) -> int:
+    """Return how many layers compute every row of a prompt, the first ones: most often all."""
+    return min(owners(decoder), default=len(decoder.layers))  # type: ignore[arg-type]
+
+
+def removing_layers(decoder: nn.Module) -> int:
+    """Return before how many layers, the first ones, tokens can be removed: most often all."""
+    shared = owners(decoder)
+    return min(shared.values()) + 1 if shared else len(decoder.layers)  # type: ignore[arg-type]
+
+
+def caching_layers(decoder: nn.Module) -> list[int]:
+    """Return the numbers of the layers with attention to keys of their own, ascending."""
+    shared = owners(decoder)
+    return [layer for layer in attending_layers(decoder) if layer not in shared]
+
+
+def following(decoder: nn.Module) -> Iterator[Any]:
+    """Give layers that share keys the mask and the rotation of the layer whose keys they read.
+
+    Yields:
+        Handles of pre-hooks, one by one; the caller removes them. They are to be installed after
+        those that change what the owners get.
+    """
+    layers: Any = decoder.layers
+    shared = owners(decoder)
+    given: dict[int, Kwargs] = {}
+
+    def keep(owner: int) -> Any:
+        def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> None:
+            given[owner] = kwargs
+
+        return hook
+
+    def follow(owner: int) -> Any:
+        def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple, Kwargs]:
+            rows = (args[0] if args else kwargs["hidden_states"]).shape[1]
+            mask, turned = (given[owner][name] for name in ("attention_mask", ROTATION))
+            # its rows are the owner's last ones: one in a prompt, all of them afterwards
+            mask = mask if mask is None else mask[..., -rows:, :]
+            turned = tuple(part[..., -rows:, :] for part in turned)
+            return args, {**kwargs, "attention_mask": mask, ROTATION: turned}
+
+        return hook
+
+    for owner in sorted(set(shared.values())):
+        yield layers[owner].register_forward_pre_hook(keep(owner), with_kwargs=True)
+    for layer, owner in shared.items():
+        yield layers[layer].register_forward_pre_hook(follow(owner), with_kwargs=True)
