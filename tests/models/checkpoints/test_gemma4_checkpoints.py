@@ -7,6 +7,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from tests.models.checkpoints.test_tiles_checkpoints import sizes
 from tokviz.errors import ModelError
 from tokviz.models import MODELS
+from tokviz.models.checkpoints.cards import REPORTED
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.shared_keys import owners, whole_prompt_layers
@@ -23,7 +24,7 @@ SMALL_TOWER = sizes(768, 3072, 16, 12, 12, head_dim=64, patch_size=16, use_clipp
 def text(*of, **more):
     """A decoder whose layers have keys of their own."""
     own = {"num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0, "attention_k_eq_v": True}
-    return sizes(*of, model_type="gemma4_text", sliding_window=1024, **{**own, **more})
+    return sizes(*of, model_type="gemma4_text", **{"sliding_window": 1024, **own, **more})
 
 
 def shared(*of, every, last, **more):
@@ -62,6 +63,7 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     card = MODELS[name]
     model, family = built(PUBLISHED[name])
     count = sum(parameter.numel() for parameter in model.parameters())
+    assert count == REPORTED.get(name, count)
     assert f"{count / 1e9:.1f} B" == card.parameters
     assert 2 * count / 1e9 == pytest.approx(card.memory_gb, rel=0.06)
     assert family.has_cls(model) is card.has_cls is False

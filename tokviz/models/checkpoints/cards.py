@@ -39,6 +39,8 @@ REPORTED = {
     "google/gemma-3-4b-it": 4_300_079_472,
     "google/gemma-3-12b-it": 12_187_325_040,
     "openbmb/MiniCPM-V-4.6": 1_300_428_016,
+    "google/gemma-4-E2B-it": 5_104_297_504,
+    "google/gemma-4-E4B-it": 7_941_100_832,
 }
 """Parameters of the real weights, from public code and logs of people who loaded them."""
 
@@ -266,6 +268,8 @@ MODELS: dict[str, ModelCard] = Cards(
             ModelCard(
                 "google/gemma-3-12b-it", "Gemma 3 12B", "gemma3", "12.2 B", 24.5, False, GATED
             ),
+            ModelCard("google/gemma-4-E2B-it", "Gemma 4 E2B", "gemma4", "5.1 B", 10.2, False),
+            ModelCard("google/gemma-4-E4B-it", "Gemma 4 E4B", "gemma4", "7.9 B", 15.9, False),
             ModelCard(
                 "google/gemma-4-26B-A4B-it", "Gemma 4 26B A4B", "gemma4", "25.8 B", 51.6, False
             ),
