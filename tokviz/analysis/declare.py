@@ -105,7 +105,7 @@ OF_EVERY_ROW = {
     "readout", "readout_ids", "state_similarity", "own_guess", "layer_means", "visual_rank",
     "lens_ids", "lens_prob", "lens_peak", "lens_peak_layer",
 }  # fmt: skip
-"""Arrays of a trace that need the states of every row of the prompt in every layer."""
+"""Arrays of a trace that need the states of all rows of the prompt, in the last layers too."""
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,9 @@ class Analysis:
         if not last or not OF_EVERY_ROW.intersection(self.missing(trace)):
             return ""
         return (
-            f"{self.title} reads states of every row of the prompt in every layer, and this model "
-            f"has none from layer {last[0]} on: those layers read the keys of earlier ones and "
-            "compute only the last row. Choose another analysis."
+            f"{self.title} reads the states of all rows of the prompt, and from layer {last[0]} on "
+            "this model has only that of the last row: those layers read the keys of earlier ones. "
+            "Choose another analysis."
         )
 
     @property

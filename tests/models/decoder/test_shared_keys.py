@@ -29,6 +29,8 @@ from tokviz.testing.on_families import check_generate, run_plan
 NAME = "gemma4_e2b"
 OWNERS = {6: 4, 7: 4, 8: 5}
 "Layer -> the layer whose keys it reads; 4 has a sliding window, 5 has not."
+ROWS = ("tam", "logit_lens", "similarity_map", "alignment")
+"Analyses that read the states of all rows of the prompt."
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +284,7 @@ def test_what_needs_every_row_says_why_there_is_none(shared, cat):
     assert not {"readout", "state_similarity", "lens_ids", "layer_means"} & set(trace.arrays)
     assert np.isnan(trace["flow"][6:]).all()
     assert np.isfinite(trace["last_state"]).all()
-    for name in ("tam", "logit_lens", "smoothing", "sink_statistics", "rollout", "relevance"):
+    for name in (*ROWS, "smoothing", "sink_statistics", "rollout", "relevance"):
         with pytest.raises(MissingSignal, match="read the keys of earlier ones"):
             shared.analyse(name, cat, PROMPT, trace=trace, max_new_tokens=2)
 

@@ -37,7 +37,8 @@ def test_one_short_prefill_without_tower_and_head_is_enough(model):
     handles = [part.register_forward_pre_hook(lambda *_: seen.append("more")) for part in watched]
 
     def count(module, args, given) -> None:
-        seen.append(tuple(given["inputs_embeds"].shape[:2]))
+        read = given["input_ids"] if "input_ids" in given else given["inputs_embeds"]
+        seen.append(tuple(read.shape[:2]))
 
     decoder = model.family.decoder(model.model)
     handles.append(decoder.register_forward_pre_hook(count, with_kwargs=True))

@@ -43,18 +43,18 @@ def early_stages(
         raise InputError(
             f"{entry.title} would decide before layer {last}, and in this model it can do so "
             f"before layers 1 to {usable - 1} only: the layers from {whole} on read the keys of "
-            "earlier ones. Choose an earlier layer."
+            f"layer {usable - 1} and later ones. Choose an earlier layer."
         ) from error
     if any(stage.layer >= usable for stage in stages):
         raise MissingSignal(
             f"{entry.title} decides at fixed layers, and in this model it can do so before layers "
-            f"1 to {usable - 1} only: the layers from {whole} on read the keys of earlier ones. "
-            "Choose another method."
+            f"1 to {usable - 1} only: the layers from {whole} on read the keys of layer "
+            f"{usable - 1} and later ones. Choose another method."
         )
     ours, theirs = ([stage.layer for stage in one] for one in (stages, published))
     if ours == theirs:
         return stages, ""
     return stages, (
         f"it decides before {listed(ours)} of {count}, not {listed(theirs)}: the layers from "
-        f"{whole} on read the keys of earlier ones"
+        f"{whole} on read the keys of layer {usable - 1} and later ones"
     )

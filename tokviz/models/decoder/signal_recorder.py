@@ -12,6 +12,7 @@ from tokviz.errors import MissingSignal
 from tokviz.models.attention_call import AttentionCall
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.families.parts import attention_of, mlp_of, mlp_output
+from tokviz.models.families.shared_keys import removing_layers
 from tokviz.reduction.transprune import transition
 
 TRANSITION_FROM = 6 / 32
@@ -71,7 +72,7 @@ class SignalRecorder:
         if "llm_text_score" in self.wanted:
             yield layers[0].register_forward_pre_hook(self._embedded, with_kwargs=True)
         if "llm_transition" in self.wanted:
-            first = round(TRANSITION_FROM * len(layers))
+            first = round(TRANSITION_FROM * removing_layers(self.decoder))
             for block in layers[first : max(self.stages)]:
                 for module in (attention_of(block), mlp_of(block)):
                     yield from self._transition_hooks(module)
