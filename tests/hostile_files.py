@@ -81,7 +81,7 @@ def steps_trace():
         prompt="is there a dog ?", answer="yes .",
         model={"name": "toy", "layers": 2, "heads": 2, "hidden_size": 8, "tower_layers": 3,
                "feature_layer": 1, "positions": ["keep"], "prefill_share": {"whole_prompt": 0.5},
-               "without_attention": {"linear attention": [0]}},
+               "without_attention": {"linear attention": [0]}, "last_row_only": [1]},
         layout=layout, prompt_tokens=tuple("abcdefgh"), answer_tokens=("yes", " ."),
         arrays=layout_arrays(layout)
         | {"attention": np.ones((2, 2, 6), np.float16), "sink_phi": np.ones((2, 8), np.float16)},

@@ -70,6 +70,15 @@ def test_a_file_whose_gaps_are_no_layers_is_refused(hybrid, odd):
         tokviz.open_trace(bad.to_bytes())
 
 
+@pytest.mark.parametrize("odd", [[4], ["0"], {"0": 1}, "all"])
+def test_a_file_whose_layers_with_the_last_row_are_no_layers_is_refused(hybrid, odd):
+    good = replace(hybrid, model={**hybrid.model, "last_row_only": [2, 3]})
+    assert tokviz.open_trace(good.to_bytes()).model["last_row_only"] == [2, 3]
+    bad = replace(hybrid, model={**hybrid.model, "last_row_only": odd})
+    with pytest.raises(tokviz.TraceError):
+        tokviz.open_trace(bad.to_bytes())
+
+
 def test_analyses_of_attention_have_gaps_where_there_is_none(hybrid):
     rows = hybrid["attention"][:, 1].astype(np.float32)
     assert np.allclose(tokviz.analyse("attention", hybrid).values, rows)

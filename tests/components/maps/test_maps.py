@@ -1,8 +1,10 @@
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import tokviz
 from components.maps.menu import analysis_menu, asked_cost, passes
 from components.maps.panel import MapsHandlers, server_functions
 from components.runs.runs import FULL, KeptRun
@@ -10,7 +12,7 @@ from components.site import Site
 from tests.view.fakes import fake_trace, picture
 from tokviz.analysis import ANALYSES, Result
 from tokviz.analysis.declare import GROUPS
-from tokviz.errors import InputError
+from tokviz.errors import InputError, MissingSignal
 
 REQUEST = types.SimpleNamespace(session_hash="mapper")
 
@@ -66,6 +68,21 @@ def test_the_menu_has_every_analysis_in_groups_with_its_cost_or_a_reason(run):
     assert costs["input_gradient"].startswith("1 pass and 1 backward pass, about")
     assert "once more" in costs["logit_lens"]
     assert "folder" in next(o["why_not"] for o in entries if o["name"] == "token_statistics")
+
+
+def test_what_no_run_of_the_model_has_is_said_in_the_menu(run):
+    """Gemma 4 E2B: its last layers compute the last row of a prompt only."""
+    trace = run.traces[FULL]
+    arrays = {name: one for name, one in trace.arrays.items() if name != "readout"}
+    short = replace(trace, arrays=arrays, model={**trace.model, "last_row_only": [2, 3]})
+    entries = {one["name"]: one for one in analysis_menu(run, short)}
+    for name in ("tam", "logit_lens"):
+        assert (
+            "from layer 2 on this model has only that of the last row" in entries[name]["why_not"]
+        )
+        with pytest.raises(MissingSignal, match="from layer 2 on this model has only"):
+            tokviz.analyse(name, short)
+    assert entries["attention"]["why_not"] == ""
 
 
 def test_options_change_the_cost_that_is_told(run):
