@@ -132,6 +132,15 @@ def test_missing_arrays_are_named_with_a_reason():
     assert all(text.endswith(".") for text in payload["missing"].values())
 
 
+def test_a_model_whose_last_layers_have_one_row_has_no_token_map_and_says_so():
+    trace = fake_trace()
+    arrays = {name: one for name, one in trace.arrays.items() if name != "readout"}
+    model = {**trace.model, "last_row_only": [1]}
+    payload = overlay_payload(replace(trace, arrays=arrays, model=model), "id")
+    assert payload["tam"] is None
+    assert "compute only its last row" in payload["missing"]["tam"]
+
+
 def test_a_tower_without_cls_shows_received_attention_and_says_so():
     trace = fake_trace()
     arrays = dict(trace.arrays)

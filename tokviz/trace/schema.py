@@ -105,7 +105,7 @@ HEADER: dict[str, tuple[str, str]] = {
     ),
     "kv_lengths": (
         "list of integers",
-        "rows in the cache of each decoder layer, 0 in layers without attention; may be [].",
+        "rows in the cache of each decoder layer, 0 in layers without one of their own; may be [].",
     ),
     "notes": ("list of texts", "sentences for the reader."),
     "finish": (

@@ -61,6 +61,7 @@ from PIL import Image
 from tokviz.errors import TokvizError
 from tokviz.images import PREVIEW_SIDE, open_image, preview_jpeg
 from tokviz.trace import Trace
+from tokviz.trace.layer_gaps import LAST_ROW
 from tokviz.view.encode import data_url, pack
 from tokviz.view.fates import fate_fields
 from tokviz.view.overlay_maps import attention_fields, mean_fields, sink_fields, tower_fields
@@ -75,6 +76,10 @@ SLIM_SIDE = 480
 """Longest side of a picture in a compare lane."""
 ANSWERING = "Appears when the model has answered."
 NO_TAM = "The Token Activation Map needs the last hidden states, which this run did not record."
+NO_ROWS = (
+    "The Token Activation Map needs the last hidden states of all rows of the prompt, and the last "
+    "layers of this model compute only its last row."
+)
 
 
 def overlay_payload(
@@ -134,7 +139,7 @@ def overlay_payload(
             "registers": None if registers is None else pack(registers, "u1"),
         }
         if tam is None:
-            missing["tam"] = NO_TAM
+            missing["tam"] = NO_ROWS if trace.model.get(LAST_ROW) else NO_TAM
     return payload
 
 
