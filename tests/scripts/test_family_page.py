@@ -2,7 +2,7 @@
 
 from scripts import family_page
 from scripts.family_page import Attempt, grid
-from tests.models.tiny_tiles import TINY_KIN
+from tests.models.tiny_tiles import TINY_KIN, TINY_TILES
 from tokviz.models.families.family import FAMILIES
 
 
@@ -22,7 +22,7 @@ def test_refusals_that_say_the_same_share_a_note():
 def test_every_kind_was_tried_on_every_family():
     rows = family_page.read()
     families = {row.family for row in rows}
-    assert families == {one.name for one in FAMILIES.values()} | set(TINY_KIN)
+    assert families == {one.name for one in FAMILIES.values()} | {*TINY_KIN, *TINY_TILES}
     assert {(row.family, row.kind) for row in rows} == {
         (family, kind) for family in families for kind in family_page.KINDS
     }

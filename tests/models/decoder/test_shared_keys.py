@@ -247,6 +247,14 @@ def test_a_schedule_is_laid_on_the_layers_that_tokens_can_leave_before(shared, c
     assert any("it decides before layers" in why for why in said)
 
 
+def test_merged_tokens_are_read_once_since_each_layer_has_an_input_for_every_token(shared, cat):
+    trace = shared.answer(cat, PROMPT, tokviz.plan("dymu", keep=9), 2)
+    said = [why for status in trace.model["status"] for why in status["why"]]
+    assert any(
+        "layers of this model have inputs of their own for each token" in why for why in said
+    )
+
+
 def test_a_layer_before_which_no_token_can_leave_is_refused(shared, cat):
     with pytest.raises(
         InputError, match="before layer 7.*before layers 1 to 4 only: the layers from 6"
