@@ -40,10 +40,11 @@ ASKS: dict[str, str] = {
     "[l, h, s], the attention that each row receives, mean over the rows that attend to it; even "
     "[l, s], the same if every row spread its attention evenly; value_norm [l, g, s] for g key "
     "heads; state_max and state_dim [l, s], the largest |h| at each layer's input and its "
-    "dimension; state_median [l].",
+    "dimension; state_median [l]. NaN, and dimension -1, in layers that have none.",
     "state_curves": "a function: () -> arrays [l, m] of the states at each layer's input, of image "
     "and text: similarity, the mean cosine of all pairs of rows; constant, the share of their "
-    "squared length that is in their mean; rank, their effective rank.",
+    "squared length that is in their mean; rank, their effective rank. NaN in "
+    "layers that compute only the last row.",
     "general_attention": "a function: prompt -> attention of the last row of that prompt to the "
     "visual tokens, mean over heads, [l, n].",
     "reworded": "a function: prompt -> log-probability of the run's own answer when that prompt is "

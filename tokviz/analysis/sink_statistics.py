@@ -61,7 +61,8 @@ def sink_statistics(
     the others. `massive` is the largest |h| of a state over the layer's median |h|; its paper calls
     a state massive if that is above 1,000 and the value itself above 100. Groups are shown apart:
     the first row, delimiters, visual tokens, other text. Few rows see the last rows of the prompt,
-    themselves among them, so a high rate there says little. Layers without attention are NaN.
+    themselves among them, so a high rate there says little. Layers without attention are NaN, and
+    so are those that compute only the last row of a prompt.
     """
     found = {name: plain(array) for name, array in prompt_statistics().items()}
     received, even = found["received"], found["even"]
@@ -155,7 +156,7 @@ def strongest(
     for row in best:
         token = number_of.get(int(row))
         what = f"{texts[row]!r}" if token is None else f"visual token {token}"
-        layer = int(massive[:, row].argmax())
+        layer = int(np.nanargmax(massive[:, row]))
         said.append(
             f"Row {row} ({what}, {GROUPS[group[row]]}): over the threshold in "
             f"{100 * rate[row]:.0f} % of all heads; its largest state value is "

@@ -41,7 +41,8 @@ def smoothing(trace: Trace, state_curves: Callable[[], Mapping[str, np.ndarray]]
     `similarity`, the main array, is the mean cosine of all pairs. `constant` is the low-pass share:
     how much of the squared length of all states is in their mean, 1 = they are all the same.
     `rank` is the effective rank (exp of the entropy of the normalised singular values). `rises` is
-    by how much the image's similarity grows from the first layer to the last.
+    by how much the image's similarity grows from the first layer to the last. Layers that compute
+    only the last row of a prompt are NaN.
     """
     found = {name: plain(array) for name, array in state_curves().items()}
     layers = int(trace.model["layers"])
@@ -49,9 +50,10 @@ def smoothing(trace: Trace, state_curves: Callable[[], Mapping[str, np.ndarray]]
         if array.shape != (layers, len(MODALITIES)):
             raise InputError(f"{name} must be [{layers}, {len(MODALITIES)}], got {array.shape}.")
     similarity = found["similarity"]
+    there = similarity[~np.isnan(found["rank"]).any(1), 0]
     parts = {
         "constant": Part(found["constant"], "l m", "share of the squared length in the mean state"),
         "rank": Part(found["rank"], "l m", "effective rank of the states"),
-        "rises": number(similarity[-1, 0] - similarity[0, 0], "change of the image's similarity"),
+        "rises": number(there[-1] - there[0], "change of the image's similarity"),
     }
     return Result(similarity, "l m", parts, {"m": MODALITIES})

@@ -292,7 +292,7 @@ def test_what_needs_every_row_says_why_there_is_none(shared, cat):
     assert not {"readout", "state_similarity", "lens_ids", "layer_means"} & set(trace.arrays)
     assert np.isnan(trace["flow"][6:]).all()
     assert np.isfinite(trace["last_state"]).all()
-    for name in (*ROWS, "smoothing", "sink_statistics", "rollout", "relevance"):
+    for name in (*ROWS, "rollout", "relevance"):
         with pytest.raises(MissingSignal, match="read the keys of earlier ones"):
             shared.analyse(name, cat, PROMPT, trace=trace, max_new_tokens=2)
 

@@ -283,13 +283,11 @@ class ExtraForwards:
 
     def prompt_statistics(self) -> dict[str, np.ndarray]:
         """Return what each row of the prompt draws and is, see ASKS; one forward of the prompt."""
-        self._check_whole(self.layers)
         with self.loaded.guarded():
             return prompt_statistics(self.reading, self.all, self._features)
 
     def state_curves(self) -> dict[str, np.ndarray]:
         """Return how alike the prompt's rows are by layer, see ASKS; one forward of the prompt."""
-        self._check_whole(self.layers)
         with self.loaded.guarded():
             return state_curves(self.reading, self.all, self._features)
 

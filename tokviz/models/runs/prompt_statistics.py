@@ -13,6 +13,7 @@ from tokviz.models.attention import observed
 from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.prompt_records import stacked_layers
 from tokviz.models.families.family import Features
+from tokviz.models.families.shared_keys import whole_prompt_layers
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
 
@@ -20,8 +21,15 @@ from tokviz.models.runs.teacher_forcing import TeacherForcing
 class Statistics:
     """Collects numbers of every layer while the prompt is read; no map is kept."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, whole: int, count: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            whole: layers that compute every row, the first ones; of the others there are the values
+                alone, which are those of the layer whose keys they read.
+            count: all layers.
+        """
+        self.whole, self.count = whole, count
         self.received: dict[int, torch.Tensor] = {}
         self.value_norm: dict[int, torch.Tensor] = {}
         self.even: dict[int, torch.Tensor] = {}
@@ -32,6 +40,9 @@ class Statistics:
         """Sum the softmax rows of one layer, a few at a time."""
         layer = getattr(call.module, "layer_idx", None)
         if layer is None:
+            return
+        self.value_norm[layer] = call.value[0].float().norm(dim=-1)
+        if layer >= self.whole:
             return
         heads, rows, keys = call.query.shape[1], call.query.shape[2], call.key.shape[2]
         device = call.key.device
@@ -45,7 +56,6 @@ class Statistics:
             even += (sees / sees.sum(1, keepdim=True)).sum(0)
         self.received[layer] = total / seen.clamp_min(1)
         self.even[layer] = even / seen.clamp_min(1)
-        self.value_norm[layer] = call.value[0].float().norm(dim=-1)
 
     def at_input(self, layer: int) -> Any:
         """Return the pre-hook that reads the states entering a layer."""
@@ -58,22 +68,23 @@ class Statistics:
         return hook
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return everything as numpy arrays, layers first; attention is NaN where none is."""
-        count = len(self.largest)
+        """Return everything as numpy arrays, layers first; NaN, or dimension -1, where none is."""
         norms = self.value_norm
         # Gemma 4's layers differ in their heads of keys; each number divides the heads of queries
         heads = lcm(*(len(one) for one in norms.values()))
         norms = {i: one.repeat_interleave(heads // len(one), 0) for i, one in norms.items()}
 
         def stacked(found: dict[int, torch.Tensor]) -> np.ndarray:
-            return torch.stack([found[layer].cpu() for layer in range(count)]).numpy()
+            return stacked_layers(found, self.count)
 
+        dims = [self.largest[i].indices.cpu().numpy() for i in range(self.whole)]
+        dims += [np.full_like(dims[0], -1)] * (self.count - self.whole)
         return {
-            "received": stacked_layers(self.received, count),
-            "even": stacked_layers(self.even, count),
-            "value_norm": stacked_layers(norms, count),
+            "received": stacked(self.received),
+            "even": stacked(self.even),
+            "value_norm": stacked(norms),
             "state_max": stacked({i: one.values for i, one in self.largest.items()}),
-            "state_dim": stacked({i: one.indices for i, one in self.largest.items()}),
+            "state_dim": np.stack(dims),
             "state_median": stacked(self.median),
         }
 
@@ -88,11 +99,12 @@ def prompt_statistics(
         every: [n], the numbers of all visual tokens.
         features: theirs.
     """
-    found = Statistics()
-    layers: Any = reading.family.decoder(reading.model).layers
+    decoder = reading.family.decoder(reading.model)
+    layers: Any = decoder.layers
+    found = Statistics(whole_prompt_layers(decoder), len(layers))
     handles = [
         layer.register_forward_pre_hook(found.at_input(i), with_kwargs=True)
-        for i, layer in enumerate(layers)
+        for i, layer in enumerate(layers[: found.whole])
     ]
     with hooked(handles), observed(found.read_call):
         reading.prompt([every], features)

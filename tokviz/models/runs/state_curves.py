@@ -10,6 +10,7 @@ from torch import nn
 
 from tokviz.analysis.attention_rank import effective_rank
 from tokviz.models.families.family import Features
+from tokviz.models.families.shared_keys import whole_prompt_layers
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
 
@@ -53,12 +54,15 @@ def state_curves(
 
         return hook
 
-    layers: Any = reading.family.decoder(reading.model).layers
+    decoder = reading.family.decoder(reading.model)
+    layers: Any = decoder.layers
+    whole = whole_prompt_layers(decoder)
     handles = [
         layer.register_forward_pre_hook(at_input(i), with_kwargs=True)
-        for i, layer in enumerate(layers)
+        for i, layer in enumerate(layers[:whole])
     ]
     with hooked(handles):
         reading.prompt([every], features)
-    numbers = np.array([found[layer] for layer in sorted(found)])  # [l, m, 3]
+    numbers = np.full((len(layers), 2, 3), np.nan)  # [l, m, 3]
+    numbers[:whole] = [found[layer] for layer in range(whole)]
     return dict(zip(("similarity", "constant", "rank"), np.moveaxis(numbers, -1, 0), strict=True))
