@@ -7,7 +7,6 @@ A `PlanSteps` begins with every visual token, encoded once for all lanes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -170,7 +169,10 @@ class PlanSteps(TokensLeft):
             return []
         entry: Method = step.entry  # type: ignore[assignment]
         decoder = self.family.decoder(self.model)
-        published = partial(entry.stages, m, keep, **step.options)
+
+        def published(layers: int) -> list[Stage]:
+            return entry.stages(m, keep, layers, **step.options)
+
         if owners(decoder):
             stages, moved = early_stages(entry, published, decoder)
         else:
