@@ -15,6 +15,11 @@ SERVED = {"tools"}
 EVERY_FAMILY = {"test_promises", "test_film_promises", "test_family_geometry", "test_families"}
 """Modules whose tests run on every family each time: what each family's own code can break. Of a
 test's variants, families outside of FOUR_KINDS run the first; all once a week."""
+THE_SAME_IN_EACH = {
+    "test_users_in_three_threads_never_change_each_others_answers",
+    "test_the_model_is_untouched_afterwards",
+}
+"""Of these modules, the tests of what no family's code has a part in."""
 FOUR_KINDS = {"llava", "llava_onevision", "qwen2_5_vl", "gemma3"}
 """On these all other tests run each time: a tower with [CLS]; tiles with newlines; windows in the
 tower and several position axes; windows in the decoder and two-way prompts."""
@@ -66,7 +71,8 @@ def is_left_to_the_week(item, seen):
     family, name = family_of(item), f"{item.path}::{getattr(item, 'originalname', item.name)}"
     if family in {None, *FOUR_KINDS} or item.get_closest_marker("weekly"):
         return False
-    if item.path.stem not in EVERY_FAMILY or (name, family) in seen:
+    of_the_engine = name.rsplit("::", 1)[1] in THE_SAME_IN_EACH
+    if item.path.stem not in EVERY_FAMILY or of_the_engine or (name, family) in seen:
         return True
     seen.add((name, family))
     return False

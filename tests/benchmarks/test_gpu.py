@@ -24,6 +24,7 @@ def given(monkeypatch):
     return argparse.Namespace(small=True, device="cpu", only=None, rounds=1, minutes=1, again=False)
 
 
+@pytest.mark.weekly
 def test_every_section_is_on_disk_at_a_small_shape_and_none_is_measured_twice(
     given, tmp_path, monkeypatch
 ):

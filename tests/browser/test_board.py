@@ -14,7 +14,6 @@ WIDTH_OF_PAIR = """([least, most]) => {
 """Whether the two pictures on top of each other are of such a width, in CSS pixels."""
 
 
-@pytest.mark.weekly
 def test_a_board_fills_is_kept_and_becomes_a_figure(watched, url):
     pytest.importorskip("matplotlib")
     page = watched(url)

@@ -14,7 +14,6 @@ from tests.browser.driving import EXPLORER, LANES
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.weekly
 def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
     page = watched(url)
     strip = page.locator("#tv-strip")
@@ -33,6 +32,7 @@ def test_the_smallest_keep_is_found_and_its_run_opened(watched, url):
     assert page.evaluate(f"() => JSON.stringify({LANES}.plans)") == lanes
 
 
+@pytest.mark.weekly
 def test_the_baselines_run_beside_the_methods_of_a_sweep(watched, url):
     page = watched(url)
     strip = page.locator("#tv-strip")
@@ -62,7 +62,6 @@ def real_url():
     yield from serve(Site(Settings(), StoredExamples(), Models()))
 
 
-@pytest.mark.weekly
 @pytest.mark.slow
 def test_a_real_mistake_is_examined_forced_and_saved(watched, real_url):
     page = watched(real_url, "?example=mistake_1")

@@ -198,6 +198,7 @@ def test_nothing_sticks_out_and_everything_can_be_reached_at_any_width(watched, 
             page.locator(control).first.click(trial=True)
 
 
+@pytest.mark.weekly
 def test_the_main_job_is_done_with_keys_alone(watched, url):
     """Ask, pin a word, change the layer, compare with an own question, without a pointer."""
     page = watched(url)

@@ -206,6 +206,7 @@ BESIDE = """() => {
 """Parts of the page that lie under the sidebar."""
 
 
+@pytest.mark.weekly
 def test_a_presented_lesson_covers_nothing(watched, shipped):
     page = watched(shipped, "?lesson=02-attention")
     page.set_viewport_size({"width": 1920, "height": 1080})

@@ -74,6 +74,7 @@ def test_a_chinese_browser_gets_charts_and_menus_in_chinese(watched, url):
     expect(more.locator("option[value=rollout]")).to_have_text("注意力展开")
 
 
+@pytest.mark.weekly
 def test_a_refusal_is_said_in_the_language_that_was_chosen(watched, url):
     page = watched(url)
     page.keyboard.press("?")

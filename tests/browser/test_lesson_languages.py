@@ -52,6 +52,7 @@ def test_switching_the_language_keeps_the_step_and_the_answer(watched, shipped):
     expect(page.locator("#tv-lessons-title")).to_have_text("课程")
 
 
+@pytest.mark.weekly
 def test_switching_the_language_keeps_the_runs_of_this_visit(watched, url):
     page = watched(url)
     page.locator("#tv-prompt textarea").fill("what is my own ?")

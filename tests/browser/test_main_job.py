@@ -167,7 +167,6 @@ def test_a_lane_opens_in_the_big_picture(watched, url):
     expect(page.locator("#tv-explorer .tv-tip")).to_contain_text("pruned (FasterVLM")
 
 
-@pytest.mark.weekly
 def test_a_link_opens_the_same_view(page, watched, url):
     settled(page, page.locator("#tv-explorer .tv-word").nth(2).click)
     settled(page, page.locator("#tv-explorer [data-layer='1']").click)
@@ -180,7 +179,6 @@ def test_a_link_opens_the_same_view(page, watched, url):
     assert explorer(again, "[...x.view.words]") == [2]
 
 
-@pytest.mark.weekly
 def test_a_trace_is_saved_and_opened_without_a_model(watched, url, tmp_path):
     page = watched(url)
     page.locator(".tv-menu summary").click()

@@ -127,6 +127,7 @@ def use(place, page, tmp_path) -> None:
     answered(place, "yes")
 
 
+@pytest.mark.weekly
 def test_the_page_works_under_a_path_behind_a_proxy(watched, prefixed, tmp_path):
     """`watched` fails on any request outside the path and on every refused one."""
     page = watched(prefixed)

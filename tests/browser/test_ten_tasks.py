@@ -237,6 +237,7 @@ WATCH_EDGE = """() => {
 """Remembers that the notice at the edge of the window was shown: a quick run takes it away."""
 
 
+@pytest.mark.weekly
 def test_task_3_compare_three_methods_at_a_quarter(person):
     page, n = person.page, stored(description()).n
     lanes = page.locator("#tv-lanes .tv-lane")
@@ -269,6 +270,7 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
     assert person.clicks <= 3
 
 
+@pytest.mark.weekly
 def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
     page, strip = person.page, person.page.locator("#tv-strip")
     full = open_example(person, where())
@@ -329,6 +331,7 @@ def edge(page, drawn: np.ndarray, token: int) -> np.ndarray:
     return drawn[int(y0) : int(y1), int(x0) : int(x1)]
 
 
+@pytest.mark.weekly
 def test_task_6_paint_an_object_away_and_ask_again(person):
     page, trace = person.page, stored(description())
     name, tokens = subject(description())
@@ -356,6 +359,7 @@ def test_task_6_paint_an_object_away_and_ask_again(person):
     person.press("Remove by hand")
 
 
+@pytest.mark.weekly
 def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     page, desk = person.page, person.page.locator("#tv-desk")
     said, right = open_example(person, mistake()).answer, examples()[mistake()].truth
@@ -385,6 +389,7 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     assert person.clicks <= 4
 
 
+@pytest.mark.weekly
 def test_task_8_the_same_for_two_prompts_side_by_side(person):
     """Is it the question that makes the model see a thing? The mistake beside another question."""
     page, lanes = person.page, person.page.locator("#tv-lanes .tv-lane")
@@ -419,6 +424,7 @@ def test_task_8_the_same_for_two_prompts_side_by_side(person):
     page.get_by_label("What the pictures show").select_option("fates")
 
 
+@pytest.mark.weekly
 def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
     page = person.page
     name, _ = subject(description())
@@ -442,6 +448,7 @@ def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
     context.close()
 
 
+@pytest.mark.weekly
 def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_model, tmp_path):
     person.press("Open in the viewer: fastervlm")
     person.page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 0")
