@@ -16,7 +16,7 @@ from tests.example_scenes import picture_of
 from tests.serving import ROOT, serving
 from tests.view.fakes import BLUE, picture
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.weekly]
 
 DOCUMENT = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(?:python no-run|sh)\n(.*?)^```", DOCUMENT, re.S | re.M)

@@ -40,6 +40,7 @@ def test_a_board_fills_is_kept_and_becomes_a_figure(watched, url):
     assert page.evaluate(f"() => JSON.stringify({LANES}.plans)") == lanes
 
 
+@pytest.mark.weekly
 def test_a_map_of_the_menu_lies_over_the_picture(watched, url):
     page = watched(url)
     maps = page.locator("#tv-maps")

@@ -1,6 +1,7 @@
 """Hover, click, keys, walk, brush: what the reader does with one run."""
 
 import numpy as np
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.driving import answered, ask, explorer, png, settled, token_point
@@ -66,6 +67,7 @@ def test_the_walk_goes_from_all_tokens_through_every_layer(watched, url):
     expect(page.get_by_role("button", name="Walk through the layers")).to_be_visible()
 
 
+@pytest.mark.weekly
 def test_still_pages_step_instead_of_playing(watched, url):
     page = watched(url, reduced_motion="reduce")
     step = page.get_by_role("button", name="Next step")
@@ -111,6 +113,7 @@ def test_painting_starts_from_a_method(watched, url):
     expect(page.locator(".tv-brush-message")).to_contain_text("Started from DivPrune: 9 tokens")
 
 
+@pytest.mark.weekly
 def test_an_own_picture_is_no_example(watched, url):
     page = watched(url)
     current = page.locator("#tv-examples [aria-current]")

@@ -47,6 +47,7 @@ def test_stop_ends_a_run_and_keeps_what_there_is(watched, url, vlm, monkeypatch)
     answered(page, "red")
 
 
+@pytest.mark.weekly
 def test_an_example_opened_while_an_answer_streams_stays(watched, url, site, vlm, monkeypatch):
     monkeypatch.setattr(vlm, "pause", 0.2)
     monkeypatch.setattr(vlm, "steps", 400)
@@ -64,6 +65,7 @@ def test_an_example_opened_while_an_answer_streams_stays(watched, url, site, vlm
     answered(page, "blue")
 
 
+@pytest.mark.weekly
 def test_a_picture_is_pasted(watched, url):
     page = watched(url, permissions=["clipboard-read", "clipboard-write"])
     page.evaluate(PASTE, list(png(picture(BLUE))))

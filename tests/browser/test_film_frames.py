@@ -85,6 +85,7 @@ def test_frames_of_an_example_are_chosen_by_times_and_its_link_asks_about_them(w
     expect(frames).to_have_count(0)
 
 
+@pytest.mark.weekly
 def test_frames_of_an_upload_are_chosen_by_rate_and_number(watched, url, vlm, tmp_path):
     page = watched(url)
     film = write_film(tmp_path / "clip.mp4", clock(40))

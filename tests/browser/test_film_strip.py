@@ -69,6 +69,7 @@ def test_the_strip_tells_what_frames_keep_and_shows_one_alone_everywhere(watched
         expect(frames.nth(number)).to_contain_text(f"{count} of {trace.n // 4} kept")
 
 
+@pytest.mark.weekly
 def test_the_film_plays_and_words_stand_in_a_chart_over_its_frames(watched, film_url):
     page = watched(film_url)
     play = page.locator("#tv-explorer .tv-images-bar .tv-play")
@@ -83,6 +84,7 @@ def test_the_film_plays_and_words_stand_in_a_chart_over_its_frames(watched, film
     assert explorer(page, "x.painter.only") == 3
 
 
+@pytest.mark.weekly
 def test_a_merged_token_shows_its_members_in_all_frames(watched, merged_url):
     page = watched(merged_url)
     settled(page, page.get_by_role("button", name="Open in the viewer: tome").click)

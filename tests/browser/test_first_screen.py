@@ -83,6 +83,7 @@ def test_the_first_screen_says_something_with_thirty_controls(watched, shipped, 
     expect(facts).to_contain_text(f"saw the whole picture · nothing removed, {all_of_them}")
 
 
+@pytest.mark.weekly
 def test_parts_of_the_model_show_their_view_and_their_lesson(watched, shipped, first):
     page = watched(shipped)
     trace, *_ = first
@@ -114,6 +115,7 @@ def test_the_picture_is_about_one_thing_at_a_time(watched, url):
     assert explorer(page, drawn) == [True, False, False]
 
 
+@pytest.mark.weekly
 def test_a_drag_over_the_picture_rubs_out_and_nothing_moves(watched, url, vlm):
     page = watched(url)
     below = page.locator("#tv-explorer [data-part=more]")
@@ -169,6 +171,7 @@ def test_keys_theme_and_language(watched, url):
     expect(page.locator("#tv-explorer .tv-lead")).to_contain_text("wohin das Modell sah")
 
 
+@pytest.mark.weekly
 def test_the_picture_zooms_in_its_frame(watched, url):
     page = watched(url)
     frame = page.locator("#tv-explorer .tv-scroll")

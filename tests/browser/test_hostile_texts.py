@@ -145,6 +145,7 @@ def test_no_text_of_a_trace_runs(guarded, hostile, tmp_path, text):
     assert trace.prompt in alone.locator("body").inner_text()
 
 
+@pytest.mark.weekly
 def test_no_prompt_file_name_model_or_example_runs(guarded, hostile):
     page = opened(guarded(hostile))
     for text in CORPUS.values():
@@ -166,6 +167,7 @@ def test_no_prompt_file_name_model_or_example_runs(guarded, hostile):
     again.wait_for_function(f"() => {EXPLORER}.scene.payload.example.includes('onerror')")
 
 
+@pytest.mark.weekly
 def test_no_lesson_runs(guarded, hostile):
     page = opened(guarded(f"{hostile}?lesson=01-evil&step=1"))
     expect(page.locator("#tv-lesson-text h3")).to_contain_text("Step")

@@ -30,6 +30,7 @@ def compare(page) -> None:
     expect(page.locator("#tv-lanes .tv-stop")).to_have_count(0)
 
 
+@pytest.mark.weekly
 def test_five_lanes_stand_side_by_side_on_a_laptop(watched, url):
     page = watched(url)
     page.set_viewport_size({"width": 1366, "height": 800})

@@ -68,6 +68,7 @@ def test_switching_the_language_keeps_the_runs_of_this_visit(watched, url):
     expect(page.locator("#tv-history li")).to_have_count(0)
 
 
+@pytest.mark.weekly
 def test_the_picture_box_shows_what_a_lesson_is_about(watched, shipped):
     page = watched(shipped, "?lesson=01-visual-tokens")
     box = page.locator("#tv-picture img")

@@ -234,6 +234,7 @@ def test_hostile_texts_are_shown_and_not_run(watched, url, tmp_path):
     )
 
 
+@pytest.mark.weekly
 def test_two_visitors_do_not_see_each_other(watched, url):
     first, second = watched(url), watched(url)
     ask(first, png(picture(BLUE)), "mine ?")

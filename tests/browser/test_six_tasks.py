@@ -54,6 +54,7 @@ def test_task_11_a_board_of_six_by_four_and_its_figure(watched, url):
     assert person.clicks <= 3
 
 
+@pytest.mark.weekly
 def test_task_12_where_a_words_probability_breaks(watched, url):
     person = Person(watched(url))
     strip = person.page.locator("#tv-strip")

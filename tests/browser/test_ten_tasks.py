@@ -476,6 +476,7 @@ def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_mod
     assert me.clicks <= 2
 
 
+@pytest.mark.weekly
 def test_an_open_lesson_has_nothing_serious(person):
     page = person.page
     person.press("Lessons")

@@ -210,8 +210,8 @@ def test_a_trace_that_has_no_room_does_not_take_the_answer_along(vlm, capsys):
     ("closed", "command"),
     [
         ("stdout", ["methods"]),
-        ("stdout", ["--help"]),
-        ("stderr", ["--help"]),
+        pytest.param("stdout", ["--help"], marks=pytest.mark.weekly),
+        pytest.param("stderr", ["--help"], marks=pytest.mark.weekly),
         ("stderr", ["methods", "no_such_name"]),
     ],
 )

@@ -87,6 +87,7 @@ def test_the_first_token_and_some_visual_ones_are_sinks(measured, shipped_model)
         assert found["count"].values.max() >= 1
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_accuracy_on_a_sample_agrees_with_the_table(model, measured):
     found = by_kind(Examinee(model.model, model.processor.tokenizer), 8)
@@ -94,6 +95,7 @@ def test_accuracy_on_a_sample_agrees_with_the_table(model, measured):
         assert found[kind]["share"] > measured["kinds"][kind]["share"] - 0.3, kind
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_questions_are_answered_word_by_word_as_well(model):
     """The exam of the card teaches and marks whole rows; a visitor asks one question."""

@@ -56,6 +56,7 @@ def test_ray_gives_the_same_rows_and_a_killed_worker_loses_none(
         assert theirs["kl"] == pytest.approx(ours["kl"], abs=1e-4)
 
 
+@pytest.mark.weekly
 def test_a_model_that_no_worker_can_load_is_a_sentence(ray, pictures, tmp_path):
     source, empty = pictures / "questions.csv", tmp_path / "empty"
     empty.mkdir()

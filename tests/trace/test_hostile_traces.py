@@ -75,7 +75,9 @@ def opened(data, drawn=True):
     return said
 
 
-@pytest.mark.parametrize("name", [*KINDS, *STORED])
+@pytest.mark.parametrize(
+    "name", [*KINDS, *(pytest.param(name, marks=pytest.mark.weekly) for name in STORED)]
+)
 def test_every_number_of_a_header_is_bounded(name):
     data = files()[name]
     header = parts_of(data)[1]

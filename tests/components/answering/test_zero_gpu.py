@@ -148,6 +148,7 @@ def device_service():
     server.shutdown()
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_the_real_package_borrows_for_the_time_that_the_work_needs(device_service, tmp_path):
     """`spaces` itself, its forked worker and its errors; the device and its service stand in."""

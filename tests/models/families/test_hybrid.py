@@ -191,6 +191,7 @@ def test_a_method_decides_where_the_layer_that_it_reads_has_attention(hybrid, ca
         assert stages[-1].keep == entry.stages(40, 10, len(decoder.layers))[-1].keep
 
 
+@pytest.mark.weekly
 @pytest.mark.slow
 def test_a_photograph_of_12_megapixels_and_a_tokenizer_with_merges_in_bfloat16(cat):
     """As a user has it: 16 bits, hundreds of visual tokens, words of several letters and bytes."""

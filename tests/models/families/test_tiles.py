@@ -32,13 +32,22 @@ def kin(request, checkpoint):
 # -- the promises on models that share a family file ---------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["nowhere", "before", "tower", "language_model"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "nowhere",
+        pytest.param("before", marks=pytest.mark.weekly),
+        "tower",
+        pytest.param("language_model", marks=pytest.mark.weekly),
+    ],
+)
 def test_keeping_every_token_of_a_kindred_model_equals_generate(kin, cat, place):
     prepared = kin[1].prepare(promises.pictures(cat, 2), PROMPT)
     plan = plan_of(place, prepared.asked.layout.n)
     check_generate(kin[1], prepared, plan, Capture())
 
 
+@pytest.mark.weekly
 def test_removal_and_untouched_and_boxes_of_a_kindred_model(kin, cat, asked):  # noqa: F811
     name, vlm = kin
     promises.test_removing_before_the_language_model_equals_masking(vlm, asked, 0.5, 2, True)

@@ -22,7 +22,10 @@ SMALL = {
     "shapley": {"side": 12}, "leave_out": {"side": 12}, "integrated_gradients": {"steps": 4},
     "attention_rank": {"most_rows": 64},
 }  # fmt: skip
-MANY_FORWARDS = {"knockout", "integrated_gradients", "leave_word_out", "exit_layer", "relevance"}
+MANY_FORWARDS = {
+    "knockout", "integrated_gradients", "leave_word_out", "exit_layer", "relevance",
+    "image_dependence", "input_gradient", "leave_out", "shapley", "attention_rank",
+}  # fmt: skip
 """These take seconds each; on tiny models they run every time, in tests of their own."""
 
 
@@ -92,12 +95,14 @@ def test_fidelity_compares_a_reduced_run_with_the_full_one(embedded):
     assert 0 < float(result.values) < 0.9999
 
 
+@pytest.mark.weekly
 def test_control_images_are_recorded_when_asked_for(embedded, stored):
     trace = embedded.answer(SCENE, PROMPT, None, 8, Capture(controls=True))
     again = embedded.analyse("image_dependence", SCENE, PROMPT, trace=stored)
     assert np.allclose(trace["control_prob"], again["control"].values, atol=1e-5)
 
 
+@pytest.mark.weekly
 def test_the_command_line_prints_text_and_json(embedded, capsys, stored, tmp_path):
     asked = ["analyse", str(SCENE), "--prompt", PROMPT, "--analysis"]
     assert main([*asked, "knockout", "--option", "window=2"]) == 0
