@@ -20,7 +20,7 @@ INSTALL := $(PY) -m pip install --quiet --no-compile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run check quick-tests test test-all lint fix lint-js fix-js docs bench audit lock docker-steps
-PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(JOBS) --dist worksteal
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest --dist worksteal
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -31,17 +31,17 @@ run: $(READY)  ## serve the page on http://127.0.0.1:7860
 	@echo "Starting, half a minute or so. Then open http://127.0.0.1:7860 in a browser; Ctrl+C ends it."
 	@$(PY) app.py
 
-test: $(DEV)  ## run every test; the browser tests need a Chromium
-	$(PYTEST)
+test: $(DEV)  ## run the tests but the weekly ones; those of the browser need a Chromium
+	$(PYTEST) -n $(JOBS)
 
 check: $(DEV)  ## the quick loop: style, types, and the tests without browser and large matrices
 	@$(MAKE) --no-print-directory -j2 --output-sync=line lint quick-tests
 
 quick-tests:
-	$(PYTEST) -q -m "not browser and not slow and not matrix and not weekly"
+	$(PYTEST) -n 2 -q -m "not browser and not slow and not matrix and not weekly"
 
-test-all: $(DEV)  ## every test and every combination, which takes much longer
-	$(PYTEST) -m ""
+test-all: $(DEV)  ## every test, the weekly ones too, which takes much longer
+	$(PYTEST) -n $(JOBS) -m ""
 
 lint: $(DEV)  ## check style and types (Gradio's generated stubs would hide our own)
 	@find components app.pyi -name "*.pyi" -delete 2>/dev/null || true

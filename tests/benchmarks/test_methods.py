@@ -31,6 +31,7 @@ def a_ninth(made):
     return made.asked[0].prepared.asked.layout.n // 9
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     "name",
     [

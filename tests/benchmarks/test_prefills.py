@@ -33,6 +33,7 @@ def test_a_first_reading_is_a_decision_and_no_part_of_the_prefill():
     assert prefills.limit(trace, 4, [1, 8], [1.0, 8.0]) == pytest.approx(2)
 
 
+@pytest.mark.weekly
 def test_one_command_writes_a_row_for_every_method_asked_for(tmp_path, monkeypatch, capsys):
     rows = tmp_path / "rows.jsonl"
     names = ["fastv", "globalcom2", "uniform"]

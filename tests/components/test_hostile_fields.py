@@ -251,6 +251,7 @@ def test_server_functions_return_a_sentence(site, run, made, share, monkeypatch,
     assert not caplog.records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [20, pytest.param(1, marks=pytest.mark.weekly)])
 def test_events_return_a_sentence(site, run, made, case, share, caplog, tmp_path):
     every = [*events(site, run, made), *panel_events(site, run, case, tmp_path)]
@@ -339,6 +340,7 @@ def test_what_must_hold_is_a_share(site, made):
         plain(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [1e308, 10**400], ids=["float", "int"])
 def test_a_figure_with_odd_bounds_is_drawn(site, run, bound):
     pytest.importorskip("matplotlib")

@@ -131,6 +131,7 @@ def test_the_value_that_the_engine_used_is_the_one_that_was_given(vlm, cat, watc
         assert setting.identity()["options"][option.name] == shown
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("name", "option"), MITIGATED)
 def test_the_value_that_a_mitigation_used_is_the_one_that_was_given(vlm, cat, name, option):
     for value in inside(option):

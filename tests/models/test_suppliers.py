@@ -55,6 +55,7 @@ def supply(models, cat):
         yield attempt, run, given
 
 
+@pytest.mark.slow
 def test_every_declared_signal_has_a_supplier(supply, models):
     """text_clip, img_clip, llm_tower_map, pixels and segments were once supplied by nothing."""
     _, run, given = supply

@@ -77,6 +77,7 @@ def test_several_pictures_are_asked_about_together(tmp_path, monkeypatch):
     assert vlm.asked[0] == ["b.png", EVIL]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("frames", "numbers"),
     [

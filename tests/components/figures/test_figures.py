@@ -35,6 +35,7 @@ def ask(site, **sent):
     return saver(site)({"format": "svg", "width": "column", "caption": False} | sent)
 
 
+@pytest.mark.slow
 def test_a_view_is_drawn_from_the_numbers_that_the_browser_shows(site, run):
     values = packed(np.arange(36), "<f4")
     found = ask(site, kind="view", id=f"{run.name}:-1", values=values, low=0, high=35,

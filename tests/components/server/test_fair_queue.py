@@ -275,6 +275,7 @@ def test_a_run_that_nobody_listens_to_ends_before_it_fills_the_memory(busy, monk
     assert found.session_hash not in busy.queue.pending_messages_per_session
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("addresses", [1, 100])
 def test_a_hundred_people_who_ask_at_once_all_find_a_place(monkeypatch, addresses):
     """The default promises it, also to a classroom that shares one address."""

@@ -84,6 +84,7 @@ def said(port, event, data):
     return ask(port, "GET", f"/gradio_api/queue/data?session_hash={session}")[1]
 
 
+@pytest.mark.slow
 def test_no_event_takes_a_file_that_was_not_uploaded(port, events, places):
     """Every event of the page and of the endpoints, every input of each, every shape in turn."""
     tried = 0
@@ -99,6 +100,7 @@ def test_no_event_takes_a_file_that_was_not_uploaded(port, events, places):
     assert tried > 150
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["answer", "methods", "analyses", "models"])
 def test_no_endpoint_takes_a_file_that_was_not_uploaded(port, events, places, name):
     event = next(e for e in events if e["api_name"] == name)

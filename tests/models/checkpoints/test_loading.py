@@ -257,6 +257,7 @@ def test_a_decoder_spread_over_devices_is_said_by_methods_inside_it(vlm):
         prefill_input.check_one_device(spread)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["flash_attention_2", "kernels-community/flash-attn", "unknown"])
 @pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "by part"])
 def test_attention_that_is_not_installed_is_replaced_and_named(checkpoint, tmp_path, key, asked):

@@ -288,6 +288,7 @@ def test_loading_says_why_it_chose_device_and_number_type(qwen, checkpoint):
     assert qwen.info["feature_layer"] == 3
 
 
+@pytest.mark.weekly
 def test_every_method_removes_for_real_or_says_why_it_cannot(checkpoint, cat):
     """There is no [CLS] token, and one image in one tile."""
     vlm = tokviz.load(checkpoint("qwen2_5_vl"))

@@ -111,6 +111,7 @@ def test_a_soft_cap_gives_what_the_librarys_own_attention_gives_to_the_bit(check
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize(
     ("name", "few"),
     [
