@@ -18,6 +18,8 @@ test's variants, families outside of FOUR_KINDS run the first; all once a week."
 THE_SAME_IN_EACH = {
     "test_users_in_three_threads_never_change_each_others_answers",
     "test_the_model_is_untouched_afterwards",
+    "test_the_model_is_untouched_after_a_film",
+    "test_a_run_that_records_nothing_equals_generate_too",
 }
 """Of these modules, the tests of what no family's code has a part in."""
 FOUR_KINDS = {"llava", "llava_onevision", "qwen2_5_vl", "gemma3"}

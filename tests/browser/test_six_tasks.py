@@ -20,7 +20,7 @@ from tests.browser.person import Person
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import BLUE, RED, picture
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.weekly]
 ALLOWED = {"permissions": ["clipboard-read", "clipboard-write"]}
 
 
@@ -39,7 +39,6 @@ def sharing(tmp_path_factory):
     yield from serve(Site(Settings(share_hours=1), StoredExamples(home), models))
 
 
-@pytest.mark.weekly
 def test_task_11_a_board_of_six_by_four_and_its_figure(watched, url):
     pytest.importorskip("matplotlib")
     person = Person(watched(url))
@@ -54,7 +53,6 @@ def test_task_11_a_board_of_six_by_four_and_its_figure(watched, url):
     assert person.clicks <= 3
 
 
-@pytest.mark.weekly
 def test_task_12_where_a_words_probability_breaks(watched, url):
     person = Person(watched(url))
     strip = person.page.locator("#tv-strip")
@@ -68,7 +66,6 @@ def test_task_12_where_a_words_probability_breaks(watched, url):
     assert person.clicks <= 3
 
 
-@pytest.mark.weekly
 def test_task_13_a_link_to_a_run_on_ones_own_picture(watched, sharing):
     person = Person(watched(sharing, **ALLOWED))
     page = person.page
@@ -102,7 +99,6 @@ def analysed(person: Person, name: str) -> None:
     expect(maps.locator("[data-part=result]")).to_be_visible()
 
 
-@pytest.mark.weekly
 @pytest.mark.slow
 def test_tasks_14_and_15_a_gradient_map_and_sink_statistics(watched, lab):
     pytest.importorskip("captum")
@@ -120,7 +116,6 @@ def test_tasks_14_and_15_a_gradient_map_and_sink_statistics(watched, lab):
     assert person.clicks <= 6
 
 
-@pytest.mark.weekly
 @pytest.mark.slow
 def test_task_16_ask_about_two_pictures(watched, lab, tmp_path):
     person = Person(watched(lab))

@@ -37,6 +37,7 @@ from tokviz.trace import Trace
 from tokviz.view.word_prob import answer_words_of, default_choice, forced_ids, still_said
 
 pytestmark = [
+    pytest.mark.weekly,  # of what the tasks are made, other files try each time
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(not (ASSETS / "model/config.json").is_file(), reason="no embedded model"),
@@ -237,7 +238,6 @@ WATCH_EDGE = """() => {
 """Remembers that the notice at the edge of the window was shown: a quick run takes it away."""
 
 
-@pytest.mark.weekly
 def test_task_3_compare_three_methods_at_a_quarter(person):
     page, n = person.page, stored(description()).n
     lanes = page.locator("#tv-lanes .tv-lane")
@@ -270,7 +270,6 @@ def test_task_3_compare_three_methods_at_a_quarter(person):
     assert person.clicks <= 3
 
 
-@pytest.mark.weekly
 def test_task_4_find_the_smallest_keep_that_holds_the_answer(person):
     page, strip = person.page, person.page.locator("#tv-strip")
     full = open_example(person, where())
@@ -331,7 +330,6 @@ def edge(page, drawn: np.ndarray, token: int) -> np.ndarray:
     return drawn[int(y0) : int(y1), int(x0) : int(x1)]
 
 
-@pytest.mark.weekly
 def test_task_6_paint_an_object_away_and_ask_again(person):
     page, trace = person.page, stored(description())
     name, tokens = subject(description())
@@ -359,7 +357,6 @@ def test_task_6_paint_an_object_away_and_ask_again(person):
     person.press("Remove by hand")
 
 
-@pytest.mark.weekly
 def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     page, desk = person.page, person.page.locator("#tv-desk")
     said, right = open_example(person, mistake()).answer, examples()[mistake()].truth
@@ -389,7 +386,6 @@ def test_task_7_explain_a_hallucination_and_find_what_removes_it(person):
     assert person.clicks <= 4
 
 
-@pytest.mark.weekly
 def test_task_8_the_same_for_two_prompts_side_by_side(person):
     """Is it the question that makes the model see a thing? The mistake beside another question."""
     page, lanes = person.page, person.page.locator("#tv-lanes .tv-lane")
@@ -424,7 +420,6 @@ def test_task_8_the_same_for_two_prompts_side_by_side(person):
     page.get_by_label("What the pictures show").select_option("fates")
 
 
-@pytest.mark.weekly
 def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
     page = person.page
     name, _ = subject(description())
@@ -448,7 +443,6 @@ def test_task_9_send_a_link_that_shows_exactly_this(person, browser):
     context.close()
 
 
-@pytest.mark.weekly
 def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_model, tmp_path):
     person.press("Open in the viewer: fastervlm")
     person.page.wait_for_function(f"() => {EXPLORER}.scene.payload.lane === 0")
@@ -476,7 +470,6 @@ def test_task_10_open_a_colleagues_trace_without_a_model(person, browser, no_mod
     assert me.clicks <= 2
 
 
-@pytest.mark.weekly
 def test_an_open_lesson_has_nothing_serious(person):
     page = person.page
     person.press("Lessons")

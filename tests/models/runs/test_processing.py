@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import tokviz
+from tests.conftest import FOUR_KINDS
 from tests.models import tiny
 from tests.models.conftest import TINY
 from tokviz.errors import ModelError
@@ -81,7 +82,10 @@ def test_a_processor_that_does_not_fit_its_model_is_told_with_both_numbers(own, 
 NARROW = ((300, 3), (3, 300), (900, 11), (11, 900))
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.weekly] * (n not in FOUR_KINDS)) for n in sorted(TINY)],
+)
 def test_very_narrow_pictures_run_as_generate_does_or_are_refused(checkpoint, name):
     vlm = tokviz.load(checkpoint(name))
     for size in NARROW:
