@@ -35,7 +35,7 @@ def picture() -> Image.Image:
 
 
 STEPPING: dict[str, int | None] = {
-    "every step in one forward": 0,
+    "in one forward from the second word on": 0,
     f"in one forward after {ALONE_WORDS} words each, as on the page": ALONE_WORDS,
     "every step in turns": None,
 }

@@ -209,6 +209,11 @@ class Reduction:
         """True if every row is one-hot, so that W X is a plain gather."""
         return bool(self.is_copy.all())
 
+    @property
+    def is_identity(self) -> bool:
+        """True if every token stays as it is, in its place."""
+        return self.is_selection and np.array_equal(self.cols, np.arange(self.n))
+
     def apply(self, x: Any) -> Any:
         """Return W x for x [n, d], numpy or torch; a selection gives bit-identical rows.
 
@@ -275,9 +280,9 @@ class Reduction:
                 f"values must have {self.m} numbers in the last axis, one per output token, got "
                 f"{list(values.shape)}."
             )
+        if self.is_identity:
+            return values
         if self.is_selection:
-            if np.array_equal(self.cols, np.arange(self.n)):
-                return values
             out = np.zeros((*values.shape[:-1], self.n), np.float32)
             out[..., self.cols] = values
             return out

@@ -261,7 +261,8 @@ def _lanes(
         else:
             cards.append(_card(run, number, by_number[number], full, phase))
     first = _card(run, FULL, full, None, phase)
-    foot = machine_line(full.trace) if full.trace else ""
+    others = [view.trace for view in views if view.trace]
+    foot = machine_line([full.trace, *others]) if full.trace else ""
     n = full.total_visual_tokens
     return lanes_value(n, model, request.lanes or None, first, cards, phase=phase, foot=foot)
 

@@ -246,7 +246,7 @@ def stored_lanes(run: KeptRun) -> dict[str, Any]:
     if not lanes:
         lanes, cards = default_lanes(main.n), []
     first = card(run, FULL, full, None) if full else None
-    foot = machine_line(main)
+    foot = machine_line([main, *run.traces.values()])
     value = lanes_value(main.n, main.model, lanes, first, cards, foot=foot)
     return value if run.cache is None else run.cache.put(value)
 
@@ -281,17 +281,16 @@ def lane_of(trace: Trace) -> LaneRequest:
     return lane
 
 
-def machine_line(trace: Trace) -> str:
-    """Say on what the times were measured."""
+def machine_line(traces: Sequence[Trace]) -> str:
+    """Say on what the times were measured, of a run's lanes; the first is the full answer."""
+    trace = traces[0]
     device, dtype = trace.model.get("device", ""), trace.model.get("dtype", "")
     if not device:
         return ""
     how = "lanes taking turns one token at a time"
-    if trace.timings.get("shared"):
-        how += (
-            " at first, then all in one batch (a total counts each batched step as the median of "
-        )
-        how += "the steps that the lane took alone)"
+    if any(lane.timings.get("shared") for lane in traces):
+        how += " at first, then several tokens in one batch (a total counts each of these as the "
+        how += "median of the steps that the lane took alone)"
     repeats = len(repeats_of(trace.model, "total"))
     again = f" Ratios are of {repeats} further rounds in turn." if repeats else ""
     return (

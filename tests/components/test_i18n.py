@@ -129,7 +129,7 @@ def lane(*stages, words=("a", " dog", ".")) -> LaneView:
 
 def test_what_the_server_says_of_a_lane_is_among_the_told_sentences():
     card = lane_card(lane(stage(pruned(36, 9)), words=("a", " cat")), lane())
-    said = [card["verdict"], START_HINT, machine_line(lane().trace)]
+    said = [card["verdict"], START_HINT, machine_line([lane().trace])]
     for row in card["metrics"]:
         said += [row["name"], row["ratio"]]
     pattern = [re.sub(r"\\{\w+\\}", ".+", re.escape(text)) for text in told_sentences()]

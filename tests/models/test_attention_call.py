@@ -47,7 +47,7 @@ def test_rows_and_the_last_row_are_the_masked_softmax(tensors, kind):
     expected = by_hand(*tensors[:2], mask)
     torch.testing.assert_close(call.rows(torch.tensor([0, 2])), expected[:, :, [0, 2]])
     torch.testing.assert_close(call.last_row(), expected[0, :, -1])
-    assert call.last_products() is None
+    assert call.last_query() is None
 
 
 @pytest.mark.parametrize("additive", [False, True])

@@ -150,18 +150,14 @@ class AttentionCall:
         # [h, k] -> one query row, [h, 1, k], and back
         return logits.softmax(-1) if self.sinks is None else self.softmax(logits[:, None])[:, 0]
 
-    def last_products(self) -> torch.Tensor | None:
-        """Return the last query row's dot products [h, k], before `scaling`, float32 and softmax.
+    def last_query(self) -> torch.Tensor | None:
+        """Return the last query row [h, d] of a batch of one.
 
-        For a batch of one; None where more than that makes the row: a mask, a soft cap, learned
-        sinks, an edit.
+        None where its softmax row is made of more than products with the keys: a mask, a soft cap,
+        learned sinks, an edit.
         """
-        if self.mask is not None or not self.plain or self.edits:
-            return None
-        kv_heads, width = self.key.shape[1], self.query.shape[-1]
-        query = self.query[0, :, -1].reshape(kv_heads, -1, width)
-        products = torch.matmul(query, self.key[0].transpose(-1, -2))
-        return products.reshape(self.query.shape[1], -1)
+        plain = self.mask is None and self.plain and not self.edits
+        return self.query[0, :, -1] if plain else None
 
     def received(self) -> torch.Tensor:
         """Return the attention that each key receives, mean over heads and queries, [b, k].

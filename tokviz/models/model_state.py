@@ -52,9 +52,9 @@ class ModelState:
         for config in self.configs:
             if getattr(config, ATTENTION, None) != NAME:
                 self.undo.enter_context(restored(config, ATTENTION, NAME))
-        for module in self.modules:
-            if module.training:  # the flag alone: PEFT's train() would merge or split weights
-                self.undo.enter_context(restored(module, "training", False))
+        training = [module for module in self.modules if module.training]
+        set_training(training, False)
+        self.undo.callback(set_training, training, True)
 
     def leave(self) -> None:
         """End a call; the outermost one puts everything back."""
@@ -62,6 +62,16 @@ class ModelState:
         if self.depth == 0:
             undo, self.undo = self.undo, ExitStack()
             undo.close()
+
+
+def set_training(modules: list[nn.Module], value: bool) -> None:
+    """Set the flag `training` alone: PEFT's train() would merge or split weights.
+
+    A module looks for parameters in every attribute that is set, which takes 100 ms in an answer of
+    24 words, as hundreds of modules are set at each word. So it is left out here.
+    """
+    for module in modules:
+        object.__setattr__(module, "training", value)
 
 
 def configs_of(modules: list[nn.Module]) -> list[PretrainedConfig]:

@@ -161,8 +161,8 @@ class VLM(Loaded):
             stop: set it to end all lanes early; their text so far becomes the answer.
             strict: raise a lane's error instead of storing it in the lane.
             together_after: number of tokens that every lane writes in its own turn, timed alone and
-                identical to those of `answer`. Then lanes are batched if possible, which is faster
-                but rounds differently (see `decoder/lane_batch.py`). None = always in turns.
+                identical to those of `answer`. Then they share forwards if possible, which is
+                faster but rounds differently (see `decoder/lane_batch.py`). None = always in turns.
 
         Yields:
             The same list of LaneView each time; at the end every lane has a trace or an error.

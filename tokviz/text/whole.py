@@ -23,6 +23,8 @@ def whole_texts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {whole_texts(key): whole_texts(one) for key, one in value.items()}
     if type(value) in (list, tuple):
+        if all(type(one) is str for one in value) and "".join(value).isascii():
+            return value
         return type(value)(whole_texts(one) for one in value)
     return value
 

@@ -93,9 +93,9 @@ HEADER: dict[str, tuple[str, str]] = {
         "object",
         "seconds: encode, decide, prefill (without decisions that are made during it), decode, "
         "first_token, total; contrast: of a second run; "
-        "shared: part of decode in steps that several lanes took in one batch, each counted in "
-        "full for every lane in it (so do not compare decode or total of such runs); total_alone: "
-        "total with each shared step counted as the median of the steps taken alone. The last "
+        "shared: part of decode in steps with several tokens in one batch, each counted in full "
+        "for every lane in it (so do not compare decode or total of such runs); total_alone: "
+        "total with each token of such a step counted as the median step taken alone. The last "
         "three only where they apply.",
     ),
     "kv_bytes": (

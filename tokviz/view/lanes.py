@@ -2,9 +2,9 @@
 
 Every figure is a measurement of that run. Whether a lane is faster or slower than the full answer
 is said only where both were timed in turn, several times (`tokviz/time_ratio.py`): a run of its own
-is one timing, shown as it is. Where lanes took steps in one batch, the time of those steps is that
-of all of them: then the total counts each as the median of the steps that the lane took alone, and
-is marked as an estimate.
+is one timing, shown as it is. Where several tokens were computed in one batch, the time of that
+step is that of all of them: then the total counts each of them as the median of the steps that the
+lane took alone, and is marked as an estimate.
 """
 
 from __future__ import annotations
@@ -163,8 +163,9 @@ def _total_alone(timings: Mapping[str, float], compared: bool) -> dict[str, str]
     seconds = _alone(timings)
     part = timings.get("shared", 0.0) / timings["total"] if timings["total"] else 0.0
     title = "encoding, deciding, prefill and decoding, as if this lane had run alone: "
-    title += f"{percent(part)} of the time measured went into steps that several lanes took in one "
-    title += "batch; each is counted as the median of the steps that this lane took alone"
+    title += f"{percent(part)} of the time measured went into steps with several tokens in one "
+    title += "batch; each of these tokens is counted as the median of the steps that this lane "
+    title += "took alone"
     if seconds is None:
         return _row("total time", duration(timings["total"]), "shared steps", "", title)
     note, trend = (ONCE, "once") if compared else ("", "")

@@ -26,7 +26,7 @@ def last(stream):
 
 def test_lanes_together_give_what_each_gives_alone(vlm, cat):
     plans = [None, tokviz.plan("fastervlm", keep=9), tokviz.plan("fastv", keep=9)]
-    lanes = last(vlm.stream(cat, PROMPT, plans, 6))
+    lanes = last(vlm.stream(cat, PROMPT, plans, 6, together_after=None))
     for lane, plan in zip(lanes, plans, strict=True):
         alone = vlm.answer(cat, PROMPT, plan, 6)
         assert lane.trace["answer_ids"].tolist() == alone["answer_ids"].tolist()

@@ -1,28 +1,55 @@
-"""Which attention rows of an answer are recorded: after every step, only what a trace can store.
+"""Which attention rows of an answer are recorded: what a trace can store, not whole maps.
 
 The recorded rows are those that chose an answer token. A row of every layer and head would take 13
 MB per token for Qwen2.5-VL-7B with 4,096 visual tokens. Therefore only the mean over heads and the
 mass on each block of the prompt are kept; single heads are kept while they are few enough.
+
+A step only keeps the queries of its last row. The keys stay in the cache, so the rows of many steps
+are computed in one product later (`close_waiting`), which reads the keys once instead of once per
+step. Where the cache loses keys, or more than keys makes a row (a mask, an edit), the row is
+computed in its step.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from transformers import DynamicCache
 
 from tokviz.models.attention_call import AttentionCall
+from tokviz.models.decoder.growing_cache import GrowingLayer
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.trace.schema import BLOCKS
 
 ANSWER = BLOCKS.index("answer")
 
 
+MOST_BYTES = 64_000_000
+"""Size of the rows of one layer, float32, that are in memory at once while steps are reduced."""
+
+
+@dataclass
+class Waiting:
+    """The steps of one layer whose rows have not been computed yet."""
+
+    scaling: float
+    queries: list[torch.Tensor] = field(default_factory=list)
+    "Per step, [h, d]."
+    keys: list[int] = field(default_factory=list)
+    "Per step, how many keys of the cache it sees."
+
+
 class AttentionRows:
     """The recorded parts of the softmax rows that chose each token, on the model's device."""
 
-    def __init__(self, stages: DecoderStages, blocks: torch.Tensor, most: int) -> None:
+    def __init__(
+        self, stages: DecoderStages, blocks: torch.Tensor, most: int, cache: DynamicCache
+    ) -> None:
         """Begin with nothing.
 
         Args:
@@ -30,92 +57,180 @@ class AttentionRows:
             blocks: int [rows], index in BLOCKS of each row that enters layer 0.
             most: largest number of answer tokens for which single heads are kept; a longer answer
                 has none at all.
+            cache: the lane's.
         """
-        self.stages, self.most = stages, most
+        self.stages, self.most, self.cache = stages, most, cache
         self.member = F.one_hot(blocks, len(BLOCKS)).float()
         self.steps = 0
         self.means: dict[int, list[torch.Tensor]] = defaultdict(list)
-        "Decoder layer -> per token the mean row over heads, [rows alive]."
+        "Decoder layer -> the mean rows over heads, [r, rows alive] for some steps each."
         self.mass: dict[int, list[torch.Tensor]] = defaultdict(list)
-        "Decoder layer -> per token the sum over each block, [h, b]."
+        "Decoder layer -> the sums over each block, [h, r, b]."
         self.heads: dict[int, list[torch.Tensor]] = defaultdict(list)
-        "Decoder layer -> per token the rows on the prompt, [h, rows alive]; maybe none."
-        self.seen: dict[int, tuple[torch.Tensor, float | None]] = {}
+        "Decoder layer -> the rows on the prompt, [h, r, rows alive]; maybe none."
+        self.waiting: dict[int, Waiting] = {}
+        self.seen: dict[int, torch.Tensor] = {}
 
     def read_call(self, layer: int, call: AttentionCall) -> None:
-        """Keep a layer's last row; softmax and sums are computed at the end of the step."""
-        products = call.last_products()
-        self.seen[layer] = (call.last_row(), None) if products is None else (products, call.scaling)
+        """Keep what a layer's last row is made of, or the row itself."""
+        query = call.last_query() if self.keeps_keys(layer) else None
+        if query is None:
+            self.close_layer(layer, call.key)
+            self.seen[layer] = call.last_row()
+            return
+        waiting = self.waiting.setdefault(layer, Waiting(call.scaling))
+        # of a prompt, a copy of the last row: a view would keep all of its queries
+        waiting.queries.append(query if call.query.shape[2] == 1 else query.clone())
+        waiting.keys.append(call.key.shape[2])
 
-    def close(self, written: int) -> None:
-        """Reduce the rows of one step, many layers at once.
+    def keeps_keys(self, layer: int) -> bool:
+        """Return whether a layer's cache holds every key until the answer ends."""
+        own = self.stages.owners.get(layer, layer)
+        return self.stages.eviction is None and type(self.cache.layers[own]) is GrowingLayer
+
+    def close_step(self, written: int) -> None:
+        """Reduce the rows that a step computed itself, many layers at once.
 
         Args:
             written: answer tokens among the keys.
         """
         groups: dict[object, list[int]] = defaultdict(list)
-        for layer, (row, scaling) in self.seen.items():
-            cut = self.is_cut(layer)
-            alike = (id(self.stages.rows_in.get(layer)), row.shape, row.device, scaling, cut)
+        for layer, row in self.seen.items():
+            alike = (id(self.stages.rows_in.get(layer)), row.shape, row.device, self.is_cut(layer))
             groups[alike].append(layer)
         for layers in groups.values():
-            # [l, h, keys]: one softmax for many layers, since small kernels cost time in each step
-            rows = torch.stack([self.seen[layer][0] for layer in layers])
-            scaling = self.seen[layers[0]][1]
-            weights = rows if scaling is None else (rows.float() * scaling).softmax(-1)
-            self._take(layers, weights, written)
+            # [l, h, 1, keys]
+            rows = torch.stack([self.seen[layer] for layer in layers])[..., None, :]
+            self._take(layers, rows, written)
         self.seen = {}
         self.end_step()
 
+    def close_waiting(self) -> None:
+        """Compute the rows of all steps that wait for it, while the cache holds their keys."""
+        for layer in list(self.waiting):
+            own = self.stages.owners.get(layer, layer)
+            self.close_layer(layer, self.cache.layers[own].keys)  # type: ignore[union-attr, arg-type]
+
+    def close_layer(self, layer: int, keys: torch.Tensor) -> None:
+        """Compute the rows of a layer's steps that wait for it.
+
+        Args:
+            layer: decoder layer.
+            keys: [1, h_kv, keys, d], of which each step sees the first ones.
+        """
+        waiting = self.waiting.pop(layer, None)
+        if waiting is None:
+            return
+        heads, alive = waiting.queries[0].shape[0], len(self.stages.rows_at(layer))
+        count = max(MOST_BYTES // (4 * heads * waiting.keys[-1]), 1)
+        for start in range(0, len(waiting.keys), count):
+            part = slice(start, start + count)
+            sees = waiting.keys[part]
+            rows = rows_of(waiting.queries[part], keys[0, :, : sees[-1]], sees, waiting.scaling)
+            self._take([layer], rows[None], sees[0] - alive)
+
     def take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
-        """Record the rows of layers whose caches hold the same keys.
+        """Record the rows of one step in layers whose caches hold the same keys.
 
         Args:
             layers: decoder layers.
-            rows: float32 [l, h, keys], softmax over prompt and answer.
-            written: tokens of the answer among the keys.
+            rows: float32 [l, h, r, keys], softmax over prompt and answer, one row per token that
+                was read; each sees one key more than the row before.
+            written: tokens of the answer among the keys of the first row.
         """
         parts = self.stages.alike(layers)
-        if len(parts) == 1:  # with sliding windows, equal caches may come from different rows
-            self._take(layers, rows, written)
-            return
-        for part in parts:
-            self._take(part, torch.stack([rows[layers.index(layer)] for layer in part]), written)
+        for part in parts:  # with sliding windows, equal caches may come from different rows
+            own = rows if len(parts) == 1 else rows[[layers.index(layer) for layer in part]]
+            if self.is_cut(part[0]):
+                last = own.shape[-2] - 1
+                for i in range(last + 1):
+                    keys = own.shape[-1] - last + i
+                    self._take(part, own[..., i : i + 1, :keys], written + i)
+            else:
+                self._take(part, own, written)
 
     def _take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
-        """Reduce the rows [l, h, keys] of layers in which the same rows of the prompt are alive."""
+        """Reduce [l, h, r, keys] of layers in which the same rows of the prompt are alive."""
         if self.is_cut(layers[0]):
-            rows = self.stages.eviction.whole_prompt(layers, rows, written)  # type: ignore[union-attr]
+            row = self.stages.eviction.whole_prompt(layers, rows[..., 0, :], written)  # type: ignore[union-attr]
+            rows = row[..., None, :]
         alive = self.stages.rows_at(layers[0])
         # a cache with a sliding window has dropped the oldest keys: their attention is 0
-        dropped = len(alive) + written - rows.shape[-1]
+        dropped = len(alive) + written + rows.shape[-2] - 1 - rows.shape[-1]
         rows = F.pad(rows, (dropped, 0)) if dropped > 0 else rows
-        prompt = rows[..., : len(alive)]  # [l, h, rows alive]
+        prompt = rows[..., : len(alive)]  # [l, h, r, rows alive]
         member = self.member if len(alive) == len(self.member) else self.member[alive]
-        mass = prompt @ member.to(rows.device)  # times one-hot [rows alive, b] -> [l, h, b]
+        mass = prompt @ member.to(rows.device)  # times one-hot [rows alive, b] -> [l, h, r, b]
         mass[..., ANSWER] = rows[..., len(alive) :].sum(-1)
         parts = [(self.means, prompt.mean(1)), (self.mass, mass)]
-        if self.steps <= self.most:
+        if self.taken(layers[0]) + rows.shape[-2] <= self.most + 1:
             parts.append((self.heads, prompt))
+        else:  # too many to be stored; the step that ends an answer writes no token
+            self.heads.clear()
         for kept, values in parts:
             for layer, value in zip(layers, values.unbind(0), strict=True):
                 kept[layer].append(value)
+
+    def taken(self, layer: int) -> int:
+        """Return the number of rows recorded of a layer."""
+        return sum(one.shape[0] for one in self.means[layer])
 
     def is_cut(self, layer: int) -> bool:
         """Return whether tokens have left the cache of a layer."""
         return self.stages.eviction is not None and layer in self.stages.eviction.held
 
-    def end_step(self) -> None:
-        """Count a token; drop single heads once they are too many to be stored."""
-        self.steps += 1
-        if self.steps > self.most + 1:  # the step that ends an answer writes no token
-            self.heads.clear()
+    def end_step(self, tokens: int = 1) -> None:
+        """Count the tokens of a step."""
+        self.steps += tokens
+
+
+def rows_of(
+    queries: Sequence[torch.Tensor], keys: torch.Tensor, sees: Sequence[int], scaling: float
+) -> torch.Tensor:
+    """Return the softmax rows of several steps over the keys of one layer, float32 [h, r, keys].
+
+    Args:
+        queries: r times [h, d].
+        keys: [h_kv, keys, d].
+        sees: per query, how many keys it sees, the first ones, ascending.
+        scaling: of the products.
+    """
+    (heads, width), kv_heads = queries[0].shape, keys.shape[0]
+    # [h, r, d] -> [h_kv, h/h_kv * r, d]: query heads of one key head are neighbours
+    query = torch.stack(list(queries), 1).reshape(kv_heads, -1, width)
+    products = torch.matmul(query, keys.transpose(-1, -2)).float().mul_(scaling)
+    products = products.reshape(heads, len(queries), -1)
+    if len(queries) > 1:  # every query sees the keys that the first one sees
+        last = torch.arange(sees[0], keys.shape[1], device=keys.device)
+        limit = torch.tensor(sees, device=keys.device)[:, None]
+        # [keys] against [r, 1] -> [r, keys]
+        products[..., sees[0] :].masked_fill_(last >= limit, -torch.inf)
+    return products.softmax(-1)
 
 
 def stacked(
-    kept: dict[int, list[torch.Tensor]], layers: list[int], t: int, device: torch.device
+    kept: Mapping[int, Sequence[torch.Tensor]],
+    layers: Sequence[int],
+    t: int,
+    columns: Any = slice(None),
+    dtype: torch.dtype = torch.float16,
 ) -> torch.Tensor:
-    """Return the values of some layers for the first t tokens, [t, l, ...]."""
-    every = [value.to(device) for layer in layers for value in kept[layer][:t]]
-    # [l * t, ...] -> [t, l, ...]; one copy of what may be megabytes
-    return torch.stack(every).unflatten(0, (len(layers), t)).transpose(0, 1)
+    """Return the values of some layers for the first t tokens, [t, l, ..., columns].
+
+    Args:
+        kept: decoder layer -> values [..., r, x] of some tokens each.
+        layers: decoder layers.
+        t: number of tokens.
+        columns: index of the last axis.
+        dtype: of the result, which is on the device of the first values.
+    """
+    first = kept[layers[0]][0][..., columns]
+    # one copy of what may be megabytes, converted on the way
+    found = first.new_empty((t, len(layers), *first.shape[:-2], first.shape[-1]), dtype=dtype)
+    for i, layer in enumerate(layers):
+        at = 0
+        for part in kept[layer]:
+            values = part.movedim(-2, 0)[: t - at, ..., columns]
+            found[at : at + len(values), i] = values
+            at += len(values)
+    return found

@@ -20,6 +20,7 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
 
+from tokviz.models.decoder.growing_cache import GrowingLayer, give_away
 from tokviz.models.decoder.growing_tensor import GrowingTensor
 
 
@@ -50,20 +51,17 @@ class BatchLayer(CacheLayerMixin):
         """Move the tensors of the lanes' own layers here, which leaves those empty."""
         super().__init__()
         # no lane may keep its tensors: memory would hold every cache twice
-        self.keys = torch.cat([part.keys for part in parts], -2)  # type: ignore[misc]
-        self.values = torch.cat([part.values for part in parts], -2)  # type: ignore[misc]
+        keys, values = zip(*(give_away(part) for part in parts), strict=True)
+        self.keys, self.values = torch.cat(keys, -2), torch.cat(values, -2)
         self.more_keys, self.more_values = GrowingTensor(), GrowingTensor()
         self.is_initialized = True
-        for part in parts:  # a slice without columns would keep the memory of all of them
-            part.keys, part.values = empty_like(part.keys), empty_like(part.values)  # type: ignore
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append one column per lane, from [lanes, h, 1, d]; return all columns."""
-        # [lanes, h, 1, d] -> [1, h, lanes, d]: one new column per lane, after all others
-        self.keys = self.more_keys.append(self.keys, key_states.transpose(0, 2))
-        self.values = self.more_values.append(self.values, value_states.transpose(0, 2))
+        """Append the columns of a step, [1, h, read, d]; return all columns."""
+        self.keys = self.more_keys.append(self.keys, key_states)
+        self.values = self.more_values.append(self.values, value_states)
         return self.keys, self.values
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -88,6 +86,12 @@ class BatchLayer(CacheLayerMixin):
         return self.keys[..., columns, :], self.values[..., columns, :]
 
 
+NOBODY = -1
+"""Lane of a column that no token attends to: its token was not written, or its lane left."""
+MOST_UNUSED = 256
+"""Number of columns of nobody that are kept, since removing them copies all others."""
+
+
 class Columns:
     """The lane of each column, for all layers in which the lanes' caches hold the same rows."""
 
@@ -104,36 +108,53 @@ class Columns:
         "[lanes], columns of each lane."
         self.window, self.device = window, device
         self.sees = torch.empty(0)
-        "bool [lanes, columns], True = the lane's new token may attend."
+        "bool [read, columns], True = a token that is being read may attend."
         self.hidden = torch.empty(0)
-        "bool [lanes, columns], the opposite."
+        "bool [read, columns], the opposite."
 
-    def grow(self, slots: np.ndarray) -> None:
-        """Add one column for each lane that is still joined, and compute the mask of the step.
+    def grow(self, slots: np.ndarray, after: np.ndarray) -> None:
+        """Add one column for each token that a step reads, and compute the mask of the step.
 
         Args:
-            slots: numbers of these lanes.
+            slots: [read], the lane of each token.
+            after: [read], how many tokens of its lane the step reads before it.
         """
+        places = self.next[slots] + after
         self.lane = np.concatenate([self.lane, slots])
-        self.places = np.concatenate([self.places, self.next[slots]])
+        self.places = np.concatenate([self.places, places])
         self.seen = np.concatenate([self.seen, np.ones(len(slots), bool)])
-        # [columns] against [lanes, 1] -> [lanes, columns]: own columns that are not hidden
-        mask = (self.lane == slots[:, None]) & self.seen
+        # [columns] against [read, 1] -> [read, columns]: own columns that are not hidden, up to
+        # the token's own
+        mask = (self.lane == slots[:, None]) & self.seen & (self.places <= places[:, None])
         if self.window is not None:
-            # keys at or before (place of the new token - window) are outside the window
-            mask &= self.places > self.next[slots, None] - self.window
+            # keys at or before (place of the token - window) are outside the window
+            mask &= self.places > places[:, None] - self.window
         self.sees = torch.as_tensor(mask, device=self.device)
         self.hidden = ~self.sees
-        self.next[slots] += 1
-        self.counts[slots] += 1
+
+    def settle(self, slots: np.ndarray, kept: np.ndarray) -> None:
+        """Keep the columns of the last step that were right to read; the others are nobody's.
+
+        Args:
+            slots: [read], as `grow` got them.
+            kept: bool [read].
+        """
+        self.lane[len(self.lane) - len(slots) :][~kept] = NOBODY
+        added = np.bincount(slots[kept], minlength=len(self.next))
+        self.next += added
+        self.counts += added
 
     def of(self, slot: int) -> torch.Tensor:
         """Return the columns of one lane, ascending."""
         return torch.as_tensor(np.flatnonzero(self.lane == slot), device=self.device)
 
-    def drop(self, slot: int) -> torch.Tensor:
-        """Remove a lane's columns; return the indices of the columns that stay."""
-        left = self.lane != slot
+    def give_up(self, slot: int) -> None:
+        """Leave the columns of a lane to nobody; `compact` removes them."""
+        self.lane[self.lane == slot] = NOBODY
+
+    def compact(self) -> torch.Tensor:
+        """Remove the columns of nobody; return the indices of the columns that stay."""
+        left = self.lane != NOBODY
         self.lane, self.places, self.seen = self.lane[left], self.places[left], self.seen[left]
         return torch.as_tensor(np.flatnonzero(left), device=self.device)
 
@@ -156,9 +177,9 @@ class BatchCache(Cache):
             windows: decoder layer -> its window in tokens, of the layers that have one.
             device: the device of the masks.
         """
-        self.caches, self.steps = list(caches), 0
-        self.slots = np.arange(len(caches))
-        "Numbers of the lanes still joined, ascending; row i of a step is lane slots[i]."
+        self.caches = list(caches)
+        self.added = np.zeros(len(caches), int)
+        "[lanes], keys of each lane that were added since."
         # layers in which every lane has the same keys share one mask, computed once per step
         known: dict[Any, Columns] = {}
         self.columns: list[Columns] = []
@@ -183,11 +204,19 @@ class BatchCache(Cache):
         """Each different set of columns once, in the order of the layers."""
         return list({id(one): one for one in self.columns}.values())
 
-    def grow(self) -> None:
-        """Add one column per lane to every mask, before a step."""
-        self.steps += 1
+    def grow(self, slots: np.ndarray, after: np.ndarray) -> None:
+        """Add one column per token that a step reads to every mask; see `Columns.grow`."""
+        unused = max(int((group.lane == NOBODY).sum()) for group in self.groups)
+        if unused > MOST_UNUSED:
+            self.compact()
         for group in self.groups:
-            group.grow(self.slots)
+            group.grow(slots, after)
+
+    def settle(self, slots: np.ndarray, kept: np.ndarray) -> None:
+        """Keep some columns of the step that was made; see `Columns.settle`."""
+        for group in self.groups:
+            group.settle(slots, kept)
+        self.added += np.bincount(slots[kept], minlength=len(self.added))
 
     def get_query_offset(self, layer_idx: int = 0) -> int:
         """Return 0: see `BatchLayer.get_mask_sizes`."""
@@ -208,22 +237,25 @@ class BatchCache(Cache):
         for own, layer, columns in zip(held, self.joined, self.columns, strict=True):
             mine = columns.of(slot)
             if isinstance(own, DynamicSlidingWindowLayer):
-                own.cumulative_length += self.steps
+                own.cumulative_length += int(self.added[slot])
                 # the library keeps window - 1 keys, since the next token is part of the window
                 mine = mine[-own.sliding_window + 1 :]
             own.keys, own.values = layer.of(mine)
-        left = {id(group): group.drop(slot) for group in self.groups}
-        self.slots = self.slots[self.slots != slot]
+        self.give_up(slot)
+
+    def give_up(self, slot: int) -> None:
+        """Remove a lane that needs its keys no more."""
+        for group in self.groups:
+            group.give_up(slot)
+
+    def compact(self) -> None:
+        """Remove the columns of nobody, which copies the others."""
+        left = {id(group): group.compact() for group in self.groups}
         for layer, columns in zip(self.joined, self.columns, strict=True):
             layer.keys, layer.values = layer.of(left[id(columns)])
 
 
-def empty_like(one: torch.Tensor) -> torch.Tensor:
-    """Return a tensor [..., 0, d] of its own memory."""
-    return one.new_empty((*one.shape[:-2], 0, one.shape[-1]))
-
-
 def can_share(cache: DynamicCache, own: int) -> bool:
     """Return whether the first `own` layers of a cache are of kinds that `BatchCache` can join."""
-    known = (DynamicLayer, DynamicSlidingWindowLayer)
+    known = (GrowingLayer, DynamicLayer, DynamicSlidingWindowLayer)
     return all(type(layer) in known for layer in cache.layers[:own])

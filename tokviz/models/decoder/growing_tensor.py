@@ -23,7 +23,7 @@ class GrowingTensor:
         """
         columns, total = held.shape[-2], held.shape[-2] + more.shape[-2]
         if held is not self.held or total > self.memory.shape[-2]:
-            room = total + max(ROOM, columns // 8)
+            room = total + max(ROOM, total // 8)
             self.memory = held.new_empty((*held.shape[:-2], room, held.shape[-1]))
             self.memory[..., :columns, :] = held
         self.memory[..., columns:total, :] = more

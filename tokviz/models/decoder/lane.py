@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import nn
-from transformers import DynamicCache
 
 from tokviz.capture import Capture
 from tokviz.models.attention import observed
@@ -21,6 +20,7 @@ from tokviz.models.clock import now
 from tokviz.models.decoder.attention_edits import Editing
 from tokviz.models.decoder.attention_rows import AttentionRows
 from tokviz.models.decoder.batch_cache import CachedKeys, can_share
+from tokviz.models.decoder.growing_cache import growing_cache
 from tokviz.models.decoder.head_shift import ShiftedHeads
 from tokviz.models.decoder.next_token import NextToken
 from tokviz.models.decoder.prompt_records import PromptRecords
@@ -29,7 +29,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.retracing import Retracing
 from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
-from tokviz.models.families.layer_kinds import cached_tensors
+from tokviz.models.families.layer_kinds import cache_bytes
 from tokviz.models.families.parts import final_norm
 from tokviz.models.families.shared_keys import whole_prompt_layers
 from tokviz.models.hooks import hooked
@@ -39,8 +39,8 @@ from tokviz.trace.schema import BLOCKS
 class CacheHolder(Protocol):
     """The part of a batch that a lane uses while the batch holds the lane's cache."""
 
-    def leave(self, lane: Lane) -> None:
-        """Remove a lane from the batch; its own cache holds its keys again."""
+    def leave(self, lane: Lane, with_keys: bool = True) -> None:
+        """Remove a lane from the batch; its own cache holds its keys again, if it needs them."""
 
     def cache_size(self, lane: Lane) -> tuple[int, list[int]]:
         """Return the bytes that a lane's keys and values take, and its rows per layer."""
@@ -87,13 +87,15 @@ class Lane:
         self.decoder = family.decoder(model)
         self.layers = len(self.decoder.layers)  # type: ignore[arg-type]
         self.positions = positions
-        self.cache = DynamicCache(config=model.config.get_text_config())  # type: ignore
+        self.cache = growing_cache(model.config.get_text_config())  # type: ignore
         self.recorded = RecordedStates()
         self.device = positions.device
         which = np.full(positions.shape[-1], BLOCKS.index("text")) if blocks is None else blocks
         block = torch.as_tensor(which, device=self.device)
         self.prompt_records = PromptRecords(self.capture, stages, block)
-        self.attention = AttentionRows(stages, block, heads_of) if capture.attention else None
+        self.attention = None
+        if capture.attention:
+            self.attention = AttentionRows(stages, block, heads_of, self.cache)
         self.editing, self.keeps_entry, self.changing = editing, keeps_entry, changing
         self.entering: torch.Tensor | None = None
         "[d], state of the last row that was read, before any layer."
@@ -103,9 +105,12 @@ class Lane:
         self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.next_token = NextToken(model)
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
-        self.shared_steps = 0
+        self.shared_words = 0
+        "Tokens that were predicted in steps of a batch."
         self.steps_alone: list[float] = []
         "Seconds of each decode step that no other lane took part in."
+        self.stepped_at = 0.0
+        "When the last forward ended, in seconds of `time.perf_counter`."
         self.batch: CacheHolder | None = None
         "The batch that this lane steps in at the moment."
 
@@ -144,7 +149,8 @@ class Lane:
         self._take(output.logits)
         if self.stages.eviction:
             self.stages.eviction.finish(self.cache)
-        self.prefill_seconds = time.perf_counter() - began
+        self.stepped_at = time.perf_counter()
+        self.prefill_seconds = self.stepped_at - began
         self.length = input_ids.shape[1]  # the keys in the cache
 
     def step(self) -> None:
@@ -165,18 +171,32 @@ class Lane:
                 logits_to_keep=1,
             )
         self._take(output.logits)
-        self.spend(time.perf_counter() - began, shared=False)
+        self.spend(time.perf_counter() - began)
 
-    def next_positions(self) -> torch.Tensor:
-        """Return the position ids of the token that was written last, [..., 1, 1]."""
-        return self.positions[..., -1:] + len(self.ids)
+    def next_positions(self, count: int = 1) -> torch.Tensor:
+        """Return the position ids of the last written token and of those after it.
 
-    def spend(self, seconds: float, shared: bool) -> None:
-        """Add the seconds of a decode step; a shared step counts in full for each of its lanes."""
+        Args:
+            count: how many tokens.
+
+        Returns:
+            [..., 1, count].
+        """
+        after = torch.arange(count, device=self.device)
+        return self.positions[..., -1:] + len(self.ids) + after
+
+    def spend(self, seconds: float, shared: int = 0) -> None:
+        """Add the seconds of a decode step.
+
+        Args:
+            seconds: of the whole step; a shared step counts in full for each of its lanes.
+            shared: tokens of this lane that a shared step predicted; 0 = the lane stepped alone.
+        """
+        self.stepped_at = time.perf_counter()
         self.decode_seconds += seconds
         if shared:
             self.shared_seconds += seconds
-            self.shared_steps += 1
+            self.shared_words += shared
         else:
             self.steps_alone.append(seconds)
 
@@ -189,10 +209,10 @@ class Lane:
         alone = self.keeps_entry or any(one is not None for one in own)
         return alone or not can_share(self.cache, whole_prompt_layers(self.decoder))
 
-    def leave(self) -> None:
-        """Leave the batch, so that the lane's own cache holds its keys again."""
+    def leave(self, with_keys: bool = True) -> None:
+        """Leave the batch; the lane's own cache holds its keys again, unless it writes no more."""
         if self.batch is not None:
-            self.batch.leave(self)
+            self.batch.leave(self, with_keys)
 
     def cached_keys(self, layer: int) -> CachedKeys:
         """Return which keys the lane's own cache holds in a layer."""
@@ -271,7 +291,7 @@ class Lane:
         if by_word:
             by_word.close()
         if self.attention is not None:
-            self.attention.close(len(self.ids))
+            self.attention.close_step(len(self.ids))
 
     def _read_call(self, call: AttentionCall) -> None:
         layer = getattr(call.module, "layer_idx", None)
@@ -323,13 +343,3 @@ class Lane:
         own = self.last_row_only.get(layer)
         phi = self.recorded.phi
         phi[layer] = sink_phi(states, self.sink_dims) if own is None else phi[own]
-
-
-def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
-    """Return the bytes of what a cache holds, and the rows of each layer.
-
-    A layer without attention has no rows; the bytes of its state count.
-    """
-    total = sum(one.nbytes for layer in cache.layers for one in cached_tensors(layer))
-    rows = [getattr(layer, "keys", None) for layer in cache.layers]
-    return total, [0 if keys is None else keys.shape[-2] for keys in rows]

@@ -44,7 +44,7 @@ class NextToken:
         if self._read_from is not self.logits:
             self._read_from = self.logits
             self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
-            best = self._scores(ids).argmax()
+            best = self._scores(self.logits, ids).argmax()  # type: ignore[arg-type]
             entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
             # gather, not logs[best]: a 0-d index would cause a transfer to the host of its own
             chance = logs.gather(-1, best[None])[0].exp()
@@ -57,7 +57,10 @@ class NextToken:
             self._chosen = (int(token), *numbers)
         return self._chosen
 
-    def _scores(self, ids: Sequence[int]) -> torch.Tensor:
+    def by_rules(self, logits: torch.Tensor, ids: Sequence[int]) -> int:
+        """Return the token that the rules choose from logits [v] after the tokens of an answer."""
+        return int(self._scores(logits, ids).argmax())
+
+    def _scores(self, logits: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
         """Return the scores [v] whose highest is the next token."""
-        logits: torch.Tensor = self.logits  # type: ignore[assignment]
         return logits if self.rules is None else self.rules.scores(logits[None], [list(ids)])[0]

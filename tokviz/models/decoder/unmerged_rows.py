@@ -119,7 +119,7 @@ class MergedCall(AttentionCall):
         """Return the softmax of the last query row, float32 [h, keys]."""
         return self._by_key(super().last_row())
 
-    def last_products(self) -> None:
+    def last_query(self) -> None:
         """Return None: sums over places are taken after the softmax."""
 
     def _by_key(self, weights: torch.Tensor) -> torch.Tensor:

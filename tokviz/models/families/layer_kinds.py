@@ -109,3 +109,13 @@ def cached_tensors(layer: Any) -> list[torch.Tensor]:
     held = [getattr(layer, "keys", None), getattr(layer, "values", None)]
     held += [state for of in states for state in of.values()]
     return [one for one in held if one is not None]
+
+
+def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
+    """Return the bytes of what a cache holds, and the rows of each layer.
+
+    A layer without attention has no rows; the bytes of its state count.
+    """
+    total = sum(one.nbytes for layer in cache.layers for one in cached_tensors(layer))
+    rows = [getattr(layer, "keys", None) for layer in cache.layers]
+    return total, [0 if keys is None else keys.shape[-2] for keys in rows]

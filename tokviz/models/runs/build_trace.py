@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from tokviz.matrix import Reduction
 from tokviz.models.before.prefill_input import PromptRows
 from tokviz.models.decoder.attention_rows import stacked
-from tokviz.models.decoder.lane import Lane, cache_bytes
+from tokviz.models.decoder.lane import Lane
 from tokviz.models.prepared import Asked
 from tokviz.models.runs.half_precision import half
 from tokviz.models.tower.vision import Vision
@@ -30,6 +31,7 @@ def attention_arrays(
     n, rows = asked.layout.n, lane.attention
     if rows is None or not rows.steps or not t:
         return {}
+    rows.close_waiting()
     heads = next(iter(rows.mass.values()))[0].shape[0]
     fits = t <= rows.most
     single = np.zeros((t, lane.layers, heads, n) if fits else 0, np.float16)
@@ -40,19 +42,31 @@ def attention_arrays(
         if fits:
             single[:, layer] = np.nan
     for layers in lane.stages.alike(sorted(rows.means)):
-
-        def kept(of: dict[int, list[torch.Tensor]], layers: list[int] = layers) -> np.ndarray:
-            return stacked(of, layers, t, lane.device).cpu().numpy()
-
         # one group of layers with the same rows at a time: one reduction and one mask for all
         alive = lane.stages.rows_at(layers[0]).cpu().numpy()
-        whole = entered.before.then(lane.stages.reduction_at(layers[0]))
-        # [t, l, rows alive] -> visual rows [t, l, m] -> original tokens [t, l, n]
+        whole = whole_reduction(lane, entered, layers[0])
         visual = as_slice(np.flatnonzero(np.isin(alive, entered.visual)))
-        means[:, layers] = half(whole.spread(kept(rows.means)[..., visual]))
-        mass[:, layers] = half(kept(rows.mass)[..., : len(asked.blocks)])
+
+        def put(
+            target: np.ndarray,
+            kept: Mapping[int, Sequence[torch.Tensor]],
+            layers: list[int] = layers,
+            visual: Any = visual,
+            whole: Reduction = whole,
+        ) -> None:
+            # [t, l, rows alive] -> visual rows [t, l, m] -> original tokens [t, l, n]
+            part = as_slice(np.asarray(layers))
+            if whole.is_selection and isinstance(part, slice):
+                values = stacked(kept, layers, t, visual)
+                target[:, part][..., as_slice(whole.cols)] = values.cpu().numpy()
+            else:
+                values = stacked(kept, layers, t, visual, torch.float32)
+                target[:, layers] = half(whole.spread(values.cpu().numpy()))
+
+        put(means, rows.means)
+        mass[:, layers] = stacked(rows.mass, layers, t, slice(len(asked.blocks))).cpu().numpy()
         if fits:
-            single[:, layers] = half(whole.spread(kept(rows.heads)[..., visual]))
+            put(single, rows.heads)
     arrays = {"attention": means, "mass": mass}
     return arrays | ({"attention_heads": single} if fits else {})
 
@@ -64,6 +78,13 @@ def as_slice(numbers: np.ndarray) -> np.ndarray | slice:
     return numbers
 
 
+def whole_reduction(lane: Lane, entered: PromptRows, layer: int) -> Reduction:
+    """Return what all stages up to a layer did to the visual tokens."""
+    if not lane.stages.done:
+        return entered.before
+    return entered.before.then(lane.stages.reduction_at(layer))
+
+
 def over_whole_prompt(
     lane: Lane, entered: PromptRows, asked: Asked, values: np.ndarray, layer: int
 ) -> np.ndarray:
@@ -72,7 +93,7 @@ def over_whole_prompt(
     Members of a merged token get its value; removed tokens get 0.
     """
     alive = lane.stages.rows_at(layer).cpu().numpy()
-    whole = entered.before.then(lane.stages.reduction_at(layer))
+    whole = whole_reduction(lane, entered, layer)
     out = np.zeros((len(asked.prompt_ids), *values.shape[1:]), values.dtype)
     is_visual, there = np.isin(alive, entered.visual), whole.group >= 0
     out[entered.rows[alive[~is_visual]]] = values[~is_visual]
@@ -216,6 +237,7 @@ def build_trace(
     words: tuple[Sequence[str], Sequence[Sequence[str]], str, dict[int, str]],
     timings: dict[str, float],
     notes: Sequence[str],
+    **more: Any,
 ) -> Trace:
     """Return the trace of a lane.
 
@@ -230,10 +252,10 @@ def build_trace(
             token ids.
         timings: seconds by name.
         notes: sentences for the user.
+        **more: further fields of a trace.
     """
     answer_tokens, candidate_tokens, answer, texts = words
     t = len(answer_tokens)
-    kv_bytes, kv_lengths = cache_bytes(lane.cache)
     all_stages = (*stages, *lane.stages.records())
     notes = [*notes, *(note for stage in all_stages for note in stage.reduction.notes)]
     return Trace(
@@ -257,7 +279,7 @@ def build_trace(
         stages=all_stages,
         images=asked.previews,
         timings=timings,
-        kv_bytes=kv_bytes,
-        kv_lengths=tuple(kv_lengths),
+        kv_lengths=tuple(lane.kv()[1]),
         notes=tuple(dict.fromkeys(notes)),
+        **more,
     )

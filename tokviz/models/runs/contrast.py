@@ -17,9 +17,10 @@ from tokviz.errors import InputError
 from tokviz.mitigation import Contrast, FewTokens
 from tokviz.models.before.prefill_input import PrefillInput
 from tokviz.models.clock import now
-from tokviz.models.decoder.lane import Lane, cache_bytes
+from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.families.family import Features
+from tokviz.models.families.layer_kinds import cache_bytes
 from tokviz.models.loaded import Loaded
 from tokviz.models.tower.vision import Vision, image_signals
 from tokviz.reduction.signals import Signals

@@ -60,7 +60,8 @@ class MeasuredRun(Run):
             full = len(self.tokens) >= limit
             self.advance(partial(self.finish, "length") if full else self.step, strict=True)
         records = [*self.prefill_input.records, *self.lane.stages.records()]
-        notes = [*notes_of(self), *(note for r in records for note in r.reduction.notes)]
+        statuses = self.statuses()
+        notes = [*notes_of(self, statuses), *(note for r in records for note in r.reduction.notes)]
         return Measured(
             answer=self.view.text,
             ids=tuple(self.lane.ids),
@@ -70,7 +71,7 @@ class MeasuredRun(Run):
             seconds=dict(self.view.timings or {}),
             kv_bytes=self.view.kv_bytes,
             prefill_share=prefill_share(self)["whole_prompt"],
-            status=tuple(status.sentence for status in self.statuses()),
+            status=tuple(status.sentence for status in statuses),
             notes=tuple(dict.fromkeys(notes)),
             finish=self.view.finish,
         )

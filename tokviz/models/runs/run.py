@@ -255,14 +255,14 @@ class Run:
 
     def finish(self, reason: str) -> None:
         """Build the trace; `reason` says why the answer ended, a key of FINISHES."""
-        self.lane.leave()
         self.refresh()
         self.end_text(reason)
         entered, asked, t = self.prefill_input.prompt_rows, self.prepared.asked, len(self.tokens)
         likely = enumerate(self.lane.candidate_ids())
         candidates = [self.said.candidates(at, row) for at, row in likely]
         states = state_arrays(self.lane, entered, asked, t)
-        trace = build_trace(
+        statuses = self.statuses()
+        self.view.trace = build_trace(
             self.lane,
             entered,
             asked,
@@ -273,7 +273,7 @@ class Run:
                 "date": datetime.now(UTC).date().isoformat(),
                 "positions": [s.position_policy for s in self.plan.steps],
                 "prefill_share": prefill_share(self),
-                "status": [status.as_json() for status in self.statuses()],
+                "status": [status.as_json() for status in statuses],
                 **self.unlike_plain(),
             },
             (
@@ -283,16 +283,14 @@ class Run:
                 word_texts(states, readout_words(self.lane, entered, asked, t), self.said),
             ),
             dict(self.view.timings or {}),
-            notes_of(self),
-        )
-        self.view.trace = replace(
-            trace,
+            notes_of(self, statuses),
             kv_bytes=self.view.kv_bytes,
             mitigation=self.mitigation_record(),
             finish=reason,
             word_marks=self.said.word_marks,
             answer_marks=self.said.marks,
         )
+        self.lane.leave(with_keys=False)
         self.view.done = True
 
     def unlike_plain(self) -> dict[str, Any]:

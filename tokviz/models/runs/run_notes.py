@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -9,16 +10,17 @@ from torch import nn
 from tokviz.models.before.unlike_pictures import unlike_note
 from tokviz.models.decoder.answer_rules import setting_notes
 from tokviz.models.decoder.lane import Lane
+from tokviz.reduction.run_status import Status
 from tokviz.trace.stages import CUT_OFF
 
 if TYPE_CHECKING:
     from tokviz.models.runs.run import Run
 
 
-def notes_of(run: Run) -> list[str]:
-    """Return what a reader must know about this run."""
+def notes_of(run: Run, statuses: Sequence[Status]) -> list[str]:
+    """Return what a reader must know about this run; `statuses` of its methods."""
     model = run.loaded.model
-    said = [status.sentence for status in run.statuses()]
+    said = [status.sentence for status in statuses]
     notes = [*said, *effects(run), *run.loaded.notes, *run.prepared.asked.notes]
     notes += unlike_note(run.loaded.known_pictures, run.shared, run.prepared.asked.layout)
     notes += [run.picture_note] if run.picture_note else []
@@ -31,12 +33,13 @@ def notes_of(run: Run) -> list[str]:
         notes.append(f"The answer's first {what} forced, not chosen by the model.")
     if run.view.finish in CUT_OFF:
         notes.append(CUT_OFF[run.view.finish].format(count_of(len(run.tokens), "token")))
-    if run.lane.shared_steps:
+    if run.lane.shared_words:
         word = len(run.lane.steps_alone) + 2  # the first comes from the prefill
         notes.append(
-            f"From token {word} on several lanes were computed in one batch: the time of those "
-            "steps is that of all lanes together, and rounding differs from that of an answer "
-            "written alone (in bfloat16 a word may change if two are almost equally likely)."
+            f"From token {word} on several tokens, of one or more lanes, were computed in one "
+            "batch: the time of those steps is that of all these tokens together, and rounding "
+            "differs from that of an answer written alone (in bfloat16 a word may change if two "
+            "are almost equally likely)."
         )
     return notes
 

@@ -2,7 +2,7 @@
 
 The tower runs once for all lanes that do not reduce inside it. Each lane writes its first tokens in
 its own turn, so that the time of a step alone is measured and these tokens are exactly those of
-`answer`. Then the lanes that can be batched step in one forward (see `decoder/lane_batch.py`).
+`answer`. Then `next_steps` decides which lanes step in one forward (see `decoder/lane_batch.py`).
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from tokviz.budget import whole_number
 from tokviz.capture import Capture
 from tokviz.errors import InputError, TokvizError
 from tokviz.interruption import Interrupted, check_stop, interrupted_by
+from tokviz.models.decoder.drafts import Draft
 from tokviz.models.decoder.lane_batch import Batch
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
 from tokviz.models.runs.asked_frames import with_asked_frames
 from tokviz.models.runs.build_trace import tower_arrays
 from tokviz.models.runs.extra_forwards import ExtraForwards
+from tokviz.models.runs.next_steps import next_steps
 from tokviz.models.runs.preparing import encode, prepare
 from tokviz.models.runs.run import Run
 from tokviz.models.runs.sink_search import sink_dims
@@ -40,7 +42,7 @@ MAX_NEW_TOKENS = 1024
 ORACLE_WORDS = 8
 """Number of tokens of the full answer over which the oracle's relevance map is summed."""
 MAX_LANES = 8
-ALONE_WORDS = 8
+ALONE_WORDS = 3
 """Number of tokens that every lane writes in its own turn before lanes are batched."""
 
 
@@ -147,26 +149,23 @@ def write_answers(
             stopped = stop is not None and stop.is_set()
             why = getattr(stop, "reason", "stopped") if stopped else "length"
             last = [run for run in going if stopped or len(run.tokens) >= max_new_tokens]
-            joined = [] if together_after is None else batch_of(going, last, together_after)
-            for run in going:
-                if run not in joined:
-                    run.advance(partial(run.finish, why) if run in last else run.step, strict)
-            if joined:
-                step_together(joined, batch, strict)
+            for run in last:
+                run.advance(partial(run.finish, why), strict)
+            writing = [run for run in going if run not in last]
+            steps = next_steps(runs, writing, together_after, max_new_tokens)
+            for run in steps.alone:
+                run.advance(run.step, strict)
+            if steps.joined:
+                step_together(steps.joined, batch, strict)
             yield
 
 
-def batch_of(going: Sequence[Run], last: Sequence[Run], after: int) -> list[Run]:
-    """Return the lanes that make their next step in one forward: none, or at least two."""
-    able = [run for run in going if run not in last and len(run.tokens) >= after and not run.alone]
-    return able if len(able) > 1 else []
-
-
-def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
-    """Predict and write one more token in each lane; an error of the forward ends all lanes."""
+def step_together(joined: Sequence[tuple[Run, Draft]], batch: Batch, strict: bool) -> None:
+    """Predict and write the next tokens of each lane; an error of the forward ends all lanes."""
+    runs, drafts = zip(*joined, strict=True)
     try:
         with runs[0].loaded.guarded():
-            batch.step([run.lane for run in runs])
+            found = batch.step([run.lane for run in runs], drafts)
     except TokvizError as error:
         if strict:
             raise
@@ -174,8 +173,10 @@ def step_together(runs: Sequence[Run], batch: Batch, strict: bool) -> None:
         for run in runs:
             run.fail(error)
         return
-    for run in runs:
-        run.advance(run.write, strict)
+    for run, logits in zip(runs, found, strict=True):
+        for row in logits:  # an end token is the last
+            run.lane.next_token.take(row)
+            run.advance(run.write, strict)
 
 
 def with_made_signals(

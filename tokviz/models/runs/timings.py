@@ -42,10 +42,10 @@ def answer_timings(
         seconds["contrast"] = branch_prefill + branch_decode
     seconds["first_token"] = first + branch_prefill
     seconds["total"] = seconds["first_token"] + lane.decode_seconds + branch_decode
-    if lane.shared_steps:
+    if lane.shared_words:
         seconds["shared"] = lane.shared_seconds
-        # estimate without batching: a shared step counts as the median of the steps alone
+        # without a batch, each token of a shared step would take about a median step alone
         if lane.steps_alone:
-            own = sum(lane.steps_alone) + lane.shared_steps * median(lane.steps_alone)
+            own = sum(lane.steps_alone) + lane.shared_words * median(lane.steps_alone)
             seconds["total_alone"] = first + own
     return seconds
