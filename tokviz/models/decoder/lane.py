@@ -157,14 +157,11 @@ class Lane:
         """Read the token that was written last, and predict the next."""
         self.leave()
         began = time.perf_counter()
-        written = len(self.ids)
         device = self.positions.device
         with self._recording(prefill=False), self.stages.during_decode():
             output = self.model(
+                # as `generate()`: without a mask the library need not look whether it hides anything
                 input_ids=torch.tensor([[self.ids[-1]]], device=device),
-                attention_mask=torch.ones(
-                    1, self.length + written, dtype=torch.long, device=device
-                ),
                 position_ids=self.next_positions(),
                 past_key_values=self.cache,
                 use_cache=True,
@@ -182,8 +179,8 @@ class Lane:
         Returns:
             [..., 1, count].
         """
-        after = torch.arange(count, device=self.device)
-        return self.positions[..., -1:] + len(self.ids) + after
+        first = self.positions[..., -1:] + len(self.ids)
+        return first if count == 1 else first + torch.arange(count, device=self.device)
 
     def spend(self, seconds: float, shared: int = 0) -> None:
         """Add the seconds of a decode step.
