@@ -54,6 +54,7 @@ from tests.models.tiny import (
     text_sizes,
 )
 from tests.models.tiny_deepseek import TINY_DEEPSEEK
+from tests.models.tiny_gemma3n import TINY_GEMMA3N
 from tests.models.tiny_gemma4 import KIN_GEMMA4, TINY_GEMMA4
 from tests.models.tiny_minicpm import FORMS_MINICPM, KIN_MINICPM, TINY_MINICPM
 from tests.models.tiny_ovis2 import TINY_OVIS2
@@ -237,6 +238,7 @@ TINY_TILES: dict[str, Tiny] = {
     "paligemma": Tiny(paligemma, SQUASHED),
     "gemma3": Tiny(gemma3, SQUASHED),
     **TINY_DEEPSEEK,
+    **TINY_GEMMA3N,
     **TINY_GEMMA4,
     **TINY_MINICPM,
     **TINY_OVIS2,

@@ -107,6 +107,11 @@ OF_EVERY_ROW = {
     "lens_ids", "lens_prob", "lens_peak", "lens_peak_layer",
 }  # fmt: skip
 """Arrays of a trace that need the states of all rows of the prompt, in the last layers too."""
+OF_TOWER_LAYERS = {
+    "cls_attention", "cls_attention_heads", "received_attention", "received_layers", "feature_norm",
+    "cls_similarity",
+}  # fmt: skip
+"""Arrays of a trace that are recorded in the layers of the vision tower."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class Analysis:
     def why_not(self, trace: Trace | None, given: Mapping[str, Any] | None = None) -> str:
         """Return one sentence saying what is missing and which run would give it, "" if nothing."""
         for name in self.missing(trace):
-            if said := self.lacks_rows(trace):
+            if said := self.lacks_rows(trace) or self.lacks_tower(trace):
                 return said
             what = SCHEMA[name].meaning.rstrip(".")
             run = SWITCHES.get(name, "this array recorded")
@@ -202,6 +207,16 @@ class Analysis:
             f"{self.title} reads the states of all rows of the prompt, and from layer {last[0]} on "
             "this model has only that of the last row: those layers read the keys of earlier ones. "
             "Choose another analysis."
+        )
+
+    def lacks_tower(self, trace: Trace | None) -> str:
+        """Return that the vision tower has no layers, where those are missing, else ""."""
+        layers = trace.model.get("tower_layers") if trace is not None else None
+        if layers != 0 or not OF_TOWER_LAYERS.intersection(self.missing(trace)):
+            return ""
+        return (
+            f"{self.title} reads layers of the vision tower, and that of this model is "
+            "convolutional: it has no layers of tokens. Choose another analysis."
         )
 
     @property

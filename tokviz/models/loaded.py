@@ -19,7 +19,7 @@ from tokviz.models.checkpoints.known_pictures import KnownPictures
 from tokviz.models.clip_text import ClipBeside
 from tokviz.models.families.family import Family
 from tokviz.models.families.layer_kinds import by_kind, layers_without_attention
-from tokviz.models.families.shared_keys import owners
+from tokviz.models.families.shared_keys import last_row_layers
 from tokviz.models.model_lock import ModelLock
 from tokviz.models.model_state import ModelState
 from tokviz.text.whole import whole_text
@@ -123,7 +123,7 @@ class Loaded:
     def _unusual_layers(self) -> dict[str, Any]:
         """The facts that name layers without attention or with the last row only; {} mostly."""
         decoder = self.family.decoder(self.model)
-        kinds, shared = by_kind(layers_without_attention(decoder)), sorted(owners(decoder))
+        kinds, shared = by_kind(layers_without_attention(decoder)), sorted(last_row_layers(decoder))
         return ({FACT: kinds} if kinds else {}) | ({LAST_ROW: shared} if shared else {})
 
     @cached_property

@@ -78,9 +78,9 @@ def read_model(value: Any) -> dict[str, Any]:
     for name in ("name", "family", "device", "dtype", "imported", "reason", "picture"):
         if name in model:
             text(model[name], name)
-    for name in ("layers", "heads", "tower_layers"):
+    for name, least in (("layers", 1), ("heads", 1), ("tower_layers", 0)):
         if name in model:
-            whole(model[name], name, 1, MAX_LAYERS)
+            whole(model[name], name, least, MAX_LAYERS)
     if "feature_layer" in model:
         whole(model["feature_layer"], "feature_layer", -MAX_LAYERS, MAX_LAYERS)
     for name in ("hidden_size", "tower_width", "patch_size"):

@@ -14,7 +14,7 @@ from torch import nn
 
 from tokviz.errors import InputError, MissingSignal
 from tokviz.models.families.layer_kinds import listed
-from tokviz.models.families.shared_keys import removing_layers, whole_prompt_layers
+from tokviz.models.families.shared_keys import keyed_layers, removing_layers
 from tokviz.reduction import Stage
 from tokviz.reduction.method import Method
 
@@ -34,7 +34,7 @@ def early_stages(
         MissingSignal: it cannot act in this decoder.
     """
     layers: Any = decoder.layers
-    count, usable, whole = len(layers), removing_layers(decoder), whole_prompt_layers(decoder)
+    count, usable, whole = len(layers), removing_layers(decoder), keyed_layers(decoder)
     published = schedule(count)
     try:
         stages = schedule(usable)

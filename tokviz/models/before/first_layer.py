@@ -8,6 +8,7 @@ from torch import nn
 from tokviz.errors import MissingSignal
 from tokviz.models.families.layer_kinds import layers_without_attention
 from tokviz.models.families.parts import attention_of, enter_attention, queries_keys
+from tokviz.models.families.state_versions import versions_of
 
 FIRST_LAYER_SIGNALS = ("llm_first_queries", "llm_first_keys")
 
@@ -34,7 +35,7 @@ def first_layer_signals(
     attend = attention_of(layer)
     weight = next(attend.parameters())
     rows = torch.cat([words.to(weight), tokens.to(weight)])
-    found = queries_keys(attend, enter_attention(layer, rows[None])[0])
+    found = queries_keys(attend, enter_attention(layer, versions_of(decoder, rows[None]))[0])
     if found is None:
         raise MissingSignal("this model's attention has one matrix for queries and keys.")
     query, key = found

@@ -23,7 +23,6 @@ from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows, sliding_layers
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.layer_kinds import layers_without_attention
-from tokviz.models.families.shared_keys import owners
 from tokviz.models.prepared import Asked, Prepared
 from tokviz.models.tower.vision import Vision
 from tokviz.plans import Plan
@@ -281,7 +280,7 @@ def why_not_unmerged(plan_steps: PlanSteps, plan: Plan, repack: bool) -> str | N
         return "this model adds features of the tower's layers in later layers"
     if layers_without_attention(family.decoder(plan_steps.model)):
         return "this model has layers without attention, which read a merged token once"
-    if owners(family.decoder(plan_steps.model)):
+    if getattr(family.decoder(plan_steps.model).config, "hidden_size_per_layer_input", 0):
         return "the layers of this model have inputs of their own for each token"
     sliding = sliding_layers(family.decoder(plan_steps.model))
     if sliding and (whole.group < 0).any():

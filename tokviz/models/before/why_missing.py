@@ -21,6 +21,11 @@ def why_lacking(state: TokensLeft, part: TokenPart, name: str) -> str:
     tiles = len(part.tiles)
     if "cls" in name and not has_cls:
         return f"it needs {shown}, and the vision tower of {state.family.title} has no [CLS] token"
+    if name in TOWER_SIGNALS and not len(state.family.tower_layers(state.model)):
+        return (
+            f"it needs {shown}, and the vision tower of {state.family.title} is convolutional: it "
+            "has no layers of tokens, and its attention is not seen"
+        )
     if name in OF_CROPS:
         return f"it needs {shown}, and {_crops(tiles)}"
     if name == "grid" and tiles > 1:

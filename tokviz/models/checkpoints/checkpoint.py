@@ -19,18 +19,11 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
 """Weights that other programs read."""
 READ = (".safetensors", ".json", ".model", ".jinja", ".txt")
 """Ends of the names of files that are read of a checkpoint."""
-UNSERVED = {
-    "gemma3n": "the vision tower of Gemma 3n is the convolutional network MobileNetV5 of the "
-    "package timm, which needs torchvision, and its decoder keeps several versions of every state "
-    "side by side (AltUp): tokviz has code for neither. Choose Gemma 4 E2B or E4B, such as "
-    "google/gemma-4-E2B-it.",
-}
-"""Type of model -> what tokviz lacks for it, where that was looked into."""
 NO_CONFIG = "there is no config.json: this is not a checkpoint of transformers."
 
 
 def family_of(model_type: str, own_code: bool = False, tower: object = None) -> Family:
-    """Return the family of a config's model_type, or raise ModelError.
+    """Return the family of a config's model_type, or raise ModelError, also for a missing package.
 
     Args:
         model_type: the value in the config.
@@ -39,8 +32,6 @@ def family_of(model_type: str, own_code: bool = False, tower: object = None) -> 
     """
     if f"{model_type}+{tower}" in FAMILIES:
         return FAMILIES[f"{model_type}+{tower}"]
-    if model_type in UNSERVED and model_type not in FAMILIES:
-        raise ModelError(UNSERVED[model_type])
     if model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         code = " It has code of its own (auto_map), which tokviz never runs." * own_code
@@ -48,6 +39,7 @@ def family_of(model_type: str, own_code: bool = False, tower: object = None) -> 
             f"models of type {str(model_type)[:60]!r} are not supported yet.{code} Supported: "
             f"{known}. CONTRIBUTING.md says how to add a family.{FAMILIES.left_out()}"
         )
+    FAMILIES[model_type].check_packages()
     return FAMILIES[model_type]
 
 

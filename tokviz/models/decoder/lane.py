@@ -31,7 +31,8 @@ from tokviz.models.decoder.unmerged_rows import MergedCall
 from tokviz.models.families.family import Family, Features
 from tokviz.models.families.layer_kinds import cache_bytes
 from tokviz.models.families.parts import final_norm
-from tokviz.models.families.shared_keys import whole_prompt_layers
+from tokviz.models.families.shared_keys import keyed_layers, last_row_layers
+from tokviz.models.families.state_versions import entering
 from tokviz.models.hooks import hooked
 from tokviz.trace.schema import BLOCKS
 
@@ -79,12 +80,12 @@ class Lane:
             changing: adds something to outputs of an MLP, or of heads.
         """
         self.family, self.model, self.stages = family, model, stages
-        self.last_row_only = stages.owners
+        self.decoder = family.decoder(model)
+        self.last_row_only = last_row_layers(self.decoder)
         "Layers that compute the last row of a prompt only -> the layer whose keys they read."
         # the states of the other rows, which lens and statistics read, do not exist there
         self.capture = replace(capture, lens=0, states=False) if self.last_row_only else capture
         self.sink_dims = torch.tensor(list(sink_dims), dtype=torch.long, device=positions.device)
-        self.decoder = family.decoder(model)
         self.layers = len(self.decoder.layers)  # type: ignore[arg-type]
         self.positions = positions
         self.cache = growing_cache(model.config.get_text_config())  # type: ignore
@@ -204,7 +205,7 @@ class Lane:
         """True if this lane cannot step in one forward with other lanes."""
         own = (self.editing, self.changing, self.stages.unmerged, self.stages.by_word)
         alone = self.keeps_entry or any(one is not None for one in own)
-        return alone or not can_share(self.cache, whole_prompt_layers(self.decoder))
+        return alone or not can_share(self.cache, keyed_layers(self.decoder))
 
     def leave(self, with_keys: bool = True) -> None:
         """Leave the batch; the lane's own cache holds its keys again, unless it writes no more."""
@@ -311,7 +312,7 @@ class Lane:
             self.attention.read_call(layer, call)
 
     def _keep_entry(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self.entering = (args[0] if args else kwargs["hidden_states"])[0, -1]
+        self.entering = entering(module, args, kwargs)[0, -1]
 
     def _keep_states(self, module: nn.Module, args: Any, output: torch.Tensor) -> None:
         self.recorded.states.append(output[0])
@@ -325,7 +326,7 @@ class Lane:
             looks.append(self.prompt_records.at_input)
 
         def look(layer: int, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            states = (args[0] if args else kwargs["hidden_states"])[0]
+            states = entering(module, args, kwargs)[0]
             for one in looks:
                 one(layer, states)
 
@@ -337,6 +338,6 @@ class Lane:
 
     def _keep_phi(self, layer: int, states: torch.Tensor) -> None:
         # a layer that shares keys reads those made of the states that entered their owner
-        own = self.last_row_only.get(layer)
+        own = self.stages.owners.get(layer)
         phi = self.recorded.phi
         phi[layer] = sink_phi(states, self.sink_dims) if own is None else phi[own]

@@ -36,7 +36,8 @@ from tokviz.models.decoder.drafts import Draft, right_tokens
 from tokviz.models.decoder.lane import Lane
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.parts import final_norm
-from tokviz.models.families.shared_keys import owners, whole_prompt_layers
+from tokviz.models.families.shared_keys import keyed_layers, owners
+from tokviz.models.families.state_versions import by_name
 from tokviz.models.hooks import hooked
 
 MOST_BYTES = 256_000_000
@@ -132,7 +133,7 @@ class Batch:
             if lane.attention is not None:  # its rows need the keys of its own cache
                 lane.attention.close_waiting()
         first = lanes[0]
-        self.owners, own = owners(first.decoder), whole_prompt_layers(first.decoder)
+        self.owners, own = owners(first.decoder), keyed_layers(first.decoder)
         cached = [[lane.cached_keys(layer) for layer in range(own)] for lane in lanes]
         self.cache = BatchCache(
             [lane.cache for lane in lanes], cached, sliding_layers(first.decoder), first.device
@@ -259,13 +260,14 @@ class Batch:
         rotary = self.reading[0].stages.rotary
 
         def hook(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict]:
-            hidden = args[0] if args else kwargs["hidden_states"]
+            hidden, kwargs = by_name(module, args, kwargs)
             positions, given = kwargs["position_ids"] - moved, kwargs["position_embeddings"]
             # a lane that is not renumbered may have M-RoPE positions in three axes: keep them
             embeddings = tuple(
                 torch.where(moved[:, None] > 0, new, old)
                 for new, old in zip(rotary(hidden, positions, layer), given, strict=True)
             )
-            return args, {**kwargs, "position_ids": positions, "position_embeddings": embeddings}
+            moved_to = {"position_ids": positions, "position_embeddings": embeddings}
+            return (hidden,), kwargs | moved_to
 
         return hook

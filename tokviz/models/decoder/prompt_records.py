@@ -16,6 +16,7 @@ from tokviz.analysis.attention_rank import effective_rank
 from tokviz.capture import Capture
 from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.remove_tokens import DecoderStages
+from tokviz.models.families.state_versions import leaving, returned_states
 from tokviz.trace.schema import BLOCKS
 
 IMAGE = BLOCKS.index("image")
@@ -75,8 +76,8 @@ class PromptRecords:
 
     def _at_output(self, layer: int) -> Any:
         def hook(module: nn.Module, args: Any, output: Any) -> None:
-            state = output[0] if isinstance(output, tuple) else output
-            self.lens[layer] = state[0, self._block_at(layer) == IMAGE]
+            states = returned_states(output)[..., 0, self._block_at(layer) == IMAGE, :]
+            self.lens[layer] = leaving(self.stages.decoder, states)
 
         return hook
 

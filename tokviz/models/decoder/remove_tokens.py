@@ -26,12 +26,13 @@ from tokviz.models.decoder.masks import prompt_mask, step_mask
 from tokviz.models.decoder.member_positions import MemberPositions
 from tokviz.models.decoder.sets_by_word import SetsByWord
 from tokviz.models.decoder.signal_recorder import SignalRecorder
-from tokviz.models.decoder.slicing import cut, sliced
+from tokviz.models.decoder.slicing import sliced
 from tokviz.models.decoder.stage_signals import StageState
 from tokviz.models.decoder.unmerged_rows import UnmergedRows
 from tokviz.models.decoder.windows import Windows
 from tokviz.models.families.parts import cache_of
 from tokviz.models.families.shared_keys import following, owners, whole_prompt_layers
+from tokviz.models.families.state_versions import by_name
 from tokviz.models.hooks import hooked
 from tokviz.plans import Step
 from tokviz.reduction import Stage, reduce
@@ -232,8 +233,7 @@ class DecoderStages(AliveRows):
 
     def _before(self, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
-            hidden = args[0] if args else kwargs.pop("hidden_states")
-            full = dict(kwargs)
+            hidden, full = by_name(module, args, kwargs)
             if layer in self.stages and len(self.visual):
                 hidden = self._restore(hidden)
                 hidden = self._carry_out(layer, hidden, self._sliced(full, hidden, layer))
@@ -242,12 +242,15 @@ class DecoderStages(AliveRows):
             if self.effect == "mask" and self.done:
                 given, hides = kwargs.get("attention_mask"), self._hidden_rows(layer)
                 kwargs["attention_mask"] = prompt_mask(self.length, hides, given)
-            return (hidden, *(cut(one, self.alive, self.length) for one in args[1:])), kwargs
+            return (hidden,), kwargs
 
         return hook
 
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: Kwargs) -> torch.Tensor:
-        """Run the method on the visual rows of `hidden` [1, rows, d] and apply its reduction."""
+        """Run the method on the visual rows of `hidden` and apply its reduction.
+
+        `hidden` is [1, rows, d], or [v, 1, rows, d] with all versions of the states.
+        """
         began = now(hidden.device)
         state = StageState(self, self.recorder, self.word_logits, layer, hidden, kwargs)
         done = self._decide(state, layer)
@@ -276,7 +279,7 @@ class DecoderStages(AliveRows):
         if self.full_hidden is None:
             return hidden
         full = self.full_hidden.clone()
-        full[:, self.alive] = hidden  # [1, rows alive, d] into [1, all rows, d]
+        full[..., self.alive, :] = hidden  # [1, rows alive, d] into [1, all rows, d]
         self.full_hidden = None
         self.bring_all_back()
         return full
@@ -295,13 +298,14 @@ class DecoderStages(AliveRows):
         """Remove rows and write W x to the rows that are kept: [1, rows, d] -> [1, rows', d]."""
         chosen = torch.as_tensor(done.position, device=local.device)  # [m'], one per row of W
         kept = local[chosen].sort().values
-        stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
+        stays = torch.ones(hidden.shape[-2], dtype=torch.bool, device=hidden.device)
         stays[local] = False
         stays[kept] = True
-        shorter = hidden[:, stays]
+        shorter = hidden[..., stays, :]
         place = torch.cumsum(stays, 0)[kept] - 1  # row of `hidden` -> row of `shorter`, [m']
         # rows of W are in raster order here, or in the method's own where positions are repacked
-        shorter[0, place] = apply_reduction(hidden[0, local], done)
+        merged = [apply_reduction(one[local], done) for one in hidden.flatten(0, -3)]
+        shorter[..., place, :] = torch.stack(merged).view(*hidden.shape[:-2], len(place), -1)
         self.leave_only(stays, chosen)
         self.recorder.forget(chosen)
         return shorter
@@ -329,10 +333,10 @@ class DecoderStages(AliveRows):
 
     def _shift(self, removed: int, layer: int) -> Callable[..., tuple[tuple[Any, ...], Kwargs]]:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple[Any, ...], Kwargs]:
-            hidden = args[0] if args else kwargs["hidden_states"]
+            hidden, kwargs = by_name(module, args, kwargs)
             positions = kwargs["position_ids"] - removed
-            kwargs = {**kwargs, "position_ids": positions}
+            kwargs["position_ids"] = positions
             kwargs["position_embeddings"] = self.rotary(hidden, positions, layer)
-            return args, kwargs
+            return (hidden,), kwargs
 
         return hook

@@ -14,6 +14,7 @@ from tokviz.mitigation import Retrace
 from tokviz.mitigation.memvr import uncertainty, with_picture
 from tokviz.mitigation.middle_heads import in_depth
 from tokviz.models.families.parts import final_norm, mlp_of
+from tokviz.models.families.state_versions import leaving, returned_states
 from tokviz.models.loaded import Loaded
 from tokviz.options import within
 
@@ -81,7 +82,7 @@ class Retracing:
         def read(module: nn.Module, args: Any, output: Any) -> None:
             if self.done:
                 return
-            states = (output[0] if isinstance(output, tuple) else output)[0, -1]
+            states = leaving(self.decoder, returned_states(output)[..., 0, -1, :])
             # not called as a module: no hook may see this read-out
             normed = final_norm(self.decoder).forward(states)
             if uncertainty(self.word_logits(normed)) > self.retrace.threshold:

@@ -13,6 +13,7 @@ from tokviz.models.attention_call import AttentionCall
 from tokviz.models.decoder.alive import AliveRows
 from tokviz.models.families.parts import attention_of, mlp_of, mlp_output
 from tokviz.models.families.shared_keys import removing_layers
+from tokviz.models.families.state_versions import entering, given_states
 from tokviz.reduction.transprune import transition
 
 TRANSITION_FROM = 6 / 32
@@ -92,10 +93,10 @@ class SignalRecorder:
             self.transitions = self.transitions[kept]
 
     def _embedded(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        self.embedded = (args[0] if args else kwargs["hidden_states"])[0]
+        self.embedded = entering(module, args, kwargs)[0]
 
     def _entered(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
-        self.entered = (args[0] if args else kwargs["hidden_states"])[0]
+        self.entered = entering(module, args, kwargs)[0]
 
     def _neurons(self, module: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         self.neurons = args[0][0]
@@ -104,7 +105,7 @@ class SignalRecorder:
         entered: list[torch.Tensor] = []
 
         def before_module(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            entered[:] = [(args[0] if args else kwargs["hidden_states"])[0]]
+            entered[:] = [given_states(args, kwargs)[0]]
 
         def after_module(_: nn.Module, args: Any, output: Any) -> None:
             changed = (output[0] if isinstance(output, tuple) else output)[0]

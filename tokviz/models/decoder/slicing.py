@@ -32,13 +32,14 @@ def sliced(kwargs: Kwargs, alive: torch.Tensor, total: int) -> Kwargs:
     if out.get("position_embeddings") is not None:
         cos, sin = out["position_embeddings"]  # [1, rows, d_head] each
         out["position_embeddings"] = (cos[..., alive, :], sin[..., alive, :])
-    return out
+    known = ("position_ids", "attention_mask", "position_embeddings")
+    return {n: one if n in known else cut(one, alive, total) for n, one in out.items()}
 
 
 def cut(given: Any, alive: torch.Tensor, total: int) -> Any:
     """Return a further argument of a layer, without removed rows where it has one entry per row.
 
-    Gemma 4 E2B and E4B give every layer an input of its own for each token, [1, rows, p].
+    Gemma 3n and Gemma 4 E2B and E4B give every layer an input of its own per token, [1, rows, p].
     """
     per_row = isinstance(given, torch.Tensor) and given.ndim == 3 and given.shape[1] == total
     return given[:, alive] if per_row and len(alive) < total else given

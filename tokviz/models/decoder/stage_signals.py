@@ -25,6 +25,7 @@ from tokviz.models.families.parts import (
     without_cache,
 )
 from tokviz.models.families.shared_keys import removing_layers
+from tokviz.models.families.state_versions import active, leaving
 from tokviz.reduction.corematching import shared_neurons
 from tokviz.reduction.sparsevlm import rope_bias, text_score
 
@@ -48,12 +49,14 @@ class StageState:
             recorder: what earlier layers recorded.
             word_logits: from states after the final norm [rows, d] to word logits [rows, v].
             layer: number of the next layer.
-            hidden: [1, rows, d], its input.
+            hidden: [1, rows, d], its input; all versions, where there are several.
             kwargs: its other arguments, already sliced to the rows that are alive.
         """
         self.rows, self.recorder, self.word_logits = rows, recorder, word_logits
         self.decoder: Any = recorder.decoder
-        self.layer, self.hidden, self.kwargs = layer, hidden, kwargs
+        self.layer, self.kwargs, self.versions = layer, kwargs, hidden
+        self.hidden = active(self.decoder, hidden)
+        "[1, rows, d], on which the layer works."
         self.local = rows.local()
         "[m] rows of `hidden` that are visual tokens."
         self._next_call: AttentionCall | None = None
@@ -108,7 +111,7 @@ class StageState:
         if self._next_call is None:
             calls: list[AttentionCall] = []
             layer = self.decoder.layers[self.layer]
-            states = enter_attention(layer, self.hidden)
+            states = enter_attention(layer, self.versions)
             with observed(calls.append):
                 attention_of(layer)(hidden_states=states, **without_cache(self.kwargs))
             self._next_call = calls[0]
@@ -121,7 +124,7 @@ class StageState:
         """
         layer = self.decoder.layers[self.layer]
         attend: Any = attention_of(layer)
-        found = queries_keys(attend, enter_attention(layer, self.hidden)[0, self.local])
+        found = queries_keys(attend, enter_attention(layer, self.versions)[0, self.local])
         if found is None:
             raise MissingSignal("this model's attention has one matrix for queries and keys.")
         query, key = found
@@ -134,7 +137,7 @@ class StageState:
         norm: Any = final_norm(
             self.decoder
         ).forward  # not called as a module: no hook may see a look ahead
-        return norm(self.hidden[0, rows])
+        return norm(leaving(self.decoder, self.versions[..., 0, rows, :]))
 
     def keys_before(self, text: bool) -> torch.Tensor:
         """Return the previous layer's keys of the visual tokens or of the text after them."""

@@ -7,6 +7,7 @@ family, here or in another package (entry point `tokviz.families`).
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,10 @@ from PIL import Image
 from torch import nn
 from transformers.masking_utils import create_masks_for_generate
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import requires_backends
 
+from tokviz.errors import ModelError
+from tokviz.extras import how_to_install
 from tokviz.film import Film
 from tokviz.models.families.parts import check_decoder, check_rotation
 from tokviz.models.families.processor_calls import ProcessorCalls
@@ -53,8 +57,26 @@ class Family(ProcessorCalls, TowerBlocks, ABC):
     vision_config is of the type pixtral, which another file may serve than the others."""
     film: str = "Frame by frame, as pictures."
     "How a film becomes visual tokens, for lists of families."
+    backends: tuple[str, ...] = ()
+    "Optional packages without which transformers cannot build these models, by its names for them."
+    extra: str = ""
+    "The extra of pyproject.toml that brings them."
     bare_prompt: bool = False
     "`plain_prompt` is the form that these models were taught: they know no chat."
+
+    def check_packages(self) -> None:
+        """Raise ModelError, naming the command, where a package of `backends` cannot be used."""
+        try:
+            requires_backends(self, list(self.backends))
+            for package in self.backends:
+                importlib.import_module(package)
+        except Exception as error:  # a torchvision for another torch raises its own errors
+            named, install = " and ".join(self.backends), how_to_install(self.extra)
+            raise ModelError(
+                f"{self.title} needs the package {named} with torchvision, which cannot be used "
+                f"here: {install} brings them. A torchvision for another version of torch than "
+                f"the {torch.__version__} of this Python does not work."
+            ) from error
 
     def check_model(self, model: nn.Module) -> None:
         """Raise ModelError, naming the part, where a checkpoint has one that is not served."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from tokviz.errors import ModelError
 from tokviz.models.families.layer_kinds import layers_without_attention
+from tokviz.models.families.state_versions import active
 
 FINAL_NORMS = ("norm", "final_layernorm", "final_layer_norm", "embedding_norm")
 INPUT_NORMS = ("input_layernorm", "operator_norm")
@@ -54,9 +55,11 @@ def enter_attention(block: Any, states: Any) -> Any:
 
     Args:
         block: a decoder layer.
-        states: [b, rows, d].
+        states: [b, rows, d], or all versions of them, of which the active one is predicted.
     """
     norm = named(block, INPUT_NORMS)
+    if states.ndim == 4:
+        states = active(block, block.altup.predict(states))
     return states if norm is None else norm(states)
 
 
@@ -155,8 +158,6 @@ def _lacking(decoder: nn.Module) -> str | None:
     layers: Any = getattr(decoder, "layers", None)
     if not isinstance(layers, nn.ModuleList) or not len(layers):
         return "no list of layers under the name `layers`"
-    if getattr(decoder.config, "altup_num_inputs", None):
-        return "several versions of every state side by side (AltUp, Gemma 3n)"
     without = layers_without_attention(decoder)
     for number, block in enumerate(layers):
         if number not in without and not isinstance(attention_of(block), nn.Module):

@@ -1,10 +1,12 @@
 """Decoder layers that read the keys and values of an earlier layer, and what follows from it.
 
-In Gemma 4 E2B and E4B the last layers have no keys of their own. Each reads those of the last layer
-before them that has its type of attention, full or with a sliding window: here called its owner. No
-later layer needs what these layers make of a prompt, so of a prompt they compute the last row only,
-which chooses the first word. A token that is removed before the owners is in no later layer, and
-leaves one cache per owner, not one per layer; after an owner no token can be removed any more.
+In Gemma 4 E2B and E4B and in Gemma 3n the last layers have no keys of their own. Each reads those of
+the last layer before them that has its type of attention, full or with a sliding window: here
+called its owner. A token that is removed before the owners is in no later layer, and leaves one
+cache per owner, not one per layer; after an owner no token can be removed any more.
+
+No later layer needs what these layers make of a prompt. So Gemma 4 computes of a prompt the last
+row only in them, which chooses the first word; Gemma 3n computes every row.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 from torch import nn
 
 from tokviz.models.families.layer_kinds import attending_layers
+from tokviz.models.families.state_versions import by_name
 
 Kwargs = dict[str, Any]
 ROTATION = "position_embeddings"
@@ -35,9 +38,20 @@ def owners(decoder: nn.Module) -> dict[int, int]:
     return found
 
 
+def keyed_layers(decoder: nn.Module) -> int:
+    """Return how many layers have keys of their own, the first ones: most often all."""
+    return min(owners(decoder), default=len(decoder.layers))  # type: ignore[arg-type]
+
+
+def last_row_layers(decoder: nn.Module) -> dict[int, int]:
+    """Return the layers that compute the last row of a prompt only, as `owners` does."""
+    # the number of the layer from which on Gemma 4's decoder leaves the other rows out
+    return owners(decoder) if hasattr(decoder, "first_kv_shared_layer_idx") else {}
+
+
 def whole_prompt_layers(decoder: nn.Module) -> int:
     """Return how many layers compute every row of a prompt, the first ones: most often all."""
-    return min(owners(decoder), default=len(decoder.layers))  # type: ignore[arg-type]
+    return min(last_row_layers(decoder), default=len(decoder.layers))  # type: ignore[arg-type]
 
 
 def removing_layers(decoder: nn.Module) -> int:
@@ -65,18 +79,19 @@ def following(decoder: nn.Module) -> Iterator[Any]:
 
     def keep(owner: int) -> Any:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> None:
-            given[owner] = kwargs
+            given[owner] = by_name(module, args, kwargs)[1]
 
         return hook
 
     def follow(owner: int) -> Any:
         def hook(module: nn.Module, args: tuple, kwargs: Kwargs) -> tuple[tuple, Kwargs]:
-            rows = (args[0] if args else kwargs["hidden_states"]).shape[1]
+            states, kwargs = by_name(module, args, kwargs)
+            rows = states.shape[-2]
             mask, turned = (given[owner][name] for name in ("attention_mask", ROTATION))
-            # its rows are the owner's last ones: one in a prompt, all of them afterwards
+            # its rows are the owner's last ones: in Gemma 4's prompts one, else all of them
             mask = mask if mask is None else mask[..., -rows:, :]
             turned = tuple(part[..., -rows:, :] for part in turned)
-            return args, {**kwargs, "attention_mask": mask, ROTATION: turned}
+            return (states,), {**kwargs, "attention_mask": mask, ROTATION: turned}
 
         return hook
 

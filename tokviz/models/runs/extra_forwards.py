@@ -21,6 +21,7 @@ from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import layers_without_attention, named_layers
 from tokviz.models.families.parts import final_norm
 from tokviz.models.families.shared_keys import whole_prompt_layers
+from tokviz.models.families.state_versions import leaving, returned_states
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import Prepared
@@ -200,7 +201,7 @@ class ExtraForwards:
 
         def keep(layer: int) -> Any:
             def hook(module: Any, args: Any, output: Any) -> None:
-                state = output[0] if isinstance(output, tuple) else output
+                state = leaving(decoder, returned_states(output))
                 # two calls: of the prompt only the last row chose a token, of the answer all rows
                 states[layer].append(state[0, -1:] if not states[layer] else state[0])
 

@@ -17,7 +17,9 @@ def prefill_share(run: Run) -> dict[str, float]:
     config = run.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
     layers = whole_prompt_layers(run.lane.decoder)  # the others compute one row in any case
     linear = frozenset(layers_without_attention(run.lane.decoder))
-    shape = Shape(layers, config.hidden_size, config.intermediate_size, linear)
+    mlp = config.intermediate_size  # Gemma 3n lists one per layer
+    width = round(sum(mlp) / len(mlp)) if isinstance(mlp, (list, tuple)) else mlp
+    shape = Shape(layers, config.hidden_size, width, linear)
     records = [*run.prefill_input.records, *run.lane.stages.records()]
     n = run.prepared.asked.layout.n
     text, unmerged = len(run.prepared.asked.prompt_ids) - n, bool(run.lane.stages.unmerged)

@@ -14,6 +14,7 @@ from tokviz.models.attention_call import ROW_CHUNK, AttentionCall
 from tokviz.models.decoder.prompt_records import stacked_layers
 from tokviz.models.families.family import Features
 from tokviz.models.families.shared_keys import whole_prompt_layers
+from tokviz.models.families.state_versions import entering
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
 
@@ -61,7 +62,7 @@ class Statistics:
         """Return the pre-hook that reads the states entering a layer."""
 
         def hook(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            size = (args[0] if args else kwargs["hidden_states"])[0].float().abs()
+            size = entering(module, args, kwargs)[0].float().abs()
             self.largest[layer] = size.max(-1)
             self.median[layer] = size.median()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tokviz.models.families.state_versions import entering
 from tokviz.models.hooks import hooked
 from tokviz.models.loaded import Loaded
 from tokviz.sink_dims import SinkSearch
@@ -42,7 +43,7 @@ def search_sinks(loaded: Loaded) -> tuple[int, ...]:
 
     def watch(layer: int) -> Any:
         def hook(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            states[layer] = (args[0] if args else kwargs["hidden_states"]).detach()
+            states[layer] = entering(module, args, kwargs).detach()
 
         return hook
 

@@ -11,6 +11,7 @@ from torch import nn
 from tokviz.analysis.attention_rank import effective_rank
 from tokviz.models.families.family import Features
 from tokviz.models.families.shared_keys import whole_prompt_layers
+from tokviz.models.families.state_versions import entering
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
 
@@ -49,7 +50,7 @@ def state_curves(
 
     def at_input(layer: int) -> Any:
         def hook(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            states = (args[0] if args else kwargs["hidden_states"])[0].float()
+            states = entering(module, args, kwargs)[0].float()
             found[layer] = [curves_of(states[rows.to(states.device)]) for rows in (visual, text)]
 
         return hook

@@ -212,8 +212,9 @@ class TowerHooks:
 
     def hooks(self, blocks: Sequence[nn.Module], projector: nn.Module) -> list[Any]:
         """Install the hooks; return their handles."""
+        first = blocks[:1]  # a convolutional tower has none
         return [
-            blocks[0].register_forward_pre_hook(self._at_entry, with_kwargs=True),
+            *(b.register_forward_pre_hook(self._at_entry, with_kwargs=True) for b in first),
             *(b.register_forward_hook(partial(self._after, i)) for i, b in enumerate(blocks)),
             projector.register_forward_pre_hook(self._at_projector),
         ]

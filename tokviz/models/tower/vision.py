@@ -85,7 +85,7 @@ def encode(
         watch.cls_state,
         len(blocks),
         entered=watch.entered,
-        entered_seconds=watch.entered_at - began,
+        entered_seconds=max(watch.entered_at - began, 0.0),
         similarity=watch.similarity,
     )
 
