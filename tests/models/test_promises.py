@@ -14,7 +14,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import sliding_layers
 from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import layers_without_attention
-from tokviz.models.families.shared_keys import caching_layers, owners
+from tokviz.models.families.shared_keys import caching_layers, last_row_layers
 from tokviz.plans import Plan, Step, chosen
 from tokviz.testing.on_families import (
     check_generate,
@@ -209,9 +209,15 @@ def plans_that_leave_nothing(name):
 
 
 def answered_or_refused(model, image, plan, new):
-    """Answer; None where the plan follows maps of the prompt through layers that have none."""
+    """Answer; None where the plan follows maps of the prompt through layers that have none, or acts
+    in a tower without layers.
+    """
     decoder = model.family.decoder(model.model)
-    hybrid = layers_without_attention(decoder) or owners(decoder)
+    if plan.steps[0].method == "tome" and not model.info["tower_layers"]:
+        with pytest.raises(tokviz.InputError, match="it has no layers of tokens"):
+            model.answer(image, PROMPT, plan, new)
+        return None
+    hybrid = layers_without_attention(decoder) or last_row_layers(decoder)
     if not hybrid or plan.steps[0].method != "relevance":
         return model.answer(image, PROMPT, plan, new)
     with pytest.raises(tokviz.MissingSignal, match=r"layer \d+ (is .*: it has no|computes only)"):

@@ -11,7 +11,7 @@ from tokviz.errors import ModelError
 from tokviz.models.checkpoints.token_bound import CPU_VISUAL_TOKENS, token_bound
 from tokviz.models.families.family import FAMILIES
 
-FIXED = {"llava", "paligemma", "gemma3", "deepseek_vl", "deepseek_vl_hybrid"}
+FIXED = {"llava", "paligemma", "gemma3", "gemma3n", "deepseek_vl", "deepseek_vl_hybrid"}
 """Families that make as many tokens of every picture."""
 MOST = {"internvl": 27, "llava_next": 120, "llava_onevision": 24, "idefics3": 48, "qwen2_vl": 20,
         "qwen2_5_vl": 20, "qwen3_vl": 20, "qwen3_5": 20, "glm4v": 20, "aya_vision": 27,

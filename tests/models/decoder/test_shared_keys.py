@@ -1,21 +1,22 @@
-"""Decoders whose last layers read the keys of earlier ones: Gemma 4 E2B and E4B."""
+"""Decoders whose last layers read the keys of earlier ones: Gemma 4 E2B and E4B, and Gemma 3n."""
 
 import numpy as np
 import pytest
 import torch
-from transformers import DynamicCache, Gemma3nTextConfig, Gemma3nTextModel
+from transformers import DynamicCache
 
 import tokviz
 from tests.models.by_hand import by_hand
 from tests.models.test_promises import PROMPT, pictures
 from tokviz.capture import Capture
-from tokviz.errors import InputError, MissingSignal, ModelError
+from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.before.early_stages import early_stages
-from tokviz.models.families.parts import check_decoder
 from tokviz.models.families.shared_keys import (
     caching_layers,
     following,
+    keyed_layers,
+    last_row_layers,
     owners,
     removing_layers,
     whole_prompt_layers,
@@ -27,17 +28,24 @@ from tokviz.plans import Plan, Step
 from tokviz.reduction import METHODS, Stage
 from tokviz.testing.on_families import check_generate, run_plan
 
-NAME = "gemma4_e2b"
+NAMES = ["gemma4_e2b", "gemma3n"]
+"Of the first, the last layers compute the last row of a prompt only; of the second, every row."
 OWNERS = {6: 4, 7: 4, 8: 5}
 "Layer -> the layer whose keys it reads; 4 has a sliding window, 5 has not."
 ROWS = ("tam", "logit_lens", "similarity_map", "alignment")
 "Analyses that read the states of all rows of the prompt."
 
 
-@pytest.fixture(scope="module")
-def shared(checkpoint):
+@pytest.fixture(scope="module", params=NAMES)
+def shared(checkpoint, request):
     """The tiny model, which no test changes."""
-    return tokviz.load(checkpoint(NAME))
+    return tokviz.load(checkpoint(request.param))
+
+
+@pytest.fixture(scope="module")
+def e2b(checkpoint):
+    """The one whose last layers compute the last row only."""
+    return tokviz.load(checkpoint(NAMES[0]))
 
 
 @pytest.fixture
@@ -61,11 +69,14 @@ def left_at(run):
 # -- what there is --------------------------------------------------------------------------------
 
 
-def test_the_last_layers_read_the_keys_of_the_last_ones_of_their_type(decoder):
+def test_the_last_layers_read_the_keys_of_the_last_ones_of_their_type(shared, decoder):
     assert owners(decoder) == OWNERS
     assert caching_layers(decoder) == [0, 1, 2, 3, 4, 5]
-    assert whole_prompt_layers(decoder) == 6
+    assert keyed_layers(decoder) == 6
     assert removing_layers(decoder) == 5
+    of_one_row = OWNERS if shared.family.name == "gemma4" else {}
+    assert last_row_layers(decoder) == of_one_row
+    assert whole_prompt_layers(decoder) == (6 if of_one_row else 9)
 
 
 def test_other_decoders_share_nothing(checkpoint):
@@ -73,7 +84,8 @@ def test_other_decoders_share_nothing(checkpoint):
         vlm = tokviz.load(checkpoint(name))
         decoder = vlm.family.decoder(vlm.model)
         assert owners(decoder) == {}
-        assert whole_prompt_layers(decoder) == removing_layers(decoder) == len(decoder.layers)
+        counts = [of(decoder) for of in (whole_prompt_layers, keyed_layers, removing_layers)]
+        assert counts == [len(decoder.layers)] * 3
         with hooked(following(decoder)):
             assert not any(layer._forward_pre_hooks for layer in decoder.layers)
 
@@ -175,8 +187,8 @@ def test_a_schedule_is_laid_on_the_layers_that_tokens_can_leave_before(shared, c
     assert any("it decides before layers" in why for why in said)
 
 
-def test_merged_tokens_are_read_once_since_each_layer_has_an_input_for_every_token(shared, cat):
-    trace = shared.answer(cat, PROMPT, tokviz.plan("dymu", keep=9), 2)
+def test_merged_tokens_are_read_once_since_each_layer_has_an_input_for_every_token(e2b, cat):
+    trace = e2b.answer(cat, PROMPT, tokviz.plan("dymu", keep=9), 2)
     said = [why for status in trace.model["status"] for why in status["why"]]
     assert any(
         "layers of this model have inputs of their own for each token" in why for why in said
@@ -211,18 +223,19 @@ def test_attention_is_recorded_in_every_layer(shared, cat, tmp_path):
     assert (trace["attention"].sum(-1) > 0).all()
     trace.save(tmp_path / "run.safetensors")
     for one in (trace, tokviz.open_trace(tmp_path / "run.safetensors")):
-        assert one.model["last_row_only"] == [6, 7, 8]
+        last = [6, 7, 8] if shared.family.name == "gemma4" else None
+        assert one.model.get("last_row_only") == last
 
 
-def test_what_needs_every_row_says_why_there_is_none(shared, cat):
+def test_what_needs_every_row_says_why_there_is_none(e2b, cat):
     capture = Capture(lens=3, states=True, flow=True)
-    trace = shared.answer(cat, PROMPT, None, 3, capture)
+    trace = e2b.answer(cat, PROMPT, None, 3, capture)
     assert not {"readout", "state_similarity", "lens_ids", "layer_means"} & set(trace.arrays)
     assert np.isnan(trace["flow"][6:]).all()
     assert np.isfinite(trace["last_state"]).all()
     for name in (*ROWS, "rollout", "relevance"):
         with pytest.raises(MissingSignal, match="read the keys of earlier ones"):
-            shared.analyse(name, cat, PROMPT, trace=trace, max_new_tokens=2)
+            e2b.analyse(name, cat, PROMPT, trace=trace, max_new_tokens=2)
 
 
 def test_the_sink_statistic_of_a_layer_is_that_of_the_layer_whose_keys_it_reads(shared, cat):
@@ -297,14 +310,3 @@ def test_the_library_holds_no_cache_for_the_last_layers(decoder):
     assert [type(one).__name__ for one in DynamicCache(config=decoder.config).layers][6:] == [
         "DummyLayer"
     ] * 3
-
-
-def test_a_decoder_with_several_versions_of_every_state_is_refused():
-    """Gemma 3n's, which a LLaVA could be built around."""
-    sizes = {"vocab_size": 90, "vocab_size_per_layer_input": 90, "hidden_size": 16, "head_dim": 8}
-    sizes |= {"intermediate_size": 16, "num_hidden_layers": 2, "num_kv_shared_layers": 0}
-    sizes |= {"num_attention_heads": 2, "num_key_value_heads": 1, "laurel_rank": 4}
-    sizes |= {"hidden_size_per_layer_input": 4, "layer_types": ["full_attention"] * 2}
-    decoder = Gemma3nTextModel(Gemma3nTextConfig(**sizes, activation_sparsity_pattern=[0.0, 0.0]))
-    with pytest.raises(ModelError, match="several versions of every state side by side"):
-        check_decoder(decoder)

@@ -5,6 +5,8 @@ square of the original picture is changed, and the token that moves must be the 
 the square. In the same way one output of the tower is changed at a time.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from PIL import Image
@@ -103,19 +105,26 @@ def test_a_token_moves_when_and_only_when_one_of_its_sources_does(model, tiny):
     before, prepared = features(model, images)
     sources = model.family.sources(model.model, prepared.inputs, prepared.asked.layout)
     skip = int(model.family.has_cls(model.model))
-    block = model.family.tower_layers(model.model)[model.family.feature_layer(model.model)]
+    blocks = model.family.tower_layers(model.model)
     patches = np.random.default_rng(1).permutation(sources.rows * sources.patches)[:PROBES]
     for patch in patches:
         row, place = divmod(int(patch), sources.patches)
 
         def push(module, args, output, row=row, place=place):
-            state = (output[0] if isinstance(output, tuple) else output).clone()
+            given = args if output is None else output
+            state = (given[0] if isinstance(given, tuple) else given).clone()
             one = state if state.ndim == 2 else state[row]
             one[skip + place] += torch.linspace(-3, 3, one.shape[-1])
-            return (state, *output[1:]) if isinstance(output, tuple) else state
+            return (state, *given[1:]) if isinstance(given, tuple) else state
 
-        # before the hook with which transformers records hidden states
-        with hooked([block.register_forward_hook(push, prepend=True)]):
+        if len(blocks):
+            # before the hook with which transformers records hidden states
+            block = blocks[model.family.feature_layer(model.model)]
+            hook = block.register_forward_hook(push, prepend=True)
+        else:  # a convolutional tower: its map, where it enters the projector
+            projector = model.family.projector(model.model)
+            hook = projector.register_forward_pre_hook(partial(push, output=None))
+        with hooked([hook]):
             after, _ = features(model, images)
         moved = np.flatnonzero((after - before).abs().sum(1).numpy())
         assert moved.tolist() == np.flatnonzero((sources.index == patch).any(1)).tolist()

@@ -15,7 +15,7 @@ from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import attending_layers
-from tokviz.models.families.shared_keys import caching_layers, removing_layers
+from tokviz.models.families.shared_keys import removing_layers, whole_prompt_layers
 from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.whole_maps import joined_map
 
@@ -249,7 +249,8 @@ def test_the_statistics_of_the_prompt_are_those_of_whole_maps(model, cat):
     found, rows = again.prompt_statistics(), len(trace.prompt_tokens)
     heads = found["received"].shape[1]
     assert found["received"].shape == (len(again.layers), heads, rows)
-    own = caching_layers(again.loaded.family.decoder(again.loaded.model))
+    decoder = again.loaded.family.decoder(again.loaded.model)
+    own = [i for i in attending_layers(decoder) if i < whole_prompt_layers(decoder)]
     for layer in (own[0], own[-1]):
         whole = again.maps(layer)[:, :rows, :rows]
         sees = (whole > 0).any(0)

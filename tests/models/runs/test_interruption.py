@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import torch
 
 import tokviz
 from tests.films import noise_film
@@ -34,7 +35,11 @@ class StopAt:
 
 def test_a_stop_ends_the_tower_within_a_layer(model, cat):
     before = model.answer(cat, PROMPT, None, 3)
-    with StopAt(model.family.tower_layers(model.model), 1) as at, pytest.raises(Interrupted):
+    layers = list(model.family.tower_layers(model.model))
+    if not layers:  # the tower is convolutional
+        parts = model.model.model.vision_tower.modules()
+        layers = [part for part in parts if isinstance(part, torch.nn.Conv2d)]
+    with StopAt(layers, 1) as at, pytest.raises(Interrupted):
         model.answer(cat, PROMPT, None, 3, stop=at.stop)
     assert at.later == 0
     assert model.answer(cat, PROMPT, None, 3).answer_tokens == before.answer_tokens

@@ -32,8 +32,9 @@ def test_those_of_a_trained_model_are_found(shipped_model):
 
 def test_one_short_prefill_without_tower_and_head_is_enough(model):
     seen = []
-    *_, block = model.family.tower_layers(model.model)
-    watched = [block, model.model.get_output_embeddings()]
+    layers = model.family.tower_layers(model.model)
+    part = layers[-1] if len(layers) else model.family.projector(model.model)
+    watched = [part, model.model.get_output_embeddings()]
     handles = [part.register_forward_pre_hook(lambda *_: seen.append("more")) for part in watched]
 
     def count(module, args, given) -> None:

@@ -61,6 +61,15 @@ def first_two():
     METHODS.remove("first-two")
 
 
+@pytest.fixture(autouse=True)
+def layers_of_tokens(request):
+    """Skip families whose tower has no layers in which a method could act."""
+    if "family" in request.fixturenames:
+        vlm = request.getfixturevalue("model")
+        if not vlm.info["tower_layers"]:
+            pytest.skip("its tower is convolutional: no layers of tokens")
+
+
 def tiles_of(prepared):
     """Per tile, its patch tokens and how many to leave: all."""
     layout = prepared.asked.layout

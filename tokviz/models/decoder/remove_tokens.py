@@ -305,7 +305,9 @@ class DecoderStages(AliveRows):
         place = torch.cumsum(stays, 0)[kept] - 1  # row of `hidden` -> row of `shorter`, [m']
         # rows of W are in raster order here, or in the method's own where positions are repacked
         merged = [apply_reduction(one[local], done) for one in hidden.flatten(0, -3)]
-        shorter[..., place, :] = torch.stack(merged).view(*hidden.shape[:-2], len(place), -1)
+        shorter[..., place, :] = torch.stack(merged).view(
+            *hidden.shape[:-2], len(place), hidden.shape[-1]
+        )
         self.leave_only(stays, chosen)
         self.recorder.forget(chosen)
         return shorter

@@ -21,8 +21,8 @@ from tokviz.models.families.parts import (
     attention_of,
     enter_attention,
     final_norm,
+    for_attention,
     queries_keys,
-    without_cache,
 )
 from tokviz.models.families.shared_keys import removing_layers
 from tokviz.models.families.state_versions import active, leaving
@@ -113,7 +113,7 @@ class StageState:
             layer = self.decoder.layers[self.layer]
             states = enter_attention(layer, self.versions)
             with observed(calls.append):
-                attention_of(layer)(hidden_states=states, **without_cache(self.kwargs))
+                attention_of(layer)(hidden_states=states, **for_attention(self.kwargs))
             self._next_call = calls[0]
         return self._next_call
 

@@ -23,9 +23,11 @@ from PIL import Image
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from tokviz.interruption import check_stop
 from tokviz.models.families.family import Family, Features, Inputs, family
 from tokviz.models.families.qwen2_vl import stretched_layout
 from tokviz.models.families.sources import Sources
+from tokviz.models.hooks import hooked
 from tokviz.trace.layout import Layout
 
 
@@ -80,6 +82,13 @@ class Gemma3n(Family):
     def project(self, model: nn.Module, pre: torch.Tensor) -> torch.Tensor:
         """Return states of the map [m, d_v] after the norms and the matrix, [m, d]."""
         return model.model.embed_vision(inputs_embeds=pre)  # type: ignore[union-attr, operator]
+
+    def tower_outputs(self, model: nn.Module, inputs: Inputs) -> Any:
+        """Run the tower and the projector; a stop acts before each convolution of the tower."""
+        tower: Any = model.model.vision_tower  # type: ignore[union-attr]
+        parts = [part for part in tower.modules() if isinstance(part, nn.Conv2d)]
+        with hooked(part.register_forward_pre_hook(lambda *_: check_stop()) for part in parts):
+            return super().tower_outputs(model, inputs)
 
     def encoder_outputs(self, features: Features) -> BaseModelOutputWithPooling:
         """Wrap features as one batch [1, n, d]."""

@@ -107,9 +107,10 @@ def cache_of(given: dict[str, Any]) -> Any:
     return next(given[name] for name in CACHES if given.get(name) is not None)
 
 
-def without_cache(given: dict[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments of a decoder layer with no cache, for a look ahead."""
-    return {**given, **{name: None for name in CACHES if name in given}, "use_cache": False}
+def for_attention(given: dict[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of a decoder layer as its attention gets them, with no cache."""
+    kept = {name: one for name, one in given.items() if name != "per_layer_input"}
+    return {**kept, **{name: None for name in CACHES if name in given}, "use_cache": False}
 
 
 def needed(forward: Callable[..., Any]) -> list[str]:

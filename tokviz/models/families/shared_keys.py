@@ -1,7 +1,7 @@
 """Decoder layers that read the keys and values of an earlier layer, and what follows from it.
 
-In Gemma 4 E2B and E4B and in Gemma 3n the last layers have no keys of their own. Each reads those of
-the last layer before them that has its type of attention, full or with a sliding window: here
+In Gemma 3n and in Gemma 4 E2B and E4B the last layers have no keys of their own. Each reads those
+of the last layer before them that has its type of attention, full or with a sliding window: here
 called its owner. A token that is removed before the owners is in no later layer, and leaves one
 cache per owner, not one per layer; after an owner no token can be removed any more.
 

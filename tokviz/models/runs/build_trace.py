@@ -177,7 +177,7 @@ def tower_arrays(vision: Vision, heads_bytes: int) -> dict[str, np.ndarray]:
 
     arrays: dict[str, np.ndarray] = {}
     whole = {name for name, layers in vision.layers.items() if len(layers) == vision.blocks}
-    if "cls_attn" in whole:
+    if vision.blocks and "cls_attn" in whole:
         heads = per_token(vision.layers["cls_attn"], attention)
         arrays["cls_attention"] = half(heads.mean(1))
         if heads.size * 2 <= heads_bytes:

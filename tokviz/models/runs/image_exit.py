@@ -1,6 +1,9 @@
 """Removes all visual tokens before one decoder layer, and scores the answer again.
 
 The tokens are removed, not masked: from that layer on the sequence and the caches are shorter.
+Where the last layers read the keys of earlier ones, and the exit is behind such an earlier one,
+these layers have its keys of the picture, which are hidden from them. If they compute every row
+(Gemma 3n), the rows of the picture stay from there on, and no layer from the exit on sees them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from tokviz.matrix import Reduction
 from tokviz.models.decoder.masks import as_bool
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.windows import reading_mask, sliding_layers
-from tokviz.models.families.shared_keys import whole_prompt_layers
+from tokviz.models.families.shared_keys import last_row_layers, owners, whole_prompt_layers
+from tokviz.models.families.state_versions import given_states
 from tokviz.models.hooks import hooked
 from tokviz.models.runs.teacher_forcing import TeacherForcing
 from tokviz.reduction import Stage
@@ -35,10 +39,15 @@ class ImageExit(DecoderStages):
         if not 0 <= layer <= count:
             raise InputError(f"the layer of an exit must be 0 to {count}, got {layer}.")
         position = reading.layout.position.astype(np.int64)
+        shared = owners(decoder)
+        behind = layer > min(shared.values(), default=count)
+        self.hides = behind and not last_row_layers(decoder)
+        "The rows of the picture stay, and are hidden from every layer from the exit on."
+        removes = layer < count and not self.hides
         super().__init__(
             decoder,
             None,
-            [Stage(layer, 0)] if layer < count else [],
+            [Stage(layer, 0)] if removes else [],
             torch.as_tensor(position, device=reading.loaded.device),
             len(reading.prepared.asked.prompt_ids),
             np.arange(len(position)),
@@ -68,33 +77,35 @@ class ImageExit(DecoderStages):
             yield
 
     def _blinding(self, new: int) -> Iterator[Any]:
-        """Hide the image in the layers after the exit whose keys an earlier layer made of it.
+        """Hide the image in the layers after the exit that have keys of it.
 
         Args:
             new: tokens of the answer among the keys.
         """
         layers: Any = self.decoder.layers
         hide = partial(self._blind, self.length + new)
-        for layer, owner in self.owners.items():
-            if owner < self.layer <= layer:
+        for layer in range(self.layer, len(layers)):
+            if self.hides or self.owners.get(layer, layer) < self.layer:
                 yield layers[layer].register_forward_pre_hook(hide, with_kwargs=True)
 
     def _blind(
         self, keys: int, module: Any, args: tuple, kwargs: dict[str, Any]
     ) -> tuple[tuple, dict]:
-        rows = (args[0] if args else kwargs["hidden_states"]).shape[1]
+        rows = given_states(args, kwargs).shape[-2]
         place = torch.arange(keys, device=self.visual_at_start.device)
         given = kwargs.get("attention_mask")
         # [keys] against the last rows [rows, 1] -> [1, 1, rows, keys]
         sees = (place <= place[-rows:, None])[None, None] if given is None else as_bool(given)
         sees = sees.index_fill(-1, self.visual_at_start, False)
+        if rows == self.length:  # no row may be left without any key; none reads these rows
+            sees[..., self.visual_at_start, self.visual_at_start] = True
         return args, {**kwargs, "attention_mask": sees}
 
     def _slide(
         self, window: int, module: Any, args: tuple, kwargs: dict[str, Any]
     ) -> tuple[tuple, dict]:
         # all tokens of the answer are read in one forward: [1, new, d]
-        new = (args[0] if args else kwargs["hidden_states"]).shape[1]
+        new = given_states(args, kwargs).shape[-2]
         mask = reading_mask(self.alive[None], self.length, 0, new, window)
         return args, {**kwargs, "attention_mask": mask}
 
@@ -109,9 +120,9 @@ class ImageExit(DecoderStages):
         return args, {**kwargs, "attention_mask": mask[..., torch.cat([self.alive, new])]}
 
     def _carry_out(self, layer: int, hidden: torch.Tensor, kwargs: dict) -> torch.Tensor:
-        stays = torch.ones(hidden.shape[1], dtype=torch.bool, device=hidden.device)
+        stays = torch.ones(hidden.shape[-2], dtype=torch.bool, device=hidden.device)
         stays[self.visual] = False
         self.done.append((layer, Reduction.select(np.zeros(0, np.int64), len(self.visual)), 0.0))
         self.alive, self.visual = self.alive[stays], self.visual[:0]
         self.index = self.index[:0]
-        return hidden[:, stays]
+        return hidden[..., stays, :]
