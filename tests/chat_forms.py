@@ -94,6 +94,10 @@ COHERE_NEXT = "<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"
 ROLES = "You look at pictures and answer in everyday words.\n\n"
 
 LATER_FORMS = {
+    "gemma3n": form(
+        "{{ bos_token }}<start_of_turn>{{ m.role }}\n", "<image_soft_token>", TRIMMED,
+        "<end_of_turn>\n<start_of_turn>model\n", TURN, ("<eos>", "<end_of_turn>"),
+    ),
     "gemma4": form(
         "{{ bos_token }}<|turn>{{ m.role }}\n", "\n\n<|image|>\n\n", TRIMMED,
         "<turn|>\n<|turn>model\n<|channel>thought\n<channel|>",

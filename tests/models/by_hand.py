@@ -21,9 +21,8 @@ def entering(vlm, prepared, written):
     own = []
 
     def keep(module, args, given):
-        own.append(
-            decoder.project_per_layer_inputs(given["inputs_embeds"], given["per_layer_inputs"])
-        )
+        given = given["inputs_embeds"], given["per_layer_inputs"]
+        own.append(decoder.project_per_layer_inputs(*given))
 
     def stop(module, args, given):
         raise Entered(args[0])

@@ -20,10 +20,10 @@ from tokenizers.trainers import BpeTrainer
 from transformers import CohereTokenizer, GemmaTokenizer, LlamaTokenizer, PreTrainedTokenizerFast
 
 from tests.chat_forms import LATER_FORMS
-from tests.models import tiny, tiny_gemma4, tiny_ovis2, tiny_packed, tiny_tiles
+from tests.models import tiny, tiny_gemma3n, tiny_gemma4, tiny_ovis2, tiny_packed, tiny_tiles
 from tests.real_tokenizers import TEXTS, mistral_pieces, tekken
 
-WITH_TOKENIZERS = (tiny, tiny_gemma4, tiny_ovis2, tiny_packed, tiny_tiles)
+WITH_TOKENIZERS = (tiny, tiny_gemma3n, tiny_gemma4, tiny_ovis2, tiny_packed, tiny_tiles)
 PADDED = 5
 """Rows of the head beyond the vocabulary, as many checkpoints have them."""
 ENDINGS = r"(?i:'[sdmt]|'ll|'ve|'re)"
@@ -65,7 +65,15 @@ GEMMA4 = {"boi_token": "<|image>", "image_token": "<|image|>", "eoi_token": "<im
 GEMMA4 |= {"boa_token": "<|audio>", "audio_token": "<|audio|>", "eoa_token": "<audio|>"}
 ROWS = {"[IMG]": "<|image_pad|>", "[IMG_BREAK]": "<|vision_pad|>", "[IMG_END]": "<|vision_end|>"}
 
+GEMMA3N = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+GEMMA3N |= {"image_token": "<image_soft_token>", "boa_token": "<start_of_audio>"}
+GEMMA3N |= {"eoa_token": "<end_of_audio>", "audio_token": "<audio_soft_token>"}
+
 WORDS = {
+    "gemma3n": Words(
+        "gemma", ("<unk>", "<bos>", "<eos>", "<pad>", "<unused0>"), adds_bos=True,
+        instead={f"<{role}>": name for role, name in GEMMA3N.items()},
+    ),
     "gemma4": Words(
         "gemma", ("<unk>", "<bos>", "<eos>", "<pad>", "<unused0>"), adds_bos=True,
         instead={f"<{role}>": name for role, name in GEMMA4.items()},
@@ -274,7 +282,8 @@ def save(name: str, folder: Path) -> Path:
     tokenizer, form = processor.tokenizer, LATER_FORMS[name]
     processor.chat_template = form.template
     rows = len(tokenizer) + PADDED
-    model.resize_token_embeddings(rows, mean_resizing=False)
+    if name != "gemma3n":  # its vocabulary of sound is as much longer from the start
+        model.resize_token_embeddings(rows, mean_resizing=False)
     if hasattr(model.config, "vocab_size"):  # Ovis names it twice
         model.config.vocab_size = rows
     tiny.shake(model)

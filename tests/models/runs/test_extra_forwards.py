@@ -15,7 +15,11 @@ from tokviz.errors import InputError, MissingSignal
 from tokviz.matrix import Reduction
 from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import attending_layers
-from tokviz.models.families.shared_keys import removing_layers, whole_prompt_layers
+from tokviz.models.families.shared_keys import (
+    caching_layers,
+    removing_layers,
+    whole_prompt_layers,
+)
 from tokviz.models.runs.extra_forwards import ExtraForwards
 from tokviz.models.runs.whole_maps import joined_map
 
