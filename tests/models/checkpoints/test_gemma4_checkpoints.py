@@ -5,7 +5,6 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tests.models.checkpoints.test_tiles_checkpoints import sizes
-from tokviz.errors import ModelError
 from tokviz.models import MODELS
 from tokviz.models.checkpoints.cards import REPORTED
 from tokviz.models.checkpoints.checkpoint import family_of
@@ -77,8 +76,3 @@ def test_a_published_configuration_is_understood_and_its_card_is_right(name):
     assert set(owners(decoder).values()) == (
         {own - 2, own - 1} if own < len(decoder.layers) else set()
     )
-
-
-def test_gemma_3n_is_refused_in_words():
-    with pytest.raises(ModelError, match="MobileNetV5 of the package timm.* Choose Gemma 4 E2B"):
-        family_of("gemma3n")
