@@ -42,8 +42,10 @@ class Gemma3n(Family):
     extra = "timm"
 
     def notes(self, model: nn.Module) -> tuple[str, ...]:
-        """Say what the recorded states are."""
+        """Say what the recorded states are, and what of the tower is not shown."""
         return (
+            "The vision tower of Gemma 3n is convolutional: there are no layers of tokens, no "
+            "[CLS] and no attention of it to show.",
             "Gemma 3n keeps several versions of each state. Shown are, of what enters a layer, the "
             "version on which the layer works, and of what leaves it, the average of all that the "
             "model's final norm would see.",
