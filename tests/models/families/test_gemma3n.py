@@ -6,17 +6,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import LlavaConfig, LlavaForConditionalGeneration
 from transformers.utils import import_utils
 
 import tokviz
 from tests.models.test_promises import PROMPT, pictures
+from tests.models.tiny import Tiny, clip, llava, save
+from tests.models.tiny_gemma3n import gemma3n
 from tokviz.capture import Capture
 from tokviz.errors import InputError, MissingSignal, ModelError
 from tokviz.matrix import Reduction
 from tokviz.models.checkpoints.checkpoint import family_of
 from tokviz.models.families.state_versions import active, leaving, versions_of
 from tokviz.models.hooks import hooked
+from tokviz.plans import chosen
 from tokviz.reduction import METHODS, Stage, method
+from tokviz.testing.on_families import check_generate, plan_of, run_plan, without
 
 EVERYTHING = Capture(lens=2, states=True)
 
@@ -120,6 +125,25 @@ def test_visual_tokens_have_the_paddings_own_inputs_of_layers(vlm):
         own = decoder.get_per_layer_inputs(ids)
         assert torch.equal(own, decoder.get_per_layer_inputs(torch.zeros_like(ids)))
         assert own.abs().sum() > 0
+
+
+def test_another_family_may_be_built_around_the_decoder(tmp_path, cat):
+    """A LLaVA, whose layers' own inputs are made of the embeddings alone."""
+    own = gemma3n()[0].config.text_config
+
+    def built():
+        _, processor = llava()
+        config = LlavaConfig(
+            vision_config=clip(), text_config=own, image_token_id=4, vision_feature_layer=-2
+        )
+        return LlavaForConditionalGeneration(config), processor
+
+    other = tokviz.load(save(Tiny(built, ()), tmp_path))
+    prepared = other.prepare(cat, PROMPT)
+    check_generate(other, prepared, plan_of("language_model", prepared.asked.layout.n))
+    left = np.arange(0, 36, 3)
+    (ours, *_), _ = run_plan(other, prepared, chosen(Reduction.select(left, 36)))
+    assert torch.allclose(ours, without(other, prepared, left), atol=1e-4)
 
 
 # -- a tower without layers -----------------------------------------------------------------------
