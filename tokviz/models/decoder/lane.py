@@ -161,7 +161,7 @@ class Lane:
         device = self.positions.device
         with self._recording(prefill=False), self.stages.during_decode():
             output = self.model(
-                # as `generate()`: without a mask the library need not look whether it hides anything
+                # as in `generate()`: the library looks through a mask, even if it hides nothing
                 input_ids=torch.tensor([[self.ids[-1]]], device=device),
                 position_ids=self.next_positions(),
                 past_key_values=self.cache,
