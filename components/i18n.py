@@ -32,6 +32,8 @@ LANGUAGES = {"en": "English", "de": "Deutsch", "zh": "中文", "es": "Español"}
 """Code -> the language's own name."""
 KEPT = "tokviz-language"
 """Under which name the browser keeps the chosen language, also as a cookie for the charts."""
+GRADIO_CODES = {"zh": ("zh-CN", "zh-TW")}
+"""Code -> what Gradio calls the language; under the code itself it would show English labels."""
 SAID = ("charts", "analyses", "methods", "notes", "messages")
 """Tables of texts that the server says; the scripts' own are in `page`."""
 NUMBERS = ("count", "number")
@@ -243,20 +245,24 @@ def texts_route() -> Route:
 def language_script() -> str:
     """Return the script that gives out a chosen language as that of the browser, and fetches it.
 
-    It has to run before Gradio asks the browser (components/server/chosen_language.py), and the
-    texts have to be there before the page's own scripts draw anything.
+    Chinese is given out under a name that Gradio has for it. The script has to run before Gradio
+    asks the browser (components/server/chosen_language.py), and the texts have to be there before
+    the page's own scripts draw anything.
     """
     codes = json.dumps(list(LANGUAGES))
     return (
         "(() => {\n"
         "let kept = null;\n"
         f"try {{ kept = localStorage.getItem({KEPT!r}); }} catch {{ kept = null; }}\n"
-        f"if ({codes}.includes(kept)) {{\n"
-        "Object.defineProperty(navigator, 'language', { get: () => kept, configurable: true });\n"
-        f"document.cookie = '{KEPT}=' + kept + '; path=/; SameSite=Lax';\n"
-        "}\n"
+        f"const chosen = {codes}.includes(kept);\n"
+        f"if (chosen) document.cookie = '{KEPT}=' + kept + '; path=/; SameSite=Lax';\n"
+        "const wanted = chosen ? kept : navigator.language || 'en';\n"
+        "const own = wanted.split('-')[0].toLowerCase();\n"
+        f"const names = {json.dumps(GRADIO_CODES)}[own] || [wanted];\n"
+        "const given = names.includes(wanted) ? wanted : names[0];\n"
+        "if (given !== navigator.language)\n"
+        "Object.defineProperty(navigator, 'language', { get: () => given, configurable: true });\n"
         f"const versions = {json.dumps(versions())};\n"
-        "const own = (navigator.language || 'en').split('-')[0].toLowerCase();\n"
         "if (own in versions) document.write('<script src=\"texts/' + own + '.js?' + "
         "versions[own] + '\"></' + 'script>');\n"
         "})();"
