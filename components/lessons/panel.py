@@ -25,6 +25,8 @@ CHOOSE = "Choose a lesson"
 STEP = "{number} of {count}: {title}"
 MENU_AT, TEXT_AT = 2, 3
 """Places of the menu and the text in `LessonsPanel.outputs`."""
+HIGHLIGHT_AT = -3
+"""Place of the highlight's value in what `LessonHandlers.go` returns."""
 
 
 @dataclass
@@ -144,10 +146,8 @@ class LessonHandlers:
         request: gr.Request,
     ) -> tuple[Any, ...]:
         """Open a lesson from the menu; what the visitor has now is remembered."""
-        return (
-            *self.choose(name, request),
-            *remembered(kept, Work(session, prompt, image, several)),
-        )
+        before = Work(session, prompt, image, several) if kept is None else kept
+        return with_work(self.choose(name, request), before)
 
     def begin_about(
         self,
@@ -188,7 +188,7 @@ class LessonHandlers:
 
     def open_page(self, request: gr.Request) -> tuple[Any, ...]:
         """Put menu and overview into the reader's language, and open the address' lesson."""
-        opened = list(self.open_link(request))
+        opened = list(with_work(self.open_link(request), self.linked_work(request)))
         if reader_language() == "en":
             return tuple(opened)
         name = opened[MENU_AT]
@@ -198,6 +198,17 @@ class LessonHandlers:
         if not isinstance(name, str):
             opened[TEXT_AT] = self.texts.overview()
         return tuple(opened)
+
+    def linked_work(self, request: gr.Request) -> Work | None:
+        """Return the work that a page in another language handed over with its open lesson.
+
+        Its run is named in the address. A picture of the visitor's own is asked about as the run's.
+        """
+        query = dict(request.query_params)
+        run = self.site.run(query.get("work")) if query.get("lesson") in self.lessons else None
+        if run is None or not run.traces:
+            return None
+        return Work(run.name, run.prompt, self.site.stored.picture_of(run.source))
 
     def check(self, place: list[Any], session: str, chosen: str | None, number: Any) -> str:
         """Say whether the step's task is done."""
@@ -236,9 +247,17 @@ class LessonHandlers:
         )
 
 
-def remembered(kept: Work | None, now: Work) -> tuple[Any, Any]:
-    """Return the button back and the work it leads to: what was there before the first lesson."""
-    return gr.Button(visible=True), now if kept is None else kept
+def with_work(opened: tuple[Any, ...], work: Work | None) -> tuple[Any, ...]:
+    """Return an opened step with the button back and the work it leads to; None = there is none.
+
+    The page knows the run's name too, and hands it to the page in another language.
+    """
+    if work is None:
+        return (*opened, SKIP, SKIP)
+    values = list(opened)
+    if isinstance(values[HIGHLIGHT_AT], dict):
+        values[HIGHLIGHT_AT] = {**values[HIGHLIGHT_AT], "work": work.run}
+    return (*values, gr.Button(visible=True), work)
 
 
 def answers(task: Task | None, given: str) -> tuple[str | None, float | None]:
@@ -322,6 +341,6 @@ def wire_lessons(site: Site, screen: Screen, page: gr.Blocks) -> None:
     panel.resume.click(teaching.resume, panel.kept, resumed, **QUICK)
     panel.back.click(teaching.back, panel.place, everything, **QUICK)
     panel.onward.click(teaching.onward, panel.place, everything, **QUICK)
-    page.load(teaching.open_page, None, everything, **QUICK)
+    page.load(teaching.open_page, None, resumed, **QUICK)
     given = [panel.place, screen.session, panel.choices, panel.number]
     panel.check.click(teaching.check, given, panel.verdict, **QUICK)

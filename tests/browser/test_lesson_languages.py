@@ -53,6 +53,27 @@ def test_switching_the_language_keeps_the_step_and_the_answer(watched, shipped):
 
 
 @pytest.mark.weekly
+def test_switching_the_language_keeps_the_way_back_from_a_lesson(watched, shipped):
+    """Twice, since the second page has to hand over what it got from the first."""
+    page = watched(shipped, "?example=scene_1")
+    before = "example-scene_1:-1"
+    page.wait_for_function(f"() => {EXPLORER}.scene?.payload.id === {before!r}")
+    page.get_by_role("button", name="Lessons", exact=True).click()
+    page.locator("#tv-lesson-menu input").click()
+    page.locator("#tv-lessons [role=option]").nth(1).click()
+    expect(page.locator("#tv-lesson-text")).to_contain_text("1 of")
+    back = page.locator("#tv-resume button, button#tv-resume")
+    for language, said in (("Deutsch", "Zurück zu meiner Arbeit"), ("中文", "返回我的工作")):
+        switch(page, language)
+        expect(back).to_have_text(said)
+        assert page.evaluate("window.location.search") == "?example=scene_1"
+        assert explorer(page, "x.scene.payload.id") != before
+    back.click()
+    page.wait_for_function(f"() => {EXPLORER}.scene?.payload.id === {before!r}")
+    expect(back).to_be_hidden()
+
+
+@pytest.mark.weekly
 def test_switching_the_language_keeps_the_runs_of_this_visit(watched, url):
     page = watched(url)
     page.locator("#tv-prompt textarea").fill("what is my own ?")

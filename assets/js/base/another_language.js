@@ -1,7 +1,8 @@
 /**
  * Another language loads the page again, since Gradio reads it only at its start. What a visitor has
- * lasts: the open lesson with its answer, the cards of this visit, and the run that is shown. The
- * lesson goes by the address, which the server reads, the rest by the tab's own storage.
+ * lasts: the open lesson with its answer and the run that was shown before it, the cards of this
+ * visit, and the run that is shown. The lesson goes by the address, which the server reads, the rest
+ * by the tab's own storage.
  */
 
 import { pageState } from "./page_state.js";
@@ -31,6 +32,7 @@ const nextSearch = () => {
   const before = new URLSearchParams(window.location.search);
   const next = new URLSearchParams({ lesson: name, step: String(Number(number) + 1) });
   next.set("given", givenAnswer());
+  if (pageState.work) next.set("work", pageState.work);
   for (const field of STAY) if (before.has(field)) next.set(field, before.get(field));
   return `?${next}`;
 };

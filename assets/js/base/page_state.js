@@ -9,6 +9,8 @@ export const pageState = {
   image: -1,
   /** The step of the lesson that is open, as "name number"; empty = none. */
   lesson: "",
+  /** Name of the run that was shown before that lesson; empty = none. */
+  work: "",
   /** Pictures drawn since the page was opened. */
   paints: 0,
   /** Milliseconds from a change of the view to the end of drawing, of the last picture. */

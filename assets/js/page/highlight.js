@@ -26,6 +26,8 @@ const still = () => window.matchMedia("(prefers-reduced-motion: reduce)").matche
 export class Highlight {
   load(value) {
     pageState.lesson = value?.turn || "";
+    // a lesson's further steps say nothing of it
+    pageState.work = pageState.lesson ? value.work || pageState.work : "";
     if (value?.turn) document.dispatchEvent(new CustomEvent("tv-lesson"));
     document.querySelector(`.${FRAMED}`)?.classList.remove(FRAMED);
     const part = value?.focus && document.querySelector(PARTS[value.focus] || null);

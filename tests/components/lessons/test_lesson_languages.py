@@ -16,10 +16,14 @@ from components.lessons.lesson_languages import (
     read_translations,
     same_steps,
 )
-from components.lessons.panel import LessonHandlers, answers
+from components.lessons.panel import HIGHLIGHT_AT, LessonHandlers, Work, answers
+from components.runs.pictures import Sent
+from components.runs.runs import FULL, KeptRun
 from components.runs.stored_examples import StoredExamples
+from components.screen import SKIP
 from components.settings import Settings
 from components.site import Site
+from tests.view.fakes import fake_trace
 from tokviz.shipped_files import ASSETS
 
 HOME = ASSETS / "lessons"
@@ -194,6 +198,22 @@ def test_a_page_in_another_language_opens_at_the_step_with_its_answer(german, si
     assert opened[1] == ["02-attention", 0]
     assert opened[2].value == "02-attention"
     assert opened[5].value.startswith("in manchen Schichten")
+
+
+def test_a_page_in_another_language_leads_back_to_the_work_before_the_lesson(german, site):
+    """The button was gone after a switch of the language, although the run was still kept."""
+    teaching = LessonHandlers(site, LESSONS, TRANSLATED)
+    run = site.runs.put(KeptRun(None, "what ?", "m", {FULL: fake_trace()}))
+    begun = teaching.begin("02-attention", None, run.name, "what ?", None, Sent(), TAB)
+    handed = begun[HIGHLIGHT_AT - 2]["work"]
+    query = {"lesson": "02-attention", "step": "1", "work": handed}
+    opened = teaching.open_page(SimpleNamespace(session_hash="tab", query_params=query))
+    assert opened[-2].visible
+    assert opened[-1] == Work(run.name, "what ?", None)
+    assert opened[HIGHLIGHT_AT - 2]["work"] == run.name  # for one more language
+    for lacking in ({"work": "gone"}, {"work": ""}, {"lesson": "none"}):
+        request = SimpleNamespace(session_hash="tab", query_params=query | lacking)
+        assert teaching.open_page(request)[-2:] == (SKIP, SKIP)
 
 
 @pytest.mark.parametrize(
