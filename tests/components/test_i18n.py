@@ -53,6 +53,8 @@ BARE = re.compile(r'"?(aria-label|title|placeholder)"?: (["`][A-Z][^"`]* [^"`]*[
 """A text of a script that no table translates."""
 COUNTED = re.compile(r'plural\([^;]*?"([a-z ]+)"\)')
 FIELD = re.compile(r"\{\w+\}")
+BLOCK_FIELDS = re.compile(r"^(?:number|done): .*$", re.M)
+"""Lines of a lesson's tasks that are no texts."""
 
 
 def used_texts() -> set[str]:
@@ -175,6 +177,21 @@ def test_what_the_server_says_keeps_its_fields_and_its_code_names(code):
         assert sorted(FIELD.findall(english)) == sorted(FIELD.findall(text)), english
         assert text.count("`") == english.count("`"), english
         assert not {"<", ">"} & set(text) - set(english), "no markup comes from a translation"
+
+
+def test_chinese_has_one_word_for_a_sink():
+    """Buttons had 注意力汇, methods and analyses the English word, a menu 注意力汇点."""
+    names = partial(re.sub, r"`[^`]*`", "")  # names in code stay as they are
+    tables_of = [tables()["zh"], said("zh"), table("zh", "options")]
+    texts = {names(english): names(text) for one in tables_of for english, text in one.items()}
+    sink = re.compile(r"(?i)\bsinks?\b")
+    sinks = {english: text for english, text in texts.items() if sink.search(english)}
+    assert len(sinks) > 50
+    assert not [english for english, text in sinks.items() if "汇" not in text]
+    every = list(texts.values())
+    for path in (ASSETS / "lessons" / "zh").glob("*.md"):
+        every.append(BLOCK_FIELDS.sub("", path.read_text("utf-8")))
+    assert not [text for text in every if sink.search(text) or "汇点" in text]
 
 
 def test_an_error_is_told_with_its_fields_as_they_are():
