@@ -3,8 +3,8 @@
 import pytest
 import torch
 from PIL import Image
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE, WordLevel
 from transformers import AddedToken, PreTrainedTokenizerFast
 
 import tokviz
@@ -180,3 +180,21 @@ def test_special_tokens_that_are_content_are_shown_and_control_tokens_are_not():
     assert {tokenizer.convert_tokens_to_ids(t) for t in ("<s>", "</s>", "<pad>", "<image>")} <= ends
     marked = forced(vlm, "a</s> cat")
     assert (marked.answer, marked.answer_marks) == ("a cat", (1,))
+
+
+def test_roles_that_a_config_class_fills_in_take_no_letters_from_an_answer():
+    """Llama's config has 1 and 2 as <s> and </s>; in DeepSeek's vocabulary these are " and #."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(BPE(vocab={letter: i for i, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    last = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<|begin|>", eos_token="<|end|>", pad_token="<|end|>",
+        additional_special_tokens=["<image>"],
+    )  # fmt: skip
+    vlm = model_with(last)
+    text = vlm.model.config.get_text_config()
+    assert last.convert_ids_to_tokens([text.bos_token_id, text.eos_token_id]) == ['"', "#"]
+    trace = forced(vlm, 'say "a#b"<|end|>')
+    assert trace.answer == "".join(trace.answer_tokens) == 'say "a#b"'
+    assert trace.answer_marks == (9,)

@@ -9,7 +9,7 @@ The pieces joined are always the answer.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from torch import nn
@@ -140,18 +140,26 @@ def control_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[i
     the chat template. Every other token is content, even if it looks special: places (<loc0100>),
     markers of boxes and objects.
     """
-    special = {i: str(t) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+    added = tokenizer.added_tokens_decoder
+    special = {i: str(t) for i, t in added.items() if t.special}
     named = {getattr(tokenizer, f"{name}_token_id", None) for name in NAMED}
     found = named | end_tokens(model)
     for config in (model.config, model.config.get_text_config()):  # type: ignore[union-attr, operator]
         for name, value in vars(config).items():
             if name.endswith(("_token_id", "_token_index")):
-                found |= _ids(value)
+                # a role that a config class fills in, <s> = 1 of Llama's, may be text here: "
+                role = name.partition("_token")[0] in NAMED
+                found |= {i for i in _ids(value) if not (role and _is_plain(tokenizer, added, i))}
     texts = {v for k, v in vars(processor).items() if k.endswith("_token") and v}
     templates = " ".join(_templates(processor) + _templates(tokenizer))
     texts = {str(text) for text in texts}
     found |= {i for i, text in special.items() if text in texts or text in templates}
     return frozenset(i for i in found if isinstance(i, int))
+
+
+def _is_plain(tokenizer: Any, added: Collection[int], token: int) -> bool:
+    """True for a token of the vocabulary itself, to which nobody added it as a special one."""
+    return token not in added and 0 <= token < len(tokenizer)
 
 
 def _templates(holder: Any) -> list[str]:
