@@ -24,6 +24,7 @@ class ChatForm:
 
 def form(before_turn, image, text, after_turn, special, ends=()):
     """One turn: what stands before it, an image, the text, and what stands after it."""
+    before_turn, image, text, after_turn = map(lines, (before_turn, image, text, after_turn))
 
     def template(picture, order=""):
         return (
@@ -34,6 +35,12 @@ def form(before_turn, image, text, after_turn, special, ends=()):
 
     numbered, first = template("Picture {{ loop.index }}: " + image), template(image, " | reverse")
     return ChatForm(template(image), special, ends, numbered, first)
+
+
+def lines(text):
+    """Keep the line breaks at a text's ends: Jinja drops one behind a block and at a file's end."""
+    text = "{{ '\\n' }}" + text[1:] if text.startswith("\n") else text
+    return text[:-1] + "{{ '\\n' }}" if text.endswith("\n") else text
 
 
 CHATML = ("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|vision_start|>", "<|vision_end|>")
