@@ -6,6 +6,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from tests.models.checkpoints import (
+    test_gemma3n_checkpoints,
     test_gemma4_checkpoints,
     test_packed_checkpoints,
     test_qwen_checkpoints,
@@ -109,6 +110,7 @@ def test_on_a_real_onevision_every_patch_leaves_the_tower_with_one_token_of_its_
 
 def test_every_card_was_checked_and_the_smallest_of_a_family_comes_first():
     others = (
+        test_gemma3n_checkpoints,
         test_gemma4_checkpoints,
         test_packed_checkpoints,
         test_qwen_checkpoints,
