@@ -290,10 +290,14 @@ class Reduction:
         share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
         by_source = np.argsort(self.cols, kind="stable")
         sources, starts = np.unique(self.cols[by_source], return_index=True)
+        parts = values.take(self.rows[by_source], -1)
+        parts *= share[by_source].astype(np.float32)
+        if len(sources) < len(by_source):  # tokens that several output tokens have a share of
+            parts = np.add.reduceat(parts, starts, -1)
+        if len(sources) == self.n:
+            return parts
         out = np.zeros((*values.shape[:-1], self.n), np.float32)
-        if len(sources):
-            parts = values[..., self.rows[by_source]] * share[by_source].astype(np.float32)
-            out[..., sources] = np.add.reduceat(parts, starts, -1)
+        out[..., sources] = parts
         return out
 
     # -- combining ----------------------------------------------------------------------------

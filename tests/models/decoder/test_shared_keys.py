@@ -36,7 +36,7 @@ ROWS = ("tam", "logit_lens", "similarity_map", "alignment")
 "Analyses that read the states of all rows of the prompt."
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[NAMES[0], pytest.param(NAMES[1], marks=pytest.mark.weekly)])
 def shared(checkpoint, request):
     """The tiny model, which no test changes."""
     return tokviz.load(checkpoint(request.param))
