@@ -1,9 +1,9 @@
 """Which lanes step next: alone, or in one forward, and which of them read a draft.
 
 The lane that is ahead writes word by word, alone, as exactly as `answer` does. A lane that has
-written the same words so far waits until the one ahead is some words further, then reads all of
-them in one forward (see `decoder/drafts.py`). Lanes that have written other words step in one
-forward with all lanes that do not wait.
+written the same words so far waits until the one ahead is some words further, or for some time,
+then reads all of these in one forward (see `decoder/drafts.py`). Once two lanes have written
+different words, all lanes step in one forward, each with what is known of its next words.
 """
 
 from __future__ import annotations
