@@ -12,6 +12,7 @@ from tests.models.test_promises import pictures
 from tokviz.matrix import Reduction
 from tokviz.models.decoder.lane_batch import Batch
 from tokviz.models.families.layer_kinds import layers_without_attention
+from tokviz.models.runs import next_steps
 from tokviz.plans import Plan, chosen
 
 pytestmark = pytest.mark.matrix
@@ -77,6 +78,22 @@ def test_lanes_together_write_what_they_write_in_turns(model, cat):
     assert sum("shared" in lane.timings for lane in joined) >= len(joined) - 1
     assert not any("shared" in lane.timings for lane in turns)
     assert_same(joined, turns)
+
+
+def test_lanes_read_what_others_wrote_on_every_family(model, cat, monkeypatch):
+    """Two pictures, longer than a group, with lanes that agree and lanes that soon do not."""
+    monkeypatch.setattr(next_steps, "PATIENCE", float("inf"))
+    monkeypatch.setattr(model.model.generation_config, "eos_token_id", None)
+    with model.guarded():
+        prepared = model.prepare(pictures(cat, 2), PROMPT)
+    if layers_without_attention(model.family.decoder(model.model)):
+        pytest.skip("lanes with states of layers without attention are written in turns")
+    keep = max(prepared.asked.layout.n - 1, 2)
+    plans = [None, None, tokviz.plan("divprune", keep=keep)]
+    plans.append(tokviz.plan("fastv", keep=keep, layer=1))
+    lanes = last(model.stream_prepared(prepared, plans, 30, strict=True, together_after=1))
+    assert "shared" in lanes[1].timings
+    assert_same(lanes, [last(model.stream_prepared(prepared, [plan], 30))[0] for plan in plans])
 
 
 # -- on LLaVA -------------------------------------------------------------------------------------
