@@ -280,21 +280,18 @@ class Reduction:
                 f"values must have {self.m} numbers in the last axis, one per output token, got "
                 f"{list(values.shape)}."
             )
-        if self.is_identity:
-            return values
         if self.is_selection:
-            out = np.zeros((*values.shape[:-1], self.n), np.float32)
-            out[..., self.cols] = values
-            return out
-        weight = np.abs(self.weights)
-        share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
-        by_source = np.argsort(self.cols, kind="stable")
-        sources, starts = np.unique(self.cols[by_source], return_index=True)
-        parts = values.take(self.rows[by_source], -1)
-        parts *= share[by_source].astype(np.float32)
-        if len(sources) < len(by_source):  # tokens that several output tokens have a share of
-            parts = np.add.reduceat(parts, starts, -1)
-        if len(sources) == self.n:
+            sources, parts = self.cols, values
+        else:
+            weight = np.abs(self.weights)
+            share = weight / np.bincount(self.rows, weight, minlength=self.m)[self.rows]
+            by_source = np.argsort(self.cols, kind="stable")
+            sources, starts = np.unique(self.cols[by_source], return_index=True)
+            parts = values.take(self.rows[by_source], -1)
+            parts *= share[by_source].astype(np.float32)
+            if len(sources) < len(by_source):  # tokens that several output tokens have a share of
+                parts = np.add.reduceat(parts, starts, -1)
+        if np.array_equal(sources, np.arange(self.n)):
             return parts
         out = np.zeros((*values.shape[:-1], self.n), np.float32)
         out[..., sources] = parts
