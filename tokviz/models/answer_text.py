@@ -102,8 +102,10 @@ class AnswerText:
     def candidates(self, at: int, tokens: Sequence[int]) -> list[str]:
         """Return the text that each token would add to the answer at one place, with its space."""
         before = [i for i in self.ids[max(at - CONTEXT, 0) : at] if i not in self.control_ids]
-        start = self.decode(before, whole=False)
-        waiting = self.decode(before) != start  # bytes of an incomplete character
+        start, waiting = self.tokenizer.decode(before) if before else "", False
+        if "\ufffd" in start:
+            whole, start = (self._from_bytes(before, start, whole) for whole in (True, False))
+            waiting = whole != start  # bytes of an incomplete character
         return [self._candidate(before, start, waiting, int(token)) for token in tokens]
 
     def _candidate(self, before: Sequence[int], start: str, waiting: bool, token: int) -> str:

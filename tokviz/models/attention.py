@@ -39,7 +39,11 @@ IGNORED = {
 """Arguments that models hand to every attention function and that change nothing here."""
 
 Observer = Callable[[AttentionCall], torch.Tensor | None]
-_observer: ContextVar[Observer | None] = ContextVar("tokviz_attention_observer", default=None)
+PlainCall = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], bool]
+"""Sees module, query and key of a call without mask, cap or sinks; True = that is all it needs."""
+_observer: ContextVar[tuple[Observer | None, PlainCall | None]] = ContextVar(
+    "tokviz_attention_observer", default=(None, None)
+)
 
 
 def attention_forward(
@@ -62,7 +66,7 @@ def attention_forward(
     """
     check_stop()
     check_arguments(kwargs)
-    observer = _observer.get()
+    observer, plain = _observer.get()
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
 
     def by_sdpa() -> torch.Tensor:
@@ -72,8 +76,10 @@ def attention_forward(
         )  # fmt: skip
         return output
 
-    if observer is None and softcap is None and s_aux is None:
-        return by_sdpa(), None
+    if softcap is None and s_aux is None:
+        seen = plain is not None and attention_mask is None and plain(module, query, key)
+        if seen or observer is None:
+            return by_sdpa(), None
     call = AttentionCall(module, query, key, value, attention_mask, scaling, causal, softcap, s_aux)
 
     def unedited() -> torch.Tensor:
@@ -100,9 +106,15 @@ def check_arguments(given: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def observed(observer: Observer | None) -> Iterator[None]:
-    """Pass every attention call of this thread to `observer` within this context."""
-    token = _observer.set(observer)
+def observed(observer: Observer | None, plain: PlainCall | None = None) -> Iterator[None]:
+    """Pass every attention call of this thread to `observer` within this context.
+
+    Args:
+        observer: gets each call, and may return another output.
+        plain: is asked first about calls without mask, cap or sinks. An `AttentionCall` of each
+            layer takes as long as a small model's attention itself.
+    """
+    token = _observer.set((observer, plain))
     try:
         yield
     finally:

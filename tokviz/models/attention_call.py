@@ -151,13 +151,13 @@ class AttentionCall:
         return logits.softmax(-1) if self.sinks is None else self.softmax(logits[:, None])[:, 0]
 
     def last_query(self) -> torch.Tensor | None:
-        """Return the last query row [h, d] of a batch of one.
+        """Return the last query row [1, h, 1, d] of a batch of one.
 
         None where its softmax row is made of more than products with the keys: a mask, a soft cap,
         learned sinks, an edit.
         """
         plain = self.mask is None and self.plain and not self.edits
-        return self.query[0, :, -1] if plain else None
+        return self.query[:, :, -1:] if plain else None
 
     def received(self) -> torch.Tensor:
         """Return the attention that each key receives, mean over heads and queries, [b, k].

@@ -130,12 +130,16 @@ class Loaded:
     def _parameters(self) -> int:
         return sum(p.numel() for p in self.model.parameters())
 
-    def guarded(self, gradients: bool = False) -> ModelLock:
+    def guarded(self, gradients: bool = False, goes_on: bool = False) -> ModelLock:
         """Hold the model for one call: the lock, autograd or not, out-of-memory in plain words.
 
         Its attention can be observed meanwhile; afterwards the model is as it was.
+
+        Args:
+            gradients: autograd is on.
+            goes_on: the call computes a further token of an answer.
         """
-        return ModelLock(self.lock, self.state, gradients)
+        return ModelLock(self.lock, self.state, gradients, goes_on)
 
 
 def vision_sizes(config: Any) -> dict[str, int]:

@@ -19,14 +19,17 @@ log = logging.getLogger(__name__)
 class ModelLock:
     """Holds a model for one call, in the state that tokviz computes in."""
 
-    def __init__(self, lock: Any, state: ModelState, gradients: bool = False) -> None:
-        """Args: the model's lock and state; whether the call wants gradients."""
-        self.lock, self.state, self.gradients = lock, state, gradients
+    def __init__(
+        self, lock: Any, state: ModelState, gradients: bool = False, goes_on: bool = False
+    ) -> None:
+        """Args: the model's lock and state; see `ModelState.enter` for the others."""
+        self.lock, self.state = lock, state
+        self.gradients, self.goes_on = gradients, goes_on
         self.modes = ExitStack()
 
     def __enter__(self) -> None:
         self.lock.acquire()
-        self.state.enter(self.gradients)
+        self.state.enter(self.gradients, self.goes_on)
         self.modes.enter_context(torch.inference_mode(not self.gradients))
         self.modes.enter_context(torch.set_grad_enabled(self.gradients))
 

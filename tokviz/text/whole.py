@@ -13,7 +13,18 @@ from typing import Any
 
 def whole_text(text: str) -> str:
     r"""Return a text with every lone surrogate spelled, "\udcff"; others are returned as given."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if is_whole(text) else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_whole(text: str) -> bool:
+    """Return whether a text has no lone surrogate."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def whole_texts(value: Any) -> Any:
@@ -23,7 +34,7 @@ def whole_texts(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {whole_texts(key): whole_texts(one) for key, one in value.items()}
     if type(value) in (list, tuple):
-        if all(type(one) is str for one in value) and "".join(value).isascii():
+        if all(type(one) is str for one in value) and is_whole("".join(value)):
             return value
         return type(value)(whole_texts(one) for one in value)
     return value

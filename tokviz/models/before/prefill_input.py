@@ -51,6 +51,12 @@ class PromptRows:
             block[self.cls_row] = BLOCKS.index("image")
         return block
 
+    def is_visual(self, sequence: np.ndarray) -> np.ndarray:
+        """Return which rows of the sequence, int [r], are visual tokens, bool [r]."""
+        marks = np.zeros(len(self.rows), bool)
+        marks[self.visual] = True
+        return marks[sequence]
+
 
 @dataclass
 class PrefillInput:

@@ -20,6 +20,15 @@ def unlike_note(known: KnownPictures | None, vision: Vision, layout: Layout) -> 
     """
     if known is None:
         return []
+    if vision.unlike is None:
+        vision.unlike = unlike_pictures(known, vision, layout)
+    if not vision.unlike:
+        return []
+    return [unlike_sentence(vision.unlike, len(layout.sizes), known.what)]
+
+
+def unlike_pictures(known: KnownPictures, vision: Vision, layout: Layout) -> list[int]:
+    """Return the numbers, from 1, of the pictures that are unlike those of training."""
     unlike = []
     for number, tile in enumerate(layout.tiles):
         own = (layout.tile == number) & (layout.kind == PATCH)
@@ -28,5 +37,4 @@ def unlike_note(known: KnownPictures | None, vision: Vision, layout: Layout) -> 
         states = vision.pre[torch.as_tensor(own, device=vision.pre.device)]
         if not known.knows(states.unflatten(0, (1, tile.rows, tile.cols))):
             unlike.append(tile.image + 1)
-    pictures = list(dict.fromkeys(unlike))
-    return [unlike_sentence(pictures, len(layout.sizes), known.what)] if pictures else []
+    return list(dict.fromkeys(unlike))

@@ -46,7 +46,7 @@ class KnownPictures:
             [b], in standard deviations.
         """
         off = quarters(patches).to(self.mean) - self.mean
-        squares = torch.einsum("bqi,ij,bqj->bq", off, self.precision, off)
+        squares = (off @ self.precision * off).sum(-1)  # [b, 4, d] -> [b, 4]
         return squares.clamp(min=0).sqrt().amax(1)
 
     def knows(self, patches: Tensor) -> Tensor:

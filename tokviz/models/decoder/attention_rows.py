@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 from transformers import DynamicCache
 
 from tokviz.models.attention_call import AttentionCall
@@ -27,10 +28,9 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.trace.schema import BLOCKS
 
 ANSWER = BLOCKS.index("answer")
-
-
-MOST_BYTES = 64_000_000
-"""Size of the rows of one layer, float32, that are in memory at once while steps are reduced."""
+MOST_BYTES = {"cpu": 2_000_000, "cuda": 64_000_000}
+"""Size of the rows, float32, that are in memory at once while steps are reduced: on a CPU what its
+cache holds, elsewhere what keeps the device busy."""
 
 
 @dataclass
@@ -39,9 +39,14 @@ class Waiting:
 
     scaling: float
     queries: list[torch.Tensor] = field(default_factory=list)
-    "Per step, [h, d]."
+    "Per step, [1, h, 1, d]."
     keys: list[int] = field(default_factory=list)
     "Per step, how many keys of the cache it sees."
+
+    @property
+    def entries(self) -> int:
+        """How many numbers the rows of all heads and steps have, as many keys as the last sees."""
+        return self.queries[0].shape[1] * len(self.keys) * self.keys[-1]
 
 
 class AttentionRows:
@@ -67,7 +72,7 @@ class AttentionRows:
         self.mass: dict[int, list[torch.Tensor]] = defaultdict(list)
         "Decoder layer -> the sums over each block, [h, r, b]."
         self.heads: dict[int, list[torch.Tensor]] = defaultdict(list)
-        "Decoder layer -> the rows on the prompt, [h, r, rows alive]; maybe none."
+        "Decoder layer -> the rows on the prompt, float16 [h, r, rows alive]; maybe none."
         self.waiting: dict[int, Waiting] = {}
         self.seen: dict[int, torch.Tensor] = {}
 
@@ -75,13 +80,33 @@ class AttentionRows:
         """Keep what a layer's last row is made of, or the row itself."""
         query = call.last_query() if self.keeps_keys(layer) else None
         if query is None:
-            self.close_layer(layer, call.key)
+            self.close_layers([layer], [call.key])
             self.seen[layer] = call.last_row()
             return
-        waiting = self.waiting.setdefault(layer, Waiting(call.scaling))
+        waiting = self.waiting.get(layer)
+        if waiting is None:
+            waiting = self.waiting[layer] = Waiting(call.scaling)
         # of a prompt, a copy of the last row: a view would keep all of its queries
         waiting.queries.append(query if call.query.shape[2] == 1 else query.clone())
         waiting.keys.append(call.key.shape[2])
+
+    def read_step(self, module: nn.Module, query: torch.Tensor, key: torch.Tensor) -> bool:
+        """Keep the query of a decode step without mask, cap or sinks; a `PlainCall`.
+
+        Args:
+            module: a layer's attention.
+            query: [1, h, 1, d].
+            key: [1, h_kv, keys, d].
+
+        Returns:
+            False if no step of this layer waits: `read_call` then decides what is kept.
+        """
+        waiting = self.waiting.get(module.layer_idx)  # type: ignore[call-overload]
+        if waiting is None:
+            return False
+        waiting.queries.append(query)
+        waiting.keys.append(key.shape[2])
+        return True
 
     def keeps_keys(self, layer: int) -> bool:
         """Return whether a layer's cache holds every key until the answer ends."""
@@ -107,27 +132,44 @@ class AttentionRows:
 
     def close_waiting(self) -> None:
         """Compute the rows of all steps that wait for it, while the cache holds their keys."""
-        for layer in list(self.waiting):
+        keys: dict[int, torch.Tensor] = {}
+        groups: dict[object, list[int]] = defaultdict(list)
+        for layer, waiting in self.waiting.items():
             own = self.stages.owners.get(layer, layer)
-            self.close_layer(layer, self.cache.layers[own].keys)  # type: ignore[union-attr, arg-type]
+            keys[layer] = held = self.cache.layers[own].keys  # type: ignore[union-attr, assignment]
+            shapes = (waiting.queries[0].shape, held.shape, held.device, tuple(waiting.keys))
+            alike = (id(self.stages.rows_in.get(layer)), waiting.scaling, *shapes)
+            groups[alike].append(layer)
+        for layers in groups.values():
+            at_once = max(most_entries(keys[layers[0]]) // self.waiting[layers[0]].entries, 1)
+            for start in range(0, len(layers), at_once):
+                part = layers[start : start + at_once]
+                self.close_layers(part, [keys[layer] for layer in part])
 
-    def close_layer(self, layer: int, keys: torch.Tensor) -> None:
-        """Compute the rows of a layer's steps that wait for it.
+    def close_layers(self, layers: Sequence[int], keys: Sequence[torch.Tensor]) -> None:
+        """Compute the rows of the steps that wait for it in layers that are alike.
 
         Args:
-            layer: decoder layer.
-            keys: [1, h_kv, keys, d], of which each step sees the first ones.
+            layers: decoder layers that have the same rows, shapes and steps; one that has no step
+                waiting stands alone.
+            keys: per layer [1, h_kv, keys, d], of which each step sees the first ones.
         """
-        waiting = self.waiting.pop(layer, None)
-        if waiting is None:
+        waiting = [self.waiting.pop(layer) for layer in layers if layer in self.waiting]
+        if not waiting:
             return
-        heads, alive = waiting.queries[0].shape[0], len(self.stages.rows_at(layer))
-        count = max(MOST_BYTES // (4 * heads * waiting.keys[-1]), 1)
-        for start in range(0, len(waiting.keys), count):
+        first, alive = waiting[0], len(self.stages.rows_at(layers[0]))
+        per_step = first.entries // len(first.keys) * len(layers)
+        count = max(most_entries(keys[0]) // per_step, 1)
+        for start in range(0, len(first.keys), count):
             part = slice(start, start + count)
-            sees = waiting.keys[part]
-            rows = rows_of(waiting.queries[part], keys[0, :, : sees[-1]], sees, waiting.scaling)
-            self._take([layer], rows[None], sees[0] - alive)
+            sees = first.keys[part]
+            rows = rows_of(
+                [one.queries[part] for one in waiting],
+                [one[0, :, : sees[-1]] for one in keys],
+                sees,
+                first.scaling,
+            )
+            self._take(layers, rows, sees[0] - alive)
 
     def take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
         """Record the rows of one step in layers whose caches hold the same keys.
@@ -149,7 +191,7 @@ class AttentionRows:
             else:
                 self._take(part, own, written)
 
-    def _take(self, layers: list[int], rows: torch.Tensor, written: int) -> None:
+    def _take(self, layers: Sequence[int], rows: torch.Tensor, written: int) -> None:
         """Reduce [l, h, r, keys] of layers in which the same rows of the prompt are alive."""
         if self.is_cut(layers[0]):
             row = self.stages.eviction.whole_prompt(layers, rows[..., 0, :], written)  # type: ignore[union-attr]
@@ -159,17 +201,27 @@ class AttentionRows:
         dropped = len(alive) + written + rows.shape[-2] - 1 - rows.shape[-1]
         rows = F.pad(rows, (dropped, 0)) if dropped > 0 else rows
         prompt = rows[..., : len(alive)]  # [l, h, r, rows alive]
-        member = self.member if len(alive) == len(self.member) else self.member[alive]
-        mass = prompt @ member.to(rows.device)  # times one-hot [rows alive, b] -> [l, h, r, b]
-        mass[..., ANSWER] = rows[..., len(alive) :].sum(-1)
+        mass = F.linear(rows, self._member(alive, rows))  # -> [l, h, r, b]
         parts = [(self.means, prompt.mean(1)), (self.mass, mass)]
         if self.taken(layers[0]) + rows.shape[-2] <= self.most + 1:
-            parts.append((self.heads, prompt))
+            parts.append((self.heads, prompt.to(torch.float16)))  # as a trace stores them
         else:  # too many to be stored; the step that ends an answer writes no token
             self.heads.clear()
         for kept, values in parts:
             for layer, value in zip(layers, values.unbind(0), strict=True):
                 kept[layer].append(value)
+
+    def _member(self, alive: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Return which block each key belongs to, one-hot [b, keys].
+
+        Args:
+            alive: rows of the prompt among the keys.
+            rows: float [..., keys], softmax over prompt and answer.
+        """
+        member = self.member if len(alive) == len(self.member) else self.member[alive]
+        answer = member.new_zeros(rows.shape[-1] - len(alive), len(BLOCKS))
+        answer[:, ANSWER] = 1
+        return torch.cat([member, answer]).T.to(rows.device).contiguous()
 
     def taken(self, layer: int) -> int:
         """Return the number of rows recorded of a layer."""
@@ -184,25 +236,38 @@ class AttentionRows:
         self.steps += tokens
 
 
+def most_entries(near: torch.Tensor) -> int:
+    """Return how many float32 numbers of rows may be in memory at once on a tensor's device."""
+    return MOST_BYTES.get(near.device.type, MOST_BYTES["cuda"]) // 4
+
+
 def rows_of(
-    queries: Sequence[torch.Tensor], keys: torch.Tensor, sees: Sequence[int], scaling: float
+    queries: Sequence[Sequence[torch.Tensor]],
+    keys: Sequence[torch.Tensor],
+    sees: Sequence[int],
+    scaling: float,
 ) -> torch.Tensor:
-    """Return the softmax rows of several steps over the keys of one layer, float32 [h, r, keys].
+    """Return the softmax rows of several steps over the keys of layers, float32 [l, h, r, keys].
 
     Args:
-        queries: r times [h, d].
-        keys: [h_kv, keys, d].
+        queries: per layer r times [1, h, 1, d].
+        keys: per layer [h_kv, keys, d].
         sees: per query, how many keys it sees, the first ones, ascending.
         scaling: of the products.
     """
-    (heads, width), kv_heads = queries[0].shape, keys.shape[0]
-    # [h, r, d] -> [h_kv, h/h_kv * r, d]: query heads of one key head are neighbours
-    query = torch.stack(list(queries), 1).reshape(kv_heads, -1, width)
-    products = torch.matmul(query, keys.transpose(-1, -2)).float().mul_(scaling)
-    products = products.reshape(heads, len(queries), -1)
-    if len(queries) > 1:  # every query sees the keys that the first one sees
-        last = torch.arange(sees[0], keys.shape[1], device=keys.device)
-        limit = torch.tensor(sees, device=keys.device)[:, None]
+    _, heads, _, width = queries[0][0].shape
+    (kv_heads, count, _), steps = keys[0].shape, len(sees)
+    every = torch.cat([one for of_layer in queries for one in of_layer], 2)[0]
+    # [h, l * r, d] -> [l, h_kv, h/h_kv * r, d]: query heads of one key head are neighbours
+    query = every.view(heads, len(keys), steps, width).transpose(0, 1)
+    query = query.reshape(len(keys), kv_heads, -1, width)
+    products = query.new_empty(*query.shape[:-1], count)
+    for place, one, of_layer in zip(products, query, keys, strict=True):
+        torch.matmul(one, of_layer.transpose(-1, -2), out=place)
+    products = products.float().mul_(scaling).view(len(keys), heads, steps, count)
+    if steps > 1:  # every query sees the keys that the first one sees
+        last = torch.arange(sees[0], count, device=query.device)
+        limit = torch.tensor(sees, device=query.device)[:, None]
         # [keys] against [r, 1] -> [r, keys]
         products[..., sees[0] :].masked_fill_(last >= limit, -torch.inf)
     return products.softmax(-1)

@@ -23,8 +23,9 @@ from tokviz.models.decoder.batch_cache import CachedKeys, can_share
 from tokviz.models.decoder.growing_cache import growing_cache
 from tokviz.models.decoder.head_shift import ShiftedHeads
 from tokviz.models.decoder.next_token import NextToken
+from tokviz.models.decoder.predictions import Predictions
 from tokviz.models.decoder.prompt_records import PromptRecords
-from tokviz.models.decoder.recorded_states import RecordedStates, sink_phi
+from tokviz.models.decoder.recorded_states import RecordedStates
 from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.decoder.retracing import Retracing
 from tokviz.models.decoder.unmerged_rows import MergedCall
@@ -101,9 +102,7 @@ class Lane:
         self.entering: torch.Tensor | None = None
         "[d], state of the last row that was read, before any layer."
         self.ids: list[int] = []
-        self.probabilities: list[float] = []
-        self.entropies: list[float] = []
-        self.candidates: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.predictions = Predictions(capture.candidates)
         self.next_token = NextToken(model)
         self.prefill_seconds = self.decode_seconds = self.shared_seconds = 0.0
         self.shared_words = 0
@@ -231,25 +230,15 @@ class Lane:
 
     def write(self, token: int | None = None) -> int:
         """Append the chosen next token (or the given one) to the answer; return it."""
-        chosen, probability, entropy = self.next_token.chosen(self.ids)
-        log_probabilities = self.next_token.log_probabilities
-        if token is not None and token != chosen:
-            chosen, probability = token, float(log_probabilities[token].exp())
-        best = log_probabilities.topk(min(self.capture.candidates, len(log_probabilities)))
-        self.ids.append(chosen)
-        self.probabilities.append(probability)
-        self.candidates.append((best.indices, best.values.exp()))
-        self.entropies.append(entropy)
-        return chosen
-
-    def candidate_ids(self) -> list[list[int]]:
-        """Return the most probable tokens of every step, in one transfer from the device."""
-        ids = [best for best, _ in self.candidates]
-        return torch.stack(ids).tolist() if ids else []
+        if token is None:
+            token = self.best()
+        self.predictions.add(self.logits, token)  # type: ignore[arg-type]
+        self.ids.append(token)
+        return token
 
     def best(self) -> int:
         """Return the next token as greedy generate() chooses it, the lowest id on a tie."""
-        return self.next_token.chosen(self.ids)[0]
+        return self.next_token.chosen(self.ids)
 
     @property
     def logits(self) -> torch.Tensor | None:
@@ -261,7 +250,9 @@ class Lane:
         return self.family.word_logits(self.model, self.entering)  # type: ignore[arg-type]
 
     def _take(self, logits: torch.Tensor) -> None:
-        self.next_token.take(logits[0, -1].float())
+        last = logits[0, -1].float()
+        # some models give the logits of the whole prompt, which a view would keep
+        self.next_token.take(last if logits.shape[1] == 1 else last.clone())
         now(logits.device)
 
     # -- recording --------------------------------------------------------------------------------
@@ -284,7 +275,11 @@ class Lane:
         wanted = self.capture.flow or self.stages.stages or self.stages.eviction
         by_word = None if prefill else self.stages.by_word
         observes = self.capture.attention or (prefill and wanted) or self.editing or by_word
-        with hooked(handles), observed(self._read_call if observes else None):
+        # a step that only records attention rows needs no more than its queries
+        changed = self.editing or by_word or self.stages.unmerged
+        only_rows = self.attention is not None and not prefill and not changed
+        plain = self.attention.read_step if only_rows else None  # type: ignore[union-attr]
+        with hooked(handles), observed(self._read_call if observes else None, plain):
             yield
         if by_word:
             by_word.close()
@@ -299,12 +294,14 @@ class Lane:
             call = MergedCall(call, self.stages.unmerged, len(self.ids))
         # the edit comes first, so that everything else records edited rows
         if self.editing is not None:
-            phi = None if self.ids else self.recorded.phi.get(layer)
+            known = not self.ids and layer in self.recorded.sinks
+            phi = self.recorded.phi([layer], call.query.device)[0] if known else None
             self.editing.apply(call, layer, len(self.ids), phi)
         if not self.in_prefill and self.stages.by_word:
             self.stages.by_word.choose(layer, call)
         if self.in_prefill and layer not in self.last_row_only:
-            self.stages.recorder.read_call(call)
+            if self.stages.stages:
+                self.stages.recorder.read_call(call)
             self.prompt_records.read_call(layer, call)
             if self.stages.eviction:
                 self.stages.eviction.read_call(layer, call)
@@ -321,7 +318,7 @@ class Lane:
         """Hook what enters each layer in the prefill; after the stages, which shorten it."""
         looks: list[Callable[[int, torch.Tensor], None]] = []
         if len(self.sink_dims):
-            looks.append(self._keep_phi)
+            looks.append(self._keep_sinks)
         if self.capture.states:
             looks.append(self.prompt_records.at_input)
 
@@ -336,8 +333,10 @@ class Lane:
             for i, block in enumerate(blocks)
         ]
 
-    def _keep_phi(self, layer: int, states: torch.Tensor) -> None:
+    def _keep_sinks(self, layer: int, states: torch.Tensor) -> None:
         # a layer that shares keys reads those made of the states that entered their owner
         own = self.stages.owners.get(layer)
-        phi = self.recorded.phi
-        phi[layer] = sink_phi(states, self.sink_dims) if own is None else phi[own]
+        if own is None:
+            self.recorded.keep_sinks(layer, states, self.sink_dims)
+        else:
+            self.recorded.sinks[layer] = self.recorded.sinks[own]

@@ -104,7 +104,8 @@ class Batch:
         for lane, draft, own in zip(lanes, given, self._parts(), strict=True):
             right = right_tokens(draft, best[own], logits[own], lane.next_token, lane.ids)
             words.append(1 + right)
-            found.append(logits[own][: 1 + right])
+            # a copy, as the rows of wrong tokens are not kept
+            found.append(logits[own][: 1 + right].clone())
         kept = [np.arange(n) < count for n, count in zip(self.counts, words, strict=True)]
         self.cache.settle(slots, np.concatenate(kept))
         self._hand_out(words)

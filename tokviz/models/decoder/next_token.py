@@ -19,21 +19,17 @@ class NextToken:
         """Begin without logits; `model` is named when they are no numbers."""
         self.model = model
         self.logits: torch.Tensor | None = None
-        "float32 [v], the model's own, or what a contrast made of them."
+        "Float32 [v], the model's own, or what a contrast made of them."
         self.rules: AnswerRules | None = None
         "How the token is chosen; None = the most probable one."
-        self.log_probabilities: torch.Tensor = torch.empty(0)
-        "[v], of the logits that `chosen` read last."
-        self._finite: torch.Tensor | None = None
-        self._read_from: torch.Tensor | None = None
-        self._chosen = (0, 0.0, 0.0)
+        self._chosen: int | None = None
 
     def take(self, logits: torch.Tensor) -> None:
-        """Take the model's own float32 logits [v]."""
-        self.logits, self._finite = logits, torch.isfinite(logits).all()
+        """Take float32 logits [v]: the model's own, or what a contrast made of them."""
+        self.logits, self._chosen = logits, None
 
-    def chosen(self, ids: Sequence[int]) -> tuple[int, float, float]:
-        """Return the token, its probability and the entropy in nats.
+    def chosen(self, ids: Sequence[int]) -> int:
+        """Return the token.
 
         Args:
             ids: the answer so far, which rules may look at.
@@ -41,20 +37,16 @@ class NextToken:
         Raises:
             ModelError: the model's logits are NaN or infinite.
         """
-        if self._read_from is not self.logits:
-            self._read_from = self.logits
-            self.log_probabilities = logs = self.logits.log_softmax(-1)  # type: ignore[union-attr]
-            best = self._scores(self.logits, ids).argmax()  # type: ignore[arg-type]
-            entropy = -(logs.exp() * logs.clamp_min(-1e4)).sum()
-            # gather, not logs[best]: a 0-d index would cause a transfer to the host of its own
-            chance = logs.gather(-1, best[None])[0].exp()
-            finite = self._finite.to(logs.device).double()  # type: ignore[union-attr]
-            # one transfer for all four numbers: each transfer waits for the GPU
-            found = torch.stack([best.double(), finite, chance.double(), entropy.double()])
-            token, whole, *numbers = found.tolist()
-            if not whole or math.isnan(numbers[0]):
+        if self._chosen is None:
+            scores = self._scores(self.logits, ids)  # type: ignore[arg-type]
+            largest, best = scores.max(-1)
+            if self.rules is not None:
+                largest = self.logits.max()  # type: ignore[union-attr]
+            # one transfer for both: each transfer waits for the GPU. Float64 holds any id exactly.
+            number, token = torch.stack([largest.double(), best.double()]).tolist()
+            if not math.isfinite(number):  # the largest of numbers and NaN is NaN
                 raise not_finite(self.model)
-            self._chosen = (int(token), *numbers)
+            self._chosen = int(token)
         return self._chosen
 
     def by_rules(self, logits: torch.Tensor, ids: Sequence[int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,20 +14,29 @@ class RecordedStates:
 
     states: list[torch.Tensor] = field(default_factory=list)
     "Normed last hidden states: first the whole prompt [rows, d], then [1, d] per decode step."
-    phi: dict[int, torch.Tensor] = field(default_factory=dict)
-    "Decoder layer -> sink statistic [rows] at its input, during the prefill."
+    sinks: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
+    "Decoder layer -> the sink dimensions [rows, k] of the states at its input, their norms [rows]."
+    width: int = 0
+    "Of these states."
 
+    def keep_sinks(self, layer: int, states: torch.Tensor, dims: torch.Tensor) -> None:
+        """Keep what `phi` needs of the states [rows, d] at a layer's input; dims [k], k > 0."""
+        norms = torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32)
+        self.sinks[layer] = states[:, dims].float(), norms
+        self.width = states.shape[-1]
 
-def sink_phi(states: torch.Tensor, dims: torch.Tensor) -> torch.Tensor:
-    """Return max over sink dimensions of the RMS-normed state (no weight), float32 [rows].
+    def phi(self, layers: Sequence[int], device: torch.device) -> torch.Tensor:
+        """Return the sink statistic at the input of layers during the prefill, float32 [l, rows].
 
-    Args:
-        states: [rows, d] residual stream at a layer's input.
-        dims: [k] sink dimensions, at least one.
+        It is the largest sink dimension of a state, RMS-normed without a weight.
 
-    Source: "See What You Are Told", arXiv 2503.03321, with epsilon 1e-6.
-    """
-    # |x_d| / rms(x), the largest over the sink dimensions d: [rows, d] -> [rows, k] -> [rows]
-    states = states.float()
-    scale = torch.rsqrt(states.square().mean(-1) + 1e-6)
-    return states[:, dims].abs().amax(-1) * scale
+        Args:
+            layers: decoder layers that were kept, with equally many rows.
+            device: where the layers' values are brought together.
+
+        Source: "See What You Are Told", arXiv 2503.03321, with epsilon 1e-6.
+        """
+        parts = zip(*(self.sinks[layer] for layer in layers), strict=True)
+        # [l, rows, k] and [l, rows]
+        values, norms = (torch.stack([one.to(device) for one in part]) for part in parts)
+        return values.abs().amax(-1) * torch.rsqrt(norms.square() / self.width + 1e-6)

@@ -105,9 +105,9 @@ class StatesOfTheirOwn(LinearAttentionLayer):
 
 def cached_tensors(layer: Any) -> list[torch.Tensor]:
     """Return what one layer of a cache holds: keys and values, or its states."""
-    states = [getattr(layer, name, {}) for name in ("conv_states", "recurrent_states")]
     held = [getattr(layer, "keys", None), getattr(layer, "values", None)]
-    held += [state for of in states for state in of.values()]
+    for name in ("conv_states", "recurrent_states"):
+        held += getattr(layer, name, {}).values()
     return [one for one in held if one is not None]
 
 
@@ -116,6 +116,9 @@ def cache_bytes(cache: DynamicCache) -> tuple[int, list[int]]:
 
     A layer without attention has no rows; the bytes of its state count.
     """
-    total = sum(one.nbytes for layer in cache.layers for one in cached_tensors(layer))
-    rows = [getattr(layer, "keys", None) for layer in cache.layers]
-    return total, [0 if keys is None else keys.shape[-2] for keys in rows]
+    total, rows = 0, []
+    for layer in cache.layers:
+        total += sum([one.nbytes for one in cached_tensors(layer)])
+        keys = getattr(layer, "keys", None)
+        rows.append(0 if keys is None else keys.shape[-2])
+    return total, rows

@@ -45,7 +45,7 @@ def attention_arrays(
         # one group of layers with the same rows at a time: one reduction and one mask for all
         alive = lane.stages.rows_at(layers[0]).cpu().numpy()
         whole = whole_reduction(lane, entered, layers[0])
-        visual = as_slice(np.flatnonzero(np.isin(alive, entered.visual)))
+        visual = as_slice(np.flatnonzero(entered.is_visual(alive)))
 
         def put(
             target: np.ndarray,
@@ -95,7 +95,7 @@ def over_whole_prompt(
     alive = lane.stages.rows_at(layer).cpu().numpy()
     whole = whole_reduction(lane, entered, layer)
     out = np.zeros((len(asked.prompt_ids), *values.shape[1:]), values.dtype)
-    is_visual, there = np.isin(alive, entered.visual), whole.group >= 0
+    is_visual, there = entered.is_visual(alive), whole.group >= 0
     out[entered.rows[alive[~is_visual]]] = values[~is_visual]
     out[asked.layout.position[there]] = values[is_visual][whole.group[there]]
     return out
@@ -149,14 +149,14 @@ def first_guess(lane: Lane, entered: PromptRows, asked: Asked) -> int | None:
 
 def sink_arrays(lane: Lane, entered: PromptRows, asked: Asked) -> dict[str, np.ndarray]:
     """Return sink_dims and sink_phi; no array if the model has no sink dimensions."""
-    if not lane.recorded.phi:
+    recorded = sorted(lane.recorded.sinks)
+    if not recorded:
         return {}
-    recorded = sorted(lane.recorded.phi)
     phi = np.zeros((len(recorded), len(asked.prompt_ids)), np.float16)
     for layers in lane.stages.alike(recorded):
-        values = torch.stack([lane.recorded.phi[layer].to(lane.device) for layer in layers], -1)
-        # [rows alive, l] -> [s, l]
-        placed = over_whole_prompt(lane, entered, asked, values.cpu().numpy(), layers[0])
+        # [l, rows alive] -> [rows alive, l] -> [s, l]
+        values = lane.recorded.phi(layers, lane.device).cpu().numpy().T
+        placed = over_whole_prompt(lane, entered, asked, values, layers[0])
         phi[np.searchsorted(recorded, layers)] = half(placed.T)
     return {"sink_dims": lane.sink_dims.cpu().numpy().astype(np.int32), "sink_phi": phi}
 
@@ -217,13 +217,13 @@ def answer_arrays(lane: Lane, t: int) -> dict[str, np.ndarray]:
     """Return the ids of the answer, their probabilities, and the most probable candidates."""
     arrays = {
         "answer_ids": np.asarray(lane.ids[:t], np.int32),
-        "answer_prob": np.asarray(lane.probabilities[:t], np.float32),
-        "answer_entropy": np.asarray(lane.entropies[:t], np.float32),
+        "answer_prob": np.asarray(lane.predictions.probabilities()[:t], np.float32),
+        "answer_entropy": np.asarray(lane.predictions.entropies()[:t], np.float32),
     }
     if t:
-        ids, probabilities = zip(*lane.candidates[:t], strict=True)
-        arrays["candidate_ids"] = torch.stack(ids).cpu().numpy().astype(np.int32)
-        arrays["candidate_prob"] = torch.stack(probabilities).float().cpu().numpy()
+        ids, probabilities = (one[:t].cpu().numpy() for one in lane.predictions.candidates())
+        arrays["candidate_ids"] = ids.astype(np.int32)
+        arrays["candidate_prob"] = probabilities
     return arrays
 
 

@@ -22,6 +22,7 @@ from tokviz.models.decoder.remove_tokens import DecoderStages
 from tokviz.models.families.family import Features
 from tokviz.models.families.layer_kinds import cache_bytes
 from tokviz.models.loaded import Loaded
+from tokviz.models.not_finite import check_finite
 from tokviz.models.tower.vision import Vision, image_signals
 from tokviz.reduction.signals import Signals
 from tokviz.trace.layout import PATCH, Layout
@@ -57,11 +58,12 @@ class ContrastBranch:
         """Replace the logits of the answer's lane by the combined ones."""
         own, step = self.answer.logits, len(self.answer.ids) + 1
         other = self.answer.early_logits() if self.lane is None else self.lane.logits
+        check_finite(self.answer.model, own)  # type: ignore[arg-type]
         made = self.contrast.combine(own, other, step)  # type: ignore[arg-type]
         before, after = own.log_softmax(-1), made.log_softmax(-1)  # type: ignore[union-attr]
         moved = not torch.allclose(before, after, atol=1e-5, rtol=0)
         self.effects.append((moved, bool(before.argmax() != after.argmax())))
-        self.answer.next_token.logits = made
+        self.answer.next_token.take(made)
 
     def effect(self, title: str, tokens: int) -> str:
         """Say what came of it in the first so many tokens."""

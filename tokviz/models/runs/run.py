@@ -77,7 +77,7 @@ class Run:
     def advance(self, work: Any, strict: bool) -> None:
         """Call `work` under the model's lock; a TokvizError ends only this lane unless `strict`."""
         try:
-            with self.loaded.guarded():
+            with self.loaded.guarded(goes_on=bool(self.tokens)):
                 work()
         except TokvizError as error:
             if strict:
@@ -258,8 +258,8 @@ class Run:
         self.refresh()
         self.end_text(reason)
         entered, asked, t = self.prefill_input.prompt_rows, self.prepared.asked, len(self.tokens)
-        likely = enumerate(self.lane.candidate_ids())
-        candidates = [self.said.candidates(at, row) for at, row in likely]
+        likely = self.lane.predictions.candidates()[0].tolist() if t else []
+        candidates = [self.said.candidates(at, row) for at, row in enumerate(likely[:t])]
         states = state_arrays(self.lane, entered, asked, t)
         statuses = self.statuses()
         self.view.trace = build_trace(
@@ -278,7 +278,7 @@ class Run:
             },
             (
                 self.tokens,
-                candidates[:t],
+                candidates,
                 self.view.text,
                 word_texts(states, readout_words(self.lane, entered, asked, t), self.said),
             ),
@@ -313,6 +313,7 @@ class Run:
             eviction = self.lane.stages.eviction
             given[step.method] = eviction.supplied if eviction else set()
         images = len(self.prepared.asked.layout.sizes)
+        text = self.loaded.model.config.get_text_config()  # type: ignore[union-attr, operator]
         return plan_statuses(
             self.plan,
             given,
@@ -329,7 +330,7 @@ class Run:
                 [*entered.records, *self.lane.stages.records()],
                 self.view.total_visual_tokens,
             ),
-            (self.loaded.info["family"], self.loaded.info["heads"]),
+            (self.loaded.family.name, text.num_attention_heads),
             entered.moved,
         )
 

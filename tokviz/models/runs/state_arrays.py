@@ -97,7 +97,7 @@ def on_tokens(
 ) -> np.ndarray:
     """Return values of the visual rows alive in a layer for all tokens, [m, ...] -> [n, ...]."""
     alive = lane.stages.rows_at(layer).cpu().numpy()
-    image = np.isin(alive, entered.visual) | (alive == entered.cls_row)
+    image = entered.is_visual(alive) | (alive == entered.cls_row)
     full = np.zeros((len(alive), *values.shape[1:]), values.dtype)
     full[image] = values
     return over_whole_prompt(lane, entered, asked, full, layer)[asked.layout.position]

@@ -164,7 +164,7 @@ def step_together(joined: Sequence[tuple[Run, Draft]], batch: Batch, strict: boo
     """Predict and write the next tokens of each lane; an error of the forward ends all lanes."""
     runs, drafts = zip(*joined, strict=True)
     try:
-        with runs[0].loaded.guarded():
+        with runs[0].loaded.guarded(goes_on=True):
             found = batch.step([run.lane for run in runs], drafts)
     except TokvizError as error:
         if strict:

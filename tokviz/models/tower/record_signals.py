@@ -231,9 +231,13 @@ class TowerHooks:
         state = state[None] if state.ndim == 2 else state  # all images as one sequence
         if self.record_norms:
             patches = state[:, self.skip :].float()
-            self.norms[layer] = patches.norm(dim=-1)
+            self.norms[layer] = lengths = patches.norm(dim=-1)
             if self.skip:
-                self.similarity[layer] = torch.cosine_similarity(state[:, :1].float(), patches, -1)
+                first = state[:, :1].float()
+                # [b, patches, d] @ [b, d, 1] -> [b, patches]
+                products = (patches @ first.transpose(1, 2))[..., 0]
+                both = lengths * first.norm(dim=-1)
+                self.similarity[layer] = products / both.clamp_min(1e-8)
         if layer in self.joins:
             self.first[layer] = state[:, : self.skip]
 

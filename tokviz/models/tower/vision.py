@@ -46,6 +46,8 @@ class Vision:
     "From the pixels to the first block."
     similarity: dict[int, torch.Tensor] = field(default_factory=dict)
     "Tower layer -> [b, patches], cosine of the [CLS] state and each patch's; empty without [CLS]."
+    unlike: list[int] | None = None
+    "The pictures unlike those that the model learned from, see `unlike_note`; None = not known."
 
 
 def encode(
