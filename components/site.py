@@ -57,9 +57,10 @@ class Site:
     def lane(self, name: object) -> tuple[KeptRun, int] | None:
         """Return the run and lane of "<run>:<lane>", as a browser sends it; None = not kept.
 
-        Names of runs cannot be guessed, so whoever sends one may have what belongs to it.
+        Names of runs cannot be guessed, so whoever sends one may have what belongs to it. A stored
+        example's holds the name of its file, whatever letters that has.
         """
-        found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", str(name)[:80])
+        found = re.fullmatch(r"(.+):(-?[0-9]{1,3})", name, re.S) if isinstance(name, str) else None
         run = self.run(found[1]) if found else None
         if found is None or run is None or int(found[2]) not in run.traces:
             return None

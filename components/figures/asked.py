@@ -52,8 +52,7 @@ def read_asked(sent: Any) -> Asked:
 
 def run_of(site: Site, sent: Mapping[str, Any]) -> KeptRun:
     """Return the run that is named; raises InputError when it is not kept."""
-    name = str(sent.get("run"))[:80]
-    run = site.run(name) if re.fullmatch(r"[\w-]{1,60}", name) else None
+    run = site.run(sent.get("run"))
     if run is None:
         raise InputError(GONE)
     return run
@@ -61,11 +60,10 @@ def run_of(site: Site, sent: Mapping[str, Any]) -> KeptRun:
 
 def lane_of_id(site: Site, sent: Mapping[str, Any]) -> tuple[KeptRun, int]:
     """Return run and lane of an id "<run>:<lane>"; raises InputError when they are not kept."""
-    found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,3})", str(sent.get("id"))[:80])
-    run = site.run(found[1]) if found else None
-    if run is None or found is None or int(found[2]) not in run.traces:
+    found = site.lane(sent.get("id"))
+    if found is None:
         raise InputError(GONE)
-    return run, int(found[2])
+    return found
 
 
 def array(sent: Any, dtype: str, n: int) -> np.ndarray | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -76,11 +75,10 @@ def with_result(name: str, kept: KeptResult, array: Any = "", page: int = 0) -> 
 
 def run_and_lane(site: Site, sent: Any) -> tuple[KeptRun, int]:
     """Return the run and lane that the viewer shows, by its payload's id; raises InputError."""
-    found = re.fullmatch(r"([\w-]{1,60}):(-?[0-9]{1,2})", str(sent)[:80])
-    run = site.run(found[1]) if found else None
-    if run is None or found is None or int(found[2]) not in run.traces:
+    found = site.lane(sent)
+    if found is None:
         raise InputError(GONE)
-    return run, int(found[2])
+    return found
 
 
 def server_functions(site: Site) -> list[Callable[[Any], Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -40,10 +39,10 @@ def server_functions(site: Site) -> list[Callable[[Any], Any]]:
 
 
 def _run(site: Site, sent: Any) -> KeptRun:
-    found = re.fullmatch(r"([\w-]{1,60}):-?[0-9]{1,3}", str(sent)[:80])
-    run = site.run(found[1]) if found else None
-    if run is None or not run.traces:
+    found = site.lane(sent)
+    if found is None:
         raise InputError(GONE)
+    run, _ = found
     if run.stored:
         raise InputError("this is an example: its own link shows it already.")
     return run

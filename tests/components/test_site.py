@@ -1,12 +1,19 @@
 """Nothing of one site is in another: what a server remembers belongs to its `Site`."""
 
 import ast
+import base64
 from pathlib import Path
 
+import pytest
+
+from components.figures.asked import lane_of_id, run_of
+from components.look.saving import server_functions
+from components.maps.panel import run_and_lane
 from components.runs.journal import Journal
 from components.runs.models import Models
 from components.runs.runs import FULL, KeptRun, Runs
 from components.runs.stops import Stops
+from components.runs.stored_examples import StoredExamples
 from components.settings import Settings
 from components.site import Site
 from components.widgets.payload_cache import PayloadCache
@@ -35,6 +42,25 @@ def test_the_room_for_runs_is_what_the_settings_say():
 def test_a_name_that_is_no_text_is_no_run():
     for name in (None, 3, [], {"a": 1}, "", "example-nobody"):
         assert Site().run(name) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["dog", "my dog, run 1.5: größer", "a" * 90, "\"'><img src=x onerror=alert(1)>"]
+)
+def test_an_example_is_found_whatever_its_file_is_called(tmp_path, name):
+    """Only letters, digits and - were read: "my dog" was shown, and "no longer kept" when saved."""
+    (tmp_path / "traces").mkdir()
+    fake_trace().save(tmp_path / "traces" / f"{name}.safetensors")
+    site = Site(stored=StoredExamples(tmp_path))
+    run = site.stored.all[name].run
+    lane = f"{run.name}:{FULL}"
+    assert site.lane(lane) == lane_of_id(site, {"id": lane}) == run_and_lane(site, lane)
+    assert site.lane(lane) == (run, FULL)
+    assert run_of(site, {"run": run.name}) is run
+    save_file, *_ = server_functions(site)
+    answer = save_file({"id": lane, "kind": "code"})
+    assert b"import tokviz" in base64.b64decode(answer["data"])
+    assert site.lane(f"{run.name}:1") is site.lane(f"{run.name}:") is site.lane(run.name) is None
 
 
 def made_on_import(path):
