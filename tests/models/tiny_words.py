@@ -45,7 +45,7 @@ class Words:
     first: tuple[str, str, str, str, str]
     "The tokens 0 to 4: what a tiny model has as <unk>, <s>, </s>, <pad>, <image>."
     roles: str = "unk bos eos pad"
-    "Which of the first four have a name of their own."
+    "Which of the first four have a name of their own; `one` = the first token is all of them."
     more: dict[str, str] = field(default_factory=dict)
     "Further named tokens."
     instead: dict[str, str] = field(default_factory=dict)
@@ -90,15 +90,19 @@ WORDS = {
         instead={"<image>": "<image_placeholder>"}, adds_bos=True,
     ),
     "ovis2": Words("qwen", (*QWEN[:4], "<image>"), "eos pad"),
-    "glm4v": Words("llama3", (*QWEN[:2], "<|endoftext|>", "[MASK]", "<eop>"), "eos", plain=THINK),
+    "glm4v": Words(
+        "llama3", (*QWEN[:2], "<|endoftext|>", "[MASK]", "<eop>"), "eos",
+        plain=(*THINK, "<|begin_of_box|>", "<|end_of_box|>"),
+    ),
     "granite_vision": Words(
-        "granite", ("<fim_prefix>", "<fim_pad>", "<|end_of_text|>", "<|pad|>", "<image>"), "eos pad"
+        "granite", ("<|end_of_text|>", "<fim_prefix>", "<fim_middle>", "<fim_pad>", "<image>"),
+        "one",
     ),
     "qwen3_vl": Words("qwen", QWEN, "eos pad", plain=THINK),
     "qwen3_5": Words("qwen3_5", QWEN, "eos pad", plain=THINK),
     "lfm2_vl": Words(
         "llama3", ("<|reserved_9|>", "<|startoftext|>", "<|im_end|>", "<|pad|>", "<image>"),
-        "bos eos pad", adds_bos=True,
+        "bos eos pad", plain=("python",), adds_bos=True,
     ),
     "lighton_ocr": Words("qwen", QWEN, "eos pad", instead=ROWS),
     "llava": Words("llama", LLAMA, adds_bos=True),
@@ -226,8 +230,11 @@ def byte_tokenizer_of(name: str) -> Callable[..., PreTrainedTokenizerFast]:
         marks = [words.instead.get(one, one) for one in more]
         special = dict.fromkeys([*words.more.values(), *marks, *form.special])
         first = list(dict.fromkeys([*words.first, *special]))
-        places = dict(zip(("unk", "bos", "eos", "pad"), words.first, strict=False))
-        roles = {f"{role}_token": places[role] for role in words.roles.split()}
+        four = ("unk", "bos", "eos", "pad")
+        places = dict(zip(four, words.first, strict=False))
+        roles = {f"{role}_token": places[role] for role in words.roles.split() if role in four}
+        if words.roles == "one":
+            roles = dict.fromkeys((f"{role}_token" for role in four), words.first[0])
         roles = {"unk_token": None, "bos_token": None, "pad_token": words.first[2]} | roles
         renamed = {role: words.instead.get(one, one) for role, one in named.items()}
         tokenizer = KINDS[words.kind](

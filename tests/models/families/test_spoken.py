@@ -40,7 +40,7 @@ QUESTIONS = [
     "what is it?", "\n what is it?", "...what?", "'quoted' words", "don't", "1990?", "日本 🔥?",
     "ne\u0301 é", "user", "Assistant: no", "a\n\nb", "▁under", "<b>bold</b>", "<think> aloud",
     "ﬁne №5 ①", "İstanbul", "<0x41>", "\u200bx", "[multimodal] a", "{{ bos }}", "is it a dog ?",
-    ":", "you", "e",
+    ":", "you", "e", "is it a python?", "python python",
 ]  # fmt: skip
 SCRIPTS = [
     "👩🏽\u200d🚀 🏳️\u200d🌈, 🇩🇪🇫🇷 👍🏿!",
