@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from components.i18n import NUMBERS, VERBATIM, said, told_sentences
+from tests.browser.conftest import PAINTED
 from tests.browser.driving import ask
 
 pytestmark = pytest.mark.browser
@@ -80,7 +81,7 @@ def test_a_refusal_is_said_in_the_language_that_was_chosen(watched, url):
     page.keyboard.press("?")
     page.get_by_role("dialog").get_by_label("Español").click()
     expect(page.locator("#tv-ask-go")).to_have_text("Preguntar")
-    page.keyboard.press("Escape")
+    page.wait_for_function(PAINTED)  # until then the page grows, and moves what was scrolled to
     page.locator("#tv-charts").scroll_into_view_if_needed()
     expect(page.locator(".js-plotly-plot .gtitle").first).to_have_text(
         "Atención a la imagen, por capa"
