@@ -1,5 +1,6 @@
 """A model that is given to `tokviz.load` stays its owner's: before, between and after runs."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -63,6 +64,40 @@ def test_what_the_owner_changes_while_tokviz_holds_the_model_counts(cat):
         assert (again["attention"] == first["attention"]).all()
         assert state(model) == before
         assert model.training
+
+
+@pytest.mark.parametrize("part", ["", "model.language_model.layers.0"])
+def test_dropout_is_off_whatever_was_in_training_before_or_meanwhile(cat, part):
+    """The whole model is looked at again at each word, its parts at each answer."""
+    model, processor = built(tiny.llava, training=False)
+    for layer in model.model.language_model.layers:
+        layer.self_attn.attention_dropout = 0.9
+    vlm = tokviz.load((model, processor))
+    expected = vlm.answer(cat, PROMPT, max_new_tokens=4)["answer_prob"]
+    model.get_submodule(part).train()
+    for then in (model.eval, model.train):
+        for views in vlm.stream(cat, PROMPT, [None], 4):
+            model.train()
+            before, trace = state(model), views[0].trace
+        assert (trace["answer_prob"] == expected).all()
+        assert state(model) == before
+        then()
+
+
+def test_a_word_that_a_model_rules_out_is_no_error(cat):
+    """Some heads give minus infinity to rows that no word stands for."""
+    model, processor = built(tiny.llava)
+    vlm = tokviz.load((model, processor))
+    model.lm_head.register_forward_hook(lambda module, args, out: ruled_out(out))
+    trace = vlm.answer(cat, PROMPT, max_new_tokens=2)
+    assert np.isfinite(trace["answer_entropy"]).all()
+    assert trace["answer_prob"].min() > 0
+
+
+def ruled_out(logits):
+    """Logits of which the last is minus infinity."""
+    logits[..., -1] = -torch.inf
+    return logits
 
 
 def test_an_error_puts_the_model_back_too(cat):

@@ -12,7 +12,8 @@ from tokviz.models.runs import next_steps
 from tokviz.plans import Plan
 
 PROMPT = "what is this?"
-GROUP = next_steps.GROUP
+GROUP = 12
+"""Tokens of the drafts in tests that count them."""
 
 
 @pytest.fixture
@@ -43,6 +44,12 @@ def patient(monkeypatch):
 
 
 @pytest.fixture
+def short(monkeypatch):
+    """Drafts of GROUP tokens, so that a short answer has several."""
+    monkeypatch.setattr(next_steps, "LONGEST", GROUP)
+
+
+@pytest.fixture
 def endless(vlm, monkeypatch):
     """A model that never ends its answer."""
     monkeypatch.setattr(vlm.model.generation_config, "eos_token_id", None)
@@ -55,7 +62,7 @@ def written(vlm, prepared, plan, new):
 
 
 def test_lanes_that_agree_read_groups_of_words_and_the_first_one_stays_exact(
-    vlm, prepared, steps, endless
+    vlm, prepared, steps, short, endless
 ):
     plans = [None, Plan(()), None]
     lanes = last(vlm.stream_prepared(prepared, plans, 30, together_after=2))
@@ -103,7 +110,9 @@ def test_forced_words_are_read_as_a_draft(vlm, prepared, steps, endless):
     assert max(draft for step in steps for draft, _ in step) == 13
 
 
-def test_rules_judge_a_draft_by_the_words_before_it(vlm, prepared, steps, endless, monkeypatch):
+def test_rules_judge_a_draft_by_the_words_before_it(
+    vlm, prepared, steps, short, endless, monkeypatch
+):
     """A repetition penalty makes each choice depend on the whole answer so far."""
     monkeypatch.setattr(vlm.model.generation_config, "repetition_penalty", 1.7)
     lanes = last(vlm.stream_prepared(prepared, [None, None], 24, together_after=1))

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from tokviz.models.decoder.drafts import Draft, follows, same_again, same_so_far
 from tokviz.models.runs.run import Run
 
-GROUP = 12
-"""Number of tokens that a lane is behind when it reads them as a draft."""
 PATIENCE = 2.0
 """Seconds after which a lane reads a shorter draft, so that it is seen to go on."""
 LONGEST = 24
-"""Largest number of tokens of a draft."""
+"""Largest number of tokens of a draft: a lane that is so many behind another one reads them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def enough(run: Run, draft: Draft, runs: Sequence[Run]) -> bool:
     """Return whether a lane reads its draft now, even if another lane is ahead of it."""
     ended = [other.lane.ids for other in runs if other.view.done and not other.view.error]
     waited = draft.tokens and time.perf_counter() - run.lane.stepped_at > PATIENCE
-    long = len(draft.tokens) >= GROUP
+    long = len(draft.tokens) >= LONGEST
     return bool(long or waited or same_so_far(run.lane.ids, ended))
 
 
