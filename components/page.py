@@ -69,9 +69,9 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
             f'<header class="tv-header"><h1>tok<span>viz</span></h1>'
             f'<nav aria-label="On this page">{PLACES}</nav><p>{LEAD}</p>'
             '<span class="tv-modes"><button id="tv-lessons-button" type="button">Lessons</button>'
-            '<button id="tv-present" type="button" aria-pressed="false">Present</button>'
-            '<button id="tv-display" type="button" aria-expanded="false">Display</button></span>'
-            "</header>",
+            '<button id="tv-present" class="tv-projected" type="button" aria-pressed="false">'
+            'Present</button><button id="tv-display" type="button" aria-expanded="false">'
+            "Display</button></span></header>",
             elem_id="tv-head",
             apply_default_css=False,
             js_on_load=TRANSLATE,

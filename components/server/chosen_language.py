@@ -11,8 +11,10 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Send
 
 from ..i18n import language_script
+from ..widgets.widget import early_script
 
 HEAD = b"<head>"
+APP = b"<gradio-app"
 PAGE = b"window.gradio_config"
 """What Gradio's page holds, and no other HTML that is served here."""
 
@@ -23,6 +25,7 @@ class ChosenLanguage:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.script = f"<script>{language_script()}</script>".encode()
+        self.early = f"<script>{early_script()}</script>".encode()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Pass a request on, and add the script to its answer where that is the page."""
@@ -49,7 +52,7 @@ class ChosenLanguage:
         html = body.get("body", b"")
         if body.get("more_body") or PAGE not in html or HEAD not in html:
             return start, body
-        html = html.replace(HEAD, HEAD + self.script, 1)
+        html = html.replace(HEAD, HEAD + self.script, 1).replace(APP, self.early + APP, 1)
         others = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         length = (b"content-length", str(len(html)).encode())
         return {**start, "headers": [*others, length]}, {**body, "body": html}

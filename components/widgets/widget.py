@@ -21,6 +21,23 @@ def head() -> str:
     return f"<style>{css}</style><script>{script}</script>"
 
 
+def early_script() -> str:
+    """Return the script that draws the viewer before Gradio builds the page, from its own config.
+
+    It puts the page's head in, as Gradio would later; assets/js/page/early.js does the rest.
+    """
+    return (
+        "(() => {\n"
+        "const config = window.gradio_config;\n"
+        "if (!config?.head || !config.components) return;\n"
+        "document.head.append(document.createRange().createContextualFragment(config.head));\n"
+        "if (!window.__tokviz) return;\n"
+        "config.head = null;\n"
+        "window.__tokviz.drawEarly(config);\n"
+        "})();"
+    )
+
+
 def event_payload(event: gr.EventData) -> Mapping[str, Any]:
     """Return the fields that came with an event; {} when it has no object."""
     return event._data if isinstance(event._data, Mapping) else {}
@@ -43,7 +60,7 @@ class Widget(gr.HTML):
             html_template=(ASSETS / "js" / self.template).read_text("utf-8"),
             js_on_load=(
                 f"/* events: {quoted} */\n"
-                f"const view = new window.__tokviz.{self.script}(element, "
+                f"const view = window.__tokviz.make('{self.script}', element, "
                 "{server: typeof server === 'undefined' ? {} : server, trigger});\n"
                 "const load = window.__tokviz.storedLoader((value) => view.load(value));\n"
                 "watch('value', () => load(props.value));\nload(props.value);"

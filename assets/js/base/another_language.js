@@ -59,6 +59,15 @@ export const loadAgain = () => {
   else window.location.search = search;
 };
 
+/** Whether the page before left something, which is taken later. */
+export const keepsRun = () => {
+  try {
+    return window.sessionStorage.getItem(KEPT) !== null;
+  } catch {
+    return false;
+  }
+};
+
 /** What the page before left, once. @returns {Kept | null} */
 export const takeKept = () => {
   try {

@@ -5,6 +5,8 @@ export const pageState = {
   explorers: [],
   /** Comparisons, likewise. @type {any[]} */
   lanes: [],
+  /** Whether Gradio is still building the page around the viewer, see page/early.js. */
+  isEarly: false,
   /** The picture of the prompt that is shown alone; -1 = all of them. */
   image: -1,
   /** The step of the lesson that is open, as "name number"; empty = none. */

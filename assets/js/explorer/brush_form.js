@@ -13,6 +13,9 @@ const SIDES = [1, 3, 5];
 const BOX = "box";
 const HINT = t("Rub a thing out: drag over it, then ask again without its tokens.");
 
+/** Whether what was painted can be asked about here. */
+const canAsk = () => pageState.lanes.length > 0 || pageState.isEarly;
+
 const option = (value, text) => el("option", { value: String(value) }, text);
 
 export class BrushForm {
@@ -154,12 +157,12 @@ export class BrushForm {
     this.count.textContent = active ? count : "";
     this.ask.hidden = !active || !pageState.lanes.length;
     this.ask.disabled = !chosen;
-    if (!this.message.textContent && pageState.lanes.length) this.say("");
+    if (!this.message.textContent && canAsk()) this.say("");
   }
 
   /** Say something below the buttons; nothing is the hint. */
   say(text) {
-    this.message.textContent = text || (pageState.lanes.length ? HINT : "");
+    this.message.textContent = text || (canAsk() ? HINT : "");
     this.message.classList.toggle("tv-hint", !text);
   }
 

@@ -84,9 +84,25 @@ export class Explorer {
     this.resize(true);
     this.panel.build();
     this.update();
+    this.announce();
+  }
+
+  /** Tell other parts of the page what is shown. */
+  announce() {
+    const { payload } = this.scene;
     document.dispatchEvent(
       new CustomEvent("tv-shown", { detail: { example: payload.example || "", payload } }),
     );
+  }
+
+  /** Gradio has built the page around what is drawn already, see page/early.js. */
+  arrive({ server, trigger }) {
+    Object.assign(this, { server, trigger, announcedLayer: -1 });
+    if (!this.scene) return;
+    this.panel.brush.form.refresh();
+    this.resize();
+    this.update();
+    this.announce();
   }
 
   /** A run that was not shown before. */

@@ -69,9 +69,19 @@ const setTheme = (dark) => {
   window.dispatchEvent(new Event("resize"));
 };
 
+/** The theme that the address asks for; null = none. */
+const askedTheme = () => new URL(window.location.href).searchParams.get("__theme");
+
+/** Whether the page will be dark, before Gradio has set it. */
+export const startsDark = () => {
+  const theme = askedTheme() || stored();
+  if (theme === "dark" || theme === "light") return theme === "dark";
+  return window.matchMedia("(prefers-color-scheme: dark)").matches;
+};
+
 /** A theme in the address comes before the one that was chosen earlier. */
 export const useStoredTheme = () => {
-  const asked = new URL(window.location.href).searchParams.get("__theme");
+  const asked = askedTheme();
   const kept = stored();
   if (!asked && kept) setTheme(kept === "dark");
 };

@@ -18,6 +18,7 @@ import { Scene } from "../explorer/scene.js";
 import { SvgPen } from "../explorer/svg.js";
 import { History } from "../history/history.js";
 import { Maps } from "../maps/maps.js";
+import { drawEarly, takeEarly } from "./early.js";
 import { Examples } from "./examples.js";
 import { Gallery } from "./gallery.js";
 import { Highlight } from "./highlight.js";
@@ -41,11 +42,14 @@ const widgets = {
   storedLoader,
   translateFixed,
 };
+/** Make a widget of this name in a place of Gradio's; the viewer may be drawn already. */
+const make = (name, place, gradio) =>
+  (name === "Explorer" && takeEarly(place, gradio)) || new widgets[name](place, gradio);
 const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 
 // Gradio may put the same head into a page twice; the first one stays in use.
 if (!window.__tokviz) {
-  window.__tokviz = Object.assign(pageState, widgets, forTests);
+  window.__tokviz = Object.assign(pageState, widgets, forTests, { make, drawEarly });
   watchHeader();
   restWhileStill();
   watchCharts();
