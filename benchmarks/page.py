@@ -34,7 +34,11 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-PAINTED = "() => window.__tokviz && window.__tokviz.paints > 0"
+PAINTED = """() => window.__tokviz?.explorers.some(
+  ({ painter, parts }) => painter.stillLook && parts.canvas.checkVisibility())"""
+"""The viewer's own canvas is in the page, and its overlay is drawn."""
+BUILT = "() => !window.__tokviz.isEarly"
+"""Gradio has built the page around the viewer."""
 
 
 def rows() -> Iterator[Row]:
@@ -139,6 +143,7 @@ def warm(browser: Browser) -> Iterator[Row]:
         yield Row("page open to first overlay", f"{statistics.median(opened):.2f} s", how)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         first_overlay(page, address)
+        page.wait_for_function(BUILT)
         yield from painting.rows(page)
 
 

@@ -1,7 +1,8 @@
-"""Puts the language that a visitor chose into the page before Gradio's scripts read it.
+"""Puts two scripts into the page that have to run before Gradio's own.
 
-Gradio (6.31) shows its labels in the browser's language, which it reads before it adds the page's
-own head; so a script in that head comes too late. This middleware adds one line to the page itself.
+The first gives out the language that a visitor chose: Gradio (6.31) shows its labels in the
+browser's language, which it reads before it adds the page's own head; so a script in that head
+comes too late. The second draws the first example while Gradio's scripts are still being loaded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class ChosenLanguage:
         self.early = f"<script>{early_script()}</script>".encode()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Pass a request on, and add the script to its answer where that is the page."""
+        """Pass a request on, and add the scripts to its answer where that is the page."""
         if scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
@@ -48,7 +49,7 @@ class ChosenLanguage:
         await self.app(scope, receive, sending)
 
     def with_script(self, start: Message, body: Message) -> tuple[Message, Message]:
-        """Return both messages of an answer, with the script where they are the whole page."""
+        """Return both messages of an answer, with the scripts where they are the whole page."""
         html = body.get("body", b"")
         if body.get("more_body") or PAGE not in html or HEAD not in html:
             return start, body

@@ -24,15 +24,18 @@ def head() -> str:
 def early_script() -> str:
     """Return the script that draws the viewer before Gradio builds the page, from its own config.
 
-    It puts the page's head in, as Gradio would later; assets/js/page/early.js does the rest.
+    It puts the page's head in; assets/js/page/early.js does the rest. The styles are left to Gradio
+    as well, since they have to come after its own.
     """
     return (
         "(() => {\n"
         "const config = window.gradio_config;\n"
         "if (!config?.head || !config.components) return;\n"
-        "document.head.append(document.createRange().createContextualFragment(config.head));\n"
+        "const parts = document.createRange().createContextualFragment(config.head);\n"
+        "const styles = [...parts.querySelectorAll('style')].map((one) => one.outerHTML);\n"
+        "document.head.append(parts);\n"
         "if (!window.__tokviz) return;\n"
-        "config.head = null;\n"
+        "config.head = styles.join('');\n"
         "window.__tokviz.drawEarly(config);\n"
         "})();"
     )

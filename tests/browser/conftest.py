@@ -33,7 +33,11 @@ ARGS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
-PAINTED = "() => window.__tokviz && window.__tokviz.explorers.some((x) => x.look && x.scene)"
+PAINTED = """() => {
+  const T = window.__tokviz;
+  return T && !T.isEarly && T.explorers.some((x) => x.look && x.scene);
+}"""
+"""The viewer is drawn, and Gradio has built the page around it."""
 WINDOW = {"width": 1440, "height": 900}
 AFRESH = """async () => {
   const x = window.__tokviz.explorers[0], { paints } = window.__tokviz;

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from components.i18n import language_script
 from components.server.chosen_language import ChosenLanguage
+from components.widgets.widget import early_script
 
 NODE = shutil.which("node")
 BROWSER = """
@@ -26,7 +27,10 @@ const ask = (browser, kept) => {
 };
 console.log(JSON.stringify(ASKED.map((one) => ask(...one))));
 """
-PAGE = "<html><head><script>window.gradio_config = {}</script></head><body>é</body></html>"
+PAGE = (
+    "<html><head><script>window.gradio_config = {}</script></head><body>é"
+    "<gradio-app></gradio-app></body></html>"
+)
 
 
 @pytest.fixture
@@ -38,10 +42,11 @@ def client():
     return TestClient(app)
 
 
-def test_the_script_stands_before_all_others(client):
+def test_the_scripts_stand_before_all_others_and_before_gradios_own_part(client):
     answer = client.get("/")
-    script = f"<head><script>{language_script()}</script>"
-    assert answer.text == PAGE.replace("<head>", script, 1)
+    script, early = f"<script>{language_script()}</script>", f"<script>{early_script()}</script>"
+    told = PAGE.replace("<head>", f"<head>{script}").replace("<gradio-app", f"{early}<gradio-app")
+    assert answer.text == told
     assert int(answer.headers["content-length"]) == len(answer.content)
 
 
