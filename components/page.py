@@ -22,21 +22,13 @@ from .lessons.panel import wire_lessons
 from .look.charts import numbers_panel
 from .look.panel import show_panel
 from .maps.panel import maps_panel, wire_maps
+from .page_header import HEADER
 from .screen import Screen, StopButton
 from .site import Site
 from .widgets.file_inputs import Page
 from .widgets.section_title import TRANSLATE
 
 TITLE = "tokviz: see which visual tokens a model really uses"
-LEAD = "What does a vision-language model really use of a picture?"
-PLACES = "".join(
-    f'<a href="#{place}">{name}</a>'
-    for place, name in {
-        "tv-compare": "Compare",
-        "tv-debug": "Debug a hallucination",
-    }.items()
-)
-"""Two places of the page; what lies between and behind them is found there."""
 
 
 def theme() -> gr.themes.Base:
@@ -65,17 +57,7 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
     with Page(
         title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=delete_cache
     ) as page:
-        gr.HTML(
-            f'<header class="tv-header"><h1>tok<span>viz</span></h1>'
-            f'<nav aria-label="On this page">{PLACES}</nav><p>{LEAD}</p>'
-            '<span class="tv-modes"><button id="tv-lessons-button" type="button">Lessons</button>'
-            '<button id="tv-present" class="tv-projected" type="button" aria-pressed="false">'
-            'Present</button><button id="tv-display" type="button" aria-expanded="false">'
-            "Display</button></span></header>",
-            elem_id="tv-head",
-            apply_default_css=False,
-            js_on_load=TRANSLATE,
-        )
+        gr.HTML(HEADER, elem_id="tv-head", apply_default_css=False, js_on_load=TRANSLATE)
         if left_out():
             gr.HTML(f'<p class="tv-small">{left_out()}</p>', apply_default_css=False)
         session = gr.State(first["run_name"], time_to_live=7200)

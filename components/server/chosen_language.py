@@ -12,7 +12,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Send
 
 from ..i18n import language_script
-from ..widgets.widget import early_script
+from ..widgets.early import early_html
 
 HEAD = b"<head>"
 APP = b"<gradio-app"
@@ -26,7 +26,7 @@ class ChosenLanguage:
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.script = f"<script>{language_script()}</script>".encode()
-        self.early = f"<script>{early_script()}</script>".encode()
+        self.early = early_html().encode()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Pass a request on, and add the scripts to its answer where that is the page."""

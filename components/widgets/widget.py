@@ -21,26 +21,6 @@ def head() -> str:
     return f"<style>{css}</style><script>{script}</script>"
 
 
-def early_script() -> str:
-    """Return the script that draws the viewer before Gradio builds the page, from its own config.
-
-    It puts the page's head in; assets/js/page/early.js does the rest. The styles are left to Gradio
-    as well, since they have to come after its own.
-    """
-    return (
-        "(() => {\n"
-        "const config = window.gradio_config;\n"
-        "if (!config?.head || !config.components) return;\n"
-        "const parts = document.createRange().createContextualFragment(config.head);\n"
-        "const styles = [...parts.querySelectorAll('style')].map((one) => one.outerHTML);\n"
-        "document.head.append(parts);\n"
-        "if (!window.__tokviz) return;\n"
-        "config.head = styles.join('');\n"
-        "window.__tokviz.drawEarly(config);\n"
-        "})();"
-    )
-
-
 def event_payload(event: gr.EventData) -> Mapping[str, Any]:
     """Return the fields that came with an event; {} when it has no object."""
     return event._data if isinstance(event._data, Mapping) else {}

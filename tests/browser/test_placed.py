@@ -17,6 +17,7 @@ from components.settings import Settings
 from components.site import Site
 from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import answered, ask, explorer, png
+from tests.browser.test_early_page import BUILT, DRAWN, held
 from tests.components.fake_vlm import FakeVLM
 from tests.view.fakes import BLUE, picture
 from tokviz.trace import open_trace
@@ -138,6 +139,15 @@ def test_the_page_works_under_a_path_behind_a_proxy(watched, prefixed, tmp_path)
     assert address.startswith(prefixed)
     again = watched(prefixed, address.removeprefix(prefixed))
     answered(again, "dog")
+
+
+@pytest.mark.weekly
+def test_the_first_example_is_drawn_early_under_a_path_too(browser, prefixed):
+    with held(browser, prefixed) as early:
+        early.page.wait_for_function(DRAWN)
+        assert early.page.evaluate(BUILT) == 0
+        early.go()
+        assert early.page.locator(".tv-explorer").count() == 1
 
 
 @pytest.fixture(scope="module")

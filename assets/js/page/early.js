@@ -1,7 +1,7 @@
 /**
  * Draws the viewer of the first example while Gradio is still loading its scripts and building the page,
  * which takes a second or more. The page's HTML holds all that it needs: Gradio's description of the
- * page, with the viewer's template and value.
+ * page with the viewer's value, and the templates of components/widgets/early.py.
  *
  * It is the page's own viewer, not a picture of it. It stands where Gradio will put it, on a sheet that
  * covers the page that is being built, and moves into that page once its place there is the same.
@@ -14,8 +14,10 @@ import { translateFixed } from "../base/translate.js";
 import { Explorer } from "../explorer/explorer.js";
 import { startsDark } from "./display.js";
 
-/** Frames for which the sheet waits for the page below it to come to rest. */
-const PATIENCE = 120;
+/** Frames for which the sheet waits for the page below it to be built as far as the question. */
+const PATIENCE = 240;
+/** Frames after that for which it waits for the viewer's place to be where it is drawn now. */
+const REST = 20;
 /** Pixels between two places that count as one. */
 const NEAR = 0.6;
 /** Gradio's message that it could not build the page. */
@@ -27,22 +29,24 @@ const opensFirstExample = () => {
   return fields.every((name) => name.startsWith("__")) && !keepsRun();
 };
 
+/** A copy of what is in a template of the page. @param {string} name @returns {DocumentFragment} */
+const copyOf = (name) => {
+  const template = document.querySelector(`template#tv-early-${name}`);
+  return document.importNode(/** @type {HTMLTemplateElement} */ (template).content, true);
+};
+
 /**
- * What the server calls the parts of the page.
- * @typedef {{props: {elem_id?: string, value?: any, html_template?: string, server_fns?: string[]}}} Part
+ * A part of the page in Gradio's description.
+ * @typedef {{props: {elem_id?: string, value?: any, server_fns?: string[]}}} Part
  */
 
 class EarlyPage {
-  /**
-   * @param {Part} head The page's header.
-   * @param {Part} viewer
-   */
-  constructor(head, viewer) {
-    const { value, html_template: template, server_fns: functions = [] } = viewer.props;
+  /** @param {Part} viewer */
+  constructor(viewer) {
+    const { value, server_fns: functions = [] } = viewer.props;
     this.value = value;
-    this.root = el("div");
-    this.root.innerHTML = template; // our own file, without a word of anybody else
-    this.sheet = this.makeSheet(head.props.value);
+    this.root = el("div", {}, copyOf("viewer"));
+    this.sheet = this.makeSheet();
     document.body.prepend(this.sheet);
     pageState.isEarly = true;
     /** What Gradio gives the viewer; calls made before that wait for it. */
@@ -60,9 +64,8 @@ class EarlyPage {
   }
 
   /** The sheet: the header, empty boxes for the left column, the viewer. */
-  makeSheet(header) {
-    const head = el("div", { inert: true });
-    head.innerHTML = header; // as above
+  makeSheet() {
+    const head = el("div", { inert: true }, copyOf("header"));
     translateFixed(head);
     for (const node of head.querySelectorAll("[id]")) node.removeAttribute("id");
     const boxes = ["picture", "question", "row"].map((name) =>
@@ -94,9 +97,13 @@ class EarlyPage {
   arrive(place, gradio) {
     place.replaceChildren();
     let frames = 0;
+    let atRest = 0;
     const look = () => {
-      if (++frames < PATIENCE && !this.isInPlace(place)) nextFrame(look);
-      else this.move(place, gradio);
+      const isBuilt = document.querySelector("#tv-ask-go") !== null; // what is above the viewer
+      if (isBuilt) atRest++;
+      if ((isBuilt && this.isInPlace(place)) || atRest > REST || ++frames > PATIENCE)
+        this.move(place, gradio);
+      else nextFrame(look);
     };
     nextFrame(look);
     let first = true;
@@ -111,7 +118,6 @@ class EarlyPage {
 
   /** Whether the viewer stays where it is when it moves into the page. */
   isInPlace(place) {
-    if (!document.querySelector("#tv-ask-go")) return false; // what is above it has not come yet
     const [here, there] = [this.root, place].map((node) => node.getBoundingClientRect());
     return ["left", "top", "width"].every((side) => Math.abs(here[side] - there[side]) < NEAR);
   }
@@ -139,10 +145,9 @@ let early = null;
 
 /** @param {{components: Part[]}} config Gradio's description of the page. */
 export const drawEarly = async (config) => {
-  const part = (id) => config.components.find(({ props }) => props.elem_id === id);
-  const [head, viewer] = [part("tv-head"), part("tv-explorer")];
-  if (!head || !viewer?.props.value?.panes || !opensFirstExample()) return;
-  const mine = new EarlyPage(head, viewer);
+  const viewer = config.components.find(({ props }) => props.elem_id === "tv-explorer");
+  if (!viewer?.props.value?.panes || !opensFirstExample()) return;
+  const mine = new EarlyPage(viewer);
   early = mine;
   const drop = () => {
     if (early !== mine) return;

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 
 from components.i18n import language_script
 from components.server.chosen_language import ChosenLanguage
-from components.widgets.widget import early_script
+from components.widgets.early import early_html
 
 NODE = shutil.which("node")
 BROWSER = """
@@ -44,7 +44,7 @@ def client():
 
 def test_the_scripts_stand_before_all_others_and_before_gradios_own_part(client):
     answer = client.get("/")
-    script, early = f"<script>{language_script()}</script>", f"<script>{early_script()}</script>"
+    script, early = f"<script>{language_script()}</script>", early_html()
     told = PAGE.replace("<head>", f"<head>{script}").replace("<gradio-app", f"{early}<gradio-app")
     assert answer.text == told
     assert int(answer.headers["content-length"]) == len(answer.content)
