@@ -22,7 +22,7 @@ export const storedLoader = (load) => {
     if (!value?.stored) return load(value);
     const { stored, ...own } = value;
     return (files.get(stored) || fetched(stored)).then((file) => {
-      if (mine === turn) load({ ...file, ...own });
+      if (mine === turn) return load({ ...file, ...own });
     });
   };
 };

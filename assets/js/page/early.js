@@ -10,6 +10,7 @@
 import { keepsRun } from "../base/another_language.js";
 import { el, nextFrame } from "../base/dom.js";
 import { pageState } from "../base/page_state.js";
+import { storedLoader } from "../base/stored.js";
 import { translateFixed } from "../base/translate.js";
 import { Explorer } from "../explorer/explorer.js";
 import { startsDark } from "./display.js";
@@ -43,8 +44,7 @@ const copyOf = (name) => {
 class EarlyPage {
   /** @param {Part} viewer */
   constructor(viewer) {
-    const { value, server_fns: functions = [] } = viewer.props;
-    this.value = value;
+    const functions = viewer.props.server_fns || [];
     this.root = el("div", {}, copyOf("viewer"));
     this.sheet = this.makeSheet();
     document.body.prepend(this.sheet);
@@ -109,7 +109,7 @@ class EarlyPage {
     let first = true;
     return {
       load: (value) => {
-        const isDrawn = first && value?.id === this.value.id;
+        const isDrawn = first && value?.id === this.viewer.newest?.id;
         first = false;
         if (!isDrawn) this.viewer.load(value);
       },
@@ -146,7 +146,8 @@ let early = null;
 /** @param {{components: Part[]}} config Gradio's description of the page. */
 export const drawEarly = async (config) => {
   const viewer = config.components.find(({ props }) => props.elem_id === "tv-explorer");
-  if (!viewer?.props.value?.panes || !opensFirstExample()) return;
+  const value = viewer?.props.value;
+  if (!(value?.panes || value?.stored) || !opensFirstExample()) return;
   const mine = new EarlyPage(viewer);
   early = mine;
   const drop = () => {
@@ -159,7 +160,8 @@ export const drawEarly = async (config) => {
   });
   failed.observe(document, { childList: true, subtree: true });
   mine.gradio.then(() => failed.disconnect());
-  await mine.viewer.load(mine.value).catch(drop);
+  const load = storedLoader((whole) => mine.viewer.load(whole));
+  await load(value).catch(drop);
 };
 
 /** The viewer that waits for this place, if there is one. See `EarlyPage.arrive`. */
