@@ -22,10 +22,10 @@ from .lessons.panel import wire_lessons
 from .look.charts import numbers_panel
 from .look.panel import show_panel
 from .maps.panel import maps_panel, wire_maps
-from .page_header import HEADER
 from .screen import Screen, StopButton
 from .site import Site
 from .widgets.file_inputs import Page
+from .widgets.page_header import HEADER
 from .widgets.section_title import TRANSLATE
 
 TITLE = "tokviz: see which visual tokens a model really uses"

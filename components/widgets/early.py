@@ -7,8 +7,8 @@ HTML, too, and a script has them drawn at once: see assets/js/page/early.js.
 
 from tokviz.shipped_files import ASSETS
 
-from ..page_header import HEADER
 from .explorer import Overlay
+from .page_header import HEADER
 
 SCRIPT = """(() => {
 const config = window.gradio_config;
