@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -25,16 +24,21 @@ class ModelLock:
         """Args: the model's lock and state; see `ModelState.enter` for the others."""
         self.lock, self.state = lock, state
         self.gradients, self.goes_on = gradients, goes_on
-        self.modes = ExitStack()
+        self.modes: list[Any] = []
 
     def __enter__(self) -> None:
         self.lock.acquire()
         self.state.enter(self.gradients, self.goes_on)
-        self.modes.enter_context(torch.inference_mode(not self.gradients))
-        self.modes.enter_context(torch.set_grad_enabled(self.gradients))
+        # inference mode turns autograd off; it may be on outside, so it is turned off by its name
+        self.modes = [torch.inference_mode(not self.gradients)]
+        if self.gradients:
+            self.modes.append(torch.enable_grad())
+        for mode in self.modes:
+            mode.__enter__()
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self.modes.close()
+        for mode in reversed(self.modes):
+            mode.__exit__(None, None, None)
         self.state.leave()
         self.lock.release()
         if is_out_of_memory(error):

@@ -173,7 +173,9 @@ def tower_arrays(vision: Vision, heads_bytes: int) -> dict[str, np.ndarray]:
     def per_token(
         layers: dict[int, torch.Tensor], by: Callable[[torch.Tensor], torch.Tensor]
     ) -> np.ndarray:
-        return torch.stack([by(layers[i].float()) for i in sorted(layers)]).cpu().numpy()
+        # [rows, l, ..., patches] -> [l, ..., tokens]
+        every = torch.stack([layers[i].float() for i in sorted(layers)], 1)
+        return by(every).cpu().numpy()
 
     arrays: dict[str, np.ndarray] = {}
     whole = {name for name, layers in vision.layers.items() if len(layers) == vision.blocks}
