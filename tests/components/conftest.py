@@ -17,6 +17,18 @@ from tests.view.fakes import fake_trace
 SETTINGS = Settings(upload_mb=1, requests_per_minute=5000, metrics="open sesame")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_uploads(tmp_path_factory):
+    """A folder of uploads for this process alone.
+
+    Equal files have one path in it, and a page that ends deletes its own: tests of another process
+    lost the picture that they had sent.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory):
     """The site whose page is served at `port`."""
