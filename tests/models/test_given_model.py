@@ -8,6 +8,7 @@ import tokviz
 from tests.models import tiny, tiny_tiles
 from tokviz.errors import ModelError
 from tokviz.models.attention import check_arguments
+from tokviz.plans import Plan
 
 KINDS = {"llava": tiny.llava, "qwen2_5_vl": tiny.qwen2_5_vl, "gemma3": tiny_tiles.gemma3}
 PROMPT = "what is this?"
@@ -107,6 +108,8 @@ def test_an_error_puts_the_model_back_too(cat):
         model.lm_head.weight.fill_(torch.nan)
     with pytest.raises(ModelError, match="NaN or infinite"):
         vlm.answer(cat, PROMPT, max_new_tokens=2)
+    with pytest.raises(ModelError, match="NaN or infinite"):
+        vlm.answer(cat, PROMPT, Plan((), forced=(5, 6)), max_new_tokens=2)
     assert state(model) == before
 
 

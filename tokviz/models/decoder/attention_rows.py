@@ -101,7 +101,8 @@ class AttentionRows:
         Returns:
             False if no step of this layer waits: `read_call` then decides what is kept.
         """
-        waiting = self.waiting.get(module.layer_idx)  # type: ignore[call-overload]
+        # attention outside the decoder has no number
+        waiting = self.waiting.get(getattr(module, "layer_idx", -1))
         if waiting is None:
             return False
         waiting.queries.append(query)

@@ -230,8 +230,8 @@ class Lane:
 
     def write(self, token: int | None = None) -> int:
         """Append the chosen next token (or the given one) to the answer; return it."""
-        if token is None:
-            token = self.best()
+        chosen = self.best()  # also where a token is given: it tells logits that are no numbers
+        token = chosen if token is None else token
         self.predictions.add(self.logits, token)  # type: ignore[arg-type]
         self.ids.append(token)
         return token
