@@ -23,9 +23,11 @@ from tokviz.matrix import Reduction
 from tokviz.models.runs.streaming import ALONE_WORDS
 from tokviz.plans import chosen
 
-ROUNDS, FEW_ROUNDS = 9, 7
+ROUNDS, FEW_ROUNDS = 15, 7
 PROMPT = "describe the image ."
 NEW_TOKENS = 24
+LONG_ANSWER = 64
+"""Tokens of an answer at most, on the page and in `VLM.answer`, where nothing else is chosen."""
 
 
 def picture() -> Image.Image:
@@ -33,6 +35,9 @@ def picture() -> Image.Image:
     pixels = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
     return Image.fromarray(pixels)
 
+
+LANES = ("fastervlm", "divprune", "visionzip")
+"""The methods of the lanes beside the full answer."""
 
 STEPPING: dict[str, int | None] = {
     "in one forward from the second word on": 0,
@@ -136,8 +141,7 @@ def ways(vlm: Any, image: Image.Image) -> dict[str, Callable[[], Any]]:
 
 def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]:
     """Time four lanes in every way of stepping against one lane and against four answers."""
-    names = ("fastervlm", "divprune", "visionzip")
-    plans = [None, *(tokviz.plan(name, keep=keep) for name in names)]
+    plans = [None, *(tokviz.plan(name, keep=keep) for name in LANES)]
     begun: list[float] = []
 
     def stream(after: int | None) -> None:
@@ -162,7 +166,7 @@ def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]
     ways["first words"] = lambda: list(vlm.stream([image], PROMPT, plans, 1))
     ways["first word"] = lambda: list(vlm.stream([image], PROMPT, plans[:1], 1))
     typical = race(ways, rounds)
-    what = f"of one answer with all tokens; full, {', '.join(names)} at {keep} tokens"
+    what = f"of one answer with all tokens; full, {', '.join(LANES)} at {keep} tokens"
     for name in STEPPING:
         yield Row(f"4 lanes, {name}", f"{typical[name] / typical['one']:.2f} ×", what)
     least = 1 + (typical["first words"] - typical["first word"]) / typical["one"]
@@ -176,6 +180,21 @@ def lanes(vlm: Any, image: Image.Image, keep: int, rounds: int) -> Iterator[Row]
     share = statistics.median(begun) / typical["in turn"]
     yield Row(
         "all 4 lanes have begun to write", f"{share:.2f} ×", "of the time of 4 answers in turn"
+    )
+    yield from long_answers(vlm, image, plans, rounds)
+
+
+def long_answers(vlm: Any, image: Image.Image, plans: Any, rounds: int) -> Iterator[Row]:
+    """Time four lanes of answers as long as the page lets them get, against one such answer."""
+    long: dict[str, Callable[[], Any]] = {
+        "one": lambda: vlm.answer([image], PROMPT, max_new_tokens=LONG_ANSWER),
+        "four": lambda: list(vlm.stream([image], PROMPT, plans, LONG_ANSWER)),
+    }
+    typical = race(long, rounds)
+    yield Row(
+        f"4 lanes of {LONG_ANSWER} new tokens, as on the page",
+        f"{typical['four'] / typical['one']:.2f} ×",
+        f"of one answer of {LONG_ANSWER} tokens, {typical['one'] * 1000:.0f} ms; the same lanes",
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+import tokviz
 from benchmarks.engine import no_end_tokens
 from benchmarks.true_size_models import qwen3_vl_2b, smolvlm_256m
 from tokviz.capture import Capture
@@ -24,13 +25,15 @@ from tokviz.models.runs.sink_search import search_sinks
 
 PROMPT = "Describe the image."
 NEW_TOKENS = 24
-TILES = {"5 tiles": (1024, 1024), "17 tiles": (2048, 2048)}
-"""Pictures for SmolVLM: 2 x 2 and 4 x 4 tiles of 512 pixels, and one of the whole."""
-CASES: dict[str, tuple[Callable[[], Any], dict[str, tuple[int, int]]]] = {
-    "SmolVLM-256M": (smolvlm_256m, TILES),
-    "Qwen3-VL-2B, every third layer": (qwen3_vl_2b, {"1080p": (1920, 1080)}),
+LANES = ("divprune", "visionzip", "fastv")
+"""The methods of the lanes beside the full answer, at a quarter of the tokens."""
+CASES: dict[str, tuple[Callable[[], Any], tuple[int, int]]] = {
+    "SmolVLM-256M, 5 tiles": (lambda: smolvlm_256m(1024), (1024, 1024)),
+    "SmolVLM-256M, 17 tiles": (lambda: smolvlm_256m(2048), (2048, 2048)),
+    "Qwen3-VL-2B, every third layer, 1080p": (qwen3_vl_2b, (1920, 1080)),
 }
-"""Model -> how it is built, and the sizes of pictures in pixels."""
+"""What is measured -> how the model is built, and the picture's size in pixels. SmolVLM's tiles: 2
+x 2 or 4 x 4 of 512 pixels, and one of the whole."""
 
 
 def picture(size: tuple[int, int]) -> Image.Image:
@@ -45,12 +48,15 @@ def searched(vlm: Any) -> None:
         search_sinks(vlm)
 
 
-def ways(vlm: Any, image: Image.Image) -> dict[str, Callable[[], Any]]:
-    """Return what is compared with an answer of which nothing is recorded."""
+def ways(vlm: Any, image: Image.Image, n: int) -> dict[str, Callable[[], Any]]:
+    """Return what is compared with an answer of which nothing is recorded; n visual tokens."""
     off = {"max_new_tokens": NEW_TOKENS, "capture": Capture.nothing()}
+    plans = [None, *(tokviz.plan(name, keep=max(n // 4, 1)) for name in LANES)]
+    lanes = f"4 lanes of all that the page shows, full, {', '.join(LANES)}"
     return {
         "nothing recorded": lambda: vlm.answer([image], PROMPT, **off),
         "all that the page shows": lambda: vlm.answer([image], PROMPT, max_new_tokens=NEW_TOKENS),
+        lanes: lambda: list(vlm.stream([image], PROMPT, plans, NEW_TOKENS)),
         "the search for sink dimensions": lambda: searched(vlm),
     }
 
@@ -68,29 +74,28 @@ def race(found: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[flo
 
 
 def lines(rounds: int, only: str = "") -> Iterator[str]:
-    """Measure; yield one line for each model, way and size of picture."""
-    for name, (build, sizes) in CASES.items():
-        chosen = {size: pixels for size, pixels in sizes.items() if only in f"{name}, {size}"}
-        if not chosen:
+    """Measure; yield one line for each model, picture and way."""
+    for name, (build, pixels) in CASES.items():
+        if only not in name:
             continue
         vlm = build()
         yield f"{name}, random weights: {vlm.info['parameters']:,} parameters"
-        for size, pixels in chosen.items():
-            yield from measured(vlm, size, picture(pixels), rounds)
+        yield from measured(vlm, picture(pixels), rounds)
 
 
-def measured(vlm: Any, size: str, image: Image.Image, rounds: int) -> Iterator[str]:
+def measured(vlm: Any, image: Image.Image, rounds: int) -> Iterator[str]:
     """Measure one model on one picture; yield one line for each way."""
     with no_end_tokens(vlm):
         vlm.sink_dims  # noqa: B018  searched once per model, timed apart
-        times = race(ways(vlm, image), rounds)
+        n = vlm.answer([image], PROMPT, max_new_tokens=1, capture=Capture.nothing()).n
+        times = race(ways(vlm, image, n), rounds)
     base = statistics.median(times["nothing recorded"])
     for name, seconds in times.items():
         ratios = sorted(one / base for one in seconds)
         typical = statistics.median(ratios)
         yield (
-            f"{size}, {name}: {typical * base:.2f} s of processor time, {typical:.2f} × "
-            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            f"{n:,} visual tokens, {name}: {typical * base:.2f} s of processor time, "
+            f"{typical:.2f} × ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         )
 
 

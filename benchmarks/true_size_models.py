@@ -30,8 +30,13 @@ QWEN_TEMPLATE = (
 )
 
 
-def smolvlm_256m() -> Any:
-    """Return SmolVLM-256M in its true size (256,484,928 parameters) with random weights."""
+def smolvlm_256m(longest_edge: int) -> Any:
+    """Return SmolVLM-256M in its true size (256,484,928 parameters) with random weights.
+
+    Args:
+        longest_edge: pixels to which the processor enlarges or shrinks every picture before it cuts
+            tiles of 512 pixels; the checkpoint's own setting is 2,048, 17 tiles of a square.
+    """
     marks = ["<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
     marks += [f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)]
     tokenizer = byte_tokenizer(marks)
@@ -49,7 +54,7 @@ def smolvlm_256m() -> Any:
     )  # fmt: skip
     torch.manual_seed(0)
     images = Idefics3ImageProcessorPil(
-        size={"longest_edge": 2048}, max_image_size={"longest_edge": 512}
+        size={"longest_edge": longest_edge}, max_image_size={"longest_edge": 512}
     )
     processor = Idefics3Processor(images, tokenizer, image_seq_len=64)
     return tokviz.load((Idefics3ForConditionalGeneration(config), processor))
