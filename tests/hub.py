@@ -23,6 +23,8 @@ class Hub:
     "Hub id -> (status, error code of the Hub)."
     break_after: int = 0
     "Bytes of each large answer before the connection is cut; 0 = never."
+    ends_early: str = ""
+    "Files with this in their name have 10 bytes less than the Hub says; none where it is empty."
     block_pause_s: float = 0.0
     "Seconds between two blocks of a large answer."
     on_block: Callable[[str, int], object] = lambda path, sent: None
@@ -86,6 +88,8 @@ class Handler(BaseHTTPRequestHandler):
         data, total = file.read_bytes(), file.stat().st_size
         more = {"ETag": f'"{etag(file)}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
         wanted = self.headers.get("Range", "")
+        if body and self.hub.ends_early and self.hub.ends_early in file.name:
+            return self.send(200, data[:-10], body, more)
         if body and wanted.startswith("bytes="):
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
             more["Content-Range"] = f"bytes {start}-{total - 1}/{total}"

@@ -6,6 +6,7 @@ a package under it). What goes wrong there is told in one sentence; the tracebac
 
 from __future__ import annotations
 
+import errno
 import sys
 from types import TracebackType
 
@@ -54,7 +55,19 @@ def at_load(error: BaseException) -> str:
     """Say why a checkpoint cannot be loaded."""
     if isinstance(error, ImportError):
         return f"it needs a package that is not installed here. {first_line(error)}."
+    if isinstance(error, OSError) and error.errno is not None:  # of the system, not of a library
+        return _at_files(error)
     return f"{first_line(error)}. Its files are damaged or don't fit together."
+
+
+def _at_files(error: OSError) -> str:
+    """Say why a file could not be read or written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            "the disk is full: free some, or set HF_HOME to a folder on another disk. What was "
+            "downloaded is kept."
+        )
+    return f"a file cannot be read or written here: {first_line(error)}."
 
 
 def at_run(error: BaseException, package: str) -> str:

@@ -1,5 +1,6 @@
 """Downloads from a stand-in of the Hub: resumed, stopped, refused, and looked at beforehand."""
 
+import errno
 import json
 import shutil
 import threading
@@ -11,7 +12,7 @@ from huggingface_hub import constants
 import tokviz
 from tests.hub import served_hub
 from tokviz.errors import ModelError, Stopped
-from tokviz.models.checkpoints import before_download, loading
+from tokviz.models.checkpoints import before_download, loading, resume
 from tokviz.models.checkpoints.download import is_here
 from tokviz.models.checkpoints.fit import RUNS, TIGHT, TOO_LARGE, fit, needed_bytes
 from tokviz.models.checkpoints.loading import EMBEDDED
@@ -81,6 +82,33 @@ def test_a_connection_that_breaks_off_goes_on_from_there(hub):
     hub.break_after = 3 << 20
     tokviz.load(NAME)
     assert sum(wanted.startswith("bytes=") for wanted in hub.ranges(".safetensors")) >= 2
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", ".safetensors"])
+def test_a_file_that_ends_too_early_is_a_download_that_broke_off(hub, name):
+    hub.ends_early = name
+    with pytest.raises(ModelError, match="the connection broke off.*the download goes on"):
+        tokviz.load(NAME)
+    hub.ends_early = ""
+    assert tokviz.load(NAME).info["name"] == NAME
+
+
+def test_a_disk_that_fills_meanwhile_is_told_as_that(hub, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(resume, "http_get", full)
+    with pytest.raises(ModelError, match="the disk is full: free some, or set HF_HOME.*kept"):
+        tokviz.load(NAME)
+
+
+def test_a_cache_that_cannot_be_written_is_no_damaged_file(hub, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ModelError) as caught:
+        tokviz.load(NAME)
+    assert "damaged" not in str(caught.value)
+    assert "cannot be read or written" in str(caught.value)
 
 
 @pytest.mark.parametrize(

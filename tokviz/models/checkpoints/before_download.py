@@ -59,7 +59,7 @@ def look_before_download(
         files = remote_files(name, revision)
     except REFUSED as error:
         raise ModelError(refusal(error, revision)) from error
-    except (HTTPError, LocalEntryNotFoundError):
+    except (HTTPError, OSError):
         return  # the download itself says what is wrong, or finds a copy on this machine
     if not files:
         return

@@ -94,6 +94,10 @@ def local_copy(
         )
     except (HFValidationError, HTTPError, LocalEntryNotFoundError) as error:
         raise ModelError(refusal(error, revision)) from error
+    except OSError as error:
+        if error.errno is not None:  # of the system; huggingface_hub's own are files cut short
+            raise
+        raise ModelError(refusal(error, revision)) from error
 
 
 def remote_files(name: str, revision: str | None) -> list[DryRunFileInfo]:
