@@ -90,6 +90,20 @@ export const download = (name, blob) => {
 };
 
 /**
+ * Put a text on the clipboard; resolves to whether that was done. A page that is not served over https
+ * or from this machine has no clipboard, and a browser may refuse.
+ * @param {string} text @returns {Promise<boolean>}
+ */
+export const copyText = async (text) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/**
  * The browser's own next frame, also while the page is still and others wait (page/still_page.js).
  * @type {(callback: FrameRequestCallback) => number}
  */

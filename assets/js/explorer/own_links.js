@@ -1,6 +1,6 @@
 /** Links to runs on one's own picture: made only when asked for, listed, and deleted again. */
 
-import { el } from "../base/dom.js";
+import { copyText, el } from "../base/dom.js";
 import { t, told } from "../base/translate.js";
 
 const KEPT = "tokviz-links";
@@ -72,10 +72,7 @@ export class OwnLinks {
       "aria-label": t("Link"),
       class: "tv-link",
     });
-    const copied = await navigator.clipboard
-      .writeText(box.value)
-      .then(() => t("Link copied. "))
-      .catch(() => "");
+    const copied = (await copyText(box.value)) ? t("Link copied. ") : "";
     this.sharing.say(
       copied + t("It is kept until {until}.", { until: link.until }),
       box,

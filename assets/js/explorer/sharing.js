@@ -2,7 +2,7 @@
 
 /** @import { Explorer } from "./explorer.js" */
 
-import { download, el, fill } from "../base/dom.js";
+import { copyText, download, el, fill } from "../base/dom.js";
 import { figureForm, packed } from "../base/figure_form.js";
 import { viewWords } from "../base/links.js";
 import { pageState } from "../base/page_state.js";
@@ -190,10 +190,9 @@ export class Sharing {
   async link() {
     if (!this.owner.scene.payload.link?.example) return this.own.offer();
     const address = this.address();
-    try {
-      await navigator.clipboard.writeText(address);
+    if (await copyText(address)) {
       this.say(t("Link copied."));
-    } catch {
+    } else {
       const box = el("input", {
         readonly: "",
         value: address,
@@ -288,10 +287,7 @@ export class Sharing {
     const text = new TextDecoder().decode(
       Uint8Array.from(atob(answer.data), (sign) => sign.charCodeAt(0)),
     );
-    let copied = t("Copied. ");
-    await navigator.clipboard.writeText(text).catch(() => {
-      copied = "";
-    });
+    const copied = (await copyText(text)) ? t("Copied. ") : "";
     this.say(
       copied + t("This makes the same numbers in a notebook:"),
       el("pre", { class: "tv-code", tabindex: "0", "aria-label": t("Python code") }, text),

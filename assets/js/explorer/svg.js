@@ -30,7 +30,8 @@ export class SvgPen {
     this.lineWidth = 1;
     this.globalAlpha = 1;
     this.font = "16px sans-serif";
-    this.filter = "none";
+    /** Whether pictures lose a part of their colour. */
+    this.grey = false;
   }
 
   /** Vector graphics have no pixels to scale to. */
@@ -123,7 +124,7 @@ export class SvgPen {
 
   drawImage(image, x, y, width, height) {
     const source = image.toDataURL ? image.toDataURL() : image.src;
-    const grey = this.filter.startsWith("grayscale") ? ' filter="url(#grey)"' : "";
+    const grey = this.grey ? ' filter="url(#grey)"' : "";
     this.parts.push(
       `<image href="${source}" x="${round(x)}" y="${round(y)}" ` +
         `width="${round(width)}" height="${round(height)}" ` +
