@@ -59,7 +59,8 @@ def build(site: Site, delete_cache: tuple[int, int] | None = None) -> gr.Blocks:
     ) as page:
         gr.HTML(HEADER, elem_id="tv-head", apply_default_css=False, js_on_load=TRANSLATE)
         if left_out():
-            gr.HTML(f'<p class="tv-small">{left_out()}</p>', apply_default_css=False)
+            note = f'<p class="tv-small">{left_out()}</p>'
+            gr.HTML(note, elem_id="tv-left-out", apply_default_css=False)
         session = gr.State(first["run_name"], time_to_live=7200)
         with gr.Row(elem_id="tv-main"):
             ask = ask_panel(site, first)

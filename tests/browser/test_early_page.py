@@ -6,8 +6,14 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PAINTED, WAIT
+from components.runs.models import Models
+from components.runs.stored_examples import StoredExamples
+from components.settings import Settings
+from components.site import Site
+from tests.browser.conftest import PAINTED, WAIT, serve, store_examples
 from tests.browser.driving import EXPLORER, explorer, pixels, token_point
+from tests.view.fakes import fake_trace
+from tokviz import METHODS
 
 pytestmark = pytest.mark.browser
 
@@ -113,6 +119,29 @@ def test_nothing_moves_when_gradio_takes_over(browser, url, width, locale):
         places = early.page.evaluate(PLACES)
         early.go()
         assert early.page.evaluate(PLACES) == [pytest.approx(one, abs=1) for one in places]
+
+
+LONG = "which of the things around the red square is the nearest, and which would you see first ?"
+
+
+@pytest.mark.parametrize("width", [390, 1366])
+def test_a_note_and_a_long_question_have_their_place_early(
+    browser, tmp_path, vlm, monkeypatch, width
+):
+    monkeypatch.setitem(METHODS.broken, "a_plugin_with_a_long_name", "ImportError: no")
+    store_examples(tmp_path)
+    fake_trace(6, 6, prompt=LONG).save(tmp_path / "traces" / "square.safetensors")
+    site = Site(Settings(), StoredExamples(tmp_path), Models(load=lambda name: vlm))
+    served = serve(site)
+    with held(browser, next(served), viewport={"width": width, "height": 900}) as early:
+        early.page.wait_for_function(DRAWN)
+        expect(early.page.locator(".tv-early-left-out")).to_contain_text(
+            "a_plugin_with_a_long_name"
+        )
+        places = early.page.evaluate(PLACES)
+        early.go()
+        assert early.page.evaluate(PLACES) == [pytest.approx(one, abs=1) for one in places]
+    next(served, None)
 
 
 COLOURS = """() => {

@@ -37,7 +37,10 @@ export class Zoom {
     this.out = button("−", t("Zoom out (−)"), () => this.by(1 / STEP));
     this.into = button("+", t("Zoom in (+)"), () => this.by(STEP));
     this.fit = button("1:1", t("Fit the picture to its frame (0)"), () => this.to(1));
-    this.whole = button("⛶", t("Whole screen (F)"), () => this.fullscreen());
+    // Its sign is drawn in CSS: few fonts have U+26F6.
+    this.whole = button("", t("Whole screen (F)"), () => this.fullscreen());
+    this.whole.classList.add("tv-wholescreen");
+    const fills = "requestFullscreen" in this.parts.frame; // not on an iPhone
     this.menu = el(
       "details",
       { class: "tv-zoom" },
@@ -46,7 +49,14 @@ export class Zoom {
         { class: "tv-tool", "aria-label": t("Zoom"), title: t("Zoom and whole screen") },
         "⤢",
       ),
-      el("div", { class: "tv-zoomtools" }, this.out, this.into, this.fit, this.whole),
+      el(
+        "div",
+        { class: "tv-zoomtools" },
+        this.out,
+        this.into,
+        this.fit,
+        fills ? this.whole : null,
+      ),
     );
     fill(this.parts.corner, this.menu);
     this.show();

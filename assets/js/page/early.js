@@ -20,7 +20,7 @@ const PATIENCE = 240;
 /** Frames after that for which it waits for the viewer's place to be where it is drawn now. */
 const REST = 20;
 /** Pixels between two places that count as one. */
-const NEAR = 0.6;
+const NEAR = 1;
 /** Gradio's message that it could not build the page. */
 const FAILED = "gradio-app .error";
 
@@ -42,11 +42,11 @@ const copyOf = (name) => {
  */
 
 class EarlyPage {
-  /** @param {Part} viewer */
-  constructor(viewer) {
+  /** @param {Part} viewer @param {(id: string) => any} initial The value of another part. */
+  constructor(viewer, initial) {
     const functions = viewer.props.server_fns || [];
     this.root = el("div", {}, copyOf("viewer"));
-    this.sheet = this.makeSheet();
+    this.sheet = this.makeSheet(initial("tv-prompt"), initial("tv-left-out"));
     document.body.prepend(this.sheet);
     pageState.isEarly = true;
     /** What Gradio gives the viewer; calls made before that wait for it. */
@@ -63,14 +63,19 @@ class EarlyPage {
     });
   }
 
-  /** The sheet: the header, empty boxes for the left column, the viewer. */
-  makeSheet() {
+  /**
+   * The sheet: the header, the note about plugins, boxes for the left column, the viewer.
+   * @param {string | undefined} question Makes its box as high as it will be.
+   * @param {string | undefined} note HTML, if a plugin was left out.
+   */
+  makeSheet(question, note) {
     const head = el("div", { inert: true }, copyOf("header"));
     translateFixed(head);
     for (const node of head.querySelectorAll("[id]")) node.removeAttribute("id");
     const boxes = ["picture", "question", "row"].map((name) =>
-      el("i", { class: `tv-early-${name}` }),
+      el("i", { class: `tv-early-${name}` }, name === "question" ? question || "" : ""),
     );
+    const said = note && new DOMParser().parseFromString(note, "text/html").body.textContent;
     return el(
       "div",
       { class: `tv-early${startsDark() ? " dark" : ""}` },
@@ -78,6 +83,9 @@ class EarlyPage {
         "div",
         { class: "tv-early-page" },
         head,
+        said
+          ? el("div", { class: "tv-early-left-out" }, el("p", { class: "tv-small" }, said))
+          : null,
         el(
           "div",
           { class: "tv-early-main" },
@@ -145,10 +153,11 @@ let early = null;
 
 /** @param {{components: Part[]}} config Gradio's description of the page. */
 export const drawEarly = async (config) => {
-  const viewer = config.components.find(({ props }) => props.elem_id === "tv-explorer");
+  const part = (id) => config.components.find(({ props }) => props.elem_id === id);
+  const viewer = part("tv-explorer");
   const value = viewer?.props.value;
   if (!(value?.panes || value?.stored) || !opensFirstExample()) return;
-  const mine = new EarlyPage(viewer);
+  const mine = new EarlyPage(viewer, (id) => part(id)?.props.value);
   early = mine;
   const drop = () => {
     if (early !== mine) return;
