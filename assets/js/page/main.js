@@ -23,6 +23,7 @@ import { Examples } from "./examples.js";
 import { Gallery } from "./gallery.js";
 import { Highlight } from "./highlight.js";
 import { watchCharts } from "./late_charts.js";
+import { showNamedPart } from "./named_part.js";
 import { Notice } from "./notice.js";
 import { watchHeader } from "./present.js";
 import { restWhileStill } from "./still_page.js";
@@ -51,6 +52,7 @@ const forTests = { Figure, Scene, SvgPen, planKey, plansText, viewWords };
 if (!window.__tokviz) {
   window.__tokviz = Object.assign(pageState, widgets, forTests, { make, drawEarly });
   watchHeader();
+  showNamedPart();
   restWhileStill();
   watchCharts();
 }
