@@ -28,6 +28,7 @@ const loaded = () => {
   const window = {
     requestAnimationFrame: nothing,
     cancelAnimationFrame: nothing,
+    location: { hash: "" },
     addEventListener: nothing,
   };
   vm.runInNewContext(text, { window, document, MutationObserver: Observer, atob, performance });
