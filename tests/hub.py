@@ -31,6 +31,8 @@ class Hub:
     "Called after each block with the path that was asked for and the bytes sent so far."
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     "(method, path, Range) of every request."
+    instead: Callable[[str, str], tuple[int, bytes] | None] = lambda path, wanted: None
+    "(path, Range) of a file that is sent for -> status and content to answer with; None: the file."
     address: str = ""
 
     def ranges(self, name: str) -> list[str]:
@@ -90,6 +92,8 @@ class Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "")
         if body and self.hub.ends_early and self.hub.ends_early in file.name:
             return self.send(200, data[:-10], body, more)
+        if body and (other := self.hub.instead(self.path, wanted)):
+            return self.send(*other, body, {})
         if body and wanted.startswith("bytes="):
             start = int(wanted.removeprefix("bytes=").partition("-")[0])
             more["Content-Range"] = f"bytes {start}-{total - 1}/{total}"

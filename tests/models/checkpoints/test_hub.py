@@ -4,19 +4,21 @@ import errno
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 from huggingface_hub import constants
 
 import tokviz
-from tests.hub import served_hub
+from tests.hub import COMMIT, served_hub
 from tokviz.errors import ModelError, Stopped
 from tokviz.models.checkpoints import before_download, loading, resume
-from tokviz.models.checkpoints.download import is_here
+from tokviz.models.checkpoints.download import is_here, local_copy
 from tokviz.models.checkpoints.fit import RUNS, TIGHT, TOO_LARGE, fit, needed_bytes
 from tokviz.models.checkpoints.loading import EMBEDDED
 from tokviz.models.checkpoints.placement import Placement, choose_placement
+from tokviz.models.checkpoints.resume import fetch_large
 
 pytestmark = pytest.mark.slow
 
@@ -109,6 +111,61 @@ def test_a_cache_that_cannot_be_written_is_no_damaged_file(hub, monkeypatch, tmp
         tokviz.load(NAME)
     assert "damaged" not in str(caught.value)
     assert "cannot be read or written" in str(caught.value)
+
+
+def stop_within_a_file() -> None:
+    """Leave one block of a large file on the disk, as a stopped download does."""
+
+    class ThreeCounts:
+        """What is there, the first block, and the second, which is not written any more."""
+
+        left = 3
+
+        def update(self, n: float) -> None:
+            self.left -= 1
+            if not self.left:
+                raise Stopped("stopped.")
+
+    large = sorted(one.name for one in EMBEDDED.glob("*.safetensors"))
+    with pytest.raises(Stopped):
+        fetch_large(NAME, COMMIT, large, ThreeCounts())
+
+
+def same_as_embedded(folder) -> bool:
+    files = list(EMBEDDED.glob("*.safetensors"))
+    return all((Path(folder) / one.name).read_bytes() == one.read_bytes() for one in files)
+
+
+def test_a_server_that_refuses_to_go_on_is_asked_for_the_whole_file(hub):
+    stop_within_a_file()
+    hub.instead = lambda path, wanted: (416, b"") if wanted else None
+    assert same_as_embedded(local_copy(NAME, None, lambda line: None))
+    assert any(wanted.startswith("bytes=") for wanted in hub.ranges(".safetensors"))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_page_of_a_proxy_does_not_become_part_of_a_file(hub, begun):
+    if begun:
+        stop_within_a_file()
+    hub.instead = lambda path, wanted: (
+        (200, b"<html>sign in") if path.endswith(".safetensors") else None
+    )
+    with pytest.raises(ModelError, match="no file of a model: .* sign in to this network"):
+        local_copy(NAME, None, lambda line: None)
+    hub.instead = lambda path, wanted: None
+    assert same_as_embedded(local_copy(NAME, None, lambda line: None))
+
+
+def test_a_file_that_came_incomplete_is_kept_and_goes_on(hub):
+    whole = {one.name: one.read_bytes() for one in EMBEDDED.glob("*.safetensors")}
+    hub.instead = lambda path, wanted: (
+        (200, whole[name][:70000]) if (name := path.rpartition("/")[2]) in whole else None
+    )
+    with pytest.raises(ModelError, match="broke off. The files so far are kept: try again"):
+        local_copy(NAME, None, lambda line: None)
+    hub.instead = lambda path, wanted: None
+    assert same_as_embedded(local_copy(NAME, None, lambda line: None))
+    assert "bytes=70000-" in hub.ranges(".safetensors")
 
 
 @pytest.mark.parametrize(

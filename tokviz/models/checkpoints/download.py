@@ -205,7 +205,7 @@ def reporting(progress: ProgressLine, stop: threading.Event | None = None) -> ty
                 raise Stopped(STOPPED)
             drawn = super().update(n)
             if self.counts_bytes:
-                speed.count(n or 0)
+                speed.count(max(n or 0, 0))  # less than 0: bytes that are asked for again
             now, total = time.monotonic(), self.total or 0
             over = bool(total) and self.n >= total
             if self.counts_bytes and (over or now - self.last_line >= LINE_INTERVAL_S):
