@@ -13,6 +13,8 @@ from typing import Any
 
 from tokviz.errors import ModelError
 from tokviz.git_lfs import HEAD, is_pointer, pointer_text
+from tokviz.models.checkpoints.config_words import check_dtypes
+from tokviz.models.checkpoints.weight_files import check_files
 from tokviz.models.families.family import FAMILIES, Family
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.gguf")
@@ -47,7 +49,8 @@ def check_folder(folder: str) -> Family:
     """Return the family of a checkpoint that can be loaded from a folder.
 
     Raises:
-        ModelError: no config, none of a supported family, or no safetensors.
+        ModelError: no config, none of a supported family, no safetensors, or one of them is
+            missing or cut short.
     """
     check_pointers(Path(folder))
     config = read_config(Path(folder) / "config.json")
@@ -55,6 +58,8 @@ def check_folder(folder: str) -> Family:
     if not weight_bytes(folder):
         found = sorted(file.name for kind in PICKLES for file in Path(folder).glob(kind))
         raise ModelError(no_weights(found))
+    check_dtypes(config)
+    check_files(Path(folder))
     return family
 
 

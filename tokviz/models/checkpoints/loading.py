@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,13 @@ from tokviz.models.checkpoints.attention_choice import (
     plain_attention,
 )
 from tokviz.models.checkpoints.before_download import look_before_download
-from tokviz.models.checkpoints.checkpoint import check_complete, check_folder, weight_bytes
+from tokviz.models.checkpoints.checkpoint import (
+    check_complete,
+    check_folder,
+    read_config,
+    weight_bytes,
+)
+from tokviz.models.checkpoints.config_words import unknown_word
 from tokviz.models.checkpoints.download import (
     STOPPED,
     ProgressLine,
@@ -34,6 +40,7 @@ from tokviz.models.checkpoints.download import (
 )
 from tokviz.models.checkpoints.memory import free_bytes
 from tokviz.models.checkpoints.placement import Placement
+from tokviz.models.checkpoints.weight_files import plain_notes
 from tokviz.models.families.family import FAMILIES, Family
 from tokviz.models.families.processors import load_processor
 from tokviz.models.foreign_errors import at_load
@@ -80,20 +87,23 @@ def load_parts(
     path = str(EMBEDDED) if str(source) == "embedded" else str(source)
     # import plugins first: they may register configs that transformers does not know
     len(FAMILIES)
-    size = 0.0
+    size, content = 0.0, {}
     try:
         if not is_folder(path, revision):
             look_before_download(path, revision, partial(_check_room, placement=placement))
         folder = local_copy(path, revision, progress, stop)
         family = check_folder(folder)
         size = weight_bytes(folder) / 1e9
+        content = read_config(Path(folder) / "config.json")
+        notes = plain_notes(Path(folder), content)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         processor = load_processor(folder, config)
         _check_room(size, config.dtype, placement)
         progress(f"loading {size:.2f} GB of weights")
         with _reported(progress, stop):
             asked = foreign_attention(config)
-            model = _build(folder, placement, config if asked else None)
+            model, unused = _build(folder, placement, config if asked else None)
+        plain_notes(Path(folder), content, unused)
         family.check_model(model)
     except Stopped:
         raise
@@ -101,14 +111,16 @@ def load_parts(
         raise ModelError(_refused(source, str(error))) from error
     except Exception as error:  # files of strangers, read by transformers and what it calls
         log.info("loading %s failed", source, exc_info=True)
-        reason = placement.too_small(size) if is_out_of_memory(error) else at_load(error)
+        full = is_out_of_memory(error)
+        reason = placement.too_small(size) if full else unknown_word(error, content)
+        reason = reason or at_load(error)
         raise ModelError(_refused(source, reason)) from error
     progress(f"ready on {model.device}, {placement.reason}")
-    return model.eval(), processor, family, (attention_note(asked),) if asked else ()
+    return model.eval(), processor, family, (*notes, *([attention_note(asked)] if asked else []))
 
 
-def _build(folder: str, placement: Placement, config: Any) -> nn.Module:
-    """Return the model with its weights on its devices.
+def _build(folder: str, placement: Placement, config: Any) -> tuple[nn.Module, Collection[str]]:
+    """Return the model with its weights on its devices, and names of weights it has no place for.
 
     Args:
         folder: of the checkpoint.
@@ -130,7 +142,7 @@ def _build(folder: str, placement: Placement, config: Any) -> nn.Module:
     if not spread:
         model.to(placement.device)
     check_whole(model)
-    return model
+    return model, found["unexpected_keys"]
 
 
 def check_whole(model: nn.Module) -> None:
