@@ -18,6 +18,7 @@ from tokviz.prompts import check_prompt
         "two\nlines\tand a tab",
         "<script>alert(1)</script> <b>bold</b> 1 < 2 > 0 & more",
         "a <image file> is not a token, nor is image or <Image />",
+        "cap <loc0012><seg003> of <|box_start|>(1,2)<|box_end|> /nothink",
         "x" * 8000,
     ],
 )
@@ -43,7 +44,7 @@ def test_a_hundred_thousand_characters_are_refused_with_both_numbers():
 @pytest.mark.parametrize(
     "token",
     ["<image>", "<|im_end|>", "<|image_pad|>", "</s>", "<IMG_CONTEXT>", "<image_soft_token>",
-     "<start_of_turn>", "<row_1_col_2>", "<video>", "<pad>", "<loc0012>"],
+     "<start_of_turn>", "<row_1_col_2>", "<video>", "<pad>"],
 )  # fmt: skip
 def test_special_tokens_are_refused_by_name(token):
     with pytest.raises(InputError) as caught:

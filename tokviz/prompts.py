@@ -1,8 +1,8 @@
 """Checks of prompts from untrusted users: the model must read them as text.
 
 Any script, emoji and HTML passes unchanged (views escape it). Only strings that the tokenizer turns
-into special tokens are refused, such as placeholders of a picture or the end of a turn. (How the
-chat template is applied: `tokviz.models.runs.chat_template`.)
+into special tokens are refused, such as placeholders of a picture or the end of a turn. (Which of a
+tokenizer's own these are: `tokviz.models.runs.commands`.)
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ MAX_PROMPT = 8000
 "Characters."
 
 SPECIAL = re.compile(
-    r"<\|[^<>|\s]{1,40}\|>"  # <|image_pad|>, <|im_end|>, <|endoftext|> ...
+    # <|image_pad|>, <|im_end|>, <|endoftext|> ...; not what marks a place, which users type
+    r"<\|(?!(?:object_ref|box|quad|point)_(?:start|end)\|>)[^<>|\s]{1,40}\|>"
     r"|<(?:image|video|img|/img|s|/s|unk|pad|bos|eos|IMG_CONTEXT|image_soft_token|"
     r"(?:start|end)_of_(?:turn|image|utterance)|fake_token_around_image|global-img|"
-    r"row_\d+_col_\d+|loc\d+|seg\d+)>"
+    r"row_\d+_col_\d+)>"
 )
 """Strings that the tokenizers of the supported families turn into one special token."""
 

@@ -9,6 +9,7 @@ The pieces joined are always the answer.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from tokviz.errors import ModelError
 from tokviz.text.token_bytes import shown, token_bytes
 
 NAMED = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
+NUMBER = re.compile(r"_?\d+$")
+PART = re.compile(r"row_\d+_col_\d+")
+"""Names of a picture's tiles."""
 CONTEXT = 8
 """Number of tokens before a candidate that are decoded with it, for its spaces."""
 
@@ -138,12 +142,21 @@ def word_marks(tokenizer: Any) -> str:
 def control_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[int]:
     """Return the special tokens that are no text when a model writes them.
 
-    These begin, end or pad a text, end an answer, are placeholders of pictures, or are written by
-    the chat template. Every other token is content, even if it looks special: places (<loc0100>),
-    markers of boxes and objects.
+    These begin, end or pad a text, end an answer, are placeholders of pictures or names of their
+    parts, or are written by the chat template. Every other token is content, even if it looks
+    special: places (<loc0100>), markers of boxes and objects.
+    """
+    templates = " ".join(_templates(processor) + _templates(tokenizer))
+    written = {i for i, text in special_tokens(tokenizer).items() if text in templates}
+    return structure_ids(tokenizer, processor, model) | written
+
+
+def structure_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[int]:
+    """Return the tokens that hold a text and its pictures together, whatever the chat template.
+
+    These begin, end or pad a text, end an answer, are placeholders or the processor's own marks.
     """
     added = tokenizer.added_tokens_decoder
-    special = {i: str(t) for i, t in added.items() if t.special}
     named = {getattr(tokenizer, f"{name}_token_id", None) for name in NAMED}
     found = named | end_tokens(model)
     for config in (model.config, model.config.get_text_config()):  # type: ignore[union-attr, operator]
@@ -152,11 +165,22 @@ def control_ids(tokenizer: Any, processor: Any, model: nn.Module) -> frozenset[i
                 # a role that a config class fills in, <s> = 1 of Llama's, may be text here: "
                 role = name.partition("_token")[0] in NAMED
                 found |= {i for i in _ids(value) if not (role and _is_plain(tokenizer, added, i))}
-    texts = {v for k, v in vars(processor).items() if k.endswith("_token") and v}
-    templates = " ".join(_templates(processor) + _templates(tokenizer))
-    texts = {str(text) for text in texts}
-    found |= {i for i, text in special.items() if text in texts or text in templates}
+    texts = {str(v) for k, v in vars(processor).items() if k.endswith("_token") and v}
+    for i, text in special_tokens(tokenizer).items():
+        # Aya writes TILE_2 by its tile_token, LFM2 and Idefics3 a row and a column
+        if text in texts or NUMBER.sub("", text) in texts or PART.search(text):
+            found.add(i)
     return frozenset(i for i in found if isinstance(i, int))
+
+
+def special_tokens(tokenizer: Any) -> dict[int, str]:
+    """Return the tokens that a tokenizer reads as commands; the roles it names are a few of them.
+
+    Pixtral's tokenizer, for one, names begin and end of a text, and has [IMG] beside them.
+    """
+    added = tokenizer.added_tokens_decoder.items()
+    named = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
+    return {**{i: str(token) for i, token in added if token.special}, **dict(named)}
 
 
 def _is_plain(tokenizer: Any, added: Collection[int], token: int) -> bool:

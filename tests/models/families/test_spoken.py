@@ -17,9 +17,9 @@ from tokviz.analysis.tam import explained_items
 from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.matrix import Reduction
-from tokviz.models.answer_text import AnswerText, word_marks
+from tokviz.models.answer_text import AnswerText, special_tokens, word_marks
 from tokviz.models.runs.asked_frames import letter_tokens
-from tokviz.models.runs.preparing import checked, special_tokens
+from tokviz.models.runs.commands import checked
 from tokviz.plans import Plan
 from tokviz.reduction import METHODS, method
 from tokviz.testing.on_families import check_generate, generated, plan_of
@@ -60,6 +60,7 @@ SCRIPTS = [
     "_x_ <0x41> \\xf0 <b>",
 ]  # fmt: skip
 """Letters of several tokens, marks, joined emoji, blanks of every kind."""
+BOXES = ("<|box_start|>", "<|box_end|>", "<|quad_start|>")
 COMMANDS = ("<image>", "<|im_end|>", "<|image_pad|>", "</s>")
 
 
@@ -206,6 +207,8 @@ def test_the_users_words_are_found_by_their_place(spoken, name, small, monkeypat
 def test_what_a_tokenizer_reads_as_a_command_is_refused(spoken, small):
     named = sorted(special_tokens(spoken.tokenizer).values(), key=len)  # Mistral's have a thousand
     for mark in [spoken.family.image_mark(spoken.processor), *COMMANDS, *named[:40], *named[-5:]]:
+        if mark in BOXES:
+            continue  # Qwen's marks of a place may be typed
         for question in (mark, f"{mark}what is it?", f"what is {mark} here?"):
             with pytest.raises(InputError, match="reads as a command"):
                 spoken.prepare(small(1), question)

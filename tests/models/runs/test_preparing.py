@@ -5,7 +5,8 @@ from tokenizers import AddedToken
 
 import tokviz
 from tokviz.capture import Capture
-from tokviz.models.runs.preparing import asked_layers, special_tokens
+from tokviz.models.answer_text import special_tokens
+from tokviz.models.runs.preparing import asked_layers
 from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.plans import Step
 from tokviz.reduction import METHODS

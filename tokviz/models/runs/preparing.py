@@ -14,20 +14,18 @@ from tokviz.capture import Capture
 from tokviz.errors import InputError
 from tokviz.film import Film, is_film, open_film
 from tokviz.images import open_image
+from tokviz.models.answer_text import special_tokens
 from tokviz.models.clock import now
 from tokviz.models.loaded import Loaded
 from tokviz.models.prepared import PIXELS, Asked, Prepared
 from tokviz.models.runs.chat_template import render, template_notes
+from tokviz.models.runs.commands import checked
 from tokviz.models.runs.own_words import own_rows
 from tokviz.models.runs.processing import place, process
 from tokviz.models.tower.record_signals import TOWER_SIGNALS
 from tokviz.models.tower.vision import Vision
 from tokviz.models.tower.vision import encode as run_tower
 from tokviz.plans import Plan, Step
-from tokviz.prompts import check_prompt, is_command
-
-PLACES = ("image", "video", "audio")
-"""What processors replace by the tokens of a picture or film, wherever it stands."""
 
 
 def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
@@ -55,26 +53,6 @@ def prepare(loaded: Loaded, images: Any, prompt: str) -> Prepared:
     return Prepared(
         asked, inputs, loaded.family.positions(loaded.model, inputs), own, clip=loaded.clip
     )
-
-
-def checked(loaded: Loaded, prompt: str) -> str:
-    """Return the checked prompt, all of which the model reads as text.
-
-    Some tokenizers look for special tokens in the normalised text, where other letters, or blanks,
-    may have become one: the prompt's own tokens say so.
-
-    Raises:
-        InputError: see `check_prompt`.
-    """
-    tokenizer, special = loaded.tokenizer, special_tokens(loaded.tokenizer)
-    places = (getattr(loaded.processor, f"{kind}_token", None) for kind in PLACES)
-    prompt = check_prompt(prompt, [*special.values(), *filter(None, places)])
-    special.pop(tokenizer.unk_token_id, None)  # what it has no word for is no command
-    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    token = next((special[i] for i in ids if i in special), None)
-    if token:
-        raise InputError(is_command(token))
-    return prompt
 
 
 def open_all(images: Any) -> tuple[Film | None, list[Image.Image]]:
@@ -137,16 +115,6 @@ def film_rows(tokenizer: Any, text: str, ids: np.ndarray, visual: np.ndarray) ->
     length = min(len(plain), first - begin)
     differs = np.flatnonzero(ids[begin : begin + length] != plain[:length])
     return np.arange(begin + int(differs[0]), first) if len(differs) else np.zeros(0, np.int64)
-
-
-def special_tokens(tokenizer: Any) -> dict[int, str]:
-    """Return the tokens that a tokenizer reads as commands; the roles it names are a few of them.
-
-    Pixtral's tokenizer, for one, names begin and end of a text, and has [IMG] beside them.
-    """
-    added = tokenizer.added_tokens_decoder.items()
-    named = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True)
-    return {**{i: str(token) for i, token in added if token.special}, **dict(named)}
 
 
 def chat_marks(loaded: Loaded, text: str) -> set[int]:
