@@ -1,4 +1,4 @@
-"""Special tokens that people type on purpose reach the model; those of the prompt's frame do not."""
+"""Special tokens that people type on purpose reach the model; those of a prompt's frame do not."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,8 @@ TYPED = {
 """Family of a tiny model -> what users of such vocabularies are told to type."""
 FRAME = (
     "<start_of_turn>", "<|user|>", "<|system|>", "[INST]", "[AVAILABLE_TOOLS]", "<turn|>",
-    "<user>", "<assistant>", "<tool_call>", "<human_turn>", "<eod>", "<eot_id>", "<sep>", "<eop>", "<sop>", "[gMASK]",
+    "<user>", "<assistant>", "<tool_call>", "<human_turn>", "<eod>", "<eot_id>", "<sep>",
+    "<eop>", "<sop>", "[gMASK]",
     "<unused7>", "<SPECIAL_20>", "<mask:1>", "<fim_prefix>", "<row_1_col_2>", "<img>", "<slice>",
     "<image_id>", "<|img_row_1_col_2|>", "TILE_2", "<global-img>", "<|unknown_to_all|>",
 )  # fmt: skip
@@ -111,3 +112,22 @@ def test_glms_switch_may_be_typed_though_its_template_can_write_it(tmp_path):
     vlm.processor.chat_template = switched  # now it writes it behind every question
     with pytest.raises(InputError, match="/nothink"):
         vlm.prepare(PICTURE, "what is here? /nothink")
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [
+        ("lfm2_vl", ("<|img_row_1_col_1|>", "<|img_thumbnail|>")),
+        ("aya_vision", ("TILE_1", "TILE_GLOBAL")),
+    ],
+)
+def test_a_tiles_name_that_a_model_writes_is_no_text_of_its_answer(tmp_path, name, marks):
+    vlm = tokviz.load(save(name, tmp_path))
+    special = [AddedToken(one, special=True) for one in marks]
+    vlm.tokenizer.add_tokens(special, special_tokens=True)
+    text = "a" + "".join(marks) + " cat"
+    ids = vlm.tokenizer(text, add_special_tokens=False)["input_ids"]
+    said = vlm.answer_text()
+    for one in ids:
+        said.add(one)
+    assert (said.text, said.marks) == ("a cat", (1, 2))
