@@ -1,9 +1,10 @@
 """Which special tokens may a user type in a question, and which would break its prompt?
 
 A special token that is none of the prompt's structure is a word for the model, and people type it
-on purpose: GLM's switch /nothink (its model card), places <loc0123> of PaliGemma (arXiv 2407.07726,
-grounded captioning) and <loc_12> of SmolDocling (its model card), <ref> and <box> of InternVL and
-MiniCPM-V, <|box_start|> of Qwen2-VL (arXiv 2409.12191). Qwen3's /no_think is plain text.
+on purpose: GLM's switch /nothink (its template looks for it), places <loc0123> of PaliGemma (arXiv
+2407.07726, grounded captioning) and <loc_12> of SmolDocling (its model card), <ref> and <box> of
+InternVL and MiniCPM-V, <|box_start|> of Qwen2-VL (arXiv 2409.12191). Qwen3's /no_think is plain
+text.
 
 All others stay refused: placeholders and marks of pictures, roles and turns, begin and end of a
 text, and what is reserved or unknown.
