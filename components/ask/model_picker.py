@@ -27,12 +27,12 @@ from ..site import Site
 from ..widgets.notice import notice
 
 LOAD: dict[str, Any] = {
-    "concurrency_limit": 1,
+    "concurrency_limit": 4,
     "concurrency_id": "load",
     "show_progress": "hidden",
     "api_visibility": "private",
 }
-"""Settings of the event that downloads: a download does not keep questions waiting."""
+"""Settings of the event that downloads: it keeps neither questions nor other tabs waiting."""
 FORWARDED = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 """Headers that a proxy writes: what has one comes from another machine."""
 NOT_FROM_AFAR = "only who sits at this machine can choose models that are not in the list."

@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -34,6 +35,13 @@ _BY_KEY: "WeakValueDictionary[str, Models]" = WeakValueDictionary()
 def code_of_models() -> Callable[..., Any]:
     """Return `tokviz.load`; the first call imports torch, transformers and the code of models."""
     return tokviz.load
+
+
+def fetch_files(*what: Any) -> None:
+    """Download a model's files: `tokviz.models.checkpoints.loading.fetched`, imported on use."""
+    from tokviz.models.checkpoints.loading import fetched  # noqa: PLC0415  it imports torch
+
+    fetched(*what)
 
 
 def _find(key: str) -> "Models":
@@ -121,10 +129,12 @@ class Models:
         self._given = load
         self.options = dict(options or {})
         "Further arguments of `tokviz.load`."
-        self._progress = ""
-        "How far loading has come."
+        self._progress: dict[str, str] = {}
+        "Name -> how far its download and loading have come."
         self._lock, self._loading = threading.Lock(), threading.Lock()
-        "Over what is in memory, and over loading, which takes long and goes one at a time."
+        "Over what is in memory, and over reading weights into it, which goes one at a time."
+        self._fetching: dict[str, threading.Lock] = {}
+        "Name -> lock over its download: nobody waits for the download of another model."
         self._loaded: OrderedDict[str, Any] = OrderedDict()
         self._key = secrets.token_hex(8)
         _BY_KEY[self._key] = self
@@ -224,17 +234,13 @@ class Models:
         self.check(name)
         if (found := self._in_memory(name)) is not None:
             return found
-        with self._loading:
+        with self._lock:
+            fetching = self._fetching.setdefault(name, threading.Lock())
+        with fetching:
             if (found := self._in_memory(name)) is not None:
                 return found
-            with self._lock:
-                while len(self._loaded) >= MAX_LOADED:
-                    self._loaded.popitem(last=False)
-            self._progress = ""
-            found = self._read(name, stop)
-            with self._lock:
-                self._loaded[name] = found
-            return found
+            self._progress[name] = ""
+            return self._read(name, stop)
 
     def _in_memory(self, name: str) -> Any:
         """Return a model that is in memory, now the one used last, or None."""
@@ -257,39 +263,52 @@ class Models:
         while not wait([loading], POLL_INTERVAL_S).done:
             if stop is not None and stop.is_set():
                 raise Stopped(STOPPED)
-            if self._progress != yielded:
-                yielded = self._progress
-                yield yielded
+            if (said := self._progress.get(name, "")) != yielded:
+                yielded = said
+                yield said
         loading.result()
 
-    def _load(self, place: str, stop: Stop | None) -> Any:
+    def _load(self, name: str, stop: Stop | None) -> Any:
+        """Download a model if need be, then make room in memory and read it."""
+        place = self._places[name]
         if self._given is not None:
-            return self._given(place)
+            return self._into_memory(name, partial(self._given, place))
         if "load" not in vars(tokviz):
-            self._progress = IMPORTING
-        load = code_of_models()
-        name, revision = pinned(place)
+            self._progress[name] = IMPORTING
+        load, report = code_of_models(), partial(self._report, name)
+        source, revision = pinned(place)
+        fetch_files(source, self.placement(), revision, report, stop)
         options = self.options | ({"revision": revision} if revision else {})
-        return load(name, progress=self._report, stop=stop, **options)
+        read = partial(load, source, progress=report, stop=stop, **options)
+        return self._into_memory(name, read)
 
-    def _report(self, line: str) -> None:
-        self._progress = line
+    def _into_memory(self, name: str, read: Callable[[], Any]) -> Any:
+        """Read weights, after those that were used longest ago have gone."""
+        with self._loading:
+            with self._lock:
+                while len(self._loaded) >= MAX_LOADED:
+                    self._loaded.popitem(last=False)
+            found = read()
+            found.name = name
+            with self._lock:
+                self._loaded[name] = found
+            return found
+
+    def _report(self, name: str, line: str) -> None:
+        self._progress[name] = line
         log.info("%s", line)
 
     def _read(self, name: str, stop: Stop | None) -> Any:
         """Load a model; of a failure, visitors of a public page learn only that it happened."""
-        place = self._places[name]
         try:
-            found = self._load(place, stop)
+            return self._load(name, stop)
         except Stopped:
             raise
         except ModelError as error:
-            log.warning("the model at %s: %s", place, error)
+            log.warning("the model at %s: %s", self._places[name], error)
             if self.personal:
                 raise
             raise ModelError(
                 f"the model {name[:60]!r} could not be loaded on this server; its log says why. "
                 "Choose another model."
             ) from error
-        found.name = name
-        return found

@@ -1,6 +1,7 @@
 """The list of models: what a person at this machine may choose, and what a visitor may not."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from components.ask import model_picker
-from components.ask.model_picker import PickerHandlers
+from components.ask.model_picker import LOAD, PickerHandlers
 from components.ask.panel import AskHandlers
 from components.runs import after_first_page
 from components.runs.models import Models, photograph_hint
@@ -192,7 +193,6 @@ def test_stop_ends_a_download_at_once_and_nothing_of_it_is_an_error(monkeypatch,
         monkeypatch.setattr(constants, "ENDPOINT", hub.address)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
         hub.block_pause_s = 0.05
         models = Models(personal=True)
         handlers = PickerHandlers(Site(Settings(), StoredExamples(tmp_path), models))
@@ -203,10 +203,41 @@ def test_stop_ends_a_download_at_once_and_nothing_of_it_is_an_error(monkeypatch,
         assert last[0]["kind"] == "warn"
         assert "goes on from there" in last[0]["text"]
         assert not models.is_loaded("someone/small")
-        with models._loading:  # the thread that was left behind has ended, too
+        with models._fetching["someone/small"]:  # the thread that was left behind has ended, too
             hub.block_pause_s = 0
         assert list(handlers.fetch("someone/small", asked_by()))[-1][0]["kind"] == ""
         assert models.is_loaded("someone/small")
+
+
+def test_nobody_waits_for_the_download_of_another_model(monkeypatch, tmp_path):
+    """Who asked the embedded model waited until another tab's model was whole, even stopped."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def holds(path, sent) -> None:
+        if path.endswith(".safetensors"):
+            begun.set()
+            go_on.wait(120)
+
+    with served_hub({"someone/small": EMBEDDED}) as hub, ThreadPoolExecutor() as pool:
+        template = f"{hub.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        hub.on_block, models = holds, Models(personal=True)
+        downloading = pool.submit(models.get, models.add("someone/small"))
+        assert begun.wait(120)
+        try:
+            pool.submit(models.get, "embedded").result(120)
+            assert not downloading.done()
+        finally:
+            go_on.set()
+        downloading.result(120)
+        assert models.is_loaded("embedded")
+        assert models.is_loaded("someone/small")
+
+
+def test_two_tabs_download_at_the_same_time(handlers):
+    assert LOAD["concurrency_limit"] > 1
 
 
 def test_a_photograph_is_not_left_to_the_embedded_model_without_a_word(handlers, tmp_path):

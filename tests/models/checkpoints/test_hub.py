@@ -11,7 +11,7 @@ import torch
 from huggingface_hub import constants
 
 import tokviz
-from tests.hub import COMMIT, served_hub
+from tests.hub import BLOCK, COMMIT, served_hub
 from tokviz.errors import ModelError, Stopped
 from tokviz.models.checkpoints import before_download, loading, resume
 from tokviz.models.checkpoints.download import is_here, local_copy
@@ -23,6 +23,8 @@ from tokviz.models.checkpoints.resume import fetch_large
 pytestmark = pytest.mark.slow
 
 NAME = "someone/small-llava"
+WAIT_S = 120
+"""Seconds until a stand-in that waits gives up."""
 
 
 @pytest.fixture
@@ -34,7 +36,6 @@ def hub(monkeypatch, tmp_path):
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 18)
         yield hub
 
 
@@ -44,8 +45,8 @@ def fetched(hub) -> list[str]:
 
 
 def is_begun(path, sent) -> bool:
-    """More of a file of weights was sent than is written to the disk at a time."""
-    return path.endswith(".safetensors") and sent > constants.DOWNLOAD_CHUNK_SIZE
+    """Some of a file of weights was sent."""
+    return path.endswith(".safetensors") and sent > BLOCK
 
 
 def test_a_model_is_downloaded_once_and_then_found_on_this_machine(hub):
@@ -71,6 +72,23 @@ def test_a_stopped_download_ends_and_the_next_one_goes_on_where_it_was(hub):
     hub.asked.clear()
     tokviz.load(NAME)
     assert any(wanted.startswith("bytes=") for wanted in hub.ranges(".safetensors"))
+
+
+def test_a_stop_acts_on_a_slow_line_before_the_next_megabytes_have_come(hub):
+    """On a line of 200 KB/s a stop acted after 48 s, at the next 10 MB."""
+    stop, ended = threading.Event(), threading.Event()
+
+    def then_nothing_comes(path, sent) -> None:
+        if is_begun(path, sent):
+            ended.wait(WAIT_S)
+        elif path.endswith(".safetensors"):
+            stop.set()
+
+    hub.on_block = then_nothing_comes
+    with pytest.raises(Stopped):
+        tokviz.load(NAME, stop=stop)
+    ended.set()
+    assert len(hub.ranges(".safetensors")) == 1
 
 
 def test_a_set_stop_ends_the_loading_of_weights_that_are_here(hub):
@@ -99,7 +117,7 @@ def test_a_disk_that_fills_meanwhile_is_told_as_that(hub, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(resume, "http_get", full)
+    monkeypatch.setattr(resume, "http_stream_backoff", full)
     with pytest.raises(ModelError, match="the disk is full: free some, or set HF_HOME.*kept"):
         tokviz.load(NAME)
 

@@ -89,9 +89,7 @@ def load_parts(
     len(FAMILIES)
     size, content = 0.0, {}
     try:
-        if not is_folder(path, revision):
-            look_before_download(path, revision, partial(_check_room, placement=placement))
-        folder = local_copy(path, revision, progress, stop)
+        folder = _local(path, placement, revision, progress, stop)
         family = check_folder(folder)
         size = weight_bytes(folder) / 1e9
         content = read_config(Path(folder) / "config.json")
@@ -117,6 +115,52 @@ def load_parts(
         raise ModelError(_refused(source, reason)) from error
     progress(f"ready on {model.device}, {placement.reason}")
     return model.eval(), processor, family, (*notes, *([attention_note(asked)] if asked else []))
+
+
+def fetched(
+    source: str,
+    placement: Placement,
+    revision: str | None,
+    progress: ProgressLine,
+    stop: threading.Event | None = None,
+) -> None:
+    """Download what `load_parts` reads, and load nothing.
+
+    Args:
+        source: as of `load_parts`, like the others.
+        placement: where it is to be loaded: what has no room there is not downloaded.
+        revision: branch, tag or commit on the Hub.
+        progress: called with one line at a time about the download.
+        stop: when set, the download ends at its next bytes.
+
+    Raises:
+        Stopped: `stop` was set.
+        ModelError: nothing there, no network, an unsupported type, or no memory.
+    """
+    if source == "embedded":
+        return
+    try:
+        _local(source, placement, revision, progress, stop)
+    except Stopped:
+        raise
+    except ModelError as error:
+        raise ModelError(_refused(source, str(error))) from error
+    except Exception as error:  # a full disk, and what huggingface_hub says of strangers' files
+        log.info("fetching %s failed", source, exc_info=True)
+        raise ModelError(_refused(source, at_load(error))) from error
+
+
+def _local(
+    path: str,
+    placement: Placement,
+    revision: str | None,
+    progress: ProgressLine,
+    stop: threading.Event | None,
+) -> str:
+    """Return the folder of a checkpoint, downloaded if there is a use for it."""
+    if not is_folder(path, revision):
+        look_before_download(path, revision, partial(_check_room, placement=placement))
+    return local_copy(path, revision, progress, stop)
 
 
 def _build(folder: str, placement: Placement, config: Any) -> tuple[nn.Module, Collection[str]]:

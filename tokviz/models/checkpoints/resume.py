@@ -8,25 +8,37 @@ huggingface_hub finds it.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
-from huggingface_hub.file_download import HfFileMetadata, http_get, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers
+from huggingface_hub.file_download import HfFileMetadata, repo_folder_name
+from huggingface_hub.utils import (
+    WeakFileLock,
+    build_hf_headers,
+    hf_raise_for_status,
+    http_stream_backoff,
+)
 from tqdm import tqdm
 
 from tokviz.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 UNFINISHED = ".unfinished"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 """What the Hub calls a large file: the hash of its content."""
 BLOCK = 1 << 22
+TRIES, PAUSE_S = 5, 1.0
+"""How often in turn a connection may break without a byte, and the seconds before the next try."""
+OK = 200
 RANGE_REFUSED = 416
 """Status: a server does not send a file from such a byte on."""
 
@@ -86,17 +98,8 @@ def _request(url: str, about: HfFileMetadata, opened: BinaryIO, bar: tqdm) -> No
             sign in for one; it is deleted.
         OSError: the answer ended too early, or the disk is full.
     """
-    elsewhere = urlsplit(about.location).netloc != urlsplit(url).netloc
     try:
-        http_get(
-            about.location,
-            opened,
-            resume_size=opened.seek(0, os.SEEK_END),
-            # a store of files on another host must not see the token
-            headers=build_hf_headers(token=False if elsewhere else None),
-            expected_size=about.size,
-            tqdm_class=_forwarding(bar),
-        )
+        _append(url, about, opened, bar)
     except OSError as error:
         if error.errno is not None or isinstance(error, HTTPError):
             raise  # of the disk, or of the Hub
@@ -109,6 +112,53 @@ def _request(url: str, about: HfFileMetadata, opened: BinaryIO, bar: tqdm) -> No
             "instead, such as a page to sign in to this network. Look at the Hub in a browser, "
             "then try again."
         ) from error
+
+
+def _append(url: str, about: HfFileMetadata, opened: BinaryIO, bar: tqdm) -> None:
+    """Write the missing bytes as they come; ask again, a few times, where the connection breaks.
+
+    huggingface_hub's own `http_get` counts, and so can be stopped, only after each 10 MB.
+
+    Raises:
+        HTTPError: the Hub refuses, or the connection breaks off too often.
+        OSError: as of `_request`.
+    """
+    elsewhere = urlsplit(about.location).netloc != urlsplit(url).netloc
+    # a store of files on another host must not see the token
+    headers = build_hf_headers(token=False if elsewhere else None)
+    tries = 0
+    while True:
+        bar.update(0)  # raises where somebody has said stop
+        before = opened.seek(0, os.SEEK_END)
+        try:
+            _stream(about.location, headers, opened, bar)
+            break
+        except HTTPError as error:
+            tries = 1 if opened.tell() > before else tries + 1
+            if isinstance(error, HfHubHTTPError) or tries > TRIES:
+                raise
+            log.info("the download of %s broke off, and goes on", url)
+            time.sleep(PAUSE_S)
+    if about.size is not None and opened.tell() != about.size:
+        raise OSError(f"{opened.tell()} bytes came of {about.size}.")
+
+
+def _stream(address: str, headers: Mapping[str, str], opened: BinaryIO, bar: tqdm) -> None:
+    """Ask once for what is missing, and write it as it comes."""
+    done = opened.tell()
+    if done:
+        headers = {**headers, "Range": f"bytes={done}-"}
+    with http_stream_backoff(
+        "GET", address, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        retry_on_exceptions=(), retry_on_status_codes=(408, 429),
+    ) as response:  # fmt: skip
+        hf_raise_for_status(response)
+        if done and response.status_code == OK:  # the whole comes, from its first byte on
+            opened.truncate(0)
+            bar.update(-done)
+        for block in response.iter_bytes():
+            bar.update(len(block))
+            opened.write(block)
 
 
 def _begins_well(file: Path, about: HfFileMetadata) -> bool:
@@ -134,25 +184,3 @@ def _is_whole(file: Path, about: HfFileMetadata) -> bool:
         while block := opened.read(BLOCK):
             found.update(block)
     return found.hexdigest() == about.etag
-
-
-def _forwarding(bar: tqdm) -> Any:
-    """Return a class of bars, one for each file, that count on one bar for all files."""
-
-    class Forwarding:
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            """Take what tqdm takes; what was there before was counted already."""
-
-        def __enter__(self) -> Forwarding:
-            return self
-
-        def __exit__(self, *error: object) -> None:
-            """Leave the bar open for the next file."""
-
-        def close(self) -> None:
-            """Leave the bar open for the next file."""
-
-        def update(self, n: float | None = 1) -> None:
-            bar.update(n)
-
-    return Forwarding
