@@ -84,6 +84,7 @@ def test_visitors_hear_how_far_loading_is_and_then_the_error(monkeypatch):
         raise ModelError("no")
 
     monkeypatch.setattr(tokviz, "load", load, raising=False)
+    monkeypatch.setattr(module, "fetch_files", lambda *what: None)
     coming = Models(("org/name@abc",), options={"device": "cpu"}).load_with_progress("org/name@abc")
     assert next(coming) == "fetching: 0.50 of 2.00 GB"
     told.set()
