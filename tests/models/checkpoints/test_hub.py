@@ -140,7 +140,7 @@ def stop_within_a_file() -> None:
         left = 3
 
         def update(self, n: float) -> None:
-            self.left -= 1
+            self.left -= n > 0
             if not self.left:
                 raise Stopped("stopped.")
 
