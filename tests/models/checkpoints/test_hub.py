@@ -134,10 +134,10 @@ def test_a_cache_that_cannot_be_written_is_no_damaged_file(hub, monkeypatch, tmp
 def stop_within_a_file() -> None:
     """Leave one block of a large file on the disk, as a stopped download does."""
 
-    class ThreeCounts:
-        """What is there, the first block, and the second, which is not written any more."""
+    class TwoBlocks:
+        """The first block, and the second, which is not written any more."""
 
-        left = 3
+        left = 2
 
         def update(self, n: float) -> None:
             self.left -= n > 0
@@ -146,7 +146,7 @@ def stop_within_a_file() -> None:
 
     large = sorted(one.name for one in EMBEDDED.glob("*.safetensors"))
     with pytest.raises(Stopped):
-        fetch_large(NAME, COMMIT, large, ThreeCounts())
+        fetch_large(NAME, COMMIT, large, TwoBlocks())
 
 
 def same_as_embedded(folder) -> bool:

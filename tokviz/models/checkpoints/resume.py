@@ -146,8 +146,9 @@ def _append(url: str, about: HfFileMetadata, opened: BinaryIO, bar: tqdm) -> Non
 def _stream(address: str, headers: Mapping[str, str], opened: BinaryIO, bar: tqdm) -> None:
     """Ask once for what is missing, and write it as it comes."""
     done = opened.tell()
+    headers = {**headers, "Accept-Encoding": "identity"}  # a range is one of the file's own bytes
     if done:
-        headers = {**headers, "Range": f"bytes={done}-"}
+        headers["Range"] = f"bytes={done}-"
     with http_stream_backoff(
         "GET", address, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
         retry_on_exceptions=(), retry_on_status_codes=(408, 429),
