@@ -277,7 +277,8 @@ class Models:
             self._progress[name] = IMPORTING
         load, report = code_of_models(), partial(self._report, name)
         source, revision = pinned(place)
-        fetch_files(source, self.placement(), revision, report, stop)
+        if source != "embedded" and not Path(source).is_dir():
+            fetch_files(source, self.placement(), revision, report, stop)
         options = self.options | ({"revision": revision} if revision else {})
         read = partial(load, source, progress=report, stop=stop, **options)
         return self._into_memory(name, read)

@@ -102,7 +102,7 @@ def quantised(**settings):
 AWQ = {"bits": 4, "group_size": 16, "zero_point": True, "version": "gemm"}
 OWN_CODE = {"auto_map": {"AutoModel": "evil.Model", "AutoConfig": "evil.Config"}}
 DAMAGE = {
-    "half weights": (halved("model.safetensors"), "model.safetensors is cut short: it has"),
+    "half weights": (halved("model.safetensors"), "model.safetensors is cut short, it has"),
     "half config": (halved("config.json"), "config.json is damaged"),
     "half tokenizer": (halved("tokenizer.json"), "damaged or don't fit together"),
     "pickle": (renamed("model.safetensors", "pytorch_model.bin"), "only pytorch_model.bin, which"),

@@ -127,7 +127,7 @@ def fetched(
     """Download what `load_parts` reads, and load nothing.
 
     Args:
-        source: as of `load_parts`, like the others.
+        source: a Hub id or a folder.
         placement: where it is to be loaded: what has no room there is not downloaded.
         revision: branch, tag or commit on the Hub.
         progress: called with one line at a time about the download.
@@ -137,8 +137,6 @@ def fetched(
         Stopped: `stop` was set.
         ModelError: nothing there, no network, an unsupported type, or no memory.
     """
-    if source == "embedded":
-        return
     try:
         _local(source, placement, revision, progress, stop)
     except Stopped:

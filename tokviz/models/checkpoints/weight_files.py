@@ -17,7 +17,6 @@ from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 from tokviz.errors import ModelError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-AGAIN = "Copy it here again, or download the model anew."
 MAX_HEADER = 100_000_000
 """Bytes; the format allows no longer header."""
 INTEGERS = re.compile(r"[IU]\d+$")
@@ -29,7 +28,10 @@ def check_files(folder: Path) -> None:
     """Raise ModelError if a weight file that is to be loaded is missing or cut short."""
     for name in used_files(folder):
         if not (folder / name).is_file():
-            raise ModelError(f"the file {name[:100]} is missing, which {INDEX} names. {AGAIN}")
+            raise ModelError(
+                f"the file {name[:100]} is missing, which {INDEX} names: copy it here again, or "
+                "download the model anew."
+            )
         read_header(folder / name)
 
 
@@ -49,7 +51,10 @@ def used_files(folder: Path) -> list[str]:
         # a name that leads out of the folder is transformers' to refuse
         return sorted(name for name in files if Path(name).name == name)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"the file {INDEX} is damaged: it lists no files. {AGAIN}") from error
+        raise ModelError(
+            f"the file {INDEX} is damaged, it lists no files: copy it here again, or download the "
+            "model anew."
+        ) from error
 
 
 def read_header(file: Path) -> dict[str, Any]:
@@ -64,17 +69,22 @@ def read_header(file: Path) -> dict[str, Any]:
         text = opened.read(length) if size >= 8 and length <= MAX_HEADER else b""
     try:
         if len(text) < length and text[:1] == b"{":
-            raise ModelError(f"the file {file.name} is cut short: it ends in its header. {AGAIN}")
+            raise ModelError(
+                f"the file {file.name} is cut short, it ends in its header: copy it here again, or "
+                "download the model anew."
+            )
         header = json.loads(text)
         header.pop("__metadata__", None)
         ends = 8 + length + max((one["data_offsets"][1] for one in header.values()), default=0)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(
-            f"the file {file.name} is damaged: it does not begin as a safetensors file. {AGAIN}"
+            f"the file {file.name} is damaged, it does not begin as a safetensors file: copy it "
+            "here again, or download the model anew."
         ) from error
     if size < ends:
         raise ModelError(
-            f"the file {file.name} is cut short: it has {size:,} of {ends:,} bytes. {AGAIN}"
+            f"the file {file.name} is cut short, it has {size:,} of {ends:,} bytes: copy it here "
+            "again, or download the model anew."
         )
     return header
 
@@ -100,11 +110,16 @@ def plain_notes(
     packed = [name for header in headers for name, one in header.items() if is_packed(name, one)]
     packed += [name for name in sorted(unused) if SCALES.search(name)]
     if packed:
-        named = f"by the method {method!r}, which" if method else "in a way that"
+        if not method:
+            raise ModelError(
+                f"its weights are stored as rounded integers or with scales ({packed[0][:100]}), "
+                "and config.json does not say how. Choose the checkpoint that is not quantised; "
+                "bits=4 or bits=8 rounds its weights here."
+            )
         raise ModelError(
-            f"its weights are stored as rounded integers or with scales ({packed[0][:100]}), "
-            f"{named} {'transformers does not know' if method else 'config.json does not name'}. "
-            "Choose the checkpoint that is not quantised; bits=4 or bits=8 rounds its weights here."
+            f"its weights are stored by the quantization {method!r} ({packed[0][:100]}), which "
+            "transformers does not know. Choose the checkpoint that is not quantised; bits=4 or "
+            "bits=8 rounds its weights here."
         )
     if not method:
         return ()
